@@ -1,0 +1,1 @@
+"""The in-memory IO handler of rivers, the default."""

@@ -1,0 +1,1 @@
+"""The minimal core that IO handlers for rivers are built on."""

@@ -1,0 +1,1 @@
+"""Delta Lake tables as an IO handler of rivers."""

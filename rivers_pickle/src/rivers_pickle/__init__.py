@@ -1,0 +1,1 @@
+"""Pickled values on any object store, checked before they are loaded."""
