@@ -1,0 +1,72 @@
+# Every target builds what it needs: Python 3.11 or newer, make and git are all that a machine must have.
+#
+#   make demo    run the flights example           make check   format, lint, types, floors
+#   make test    run the tests                     make docs    build the site, warnings are errors
+#   make bench   print the benchmark ratios        make clean   remove what the targets built
+
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+
+# The distributions of this checkout, the core first; pip sorts out the rest.
+MEMBERS := $(patsubst %/pyproject.toml,%,$(wildcard rivers_*/pyproject.toml plugins/*/pyproject.toml))
+PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
+SOURCES := rivers $(wildcard rivers_*/src/rivers_*) $(wildcard plugins/*/src/rivers_*)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format docs bench constraints clean
+
+help:
+	@sed -n 's/^#  *\(make .*\)/  \1/p' Makefile
+
+demo: $(VENV)/.demo
+	@$(BIN)/python docs/examples/flights/run.py
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -q -n auto $(ARGS)
+
+check: $(VENV)/.check
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(SOURCES) docs/examples/flights/flights
+	$(BIN)/lint-imports
+
+format: $(VENV)/.check
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.docs
+	DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
+	@echo "The site is in site/index.html"
+
+bench: $(VENV)/.test .venvs/hamilton/.installed
+	@for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+# Writes down what the current environment holds; run it after an upgrade that passed every target.
+constraints: $(VENV)/.test $(VENV)/.check $(VENV)/.docs
+	$(BIN)/python -m pip freeze --all --exclude-editable | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' > constraints.txt
+
+clean:
+	rm -rf $(VENV) .venvs site dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+# One environment for all targets. Each stamp adds its dependency group to it with one pip call, and is
+# built again when a pyproject.toml or a pin changes. hatchling is there first, so that the editable
+# installs need no environments of their own to be built in.
+$(VENV)/.base: constraints.txt
+	@test -n "$(PYTHON)" || { echo "rivers needs Python 3.11 or newer; none was found. Say where one is: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
+	@echo "Preparing $(VENV) with $$($(PYTHON) -V); the first time takes a minute or two"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --upgrade -c constraints.txt pip setuptools hatchling editables
+	@touch $@
+
+$(VENV)/.demo $(VENV)/.test $(VENV)/.check $(VENV)/.docs: $(VENV)/.%: $(VENV)/.base $(PROJECTS)
+	@$(PIP) install --no-build-isolation -c constraints.txt --group $* $(addprefix -e ./,$(MEMBERS)) -e .
+	@touch $@
+
+# Peers are measured in environments of their own: they must not decide what our dependencies are.
+.venvs/hamilton/.installed: $(VENV)/.base
+	@test -x .venvs/hamilton/bin/python || $(BIN)/python -m venv .venvs/hamilton
+	@.venvs/hamilton/bin/python -m pip -qq --disable-pip-version-check install sf-hamilton==1.90.0
+	@touch $@
