@@ -1,0 +1,216 @@
+"""Every block of every page runs: what a reader copies works.
+
+A page is read from top to bottom in one empty folder (a page of docs/examples/ in a copy of its project):
+
+- `python` blocks run as scripts. With a `title="name.py"` they are written to that file and imported, and
+  later blocks can import or run it. `toml`, `json` and the like with a title are written too.
+- `console` and `bash` blocks run in a shell. `pip install` of our own distributions is checked against the
+  checkout, `pip install .` really installs the folder, `make` targets must exist.
+- `text title="output"` must be what the block above it printed (`...` stands for anything).
+- A comment right above a block changes that: `<!-- not run: why -->`, `<!-- fails: words of its error -->`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RUNNER = Path(__file__).with_name("run_page.py")
+EXAMPLES = ROOT / "docs" / "examples"
+
+SCRIPTS = {"python"}
+SHELLS = {"bash", "console"}
+FILES = {"toml", "json", "yaml", "ini", "dotenv"}
+SHOWN = {"text", "mermaid", "diff", "sql"}
+
+RUN = {"rivers", "python", "pytest", "pip", "cat", "ls", "cd", "mkdir", "export", "echo"}
+NOT_RUN = {"make", "git"}
+
+FENCE = re.compile(
+    r"^(?P<indent> *)```(?P<kind>[\w-]*) *(?P<rest>[^`\n]*)\n(?P<source>.*?)^(?P=indent)``` *$",
+    re.MULTILINE | re.DOTALL,
+)
+TITLE = re.compile(r'title="([^"]+)"')
+MARKER = re.compile(r"<!-- *(not run|fails): *(.+?) *-->\s*\Z")
+
+
+@dataclass(frozen=True)
+class Block:
+    kind: str
+    title: str | None
+    source: str
+    line: int
+    fails: str | None
+    not_run: str | None
+
+    @property
+    def action(self) -> str | None:
+        """What the runner does with this block; None if it is only shown."""
+        if self.not_run:
+            return None
+        if self.kind in SHELLS:
+            return "run" if any(first_word(command) not in NOT_RUN for command in self.commands) else None
+        if self.title == "output":
+            return "compare"
+        if self.title and self.kind in SCRIPTS | FILES:
+            return "write"
+        return "run" if self.kind in SCRIPTS else None
+
+    @property
+    def commands(self) -> list[str]:
+        """The commands of a shell block: in `console`, the lines after a `$`."""
+        text = self.source.replace("\\\n", " ")
+        if self.kind == "console":
+            return [line[2:] for line in text.splitlines() if line.startswith("$ ")]
+        return [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def first_word(command: str) -> str:
+    words = [word for word in shlex.split(command, comments=True) if not re.match(r"\w+=", word)]
+    return words[0] if words else ""
+
+
+def blocks_of(page: Path) -> list[Block]:
+    text = page.read_text()
+    found = []
+    for match in FENCE.finditer(text):
+        indent = len(match["indent"])
+        source = "".join(line[indent:] or "\n" for line in match["source"].splitlines(keepends=True))
+        before = text[: match.start()].rstrip()
+        marker = MARKER.search(before[before.rfind("\n") + 1 :])
+        note = {marker[1]: marker[2]} if marker else {}
+        title = TITLE.search(match["rest"])
+        line = text.count("\n", 0, match.start("source"))
+        found.append(
+            Block(match["kind"], title and title[1], source, line, note.get("fails"), note.get("not run"))
+        )
+    return found
+
+
+def all_pages() -> list[Path]:
+    packages = [path.with_name("README.md") for path in ROOT.glob("*/pyproject.toml")]
+    plugins = [path.with_name("README.md") for path in ROOT.glob("plugins/*/pyproject.toml")]
+    general = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+    docs = sorted((ROOT / "docs").rglob("*.md")) + sorted((ROOT / "benchmarks").rglob("*.md"))
+    return [page for page in [*general, *packages, *plugins, *docs] if page.exists()]
+
+
+PAGES = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in all_pages()]
+
+
+def distributions() -> dict[str, set[str]]:
+    """The distributions of this checkout with their extras."""
+    found = {}
+    for path in [
+        ROOT / "pyproject.toml",
+        *ROOT.glob("*/pyproject.toml"),
+        *ROOT.glob("plugins/*/pyproject.toml"),
+    ]:
+        project = tomllib.loads(path.read_text())["project"]
+        found[project["name"]] = set(project.get("optional-dependencies", {}))
+    return found
+
+
+def make_targets() -> set[str]:
+    return set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_says_what_it_is(page: Path) -> None:
+    for block in blocks_of(page):
+        where = f"{page.relative_to(ROOT)}:{block.line}"
+        known = SCRIPTS | SHELLS | FILES | SHOWN
+        assert block.kind in known, f"{where}: a block of kind {block.kind!r}; say one of {sorted(known)}"
+        for command in block.commands if block.kind in SHELLS else []:
+            word = first_word(command)
+            assert block.not_run or word in RUN | NOT_RUN, (
+                f"{where}: {word!r} is not a command that the tests can run"
+            )
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_has_no_unclosed_block(page: Path) -> None:
+    fences = [line for line in page.read_text().splitlines() if line.lstrip().startswith("```")]
+    assert len(fences) == 2 * len(blocks_of(page))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_installs_and_makes_exists(page: Path) -> None:
+    known = distributions()
+    for block in blocks_of(page):
+        for command in block.commands if block.kind in SHELLS else []:
+            for name, extras in re.findall(r"\b(rivers(?:-\w+)?)(?:\[([\w,]+)\])?(?=\s|$|['\"])", command):
+                if "pip install" in command:
+                    assert name in known, f"pip install {name}: no such distribution"
+                    assert set(filter(None, extras.split(","))) <= known[name], command
+            if first_word(command) == "make":
+                targets = {word for word in command.split()[1:] if "=" not in word}
+                assert targets <= make_targets(), command
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_links_to_exists(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", page.read_text()):
+        assert (page.parent / target).exists(), (
+            f"{page.relative_to(ROOT)} links to {target}, which does not exist"
+        )
+
+
+def runnable(blocks: list[Block]) -> list[dict[str, object]]:
+    tasks = []
+    for block in blocks:
+        if block.action is None:
+            continue
+        source = (
+            "\n".join(shown_as_run(command) for command in block.commands)
+            if block.kind in SHELLS
+            else block.source
+        )
+        tasks.append(asdict(block) | {"action": block.action, "source": source})
+    return tasks
+
+
+def shown_as_run(command: str) -> str:
+    """`pip install .` is run as it stands; what would be fetched from an index is already installed here."""
+    fetches = first_word(command) == "pip" and not {".", "-e"} & set(command.split())
+    return ":" if fetches else command.replace("pip install -e .", "pip install .")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+    tasks = runnable(blocks_of(page))
+    if not tasks:
+        return
+    folder = tmp_path / "reader"
+    if page.is_relative_to(EXAMPLES):
+        shutil.copytree(
+            page.parent, folder, ignore=shutil.ignore_patterns("__pycache__", "data", ".rivers", "reports")
+        )
+    else:
+        folder.mkdir()
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("RIVERS_", "PYTEST_"))
+    }
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    environment["PYTHONPATH"] = os.pathsep.join([".", "src", ".site"])
+    environment["COLUMNS"] = "120"
+    done = subprocess.run(
+        [sys.executable, str(RUNNER)],
+        input=json.dumps({"page": str(page.relative_to(ROOT)), "blocks": tasks}),
+        cwd=folder,
+        env=environment,
+        text=True,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
