@@ -1,0 +1,9 @@
+"""What every IO handler is: two methods to write, the rest with a default."""
+
+from __future__ import annotations
+
+from rivers_core.handler.base import BaseIOHandler, Locality
+from rivers_core.handler.masking import MASK, masked
+from rivers_core.handler.settings import from_values
+
+__all__ = ["MASK", "BaseIOHandler", "Locality", "from_values", "masked"]

@@ -1,0 +1,248 @@
+"""The contract of an IO handler."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Secret, SecretBytes, SecretStr, ValidationError, model_validator
+from pydantic_core import InitErrorDetails
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from rivers_core.exceptions import NotMaterializedError, RiversError
+from rivers_core.handler.masking import masked
+from rivers_core.handler.settings import from_values, reads_nothing_else, refuse_unknown
+from rivers_core.handler.waiting import finished
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
+
+    from rivers_core.contexts import InputContext, OutputContext
+
+Locality = Literal["process", "host", "shared"]
+
+
+class BaseIOHandler(BaseSettings, ABC):
+    """Stores what a function returned and loads it for whoever comes next.
+
+    An author writes `handle_output` and `load_input`, plain or `async`; everything else has a default. Fields
+    are settings: given as arguments, by environment variables, or in a `.env` file of the working folder. An
+    instance is made once per process, is immutable, and travels to other processes as class and field values:
+    connections belong into private attributes or cached properties, made when they are first needed.
+
+    Example:
+        >>> class ListIOHandler(BaseIOHandler):
+        ...     _values: dict[str, object] = PrivateAttr(default_factory=dict)
+        ...
+        ...     def handle_output(self, context, obj):
+        ...         self._values[context.storage_key] = obj
+        ...
+        ...     def load_input(self, context):
+        ...         return self._values[context.storage_key]
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+        env_file=".env",
+        dotenv_filtering="only_existing",
+    )
+
+    locality: ClassVar[Locality] = "shared"
+    """Who else can read what this handler stored: the same process, the same host, everybody."""
+
+    partition_batches: ClassVar[bool] = False
+    """Whether one call may carry several partition keys; if not, the engine calls once per key."""
+
+    is_async_output: ClassVar[bool] = False
+    """Whether `handle_output` is a coroutine function; set when the class is made."""
+
+    is_async_input: ClassVar[bool] = False
+    """Whether `load_input` is a coroutine function; set when the class is made."""
+
+    option_namespace: ClassVar[str | None] = None
+    """What stands before the slash in metadata keys that are this handler's options (`delta/mode`)."""
+
+    location_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields that hold a path or URL; in a config file a relative one is relative to that file."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.is_async_output = inspect.iscoroutinefunction(cls.handle_output)
+        cls.is_async_input = inspect.iscoroutinefunction(cls.load_input)
+
+    @abstractmethod
+    def handle_output(self, context: OutputContext, obj: Any) -> Awaitable[None] | None:
+        """Store a value. It has to be stored when this returns; otherwise raise.
+
+        Args:
+            context: Which asset, which partition; `context.storage_key` is what to build an address from.
+            obj: The bare value that the function returned.
+        """
+
+    @abstractmethod
+    def load_input(self, context: InputContext) -> Any:
+        """Load a stored value.
+
+        Args:
+            context: Which asset is loaded, for which downstream, of which type.
+
+        Returns:
+            The value, of `context.type_hint` if the handler can give that type.
+
+        Raises:
+            NotMaterializedError: Nothing was ever stored there; any other error means that something is wrong.
+        """
+
+    def exists(self, context: InputContext) -> bool:
+        """Whether a value is stored. The default loads it; override it where asking is cheaper.
+
+        Args:
+            context: Which asset and partition.
+
+        Returns:
+            False if nothing was ever stored; errors other than absence are raised.
+        """
+        try:
+            finished(self.load_input(context))
+        except (NotMaterializedError, FileNotFoundError):
+            return False
+        return True
+
+    def delete(self, context: InputContext) -> None:
+        """Remove a stored value. The default refuses.
+
+        Args:
+            context: Which asset and partition.
+
+        Raises:
+            RiversError: This handler cannot delete.
+        """
+        raise RiversError(
+            f"{type(self).__name__} cannot delete: the value of asset {context.asset_name!r} stays. "
+            "Remove it in the store itself, or give the handler a `delete(context)` method."
+        )
+
+    @classmethod
+    def check_options(cls, metadata: Mapping[str, Any]) -> list[str]:
+        """Look at the options for this handler in an asset's static metadata.
+
+        Args:
+            metadata: The asset's metadata; keys that start with `option_namespace` and a slash are options.
+
+        Returns:
+            One sentence per mistake; empty if all is well.
+        """
+        del metadata
+        return []
+
+    @classmethod
+    def accepts_type(cls, hint: Any) -> bool:
+        """Whether a value of this annotation can be stored; asked before anything runs.
+
+        Args:
+            hint: The return annotation of the function that makes the value.
+
+        Returns:
+            True if it can, or if only the value itself will tell.
+        """
+        del hint
+        return True
+
+    @classmethod
+    def can_load_type(cls, hint: Any) -> bool:
+        """Whether `load_input` can give a value of this annotation; asked before anything runs.
+
+        Args:
+            hint: The annotation of the parameter that receives the value.
+
+        Returns:
+            True if it can, or if only the stored value will tell.
+        """
+        del hint
+        return True
+
+    def describe_address(self, context: OutputContext | InputContext) -> str | None:
+        """Where the value of this context lives, for messages. Never shows a credential.
+
+        Args:
+            context: Which asset and partition.
+
+        Returns:
+            A URL, a path, or None if there is nothing worth showing.
+        """
+        del context
+        return None
+
+    def configuration(self) -> tuple[type[BaseIOHandler], dict[str, Any]]:
+        """What is needed to build this handler again elsewhere.
+
+        Returns:
+            The class and its field values, secrets included; no private attributes, no clients.
+        """
+        values = {name: self.__dict__[name] for name in type(self).model_fields if name in self.__dict__}
+        return type(self), values | (self.model_extra or {})
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Which sources are read, the first one wins; see pydantic-settings.
+
+        Args:
+            settings_cls: The handler class being built.
+            init_settings: Arguments.
+            env_settings: Environment variables.
+            dotenv_settings: The `.env` file.
+            file_secret_settings: A folder of secret files.
+
+        Returns:
+            All of them in this order; arguments alone for handlers made from config or rebuilt in a worker.
+        """
+        if reads_nothing_else(settings_cls):
+            return (init_settings,)
+        return init_settings, env_settings, dotenv_settings, file_secret_settings
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_known_settings(cls, values: Any) -> Any:
+        if isinstance(values, dict) and cls.model_config.get("extra") == "forbid":
+            refuse_unknown(cls.__name__, values, cls.model_fields)
+        return values
+
+    def __reduce__(self) -> tuple[Callable[..., BaseIOHandler], tuple[Any, ...]]:
+        return from_values, self.configuration()
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if type(self) is not type(other) or self.locality == "process":
+            return NotImplemented
+        return self.configuration() == other.configuration()
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield (
+                name,
+                value if isinstance(value, (Secret, SecretStr, SecretBytes)) else masked(value, name or ""),
+            )
+
+    if not TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            # pydantic's own error would print the value, which may be a credential
+            if name in type(self).model_fields and type(self).model_config.get("frozen"):
+                detail = InitErrorDetails(type="frozen_instance", loc=(name,), input=None)
+                raise ValidationError.from_exception_data(type(self).__name__, [detail], hide_input=True)
+            super().__setattr__(name, value)

@@ -1,0 +1,120 @@
+"""Where a handler's field values come from, and how a handler is rebuilt from them."""
+
+from __future__ import annotations
+
+import difflib
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import AliasChoices
+from pydantic_core import PydanticCustomError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pydantic.fields import FieldInfo
+    from pydantic_settings import BaseSettings
+
+    from rivers_core.handler.base import BaseIOHandler
+
+HandlerT = TypeVar("HandlerT", bound="BaseIOHandler")
+
+_given_only: ContextVar[type | None] = ContextVar("rivers_given_only", default=None)
+
+
+def reads_nothing_else(settings_cls: type[BaseSettings]) -> bool:
+    """Whether this class is being built from given values alone, without environment and `.env`.
+
+    Args:
+        settings_cls: The class whose sources are being chosen.
+
+    Returns:
+        True inside `from_values` for that very class.
+    """
+    return _given_only.get() is settings_cls
+
+
+def from_values(cls: type[HandlerT], values: Mapping[str, Any]) -> HandlerT:
+    """Build a handler from exactly these field values; no other source is read.
+
+    Args:
+        cls: The handler class.
+        values: Field name to value.
+
+    Returns:
+        The validated handler; fields not given have their defaults.
+
+    Raises:
+        pydantic.ValidationError: A value does not fit its field.
+    """
+    fields = cls.model_fields
+    by_name = cls.model_config.get("populate_by_name") or cls.model_config.get("validate_by_name")
+    arguments = {
+        name if by_name or name not in fields else _input_name(name, fields[name]): value
+        for name, value in values.items()
+    }
+    token = _given_only.set(cls)
+    try:
+        return cls(**arguments)
+    finally:
+        _given_only.reset(token)
+
+
+def input_names(fields: Mapping[str, FieldInfo]) -> set[str]:
+    """Every name under which a value for one of the fields may be given.
+
+    Args:
+        fields: The fields of a model.
+
+    Returns:
+        Field names and their aliases.
+    """
+    names = set(fields)
+    for field in fields.values():
+        alias = field.validation_alias
+        choices = alias.choices if isinstance(alias, AliasChoices) else [alias, field.alias]
+        names.update(choice for choice in choices if isinstance(choice, str))
+    return names
+
+
+def refuse_unknown(owner: str, given: Iterable[str], fields: Mapping[str, FieldInfo]) -> None:
+    """Refuse arguments that are no settings of a handler.
+
+    Args:
+        owner: The name of the handler class, for the message.
+        given: Names of the arguments.
+        fields: The fields of the handler.
+
+    Raises:
+        PydanticCustomError: One of them is unknown; it names the nearest setting and lists all of them.
+    """
+    known = input_names(fields)
+    unknown = [name for name in given if name not in known]
+    if not unknown:
+        return
+    sentences = [f"{owner} has no setting {name!r}{nearest(name, known)}." for name in unknown]
+    settings = ", ".join(fields) or "none"
+    message = f"{' '.join(sentences)} Its settings: {settings}."
+    raise PydanticCustomError("unknown_setting", "{message}", {"message": message})
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The clause that suggests the name somebody probably meant.
+
+    Args:
+        name: What was written.
+        known: What there is.
+
+    Returns:
+        `" (did you mean 'x'?)"`, or an empty string if nothing comes close.
+    """
+    lowered = {candidate.lower(): candidate for candidate in sorted(known)}
+    close = difflib.get_close_matches(name.lower(), lowered, n=1)
+    return f" (did you mean {lowered[close[0]]!r}?)" if close else ""
+
+
+def _input_name(name: str, field: FieldInfo) -> str:
+    alias = field.validation_alias
+    if isinstance(alias, AliasChoices):
+        alias = next((choice for choice in alias.choices if isinstance(choice, str)), None)
+    return alias if isinstance(alias, str) else name

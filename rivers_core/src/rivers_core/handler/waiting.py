@@ -1,0 +1,28 @@
+"""The result of a handler method that may be `async`, for callers that are not."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+
+def finished(result: Any) -> Any:
+    """The value itself, waited for if the method was `async`.
+
+    Args:
+        result: What a handler method returned.
+
+    Returns:
+        The result, or what the awaitable gave. It runs on a loop of its own, in a thread, so that this also
+        works for a caller inside a running loop.
+    """
+    if not inspect.isawaitable(result):
+        return result
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="rivers-async") as pool:
+        return pool.submit(asyncio.run, _await(result)).result()
+
+
+async def _await(result: Any) -> Any:
+    return await result

@@ -1,0 +1,104 @@
+"""The records that a plugin yields: what it offers, under which name, and where the class is found."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?")
+_TARGET: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What all records have in common."""
+
+    name: str
+    target: str
+    summary: str = ""
+
+    def __post_init__(self) -> None:
+        kind = type(self).__name__
+        if not _matches(_NAME, self.name):
+            raise ValueError(
+                f"{kind} needs a short lower-case name (letters, digits, '-', '_', '.'), got {self.name!r}."
+            )
+        if not _matches(_TARGET, self.target):
+            raise ValueError(
+                f"{kind} {self.name!r} needs a target such as 'package.module:Class', got {self.target!r}."
+            )
+        if not _are_texts((self.summary,)):
+            raise TypeError(f"{kind} {self.name!r} needs a str as summary, got {self.summary!r}.")
+
+    @property
+    def module(self) -> str:
+        """The module of the target; it is imported when someone uses the record."""
+        return self.target.partition(":")[0]
+
+    @property
+    def class_name(self) -> str:
+        """The name of the class or function behind the target."""
+        return self.target.partition(":")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class _Requiring(_Record):
+    """A record whose target needs further distributions."""
+
+    requires: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _Record.__post_init__(self)
+        if isinstance(self.requires, str) or not _are_texts(self.requires):
+            raise TypeError(
+                f"{type(self).__name__} {self.name!r}: `requires` is a sequence of distribution names, "
+                f"got {self.requires!r}."
+            )
+        object.__setattr__(self, "requires", tuple(self.requires))
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerSpec(_Requiring):
+    """Offers an IO handler.
+
+    Args:
+        name: What users write: `io_handler="delta"`, `use = "delta"`.
+        target: Where the class is: `"rivers_delta.handler:DeltaIOHandler"`. Imported on first use.
+        summary: One line for lists.
+        requires: Distributions without which the target cannot work, if they may be absent.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorSpec(_Requiring):
+    """Offers an executor.
+
+    Args:
+        name: What users write: `rs.Executor.<name>(...)`.
+        target: Where the class is: `"package.module:Class"`. Imported on first use.
+        summary: One line for lists.
+        requires: Distributions without which the target cannot work, if they may be absent.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSpec(_Record):
+    """Offers a sub-command of `rivers`.
+
+    Args:
+        name: What users type after `rivers`.
+        target: Where the function or typer application is: `"package.module:name"`. Imported on first use.
+        summary: One line for `rivers --help`.
+    """
+
+
+def _matches(pattern: re.Pattern[str], value: object) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def _are_texts(values: Iterable[object]) -> bool:
+    return all(isinstance(value, str) for value in values)
