@@ -1,0 +1,15 @@
+"""Storage of events: what was materialized, observed and run, and what went in.
+
+`Storage.memory()` and `Storage.embedded(path)` make one.
+"""
+
+from __future__ import annotations
+
+from rivers.storage.assets import AssetRecord
+from rivers.storage.base import EventStorage
+from rivers.storage.events import Event
+from rivers.storage.runs import Run
+
+Storage = EventStorage
+
+__all__ = ["AssetRecord", "Event", "EventStorage", "Run", "Storage"]

@@ -1,0 +1,178 @@
+"""Events: what happened to an asset or a run, one immutable record each."""
+
+from __future__ import annotations
+
+import json
+from time import time_ns
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rivers_core.metadata import MetadataValue
+
+MATERIALIZATION: Final = "Materialization"
+OBSERVATION: Final = "Observation"
+STEP_FAILURE: Final = "StepFailure"
+STEP_RETRY: Final = "StepRetry"
+STEP_SKIPPED: Final = "StepSkipped"
+RUN_START: Final = "RunStart"
+RUN_SUCCESS: Final = "RunSuccess"
+RUN_FAILURE: Final = "RunFailure"
+RUN_CANCELED: Final = "RunCanceled"
+RUN_INTERRUPTED: Final = "RunInterrupted"
+
+
+class Event:
+    """One thing that happened: a value was stored, an asset observed, a step failed, a run began or ended.
+
+    An event is a value: nobody changes it after it was made, only the storage that records it gives it its
+    `id`. Equality and hash look at what happened and leave the `id` out.
+
+    Attributes:
+        id: Number of the event in its storage, growing with time; None until it is stored.
+        event_type: "Materialization", "Observation", "StepFailure", "StepRetry", "StepSkipped", "RunStart",
+            "RunSuccess", "RunFailure", "RunCanceled" or "RunInterrupted".
+        run_id: The run that it happened in.
+        asset_key: Name of the asset or node; None for events of a whole run.
+        partition_key: Display form of the one partition key; None when the asset has no partitions.
+        timestamp: When it happened, in nanoseconds since the epoch (UTC).
+        data_version: Version of the stored data.
+        code_version: Version of the code that made it.
+        tags: `(key, value)` pairs.
+        handler: What the value was stored with.
+        step: The step of the run.
+        attempt: Which attempt at the step this was, from 1.
+        message: What a person should read, such as the text of an error.
+        duration_ns: How long it took, in nanoseconds.
+    """
+
+    __slots__ = (
+        "_input_data_versions",
+        "_metadata",
+        "asset_key",
+        "attempt",
+        "code_version",
+        "data_version",
+        "duration_ns",
+        "event_type",
+        "handler",
+        "id",
+        "message",
+        "partition_key",
+        "run_id",
+        "step",
+        "tags",
+        "timestamp",
+    )
+
+    id: int | None
+    _metadata: Mapping[str, MetadataValue] | str | None
+
+    def __init__(
+        self,
+        event_type: str,
+        *,
+        run_id: str,
+        asset_key: str | None = None,
+        partition_key: str | None = None,
+        timestamp: int | None = None,
+        metadata: Mapping[str, MetadataValue] | None = None,
+        data_version: str | None = None,
+        code_version: str | None = None,
+        input_data_versions: Sequence[tuple[str, str]] = (),
+        tags: Sequence[tuple[str, str]] = (),
+        handler: str | None = None,
+        step: str | None = None,
+        attempt: int = 1,
+        message: str | None = None,
+        duration_ns: int | None = None,
+    ) -> None:
+        self.id = None
+        self.event_type = event_type
+        self.run_id = run_id
+        self.asset_key = asset_key
+        self.partition_key = partition_key
+        self.timestamp = time_ns() if timestamp is None else timestamp
+        self._metadata = metadata
+        self.data_version = data_version
+        self.code_version = code_version
+        self._input_data_versions = input_data_versions
+        self.tags = tags
+        self.handler = handler
+        self.step = step
+        self.attempt = attempt
+        self.message = message
+        self.duration_ns = duration_ns
+
+    @property
+    def typed_metadata(self) -> Mapping[str, MetadataValue]:
+        """The metadata as typed values by name, empty when there is none."""
+        if isinstance(self._metadata, str):
+            self._metadata = decode_metadata(self._metadata)
+        return self._metadata or {}
+
+    @property
+    def metadata(self) -> list[tuple[str, str]]:
+        """The metadata as text, `(name, text)` each, in the order it was given."""
+        return [(name, value.to_text()) for name, value in self.typed_metadata.items()]
+
+    @property
+    def input_data_versions(self) -> list[tuple[str, str]]:
+        """What went in: `(asset, data version)` of each loaded input."""
+        return list(self._input_data_versions)
+
+    def _content(self) -> tuple[object, ...]:
+        return (
+            self.event_type,
+            self.run_id,
+            self.asset_key,
+            self.partition_key,
+            self.timestamp,
+            dict(self.typed_metadata),
+            self.data_version,
+            self.code_version,
+            self.input_data_versions,
+            list(self.tags),
+            self.handler,
+            self.step,
+            self.attempt,
+            self.message,
+            self.duration_ns,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Event):
+            return NotImplemented
+        return self._content() == other._content()
+
+    def __hash__(self) -> int:
+        return hash((self.event_type, self.run_id, self.asset_key, self.partition_key, self.timestamp))
+
+    def __getstate__(self) -> tuple[object, ...]:
+        return tuple(getattr(self, name) for name in self.__slots__)
+
+    def __setstate__(self, state: tuple[object, ...]) -> None:
+        for name, value in zip(self.__slots__, state, strict=True):
+            setattr(self, name, value)
+
+    def __repr__(self) -> str:
+        shown = ("asset_key", "partition_key", "run_id", "timestamp", "data_version", "message")
+        given = ((name, getattr(self, name)) for name in shown)
+        fields = "".join(f", {name}={value!r}" for name, value in given if value is not None)
+        return f"Event({self.event_type!r}{fields})"
+
+
+def encode_metadata(event: Event) -> str | None:
+    """The typed metadata of an event as JSON text, None when there is none."""
+    metadata = event._metadata  # noqa: SLF001 - text that was never decoded passes through
+    if metadata is None or isinstance(metadata, str):
+        return metadata
+    return json.dumps({name: value.to_json() for name, value in metadata.items()}) if metadata else None
+
+
+def decode_metadata(text: str) -> dict[str, MetadataValue]:
+    """The typed metadata that `encode_metadata` wrote."""
+    from rivers_core.metadata import MetadataValue
+
+    return {name: MetadataValue.from_json(value) for name, value in json.loads(text).items()}

@@ -1,0 +1,167 @@
+"""Events in memory: recording is one append, the order that questions need is made when one is asked."""
+
+from __future__ import annotations
+
+from itertools import count, islice
+from operator import attrgetter
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from rivers.storage.assets import AssetRecord
+from rivers.storage.base import EventStorage
+from rivers.storage.events import MATERIALIZATION
+from rivers.storage.runs import check_startable, never_started
+
+if TYPE_CHECKING:
+    from rivers.storage.events import Event
+    from rivers.storage.runs import Run, RunStatus
+
+_by_id = attrgetter("id")
+
+
+class _AssetHistory:
+    """The events of one asset, and the newest materialization of each of its partitions."""
+
+    __slots__ = ("events", "latest", "latest_by_partition", "materialization_count")
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.latest: Event | None = None
+        self.latest_by_partition: dict[str | None, Event] = {}
+        self.materialization_count = 0
+
+    def add(self, event: Event) -> None:
+        self.events.append(event)
+        if event.event_type == MATERIALIZATION:
+            self.latest = self.latest_by_partition[event.partition_key] = event
+            self.materialization_count += 1
+
+    def record(self, asset: str) -> AssetRecord:
+        return AssetRecord(
+            asset_key=asset,
+            last_event=self.events[-1],
+            last_materialization=self.latest,
+            materialization_count=self.materialization_count,
+            partition_count=len(self.latest_by_partition) - (None in self.latest_by_partition),
+        )
+
+
+_NO_HISTORY = _AssetHistory()
+
+
+class MemoryStorage(EventStorage):
+    """A storage that lives as long as its process.
+
+    Any thread may record at any time: numbering and appending are each one step for the interpreter.
+    """
+
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+        self._append = self._events.append
+        self._ids = count(1)
+        self._indexed = 0
+        self._by_asset: dict[str, _AssetHistory] = {}
+        self._by_run: dict[str, list[Event]] = {}
+        self._runs: dict[str, Run] = {}
+        self._dynamic: dict[str, dict[str, None]] = {}
+        self._lock = Lock()
+
+    def __reduce__(self) -> tuple[type[MemoryStorage], tuple[()]]:
+        return MemoryStorage, ()
+
+    def __repr__(self) -> str:
+        return "Storage.memory()"
+
+    def open(self) -> None:
+        """Nothing to do."""
+
+    def flush(self) -> None:
+        """Nothing to do: no other process can read it."""
+
+    def close(self) -> None:
+        """Nothing to do: the history stays as long as the object."""
+
+    def record(self, event: Event) -> None:
+        """Add an event to the history and give it its id."""
+        event.id = next(self._ids)
+        self._append(event)
+
+    def _begin(self, run: Run) -> None:
+        with self._lock:
+            check_startable(self._runs.get(run.run_id))
+            self._runs.pop(run.run_id, None)
+            self._runs[run.run_id] = run
+            self.record(run.event())
+
+    def _end(self, run_id: str, status: RunStatus, at: int, message: str | None) -> Run:
+        with self._lock:
+            if (run := self._runs.get(run_id)) is None:
+                raise never_started(run_id)
+            run = self._runs[run_id] = run.ended(status, at, message)
+            self.record(run.event())
+        return run
+
+    def _run(self, run_id: str) -> Run | None:
+        return self._runs.get(run_id)
+
+    def _list_runs(self, limit: int | None, status: RunStatus | None) -> list[Run]:
+        with self._lock:
+            newest_first = reversed(list(self._runs.values()))
+        return list(islice((run for run in newest_first if status in (None, run.status)), limit))
+
+    def _catch_up(self) -> None:
+        fresh = self._events[self._indexed :]
+        self._indexed += len(fresh)
+        fresh.sort(key=_by_id)
+        for event in fresh:
+            self._by_run.setdefault(event.run_id, []).append(event)
+            if event.asset_key is not None:
+                if (history := self._by_asset.get(event.asset_key)) is None:
+                    history = self._by_asset[event.asset_key] = _AssetHistory()
+                history.add(event)
+
+    def _history(self, asset: str) -> _AssetHistory:
+        self._catch_up()
+        return self._by_asset.get(asset, _NO_HISTORY)
+
+    def _asset_events(self, asset: str, limit: int | None) -> list[Event]:
+        with self._lock:
+            return list(islice(reversed(self._history(asset).events), limit))
+
+    def _run_events(self, run_id: str) -> list[Event]:
+        with self._lock:
+            self._catch_up()
+            return list(self._by_run.get(run_id, ()))
+
+    def _latest(self, asset: str, partition: str | None) -> Event | None:
+        with self._lock:
+            history = self._history(asset)
+            return history.latest if partition is None else history.latest_by_partition.get(partition)
+
+    def _latest_by_partition(self, asset: str) -> dict[str | None, Event]:
+        with self._lock:
+            return dict(self._history(asset).latest_by_partition)
+
+    def _materialized(self, asset: str) -> list[str]:
+        return [key for key in self._latest_by_partition(asset) if key is not None]
+
+    def _asset_records(self, asset: str | None) -> list[AssetRecord]:
+        with self._lock:
+            self._catch_up()
+            names = sorted(self._by_asset) if asset is None else [asset] if asset in self._by_asset else []
+            return [self._by_asset[name].record(name) for name in names]
+
+    def _add_keys(self, name: str, keys: list[str]) -> None:
+        with self._lock:
+            self._dynamic.setdefault(name, {}).update(dict.fromkeys(keys))
+
+    def _delete_key(self, name: str, key: str) -> None:
+        with self._lock:
+            self._dynamic.get(name, {}).pop(key, None)
+
+    def _keys(self, name: str) -> list[str]:
+        with self._lock:
+            return list(self._dynamic.get(name, ()))
+
+    def _has_key(self, name: str, key: str) -> bool:
+        return key in self._dynamic.get(name, ())
