@@ -1,0 +1,187 @@
+"""Every error that rivers raises: one base, and each also the standard library's error that people catch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rivers_core.partitions import PartitionKey
+
+__all__ = [
+    "AssetDefinitionError",
+    "AssetNotFoundError",
+    "AssetOutputValidationError",
+    "ConfigurationError",
+    "ConflictError",
+    "ExecutionError",
+    "GraphValidationError",
+    "HandlerNotFoundError",
+    "IntegrityError",
+    "InvalidMetadataError",
+    "NodeNotFoundError",
+    "NotMaterializedError",
+    "PartitionDefinitionError",
+    "PartitionValidationError",
+    "PluginLoadError",
+    "ResultDefinitionError",
+    "RiversError",
+    "StorageError",
+    "TaskDefinitionError",
+]
+
+
+class RiversError(Exception):
+    """Base of every error that rivers raises."""
+
+
+class AssetDefinitionError(RiversError, ValueError):
+    """An asset is written in a way that cannot work."""
+
+
+class TaskDefinitionError(RiversError, ValueError):
+    """A task is written in a way that cannot work."""
+
+
+class ResultDefinitionError(RiversError, ValueError):
+    """An `Output`, `Materialization`, `Observation` or `PartitionedOutput` contradicts itself or its asset."""
+
+
+class AssetNotFoundError(RiversError, LookupError):
+    """No asset has that name."""
+
+
+class NodeNotFoundError(RiversError, LookupError):
+    """No asset, output or inner node has that name."""
+
+
+class HandlerNotFoundError(RiversError, LookupError):
+    """No IO handler has that name, or the package that provides it is not installed."""
+
+
+class AssetOutputValidationError(RiversError, TypeError):
+    """A returned value contradicts the return annotation; nothing was stored."""
+
+
+class ExecutionError(RiversError, RuntimeError):
+    """A run failed; the error of the step is chained as the cause."""
+
+
+class StorageError(RiversError, RuntimeError):
+    """The storage of events cannot be opened, read or written."""
+
+
+class InvalidMetadataError(RiversError, ValueError):
+    """A metadata value or a `handler/option` in an asset's metadata is not what it has to be."""
+
+
+class MetadataTypeError(InvalidMetadataError, TypeError):
+    """A Python value has a type that metadata does not store."""
+
+
+class PartitionDefinitionError(RiversError, ValueError):
+    """A partition key or a definition of partitions is malformed."""
+
+
+class PartitionValidationError(RiversError, ValueError):
+    """A partition key does not fit where it is used."""
+
+
+class PluginLoadError(RiversError, ImportError):
+    """A plugin is installed and broken; its own error is chained as the cause."""
+
+
+class IntegrityError(RiversError, ValueError):
+    """Stored bytes are not what was written: damaged, foreign, or signed with another key."""
+
+
+class ConflictError(RiversError, RuntimeError):
+    """Somebody else wrote at the same time, or what is there forbids the write."""
+
+
+class _FindingsError(RiversError, ValueError):
+    """An error that reports everything it found at once."""
+
+    findings: tuple[str, ...]
+
+    def __init__(self, headline: str, findings: Iterable[str] = ()) -> None:
+        self.headline = headline
+        self.findings = tuple(findings)
+        super().__init__("\n".join((headline, *(f"  - {finding}" for finding in self.findings))))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.headline, self.findings), self.__dict__
+
+
+class ConfigurationError(_FindingsError):
+    """The configuration is wrong.
+
+    Args:
+        headline: What is wrong, in one sentence.
+        findings: Each mistake in one line; the message lists them below the headline.
+    """
+
+
+class GraphValidationError(_FindingsError):
+    """Assets, tasks and jobs do not fit together.
+
+    Args:
+        headline: What is wrong, in one sentence.
+        findings: Each mistake in one line; the message lists them below the headline.
+    """
+
+
+class NotMaterializedError(RiversError, FileNotFoundError):
+    """Nothing was ever stored for an asset (and partition).
+
+    Raise it from `load_input` when, and only when, the value was never stored. Damaged or unreachable
+    values are other errors: a consumer may take this one for "first run".
+
+    Args:
+        asset_name: The asset that was asked for.
+        partition: The partition that was asked for; None for an unpartitioned asset.
+        handler: The handler that looked, as a reader would name it.
+        address: Where it looked (a path, a table, a URL); never with credentials.
+        nearest: What exists instead and comes closest.
+        message: Says it in your own words, instead of the sentence built from the above.
+    """
+
+    def __init__(
+        self,
+        asset_name: str,
+        *,
+        partition: PartitionKey | str | None = None,
+        handler: str | None = None,
+        address: str | None = None,
+        nearest: str | None = None,
+        message: str | None = None,
+    ) -> None:
+        self.asset_name = asset_name
+        self.partition = partition
+        self.handler = handler
+        self.address = address
+        self.nearest = nearest
+        super().__init__(message or self._sentence())
+
+    def _sentence(self) -> str:
+        what = f"asset {self.asset_name!r}"
+        if self.partition is not None:
+            what = f"partition {str(self.partition)!r} of {what}"
+        where = " ".join(
+            part for part in (self.handler, f"at {self.address!r}" if self.address else None) if part
+        )
+        looked = f" (looked with {where})" if self.handler else f" (looked {where})" if where else ""
+        instead = f" The nearest that exists: {self.nearest}." if self.nearest else ""
+        return f"Nothing is stored for {what}{looked}.{instead} Materialize it first."
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restore_not_materialized, (type(self), str(self), self.__dict__)
+
+
+def _restore_not_materialized(
+    kind: type[NotMaterializedError], message: str, state: dict[str, object]
+) -> NotMaterializedError:
+    error = kind(str(state.get("asset_name")), message=message)
+    error.__dict__.update(state)
+    return error

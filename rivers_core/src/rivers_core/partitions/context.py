@@ -1,0 +1,79 @@
+"""What a handler or a function is told about the partitions it works on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rivers_core.partitions.keys import PartitionKey
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from rivers_core.partitions.definitions import PartitionsDefinition
+
+__all__ = ["PartitionContext"]
+
+
+class PartitionContext:
+    """The partition keys of one step, with the definition they come from.
+
+    Args:
+        keys: The keys; a key that stands for several counts as each of them.
+        definition: What defines the asset's partitions, if known.
+    """
+
+    __slots__ = ("_definition", "_keys")
+
+    def __init__(
+        self, keys: Sequence[PartitionKey] | PartitionKey, definition: PartitionsDefinition | None = None
+    ) -> None:
+        self._keys = keys
+        self._definition = definition
+
+    @property
+    def keys(self) -> list[PartitionKey]:
+        """Every key, one by one, in the order of the definition."""
+        given = [self._keys] if isinstance(self._keys, PartitionKey) else self._keys
+        return [one for key in given for one in key.split()]
+
+    @property
+    def key(self) -> PartitionKey:
+        """The first key; the only one unless the step works on several."""
+        keys = self._keys
+        first = keys if isinstance(keys, PartitionKey) else keys[0]
+        return first if first.is_single else first.split()[0]
+
+    @property
+    def is_single(self) -> bool:
+        """Whether there is exactly one key."""
+        keys = self._keys
+        if isinstance(keys, PartitionKey):
+            return keys.is_single
+        return len(keys) == 1 and keys[0].is_single
+
+    @property
+    def definition(self) -> PartitionsDefinition | None:
+        """What defines the asset's partitions; None if nobody said."""
+        return self._definition
+
+    def time_window(self) -> tuple[datetime, datetime] | None:
+        """From when (inclusive) until when (exclusive) the keys reach; None if they are no windows of time."""
+        if self._definition is None:
+            return None
+        windows = [self._definition.time_window(key) for key in self.keys]
+        known = [window for window in windows if window is not None]
+        if not known:
+            return None
+        return min(start for start, _ in known), max(end for _, end in known)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PartitionContext):
+            return NotImplemented
+        return self.keys == other.keys and self._definition == other.definition
+
+    def __hash__(self) -> int:
+        return hash((tuple(self.keys), self._definition))
+
+    def __repr__(self) -> str:
+        return f"PartitionContext({self.keys!r}, {self._definition!r})"
