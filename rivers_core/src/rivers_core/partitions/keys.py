@@ -180,7 +180,7 @@ class MultiPartitionKey(PartitionKey):
 
     @property
     def is_single(self) -> bool:
-        return all(len(values) == 1 for _, values in self.dimensions)
+        return all([len(values) == 1 for _, values in self.dimensions])
 
     def split(self) -> list[PartitionKey]:
         if self.is_single:
