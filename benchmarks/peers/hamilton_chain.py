@@ -1,0 +1,22 @@
+"""The chain in Hamilton: runs once for every line on stdin, and answers with the seconds it took."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from chain_functions import chain_functions
+from hamilton import ad_hoc_utils, driver
+
+sys.setrecursionlimit(100_000)
+count = int(sys.argv[1])
+functions = chain_functions(count)
+module = ad_hoc_utils.create_temporary_module(*functions.values(), module_name="chain")
+chain = driver.Builder().with_modules(module).build()
+last = f"a{count - 1}"
+for _ in sys.stdin:
+    start = time.perf_counter()
+    result = chain.execute([last])
+    seconds = time.perf_counter() - start
+    assert result[last] == count - 1
+    print(seconds, flush=True)
