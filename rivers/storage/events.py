@@ -29,6 +29,8 @@ class Event:
     An event is a value: nobody changes it after it was made, only the storage that records it gives it its
     `id`. Equality and hash look at what happened and leave the `id` out.
 
+    The constructor takes `metadata` as typed values by name, or as the JSON text of `metadata_json`.
+
     Attributes:
         id: Number of the event in its storage, growing with time; None until it is stored.
         event_type: "Materialization", "Observation", "StepFailure", "StepRetry", "StepSkipped", "RunStart",
@@ -77,7 +79,7 @@ class Event:
         asset_key: str | None = None,
         partition_key: str | None = None,
         timestamp: int | None = None,
-        metadata: Mapping[str, MetadataValue] | None = None,
+        metadata: Mapping[str, MetadataValue] | str | None = None,
         data_version: str | None = None,
         code_version: str | None = None,
         input_data_versions: Sequence[tuple[str, str]] = (),
@@ -109,13 +111,20 @@ class Event:
     def typed_metadata(self) -> Mapping[str, MetadataValue]:
         """The metadata as typed values by name, empty when there is none."""
         if isinstance(self._metadata, str):
-            self._metadata = decode_metadata(self._metadata)
+            self._metadata = _decoded(self._metadata)
         return self._metadata or {}
 
     @property
     def metadata(self) -> list[tuple[str, str]]:
         """The metadata as text, `(name, text)` each, in the order it was given."""
         return [(name, value.to_text()) for name, value in self.typed_metadata.items()]
+
+    @property
+    def metadata_json(self) -> str | None:
+        """The typed metadata as JSON text, which the constructor takes back; None when there is none."""
+        if not self._metadata:
+            return None
+        return self._metadata if isinstance(self._metadata, str) else _encoded(self._metadata)
 
     @property
     def input_data_versions(self) -> list[tuple[str, str]]:
@@ -163,16 +172,12 @@ class Event:
         return f"Event({self.event_type!r}{fields})"
 
 
-def encode_metadata(event: Event) -> str | None:
-    """The typed metadata of an event as JSON text, None when there is none."""
-    metadata = event._metadata  # noqa: SLF001 - text that was never decoded passes through
-    if metadata is None or isinstance(metadata, str):
-        return metadata
-    return json.dumps({name: value.to_json() for name, value in metadata.items()}) if metadata else None
+def _encoded(metadata: Mapping[str, MetadataValue]) -> str:
+    members = (f"{json.dumps(name)}: {value.to_json()}" for name, value in metadata.items())
+    return f"{{{', '.join(members)}}}"
 
 
-def decode_metadata(text: str) -> dict[str, MetadataValue]:
-    """The typed metadata that `encode_metadata` wrote."""
+def _decoded(text: str) -> dict[str, MetadataValue]:
     from rivers_core.metadata import MetadataValue
 
-    return {name: MetadataValue.from_json(value) for name, value in json.loads(text).items()}
+    return {name: MetadataValue.from_json(json.dumps(value)) for name, value in json.loads(text).items()}

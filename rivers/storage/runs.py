@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Final, Literal, cast, get_args
 
 from rivers.storage.events import (
@@ -16,8 +17,6 @@ from rivers.storage.events import (
 from rivers_core.exceptions import ConflictError, StorageError
 
 RunStatus = Literal["running", "success", "failure", "canceled", "interrupted"]
-
-INTERRUPTED_MESSAGE: Final = "the process that ran it ended without finishing the run"
 
 _END_EVENTS: Final[dict[str, str]] = {
     "success": RUN_SUCCESS,
@@ -63,6 +62,19 @@ class Run:
     def ended(self, status: RunStatus, at: int, message: str | None = None) -> Run:
         """The same run, ended with `status` at `at` (nanoseconds since the epoch)."""
         return replace(self, status=status, end_time=at, message=message)
+
+    def interrupted(self, at: int, last_seen: int | None) -> Run:
+        """The same run, closed by somebody else because its process is gone.
+
+        Args:
+            at: When that was noticed, in nanoseconds since the epoch.
+            last_seen: When its last event happened, in nanoseconds since the epoch.
+        """
+        seen = datetime.fromtimestamp((last_seen or self.start_time) / 1e9, UTC)
+        message = (
+            f"Its process ended without finishing it; the last event was at {seen:%Y-%m-%d %H:%M:%S} UTC."
+        )
+        return self.ended("interrupted", at, message)
 
     def event(self) -> Event:
         """The event that tells of the state that the run is in: its start, or the way it ended."""

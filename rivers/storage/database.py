@@ -1,0 +1,167 @@
+"""The SQLite file: opening, transactions, and errors that say what to do."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from threading import RLock
+from time import time_ns
+from typing import TYPE_CHECKING, Any, Final
+
+from filelock import FileLock, Timeout
+
+from rivers.storage import owners, schema
+from rivers.storage.rows import RUN_COLUMNS, end_run, read_run
+from rivers_core.exceptions import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from rivers.storage.rows import Row
+
+BUSY_SECONDS: Final = 30.0
+
+_ADVICE: Final = {
+    "SQLITE_NOTADB": "it is no SQLite file. Use another directory, or move it away to begin a new history",
+    "SQLITE_CORRUPT": "it is damaged. Restore a copy, or move the file away to begin a new history",
+    "SQLITE_BUSY": f"another process kept it locked for {BUSY_SECONDS:.0f} s. Try again when that has ended",
+    "SQLITE_READONLY": "it is read-only. Check the permissions of the file and its directory",
+    "SQLITE_CANTOPEN": "it cannot be opened. Check the permissions of the file and its directory",
+    "SQLITE_PERM": "access is denied. Check the permissions of the file and its directory",
+    "SQLITE_FULL": "the disk is full. Make room and try again",
+}
+
+
+class Database:
+    """One connection to the `rivers.db` of a directory, opened at first use, for any number of threads.
+
+    Args:
+        directory: Where the file is or will be.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "rivers.db"
+        self.owners = directory / "owners"
+        self.lock = RLock()
+        self._connection: sqlite3.Connection | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection."""
+        return self._connection is not None
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Write: all of the block is stored, or nothing.
+
+        Raises:
+            StorageError: The file cannot be opened or written; the message says why and what to do.
+        """
+        with self.lock, self._explained():
+            connection = self._connection or self._open()
+            with _immediate(connection):
+                yield connection
+
+    def query(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
+        """The rows that a statement gives.
+
+        Raises:
+            StorageError: The file cannot be opened or read; the message says why and what to do.
+        """
+        with self.lock, self._explained():
+            return (self._connection or self._open()).execute(statement, values).fetchall()
+
+    def claim(self) -> owners.Owner:
+        """Claim the runs that this process is about to start.
+
+        Raises:
+            StorageError: The lock file cannot be made.
+        """
+        with self.lock, self._explained(), self._alone():
+            return owners.Owner(self.owners)
+
+    def close(self) -> None:
+        """Close the connection, if there is one; a later use opens another."""
+        with self.lock:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
+
+    def _open(self) -> sqlite3.Connection:
+        self.owners.mkdir(parents=True, exist_ok=True)
+        with self._alone():
+            connection = sqlite3.connect(
+                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            try:
+                with _immediate(connection):
+                    schema.prepare(connection, self.path)
+                connection.execute("PRAGMA journal_mode = WAL").fetchall()
+                connection.execute("PRAGMA synchronous = NORMAL")
+                with _immediate(connection):
+                    interrupt_orphans(connection, self.owners)
+                owners.remove_stale(self.owners)
+            except BaseException:
+                connection.close()
+                raise
+        self._connection = connection
+        return connection
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with FileLock(self.owners / "opening.lock", timeout=BUSY_SECONDS, thread_local=False):
+            yield
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StorageError(f"{self.path}: {_reason(error)} ({error}).") from error
+        except Timeout as error:
+            raise StorageError(
+                f"{self.path}: another process has been opening it for {BUSY_SECONDS:.0f} s. "
+                "Try again when it is done."
+            ) from error
+        except OSError as error:
+            raise StorageError(
+                f"{self.path.parent}: the directory cannot be made or written ({error}). "
+                "Check its permissions, or choose another directory for the storage."
+            ) from error
+
+
+def interrupt_orphans(connection: sqlite3.Connection, folder: Path, run_id: str | None = None) -> None:
+    """Close runs whose process is gone as "interrupted"; call it inside a transaction.
+
+    Args:
+        connection: Open connection to the file.
+        folder: Where the lock files of the owners are.
+        run_id: Look at this run only.
+    """
+    statement = f"SELECT {RUN_COLUMNS} FROM runs WHERE status = 'running' AND run_id = COALESCE(?, run_id)"
+    rows = connection.execute(statement, (run_id,)).fetchall()
+    gone = {owner: owners.is_gone(folder, owner) for owner in {row[-1] for row in rows}}
+    for row in rows:
+        if gone[row[-1]]:
+            run = read_run(row)
+            seen = connection.execute("SELECT MAX(timestamp) FROM events WHERE run_id = ?", (run.run_id,))
+            end_run(connection, run.interrupted(time_ns(), seen.fetchone()[0]))
+
+
+@contextmanager
+def _immediate(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _reason(error: sqlite3.Error) -> str:
+    name = getattr(error, "sqlite_errorname", None) or ""
+    known = (advice for code, advice in _ADVICE.items() if name.startswith(code))
+    return next(known, "SQLite reports an error")

@@ -1,0 +1,153 @@
+"""Events and runs as rows of SQLite, and back."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from rivers.storage.events import MATERIALIZATION, Event
+from rivers.storage.runs import Run
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Sequence
+
+Row: TypeAlias = tuple[Any, ...]
+
+EVENT_COLUMNS: Final = (
+    "id, event_type, events.asset_key, run_id, events.partition_key, timestamp, data_version, "
+    "code_version, handler, step, attempt, message, duration_ns, tags, input_data_versions, metadata"
+)
+RUN_COLUMNS: Final = (
+    "run_id, status, start_time, end_time, job, partition_key, message, tags, steps, selection, owner"
+)
+
+_INSERT_EVENT: Final = f"INSERT INTO events VALUES ({', '.join('?' * 16)})"
+_INSERT_RUN: Final = f"INSERT OR REPLACE INTO runs ({RUN_COLUMNS}) VALUES ({', '.join('?' * 11)})"
+_COUNT_MATERIALIZATIONS: Final = """
+    INSERT INTO materialized (asset_key, partition_key, first_id, last_id, count) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (asset_key, partition_key)
+    DO UPDATE SET last_id = excluded.last_id, count = count + excluded.count
+"""
+
+
+def insert_events(connection: sqlite3.Connection, events: Sequence[Event]) -> None:
+    """Number events and write them; call it inside a transaction, so that nobody else takes the numbers."""
+    if not events:
+        return
+    last: int = connection.execute("SELECT COALESCE(MAX(id), 0) FROM events").fetchone()[0]
+    for number, event in enumerate(events, last + 1):
+        event.id = number
+    _insert_rows(connection, _INSERT_EVENT, [_event_row(event) for event in events])
+    _insert_rows(connection, _COUNT_MATERIALIZATIONS, _materialized_rows(events))
+
+
+def read_event(row: Row) -> Event:
+    """The event in a row of `EVENT_COLUMNS`."""
+    event = Event(
+        row[1],
+        asset_key=row[2],
+        run_id=row[3],
+        partition_key=row[4],
+        timestamp=row[5],
+        data_version=row[6],
+        code_version=row[7],
+        handler=row[8],
+        step=row[9],
+        attempt=row[10],
+        message=row[11],
+        duration_ns=row[12],
+        tags=_pairs(row[13]),
+        input_data_versions=_pairs(row[14]),
+        metadata=row[15],
+    )
+    event.id = row[0]
+    return event
+
+
+def write_run(connection: sqlite3.Connection, run: Run, owner: str | None) -> None:
+    """Write the row of a run, last in order of start, in the place of one with its id."""
+    selection = None if run.selection is None else _json(run.selection)
+    row = (run.run_id, run.status, run.start_time, run.end_time, run.job, run.partition_key, run.message)
+    _insert_rows(connection, _INSERT_RUN, [(*row, _json(run.tags), _json(run.steps), selection, owner)])
+
+
+def end_run(connection: sqlite3.Connection, run: Run) -> None:
+    """Write how a run ended, and the event that says so; its place in the order of start stays."""
+    ending = (run.status, run.end_time, run.message, run.run_id)
+    _insert_rows(
+        connection,
+        "UPDATE runs SET status = ?, end_time = ?, message = ?, owner = NULL WHERE run_id = ?",
+        [ending],
+    )
+    insert_events(connection, [run.event()])
+
+
+def read_run(row: Row) -> Run:
+    """The run in a row of `RUN_COLUMNS`."""
+    return Run(
+        run_id=row[0],
+        status=row[1],
+        start_time=row[2],
+        end_time=row[3],
+        job=row[4],
+        partition_key=row[5],
+        message=row[6],
+        tags=_pairs(row[7]),
+        steps=tuple(json.loads(row[8])),
+        selection=None if row[9] is None else tuple(json.loads(row[9])),
+    )
+
+
+def _event_row(event: Event) -> Row:
+    inputs = event.input_data_versions
+    return (
+        event.id,
+        event.event_type,
+        event.asset_key,
+        event.run_id,
+        event.partition_key,
+        event.timestamp,
+        event.data_version,
+        event.code_version,
+        event.handler,
+        event.step,
+        event.attempt,
+        event.message,
+        event.duration_ns,
+        _json(event.tags) if event.tags else None,
+        _json(inputs) if inputs else None,
+        event.metadata_json,
+    )
+
+
+def _materialized_rows(events: Iterable[Event]) -> list[Row]:
+    rows: dict[tuple[str, str], list[Any]] = {}
+    for event in events:
+        if event.event_type == MATERIALIZATION and event.asset_key is not None:
+            place = (event.asset_key, event.partition_key or "")
+            first, _, count = rows.get(place, (event.id, None, 0))
+            rows[place] = [first, event.id, count + 1]
+    return [(*place, *numbers) for place, numbers in rows.items()]
+
+
+def _insert_rows(connection: sqlite3.Connection, statement: str, rows: list[Row]) -> None:
+    try:
+        connection.executemany(statement, rows)
+    except (UnicodeEncodeError, OverflowError):
+        connection.executemany(statement, [tuple(map(_storable, row)) for row in rows])
+
+
+def _storable(value: Any) -> Any:
+    # A file name in an error may hold lone surrogates, which UTF-8 cannot; it must not cost the batch.
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    return value if value is None or -(2**63) <= value < 2**63 else str(value)
+
+
+def _json(value: Iterable[Any]) -> str:
+    return json.dumps(list(value))
+
+
+def _pairs(text: str | None) -> tuple[tuple[str, str], ...]:
+    return () if text is None else tuple((key, value) for key, value in json.loads(text))

@@ -1,0 +1,136 @@
+"""The tables of `rivers.db`, and the way from an older file to this one."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from time import time_ns
+from typing import TYPE_CHECKING, Final
+
+from rivers_core.exceptions import StorageError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+    from pathlib import Path
+
+VERSION: Final = 1
+
+# "RIVR": tells a file of rivers from any other SQLite file.
+APPLICATION_ID: Final = 0x52495652
+
+# From the version that is the key to the next one.
+MIGRATIONS: Final[dict[int, Sequence[str]]] = {}
+
+_TABLES: Final = (
+    """
+    CREATE TABLE schema_history (
+        version INTEGER PRIMARY KEY,
+        applied_at INTEGER NOT NULL,
+        writer TEXT NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE events (
+        id INTEGER PRIMARY KEY,
+        event_type TEXT NOT NULL,
+        asset_key TEXT,
+        run_id TEXT NOT NULL,
+        partition_key TEXT,
+        timestamp INTEGER NOT NULL,
+        data_version TEXT,
+        code_version TEXT,
+        handler TEXT,
+        step TEXT,
+        attempt INTEGER NOT NULL,
+        message TEXT,
+        duration_ns INTEGER,
+        tags TEXT,
+        input_data_versions TEXT,
+        metadata TEXT
+    )
+    """,
+    "CREATE INDEX events_of_asset ON events (asset_key) WHERE asset_key IS NOT NULL",
+    "CREATE INDEX events_of_run ON events (run_id)",
+    # One row per partition ('' for none), so that the latest is found without walking the history.
+    """
+    CREATE TABLE materialized (
+        asset_key TEXT NOT NULL,
+        partition_key TEXT NOT NULL,
+        first_id INTEGER NOT NULL,
+        last_id INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (asset_key, partition_key)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE runs (
+        position INTEGER PRIMARY KEY AUTOINCREMENT,
+        run_id TEXT NOT NULL UNIQUE,
+        status TEXT NOT NULL,
+        start_time INTEGER NOT NULL,
+        end_time INTEGER,
+        job TEXT,
+        partition_key TEXT,
+        message TEXT,
+        tags TEXT NOT NULL,
+        steps TEXT NOT NULL,
+        selection TEXT,
+        owner TEXT
+    )
+    """,
+    "CREATE INDEX running ON runs (status) WHERE status = 'running'",
+    """
+    CREATE TABLE dynamic_partitions (
+        position INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL,
+        partition_key TEXT NOT NULL,
+        UNIQUE (name, partition_key)
+    )
+    """,
+    f"PRAGMA application_id = {APPLICATION_ID}",
+)
+
+
+def prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring a file to the current version; call it inside a transaction.
+
+    Args:
+        connection: Open connection to the file.
+        path: The file, for messages.
+
+    Raises:
+        StorageError: The file belongs to another program, or to a newer version of rivers.
+    """
+    found = _pragma(connection, "user_version")
+    if _pragma(connection, "application_id") != APPLICATION_ID:
+        _check_empty(connection, path)
+        _apply(connection, _TABLES, VERSION)
+    elif found > VERSION:
+        raise StorageError(
+            f"{path} was written by a newer rivers: its schema version is {found}, and rivers "
+            f"{version('rivers')} knows versions up to {VERSION}. Upgrade with 'pip install -U rivers', or use "
+            "another directory."
+        )
+    for older in range(found or VERSION, VERSION):
+        _apply(connection, MIGRATIONS[older], older + 1)
+
+
+def _check_empty(connection: sqlite3.Connection, path: Path) -> None:
+    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema ORDER BY name LIMIT 3")]
+    if tables:
+        raise StorageError(
+            f"{path} is a SQLite file of another program (it has {', '.join(tables)}); rivers leaves it "
+            "alone. Use another directory for the storage."
+        )
+
+
+def _apply(connection: sqlite3.Connection, statements: Sequence[str], reached: int) -> None:
+    for statement in statements:
+        connection.execute(statement)
+    connection.execute("INSERT INTO schema_history VALUES (?, ?, ?)", (reached, time_ns(), version("rivers")))
+    connection.execute(f"PRAGMA user_version = {reached}")
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    value: int = connection.execute(f"PRAGMA {name}").fetchone()[0]
+    return value

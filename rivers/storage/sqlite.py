@@ -1,0 +1,279 @@
+"""Events in a SQLite file: recorded in batches, read by any number of processes."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections import deque
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Timer
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
+
+from rivers.storage.assets import AssetRecord
+from rivers.storage.base import EventStorage
+from rivers.storage.database import Database, interrupt_orphans
+from rivers.storage.rows import (
+    EVENT_COLUMNS,
+    RUN_COLUMNS,
+    end_run,
+    insert_events,
+    read_event,
+    read_run,
+    write_run,
+)
+from rivers.storage.runs import check_startable, never_started
+from rivers_core.exceptions import StorageError
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator
+
+    from rivers.storage.events import Event
+    from rivers.storage.owners import Owner
+    from rivers.storage.rows import Row
+    from rivers.storage.runs import Run, RunStatus
+
+BATCH_EVENTS: Final = 256
+BATCH_SECONDS: Final = 0.2
+
+_EVENTS: Final = f"SELECT {EVENT_COLUMNS} FROM events"
+_RUNS: Final = f"SELECT {RUN_COLUMNS} FROM runs"
+
+# Walks from one asset name to the next in the index, however many events lie between.
+_ASSET_NAMES: Final = """
+    WITH RECURSIVE assets (name) AS (
+        SELECT MIN(asset_key) FROM events WHERE asset_key IS NOT NULL
+        UNION ALL
+        SELECT (SELECT MIN(asset_key) FROM events WHERE asset_key > name) FROM assets WHERE name IS NOT NULL
+    )
+    SELECT name FROM assets WHERE name IS NOT NULL
+"""
+
+
+class SQLiteStorage(EventStorage):
+    """A storage in the file `rivers.db` of a directory.
+
+    Events are written in batches: when 256 wait, when the last write is 0.2 seconds ago, before this storage
+    is asked anything, and when a run starts or ends. It travels to another process as its path.
+
+    Args:
+        path: The directory, made at first use.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).expanduser().absolute()
+        self._fresh()
+
+    def _fresh(self) -> None:
+        self._database = Database(self.path)
+        self._pending: deque[Event] = deque()
+        self._written_at = 0.0
+        self._timer: Timer | None = None
+        self._owner: Owner | None = None
+
+    def __reduce__(self) -> tuple[type[SQLiteStorage], tuple[str]]:
+        return SQLiteStorage, (str(self.path),)
+
+    def __repr__(self) -> str:
+        return f"Storage.embedded({str(self.path)!r})"
+
+    def __del__(self) -> None:
+        with suppress(Exception):
+            self.close()
+
+    def open(self) -> None:
+        """Make the directory and the file, bring an older file up to date, close interrupted runs.
+
+        Raises:
+            StorageError: See `Storage.embedded`.
+        """
+        self._read("SELECT 1")
+
+    def flush(self) -> None:
+        """Write what waits.
+
+        Raises:
+            StorageError: The file cannot be written; what waits is kept for the next attempt.
+        """
+        if self._pending:
+            with self._writing():
+                pass
+
+    def close(self) -> None:
+        """Write what waits and close the file; runs of it that have not ended count as interrupted then."""
+        with self._database.lock:
+            try:
+                self.flush()
+            finally:
+                timer, self._timer = self._timer, None
+                owner, self._owner = self._owner, None
+                if timer is not None:
+                    timer.cancel()
+                self._database.close()
+                if owner is not None:
+                    owner.release()
+
+    def record(self, event: Event) -> None:
+        """Add an event to the next batch; it gets its id when that is written.
+
+        Raises:
+            StorageError: The batch was due and cannot be written; it is kept for the next attempt.
+        """
+        self._pending.append(event)
+        if len(self._pending) >= BATCH_EVENTS or monotonic() - self._written_at > BATCH_SECONDS:
+            self.flush()
+        elif self._timer is None:
+            self._write_later()
+
+    def _write_later(self) -> None:
+        self._timer = Timer(BATCH_SECONDS, self._write_late)
+        self._timer.daemon = True
+        try:
+            self._timer.start()
+        except RuntimeError:  # the interpreter is shutting down
+            self.flush()
+
+    def _write_late(self) -> None:
+        self._timer = None
+        with suppress(StorageError):  # what waits is kept, and the next write reports it
+            self.flush()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._database.lock:
+            batch = [self._pending.popleft() for _ in range(len(self._pending))]
+            try:
+                with self._database.transaction() as connection:
+                    insert_events(connection, batch)
+                    yield connection
+            except BaseException:
+                self._pending.extendleft(reversed(batch))
+                raise
+            finally:
+                self._written_at = monotonic()
+                _open_storages.add(self)
+
+    def _read(self, statement: str, *values: object) -> list[Row]:
+        self.flush()
+        rows = self._database.query(statement, values)
+        _open_storages.add(self)
+        return rows
+
+    def _begin(self, run: Run) -> None:
+        with self._database.lock:
+            if self._owner is None:
+                self._owner = self._database.claim()
+            with self._writing() as connection:
+                interrupt_orphans(connection, self._database.owners, run.run_id)
+                row = connection.execute(f"{_RUNS} WHERE run_id = ?", (run.run_id,)).fetchone()
+                check_startable(row and read_run(row))
+                write_run(connection, run, self._owner.id)
+                insert_events(connection, [run.event()])
+
+    def _end(self, run_id: str, status: RunStatus, at: int, message: str | None) -> Run:
+        with self._writing() as connection:
+            row = connection.execute(f"{_RUNS} WHERE run_id = ?", (run_id,)).fetchone()
+            if row is None:
+                raise never_started(run_id)
+            run = read_run(row).ended(status, at, message)
+            end_run(connection, run)
+        return run
+
+    def _run(self, run_id: str) -> Run | None:
+        rows = self._read(f"{_RUNS} WHERE run_id = ?", run_id)
+        return read_run(rows[0]) if rows else None
+
+    def _list_runs(self, limit: int | None, status: RunStatus | None) -> list[Run]:
+        where = "" if status is None else f"WHERE status = '{status}'"
+        rows = self._read(f"{_RUNS} {where} ORDER BY position DESC LIMIT ?", _sql_limit(limit))
+        return [read_run(row) for row in rows]
+
+    def _asset_events(self, asset: str, limit: int | None) -> list[Event]:
+        return self._events("WHERE asset_key = ? ORDER BY id DESC LIMIT ?", asset, _sql_limit(limit))
+
+    def _run_events(self, run_id: str) -> list[Event]:
+        return self._events("WHERE run_id = ? ORDER BY id", run_id)
+
+    def _latest(self, asset: str, partition: str | None) -> Event | None:
+        newest, values = "SELECT MAX(last_id) FROM materialized WHERE asset_key = ?", [asset]
+        if partition is not None:
+            newest, values = f"{newest} AND partition_key = ?", [asset, partition]
+        return next(iter(self._events(f"WHERE id = ({newest})", *values)), None)
+
+    def _latest_by_partition(self, asset: str) -> dict[str | None, Event]:
+        latest = "JOIN materialized ON id = last_id WHERE materialized.asset_key = ? ORDER BY first_id"
+        return {event.partition_key: event for event in self._events(latest, asset)}
+
+    def _materialized(self, asset: str) -> list[str]:
+        keys = "SELECT partition_key FROM materialized WHERE asset_key = ? ORDER BY first_id"
+        return [key for (key,) in self._read(keys, asset) if key]
+
+    def _events(self, where: str, *values: object) -> list[Event]:
+        return [read_event(row) for row in self._read(f"{_EVENTS} {where}", *values)]
+
+    def _asset_records(self, asset: str | None) -> list[AssetRecord]:
+        names = [name for (name,) in self._read(_ASSET_NAMES)] if asset is None else [asset]
+        records = (self._asset_record(name) for name in names)
+        return [record for record in records if record is not None]
+
+    def _asset_record(self, asset: str) -> AssetRecord | None:
+        if not (last := self._asset_events(asset, 1)):
+            return None
+        totals = "SELECT COALESCE(SUM(count), 0), COUNT(NULLIF(partition_key, '')) FROM materialized"
+        ((materializations, partitions),) = self._read(f"{totals} WHERE asset_key = ?", asset)
+        return AssetRecord(asset, last[0], self._latest(asset, None), materializations, partitions)
+
+    def _add_keys(self, name: str, keys: list[str]) -> None:
+        with self._writing() as connection:
+            connection.executemany(
+                "INSERT OR IGNORE INTO dynamic_partitions (name, partition_key) VALUES (?, ?)",
+                [(name, key) for key in keys],
+            )
+
+    def _delete_key(self, name: str, key: str) -> None:
+        with self._writing() as connection:
+            connection.execute(
+                "DELETE FROM dynamic_partitions WHERE name = ? AND partition_key = ?", (name, key)
+            )
+
+    def _keys(self, name: str) -> list[str]:
+        rows = self._read(
+            "SELECT partition_key FROM dynamic_partitions WHERE name = ? ORDER BY position", name
+        )
+        return [key for (key,) in rows]
+
+    def _has_key(self, name: str, key: str) -> bool:
+        known = "SELECT 1 FROM dynamic_partitions WHERE name = ? AND partition_key = ?"
+        return bool(self._read(known, name, key))
+
+    def _forget_parent(self) -> None:
+        # Connection and lock belong to the parent of a fork: even closing them here would hurt it.
+        _of_parents.append((self._database, self._owner, self._timer))
+        self._fresh()
+
+
+def _sql_limit(limit: int | None) -> int:
+    return -1 if limit is None else limit
+
+
+_open_storages: WeakSet[SQLiteStorage] = WeakSet()
+_of_parents: list[object] = []
+
+
+def _close_all() -> None:
+    for storage in list(_open_storages):
+        with suppress(StorageError):
+            storage.close()
+
+
+def _forget_all() -> None:
+    for storage in list(_open_storages):
+        storage._forget_parent()  # noqa: SLF001 - same module
+
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
