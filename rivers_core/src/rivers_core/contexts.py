@@ -40,8 +40,8 @@ class _Context:
         if len(partition.keys) != 1:
             raise PartitionValidationError(
                 f"Asset {self.asset_name!r} is handled for {len(partition.keys)} partition keys at once, "
-                "which have no common storage key. Go through `context.partition.keys`, or keep all partitions under "
-                "`context.asset_storage_key`."
+                "which have no common storage key. Go through `context.partition.keys`, or keep all of them "
+                "under `context.asset_storage_key`."
             )
         return storage_key(self.asset_name, partition.keys[0])
 

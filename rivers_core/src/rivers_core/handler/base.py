@@ -94,7 +94,7 @@ class BaseIOHandler(BaseSettings, ABC):
             The value, of `context.type_hint` if the handler can give that type.
 
         Raises:
-            NotMaterializedError: Nothing was ever stored there; any other error means that something is wrong.
+            NotMaterializedError: Nothing was ever stored there; any other error means that something broke.
         """
 
     def exists(self, context: InputContext) -> bool:

@@ -32,7 +32,7 @@ def rivers_executors() -> Iterable[ExecutorSpec]:  # type: ignore[empty-body]
     """
 
 
-@hookspec
+@hookspec(historic=True)
 def rivers_cli_commands() -> Iterable[CommandSpec]:  # type: ignore[empty-body]
     """Offer sub-commands of `rivers`.
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from typing import Final
 
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?")
 _TARGET: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
@@ -31,7 +28,7 @@ class _Record:
             raise ValueError(
                 f"{kind} {self.name!r} needs a target such as 'package.module:Class', got {self.target!r}."
             )
-        if not _are_texts((self.summary,)):
+        if not _is_text(self.summary):
             raise TypeError(f"{kind} {self.name!r} needs a str as summary, got {self.summary!r}.")
 
     @property
@@ -53,7 +50,7 @@ class _Requiring(_Record):
 
     def __post_init__(self) -> None:
         _Record.__post_init__(self)
-        if isinstance(self.requires, str) or not _are_texts(self.requires):
+        if not _is_text_sequence(self.requires):
             raise TypeError(
                 f"{type(self).__name__} {self.name!r}: `requires` is a sequence of distribution names, "
                 f"got {self.requires!r}."
@@ -100,5 +97,9 @@ def _matches(pattern: re.Pattern[str], value: object) -> bool:
     return isinstance(value, str) and pattern.fullmatch(value) is not None
 
 
-def _are_texts(values: Iterable[object]) -> bool:
-    return all(isinstance(value, str) for value in values)
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_text_sequence(value: object) -> bool:
+    return isinstance(value, (tuple, list)) and all(map(_is_text, value))

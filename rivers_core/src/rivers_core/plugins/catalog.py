@@ -1,0 +1,281 @@
+"""The plugins a registry knows: which may be loaded, which are, and what they provide."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from rivers_core.exceptions import ConfigurationError, HandlerNotFoundError, PluginLoadError
+from rivers_core.plugins import missing
+from rivers_core.plugins.entries import PluginEntry, canonical, given_entries, installed_entries
+from rivers_core.plugins.loader import PluginLoader, again, broken
+from rivers_core.plugins.rules import PluginRules, strict_from_environment
+from rivers_core.plugins.spec import CommandSpec, ExecutorSpec, HandlerSpec
+from rivers_core.plugins.states import PluginState, Provided
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+RecordT = TypeVar("RecordT", HandlerSpec, ExecutorSpec, CommandSpec)
+
+NOUNS: Final[dict[type, str]] = {HandlerSpec: "IO handler", ExecutorSpec: "executor", CommandSpec: "command"}
+
+
+class Catalog:
+    """Entry points, the rules about them, and the loader that has what was loaded so far.
+
+    Args:
+        entry_points: Use these instead of the installed ones.
+        rules: The rules given in code.
+        strict: Whether a broken plugin is an error at once; None asks the environment.
+    """
+
+    def __init__(self, entry_points: Iterable[Any] | None, rules: PluginRules, strict: bool | None) -> None:
+        self.loader = PluginLoader()
+        self.rules: dict[str, PluginRules] = {rules.source: rules}
+        self._given = None if entry_points is None else given_entries(entry_points)
+        self._installed: list[PluginEntry] | None = None
+        self._path: tuple[str, ...] = ()
+        self._in_process: dict[str, PluginEntry] = {}
+        self._strict = strict
+
+    def entries(self) -> list[PluginEntry]:
+        """The plugins that may be loaded; those that no longer may are forgotten.
+
+        Returns:
+            Entries, those of this process last.
+        """
+        allowed = []
+        for entry in self._known():
+            if self._objection(entry) is None:
+                allowed.append(entry)
+            else:
+                self.loader.drop(entry)
+        return [*allowed, *self._in_process.values()]
+
+    def load(self, entries: Iterable[PluginEntry]) -> None:
+        """Load plugins; in a strict registry the first broken one is raised.
+
+        Args:
+            entries: Which.
+
+        Raises:
+            PluginLoadError: A plugin is broken and the registry is strict.
+        """
+        strict = strict_from_environment() if self._strict is None else self._strict
+        for entry in entries:
+            error = self.loader.load(entry)
+            if error is not None and strict:
+                raise again(error)
+
+    def all(self, kind: type[RecordT]) -> list[Provided[RecordT]]:
+        """Load everything and give all records of a kind.
+
+        Args:
+            kind: The class of the records.
+
+        Returns:
+            Records, sorted by name and distribution.
+        """
+        entries = self.entries()
+        self.load(entries)
+        return sorted(self._records(kind, entries), key=lambda item: (item.spec.name, item.distribution))
+
+    def find(self, kind: type[RecordT], name: str) -> Provided[RecordT]:
+        """Find a record by name, loading the plugin called like it first and the others only if need be.
+
+        Args:
+            kind: The class of the record.
+            name: A name, or `distribution:name`.
+
+        Returns:
+            The record.
+
+        Raises:
+            HandlerNotFoundError: Nobody provides it.
+            PluginLoadError: What provides it is broken.
+            ConfigurationError: Several packages claim it.
+        """
+        distribution, _, bare = name.rpartition(":")
+        owner = distribution or self._pinned(bare)
+        found = self._search(kind, bare, owner)
+        if not found and self._rescan():
+            found = self._search(kind, bare, owner)
+        if not found:
+            raise self._absence(kind, bare, owner)
+        return _one(NOUNS[kind], bare, found)
+
+    def find_class(self, class_name: str) -> Provided[HandlerSpec]:
+        """Find a handler by the name of its class.
+
+        Args:
+            class_name: What the target ends with.
+
+        Returns:
+            The record.
+
+        Raises:
+            AttributeError: No handler has such a class.
+            PluginLoadError: What seems to provide it is broken.
+            ConfigurationError: Several packages have a class of this name.
+        """
+        words = missing.class_words(class_name)
+
+        def has_class(item: Provided[HandlerSpec]) -> bool:
+            return item.spec.class_name == class_name
+
+        entries = self.entries()
+        likely = [entry for entry in entries if entry.name.replace("_", "-") in words]
+        found = self._matching(HandlerSpec, has_class, likely) or self._matching(
+            HandlerSpec, has_class, entries
+        )
+        if found:
+            pins = [item for item in found if _is_claimant(item, self._pinned(item.spec.name))]
+            return _one("IO handler class", class_name, pins or found)
+        self._raise_broken(likely)
+        package = missing.not_installed(words)
+        if package:
+            raise AttributeError(f"{class_name} is not installed. Install it: pip install {package}")
+        known = [item.spec.class_name for item in self._records(HandlerSpec, entries)]
+        raise AttributeError(missing.unknown("IO handler class", class_name, known, self.loader.errors))
+
+    def states(self) -> list[PluginState]:
+        """How every plugin is, without loading any.
+
+        Returns:
+            States.
+        """
+        entries = [*self._known(), *self._in_process.values()]
+        return [self._state(entry) for entry in entries]
+
+    def register(self, module: object, name: str) -> None:
+        """Add a plugin of this process.
+
+        Args:
+            module: A module, or another object with hook implementations.
+            name: Stands in for the distribution.
+
+        Raises:
+            PluginLoadError: It is broken, or there is one of that name.
+        """
+        if name in self._in_process:
+            raise PluginLoadError(
+                f"A plugin {name!r} is already registered; unregister({name!r}) comes first."
+            )
+        entry = PluginEntry(name, name, getattr(module, "__name__", name), "(in process)")
+        try:
+            self.loader.add(entry, module)
+        except (Exception, SystemExit) as error:
+            raise broken(entry, error) from error
+        self._in_process[name] = entry
+
+    def unregister(self, name: str) -> None:
+        """Remove a plugin of this process.
+
+        Args:
+            name: The name it was registered under.
+        """
+        entry = self._in_process.pop(name, None)
+        if entry is not None:
+            self.loader.drop(entry)
+
+    def _known(self) -> list[PluginEntry]:
+        if self._given is not None:
+            return self._given
+        if self._installed is None or self._path != tuple(sys.path):
+            self._path = tuple(sys.path)
+            self._installed = installed_entries()
+        return self._installed
+
+    def _rescan(self) -> bool:
+        """Look again, for what was installed while this process runs; tells whether anything is new."""
+        before = self._installed
+        if self._given is not None:
+            return False
+        importlib.invalidate_caches()
+        self._installed = installed_entries()
+        return self._installed != before
+
+    def _objection(self, entry: PluginEntry) -> str | None:
+        for rules in (*self.rules.values(), PluginRules.from_environment()):
+            objection = rules.objection(entry.distribution)
+            if objection is not None:
+                return objection
+        return None
+
+    def _pinned(self, name: str) -> str | None:
+        return next((rules.pin[name] for rules in reversed(self.rules.values()) if name in rules.pin), None)
+
+    def _search(self, kind: type[RecordT], name: str, owner: str | None) -> list[Provided[RecordT]]:
+        def is_called(item: Provided[RecordT]) -> bool:
+            return item.spec.name == name
+
+        entries = [entry for entry in self.entries() if _is_of(entry, owner)]
+        likely = [entry for entry in entries if entry.name == name]
+        if self._matching(kind, is_called, likely):
+            return [item for item in self._records(kind, entries) if is_called(item)]
+        return self._matching(kind, is_called, entries)
+
+    def _matching(
+        self, kind: type[RecordT], matches: Callable[[Provided[RecordT]], bool], entries: list[PluginEntry]
+    ) -> list[Provided[RecordT]]:
+        self.load(entries)
+        return [item for item in self._records(kind, entries) if matches(item)]
+
+    def _records(self, kind: type[RecordT], entries: Iterable[PluginEntry]) -> list[Provided[RecordT]]:
+        provided = self.loader.provided
+        return [item for entry in entries for item in provided.get(entry, ()) if isinstance(item.spec, kind)]
+
+    def _absence(self, kind: type, name: str, owner: str | None) -> Exception:
+        noun = NOUNS[kind]
+        likely = [entry for entry in self._known() if _is_of(entry, owner) and (owner or entry.name == name)]
+        self._raise_broken(likely)
+        for entry in likely:
+            objection = self._objection(entry)
+            if objection:
+                return HandlerNotFoundError(f"The {noun} {name!r} comes with {entry.owner}, and {objection}.")
+        if owner is not None:
+            offered = [item for entry in likely for item in self.loader.provided.get(entry, ())]
+            return HandlerNotFoundError(missing.absent_from(owner, noun, name, offered))
+        package = missing.not_installed([name])
+        if package:
+            return HandlerNotFoundError(
+                f"The {noun} {name!r} is not installed. Install it: pip install {package}"
+            )
+        known = [item.spec.name for item in self._records(kind, self.entries())]
+        error = HandlerNotFoundError(missing.unknown(noun, name, known, self.loader.errors))
+        error.__cause__ = next(iter(self.loader.errors.values()), None)
+        return error
+
+    def _raise_broken(self, entries: Iterable[PluginEntry]) -> None:
+        for entry in entries:
+            if entry in self.loader.errors:
+                raise again(self.loader.errors[entry])
+
+    def _state(self, entry: PluginEntry) -> PluginState:
+        state, error, provides = "not loaded", self._objection(entry), []
+        if error is not None and entry not in self._in_process.values():
+            state = "denied"
+        elif entry in self.loader.errors or entry.fault:
+            state, error = "broken", str(self.loader.errors.get(entry, entry.fault))
+        elif entry in self.loader.provided:
+            state, error = "loaded", None
+            nouns = {HandlerSpec: "handler", ExecutorSpec: "executor", CommandSpec: "command"}
+            provides = [f"{nouns[type(item.spec)]} {item.spec.name}" for item in self.loader.provided[entry]]
+            provides += [f"hook {name}" for name in self.loader.hooks_of(entry)]
+        return PluginState(entry.distribution, entry.version, entry.name, state, error, tuple(provides))
+
+
+def _one(noun: str, name: str, found: list[Provided[RecordT]]) -> Provided[RecordT]:
+    if len({item.spec.target for item in found}) > 1:
+        raise ConfigurationError(missing.claimed_twice(noun, name, found))
+    return found[0]
+
+
+def _is_of(entry: PluginEntry, owner: str | None) -> bool:
+    return owner is None or canonical(entry.distribution) == canonical(owner)
+
+
+def _is_claimant(item: Provided[Any], pinned: str | None) -> bool:
+    return pinned is not None and canonical(item.distribution) == canonical(pinned)
