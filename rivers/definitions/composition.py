@@ -1,0 +1,326 @@
+"""Composition: the body of a graph asset is called once, and writes down which tasks it wires together."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from rivers_core.exceptions import GraphValidationError, RiversError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from rivers.definitions.asset_base import AssetBase
+    from rivers.definitions.task import Task
+
+__all__ = ["AssetRef", "GraphRecording", "Literal", "NodeCall", "NodeRef", "Reference"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRef:
+    """The value of another node of the same graph asset."""
+
+    node_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssetRef:
+    """The value of an asset (or resource) from outside the graph asset."""
+
+    asset_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A plain value written in the body."""
+
+    value: Any
+
+
+Reference = NodeRef | AssetRef | Literal
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCall:
+    """One task called in the body.
+
+    Attributes:
+        name: `graph/task`, from the second use of a task on `graph/task_2`.
+        task: The task.
+        arguments: What each of its parameters gets. A parameter with a default that was not given is missing.
+        after: Nodes and assets that only have to be done first.
+    """
+
+    name: str
+    task: Task
+    arguments: dict[str, Reference]
+    after: tuple[NodeRef | AssetRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GraphRecording:
+    """What the body of a graph asset says.
+
+    Attributes:
+        nodes: The calls, in the order in which they were written.
+        result: The node whose value is the asset's.
+    """
+
+    nodes: tuple[NodeCall, ...]
+    result: NodeRef
+
+
+class Wire:
+    """What stands for a value while a body is recorded; it can be passed on to tasks, and nothing else."""
+
+    __slots__ = ("_recorder", "reference")
+
+    def __init__(self, recorder: Recorder, reference: NodeRef | AssetRef) -> None:
+        self._recorder = recorder
+        self.reference = reference
+
+    def belongs_to(self, recorder: Recorder) -> bool:
+        """Whether it was made in this recording."""
+        return self._recorder is recorder
+
+    def refuse(self, what: str) -> GraphValidationError:
+        """Returns the error for using the value now."""
+        return GraphValidationError(
+            f"Graph asset {self._recorder.graph!r}: {what} {self}, but the body of a graph asset only wires tasks "
+            "together: there are no values yet. Do this inside a task."
+        )
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        raise self.refuse(f"the body reads `.{name}` of")
+
+    __hash__ = object.__hash__
+
+    def __str__(self) -> str:
+        if isinstance(self.reference, NodeRef):
+            return f"the value of node {self.reference.node_name!r}"
+        return f"the value of {self.reference.asset_name!r}"
+
+    __repr__ = __str__
+
+
+def _refusing(method: str) -> Callable[..., NoReturn]:
+    what = {
+        "bool": "the body tests",
+        "iter": "the body iterates over",
+        "len": "the body asks for the length of",
+        "contains": "the body looks into",
+        "getitem": "the body takes an item of",
+        "call": "the body calls",
+        "await": "the body awaits",
+        "enter": "the body enters",
+        "int": "the body converts",
+        "float": "the body converts",
+        "index": "the body converts",
+        "fspath": "the body converts",
+    }.get(method, "the body computes with")
+
+    def refuse(self: Wire, *_arguments: object) -> NoReturn:
+        raise self.refuse(what)
+
+    return refuse
+
+
+_ARITHMETIC = "add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or"
+_UNARY = "bool iter len contains getitem call await enter int float index fspath neg pos abs invert round"
+for _method in (
+    *_UNARY.split(),
+    *["eq", "ne", "lt", "le", "gt", "ge"],
+    *(prefix + name for name in _ARITHMETIC.split() for prefix in ("", "r")),
+):
+    setattr(Wire, f"__{_method}__", _refusing(_method))
+
+
+class Recorder:
+    """Writes down the calls of one body.
+
+    Args:
+        graph: The graph asset's name.
+    """
+
+    def __init__(self, graph: str) -> None:
+        self.graph = graph
+        self._nodes: dict[str, NodeCall] = {}
+
+    def refuse(self, problem: str) -> GraphValidationError:
+        """Returns the error to raise."""
+        return GraphValidationError(f"Graph asset {self.graph!r}: {problem}")
+
+    def call_task(self, task: Task, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Wire:
+        """Records the call of a task."""
+        name = self._free_name(task.name)
+        if task.is_order_only:
+            after = tuple(self._upstream(name, value) for value in (*arguments, *named.values()))
+            call = NodeCall(name, task, {}, after)
+        else:
+            call = NodeCall(name, task, self._wired(name, task, arguments, named))
+        self._nodes[name] = call
+        return Wire(self, NodeRef(name))
+
+    def call_asset(self, asset: AssetBase, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Wire:
+        """Records that an asset is used; it stays outside the graph, with inputs of its own."""
+        if asset.is_multi:
+            raise self.refuse(
+                f"{asset.name!r} has several outputs; take the one you want as a parameter of the body, by its name."
+            )
+        if asset.name == self.graph:
+            raise self.refuse("the body calls the asset itself.")
+        given = [*arguments, *named.values()]
+        inputs = {parameter.name for parameter in asset.signature.parameters} if given else set()
+        for value in given:
+            reference = value.reference if isinstance(value, Wire) else None
+            if not isinstance(reference, AssetRef) or reference.asset_name not in inputs:
+                raise self.refuse(
+                    f"{asset.name!r} is an asset and takes its inputs by the names of its parameters, wherever it is called; "
+                    f"{value!r} cannot be passed to it. Call it without arguments, or make it a Task."
+                )
+        return Wire(self, AssetRef(asset.name))
+
+    def finish(self, result: object) -> GraphRecording:
+        """Returns the recording, given what the body returned."""
+        if not isinstance(result, Wire) or not isinstance(result.reference, NodeRef):
+            raise self.refuse(
+                f"the body returns {_returned(result)}; return the value of the task that makes the asset."
+            )
+        self._check_origin(result)
+        return GraphRecording(tuple(self._nodes.values()), result.reference)
+
+    def _free_name(self, task_name: str) -> str:
+        name, count = f"{self.graph}/{task_name}", 1
+        while name in self._nodes:
+            count += 1
+            name = f"{self.graph}/{task_name}_{count}"
+        return name
+
+    def _wired(
+        self, node: str, task: Task, arguments: tuple[Any, ...], named: Mapping[str, Any]
+    ) -> dict[str, Reference]:
+        parameters = task.signature.parameters
+        signature = inspect.Signature([inspect.Parameter(p.name, p.kind) for p in parameters])
+        try:
+            bound = signature.bind_partial(*arguments, **named).arguments
+        except TypeError as error:
+            takes = ", ".join(p.name for p in parameters) or "nothing"
+            raise self.refuse(
+                f"task {task.name!r} cannot be called so: {error}; it takes {takes}."
+            ) from error
+        wired: dict[str, Reference] = {}
+        for parameter in parameters:
+            if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+                if parameter.name in bound:
+                    raise self.refuse(
+                        f"task {task.name!r} collects values in *{parameter.name}; give each a parameter of its own."
+                    )
+            elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                extra = bound.get(parameter.name, {})
+                wired.update({name: self._reference(node, name, value) for name, value in extra.items()})
+            elif parameter.name in bound:
+                wired[parameter.name] = self._reference(node, parameter.name, bound[parameter.name])
+            elif not parameter.has_default:
+                wired[parameter.name] = AssetRef(parameter.name)
+        return wired
+
+    def _reference(self, node: str, parameter: str, value: object) -> Reference:
+        if isinstance(value, Wire):
+            self._check_origin(value)
+            return value.reference
+        self._refuse_hidden(node, parameter, value)
+        return Literal(value)
+
+    def _refuse_hidden(self, node: str, parameter: str, value: object) -> None:
+        inner = value.values() if isinstance(value, dict) else value
+        if isinstance(value, (list, tuple, set, frozenset, dict)):
+            for item in inner:  # type: ignore[attr-defined]
+                if isinstance(item, Wire):
+                    raise self.refuse(
+                        f"{node!r} gets {item} inside a {type(value).__name__} for {parameter!r}; pass each value as a "
+                        "parameter of its own."
+                    )
+        elif _is_definition(value):
+            raise self.refuse(
+                f"{node!r} gets {value!r} itself for {parameter!r}; call it, `{getattr(value, 'name', 'it')}(...)`, to "
+                "pass its value."
+            )
+
+    def _upstream(self, node: str, value: object) -> NodeRef | AssetRef:
+        if not isinstance(value, Wire):
+            raise self.refuse(
+                f"{node!r} runs a command and takes only the values of tasks and assets that have to be done before it, "
+                f"not {value!r}; write plain values into the command or its env."
+            )
+        self._check_origin(value)
+        return value.reference
+
+    def _check_origin(self, wire: Wire) -> None:
+        if not wire.belongs_to(self):
+            raise self.refuse(f"{wire} belongs to another graph asset; call the task here, in this body.")
+
+
+_RECORDER: ContextVar[Recorder | None] = ContextVar("rivers_recorder", default=None)
+
+
+def current_recorder() -> Recorder | None:
+    """The recorder of the body that is being called at this moment, if any."""
+    return _RECORDER.get()
+
+
+@contextmanager
+def _recording(recorder: Recorder) -> Iterator[None]:
+    token = _RECORDER.set(recorder)
+    try:
+        yield
+    finally:
+        _RECORDER.reset(token)
+
+
+def record(graph: str, body: Callable[..., Any], arguments: Mapping[str, Any]) -> GraphRecording:
+    """Calls a body and returns what it wires together.
+
+    Args:
+        graph: The graph asset's name.
+        body: Its function.
+        arguments: For each parameter a name from outside (`AssetRef`) or a plain value.
+
+    Raises:
+        GraphValidationError: If the body does anything but wire tasks together, or fails.
+    """
+    recorder = Recorder(graph)
+    given = {
+        name: Wire(recorder, value) if isinstance(value, AssetRef) else value
+        for name, value in arguments.items()
+    }
+    try:
+        with _recording(recorder):
+            result = body(**given)
+    except RiversError:
+        raise
+    except Exception as error:
+        raise recorder.refuse(f"its body fails while it is read: {type(error).__name__}: {error}") from error
+    return recorder.finish(result)
+
+
+def _is_definition(value: object) -> bool:
+    from rivers.definitions.definition import Definition
+
+    return isinstance(value, Definition)
+
+
+def _returned(result: object) -> str:
+    if result is None:
+        return "nothing"
+    if isinstance(result, Wire):
+        return f"{result}, which comes from outside"
+    if _is_definition(result):
+        return f"{result!r} without calling it"
+    if isinstance(result, (list, tuple, dict)):
+        return f"a {type(result).__name__} of several values"
+    return f"the plain value {result!r}"

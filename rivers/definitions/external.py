@@ -1,0 +1,57 @@
+"""ExternalAsset: an asset that somebody else stores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rivers.definitions.asset import Asset
+from rivers.definitions.composition import current_recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rivers.definitions.field_checks import FieldChecks
+
+__all__ = ["ExternalAsset"]
+
+
+class ExternalAsset(Asset):
+    """What `Asset.external` makes: never run, loaded through its handler, observed by its function if it has one."""
+
+    _options: dict[str, Any] | None
+
+    @property
+    def is_external(self) -> bool:
+        return True
+
+    @property
+    def observe_fn(self) -> Callable[..., Any] | None:
+        return self.function
+
+    @classmethod
+    def define(cls, function: Callable[..., Any] | None, **options: Any) -> ExternalAsset:
+        """Makes an external asset, after checking each option.
+
+        Without a function it may still become the decorator of one; without a name it has to.
+        """
+        if function is None and options["name"] is None:
+            made = cls._make({"name": "", "function": None, **cls._checked(cls._checks("?"), options)})
+        else:
+            made = super().define(function, **options)
+        made.__dict__["_options"] = options if function is None else None
+        return made
+
+    @classmethod
+    def _checked(cls, checks: FieldChecks, options: dict[str, Any]) -> dict[str, Any]:
+        if options["io_handler"] is None:
+            raise checks.refuse(
+                "somebody else stores it, so it cannot do without a handler to load it; write io_handler=..."
+            )
+        return super()._checked(checks, options)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Takes the observing function when used as a decorator; calls it afterwards."""
+        is_decorator = self._options is not None and current_recorder() is None
+        if is_decorator and len(args) == 1 and not kwargs and callable(args[0]):
+            return self.define(args[0], **self._options)
+        return super().__call__(*args, **kwargs)

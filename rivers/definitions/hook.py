@@ -1,0 +1,114 @@
+"""Hooks: functions called after a step succeeded or failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from rivers_core.exceptions import AssetDefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rivers_core.metadata import MetadataValue
+
+__all__ = ["Hook", "HookContext"]
+
+HookType = Literal["success", "failure"]
+
+
+class HookContext:
+    """What a hook is told.
+
+    Args:
+        asset_name: The asset whose step ended.
+        run_id: The run.
+        hook_type: `"success"` or `"failure"`.
+        output: What the function returned (success), else None.
+        error: What was raised (failure), else None.
+        metadata: The metadata recorded with the output.
+    """
+
+    __slots__ = ("asset_name", "error", "hook_type", "metadata", "output", "run_id")
+
+    def __init__(
+        self,
+        asset_name: str,
+        run_id: str | None = None,
+        hook_type: HookType = "success",
+        output: Any = None,
+        error: BaseException | None = None,
+        metadata: Mapping[str, MetadataValue] | None = None,
+    ) -> None:
+        self.asset_name = asset_name
+        self.run_id = run_id
+        self.hook_type = hook_type
+        self.output = output
+        self.error = error
+        self.metadata = metadata
+
+    def __repr__(self) -> str:
+        return f"HookContext({self.asset_name!r}, run_id={self.run_id!r}, hook_type={self.hook_type!r})"
+
+
+HookFunction = Callable[[HookContext], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A function called with a `HookContext` when a step ends; made by `Hook.success` or `Hook.failure`.
+
+    Example:
+        >>> @Hook.failure
+        ... def page(context: HookContext) -> None:
+        ...     print(context.asset_name, context.error)
+    """
+
+    name: str
+    hook_type: HookType
+    function: HookFunction
+
+    @overload
+    @staticmethod
+    def success(wraps: HookFunction, /, *, name: str | None = None) -> Hook: ...
+    @overload
+    @staticmethod
+    def success(*, name: str | None = None) -> Callable[[HookFunction], Hook]: ...
+    @staticmethod
+    def success(
+        wraps: HookFunction | None = None, /, *, name: str | None = None
+    ) -> Hook | Callable[[HookFunction], Hook]:
+        """Makes a hook that is called after a step succeeded; as a decorator, bare or with `name=`."""
+        return _hook("success", wraps, name)
+
+    @overload
+    @staticmethod
+    def failure(wraps: HookFunction, /, *, name: str | None = None) -> Hook: ...
+    @overload
+    @staticmethod
+    def failure(*, name: str | None = None) -> Callable[[HookFunction], Hook]: ...
+    @staticmethod
+    def failure(
+        wraps: HookFunction | None = None, /, *, name: str | None = None
+    ) -> Hook | Callable[[HookFunction], Hook]:
+        """Makes a hook that is called after a step failed for good; as a decorator, bare or with `name=`."""
+        return _hook("failure", wraps, name)
+
+    def __call__(self, context: HookContext) -> object:
+        """Calls the function."""
+        return self.function(context)
+
+
+def _hook(
+    hook_type: HookType, function: HookFunction | None, name: str | None
+) -> Hook | Callable[[HookFunction], Hook]:
+    def make(function: HookFunction) -> Hook:
+        if not callable(function):
+            raise AssetDefinitionError(
+                f"Hook.{hook_type} wraps a function of one HookContext, not {function!r}; for a name write "
+                f'@Hook.{hook_type}(name="...").'
+            )
+        return Hook(name or getattr(function, "__name__", type(function).__name__), hook_type, function)
+
+    return make if function is None else make(function)

@@ -1,0 +1,232 @@
+"""What the parameters of a function say: context, own stored value, inputs."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rivers.definitions.contexts import AssetExecutionContext, TaskExecutionContext
+from rivers.definitions.self_dependency import SelfDependency
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rivers.definitions.field_checks import FieldChecks
+
+__all__ = ["FunctionSignature", "ParameterSpec", "describe_signature", "is_async_function"]
+
+ContextType = type[AssetExecutionContext[Any]] | type[TaskExecutionContext[Any]]
+
+_SPECIAL: dict[str, type] = {
+    cls.__name__: cls for cls in (AssetExecutionContext, TaskExecutionContext, SelfDependency)
+}
+_SPECIAL_TEXT = re.compile(rf"(?:[\w.]+\.)?({'|'.join(_SPECIAL)})\s*(\[.*\])?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterSpec:
+    """One parameter that stands for an input.
+
+    Attributes:
+        name: Its name.
+        hint: Its annotation, resolved; `Any` without one.
+        default: Its default; None without one (see `has_default`).
+        has_default: Whether it has a default.
+        kind: How it may be passed.
+    """
+
+    name: str
+    hint: Any
+    default: Any
+    has_default: bool
+    kind: inspect._ParameterKind
+
+    @property
+    def is_variadic(self) -> bool:
+        """Whether it is `*args` or `**kwargs`."""
+        return self.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionSignature:
+    """A function as the graph reads it.
+
+    Attributes:
+        context_parameter: The name of the context parameter, if there is one.
+        context_type: `AssetExecutionContext` or `TaskExecutionContext`.
+        config_type: The `ConfigT` of the context; None without one.
+        self_dependency: T of the parameter annotated `SelfDependency[T]`, `Any` for a bare one; None without such a parameter.
+        self_parameter: The name of that parameter.
+        parameters: All other parameters, in order.
+        return_hint: The return annotation, resolved; `Any` if there is none.
+        unresolved: Annotations that name something which does not exist; they are taken for `Any`.
+    """
+
+    context_parameter: str | None
+    context_type: ContextType | None
+    config_type: Any
+    self_dependency: Any
+    self_parameter: str | None
+    parameters: tuple[ParameterSpec, ...]
+    return_hint: Any
+    unresolved: tuple[str, ...] = ()
+
+
+def is_async_function(function: Callable[..., Any] | None) -> bool:
+    """Whether calling it gives a coroutine or an asynchronous generator."""
+    if function is None:
+        return False
+    for candidate in (function, getattr(function, "__call__", None)):
+        if inspect.iscoroutinefunction(candidate) or inspect.isasyncgenfunction(candidate):
+            return True
+    return False
+
+
+def describe_signature(
+    function: Callable[..., Any],
+    checks: FieldChecks | None = None,
+    context: ContextType = AssetExecutionContext,
+    names: Mapping[str, Any] | None = None,
+) -> FunctionSignature:
+    """Reads a function's parameters and hints.
+
+    Args:
+        function: The function of an asset or a task.
+        checks: Names the definition in errors, and knows which error to raise; without it nothing is checked.
+        context: The context class that belongs here.
+        names: What hints may name besides the function's globals (the names around a local function).
+
+    Returns:
+        The signature. A hint that cannot be resolved is `Any`, and listed in `unresolved`.
+
+    Raises:
+        AssetDefinitionError: (of an asset) A context that is not the first parameter, or the wrong context.
+        TaskDefinitionError: The same of a task.
+    """
+    parameters = list(_parameters(function))
+    if checks is not None:
+        check_special_parameters(parameters, checks, context)
+    hints = _Hints(function, names or {})
+    context_name = config = own_name = own_type = context_type = None
+    rest: list[ParameterSpec] = []
+    for index, parameter in enumerate(parameters):
+        hint = hints.resolve(parameter.annotation)
+        special, argument = _special(hint)
+        if special is None and hint is Any:
+            special = _special_in_text(parameter.annotation)
+        if special is SelfDependency:
+            own_name, own_type = parameter.name, Any if argument is None else argument
+        elif special is not None and index == 0:
+            context_name, context_type, config = parameter.name, special, argument
+        else:
+            has_default = parameter.default is not parameter.empty
+            default = parameter.default if has_default else None
+            rest.append(ParameterSpec(parameter.name, hint, default, has_default, parameter.kind))
+    return FunctionSignature(
+        context_name,
+        context_type,
+        config,
+        own_type,
+        own_name,
+        tuple(rest),
+        hints.resolve(_return_annotation(function)),
+        tuple(hints.unresolved),
+    )
+
+
+def check_special_parameters(
+    parameters: list[inspect.Parameter], checks: FieldChecks, context: ContextType
+) -> None:
+    """Refuses contexts in the wrong place; works on text as well, so that it can be done before hints resolve."""
+    own: list[str] = []
+    for index, parameter in enumerate(parameters):
+        special = _special(parameter.annotation)[0] or _special_in_text(parameter.annotation)
+        if special is SelfDependency:
+            own.append(parameter.name)
+            if context is TaskExecutionContext:
+                raise checks.refuse(
+                    f"the parameter {parameter.name!r} is a SelfDependency; only assets have one."
+                )
+        elif special is not None and special is not context:
+            raise checks.refuse(
+                f"the parameter {parameter.name!r} is annotated {special.__name__}; write {context.__name__} here."
+            )
+        elif special is not None and index > 0:
+            raise checks.refuse(
+                f"the parameter {parameter.name!r} is annotated {special.__name__} but stands at place {index + 1}; "
+                "the context has to be the first parameter."
+            )
+    if len(own) > 1:
+        raise checks.refuse(
+            f"the parameters {own} are all SelfDependency; an asset has one stored value of its own."
+        )
+
+
+def check_parameters(function: Callable[..., Any], checks: FieldChecks, context: ContextType) -> None:
+    """Refuses contexts in the wrong place while the function is being defined."""
+    check_special_parameters(list(_parameters(function)), checks, context)
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[inspect.Parameter, ...]:
+    try:
+        return tuple(inspect.signature(function).parameters.values())
+    except (ValueError, TypeError):  # builtins without a signature
+        return ()
+
+
+def _return_annotation(function: Callable[..., Any]) -> Any:
+    try:
+        return inspect.signature(function).return_annotation
+    except (ValueError, TypeError):
+        return inspect.Signature.empty
+
+
+def _special(hint: Any) -> tuple[type | None, Any]:
+    """The context or SelfDependency class that a hint is or parametrizes, and its argument."""
+    origin = typing.get_origin(hint) or hint
+    if isinstance(origin, type) and _SPECIAL.get(origin.__name__) is origin:
+        arguments = typing.get_args(hint)
+        return origin, arguments[0] if arguments else None
+    return None, None
+
+
+def _special_in_text(annotation: Any) -> type | None:
+    found = _SPECIAL_TEXT.fullmatch(annotation.strip()) if isinstance(annotation, str) else None
+    return None if found is None else _SPECIAL[found[1]]
+
+
+class _Hints:
+    """Resolves the annotations of one function, each for itself, so that one bad name spoils only its own hint."""
+
+    def __init__(self, function: Callable[..., Any], names: Mapping[str, Any]) -> None:
+        plain = inspect.unwrap(function)
+        while hasattr(plain, "func"):
+            plain = plain.func
+        if not hasattr(plain, "__globals__"):
+            plain = getattr(type(plain), "__call__", plain)
+        self._globals: dict[str, Any] = getattr(plain, "__globals__", {})
+        self._names = dict(names)
+        cells = zip(
+            getattr(getattr(plain, "__code__", None), "co_freevars", ()),
+            getattr(plain, "__closure__", None) or (),
+            strict=False,
+        )
+        for name, cell in cells:
+            try:
+                self._names[name] = cell.cell_contents
+            except ValueError:  # not assigned yet
+                continue
+        self.unresolved: list[str] = []
+
+    def resolve(self, annotation: Any) -> Any:
+        if annotation is inspect.Parameter.empty:
+            return Any
+        holder = type("_", (), {"__annotations__": {"hint": annotation}})
+        try:
+            return typing.get_type_hints(holder, self._globals, self._names, include_extras=True)["hint"]
+        except Exception:  # whatever evaluating an author's annotation raises, it only costs the hint
+            self.unresolved.append(annotation if isinstance(annotation, str) else repr(annotation))
+            return Any
