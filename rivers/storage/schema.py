@@ -108,8 +108,8 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     elif found > VERSION:
         raise StorageError(
             f"{path} was written by a newer rivers: its schema version is {found}, and rivers "
-            f"{version('rivers')} knows versions up to {VERSION}. Upgrade with 'pip install -U rivers', or use "
-            "another directory."
+            f"{version('rivers')} knows versions up to {VERSION}. Upgrade with 'pip install -U rivers', "
+            "or use another directory."
         )
     for older in range(found or VERSION, VERSION):
         _apply(connection, MIGRATIONS[older], older + 1)
