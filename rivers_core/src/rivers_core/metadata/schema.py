@@ -108,8 +108,7 @@ class Schema(Value):
     the object it was made from lives in this one; two schemas are equal when names and types are.
 
     Args:
-        obj: Anything with `__arrow_c_schema__`: a table, a record batch, a schema of pyarrow, arro3 or
-            deltalake.
+        obj: Anything with `__arrow_c_schema__`: a schema of pyarrow, polars, arro3 or deltalake.
 
     Raises:
         MetadataTypeError: (a `TypeError`) The object has none, or its schema is not of columns.
@@ -127,9 +126,14 @@ class Schema(Value):
 
     def __init__(self, obj: ExportsArrowSchema) -> None:
         if not hasattr(obj, "__arrow_c_schema__"):
+            has_one = hasattr(getattr(obj, "schema", None), "__arrow_c_schema__")
             raise MetadataTypeError(
-                f"A schema is made from an object with __arrow_c_schema__ (a schema or table of pyarrow, arro3, "
-                f"deltalake), got {type(obj).__name__}. A polars frame has one in frame.to_arrow().schema."
+                f"A schema is made from an object with __arrow_c_schema__, and this {type(obj).__name__} has none; "
+                + (
+                    "pass its .schema."
+                    if has_one
+                    else "pass a schema of pyarrow, polars, arro3 or deltalake."
+                )
             )
         from rivers_core.metadata.arrow_c_schema import read_schema
 

@@ -61,7 +61,7 @@ class PartitionContext:
         """From when (inclusive) until when (exclusive) the keys reach; None if they are no windows of time."""
         if self._definition is None:
             return None
-        windows = [self._definition.time_window(key) for key in self.keys]
+        windows = [self._definition.window_of(key) for key in self.keys]
         known = [window for window in windows if window is not None]
         if not known:
             return None
