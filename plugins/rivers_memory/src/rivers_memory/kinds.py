@@ -1,0 +1,67 @@
+"""What the handler has to know about the type of a value, found out once per type."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Sizer = Callable[[Any], int]
+
+_REMEMBERED_TYPES: Final = 1024
+
+_sizers: Final[dict[type, Sizer | None]] = {}
+
+
+def size_of(obj: object) -> int | None:
+    """How many bytes a value occupies, as far as that is cheap to know.
+
+    Args:
+        obj: Any value.
+
+    Returns:
+        Bytes of the data where the type tells (arrays, Arrow tables, data frames), otherwise those of the
+        object itself without what it refers to. None for a value that can be read only once.
+    """
+    kind = type(obj)
+    try:
+        sizer = _sizers[kind]
+    except KeyError:
+        sizer = _remember(kind)
+    return None if sizer is None else sizer(obj)
+
+
+def _remember(kind: type) -> Sizer | None:
+    if len(_sizers) >= _REMEMBERED_TYPES:
+        _sizers.clear()
+    return _sizers.setdefault(kind, None if _is_spent_by_reading(kind) else _sizer_for(kind))
+
+
+def _is_spent_by_reading(kind: type) -> bool:
+    # a subclass may take iteration back by `__next__ = None`
+    return any(getattr(kind, name, None) is not None for name in ("__next__", "__anext__", "__await__"))
+
+
+def _sizer_for(kind: type) -> Sizer:
+    # asked on the type, so that no instance computes anything; no library is imported for it
+    if hasattr(kind, "estimated_size"):
+        return _guarded(lambda obj: obj.estimated_size())
+    if hasattr(kind, "nbytes"):
+        return _guarded(lambda obj: obj.nbytes)
+    if hasattr(kind, "memory_usage"):
+        return _guarded(lambda obj: obj.memory_usage().sum())
+    if kind.__module__ == "builtins":
+        return sys.getsizeof
+    return _guarded(sys.getsizeof)
+
+
+def _guarded(measure: Callable[[Any], Any]) -> Sizer:
+    def size(obj: Any) -> int:
+        try:
+            return int(measure(obj))
+        except Exception:
+            return object.__sizeof__(obj)
+
+    return size

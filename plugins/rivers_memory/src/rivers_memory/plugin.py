@@ -1,0 +1,20 @@
+"""What this package offers to rivers. Light to import: the handler itself is imported on first use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rivers_core.hooks import HandlerSpec, hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@hookimpl
+def rivers_io_handlers() -> Iterator[HandlerSpec]:
+    """Offer `memory`."""
+    yield HandlerSpec(
+        name="memory",
+        target="rivers_memory.handler:InMemoryIOHandler",
+        summary="Keeps values in this process, by reference and without a copy.",
+    )

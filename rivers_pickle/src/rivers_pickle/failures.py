@@ -1,0 +1,191 @@
+"""Errors that say which asset, where, why and what to do; never a credential, never a debug dump."""
+
+from __future__ import annotations
+
+import difflib
+import pickle
+import re
+from typing import TYPE_CHECKING, Final
+
+from rivers_core.exceptions import IntegrityError, NotMaterializedError, RiversError
+from rivers_core.handler import MASK, masked
+from rivers_pickle.layout import asset_folder
+from rivers_pickle.unpicklable import find_unpicklable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from obstore.store import ObjectStore
+
+    from rivers_core.contexts import InputContext, OutputContext
+    from rivers_pickle.format import Header
+
+_DEBUG_DUMP: Final = re.compile(r"\s*Debug source:.*", re.DOTALL)
+_XML_ERROR: Final = re.compile(
+    r"<\?xml.*?<Code>(?P<code>.*?)</Code>.*?<Message>(?P<message>.*?)</Message>.*", re.DOTALL
+)
+_NAMES_LOOKED_AT: Final = 1000
+_ADVICE: Final = {
+    "PermissionDeniedError": (
+        "The credentials are wrong or may not do this; check them, and what they are allowed to do "
+        "(S3 also answers like this for an absent object if they may not list the bucket)."
+    ),
+    "UnauthenticatedError": "No valid credentials were given; pass them as `storage_options` or by the "
+    "environment.",
+}
+
+
+def named(context: OutputContext | InputContext) -> str:
+    """The asset, and the partition if there is one, for a sentence."""
+    asset = f"asset {context.asset_name!r}"
+    return asset if context.partition is None else f"partition {str(context.partition.key)!r} of {asset}"
+
+
+def store_failure(
+    doing: str,
+    context: OutputContext | InputContext,
+    address: str,
+    error: BaseException,
+    secrets: Iterable[str],
+) -> RiversError:
+    """The error for a store that did not do what it was asked.
+
+    Args:
+        doing: What was tried, as in "store" or "load".
+        context: For which asset.
+        address: Where.
+        error: What the store raised. It becomes the cause, without its debug dump.
+        secrets: Credentials that must not be shown, whatever the store says.
+
+    Returns:
+        The error to raise.
+    """
+    cause = _without_dump(error, secrets)
+    advice = _ADVICE.get(type(error).__name__, "")
+    told = " ".join(part for part in (str(cause).rstrip(".") + ".", advice) if part)
+    failure = RiversError(f"Could not {doing} {named(context)} at {address!r}: {told}")
+    failure.__cause__ = cause
+    return failure
+
+
+def damaged(context: InputContext, address: str, why: str) -> IntegrityError:
+    """The error for an object that must not be unpickled.
+
+    Args:
+        context: Which asset was to be loaded.
+        address: Where it lies.
+        why: The end of a sentence about the object.
+    """
+    return IntegrityError(
+        f"The object of {named(context)} at {address!r} {why}. Nothing of it was unpickled. "
+        "Restore it from a copy, or materialize the asset again."
+    )
+
+
+def not_rebuilt(context: InputContext, address: str, header: Header | None, error: Exception) -> RiversError:
+    """The error for an object that unpickling fails on.
+
+    Args:
+        context: Which asset was to be loaded.
+        address: Where it lies.
+        header: What its footer says; None for an object without one, which nothing vouches for.
+        error: What unpickling raised.
+
+    Returns:
+        An `IntegrityError` if the object is not whole, otherwise an error about what is missing here.
+    """
+    said = f"{type(error).__name__}: {error}"
+    if header is None and isinstance(error, (pickle.UnpicklingError, EOFError)):
+        return IntegrityError(
+            f"The object of {named(context)} at {address!r} is no pickle, or only a part of one ({said}). It "
+            "has no footer, so rivers did not write it. Restore it, or materialize the asset again."
+        )
+    stored = "" if header is None else f" It holds a {header.type}, written by {header.writer}."
+    return RiversError(
+        f"The object of {named(context)} at {address!r} is whole, but its value cannot be rebuilt here "
+        f"({said}).{stored} Install what it needs, or materialize the asset again."
+    )
+
+
+def not_materialized(
+    store: ObjectStore | None, prefix: str, context: InputContext, *, handler: str, address: str
+) -> NotMaterializedError:
+    """The error for an object that is not there, with the nearest that is.
+
+    Args:
+        store: Where to look; None if there is no store yet.
+        prefix: The handler's prefix.
+        context: Which asset was to be loaded.
+        handler: The handler's class name.
+        address: Where the object would lie.
+
+    Raises:
+        Exception: The store's own, if it cannot be listed because it does not exist itself.
+    """
+    wanted = address.rpartition("/")[2] if context.partition is None else address
+    return NotMaterializedError(
+        context.asset_name,
+        partition=None if context.partition is None else context.partition.key,
+        handler=handler,
+        address=address,
+        nearest=None if store is None else _nearest(store, prefix, context, wanted),
+    )
+
+
+def unpicklable(context: OutputContext, obj: object, error: Exception) -> RiversError:
+    """The error for a value that pickle refuses.
+
+    Args:
+        context: Which asset returned it.
+        obj: The value.
+        error: What pickle raised.
+    """
+    if isinstance(error, RecursionError):
+        return RiversError(
+            f"The value of {named(context)} ({type(obj).__name__}) is nested too deeply to be pickled. "
+            "Nothing was stored. Return a flatter value, for instance a list of records instead of linked "
+            "objects."
+        )
+    where, part = find_unpicklable(obj)
+    kind = f"{type(part).__module__}.{type(part).__qualname__}".removeprefix("builtins.")
+    return RiversError(
+        f"The value of {named(context)} ({type(obj).__name__}) cannot be pickled: `{where}` is a {kind} "
+        f"({error}). Nothing was stored. Return plain data, give the type a __getstate__ that leaves this "
+        "part out, "
+        'or keep the asset in memory (io_handler="memory").'
+    )
+
+
+def _nearest(store: ObjectStore, prefix: str, context: InputContext, wanted: str) -> str | None:
+    paths = _some_paths(store, asset_folder(prefix, context)) or _some_paths(store, prefix)
+    close = difflib.get_close_matches(wanted, paths, n=1, cutoff=0.5)
+    return repr(close[0]) if close else None
+
+
+def _some_paths(store: ObjectStore, folder: str) -> list[str]:
+    import obstore
+
+    try:
+        first = next(iter(obstore.list(store, folder or None, chunk_size=_NAMES_LOOKED_AT)), [])
+    except Exception as error:
+        # a bucket that does not exist is no asset that was never stored; that listing is forbidden says
+        # nothing
+        if "NoSuchBucket" in str(error) or "ContainerNotFound" in str(error):
+            raise
+        return []
+    return [entry["path"] for entry in first]
+
+
+def _without_dump(error: BaseException, secrets: Iterable[str]) -> BaseException:
+    text = _XML_ERROR.sub(r"\g<code>, \g<message>", _DEBUG_DUMP.sub("", str(error))).strip()
+    text = str(masked(text))
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, MASK)
+    if text == str(error):
+        return error
+    try:
+        clean = type(error)(text)
+    except Exception:
+        clean = RiversError(f"{type(error).__name__}: {text}")
+    return clean.with_traceback(error.__traceback__)

@@ -1,0 +1,68 @@
+"""Where the object of an asset lies in the store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from rivers_core.contexts import InputContext, OutputContext
+
+_SUFFIX: Final = ".pkl"
+_ESCAPED_SUFFIX: Final = "%2Epkl"
+
+
+def object_path(prefix: str, context: OutputContext | InputContext) -> str:
+    """The path of an object within its store.
+
+    `<prefix>/<asset>.pkl`, for a partition `<prefix>/<asset>/<partition>/data.pkl`. The folder of a
+    partitioned
+    asset never has the name of a file: `a.pkl` becomes `a%2Epkl`, which no other asset name can give, since
+    in storage keys a dot is encoded only at the edge of a name.
+
+    Args:
+        prefix: A normalised prefix, possibly empty.
+        context: Which asset and partition.
+
+    Raises:
+        PartitionValidationError: The context carries several partition keys.
+    """
+    key = context.storage_key
+    if context.partition is None:
+        return _joined(prefix, key + _SUFFIX)
+    _, _, partition = key.partition("/")
+    return f"{asset_folder(prefix, context)}/{partition}/data{_SUFFIX}"
+
+
+def asset_folder(prefix: str, context: OutputContext | InputContext) -> str:
+    """The folder that holds the partitions of an asset.
+
+    Args:
+        prefix: A normalised prefix, possibly empty.
+        context: Which asset.
+    """
+    asset = context.asset_storage_key
+    if asset.endswith(_SUFFIX):
+        asset = asset.removesuffix(_SUFFIX) + _ESCAPED_SUFFIX
+    return _joined(prefix, asset)
+
+
+def normalised_prefix(prefix: str) -> str:
+    """A prefix without slashes at its ends.
+
+    Args:
+        prefix: What a user wrote.
+
+    Raises:
+        ValueError: It would lead out of the store.
+    """
+    parts = [part for part in prefix.split("/") if part]
+    if any(part in (".", "..") for part in parts):
+        raise ValueError(
+            f"prefix {prefix!r} must be a plain path below the store, without '.' and '..'; "
+            "to store somewhere else, change `store`."
+        )
+    return "/".join(parts)
+
+
+def _joined(prefix: str, name: str) -> str:
+    return f"{prefix}/{name}" if prefix else name

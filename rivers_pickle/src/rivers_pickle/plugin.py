@@ -1,0 +1,20 @@
+"""What this package offers to rivers. Light to import: the handler itself is imported on first use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rivers_core.hooks import HandlerSpec, hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@hookimpl
+def rivers_io_handlers() -> Iterator[HandlerSpec]:
+    """Offer `pickle`."""
+    yield HandlerSpec(
+        name="pickle",
+        target="rivers_pickle.handler:PickleIOHandler",
+        summary="Pickles values to any object store and checks them before loading.",
+    )

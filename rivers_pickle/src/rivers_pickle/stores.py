@@ -1,0 +1,252 @@
+"""Object stores: from what a user wrote to a store, and back to an address that can be shown."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote, urlsplit
+
+from rivers_core.handler import masked
+from rivers_core.handler.masking import looks_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from obstore.store import ObjectStore
+
+    from rivers_core.handler import Locality
+
+_SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):(?P<rest>.*)", re.DOTALL)
+_REMOTE: Final = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl", "http", "https")
+_USER_IS_CONTAINER: Final = ("abfs", "abfss")
+_STORE_CLASSES: Final = ("AzureStore", "GCSStore", "HTTPStore", "LocalStore", "MemoryStore", "S3Store")
+
+_CLIENT_OPTIONS: Final = frozenset(
+    {
+        "allow_http",
+        "allow_invalid_certificates",
+        "connect_timeout",
+        "default_content_type",
+        "http1_only",
+        "http2_only",
+        "pool_idle_timeout",
+        "pool_max_idle_per_host",
+        "proxy_ca_certificate",
+        "proxy_excludes",
+        "proxy_url",
+        "randomize_addresses",
+        "read_timeout",
+        "root_certificate",
+        "timeout",
+        "user_agent",
+    }
+)
+
+
+def checked_store(value: object) -> object:
+    """What a user gave as `store`, made independent of the working folder.
+
+    Args:
+        value: An obstore store, a URL, or a path.
+
+    Returns:
+        The store itself, a URL, or the absolute path of a folder.
+
+    Raises:
+        ValueError: It is none of these, or a URL with credentials in it.
+    """
+    if isinstance(value, (str, os.PathLike)):
+        return _checked_url(os.fspath(value))
+    if type(value).__name__ in _STORE_CLASSES and type(value).__module__.partition(".")[0] == "obstore":
+        return value
+    raise ValueError(
+        f"`store` is a URL, a path, or an obstore store ({', '.join(_STORE_CLASSES)}); "
+        f"got a {type(value).__module__}.{type(value).__qualname__}."
+    )
+
+
+def is_local(store: object) -> bool:
+    """Whether a checked store lies on this machine's file system."""
+    if isinstance(store, str):
+        return _scheme(store) is None
+    return type(store).__name__ == "LocalStore"
+
+
+def is_missing_folder(store: object) -> bool:
+    """Whether a checked store is the path of a folder that does not exist yet."""
+    return isinstance(store, str) and is_local(store) and not os.path.isdir(store)
+
+
+def is_memory(store: object) -> bool:
+    """Whether a checked store lives and dies with this process."""
+    if isinstance(store, str):
+        return _scheme(store) == "memory"
+    return type(store).__name__ == "MemoryStore"
+
+
+def locality_of(store: object) -> Locality:
+    """Who else can read what is put into a checked store."""
+    if is_memory(store):
+        return "process"
+    return "host" if is_local(store) else "shared"
+
+
+def connected(store: object, options: Mapping[str, str]) -> ObjectStore:
+    """A live store; no connection is made before it is used.
+
+    Args:
+        store: What `checked_store` returned.
+        options: Settings of the store and its client, as obstore names them.
+
+    Raises:
+        Exception: obstore's own, when an option is unknown or malformed.
+    """
+    from obstore.store import LocalStore, from_url
+
+    if not isinstance(store, str):
+        return store  # type: ignore[return-value]
+    if is_local(store):
+        return LocalStore(store, mkdir=True)
+    settings: dict[str, Any] = {}
+    for name, value in options.items():
+        group, option, setting = _option(name, value)
+        settings.setdefault(group, {})[option] = setting
+    try:
+        return from_url(store, **settings)
+    except BaseException as error:
+        # obstore answers some malformed settings with a Rust panic, which is no Exception
+        if type(error).__name__ == "PanicException":
+            raise ValueError(str(error)) from None
+        raise
+
+
+def address_of(store: object) -> str:
+    """Where a checked store lies, without credentials.
+
+    Args:
+        store: What `checked_store` returned.
+
+    Returns:
+        An absolute path or a URL, to which `/` and an object's path can be added.
+    """
+    if is_memory(store):
+        return "memory:/"
+    if isinstance(store, str):
+        return store.rstrip("/")
+    given: Any = store
+    kind = type(store).__name__
+    if kind == "LocalStore":
+        return str(given.prefix or "").rstrip("/")
+    if kind == "HTTPStore":
+        return str(masked(given.url)).rstrip("/")
+    scheme, holder = {
+        "S3Store": ("s3", "bucket"),
+        "GCSStore": ("gs", "bucket"),
+        "AzureStore": ("az", "container_name"),
+    }[kind]
+    return "/".join(part for part in (f"{scheme}://{given.config.get(holder, '')}", given.prefix) if part)
+
+
+def options_as_text(options: object) -> object:
+    """Storage options with numbers and booleans spelt as obstore reads them; anything else as it is."""
+    if not isinstance(options, dict):
+        return options
+    return {
+        name: str(value).lower() if isinstance(value, (bool, int, float)) else value
+        for name, value in options.items()
+    }
+
+
+def secrets_of(store: object, options: Mapping[str, str]) -> list[str]:
+    """Credentials that an error must not show, whatever a store says in it.
+
+    Args:
+        store: What `checked_store` returned.
+        options: The storage options.
+    """
+    config = {} if isinstance(store, str) else getattr(store, "config", None) or {}
+    given: dict[str, object] = {**config, **options}
+    return [value for name, value in given.items() if isinstance(value, str) and looks_secret(name)]
+
+
+def folder_of(store: object) -> Path:
+    """The folder of a store on the file system.
+
+    Args:
+        store: A checked store for which `is_local` holds.
+    """
+    if isinstance(store, str):
+        return Path(store)
+    given: Any = store
+    return Path(given.prefix or os.sep)
+
+
+def _option(name: str, value: str) -> tuple[str, str, object]:
+    lowered = name.lower()
+    plain = re.sub(r"^(aws|azure|google)_", "", lowered)
+    if plain in _CLIENT_OPTIONS:
+        return "client_options", plain, value
+    if plain == "max_retries":
+        return "retry_config", plain, int(value)
+    if plain == "retry_timeout":
+        from datetime import timedelta
+
+        return "retry_config", plain, timedelta(seconds=float(value.removesuffix("s")))
+    return "config", lowered, value
+
+
+def _checked_url(text: str) -> str:
+    scheme = _scheme(text)
+    if scheme is None:
+        return _absolute(text)
+    if scheme == "file":
+        return _absolute(_path_of_file_url(text))
+    if scheme == "memory":
+        return "memory://"
+    if scheme not in _REMOTE:
+        known = ("file", "memory", *_REMOTE)
+        close = difflib.get_close_matches(scheme, known, n=1)
+        nearest = f" (did you mean {close[0]!r}?)" if close else ""
+        raise ValueError(
+            f"`store` has the scheme {scheme!r}{nearest}; known are {', '.join(known)}, and plain paths."
+        )
+    parts = urlsplit(text)
+    # in abfss://container@account the part before the '@' is no credential
+    if parts.password or parts.query or (parts.username and scheme not in _USER_IS_CONTAINER):
+        raise ValueError(
+            "`store` is a URL with credentials or options in it, which would show up in logs. "
+            "Give the bare URL, and pass them as `storage_options` or by the cloud's own environment "
+            "variables."
+        )
+    return text
+
+
+def _scheme(text: str) -> str | None:
+    # one letter before a colon is a Windows drive
+    match = _SCHEME.fullmatch(text)
+    return match["scheme"].lower() if match else None
+
+
+def _path_of_file_url(text: str) -> str:
+    rest = text.partition(":")[2]
+    if rest.startswith("//"):
+        host, slash, path = rest[2:].partition("/")
+        if host in ("", "localhost"):
+            rest = slash + path
+        elif host in (".", ".."):
+            rest = f"{host}{slash}{path}"
+        else:
+            raise ValueError(
+                f"`store` is a file URL for the host {host!r}; write file:./{host}{slash}{path} for a "
+                f"relative path, file:///{host}{slash}{path} for an absolute one."
+            )
+    return unquote(rest)
+
+
+def _absolute(path: str) -> str:
+    if not path:
+        raise ValueError("`store` is empty; give a folder, for instance './data', or a URL.")
+    return os.path.abspath(os.path.expanduser(path))
