@@ -80,7 +80,7 @@ class OutputContext(_Context):
         'orders'
     """
 
-    __slots__ = ("_step_name", "attempt", "data_version", "output_metadata")
+    __slots__ = ("_step_name", "attempt", "content_version", "data_version", "output_metadata")
 
     def __init__(
         self,
@@ -102,6 +102,7 @@ class OutputContext(_Context):
         self._step_name = step_name
         self.output_metadata: dict[str, MetadataValue] | None = None
         self.data_version: str | None = None
+        self.content_version: str | None = None
 
     @property
     def step_name(self) -> str:
@@ -132,6 +133,17 @@ class OutputContext(_Context):
         if not isinstance(given, str) or not given:
             raise TypeError(f"The data version of asset {self.asset_name!r} must be a str, got {given!r}.")
         self.data_version = data_version
+
+    def offer_content_version(self, content_version: str) -> None:
+        """Say which version the stored content has by its nature: a digest, the version of a table.
+
+        Unlike `register_data_version` this is an offer: it counts when neither the function nor anybody
+        else gave a version, and goes before a random one.
+
+        Args:
+            content_version: Equal only for equal content.
+        """
+        self.content_version = content_version
 
     def __repr__(self) -> str:
         return f"OutputContext({', '.join([repr(self.asset_name), *self._shown()])})"

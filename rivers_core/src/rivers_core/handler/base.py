@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Secret, SecretBytes, SecretStr, ValidationError, model_validator
@@ -17,6 +18,7 @@ from rivers_core.handler.waiting import finished
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from typing import Self
 
     from rivers_core.contexts import InputContext, OutputContext
 
@@ -220,6 +222,12 @@ class BaseIOHandler(BaseSettings, ABC):
 
     def __reduce__(self) -> tuple[Callable[..., BaseIOHandler], tuple[Any, ...]]:
         return from_values, self.configuration()
+
+    def __copy__(self) -> Self:
+        return from_values(type(self), self.configuration()[1])
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return from_values(type(self), deepcopy(self.configuration()[1], memo))
 
     def __eq__(self, other: object) -> bool:
         if self is other:

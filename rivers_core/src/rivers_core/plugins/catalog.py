@@ -55,7 +55,7 @@ class Catalog:
         return [*allowed, *self._in_process.values()]
 
     def load(self, entries: Iterable[PluginEntry]) -> None:
-        """Load plugins; in a strict registry the first broken one is raised.
+        """Load plugins; a strict registry loads all and raises the first broken one.
 
         Args:
             entries: Which.
@@ -64,7 +64,7 @@ class Catalog:
             PluginLoadError: A plugin is broken and the registry is strict.
         """
         strict = strict_from_environment() if self._strict is None else self._strict
-        for entry in entries:
+        for entry in self.entries() if strict else entries:
             error = self.loader.load(entry)
             if error is not None and strict:
                 raise again(error)

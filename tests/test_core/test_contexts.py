@@ -1,0 +1,111 @@
+"""Contexts are plain, cheap to build in a test, and say where a value belongs."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from rivers_core.contexts import InputContext, OutputContext
+from rivers_core.exceptions import PartitionValidationError
+from rivers_core.metadata import MetadataValue
+from rivers_core.partitions import PartitionContext, PartitionKey, PartitionsDefinition
+
+DAYS = PartitionsDefinition.daily("2024-01-01")
+
+
+def partition(*keys):
+    return PartitionContext([PartitionKey.single(key) for key in keys], DAYS)
+
+
+def test_a_name_is_enough():
+    context = OutputContext("orders")
+    assert (context.asset_name, context.asset_metadata, context.partition, context.type_hint) == (
+        "orders",
+        None,
+        None,
+        None,
+    )
+    assert (context.run_id, context.attempt, context.step_name, context.data_version) == (
+        None,
+        1,
+        "orders",
+        None,
+    )
+    assert context.output_metadata is None
+    context = InputContext("orders", "report")
+    assert (context.asset_name, context.downstream_asset, context.upstream) == ("orders", "report", None)
+
+
+def test_the_arguments_of_the_contract_work_by_position():
+    where = partition("2024-01-01")
+    context = OutputContext("orders", {"a": 1}, where, int)
+    assert (context.asset_metadata, context.partition, context.type_hint) == ({"a": 1}, where, int)
+    context = InputContext("orders", "report", {"a": 1}, where, int)
+    assert (context.asset_metadata, context.partition, context.type_hint) == ({"a": 1}, where, int)
+
+
+@pytest.mark.parametrize("make", [OutputContext, lambda *a, **k: InputContext(a[0], "report", **k)])
+def test_the_storage_key_comes_from_asset_and_partition(make):
+    assert make("orders").storage_key == "orders"
+    assert make("orders", partition=partition("2024-01-01")).storage_key == "orders/2024-01-01"
+    assert make("orders", partition=partition("2024-01-01")).asset_storage_key == "orders"
+    assert make("graph/task").storage_key == make("graph/task").asset_storage_key == "graph%2Ftask"
+
+
+@pytest.mark.parametrize("keys", [("2024-01-01", "2024-01-02"), (["2024-01-01", "2024-01-02"],)])
+def test_several_keys_have_no_storage_key(keys):
+    context = OutputContext("orders", partition=partition(*keys))
+    with pytest.raises(PartitionValidationError):
+        _ = context.storage_key
+    assert context.asset_storage_key == "orders"
+
+
+def test_metadata_is_coerced_and_merged():
+    context = OutputContext("orders")
+    context.add_output_metadata({"rows": 3, "note": "first"})
+    context.add_output_metadata({"note": MetadataValue.md("*second*"), "empty": None})
+    assert context.output_metadata == {
+        "rows": MetadataValue.int(3),
+        "note": MetadataValue.md("*second*"),
+        "empty": MetadataValue.null(),
+    }
+    with pytest.raises(TypeError):
+        context.add_output_metadata({"fine": 1, "bad": object()})
+    assert "fine" not in context.output_metadata
+
+
+def test_the_data_version_is_a_text():
+    context = OutputContext("orders")
+    context.register_data_version("v1")
+    context.register_data_version("v2")
+    assert context.data_version == "v2"
+    for wrong in (3, "", None, b"v1"):
+        with pytest.raises(TypeError, match="data version of asset 'orders'"):
+            context.register_data_version(wrong)
+    assert context.data_version == "v2"
+
+
+def test_the_log_is_named_after_the_asset():
+    assert OutputContext("orders").log.name == "rivers.handlers.orders"
+    assert InputContext("orders", "report").log.name == "rivers.handlers.orders"
+
+
+def test_the_upstream_event_is_looked_up_once_and_only_when_asked_for():
+    asked = []
+    context = InputContext("orders", "report", upstream=lambda: asked.append(1) or "event")
+    assert asked == []
+    assert (context.upstream, context.upstream) == ("event", "event")
+    assert asked == [1]
+    assert InputContext("orders", "report", upstream="event").upstream == "event"
+
+
+def test_contexts_are_slotted_readable_and_picklable():
+    context = OutputContext("orders", {"a": 1}, run_id="r1")
+    with pytest.raises(AttributeError):
+        context.another = 1
+    assert repr(context) == "OutputContext('orders', asset_metadata={'a': 1}, run_id='r1')"
+    assert repr(InputContext("orders", "report", type_hint=int)) == (
+        "InputContext('orders', downstream_asset='report', type_hint=<class 'int'>)"
+    )
+    assert pickle.loads(pickle.dumps(context)).asset_metadata == {"a": 1}

@@ -1,0 +1,250 @@
+"""What an author of a handler gets for two methods, and how an instance behaves."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import pickle
+import threading
+from typing import Any
+
+import pytest
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from rivers_core.contexts import InputContext, OutputContext
+from rivers_core.exceptions import NotMaterializedError, RiversError
+from rivers_core.handler import BaseIOHandler
+
+
+class Shelf(BaseIOHandler):
+    root: str = "here"
+    key: SecretStr | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    _client: threading.Lock = PrivateAttr(default_factory=threading.Lock)
+    _values: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    def handle_output(self, context, obj):
+        self._values[context.storage_key] = obj
+
+    def load_input(self, context):
+        if context.storage_key not in self._values:
+            raise NotMaterializedError(context.asset_name)
+        return self._values[context.storage_key]
+
+
+class AsyncShelf(Shelf):
+    async def handle_output(self, context, obj):
+        super().handle_output(context, obj)
+
+    async def load_input(self, context):
+        await asyncio.sleep(0)
+        return super().load_input(context)
+
+
+class Loose(Shelf):
+    model_config = SettingsConfigDict(frozen=False, extra="allow")
+
+
+class ByHand(BaseIOHandler):
+    """Sets its private state in a constructor of its own."""
+
+    root: str
+    size: int = 1
+    _parts: list[str] = PrivateAttr()
+
+    def __init__(self, root: str, **settings: Any) -> None:
+        super().__init__(root=root, **settings)
+        self._parts = root.split("/")
+
+    @model_validator(mode="after")
+    def _positive(self):
+        assert self.size > 0
+        return self
+
+    def handle_output(self, context, obj):
+        pass
+
+    def load_input(self, context):
+        return self._parts
+
+
+class Aliased(BaseIOHandler):
+    where: str = Field(validation_alias="RIVERS_WHERE")
+
+    def handle_output(self, context, obj):
+        pass
+
+    def load_input(self, context):
+        pass
+
+
+def test_two_methods_are_enough():
+    handler = Shelf()
+    handler.handle_output(OutputContext("orders"), [1])
+    assert handler.load_input(InputContext("orders", "report")) == [1]
+    assert handler.exists(InputContext("orders", "report"))
+    assert not handler.exists(InputContext("other", "report"))
+    assert (handler.locality, handler.partition_batches) == ("shared", False)
+    assert Shelf.check_options({"shelf/mode": "x"}) == []
+    assert Shelf.accepts_type(int)
+    assert Shelf.can_load_type(int)
+    assert handler.describe_address(InputContext("orders", "report")) is None
+    with pytest.raises(RiversError, match=r"Shelf cannot delete: the value of asset 'orders' stays"):
+        handler.delete(InputContext("orders", "report"))
+
+
+@pytest.mark.parametrize("missing", ["handle_output", "load_input"])
+def test_a_handler_without_one_of_the_methods_cannot_be_made(missing):
+    methods = {"handle_output": lambda self, context, obj: None, "load_input": lambda self, context: None}
+    del methods[missing]
+    half = type("Half", (BaseIOHandler,), methods)
+    with pytest.raises(TypeError, match=missing):
+        half()
+
+
+def test_async_methods_are_recognised_when_the_class_is_made():
+    assert (Shelf.is_async_output, Shelf.is_async_input) == (False, False)
+    assert (AsyncShelf.is_async_output, AsyncShelf.is_async_input) == (True, True)
+
+    class Mixed(AsyncShelf):
+        def load_input(self, context):
+            return 1
+
+    assert (Mixed.is_async_output, Mixed.is_async_input) == (True, False)
+
+
+def test_the_default_of_exists_waits_for_an_async_handler_even_inside_a_loop():
+    handler = AsyncShelf()
+    asyncio.run(handler.handle_output(OutputContext("orders"), 1))
+    assert handler.exists(InputContext("orders", "report"))
+
+    async def inside():
+        return handler.exists(InputContext("orders", "x")), handler.exists(InputContext("other", "x"))
+
+    assert asyncio.run(inside()) == (True, False)
+
+
+@pytest.mark.parametrize("error", [ValueError, PermissionError, KeyError])
+def test_only_absence_means_that_nothing_exists(error):
+    class Broken(Shelf):
+        def load_input(self, context):
+            raise error("damaged")
+
+    with pytest.raises(error):
+        Broken().exists(InputContext("orders", "report"))
+
+
+def test_it_travels_as_configuration(monkeypatch):
+    handler = Shelf(root="there", key="hidden", options={"a": 1})
+    handler._values["orders"] = "left behind"
+    data = pickle.dumps(handler)
+    assert b"left behind" not in data
+    monkeypatch.setenv("ROOT", "elsewhere")
+    monkeypatch.setenv("OPTIONS", '{"b": 2}')
+    arrived = pickle.loads(data)
+    assert arrived == handler
+    assert (arrived.root, arrived.options, arrived._values) == ("there", {"a": 1}, {})
+    assert arrived.key.get_secret_value() == "hidden"
+    assert arrived._client.acquire(blocking=False)
+    kind, values = handler.configuration()
+    assert kind is Shelf
+    assert values == {"root": "there", "key": handler.key, "options": {"a": 1}}
+
+
+@pytest.mark.parametrize(
+    "make_copy", [copy.copy, copy.deepcopy, lambda h: pickle.loads(pickle.dumps(h, protocol=5))]
+)
+def test_copies_are_equal_and_independent(make_copy):
+    handler = Shelf(root="there")
+    made = make_copy(handler)
+    assert made == handler
+    assert made is not handler
+    assert hash(made) == hash(handler)
+    assert made._client is not handler._client
+
+
+def test_a_handler_with_a_constructor_of_its_own_is_rebuilt_through_it():
+    arrived = pickle.loads(pickle.dumps(ByHand("a/b", size=2)))
+    assert (arrived.load_input(None), arrived.size) == (["a", "b"], 2)
+
+
+def test_an_alias_does_not_hinder_the_journey():
+    assert pickle.loads(pickle.dumps(Aliased(RIVERS_WHERE="x"))).where == "x"
+
+
+def test_equality_is_that_of_the_configuration_unless_the_values_live_in_the_instance():
+    class Local(Shelf):
+        locality = "process"
+
+    assert Shelf() == Shelf()
+    assert Shelf() != Shelf(root="there")
+    assert Shelf() != AsyncShelf()
+    local = Local()
+    assert local == local
+    assert Local() != Local()
+    assert len({Shelf(), Shelf(root="there"), Shelf()}) == 2
+
+
+def test_a_handler_does_not_change():
+    handler = Shelf(key="first")
+    with pytest.raises(ValidationError, match="frozen") as caught:
+        handler.key = "hidden"
+    assert "hidden" not in str(caught.value)
+    assert "hidden" not in repr(caught.value.errors())
+    handler._values = {}
+
+
+def test_a_subclass_may_be_mutable():
+    handler = Loose()
+    handler.root = "there"
+    assert pickle.loads(pickle.dumps(handler)).root == "there"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"key": "hidden"},
+        {"root": "s3://me:hidden@bucket/x"},
+        {"root": "https://x/y?sv=1&sig=hidden&x=1"},
+        {"options": {"aws_secret_access_key": "hidden"}},
+        {"options": {"nested": [{"password": "hidden"}]}},
+        {"options": {"session-token": "hidden"}},
+        {"options": {"key": SecretStr("hidden")}},
+    ],
+)
+def test_a_credential_is_never_shown(settings):
+    handler = Shelf(**settings)
+    for shown in (repr(handler), str(handler), f"{handler}", repr([handler])):
+        assert "hidden" not in shown
+        assert "***" in shown
+
+
+def test_what_is_no_credential_is_shown():
+    shown = repr(Shelf(root="s3://bucket/monkey", options={"region": "eu", "keys": ["id"], "partition": "a"}))
+    assert "s3://bucket/monkey" in shown
+    assert "'region': 'eu'" in shown
+    assert "'id'" in shown
+
+
+@pytest.mark.parametrize(
+    "settings", [{"key": ["hidden"]}, {"options": "hidden"}, {"kye": "hidden"}, {"root": b"\xffhidden"}]
+)
+def test_an_error_of_validation_shows_no_value(settings):
+    with pytest.raises(ValidationError) as caught:
+        Shelf(**settings)
+    assert "hidden" not in str(caught.value)
+
+
+def test_an_unknown_argument_is_refused_with_the_nearest_name():
+    with pytest.raises(ValidationError) as caught:
+        Shelf(roto="x", nothing_like_it=1)
+    message = str(caught.value)
+    assert "Shelf has no setting 'roto' (did you mean 'root'?)" in message
+    assert "Shelf has no setting 'nothing_like_it'." in message
+    assert "Its settings: root, key, options." in message
+
+
+def test_a_subclass_may_take_further_settings():
+    assert pickle.loads(pickle.dumps(Loose(colour="red"))).colour == "red"
+    assert Loose(colour="red") != Loose(colour="blue")

@@ -1,0 +1,125 @@
+"""Arguments, environment, `.env`: what pydantic-settings promises, and nothing by accident."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import InitSettingsSource, SettingsConfigDict
+
+from rivers_core.handler import BaseIOHandler, from_values
+
+
+class Plain(BaseIOHandler):
+    prefix: str = "default"
+    mode: str = "default"
+    options: dict[str, int] = Field(default_factory=dict)
+    token: SecretStr | None = None
+
+    def handle_output(self, context, obj):
+        pass
+
+    def load_input(self, context):
+        pass
+
+
+class Prefixed(Plain):
+    model_config = SettingsConfigDict(env_prefix="RIVERS_PLAIN_")
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_three_ways_to_configure_a_plain_subclass(tmp_path, monkeypatch):
+    assert Plain().prefix == "default"
+    (tmp_path / ".env").write_text("PREFIX=file\nMODE=file\n")
+    assert (Plain().prefix, Plain().mode) == ("file", "file")
+    monkeypatch.setenv("PREFIX", "environment")
+    assert (Plain().prefix, Plain().mode) == ("environment", "file")
+    assert (Plain(prefix="argument").prefix, Plain(prefix="argument").mode) == ("argument", "file")
+
+
+def test_names_in_the_environment_are_found_in_any_case(monkeypatch):
+    monkeypatch.setenv("Prefix", "environment")
+    monkeypatch.setenv("OPTIONS", '{"a": 1}')
+    assert (Plain().prefix, Plain().options) == ("environment", {"a": 1})
+
+
+def test_foreign_keys_in_a_dotenv_file_break_nothing(tmp_path):
+    (tmp_path / ".env").write_text(
+        "DATABASE_URL=postgres://x\nPREFIX=file\nRIVERS_PLAIN_NOTHING=1\nexport FOO='b'\n"
+    )
+    assert Plain().prefix == "file"
+    assert Prefixed().prefix == "default"
+
+
+def test_a_prefixed_handler_reads_only_its_own_variables(tmp_path, monkeypatch):
+    (tmp_path / ".env").write_text("MODE=stray\nRIVERS_PLAIN_TOKEN=hidden\n")
+    monkeypatch.setenv("PREFIX", "stray")
+    monkeypatch.setenv("MODE", "stray")
+    assert (Prefixed().prefix, Prefixed().mode) == ("default", "default")
+    assert Prefixed().token.get_secret_value() == "hidden"
+    monkeypatch.setenv("RIVERS_PLAIN_PREFIX", "meant")
+    assert Prefixed().prefix == "meant"
+
+
+def test_model_config_of_a_subclass_decides(tmp_path, monkeypatch):
+    class Elsewhere(Plain):
+        model_config = SettingsConfigDict(env_file="other.env", env_nested_delimiter="__")
+
+    (tmp_path / ".env").write_text("PREFIX=file\n")
+    (tmp_path / "other.env").write_text("MODE=other\n")
+    monkeypatch.setenv("OPTIONS__A", "1")
+    made = Elsewhere()
+    assert (made.prefix, made.mode, made.options) == ("default", "other", {"a": 1})
+    assert Plain(_env_file="other.env").mode == "other"
+    assert Plain(_env_file=None).mode == "default"
+
+
+def test_a_subclass_may_choose_its_sources(monkeypatch):
+    class Only(Plain):
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls, init_settings, env_settings, dotenv_settings, file_secret_settings
+        ):
+            return (InitSettingsSource(settings_cls, {"mode": "chosen"}), init_settings)
+
+    monkeypatch.setenv("PREFIX", "environment")
+    assert (Only().prefix, Only().mode) == ("default", "chosen")
+
+
+def test_given_values_are_all_there_is(tmp_path, monkeypatch):
+    (tmp_path / ".env").write_text("MODE=file\n")
+    monkeypatch.setenv("PREFIX", "environment")
+    monkeypatch.setenv("OPTIONS", '{"b": 2}')
+    made = from_values(Plain, {"options": {"a": 1}})
+    assert (made.prefix, made.mode, made.options) == ("default", "default", {"a": 1})
+    assert Plain().prefix == "environment"
+
+
+def test_a_handler_inside_another_still_reads_its_own_sources(monkeypatch):
+    class Outer(BaseIOHandler):
+        inner: Plain
+
+        def model_post_init(self, context):
+            object.__setattr__(self, "_made", Plain())
+
+        def handle_output(self, context, obj):
+            pass
+
+        def load_input(self, context):
+            return self._made.prefix
+
+    monkeypatch.setenv("PREFIX", "environment")
+    outer = from_values(Outer, {"inner": Plain(prefix="given")})
+    assert outer.inner.prefix == "given"
+    assert outer.load_input(None) == "environment"
+
+
+def test_a_bad_value_in_the_environment_is_refused_without_showing_it(monkeypatch):
+    monkeypatch.setenv("OPTIONS", '{"a": "hidden"}')
+    with pytest.raises(ValidationError) as caught:
+        Plain()
+    assert "options.a" in str(caught.value)
+    assert "hidden" not in str(caught.value)
