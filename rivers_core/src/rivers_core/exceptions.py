@@ -45,7 +45,7 @@ class TaskDefinitionError(RiversError, ValueError):
 
 
 class ResultDefinitionError(RiversError, ValueError):
-    """An `Output`, `Materialization`, `Observation` or `PartitionedOutput` contradicts itself or its asset."""
+    """An `Output`, `Materialization`, `Observation` or `PartitionedOutput` contradicts itself."""
 
 
 class AssetNotFoundError(RiversError, LookupError):

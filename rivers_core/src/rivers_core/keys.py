@@ -64,8 +64,8 @@ def storage_key(asset_name: str, partition: PartitionKey | None = None) -> str:
     if isinstance(partition, MultiPartitionKey) and partition.is_single:
         return f"{_component(asset_name)}/{_components(partition.dimensions)}"
     raise PartitionValidationError(
-        f"Partition {str(partition)!r} of asset {asset_name!r} stands for several keys, and a storage key is for "
-        "one; take the key of each of partition.split()."
+        f"Partition {str(partition)!r} of asset {asset_name!r} stands for several keys, and a storage "
+        "key is for one; take the key of each of partition.split()."
     )
 
 

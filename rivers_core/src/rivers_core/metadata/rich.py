@@ -89,6 +89,7 @@ class Json(MetadataValue):
         return json.loads(self._text)
 
     def to_text(self) -> str:
+        """The value in JSON."""
         return self._text
 
     def __eq__(self, other: object) -> bool:
@@ -158,6 +159,7 @@ class Image(MetadataValue):
         self._set(value=value if isinstance(value, bytes) else os.fspath(value))
 
     def to_text(self) -> str:
+        """The path or URL; bytes as a `data:` URL."""
         if isinstance(self.value, str):
             return self.value
         kind = next((kind for start, kind in _IMAGE_STARTS.items() if self.value.startswith(start)), "*")
@@ -169,7 +171,8 @@ class Image(MetadataValue):
         return {"base64": b64encode(self.value).decode()}
 
     @classmethod
-    def _from_plain(cls, fields: dict[str, Any]) -> Self:
+    def from_fields(cls, fields: dict[str, Any]) -> Self:
+        """This variant from the JSON data of its fields."""
         if "base64" in fields:
             return cls(b64decode(fields["base64"], validate=True))
         return cls(fields["value"])
@@ -188,17 +191,20 @@ class List(MetadataValue):
         self._set(values=tuple(coerce(value) for value in values))
 
     def raw_value(self) -> list[Any]:
+        """The plain Python values."""
         return [value.raw_value() for value in self.values]
 
     def to_text(self) -> str:
+        """The texts in brackets."""
         return f"[{', '.join(value.to_text() for value in self.values)}]"
 
     def _plain(self) -> dict[str, Any]:
-        return {"values": [value._encoded() for value in self.values]}
+        return {"values": [value.to_plain() for value in self.values]}
 
     @classmethod
-    def _from_plain(cls, fields: dict[str, Any]) -> Self:
-        return cls([MetadataValue._decoded(value) for value in fields["values"]])
+    def from_fields(cls, fields: dict[str, Any]) -> Self:
+        """This variant from the JSON data of its fields."""
+        return cls([MetadataValue.from_plain(value) for value in fields["values"]])
 
     def __repr__(self) -> str:
         return f"MetadataValue.list_({list(self.values)!r})"
@@ -226,9 +232,11 @@ class DateRange(MetadataValue):
         self._set(start=first, end=last)
 
     def raw_value(self) -> tuple[date, date]:
+        """Start and end."""
         return self.start, self.end
 
     def to_text(self) -> str:
+        """Start and end in ISO 8601, with a slash between them."""
         return f"{self.start.isoformat()}/{self.end.isoformat()}"
 
     def _plain(self) -> dict[str, Any]:
@@ -250,7 +258,8 @@ class SchemaValue(MetadataValue):
         return {"columns": self.value.to_plain()}
 
     @classmethod
-    def _from_plain(cls, fields: dict[str, Any]) -> Self:
+    def from_fields(cls, fields: dict[str, Any]) -> Self:
+        """This variant from the JSON data of its fields."""
         return cls(Schema.from_plain(fields["columns"]))
 
 

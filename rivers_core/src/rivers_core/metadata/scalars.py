@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from math import isfinite
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
@@ -95,7 +95,8 @@ class _Number(_Plain):
         return {"value": self.value if isfinite(self.value) else str(self.value)}
 
     @classmethod
-    def _from_plain(cls, fields: dict[str, Any]) -> Self:
+    def from_fields(cls, fields: dict[str, Any]) -> Self:
+        """This variant from the JSON data of its fields."""
         return cls(float(fields["value"]))
 
     def __eq__(self, other: object) -> bool:
@@ -126,6 +127,7 @@ class Percentage(_Number):
     __slots__ = ()
 
     def to_text(self) -> str:
+        """The number with a percent sign."""
         text = str(self.value)
         return f"{text.removesuffix('.0')}%"
 
@@ -142,6 +144,7 @@ class Bool(_Plain):
         self._set(value=value)
 
     def to_text(self) -> str:
+        """`true` or `false`."""
         return "true" if self.value else "false"
 
 
@@ -157,9 +160,11 @@ class Null(MetadataValue):
         return
 
     def raw_value(self) -> None:
-        return None
+        """Always None."""
+        return
 
     def to_text(self) -> str:
+        """`null`."""
         return "null"
 
 
@@ -175,13 +180,15 @@ class Bytes(_Plain):
         self._set(value=bytes(value))
 
     def to_text(self) -> str:
+        """The bytes in base64."""
         return b64encode(self.value).decode()
 
     def _plain(self) -> dict[str, Any]:
         return {"value": self.to_text()}
 
     @classmethod
-    def _from_plain(cls, fields: dict[str, Any]) -> Self:
+    def from_fields(cls, fields: dict[str, Any]) -> Self:
+        """This variant from the JSON data of its fields."""
         return cls(b64decode(fields["value"], validate=True))
 
 
@@ -196,6 +203,7 @@ class Timestamp(_Plain):
         self._set(value=_moment(value))
 
     def to_text(self) -> str:
+        """The moment in ISO 8601."""
         return self.value.isoformat()
 
     def _plain(self) -> dict[str, Any]:
@@ -214,13 +222,15 @@ class Duration(_Plain):
         self._set(value=length)
 
     def to_text(self) -> str:
+        """The seconds, as in `1.5s`."""
         return f"{self.value.total_seconds()!r}".removesuffix(".0") + "s"
 
     def _plain(self) -> dict[str, Any]:
         return {"seconds": self.value.total_seconds()}
 
     @classmethod
-    def _from_plain(cls, fields: dict[str, Any]) -> Self:
+    def from_fields(cls, fields: dict[str, Any]) -> Self:
+        """This variant from the JSON data of its fields."""
         return cls(fields["seconds"])
 
 
@@ -234,4 +244,4 @@ def _moment(value: object) -> datetime:
             raise InvalidMetadataError(
                 f"MetadataValue.Timestamp cannot read {value!r}: write it as in 2024-01-31T12:00:00."
             ) from error
-    return datetime.fromtimestamp(number("Timestamp", value), timezone.utc)
+    return datetime.fromtimestamp(number("Timestamp", value), UTC)

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 __all__ = ["ArrowField", "ExportsArrowSchema", "Schema"]
 
 _PRIMITIVES = {
-    "n": "null", "b": "bool", "c": "int8", "C": "uint8", "s": "int16", "S": "uint16", "i": "int32", "I": "uint32",
-    "l": "int64", "L": "uint64", "e": "halffloat", "f": "float", "g": "double", "z": "binary", "Z": "large_binary",
+    "n": "null", "b": "bool", "c": "int8", "C": "uint8", "s": "int16", "S": "uint16", "i": "int32",
+    "I": "uint32", "l": "int64", "L": "uint64", "e": "halffloat", "f": "float", "g": "double",
+    "z": "binary", "Z": "large_binary",
     "vz": "binary_view", "u": "string", "U": "large_string", "vu": "string_view", "tdD": "date32[day]",
     "tdm": "date64[ms]", "tts": "time32[s]", "ttm": "time32[ms]", "ttu": "time64[us]", "ttn": "time64[ns]",
     "tDs": "duration[s]", "tDm": "duration[ms]", "tDu": "duration[us]", "tDn": "duration[ns]",
@@ -123,12 +124,14 @@ class Schema(Value):
     _fields = ("names", "types")
     columns: tuple[ArrowField, ...]
     """Each column in full, nested types included."""
+    _source: ExportsArrowSchema | None
 
     def __init__(self, obj: ExportsArrowSchema) -> None:
         if not hasattr(obj, "__arrow_c_schema__"):
             has_one = hasattr(getattr(obj, "schema", None), "__arrow_c_schema__")
             raise MetadataTypeError(
-                f"A schema is made from an object with __arrow_c_schema__, and this {type(obj).__name__} has none; "
+                "A schema is made from an object with __arrow_c_schema__, and this "
+                f"{type(obj).__name__} has none; "
                 + (
                     "pass its .schema."
                     if has_one
@@ -200,5 +203,6 @@ class Schema(Value):
 
 def _rebuilt(columns: tuple[ArrowField, ...]) -> Schema:
     schema = Schema.__new__(Schema)
-    schema._set(columns=columns, _source=None)
+    object.__setattr__(schema, "columns", columns)
+    object.__setattr__(schema, "_source", None)
     return schema

@@ -75,7 +75,7 @@ class MetadataValue(Value):
 
     def to_json(self) -> str:
         """The value and its variant as JSON, which `from_json` reads back without loss."""
-        return json.dumps(self._encoded(), ensure_ascii=False)
+        return json.dumps(self.to_plain(), ensure_ascii=False)
 
     @staticmethod
     def from_json(text: str) -> MetadataValue:
@@ -85,17 +85,23 @@ class MetadataValue(Value):
             InvalidMetadataError: The text is not JSON, or not of a variant that this version knows.
         """
         try:
-            return MetadataValue._decoded(json.loads(text))
+            return MetadataValue.from_plain(json.loads(text))
         except InvalidMetadataError:
             raise
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InvalidMetadataError(f"Not a metadata value in JSON: {text!r} ({error}).") from error
 
-    def _encoded(self) -> dict[str, Any]:
+    def to_plain(self) -> dict[str, Any]:
+        """The value and its variant as JSON data."""
         return {"type": self._kind, **self._plain()}
 
     @staticmethod
-    def _decoded(plain: dict[str, Any]) -> MetadataValue:
+    def from_plain(plain: dict[str, Any]) -> MetadataValue:
+        """The value that `to_plain` gave.
+
+        Raises:
+            InvalidMetadataError: It is of a variant that this version does not know.
+        """
         fields = dict(plain)
         kind = fields.pop("type")
         if kind not in _BY_KIND:
@@ -103,13 +109,14 @@ class MetadataValue(Value):
                 f"Metadata of type {kind!r} is unknown here; known are {sorted(_BY_KIND)}. "
                 "It may come from a newer version of rivers-core."
             )
-        return _BY_KIND[kind]._from_plain(fields)
+        return _BY_KIND[kind].from_fields(fields)
 
     def _plain(self) -> dict[str, Any]:
         return dict(zip(self._fields, self._values(), strict=True))
 
     @classmethod
-    def _from_plain(cls, fields: dict[str, Any]) -> Self:
+    def from_fields(cls, fields: dict[str, Any]) -> Self:
+        """This variant from the JSON data of its fields."""
         return cls(**fields)
 
     def __repr__(self) -> str:

@@ -58,7 +58,7 @@ class PartitionContext:
         return self._definition
 
     def time_window(self) -> tuple[datetime, datetime] | None:
-        """From when (inclusive) until when (exclusive) the keys reach; None if they are no windows of time."""
+        """From when (inclusive) until when (exclusive) the keys reach; None if they are not of time."""
         if self._definition is None:
             return None
         windows = [self._definition.window_of(key) for key in self.keys]

@@ -1,16 +1,15 @@
-"""What defines the partitions of an asset: a list, a grid of time, dimensions of these, or keys added as they come."""
+"""What defines the partitions of an asset: a list, windows of time, dimensions of these, or the storage."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rivers_core.exceptions import PartitionValidationError
+from rivers_core.exceptions import PartitionDefinitionError, PartitionValidationError
 from rivers_core.partitions.keys import PartitionKey
 from rivers_core.values import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import date, datetime
     from typing import TypeAlias
 
@@ -134,11 +133,11 @@ class PartitionsDefinition(Value):
         """Whether a key (each of several) is one of this definition.
 
         Args:
-            key: The key, or its text.
+            key: The key, or its display form.
             dynamic_keys: As for `get_partition_keys`; without them, dynamic partitions accept any key of
                 their shape.
         """
-        return self._fault(_key(key), dynamic_keys) is None
+        return self.fault_of(key, dynamic_keys) is None
 
     def check_partition_key(self, key: PartitionKey | str, dynamic_keys: DynamicKeys = None) -> None:
         """Refuse a key that `validate_partition_key` would not accept.
@@ -146,9 +145,21 @@ class PartitionsDefinition(Value):
         Raises:
             PartitionValidationError: It says what the keys are and which comes nearest.
         """
-        fault = self._fault(_key(key), dynamic_keys)
+        fault = self.fault_of(key, dynamic_keys)
         if fault is not None:
             raise PartitionValidationError(fault)
+
+    def fault_of(self, key: PartitionKey | str, dynamic_keys: DynamicKeys = None) -> str | None:
+        """Why a key (one of several) is not one of this definition, in a sentence; None if it is.
+
+        Args:
+            key: The key, or its display form.
+            dynamic_keys: As for `validate_partition_key`.
+        """
+        try:
+            return self._fault(self._read(key), dynamic_keys)
+        except PartitionDefinitionError as error:
+            return str(error)
 
     def parse_partition_key(self, text: str) -> PartitionKey:
         """The key whose display form this is: `a,b`, or `date=a|region=b,c` with dimensions.
@@ -166,34 +177,43 @@ class PartitionsDefinition(Value):
         Raises:
             PartitionValidationError: One of them is not of this definition.
         """
-        single = list(dict.fromkeys(one for key in keys for one in _key(key).split()))
+        single = list(dict.fromkeys(one for key in keys for one in self._read(key).split()))
         for key in single:
             self.check_partition_key(key, dynamic_keys)
-        place = self._places(dynamic_keys)
-        return sorted(single, key=place)
+        return sorted(single, key=self.sort_key(dynamic_keys))
+
+    def sort_key(self, dynamic_keys: DynamicKeys = None) -> Callable[[PartitionKey], Any]:
+        """What to sort keys of this definition by, so that they come in its order.
+
+        Args:
+            dynamic_keys: As for `get_partition_keys`; without them, dynamic keys stay as they are.
+        """
+        raise TypeError(f"{type(self).__qualname__} does not say which keys it has")
 
     def window_of(self, key: PartitionKey | str) -> tuple[datetime, datetime] | None:
         """From when (inclusive) until when (exclusive) a key reaches; None if it is no window of time.
 
+        With dimensions it is the window of the one that is of time, if exactly one is.
+
         Raises:
             PartitionValidationError: The key is not of this definition.
         """
-        self.check_partition_key(key)
-        return None
+        read = self._read(key)
+        self.check_partition_key(read)
+        return self._window(read)
+
+    def _read(self, key: PartitionKey | str) -> PartitionKey:
+        given: object = key
+        if isinstance(given, PartitionKey):
+            return given
+        if isinstance(given, str):
+            return self.parse_partition_key(given)
+        raise PartitionDefinitionError(
+            f"A partition key is a PartitionKey or text, got {given!r} ({type(given).__name__})."
+        )
 
     def _fault(self, key: PartitionKey, dynamic_keys: DynamicKeys) -> str | None:
         raise TypeError(f"{type(self).__qualname__} does not say which keys it has")
 
-    def _places(self, dynamic_keys: DynamicKeys) -> Any:
-        raise TypeError(f"{type(self).__qualname__} does not say which keys it has")
-
-
-def _key(key: PartitionKey | str) -> PartitionKey:
-    given: object = key
-    if isinstance(given, PartitionKey):
-        return given
-    if isinstance(given, (str, Mapping)):
-        return PartitionKey(given)
-    raise PartitionValidationError(
-        f"A partition key is a PartitionKey or text, got {given!r} ({type(given).__name__})."
-    )
+    def _window(self, key: PartitionKey) -> tuple[datetime, datetime] | None:
+        return None

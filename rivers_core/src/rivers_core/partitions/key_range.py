@@ -85,6 +85,7 @@ class SingleKeyRange(PartitionKeyRange):
     def resolve(
         self, definition: PartitionsDefinition, dynamic_keys: DynamicKeys = None
     ) -> list[PartitionKey]:
+        """The keys of a definition that lie in this range."""
         bounds = [PartitionKey.single(self.first), PartitionKey.single(self.last)]
         for bound in bounds:
             definition.check_partition_key(bound, dynamic_keys)
@@ -92,7 +93,8 @@ class SingleKeyRange(PartitionKeyRange):
         start, stop = (keys.index(bound) for bound in bounds)
         if stop < start:
             raise PartitionValidationError(
-                f"The range from {self.first!r} to {self.last!r} is empty: {self.last!r} comes first; swap them."
+                f"The range from {self.first!r} to {self.last!r} is empty: {self.last!r} comes first; "
+                "swap them."
             )
         return keys[start : stop + 1]
 
@@ -126,6 +128,7 @@ class MultiKeyRange(PartitionKeyRange):
     def resolve(
         self, definition: PartitionsDefinition, dynamic_keys: DynamicKeys = None
     ) -> list[PartitionKey]:
+        """The combinations of what each dimension gives, in the definition's order."""
         names = [name for name, _ in self._sorted]
         if not isinstance(definition, PartitionsDefinition.Multi) or list(definition.dimensions) != names:
             has = (
@@ -163,7 +166,8 @@ def _checked(name: object, bounds: object) -> tuple[bool, tuple[str, ...]]:
     if isinstance(bounds, Sequence) and not isinstance(bounds, (str, tuple)):
         return False, PartitionKey.single(bounds).values
     raise PartitionDefinitionError(
-        f"The range of dimension {name!r} is a tuple of first and last key, or a list of keys; got {bounds!r}."
+        f"The range of dimension {name!r} is a tuple of first and last key, or a list of keys; got "
+        f"{bounds!r}."
     )
 
 

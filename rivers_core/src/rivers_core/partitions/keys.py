@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from rivers_core.exceptions import PartitionDefinitionError
 from rivers_core.values import Value, source, variant_of
@@ -127,7 +127,7 @@ class SinglePartitionKey(PartitionKey):
     def __new__(cls, key: str | Sequence[str], /) -> SinglePartitionKey:
         """Check and keep the keys."""
         values = (key,) if type(key) is str and _is_plain(key) else _checked(key)
-        self = cast("SinglePartitionKey", object.__new__(cls))
+        self = object.__new__(cls)
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "_display", values[0] if len(values) == 1 else ",".join(values))
         return self
@@ -139,9 +139,11 @@ class SinglePartitionKey(PartitionKey):
 
     @property
     def is_single(self) -> bool:
+        """Whether this stands for exactly one key."""
         return len(self.values) == 1
 
     def split(self) -> list[PartitionKey]:
+        """One partition key for each value."""
         if len(self.values) == 1:
             return [self]
         return [SinglePartitionKey(value) for value in self.values]
@@ -161,14 +163,15 @@ class MultiPartitionKey(PartitionKey):
 
     def __new__(cls, keys: Mapping[str, str | Sequence[str]], /) -> MultiPartitionKey:
         """Check and keep the keys of each dimension."""
-        if not isinstance(keys, Mapping) or not keys:
+        given: object = keys
+        if not isinstance(given, Mapping) or not given:
             raise PartitionDefinitionError(
-                f"A multi-dimensional partition key is a dictionary of at least one dimension, got {keys!r}."
+                f"A multi-dimensional partition key is a dictionary of at least one dimension, got {given!r}."
             )
         for name in keys:
             check_dimension_name(name)
         dimensions = tuple([(name, _checked(keys[name], name)) for name in sorted(keys)])
-        self = cast("MultiPartitionKey", object.__new__(cls))
+        self = object.__new__(cls)
         display = "|".join([f"{name}={','.join(values)}" for name, values in dimensions])
         self._set(dimensions=dimensions, _display=display)
         return self
@@ -180,9 +183,11 @@ class MultiPartitionKey(PartitionKey):
 
     @property
     def is_single(self) -> bool:
-        return all([len(values) == 1 for _, values in self.dimensions])
+        """Whether this stands for exactly one key."""
+        return all(len(values) == 1 for _, values in self.dimensions)
 
     def split(self) -> list[PartitionKey]:
+        """One partition key for each combination; the last dimension changes fastest."""
         if self.is_single:
             return [self]
         names = [name for name, _ in self.dimensions]

@@ -50,12 +50,14 @@ class StaticPartitions(PartitionsDefinition):
         self._set(keys=checked, _order=order)
 
     def get_partition_keys(self, dynamic_keys: DynamicKeys = None) -> list[PartitionKey]:
+        """Every key, in order."""
         return [SinglePartitionKey(key) for key in self.keys]
 
     def _fault(self, key: PartitionKey, dynamic_keys: DynamicKeys) -> str | None:
         return shape_fault(key) or unknown_fault(key, self._order)
 
-    def _places(self, dynamic_keys: DynamicKeys) -> Callable[[PartitionKey], int]:
+    def sort_key(self, dynamic_keys: DynamicKeys = None) -> Callable[[PartitionKey], int]:
+        """What to sort keys by, so that they come in the definition's order."""
         return lambda key: self._order[str(key)]
 
     def __repr__(self) -> str:
@@ -77,9 +79,11 @@ class DynamicPartitions(PartitionsDefinition):
 
     @property
     def is_dynamic(self) -> bool:
+        """Whether keys live in storage."""
         return True
 
     def get_partition_keys(self, dynamic_keys: DynamicKeys = None) -> list[PartitionKey]:
+        """Every key, in order."""
         given = self._given(dynamic_keys)
         if given is None:
             raise PartitionValidationError(
@@ -104,7 +108,8 @@ class DynamicPartitions(PartitionsDefinition):
             return None
         return f"{unknown} Add it with storage.add_dynamic_partitions({self.name!r}, [...])."
 
-    def _places(self, dynamic_keys: DynamicKeys) -> Callable[[PartitionKey], int]:
+    def sort_key(self, dynamic_keys: DynamicKeys = None) -> Callable[[PartitionKey], int]:
+        """What to sort keys by, so that they come in the definition's order."""
         order = {key: place for place, key in enumerate(self._given(dynamic_keys) or ())}
         return lambda key: order.get(str(key), 0)
 

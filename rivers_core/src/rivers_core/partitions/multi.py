@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from rivers_core.exceptions import PartitionDefinitionError, PartitionValidationError
+from rivers_core.exceptions import PartitionDefinitionError
 from rivers_core.partitions.definitions import PartitionsDefinition
 from rivers_core.partitions.keys import (
     MultiPartitionKey,
@@ -51,9 +51,11 @@ class MultiPartitions(PartitionsDefinition):
 
     @property
     def is_dynamic(self) -> bool:
+        """Whether keys live in storage."""
         return any(definition.is_dynamic for _, definition in self._sorted)
 
     def get_partition_keys(self, dynamic_keys: DynamicKeys = None) -> list[PartitionKey]:
+        """Every key, in order."""
         per_dimension = [definition.get_partition_keys(dynamic_keys) for _, definition in self._sorted]
         if self._listed[0] != per_dimension:
             names = [name for name, _ in self._sorted]
@@ -63,48 +65,42 @@ class MultiPartitions(PartitionsDefinition):
         return list(self._listed[1])
 
     def parse_partition_key(self, text: str) -> PartitionKey:
+        """The key whose display form this is: `date=a|region=b,c`."""
         parts = [part.partition("=") for part in text.split("|")]
         if not all(separator for _, separator, _ in parts):
             shape = "|".join(f"{name}=..." for name, _ in self._sorted)
             raise PartitionDefinitionError(f"Not a key of these partitions: {text!r}; write it as {shape}.")
         return MultiPartitionKey({name: values.split(",") for name, _, values in parts})
 
-    def window_of(self, key: PartitionKey | str) -> tuple[datetime, datetime] | None:
-        parsed = self._parsed(key)
-        self.check_partition_key(parsed)
-        if not isinstance(parsed, MultiPartitionKey):
-            return None
-        own = [(definition, parsed.keys[name]) for name, definition in self._sorted]
+    def _window(self, key: PartitionKey) -> tuple[datetime, datetime] | None:
         windows = [
             definition.window_of(SinglePartitionKey(values))
-            for definition, values in own
-            if isinstance(definition, PartitionsDefinition.TimeWindow)
+            for definition, (_, values) in zip(self.dimensions.values(), _dimensions(key), strict=True)
         ]
-        return windows[0] if len(windows) == 1 else None
-
-    def _parsed(self, key: PartitionKey | str) -> PartitionKey:
-        return self.parse_partition_key(key) if isinstance(key, str) else key
+        known = [window for window in windows if window is not None]
+        return known[0] if len(known) == 1 else None
 
     def _fault(self, key: PartitionKey, dynamic_keys: DynamicKeys) -> str | None:
-        names = [name for name, _ in self._sorted]
+        names = list(self.dimensions)
         if not isinstance(key, MultiPartitionKey):
             return f"{key!r} names no dimension; use PartitionKey.multi with the dimensions {names}."
-        if [name for name, _ in key.dimensions] != names:
+        if list(key.keys) != names:
             return f"{key!r} has the dimensions {list(key.keys)}; these partitions have {names}."
         for (name, definition), (_, values) in zip(self._sorted, key.dimensions, strict=True):
-            fault = definition._fault(SinglePartitionKey(values), dynamic_keys)
+            fault = definition.fault_of(SinglePartitionKey(values), dynamic_keys)
             if fault is not None:
                 return f"In dimension {name!r}: {fault}"
         return None
 
-    def _places(self, dynamic_keys: DynamicKeys) -> Callable[[PartitionKey], Any]:
-        places = [(name, definition._places(dynamic_keys)) for name, definition in self._sorted]
+    def sort_key(self, dynamic_keys: DynamicKeys = None) -> Callable[[PartitionKey], tuple[Any, ...]]:
+        """What to sort keys of this definition by, so that they come in its order."""
+        places = [definition.sort_key(dynamic_keys) for _, definition in self._sorted]
 
         def place(key: PartitionKey) -> tuple[Any, ...]:
-            if not isinstance(key, MultiPartitionKey):
-                raise PartitionValidationError(f"{key!r} names no dimension.")
-            values = dict(key.dimensions)
-            return tuple([of(SinglePartitionKey(values[name])) for name, of in places])
+            return tuple(
+                of(SinglePartitionKey(values))
+                for of, (_, values) in zip(places, _dimensions(key), strict=True)
+            )
 
         return place
 
@@ -115,6 +111,10 @@ class MultiPartitions(PartitionsDefinition):
         return hash(self._sorted)
 
 
+def _dimensions(key: PartitionKey) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return key.dimensions if isinstance(key, MultiPartitionKey) else ()
+
+
 def _check_dimension(name: object, definition: object) -> None:
     check_dimension_name(name)
     if isinstance(definition, MultiPartitions):
@@ -123,5 +123,6 @@ def _check_dimension(name: object, definition: object) -> None:
         )
     if not isinstance(definition, PartitionsDefinition):
         raise PartitionDefinitionError(
-            f"The dimension {name!r} is a PartitionsDefinition, got {definition!r} ({type(definition).__name__})."
+            f"The dimension {name!r} is a PartitionsDefinition, got {definition!r} "
+            f"({type(definition).__name__})."
         )

@@ -8,7 +8,7 @@ from itertools import islice
 from math import isfinite
 from typing import TYPE_CHECKING, Final
 
-from rivers_core.exceptions import PartitionDefinitionError, PartitionValidationError
+from rivers_core.exceptions import PartitionDefinitionError
 from rivers_core.partitions.definitions import PartitionsDefinition
 from rivers_core.partitions.keys import PartitionKey, SinglePartitionKey, check_key_value
 from rivers_core.partitions.lists import shape_fault
@@ -49,7 +49,8 @@ class _Listing:
             value = start.strftime(fmt)
             if value in self.start_by_value:
                 raise PartitionDefinitionError(
-                    f"The fmt {fmt!r} cannot tell windows apart: the one from {self.start_by_value[value]} and the "
+                    f"The fmt {fmt!r} cannot tell windows apart: the one from "
+                    f"{self.start_by_value[value]} and the "
                     f"one from {start} would both be {value!r}. Let it say what differs, as in "
                     "'%Y-%m-%dT%H:%M:%S'."
                 )
@@ -119,18 +120,20 @@ class TimeWindowPartitions(PartitionsDefinition):
             )
         name = check_key_value(first.strftime(self.fmt))
         if names_one_window(self.fmt, self._grid):
-            self._set(_is_readable=self._read(name) == first)
+            self._set(_is_readable=self._parsed(name) == first)
         elif self.end is not None:
             self._listing()
         elif repeats_yearly(self.fmt):
             raise PartitionDefinitionError(
-                f"The fmt {self.fmt!r} has no year, so the same keys would come again next year; add %Y, or give an end."
+                f"The fmt {self.fmt!r} has no year, so the same keys would come again next year; add "
+                "%Y, or give an end."
             )
         else:
             windows = self._grid.starts(self.start + _HORIZON)
             _Listing(islice(windows, _MOST_WINDOWS_CHECKED), self.fmt)
 
     def get_partition_keys(self, dynamic_keys: DynamicKeys = None) -> list[PartitionKey]:
+        """Every key, in order."""
         return list(self._listing().keys)
 
     def keys_between(self, start: datetime, end: datetime) -> list[PartitionKey]:
@@ -139,11 +142,10 @@ class TimeWindowPartitions(PartitionsDefinition):
         pairs = zip(listing.starts, listing.keys, strict=True)
         return [key for moment, key in pairs if start <= moment < end]
 
-    def window_of(self, key: PartitionKey | str) -> tuple[datetime, datetime] | None:
-        self.check_partition_key(key)
-        starts = [self._start_of(value) for value in PartitionKey.single(str(key).split(",")).values]
-        known = [start for start in starts if start is not None]
-        return min(known), self._after(max(known))
+    def _window(self, key: PartitionKey) -> tuple[datetime, datetime] | None:
+        values = key.values if isinstance(key, SinglePartitionKey) else ()
+        starts = [start for start in map(self._start_of, values) if start is not None]
+        return min(starts), self._after(max(starts))
 
     def _fault(self, key: PartitionKey, dynamic_keys: DynamicKeys) -> str | None:
         fault = shape_fault(key)
@@ -164,20 +166,21 @@ class TimeWindowPartitions(PartitionsDefinition):
             f"in the format {self.fmt!r}."
         )
 
-    def _places(self, dynamic_keys: DynamicKeys) -> Callable[[PartitionKey], datetime]:
+    def sort_key(self, dynamic_keys: DynamicKeys = None) -> Callable[[PartitionKey], datetime]:
+        """What to sort keys by, so that they come in the definition's order."""
         return lambda key: self._start_of(str(key)) or self.start
 
     def _start_of(self, value: str) -> datetime | None:
         if not self._is_readable:
             return self._listing().start_by_value.get(value)
-        start = self._read(value)
+        start = self._parsed(value)
         if start is None or (self.end is not None and start >= self.end):
             return None
         if self.end is None and self._after(start) > datetime.now():
             return None
         return start
 
-    def _read(self, value: str) -> datetime | None:
+    def _parsed(self, value: str) -> datetime | None:
         try:
             moment = datetime.strptime(value, self.fmt)
         except (ValueError, re.error):

@@ -19,7 +19,6 @@ __all__ = [
     "CronGrid",
     "Grid",
     "IntervalGrid",
-    "check_format",
     "default_format",
     "moment_of",
     "names_one_window",
@@ -120,7 +119,8 @@ class CronGrid:
             return CronSim(self.schedule, just_before)
         except CronSimError as error:
             raise PartitionDefinitionError(
-                f"The cron_schedule {self.schedule!r} cannot be read: {error}. It has five fields (minute, hour, "
+                f"The cron_schedule {self.schedule!r} cannot be read: {error}. It has five fields "
+                "(minute, hour, "
                 "day of month, month, day of week), or six with the second first."
             ) from error
 
@@ -141,12 +141,16 @@ def moment_of(value: datetime | date | str, role: str, fmt: str | None) -> datet
         moment = datetime(moment.year, moment.month, moment.day)
     if not isinstance(moment, datetime):
         raise PartitionDefinitionError(
-            f"The {role} of time partitions is a datetime, a date or ISO text, got {value!r} ({type(value).__name__})."
+            f"The {role} of time partitions is a datetime, a date or ISO text, got {value!r} "
+            f"({type(value).__name__})."
         )
     if moment.tzinfo is not None:
         raise PartitionDefinitionError(
-            f"The {role} of time partitions has a time zone ({value!r}), and partition keys are wall-clock times; "
-            "convert it to the zone you count in and drop the zone: moment.astimezone(zone).replace(tzinfo=None)."
+            f"The {role} of time partitions has a time zone ({value!r}), and partition keys are "
+            "wall-clock times; "
+            ""
+            "convert it to the zone you count in and drop the zone: "
+            "moment.astimezone(zone).replace(tzinfo=None)."
         )
     return moment
 
