@@ -124,7 +124,9 @@ class Event:
         """The typed metadata as JSON text, which the constructor takes back; None when there is none."""
         if not self._metadata:
             return None
-        return self._metadata if isinstance(self._metadata, str) else _encoded(self._metadata)
+        if isinstance(self._metadata, str):
+            return self._metadata
+        return _encode({name: value.to_plain() for name, value in self._metadata.items()})
 
     @property
     def input_data_versions(self) -> list[tuple[str, str]]:
@@ -172,12 +174,10 @@ class Event:
         return f"Event({self.event_type!r}{fields})"
 
 
-def _encoded(metadata: Mapping[str, MetadataValue]) -> str:
-    members = (f"{json.dumps(name)}: {value.to_json()}" for name, value in metadata.items())
-    return f"{{{', '.join(members)}}}"
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _decoded(text: str) -> dict[str, MetadataValue]:
     from rivers_core.metadata import MetadataValue
 
-    return {name: MetadataValue.from_json(json.dumps(value)) for name, value in json.loads(text).items()}
+    return {name: MetadataValue.from_plain(plain) for name, plain in json.loads(text).items()}

@@ -38,7 +38,7 @@ def insert_events(connection: sqlite3.Connection, events: Sequence[Event]) -> No
     last: int = connection.execute("SELECT COALESCE(MAX(id), 0) FROM events").fetchone()[0]
     for number, event in enumerate(events, last + 1):
         event.id = number
-    _insert_rows(connection, _INSERT_EVENT, [_event_row(event) for event in events])
+    _insert_rows(connection, _INSERT_EVENT, [event_row(event) for event in events])
     _insert_rows(connection, _COUNT_MATERIALIZATIONS, _materialized_rows(events))
 
 
@@ -99,7 +99,8 @@ def read_run(row: Row) -> Run:
     )
 
 
-def _event_row(event: Event) -> Row:
+def event_row(event: Event) -> Row:
+    """The values of `EVENT_COLUMNS` for an event."""
     inputs = event.input_data_versions
     return (
         event.id,
