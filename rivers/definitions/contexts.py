@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic
 
 from rivers_core.exceptions import PartitionValidationError, ResultDefinitionError
 from rivers_core.metadata import coerce_mapping
@@ -13,12 +13,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from typing_extensions import TypeVar
+
     from rivers_core.metadata import MetadataValue
     from rivers_core.partitions import PartitionContext
 
-__all__ = ["AssetExecutionContext", "TaskExecutionContext"]
+    # the default makes a bare `AssetExecutionContext` a complete annotation
+    ConfigT = TypeVar("ConfigT", default=Any)
+else:
+    from typing import TypeVar
 
-ConfigT = TypeVar("ConfigT")
+    ConfigT = TypeVar("ConfigT")
+
+__all__ = ["AssetExecutionContext", "TaskExecutionContext"]
 
 
 class _Partitioned:
