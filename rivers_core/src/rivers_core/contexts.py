@@ -73,7 +73,7 @@ class OutputContext(_Context):
         attempt: How many times storing was tried, this time included.
         step_name: The step that made the value, if it is not called like the asset.
 
-    Example:
+    Examples:
         >>> context = OutputContext("orders")
         >>> context.add_output_metadata({"rows": 3})
         >>> context.storage_key
@@ -161,7 +161,7 @@ class InputContext(_Context):
         run_id: The run that loads the value; None outside of a run.
         upstream: The event that stored the value, or a function without arguments that finds it when needed.
 
-    Example:
+    Examples:
         >>> InputContext("orders", "report").storage_key
         'orders'
     """

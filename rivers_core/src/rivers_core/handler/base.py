@@ -33,7 +33,7 @@ class BaseIOHandler(BaseSettings, ABC):
     instance is made once per process, is immutable, and travels to other processes as class and field values:
     connections belong into private attributes or cached properties, made when they are first needed.
 
-    Example:
+    Examples:
         >>> class ListIOHandler(BaseIOHandler):
         ...     _values: dict[str, object] = PrivateAttr(default_factory=dict)
         ...

@@ -29,7 +29,7 @@ class PluginRegistry:
         pin: Name to the distribution that provides it.
         strict: Whether a broken plugin is an error at once; None asks `RIVERS_STRICT_PLUGINS`.
 
-    Example:
+    Examples:
         >>> registry = PluginRegistry()
         >>> registry.handler("memory")()
         InMemoryIOHandler()
