@@ -46,11 +46,6 @@ class Database:
         self.lock = RLock()
         self._connection: sqlite3.Connection | None = None
 
-    @property
-    def is_open(self) -> bool:
-        """Whether there is a connection."""
-        return self._connection is not None
-
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Write: all of the block is stored, or nothing.

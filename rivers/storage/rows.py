@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from rivers.storage.events import MATERIALIZATION, Event
 from rivers.storage.runs import Run
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable, Sequence
 
 Row: TypeAlias = tuple[Any, ...]
@@ -133,17 +133,20 @@ def _materialized_rows(events: Iterable[Event]) -> list[Row]:
 
 
 def _insert_rows(connection: sqlite3.Connection, statement: str, rows: list[Row]) -> None:
+    connection.execute("SAVEPOINT all_rows")
     try:
         connection.executemany(statement, rows)
-    except (UnicodeEncodeError, OverflowError):
+    except (UnicodeEncodeError, OverflowError, sqlite3.ProgrammingError, sqlite3.InterfaceError):
+        connection.execute("ROLLBACK TO all_rows")
         connection.executemany(statement, [tuple(map(_storable, row)) for row in rows])
+    connection.execute("RELEASE all_rows")
 
 
 def _storable(value: Any) -> Any:
-    # A file name in an error may hold lone surrogates, which UTF-8 cannot; it must not cost the batch.
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
-    return value if value is None or -(2**63) <= value < 2**63 else str(value)
+    # A file name in an error may hold lone surrogates, which UTF-8 cannot; no such value may cost the batch.
+    if value is None or (isinstance(value, int) and -(2**63) <= value < 2**63):
+        return value
+    return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def _json(value: Iterable[Any]) -> str:

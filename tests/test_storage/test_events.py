@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -77,6 +78,14 @@ def test_metadata_of_any_text_and_number_survives_json(text, number, key):
     again = Event("Observation", run_id="r", timestamp=event.timestamp, metadata=event.metadata_json)
     assert again == event
     assert again.metadata == [(key, text), (f"{key}#", str(number))]
+
+
+def test_values_that_sqlite_cannot_hold_cost_no_event(embedded):
+    embedded.start_run("r1")
+    for version in ("before", Path("v") / "1", 2**70, "after"):
+        embedded._pending.append(Event("Materialization", run_id="r1", asset_key="a", data_version=version))
+    read = [event.data_version for event in embedded.get_events_for_run("r1")]
+    assert read == [None, "before", str(Path("v") / "1"), str(2**70), "after"]
 
 
 def test_text_that_utf8_cannot_hold_costs_no_event(embedded):
