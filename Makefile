@@ -30,7 +30,7 @@ test: $(VENV)/.test
 check: $(VENV)/.check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy $(SOURCES) docs/examples/flights/flights
+	$(BIN)/mypy $(SOURCES) docs/examples/flights/flights docs/examples/flights/run.py
 	$(BIN)/lint-imports
 
 format: $(VENV)/.check
@@ -38,7 +38,7 @@ format: $(VENV)/.check
 	$(BIN)/ruff format .
 
 docs: $(VENV)/.docs
-	DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "The site is in site/index.html"
 
 bench: $(VENV)/.test .venvs/hamilton/.installed
