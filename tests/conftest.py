@@ -8,6 +8,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import rivers_core
+from tests.s3_server import s3_server, s3_url
+
+__all__ = ["s3_server", "s3_url"]
 
 settings.register_profile("rivers", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("rivers")

@@ -42,11 +42,7 @@ def named(context: OutputContext | InputContext) -> str:
 
 
 def store_failure(
-    doing: str,
-    context: OutputContext | InputContext,
-    address: str,
-    error: BaseException,
-    secrets: Iterable[str],
+    doing: str, context: OutputContext | InputContext, address: str, error: BaseException
 ) -> RiversError:
     """The error for a store that did not do what it was asked.
 
@@ -54,18 +50,32 @@ def store_failure(
         doing: What was tried, as in "store" or "load".
         context: For which asset.
         address: Where.
-        error: What the store raised. It becomes the cause, without its debug dump.
-        secrets: Credentials that must not be shown, whatever the store says.
-
-    Returns:
-        The error to raise.
+        error: What the store raised, made showable.
     """
-    cause = _without_dump(error, secrets)
     advice = _ADVICE.get(type(error).__name__, "")
-    told = " ".join(part for part in (str(cause).rstrip(".") + ".", advice) if part)
-    failure = RiversError(f"Could not {doing} {named(context)} at {address!r}: {told}")
-    failure.__cause__ = cause
-    return failure
+    told = " ".join(part for part in (str(error).rstrip(".") + ".", advice) if part)
+    return RiversError(f"Could not {doing} {named(context)} at {address!r}: {told}")
+
+
+def showable(error: BaseException, secrets: Iterable[str]) -> BaseException:
+    """A store's error without debug dump, XML and credentials; of the same type, with the same traceback.
+
+    Args:
+        error: What the store raised.
+        secrets: Credentials that must not be shown, whatever the store says.
+    """
+    text = _XML_ERROR.sub(r"\g<code>, \g<message>", _DEBUG_DUMP.sub("", str(error))).strip()
+    text = str(masked(text))
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, MASK)
+    if text == str(error):
+        return error
+    try:
+        clean = type(error)(text)
+    except Exception:
+        clean = RiversError(f"{type(error).__name__}: {text}")
+    return clean.with_traceback(error.__traceback__)
 
 
 def damaged(context: InputContext, address: str, why: str) -> IntegrityError:
@@ -108,7 +118,7 @@ def not_rebuilt(context: InputContext, address: str, header: Header | None, erro
 
 
 def not_materialized(
-    store: ObjectStore | None, prefix: str, context: InputContext, *, handler: str, address: str
+    store: ObjectStore | None, prefix: str, context: InputContext, *, handler: str, path: str, address: str
 ) -> NotMaterializedError:
     """The error for an object that is not there, with the nearest that is.
 
@@ -117,18 +127,18 @@ def not_materialized(
         prefix: The handler's prefix.
         context: Which asset was to be loaded.
         handler: The handler's class name.
-        address: Where the object would lie.
+        path: The object's path in the store.
+        address: Where that is, as a reader would name it.
 
     Raises:
         Exception: The store's own, if it cannot be listed because it does not exist itself.
     """
-    wanted = address.rpartition("/")[2] if context.partition is None else address
     return NotMaterializedError(
         context.asset_name,
         partition=None if context.partition is None else context.partition.key,
         handler=handler,
         address=address,
-        nearest=None if store is None else _nearest(store, prefix, context, wanted),
+        nearest=None if store is None else _nearest(store, prefix, context, path),
     )
 
 
@@ -174,18 +184,3 @@ def _some_paths(store: ObjectStore, folder: str) -> list[str]:
             raise
         return []
     return [entry["path"] for entry in first]
-
-
-def _without_dump(error: BaseException, secrets: Iterable[str]) -> BaseException:
-    text = _XML_ERROR.sub(r"\g<code>, \g<message>", _DEBUG_DUMP.sub("", str(error))).strip()
-    text = str(masked(text))
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, MASK)
-    if text == str(error):
-        return error
-    try:
-        clean = type(error)(text)
-    except Exception:
-        clean = RiversError(f"{type(error).__name__}: {text}")
-    return clean.with_traceback(error.__traceback__)

@@ -32,7 +32,7 @@ from rivers_pickle.writing import TargetError, Written, write_pickle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Self
+    from typing import NoReturn, Self
 
     from obstore.store import ObjectStore
 
@@ -180,7 +180,7 @@ class PickleIOHandler(BaseIOHandler):
         except FileNotFoundError:
             return False
         except Exception as error:
-            raise self._failure("look for", context, path, error) from None
+            self._fail("look for", context, path, error)
         return store is not None
 
     def delete(self, context: InputContext) -> None:
@@ -195,7 +195,7 @@ class PickleIOHandler(BaseIOHandler):
         except FileNotFoundError:
             return
         except Exception as error:
-            raise self._failure("delete", context, path, error) from None
+            self._fail("delete", context, path, error)
 
     def describe_address(self, context: OutputContext | InputContext) -> str:
         """The path or URL of the object; of the folder, if the context is for several partitions."""
@@ -215,7 +215,7 @@ class PickleIOHandler(BaseIOHandler):
         try:
             written = write_pickle(self._target(path), obj, self._footer_for(context, obj))
         except TargetError as error:
-            raise self._failure("store", context, path, error.__cause__ or error) from None
+            self._fail("store", context, path, error.__cause__ or error)
         except MemoryError:
             raise
         except Exception as error:
@@ -251,10 +251,15 @@ class PickleIOHandler(BaseIOHandler):
             except FileNotFoundError:
                 pass
             missing = failures.not_materialized(
-                store, self.prefix, context, handler=type(self).__name__, address=self._address(path)
+                store,
+                self.prefix,
+                context,
+                handler=type(self).__name__,
+                path=path,
+                address=self._address(path),
             )
         except Exception as error:
-            raise self._failure("load", context, path, error) from None
+            self._fail("load", context, path, error)
         raise missing
 
     def _checked(
@@ -300,11 +305,12 @@ class PickleIOHandler(BaseIOHandler):
     def _address(self, path: str) -> str:
         return f"{stores.address_of(self.store)}/{path}"
 
-    def _failure(
+    def _fail(
         self, doing: str, context: OutputContext | InputContext, path: str, error: BaseException
-    ) -> RiversError:
+    ) -> NoReturn:
         secrets = stores.secrets_of(self.store, self._options())
-        return failures.store_failure(doing, context, self._address(path), error, secrets)
+        cause = failures.showable(error, secrets)
+        raise failures.store_failure(doing, context, self._address(path), cause) from cause
 
 
 @cache

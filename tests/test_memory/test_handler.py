@@ -1,0 +1,227 @@
+"""What one may rely on when values stay in memory."""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rivers_core.contexts import InputContext, OutputContext
+from rivers_core.exceptions import NotMaterializedError, PartitionValidationError, RiversError
+from rivers_core.partitions import PartitionContext, PartitionKey
+from rivers_memory import InMemoryIOHandler
+
+
+@pytest.fixture
+def handler() -> InMemoryIOHandler:
+    return InMemoryIOHandler()
+
+
+def stored(handler, value, name="asset", keys=None):
+    context = OutputContext(name, partition=partition(keys))
+    handler.handle_output(context, value)
+    return {key: fact.raw_value() for key, fact in context.output_metadata.items()}
+
+
+def loaded(handler, name="asset", keys=None):
+    return handler.load_input(InputContext(name, "next", partition=partition(keys)))
+
+
+def partition(keys):
+    return None if keys is None else PartitionContext([PartitionKey(keys)])
+
+
+def test_what_is_loaded_is_the_object_that_was_stored(handler):
+    value = {"rows": [1, 2, 3]}
+    stored(handler, value)
+    assert loaded(handler) is value
+
+
+def test_a_later_value_replaces_the_earlier_one(handler):
+    stored(handler, 1)
+    stored(handler, 2)
+    assert loaded(handler) == 2
+
+
+def test_none_is_a_value(handler):
+    stored(handler, None)
+    assert loaded(handler) is None
+    assert handler.exists(InputContext("asset", "next"))
+
+
+def test_two_handlers_share_nothing(handler):
+    stored(handler, 1)
+    assert not InMemoryIOHandler().exists(InputContext("asset", "next"))
+
+
+@given(
+    st.dictionaries(
+        st.tuples(
+            st.text("ab/|=", min_size=1, max_size=3),
+            st.one_of(
+                st.none(),
+                st.text("ab=", min_size=1, max_size=2),
+                st.fixed_dictionaries({"a": st.text("ab", min_size=1, max_size=2)}),
+            ).map(lambda keys: keys if not isinstance(keys, dict) else tuple(keys.items())),
+        ),
+        st.integers(),
+        max_size=8,
+    )
+)
+def test_no_asset_or_partition_takes_the_place_of_another(values):
+    handler = InMemoryIOHandler()
+    displayed = {}
+    for (name, keys), value in values.items():
+        plain = dict(keys) if isinstance(keys, tuple) else keys
+        stored(handler, value, name, plain)
+        displayed[name, None if plain is None else str(PartitionKey(plain))] = (name, plain, value)
+    for name, plain, value in displayed.values():
+        assert loaded(handler, name, plain) == value
+
+
+@pytest.mark.parametrize(
+    "once",
+    [(n for n in "ab"), iter([1, 2]), map(str, [1]), zip([1], [2], strict=True), io.StringIO("lines")],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_can_be_read_only_once_is_refused_with_the_reason(handler, once):
+    with pytest.raises(RiversError, match=r"'asset'.*read only once.*list\(\.\.\.\)"):
+        stored(handler, once)
+    assert not handler.exists(InputContext("asset", "next"))
+
+
+def test_a_refused_partition_is_named(handler):
+    with pytest.raises(RiversError, match=r"'asset' \(partition 'a'\)"):
+        stored(handler, iter([]), keys="a")
+
+
+@pytest.mark.parametrize(
+    "again", [[1], range(3), "text", {1: 2}, {1}, b"bytes", pl.LazyFrame({"a": [1]})], ids=repr
+)
+def test_what_can_be_read_again_is_stored(handler, again):
+    stored(handler, again)
+    assert loaded(handler) is again
+
+
+@pytest.mark.parametrize(
+    ("value", "size"),
+    [
+        (np.zeros(1000), 8000),
+        (pa.table({"a": pa.array([1] * 1000)}), 8000),
+        (pl.DataFrame({"a": [1] * 1000}), 8000),
+        (pd.DataFrame({"a": [1] * 1000}), 8132),
+        (pd.Series([1] * 1000), 8000),
+        ([1, 2, 3], sys.getsizeof([1, 2, 3])),
+        ("text", sys.getsizeof("text")),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_the_metadata_says_where_and_how_large(handler, value, size):
+    assert stored(handler, value) == {"storage": "memory", "size_bytes": size}
+
+
+def test_a_type_that_cannot_tell_its_size_is_stored_all_the_same(handler):
+    class Moody:
+        @property
+        def nbytes(self):
+            raise RuntimeError("not today")
+
+    assert stored(handler, Moody())["size_bytes"] > 0
+
+
+def test_metadata_that_was_there_before_stays(handler):
+    context = OutputContext("asset")
+    context.add_output_metadata({"rows": 3})
+    handler.handle_output(context, [])
+    assert set(context.output_metadata) == {"rows", "storage", "size_bytes"}
+
+
+def test_what_was_never_stored_names_the_nearest(handler):
+    stored(handler, 1, "orders")
+    stored(handler, 1, "daily", "2024-01-01")
+    with pytest.raises(NotMaterializedError, match=r"asset 'orderz'.*InMemoryIOHandler.*asset 'orders'"):
+        loaded(handler, "orderz")
+    with pytest.raises(NotMaterializedError, match=r"'2024-01-09' of asset 'daily'.*partition '2024-01-01'"):
+        loaded(handler, "daily", "2024-01-09")
+    with pytest.raises(NotMaterializedError, match=r"asset 'daily'.*partition '2024-01-01'"):
+        loaded(handler, "daily")
+
+
+def test_a_handler_without_values_has_nothing_near(handler):
+    with pytest.raises(NotMaterializedError) as caught:
+        loaded(handler)
+    assert caught.value.nearest is None
+
+
+def test_several_partition_keys_at_once_are_refused(handler):
+    with pytest.raises(
+        PartitionValidationError, match="one partition per call; asset 'asset' came with 2 keys"
+    ):
+        stored(handler, 1, keys=["a", "b"])
+
+
+def test_exists_and_delete(handler):
+    asked = InputContext("asset", "next", partition=partition("a"))
+    assert not handler.exists(asked)
+    stored(handler, 1, keys="a")
+    assert handler.exists(asked)
+    handler.delete(asked)
+    handler.delete(asked)
+    assert not handler.exists(asked)
+
+
+@pytest.mark.parametrize(
+    "travel", [copy.copy, copy.deepcopy, lambda handler: pickle.loads(pickle.dumps(handler))]
+)
+def test_it_travels_without_its_values(handler, travel):
+    stored(handler, threading.Lock())
+    other = travel(handler)
+    assert isinstance(other, InMemoryIOHandler)
+    assert not other.exists(InputContext("asset", "next"))
+    stored(other, 1)
+    assert loaded(handler) is not loaded(other)
+
+
+def test_it_says_that_only_this_process_can_read_it(handler):
+    assert handler.locality == "process"
+    assert (
+        handler.describe_address(InputContext("orders", "next")) == "memory of this process, asset 'orders'"
+    )
+
+
+def test_many_threads_may_use_one_handler(handler):
+    def work(number):
+        for turn in range(200):
+            stored(handler, (number, turn), f"asset{number}", "key")
+            assert loaded(handler, f"asset{number}", "key") == (number, turn)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(loaded(handler, f"asset{number}", "key") == (number, 199) for number in range(8))
+
+
+def test_nothing_heavy_is_imported():
+    code = (
+        "import sys, rivers_memory.plugin\n"
+        "assert 'pydantic' not in sys.modules and 'rivers_memory.handler' not in sys.modules\n"
+        "from rivers_memory import InMemoryIOHandler\n"
+        "from rivers_core.contexts import OutputContext\n"
+        "InMemoryIOHandler().handle_output(OutputContext('a'), [1])\n"
+        "heavy = {'numpy', 'pandas', 'polars', 'pyarrow', 'obstore'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

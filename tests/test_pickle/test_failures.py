@@ -1,0 +1,140 @@
+"""What goes wrong is told to a person, and leaves nothing half done."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from rivers_core.exceptions import RiversError
+
+
+class Connection:
+    def __init__(self):
+        self.lock = threading.Lock()
+
+
+class Slotted:
+    __slots__ = ("callback",)
+
+    def __init__(self):
+        self.callback = lambda: None
+
+
+@pytest.mark.parametrize(
+    ("value", "part"),
+    [
+        (lambda: None, "`value` is a function"),
+        ({"a": [1, {"deep": threading.Lock()}]}, "`value['a'][1]['deep']` is a _thread.lock"),
+        ([Connection()], "`value[0].lock` is a _thread.lock"),
+        ((1, Slotted()), "`value[1].callback` is a function"),
+        ({threading.get_ident: (n for n in "a")}, "is a generator"),
+        (sys, "`value` is a module"),
+    ],
+    ids=["lambda", "nested", "attribute", "slot", "generator", "module"],
+)
+def test_what_cannot_be_pickled_is_named_down_to_the_part(lake, value, part):
+    with pytest.raises(RiversError, match="value of partition 'k' of asset 'asset'") as caught:
+        lake.store(value, keys="k")
+    assert part in str(caught.value)
+    assert "Nothing was stored" in str(caught.value)
+    assert lake.files() == []
+
+
+def test_what_is_nested_too_deeply_says_so(lake):
+    value: list[object] = []
+    for _ in range(100_000):
+        value = [value]
+    with pytest.raises(RiversError, match="nested too deeply"):
+        lake.store(value)
+    while value:
+        value = value[0]
+
+
+@pytest.mark.parametrize("fsync", [False, True])
+def test_a_failure_after_megabytes_keeps_the_old_value_and_leaves_nothing(lake, fsync):
+    handler = lake.handler.model_copy(update={"fsync": fsync})
+    lake.store("old")
+    lake.handler = handler
+    with pytest.raises(RiversError, match=re.escape("`value[1]` is a _thread.lock")):
+        lake.store([b"x" * 30_000_000, threading.Lock()])
+    assert lake.load() == "old"
+    assert lake.files() == ["asset.pkl"]
+
+
+class Interrupts:
+    def __reduce__(self):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("size", [10, 30_000_000])
+def test_an_interrupt_is_passed_on_and_leaves_nothing(lake, size):
+    with pytest.raises(KeyboardInterrupt):
+        lake.store([b"x" * size, Interrupts()])
+    assert lake.files() == []
+
+
+def test_a_store_that_cannot_be_written_is_named_with_the_cause(lake):
+    lake.folder.mkdir()
+    (lake.folder / "asset").write_text("a file where a folder has to be")
+    with pytest.raises(
+        RiversError, match=r"Could not store partition 'k' of asset 'asset' at '.*data\.pkl'"
+    ) as caught:
+        lake.store(1, keys="k")
+    assert caught.value.__cause__ is not None
+    assert "Debug source" not in str(caught.value.__cause__)
+
+
+def test_a_wrong_storage_option_is_named():
+    from rivers_core.contexts import OutputContext
+    from rivers_pickle import PickleIOHandler
+
+    handler = PickleIOHandler("s3://bucket", storage_options={"bogus": "value-not-shown"})
+    with pytest.raises(RiversError, match="'bogus'") as caught:
+        handler.handle_output(OutputContext("asset"), 1)
+    assert "value-not-shown" not in str(caught.value)
+
+
+KILLED = """
+import sys, pickle
+from rivers_core.contexts import OutputContext
+from rivers_pickle import PickleIOHandler
+
+class Hangs:
+    def __reduce__(self):
+        print("in the middle", flush=True)
+        sys.stdin.read()
+
+handler = PickleIOHandler(sys.argv[1], fsync=sys.argv[2] == "True")
+handler.handle_output(OutputContext("asset"), [b"x" * 40_000_000, Hangs()])
+"""
+
+
+@pytest.mark.parametrize("fsync", [False, True])
+def test_a_process_killed_while_writing_leaves_the_old_value(lake, fsync):
+    lake.store("old")
+    command = [sys.executable, "-c", KILLED, str(lake.folder), str(fsync)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"in the middle\n"
+        process.send_signal(signal.SIGKILL)
+    assert lake.load() == "old"
+    assert [entry["path"] for chunk in lake.handler._connected(create=True).list() for entry in chunk] == [
+        "asset.pkl"
+    ]
+
+    leftovers = [name for name in lake.files() if name != "asset.pkl"]
+    assert leftovers == ["asset.pkl#1"]
+    lake.store("while another process may still be writing")
+    assert lake.files() == ["asset.pkl", "asset.pkl#1"]
+    long_ago = time.time() - 100_000
+    os.utime(Path(lake.folder, "asset.pkl#1"), (long_ago, long_ago))
+    lake.store("new")
+    assert lake.files() == ["asset.pkl"]
+    assert lake.load() == "new"

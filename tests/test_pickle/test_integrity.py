@@ -1,0 +1,189 @@
+"""Nothing damaged, misplaced or foreign is unpickled, and nothing corrupt looks like a first run."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import struct
+import sys
+
+import pytest
+from blake3 import blake3
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rivers_core.contexts import InputContext, OutputContext
+from rivers_core.exceptions import IntegrityError, NotMaterializedError, RiversError
+from rivers_pickle import PickleIOHandler
+from rivers_pickle.format import Header, footer
+
+
+class Bomb:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.mark),)
+
+
+@pytest.fixture
+def mark(tmp_path):
+    return tmp_path / "it-went-off"
+
+
+def refused(lake, mark=None, match=None, **asset):
+    with pytest.raises(IntegrityError, match=match) as caught:
+        lake.load(**asset)
+    assert not isinstance(caught.value, (NotMaterializedError, FileNotFoundError))
+    assert str(lake.folder) in str(caught.value)
+    assert mark is None or not mark.exists()
+
+
+def test_the_bomb_goes_off_when_nothing_is_wrong(lake, mark):
+    lake.store(Bomb(mark))
+    lake.load()
+    assert mark.exists()
+
+
+def test_a_bit_that_flips_anywhere_is_found_before_anything_is_unpickled(lake, mark):
+    lake.store(Bomb(mark))
+    file = lake.folder / "asset.pkl"
+    whole = file.read_bytes()
+    for position in range(len(whole)):
+        file.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        refused(lake, mark)
+
+
+def test_an_object_cut_anywhere_is_refused(lake, mark):
+    lake.store(Bomb(mark))
+    file = lake.folder / "asset.pkl"
+    whole = file.read_bytes()
+    for length in range(len(whole)):
+        file.write_bytes(whole[:length])
+        refused(lake, mark)
+
+
+@given(noise=st.binary(min_size=1, max_size=30))
+def test_an_object_with_something_after_it_is_refused(noise):
+    handler = PickleIOHandler("memory://")
+    handler.handle_output(OutputContext("asset"), 1)
+    store = handler._connected(create=True)
+    store.put("asset.pkl", store.get("asset.pkl").bytes().to_bytes() + noise)
+    with pytest.raises(IntegrityError):
+        handler.load_input(InputContext("asset", "next"))
+
+
+@pytest.mark.parametrize("where", [{"name": "other"}, {"keys": "b"}, {"name": "other", "keys": "a"}])
+def test_an_object_copied_from_another_asset_or_partition_is_refused(lake, mark, where):
+    lake.store(Bomb(mark), keys="a")
+    lake.store(1, **where)
+    target = lake.handler.describe_address(lake.asked(**where))
+    shutil.copy(lake.handler.describe_address(lake.asked(keys="a")), target)
+    refused(lake, mark, match="was stored as 'asset/a'", **where)
+
+
+def test_half_a_foreign_pickle_is_no_first_run(lake):
+    lake.folder.mkdir()
+    (lake.folder / "asset.pkl").write_bytes(pickle.dumps(list(range(1000)))[:100])
+    refused(lake, match="no pickle, or only a part of one")
+    (lake.folder / "asset.pkl").write_bytes(b"")
+    refused(lake)
+
+
+class Renamed:
+    pass
+
+
+def test_a_value_whose_type_is_gone_says_what_it_was(lake, monkeypatch):
+    lake.store(Renamed())
+    monkeypatch.delattr(sys.modules[__name__], "Renamed")
+    with pytest.raises(
+        RiversError, match=r"cannot be rebuilt here \(AttributeError.*holds a .*Renamed"
+    ) as caught:
+        lake.load()
+    assert not isinstance(caught.value, IntegrityError)
+
+
+class FileMissing:
+    def __reduce__(self):
+        return open, ("/nowhere/at/all",)
+
+
+def test_a_missing_file_while_unpickling_is_no_first_run(lake):
+    lake.store(FileMissing())
+    with pytest.raises(RiversError, match="cannot be rebuilt") as caught:
+        lake.load()
+    assert not isinstance(caught.value, FileNotFoundError)
+
+
+def test_a_newer_format_is_refused_with_a_sentence(lake):
+    lake.store(1)
+    file = lake.folder / "asset.pkl"
+    whole = bytearray(file.read_bytes())
+    whole[-52] = 2
+    file.write_bytes(whole)
+    refused(lake, match="format version 2, and this rivers-pickle reads up to 1")
+
+
+def test_with_a_key_what_was_signed_comes_back(signed):
+    signed.store([1, 2])
+    assert signed.load() == [1, 2]
+
+
+def forge(mark, key=None, asset="asset"):
+    stream = pickle.dumps(Bomb(mark))
+    digest = blake3(stream).digest()
+    header = Header(asset, asset, None, "a.B", digest.hex(), "somebody", "2024-01-01")
+    return stream + footer(header, stream_length=len(stream), stream_digest=digest, key=key)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        lambda mark: pickle.dumps(Bomb(mark)),
+        lambda mark: b"",
+        lambda mark: forge(mark),
+        lambda mark: forge(mark, b"another key of thirty-two bytes!"),
+        lambda mark: forge(mark, blake3(b"correct horse battery staple").digest()),
+    ],
+    ids=["bare", "empty", "unsigned", "other key", "underived key"],
+)
+def test_with_a_key_nothing_unsigned_or_foreign_is_unpickled(signed, mark, forged):
+    signed.folder.mkdir()
+    (signed.folder / "asset.pkl").write_bytes(forged(mark))
+    refused(signed, mark)
+
+
+def test_with_a_key_no_byte_can_be_changed(signed, mark):
+    signed.store(Bomb(mark))
+    file = signed.folder / "asset.pkl"
+    whole = file.read_bytes()
+    for position in range(len(whole)):
+        file.write_bytes(whole[:position] + bytes([whole[position] ^ 0x20]) + whole[position + 1 :])
+        refused(signed, mark)
+
+
+def test_with_a_key_a_signed_header_does_not_vouch_for_another_stream(signed, mark):
+    signed.store([1, 2, 3])
+    file = signed.folder / "asset.pkl"
+    whole = file.read_bytes()
+    length = struct.unpack_from("<Q", whole, len(whole) - 64)[0]
+    stream = pickle.dumps(Bomb(mark))
+    lengths = struct.pack("<Q", len(stream)) + whole[-56:]
+    file.write_bytes(stream + whole[length:-64] + lengths)
+    refused(signed, mark, match="signed with another key, or changed")
+
+
+def test_with_a_key_a_signed_object_of_another_place_is_refused(signed, mark):
+    signed.store(Bomb(mark), "other")
+    signed.store(1)
+    shutil.copy(signed.folder / "other.pkl", signed.folder / "asset.pkl")
+    refused(signed, mark, match="was stored as 'other'")
+
+
+def test_without_the_key_a_signed_object_is_not_loaded_unchecked(signed, lake, mark):
+    signed.store(Bomb(mark))
+    refused(lake, mark, match="is signed, and this handler has no `signing_key`")

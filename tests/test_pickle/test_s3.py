@@ -1,0 +1,130 @@
+"""The handler on a real S3 server."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import traceback
+from typing import TYPE_CHECKING
+from urllib.request import Request, urlopen
+
+import pytest
+
+from rivers_core.contexts import InputContext, OutputContext
+from rivers_core.exceptions import NotMaterializedError, RiversError
+from rivers_core.partitions import PartitionContext, PartitionKey
+from rivers_pickle import PickleIOHandler
+
+if TYPE_CHECKING:
+    from tests.s3_server import S3Server
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def handler(s3_server: S3Server, s3_url: str) -> PickleIOHandler:
+    return PickleIOHandler(s3_url, prefix="scratch", storage_options=s3_server.options())
+
+
+def partition(key: object) -> PartitionContext:
+    return PartitionContext([PartitionKey(key)])
+
+
+@pytest.mark.parametrize(
+    "name", ["orders", "Orders", "a/b", "50%", "a b+c", "größe", "東京", "~x", "a.pkl", "x#1"]
+)
+def test_every_asset_name_comes_back_from_s3(handler, name):
+    for context_part in (None, partition("2024-01-01"), partition({"region": "a/b", "day": "Ü 1%"})):
+        value = [name, str(context_part)]
+        handler.handle_output(OutputContext(name, partition=context_part), value)
+        assert handler.load_input(InputContext(name, "next", partition=context_part)) == value
+
+
+def test_a_value_of_several_parts_is_streamed_and_comes_back(handler):
+    context = OutputContext("large")
+    value = [bytes([n]) * (9 << 20) for n in range(5)]
+    handler.handle_output(context, value)
+    assert handler.load_input(InputContext("large", "next")) == value
+    assert context.output_metadata["size_bytes"].raw_value() > 45 << 20
+
+
+def test_a_value_that_fails_half_way_leaves_neither_object_nor_upload(handler, s3_server):
+    with pytest.raises(RiversError, match="cannot be pickled"):
+        handler.handle_output(OutputContext("half"), [b"x" * (40 << 20), lambda: None])
+    assert not handler.exists(InputContext("half", "next"))
+    assert unfinished_uploads(s3_server) == []
+
+
+def unfinished_uploads(server: S3Server) -> list[str]:
+    request = Request(
+        f"{server.filer}/buckets/rivers/.uploads/?limit=1000", headers={"Accept": "application/json"}
+    )
+    try:
+        with urlopen(request, timeout=10) as answer:
+            return [entry["FullPath"] for entry in json.load(answer)["Entries"] or []]
+    except OSError as error:
+        if getattr(error, "code", None) == 404:
+            return []
+        raise
+
+
+def test_what_was_never_stored_names_the_address_and_the_nearest(handler, s3_url):
+    for day in ("2024-01-01", "2024-02-01"):
+        handler.handle_output(OutputContext("orders", partition=partition(day)), day)
+    with pytest.raises(NotMaterializedError) as caught:
+        handler.load_input(InputContext("orders", "next", partition=partition("2024-01-02")))
+    assert f"{s3_url}/scratch/orders/2024-01-02/data.pkl" in str(caught.value)
+    assert "orders/2024-01-01/data.pkl" in str(caught.value)
+
+
+def test_a_wrong_secret_is_an_error_of_its_own_that_does_not_show_it(s3_server, s3_url):
+    options = s3_server.options(aws_secret_access_key="Zq9-mistyped-credential")
+    handler = PickleIOHandler(s3_url, storage_options=options)
+    for act in (
+        lambda: handler.load_input(InputContext("orders", "next")),
+        lambda: handler.handle_output(OutputContext("orders"), 1),
+        lambda: handler.exists(InputContext("orders", "next")),
+        lambda: handler.delete(InputContext("orders", "next")),
+    ):
+        with pytest.raises(RiversError) as caught:
+            act()
+        told = "".join(traceback.format_exception(caught.value))
+        assert not isinstance(caught.value, FileNotFoundError)
+        assert f"{s3_url}/orders.pkl" in str(caught.value)
+        assert "credentials" in str(caught.value)
+        assert "Zq9-mistyped-credential" not in told + repr(handler)
+        assert "Debug source" not in told
+
+
+def test_somebody_who_may_only_read_reads_and_is_told_so_when_writing(s3_server, s3_url, handler):
+    handler.handle_output(OutputContext("orders"), 1)
+    reader = PickleIOHandler(s3_url, prefix="scratch", storage_options=s3_server.reader_options())
+    assert reader.load_input(InputContext("orders", "next")) == 1
+    with pytest.raises(RiversError, match="AccessDenied"):
+        reader.handle_output(OutputContext("orders"), 2)
+    assert reader.load_input(InputContext("orders", "next")) == 1
+
+
+def test_a_bucket_that_does_not_exist_is_no_first_run(s3_server):
+    handler = PickleIOHandler("s3://no-such-bucket", storage_options=s3_server.options())
+    with pytest.raises(RiversError, match="NoSuchBucket") as caught:
+        handler.load_input(InputContext("orders", "next"))
+    assert not isinstance(caught.value, NotMaterializedError)
+
+
+def test_a_live_store_travels_to_another_process_as_configuration(s3_server, s3_url, handler):
+    handler.handle_output(OutputContext("orders"), 1)
+    live = PickleIOHandler(s3_server.store(), prefix=f"{s3_url.rpartition('/')[2]}/scratch")
+    assert live.locality == "shared"
+    assert pickle.loads(pickle.dumps(live)).load_input(InputContext("orders", "next")) == 1
+    assert pickle.loads(pickle.dumps(handler)).load_input(InputContext("orders", "next")) == 1
+
+
+def test_exists_and_delete(handler):
+    asked = InputContext("orders", "next")
+    assert not handler.exists(asked)
+    handler.handle_output(OutputContext("orders"), 1)
+    assert handler.exists(asked)
+    handler.delete(asked)
+    handler.delete(asked)
+    assert not handler.exists(asked)

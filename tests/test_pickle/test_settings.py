@@ -1,0 +1,182 @@
+"""The ways to configure the handler, and how it travels."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+
+import pytest
+from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore, S3Store
+from pydantic import ValidationError
+
+from rivers_core.contexts import InputContext, OutputContext
+from rivers_core.exceptions import RiversError
+from rivers_pickle import PickleIOHandler
+
+
+def stored_in(handler, folder):
+    handler.handle_output(OutputContext("asset"), 1)
+    return handler.load_input(InputContext("asset", "next")) == 1 and (folder / "asset.pkl").is_file()
+
+
+@pytest.mark.parametrize("spelt", ["data", "./data", "file:data", "file:./data", "file://./data"])
+def test_a_relative_store_is_relative_to_where_the_handler_was_made(tmp_path, monkeypatch, spelt):
+    monkeypatch.chdir(tmp_path)
+    handler = PickleIOHandler(spelt)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert stored_in(handler, tmp_path / "data")
+
+
+def test_absolute_stores(tmp_path):
+    folder = tmp_path / "my data"
+    for store in (folder, str(folder), f"file:{folder}", folder.as_uri(), f"file://localhost{folder}"):
+        assert stored_in(PickleIOHandler(store=store), folder)
+
+
+def test_a_live_store_is_used_as_it_is(tmp_path):
+    assert stored_in(PickleIOHandler(LocalStore(tmp_path)), tmp_path)
+    memory = MemoryStore()
+    PickleIOHandler(memory).handle_output(OutputContext("asset"), 1)
+    assert PickleIOHandler(memory).load_input(InputContext("asset", "next")) == 1
+
+
+@pytest.mark.parametrize(
+    ("store", "locality", "address"),
+    [
+        ("/data", "host", "/data/orders.pkl"),
+        ("memory://", "process", "memory://orders.pkl"),
+        ("s3://bucket/a", "shared", "s3://bucket/a/orders.pkl"),
+        ("gs://bucket/", "shared", "gs://bucket/orders.pkl"),
+        (
+            "abfss://box@account.dfs.core.windows.net/a",
+            "shared",
+            "abfss://box@account.dfs.core.windows.net/a/orders.pkl",
+        ),
+        (MemoryStore(), "process", "memory://orders.pkl"),
+        (S3Store("bucket", prefix="a"), "shared", "s3://bucket/a/orders.pkl"),
+        (GCSStore("bucket"), "shared", "gs://bucket/orders.pkl"),
+        (AzureStore("box", account_name="account"), "shared", "az://box/orders.pkl"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_who_can_read_it_and_where_it_lies(store, locality, address):
+    handler = PickleIOHandler(store)
+    assert handler.locality == locality
+    assert handler.describe_address(InputContext("orders", "next")) == address
+    assert PickleIOHandler.locality == "shared"
+
+
+@pytest.mark.parametrize(
+    ("store", "told"),
+    [
+        ("ss3://bucket", "did you mean 's3'"),
+        ("ftp://host/x", "known are file, memory, s3"),
+        ("file://server/share", "file URL for the host 'server'"),
+        ("", "is empty"),
+        (3, "got a builtins.int"),
+        (None, "an obstore store"),
+    ],
+)
+def test_what_cannot_be_a_store_is_told(store, told):
+    with pytest.raises(ValidationError, match=told):
+        PickleIOHandler(store)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://AKIA:hunter2@bucket",
+        "s3://hunter2@bucket",
+        "https://h/x?sig=hunter2",
+        "az://box/x?sv=1&sig=hunter2",
+    ],
+)
+def test_credentials_in_a_url_are_refused_and_not_shown(url):
+    with pytest.raises(ValidationError, match="storage_options") as caught:
+        PickleIOHandler(url)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_secrets_are_never_shown():
+    handler = PickleIOHandler(
+        "s3://bucket", signing_key="hunter2", storage_options={"secret_access_key": "hunter2", "timeout": 5}
+    )
+    shown = f"{handler!r} {handler} {handler.model_dump()} {handler.model_dump_json()}"
+    assert "hunter2" not in shown
+
+
+def test_only_variables_with_the_prefix_are_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("PREFIX", "wrong")
+    monkeypatch.setenv("STORE", "/wrong")
+    monkeypatch.setenv("RIVERS_PICKLE_STORE", str(tmp_path))
+    monkeypatch.setenv("RIVERS_PICKLE_PREFIX", "right")
+    monkeypatch.setenv("RIVERS_PICKLE_SIGNING_KEY", "key")
+    monkeypatch.setenv("RIVERS_PICKLE_STORAGE_OPTIONS", '{"region": "here"}')
+    handler = PickleIOHandler()
+    assert (handler.store, handler.prefix) == (str(tmp_path), "right")
+    assert handler.signing_key.get_secret_value() == "key"
+    assert handler.storage_options["region"].get_secret_value() == "here"
+    assert PickleIOHandler("/given").store == "/given"
+
+
+def test_a_dot_env_file_is_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("RIVERS_PICKLE_STORE=./data\nOTHER=1\n")
+    assert PickleIOHandler().store == str(tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"store": "memory://", "fsync": True}, "`fsync` is for stores on this machine"),
+        ({"store": "s3://bucket", "fsync": True}, "`fsync` is for stores on this machine"),
+        ({"store": MemoryStore(), "storage_options": {"a": "b"}}, "an obstore store has its own"),
+        ({"store": "x", "signing_key": ""}, "at least 1"),
+        ({"store": "x", "sign_key": "k"}, "did you mean 'signing_key'"),
+        ({}, "Field required"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused_with_the_reason(settings, told):
+    with pytest.raises(ValidationError, match=told):
+        PickleIOHandler(**settings)
+
+
+def test_it_travels_as_configuration_and_connects_again(tmp_path):
+    for store in (str(tmp_path), LocalStore(tmp_path)):
+        handler = PickleIOHandler(store, prefix="p", signing_key="key", storage_options={} or {})
+        assert stored_in(handler, tmp_path / "p")
+        other = pickle.loads(pickle.dumps(handler))
+        assert other._store is None
+        assert other.load_input(InputContext("asset", "next")) == 1
+
+
+def test_a_memory_store_cannot_travel_and_says_so():
+    with pytest.raises(RiversError, match="lives in this process and cannot travel"):
+        pickle.dumps(PickleIOHandler(MemoryStore()))
+
+
+def test_fsync_flushes_the_file_before_it_is_visible_and_every_folder_after(tmp_path, monkeypatch):
+    done = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda fd: (done.append(os.readlink(f"/proc/self/fd/{fd}")), fsync(fd)))
+    monkeypatch.setattr(os, "replace", lambda a, b: (done.append(f"rename to {b}"), replace(a, b)))
+    handler = PickleIOHandler(tmp_path / "lake", prefix="p", fsync=True)
+    handler.handle_output(OutputContext("asset"), b"x" * 10_000_000)
+    file = tmp_path / "lake" / "p" / "asset.pkl"
+    assert done == [f"{file}#1", f"rename to {file}", *map(str, (file.parent, tmp_path / "lake", tmp_path))]
+    assert handler.load_input(InputContext("asset", "next")) == b"x" * 10_000_000
+
+
+def test_nothing_heavy_is_imported_before_it_is_used():
+    code = (
+        "import sys, rivers_pickle.plugin\n"
+        "assert 'pydantic' not in sys.modules and 'rivers_pickle.handler' not in sys.modules\n"
+        "from rivers_pickle import PickleIOHandler\n"
+        "PickleIOHandler('s3://bucket')\n"
+        "heavy = {'numpy', 'pandas', 'polars', 'pyarrow', 'obstore'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

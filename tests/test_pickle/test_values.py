@@ -1,0 +1,168 @@
+"""Whatever is stored comes back equal, and stays readable without rivers."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rivers_core.contexts import InputContext, OutputContext
+from rivers_core.exceptions import NotMaterializedError, PartitionValidationError
+from rivers_core.partitions import PartitionContext, PartitionKey
+from rivers_pickle import PickleIOHandler
+
+
+@dataclass
+class Point:
+    x: int
+    y: int
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner, inner),
+    max_leaves=10,
+)
+
+
+@given(
+    value=plain,
+    name=st.text(min_size=1, max_size=8),
+    key=st.none() | st.text("abÄ/ .%", min_size=1, max_size=4),
+)
+def test_every_value_comes_back_under_every_name(value, name, key):
+    handler = PickleIOHandler("memory://", prefix="p")
+    partition = None if key is None else PartitionContext([PartitionKey(key)])
+    handler.handle_output(OutputContext(name, partition=partition), value)
+    assert handler.load_input(InputContext(name, "next", partition=partition)) == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.arange(3_000_000),
+        np.asfortranarray(np.arange(1_000_000).reshape(1000, 1000)),
+        np.arange(2_000_000)[::2],
+        bytearray(b"x" * 9_000_000),
+        [b"a" * 5_000_000, "text", b"b" * 5_000_000],
+        np.array([{"a": 1}], dtype=object),
+        np.zeros(0),
+    ],
+    ids=["large", "fortran", "strided", "bytearray", "mixed", "objects", "empty"],
+)
+def test_large_and_small_buffers_come_back(lake, value):
+    lake.store(value)
+    assert np.array_equal(lake.load(), value) if isinstance(value, np.ndarray) else lake.load() == value
+
+
+def test_tables_come_back(lake):
+    frame = pl.DataFrame({"a": range(1000), "b": ["text"] * 1000})
+    lake.store({"polars": frame, "arrow": frame.to_arrow(), "point": Point(1, 2)})
+    again = lake.load()
+    assert again["polars"].equals(frame)
+    assert again["arrow"].equals(frame.to_arrow())
+    assert isinstance(again["arrow"], pa.Table)
+    assert again["point"] == Point(1, 2)
+
+
+def test_a_plain_pickle_load_reads_the_object_without_rivers(lake):
+    lake.store({"rows": [1, 2, 3]})
+    with (lake.folder / "asset.pkl").open("rb") as file:
+        assert pickle.load(file) == {"rows": [1, 2, 3]}
+    assert pickle._loads((lake.folder / "asset.pkl").read_bytes()) == {"rows": [1, 2, 3]}
+
+
+def test_an_object_that_rivers_did_not_write_is_loaded(lake):
+    lake.folder.mkdir()
+    (lake.folder / "asset.pkl").write_bytes(pickle.dumps({"rows": 3}, protocol=2))
+    assert lake.load() == {"rows": 3}
+
+
+def test_the_metadata_says_where_and_how_large(lake):
+    context = lake.store([1, 2, 3], keys="2024-01-01")
+    facts = {name: value.raw_value() for name, value in context.output_metadata.items()}
+    file = lake.folder / "asset" / "2024-01-01" / "data.pkl"
+    assert facts.pop("write_duration_s") > 0
+    assert facts == {
+        "path": "asset/2024-01-01/data.pkl",
+        "uri": str(file),
+        "serializer": "pickle",
+        "size_bytes": file.stat().st_size,
+    }
+
+
+def test_equal_bytes_give_equal_data_versions(lake):
+    first, second = lake.store([1, "a"]), lake.store([1, "a"], name="other", keys="key")
+    assert first.data_version == second.data_version
+    assert first.data_version != lake.store([2, "a"]).data_version
+
+
+def test_signing_does_not_change_the_data_version(lake, signed):
+    assert lake.store([1]).data_version == signed.store([1]).data_version
+
+
+def test_a_later_value_replaces_the_earlier_one(lake):
+    lake.store("x" * 10_000)
+    lake.store("y")
+    assert lake.load() == "y"
+    assert lake.files() == ["asset.pkl"]
+
+
+def test_what_was_never_stored_names_the_address_and_the_nearest(lake):
+    for name in ("orders", "customers"):
+        lake.store(1, name)
+    for day in ("2024-01-01", "2024-01-02", "2024-02-01"):
+        lake.store(1, "daily", day)
+    with pytest.raises(NotMaterializedError, match=r"PickleIOHandler at '.*/lake/order\.pkl'.*'orders\.pkl'"):
+        lake.load("order")
+    with pytest.raises(
+        NotMaterializedError, match=r"daily/2024-02-02/data\.pkl.*'daily/2024-02-01/data\.pkl'"
+    ):
+        lake.load("daily", "2024-02-02")
+
+
+def test_looking_for_a_value_makes_no_folder(lake):
+    with pytest.raises(NotMaterializedError):
+        lake.load()
+    assert not lake.handler.exists(lake.asked())
+    lake.handler.delete(lake.asked())
+    assert not lake.folder.exists()
+
+
+def test_exists_and_delete(lake):
+    lake.store(1, keys="a")
+    assert lake.handler.exists(lake.asked(keys="a"))
+    assert not lake.handler.exists(lake.asked(keys="b"))
+    lake.handler.delete(lake.asked(keys="a"))
+    lake.handler.delete(lake.asked(keys="a"))
+    assert not lake.handler.exists(lake.asked(keys="a"))
+
+
+def test_several_partition_keys_at_once_are_refused(lake):
+    with pytest.raises(PartitionValidationError):
+        lake.store(1, keys=["a", "b"])
+    assert lake.handler.describe_address(lake.asked(keys=["a", "b"])) == str(lake.folder / "asset")
+
+
+def test_many_threads_may_use_one_handler():
+    handler = PickleIOHandler("memory://")
+
+    def work(number):
+        for turn in range(20):
+            handler.handle_output(OutputContext(f"asset{number}"), [number, turn])
+            assert handler.load_input(InputContext(f"asset{number}", "next")) == [number, turn]
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    loaded = [handler.load_input(InputContext(f"asset{number}", "next")) for number in range(8)]
+    assert loaded == [[number, 19] for number in range(8)]
