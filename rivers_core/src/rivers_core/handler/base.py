@@ -34,18 +34,23 @@ class BaseIOHandler(BaseSettings, ABC):
     connections belong into private attributes or cached properties, made when they are first needed.
 
     Examples:
-        >>> class ListIOHandler(BaseIOHandler):
-        ...     _values: dict[str, object] = PrivateAttr(default_factory=dict)
+        >>> from pathlib import Path
+        >>> from rivers_core import InputContext, OutputContext
+        >>> class TextIOHandler(BaseIOHandler):
+        ...     folder: str = "."
         ...
         ...     def handle_output(self, context, obj):
-        ...         self._values[context.storage_key] = obj
+        ...         Path(self.folder, context.storage_key).write_text(obj)
         ...
         ...     def load_input(self, context):
-        ...         return self._values[context.storage_key]
+        ...         return Path(self.folder, context.storage_key).read_text()
+        >>> handler = TextIOHandler()
+        >>> handler.handle_output(OutputContext("greeting"), "hello")
+        >>> handler.load_input(InputContext("greeting", "letter"))
+        'hello'
     """
 
     model_config = SettingsConfigDict(
-        frozen=True,
         extra="forbid",
         arbitrary_types_allowed=True,
         hide_input_in_errors=True,
@@ -166,6 +171,21 @@ class BaseIOHandler(BaseSettings, ABC):
         """
         del hint
         return True
+
+    def storage_location(self, asset_name: str, asset_metadata: Mapping[str, Any] | None) -> str | None:
+        """Where all partitions of an asset lie, as far as its metadata can move it; compared before anything runs.
+
+        The default None suits handlers that build addresses from the storage key alone: those never collide.
+
+        Args:
+            asset_name: The asset.
+            asset_metadata: Its static metadata.
+
+        Returns:
+            An address that two assets may not share, without credentials.
+        """
+        del asset_name, asset_metadata
+        return None
 
     def describe_address(self, context: OutputContext | InputContext) -> str | None:
         """Where the value of this context lives, for messages. Never shows a credential.

@@ -1,0 +1,136 @@
+"""What a function returned: which of its outputs, and as what."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rivers.definitions.results import Materialization, Observation, Output, PartitionedOutput
+from rivers.graph.findings import did_you_mean
+from rivers_core.exceptions import AssetOutputValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from rivers.graph.plan import Step, StoredOutput
+    from rivers_core.partitions import PartitionKey
+
+Named = tuple["StoredOutput", Any]
+
+
+async def named_results(
+    step: Step, wanted: Sequence[StoredOutput], returned: Any
+) -> AsyncGenerator[Named, None]:
+    """Tell the outputs of a multi-asset apart.
+
+    Args:
+        step: The multi-asset's step.
+        wanted: The outputs that this run stores; others are computed and dropped.
+        returned: A dict by output name, or something that yields results with an `output_name`.
+
+    Yields:
+        The output and its result, as they come.
+
+    Raises:
+        AssetOutputValidationError: A name is unknown or comes twice, or a wanted output never comes.
+    """
+    by_name = {output.name: output for output in step.outputs}
+    seen: set[str] = set()
+    async for name, result in _pairs(step, returned):
+        if name not in by_name:
+            raise AssetOutputValidationError(
+                f"asset {step.name!r} gave an output {name!r} that it does not declare; {did_you_mean(name, by_name)}"
+            )
+        if name in seen:
+            raise AssetOutputValidationError(f"asset {step.name!r} gave its output {name!r} twice")
+        if not isinstance(result, Observation):
+            seen.add(name)
+        if by_name[name] in wanted:
+            yield by_name[name], result
+    absent = [output.name for output in wanted if output.name not in seen]
+    if absent:
+        raise AssetOutputValidationError(
+            f"asset {step.name!r} ended without its declared output {', '.join(map(repr, absent))}; "
+            f"it gave {', '.join(map(repr, sorted(seen))) or 'nothing'}"
+        )
+
+
+async def _pairs(step: Step, returned: Any) -> AsyncGenerator[tuple[str, Any], None]:
+    if isinstance(returned, Mapping):
+        for name, value in returned.items():
+            yield name, value
+    elif isinstance(returned, AsyncIterator):
+        async for result in returned:
+            yield _name_of(step, result), result
+    elif isinstance(returned, (Iterator, list, tuple, Output, Materialization)):
+        results = [returned] if isinstance(returned, (Output, Materialization)) else returned
+        for result in results:
+            yield _name_of(step, result), result
+    else:
+        raise AssetOutputValidationError(
+            f"asset {step.name!r} has several outputs and returned {type(returned).__name__}; "
+            "return a dict {output name: value}, or yield Output(value, output_name=...)"
+        )
+
+
+def _name_of(step: Step, result: Any) -> str:
+    name = getattr(result, "output_name", None)
+    if isinstance(result, (Output, Materialization, Observation)) and name is None and len(step.outputs) == 1:
+        return step.outputs[0].name
+    if not isinstance(result, (Output, Materialization, Observation)) or name is None:
+        raise AssetOutputValidationError(
+            f"asset {step.name!r} has several outputs and yielded {type(result).__name__} without saying which it is; "
+            "yield Output(value, output_name=...)"
+        )
+    return name
+
+
+def check_value(output: StoredOutput, value: Any) -> None:
+    """Refuse a value that contradicts the annotation.
+
+    Raises:
+        AssetOutputValidationError: With what was promised and what came.
+    """
+    accepted = output.accepted
+    if accepted is not None and not isinstance(value, accepted):
+        promised = " or ".join(kind.__qualname__ for kind in accepted)
+        raise AssetOutputValidationError(
+            f"asset {output.name!r} is annotated to return {promised}, but returned {type(value).__name__}; "
+            "nothing was stored"
+        )
+
+
+def split_by_key(
+    output: StoredOutput, value: Any, keys: Sequence[PartitionKey], takes_batches: bool
+) -> list[tuple[tuple[PartitionKey, ...], Any]]:
+    """Divide what a step over several keys returned into what the handler gets in one call.
+
+    Args:
+        output: Where it goes.
+        value: What was returned.
+        keys: The keys of the step.
+        takes_batches: The handler stores one value for several keys by itself.
+
+    Returns:
+        Keys and value of each call.
+
+    Raises:
+        AssetOutputValidationError: The keys are not those of the step, or a plain value stands for several.
+    """
+    if isinstance(value, PartitionedOutput):
+        values = {str(key): one for key, one in value.values.items()}
+        wanted = [str(key) for key in keys]
+        absent, foreign = [key for key in wanted if key not in values], sorted(set(values) - set(wanted))
+        if absent or foreign:
+            raise AssetOutputValidationError(
+                f"asset {output.name!r} returned a PartitionedOutput whose keys are not those of the step: "
+                f"missing {absent}, not asked for {foreign}; nothing was stored"
+            )
+        return [((key,), values[str(key)]) for key in keys]
+    if len(keys) == 1 or takes_batches:
+        return [(tuple(keys), value)]
+    raise AssetOutputValidationError(
+        f"asset {output.name!r} ran for {len(keys)} partition keys ({', '.join(map(str, keys[:5]))}"
+        f"{', ...' if len(keys) > 5 else ''}) and returned one value; its handler keeps one value per key, so that "
+        "it would be stored under one of them only. Return PartitionedOutput({key: value, ...}); nothing was stored"
+    )

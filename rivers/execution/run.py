@@ -1,0 +1,149 @@
+"""The state of one run, shared by all of its steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rivers.execution.keys import existing_keys
+from rivers.storage import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from rivers.definitions.retry import RetryPolicy
+    from rivers.graph.plan import Plan, Step
+    from rivers.storage import EventStorage
+    from rivers_core.hooks.observers import Observers
+    from rivers_core.partitions import PartitionKey, PartitionsDefinition
+
+
+class Run:
+    """What the steps of one run have in common.
+
+    Attributes:
+        run_id: Its identifier.
+        plan: What it runs.
+        storage: Where its events go.
+        observers: The functions of plugins that watch it, frozen.
+        keys: The partition keys of each partitioned step.
+        configs: The built configuration of each step that takes one.
+        resources: What parameters may name besides assets.
+        tags: Recorded with every event.
+        retry: The policy of steps that have none of their own.
+        stop_at_failure: The first failed step ends the run.
+        latest: What this run stored, by asset and display form of the key.
+        finished: Names of the steps that are done.
+        resumed: Asset and key of what an earlier part of this run had stored.
+        is_fresh: Tells steps that need not run, asked when their turn comes; None runs them all.
+        failed: Error of each failed step.
+        skipped: Why each skipped step was not run.
+    """
+
+    __slots__ = (
+        "configs",
+        "failed",
+        "finished",
+        "is_fresh",
+        "keys",
+        "latest",
+        "observers",
+        "plan",
+        "resources",
+        "resumed",
+        "retry",
+        "run_id",
+        "skipped",
+        "stop_at_failure",
+        "storage",
+        "tags",
+    )
+
+    def __init__(
+        self,
+        run_id: str,
+        plan: Plan,
+        storage: EventStorage,
+        observers: Observers,
+        *,
+        keys: Mapping[str, Sequence[PartitionKey]],
+        configs: Mapping[str, Any],
+        resources: Mapping[str, Any],
+        tags: Sequence[tuple[str, str]] = (),
+        retry: RetryPolicy | None = None,
+        stop_at_failure: bool = True,
+    ) -> None:
+        self.run_id = run_id
+        self.plan = plan
+        self.storage = storage
+        self.observers = observers
+        self.keys = keys
+        self.configs = configs
+        self.resources = resources
+        self.tags = tuple(tags)
+        self.retry = retry
+        self.stop_at_failure = stop_at_failure
+        self.is_fresh: Callable[[Step], bool] | None = None
+        self.latest: dict[tuple[str, str | None], Event] = {}
+        self.finished: set[str] = set()
+        self.resumed: set[tuple[str, str | None]] = set()
+        self.failed: dict[str, BaseException] = {}
+        self.skipped: dict[str, str] = {}
+
+    def stored(self, asset_name: str, key: str | None) -> Event | None:
+        """The event that stored a value: this run's, else the latest that the storage knows."""
+        event = self.latest.get((asset_name, key))
+        if event is None:
+            event = self.storage.get_latest_materialization(asset_name, key)
+        return event if event is not None and event.partition_key == key else None
+
+    def record(
+        self, event_type: str, step: Step, *, asset: str | None = None, attempt: int = 1, message: str
+    ) -> None:
+        """Record what happened to a step other than storing a value."""
+        key = self.keys.get(step.name)
+        self.storage.record(
+            Event(
+                event_type,
+                run_id=self.run_id,
+                asset_key=asset or step.owner,
+                partition_key=str(key[0]) if key is not None and len(key) == 1 else None,
+                tags=self.tags,
+                step=step.name,
+                attempt=attempt,
+                message=message,
+            )
+        )
+
+    def may_start(self, step: Step) -> bool:
+        """Whether a step is to be run; one that waits for a failed or skipped step is skipped here."""
+        if step.name in self.finished:
+            return False
+        if self.is_fresh is not None and self.is_fresh(step):
+            self.finished.add(step.name)
+            self.skip(step, "fresh: its code, handler and inputs are as they were")
+            return False
+        blocker = self.blocked_by(step)
+        if blocker is not None:
+            why = "failed" if blocker in self.failed else "was skipped"
+            self.skip(step, f"not run, since {blocker!r} {why}")
+        return blocker is None
+
+    def fail(self, step: Step, error: BaseException) -> None:
+        """Note that a step failed for good."""
+        self.failed[step.name] = error
+
+    def all_keys(self, definition: PartitionsDefinition | None) -> Sequence[PartitionKey]:
+        """Every key that a definition has now; dynamic ones are looked up in the storage."""
+        return existing_keys(definition, self.storage)
+
+    def blocked_by(self, step: Step) -> str | None:
+        """The failed or skipped step that keeps `step` from running, if any."""
+        for name in self.plan.after[step.name]:
+            if name not in self.finished:
+                return name
+        return None
+
+    def skip(self, step: Step, message: str) -> None:
+        """Note that a step is not run, and why."""
+        self.skipped[step.name] = message
+        self.record("StepSkipped", step, message=message)

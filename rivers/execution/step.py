@@ -1,0 +1,132 @@
+"""One step: load what it takes, call it, store what it returns, record that it happened."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
+
+from rivers.definitions.contexts import AssetExecutionContext, TaskExecutionContext
+from rivers.definitions.hook import HookContext
+from rivers.execution.inputs import load_input, load_own_value
+from rivers.execution.outputs import Storing, WriteFailedError
+from rivers.execution.results import named_results
+from rivers.execution.retries import may_retry
+from rivers_core.partitions import PartitionContext
+
+if TYPE_CHECKING:
+    from rivers.definitions.hook import Hook
+    from rivers.execution.run import Run
+    from rivers.graph.plan import Step
+
+_LOG = logging.getLogger("rivers.execution")
+
+
+async def execute_step(step: Step, run: Run) -> None:
+    """Run one step to its end, with the retries that its policy allows.
+
+    This is the only code that runs steps, under every executor. It never suspends unless the step
+    `needs_loop`, so that `run_now` can run it without an event loop.
+
+    Args:
+        step: The step, bound.
+        run: The run that it belongs to; gets the events.
+
+    Raises:
+        Exception: Whatever made the step fail for good; its event is recorded and its failure hooks were called.
+    """
+    attempt = 1
+    while True:
+        try:
+            value, stored = await _attempt(step, run, attempt)
+            break
+        except WriteFailedError as failure:
+            _failed(step, run, failure.error, attempt)
+            raise failure.error from failure.error.__cause__
+        except Exception as error:
+            if await may_retry(step, run, error, attempt):
+                attempt += 1
+                continue
+            _failed(step, run, error, attempt)
+            raise
+    if step.success_hooks:
+        _call_hooks(step.success_hooks, _hook_context(step, run, "success", value, None, stored))
+
+
+async def _attempt(step: Step, run: Run, attempt: int) -> tuple[Any, Storing]:
+    started = perf_counter_ns()
+    versions: list[tuple[str, str]] = []
+    arguments: dict[str, Any] = dict(step.constants)
+    context = None
+    if step.context_parameter is not None:
+        context = arguments[step.context_parameter] = _context(step, run)
+    for loaded in step.inputs:
+        arguments[loaded.parameter] = await load_input(loaded, step, run, versions)
+    if step.own_value is not None:
+        arguments[step.own_value.parameter] = await load_own_value(step.own_value, step, run)
+    for parameter, name in step.resources:
+        arguments[parameter] = run.resources[name]
+    returned = await _call(step, arguments)
+    storing = Storing(step, run, context, versions, attempt, started)
+    if step.is_multi:
+        async for output, result in named_results(step, run.plan.outputs_of(step), returned):
+            await storing.store(output, result)
+    else:
+        for output in step.outputs:
+            await storing.store(output, returned)
+    return returned, storing
+
+
+async def _call(step: Step, arguments: dict[str, Any]) -> Any:
+    if step.is_async:
+        returned = step.function(**arguments)
+        return await returned if asyncio.iscoroutine(returned) else returned
+    if step.needs_loop:
+        return await asyncio.to_thread(step.function, **arguments)
+    return step.function(**arguments)
+
+
+def _context(step: Step, run: Run) -> AssetExecutionContext[Any] | TaskExecutionContext[Any]:
+    keys = run.keys.get(step.name)
+    partition = None if keys is None else PartitionContext(keys, step.partitions_def)
+    config = run.configs.get(step.name)
+    if step.context_is_task:
+        return TaskExecutionContext(step.name, step.outputs[0].tags, partition, config, run.run_id)
+    output = step.outputs[0]
+    return AssetExecutionContext(
+        step.name,
+        list(step.definition.tags or ()),
+        list(output.kinds),
+        output.group,
+        output.code_version,
+        output.metadata,
+        step.is_multi,
+        [wanted.name for wanted in run.plan.outputs_of(step)],
+        partition,
+        config,
+        run.run_id,
+    )
+
+
+def _failed(step: Step, run: Run, error: BaseException, attempt: int) -> None:
+    run.record("StepFailure", step, attempt=attempt, message=f"{type(error).__name__}: {error}")
+    if step.failure_hooks:
+        _call_hooks(step.failure_hooks, _hook_context(step, run, "failure", None, error, None))
+
+
+def _hook_context(
+    step: Step, run: Run, hook_type: Any, output: Any, error: BaseException | None, storing: Storing | None
+) -> HookContext:
+    metadata = storing.recorded_metadata if storing is not None else None
+    return HookContext(step.owner, run.run_id, hook_type, output, error, metadata)
+
+
+def _call_hooks(hooks: tuple[Hook, ...], context: HookContext) -> None:
+    for hook in hooks:
+        try:
+            hook(context)
+        except Exception:
+            _LOG.exception(
+                "hook %r of asset %r raised; the step is not affected", hook.name, context.asset_name
+            )

@@ -1,0 +1,133 @@
+"""Running a plan with asynchronous steps: they overlap, while the others run in the calling thread."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import queue
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+from rivers.execution.drive import run_now
+from rivers.execution.step import execute_step
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from rivers.execution.run import Run
+    from rivers.graph.plan import Step
+
+
+def run_overlapping(run: Run) -> None:
+    """Run every step of a plan as soon as what it needs is there.
+
+    A thread of its own holds the event loop, so that a synchronous step blocks no asynchronous one, a
+    function may call `asyncio.run`, and a caller may itself be inside a running loop. Whatever ends this
+    early cancels what is still going on and waits for it.
+
+    Args:
+        run: The run.
+    """
+    with _Loop() as loop:
+        _Overlap(run, loop).run()
+
+
+class _Loop:
+    """An event loop in a thread of its own."""
+
+    def __enter__(self) -> _Loop:
+        self.loop = asyncio.new_event_loop()
+        self.tasks: set[Future[None]] = set()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="rivers-loop", daemon=True)
+        self._thread.start()
+        return self
+
+    def start(self, step: Step, run: Run) -> Future[None]:
+        context = contextvars.copy_context()
+        future = context.run(asyncio.run_coroutine_threadsafe, execute_step(step, run), self.loop)
+        self.tasks.add(future)
+        future.add_done_callback(self.tasks.discard)
+        return future
+
+    def __exit__(self, *exc_info: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._close(), self.loop).result()
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+    async def _close(self) -> None:
+        left = asyncio.all_tasks(self.loop) - {asyncio.current_task(self.loop)}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await self.loop.shutdown_asyncgens()
+        await self.loop.shutdown_default_executor()
+
+
+class _Overlap:
+    """One pass over a plan: what waits, what runs, what came back."""
+
+    def __init__(self, run: Run, loop: _Loop) -> None:
+        self._run = run
+        self._loop = loop
+        self._waits = {step.name: len(run.plan.after[step.name]) for step in run.plan.steps}
+        self._followers: dict[str, list[Step]] = {step.name: [] for step in run.plan.steps}
+        for step in run.plan.steps:
+            for name in run.plan.after[step.name]:
+                self._followers[name].append(step)
+        self._ready = deque(step for step in run.plan.steps if not run.plan.after[step.name])
+        self._over: queue.SimpleQueue[tuple[Step, BaseException | None]] = queue.SimpleQueue()
+        self._running = 0
+        self._stopped = False
+
+    def run(self) -> None:
+        while (self._ready or self._running) and not self._stopped:
+            self._begin_asynchronous()
+            if self._ready:
+                self._begin(self._ready.popleft())
+            else:
+                self._end(*self._over.get())
+            while not self._over.empty():
+                self._end(*self._over.get())
+
+    def _begin_asynchronous(self) -> None:
+        """What can overlap begins before the next step takes this thread."""
+        for step in [step for step in self._ready if step.needs_loop]:
+            self._ready.remove(step)
+            self._begin(step)
+
+    def _begin(self, step: Step) -> None:
+        if not self._run.may_start(step):
+            self._release(step)
+            return
+        self._running += 1
+        if step.needs_loop:
+            future = self._loop.start(step, self._run)
+            future.add_done_callback(lambda done: self._over.put((step, _error_of(done))))
+            return
+        error: BaseException | None = None
+        try:
+            run_now(execute_step(step, self._run))
+        except Exception as raised:
+            error = raised
+        self._over.put((step, error))
+
+    def _end(self, step: Step, error: BaseException | None) -> None:
+        self._running -= 1
+        if error is None:
+            self._run.finished.add(step.name)
+        else:
+            self._run.fail(step, error)
+            self._stopped = self._stopped or self._run.stop_at_failure
+        self._release(step)
+
+    def _release(self, step: Step) -> None:
+        for follower in self._followers[step.name]:
+            self._waits[follower.name] -= 1
+            if not self._waits[follower.name]:
+                self._ready.append(follower)
+
+
+def _error_of(done: Future[None]) -> BaseException | None:
+    return asyncio.CancelledError("the step was cancelled") if done.cancelled() else done.exception()

@@ -1,0 +1,159 @@
+"""Names: everything a repository declares, under the name by which others refer to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rivers.definitions.external import ExternalAsset
+from rivers.definitions.graph_asset import GraphAsset
+from rivers.definitions.multi import MultiAsset
+from rivers.graph.findings import did_you_mean
+from rivers.graph.plan import StoredOutput
+from rivers.graph.types import accepted_types, says_materialization, stated, value_of_mapping
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rivers.definitions.asset import Asset
+    from rivers.definitions.asset_def import AssetDef
+    from rivers.definitions.composition import GraphRecording
+    from rivers.definitions.retry import RetryPolicy
+    from rivers.definitions.task import Task
+    from rivers.graph.findings import Findings
+    from rivers.graph.handlers import HandlerBinder
+    from rivers_core.handler import BaseIOHandler
+    from rivers_core.partitions import PartitionsDefinition
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """What a repository was given.
+
+    Attributes:
+        assets: The assets, of every kind.
+        tasks: Tasks that may run on their own.
+        partition_defs: Partition definitions that assets refer to by name.
+        retries: Retry policies that assets refer to by name.
+        resources: What function parameters may name besides assets.
+    """
+
+    assets: Sequence[Asset]
+    tasks: Sequence[Task] = ()
+    partition_defs: Mapping[str, PartitionsDefinition] = field(default_factory=dict)
+    retries: Mapping[str, RetryPolicy] = field(default_factory=dict)
+    resources: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Catalog:
+    """The outputs of a repository by name, each bound to its handler."""
+
+    def __init__(self, definitions: Definitions, binder: HandlerBinder, findings: Findings) -> None:
+        self.definitions = definitions
+        self.outputs: dict[str, StoredOutput] = {}
+        self.recordings: dict[str, GraphRecording] = {}
+        self.binder = binder
+        self.findings = findings
+        for asset in definitions.assets:
+            with findings.collecting(f"asset {asset.name!r}"):
+                self._add_asset(asset)
+        for task in definitions.tasks:
+            self._add(self._task_output(task.name, task, task.io_handler))
+        self._check_case()
+
+    def partitions_def(
+        self, declared: PartitionsDefinition | str | None, owner: str
+    ) -> PartitionsDefinition | None:
+        """The definition itself, where an asset names one of the repository's."""
+        if not isinstance(declared, str):
+            return declared
+        named = self.definitions.partition_defs
+        if declared not in named:
+            self.findings.add(
+                f"{owner}: no partition definition is called {declared!r}; {did_you_mean(declared, named)}"
+            )
+        return named.get(declared)
+
+    def _add_asset(self, asset: Asset) -> None:
+        if isinstance(asset, MultiAsset):
+            for output_def in asset.output_defs:
+                self._add(self._multi_output(asset, output_def))
+        elif isinstance(asset, GraphAsset):
+            self._add_graph(asset)
+        else:
+            self._add(self._asset_output(asset, None if isinstance(asset, ExternalAsset) else asset.name))
+
+    def _add_graph(self, asset: GraphAsset) -> None:
+        recording = asset.record()
+        self.recordings[asset.name] = recording
+        for node in recording.nodes:
+            handler = node.task.io_handler if node.task.io_handler is not None else asset.node_io_handler
+            output = self._task_output(node.name, node.task, handler)
+            output.is_asset = False
+            if output.partitions_def is None:
+                output.partitions_def = self.partitions_def(asset.partitions_def, f"asset {asset.name!r}")
+            self._add(output)
+        self._add(self._asset_output(asset, recording.result.node_name))
+
+    def _asset_output(self, asset: Asset, step_name: str | None) -> StoredOutput:
+        hint = asset.signature.return_hint if asset.function is not None and not asset.is_external else None
+        return self._output(asset, asset.name, step_name, asset.io_handler, asset.metadata, hint)
+
+    def _task_output(self, name: str, task: Task, handler: BaseIOHandler | str | None) -> StoredOutput:
+        return self._output(task, name, name, handler, {}, task.signature.return_hint)
+
+    def _multi_output(self, asset: MultiAsset, output_def: AssetDef) -> StoredOutput:
+        handler = output_def.io_handler if output_def.io_handler is not None else asset.io_handler
+        _, _, hint = value_of_mapping(stated(asset.signature.return_hint))
+        output = self._output(output_def, output_def.name, asset.name, handler, output_def.metadata, None)
+        output.type_hint, output.accepted = hint, accepted_types(hint)
+        output.code_version = output_def.code_version or asset.code_version
+        output.tags = tuple(dict.fromkeys((*asset.tags, *output_def.tags)))
+        output.group = output_def.group or asset.group
+        output.kinds = tuple(dict.fromkeys((*asset.kinds, *output_def.kinds)))
+        if output_def.partitions_def is None:
+            output.partitions_def = self.partitions_def(asset.partitions_def, f"asset {asset.name!r}")
+        return output
+
+    def _output(
+        self,
+        owner: Asset | Task | AssetDef,
+        name: str,
+        step_name: str | None,
+        handler: BaseIOHandler | str | None,
+        metadata: Mapping[str, Any] | None,
+        hint: Any,
+    ) -> StoredOutput:
+        output = StoredOutput(
+            name,
+            step_name,
+            binding=None,
+            type_hint=stated(hint),
+            accepted=accepted_types(stated(hint)),
+            metadata=dict(metadata or {}),
+            partitions_def=self.partitions_def(owner.partitions_def, f"asset {name!r}"),
+            code_version=getattr(owner, "code_version", None),
+            tags=tuple(owner.tags or ()),
+            kinds=tuple(getattr(owner, "kinds", None) or ()),
+            group=getattr(owner, "group", None),
+            returns_materialization=says_materialization(hint),
+        )
+        with self.findings.collecting(f"asset {name!r}"):
+            output.binding = self.binder.bind(name, handler, output.metadata)
+        return output
+
+    def _add(self, output: StoredOutput) -> None:
+        if output.name in self.outputs:
+            self.findings.add(
+                f"two assets are called {output.name!r}; their values would overwrite each other"
+            )
+        self.outputs[output.name] = output
+
+    def _check_case(self) -> None:
+        seen: dict[str, str] = {}
+        for name in self.outputs:
+            other = seen.setdefault(name.casefold(), name)
+            if other != name:
+                self.findings.add(
+                    f"{other!r} and {name!r} differ only in case, which not every file system tells apart; rename one"
+                )

@@ -1,0 +1,70 @@
+"""Checks over a whole graph that need neither data nor stores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rivers.graph.findings import did_you_mean
+from rivers.graph.steps import EXECUTOR_KEY
+
+if TYPE_CHECKING:
+    from rivers.graph.findings import Findings
+    from rivers.graph.plan import Graph, Step, StoredOutput
+
+OWN_NAMESPACE = "rivers"
+OWN_OPTIONS = (EXECUTOR_KEY,)
+
+
+def check_graph(graph: Graph, findings: Findings) -> None:
+    """Add a finding for each thing that cannot work once steps run."""
+    for output in graph.outputs.values():
+        if output.binding is not None:
+            _check_options(output, findings)
+            _check_stored_type(output, findings)
+    for step in graph.steps.values():
+        _check_partitions(step, findings)
+    _check_locations(graph, findings)
+
+
+def _check_options(output: StoredOutput, findings: Findings) -> None:
+    for problem in output.handler.check_options(output.metadata):
+        findings.add(f"asset {output.name!r}: {problem}")
+    for key in output.metadata:
+        if key.startswith(f"{OWN_NAMESPACE}/") and key not in OWN_OPTIONS:
+            findings.add(f"asset {output.name!r}: unknown option {key!r}; {did_you_mean(key, OWN_OPTIONS)}")
+
+
+def _check_stored_type(output: StoredOutput, findings: Findings) -> None:
+    hint = output.type_hint
+    if hint is not None and not output.returns_materialization and not output.handler.accepts_type(hint):
+        shown = hint.__qualname__ if isinstance(hint, type) else str(hint)
+        assert output.binding is not None
+        findings.add(
+            f"asset {output.name!r}: returns {shown}, which its handler {output.binding.label!r} cannot store"
+        )
+
+
+def _check_partitions(step: Step, findings: Findings) -> None:
+    """All outputs of one call are made for the same keys."""
+    for output in step.outputs[1:]:
+        if output.partitions_def != step.partitions_def:
+            findings.add(
+                f"asset {step.name!r}: its outputs {step.outputs[0].name!r} and {output.name!r} have different "
+                "partitions, but one call makes both; give them the same, or make two assets"
+            )
+
+
+def _check_locations(graph: Graph, findings: Findings) -> None:
+    """No two outputs may lie at one address of one kind of handler."""
+    seen: dict[tuple[type, str], str] = {}
+    for output in graph.outputs.values():
+        if output.binding is None:
+            continue
+        address = output.handler.storage_location(output.name, output.metadata)
+        if address is None:
+            continue
+        other = seen.setdefault((type(output.handler), address), output.name)
+        if other != output.name:
+            findings.add(
+                f"assets {other!r} and {output.name!r} would both be stored at {address}; give one another name or root"
+            )

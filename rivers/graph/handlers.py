@@ -1,0 +1,121 @@
+"""Which handler keeps an asset: one order of rules, applied once, when the repository is resolved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from rivers.graph.findings import did_you_mean
+from rivers.graph.plan import HandlerBinding
+from rivers_core.exceptions import ConfigurationError, HandlerNotFoundError
+from rivers_core.handler import BaseIOHandler
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rivers_core.config import Config
+
+    from rivers_core.plugins.registry import PluginRegistry
+
+LAST_RESORT = "memory"
+
+
+class HandlerBinder:
+    """Binds names and instances to handlers; a named handler is built once and shared.
+
+    Args:
+        registry: Where plugin names are looked up.
+        config: The configuration file, if there is one.
+        resources: The repository's resources; one that is a handler can be named.
+        everywhere: The handler of every asset, whatever else is said; for tests.
+    """
+
+    def __init__(
+        self,
+        registry: PluginRegistry,
+        config: Config | None,
+        resources: Mapping[str, Any],
+        everywhere: BaseIOHandler | str | None = None,
+    ) -> None:
+        self._registry = registry
+        self._config = config
+        self._resources = resources
+        self._everywhere = everywhere
+        self._from_plugins: dict[str, BaseIOHandler] = {}
+
+    def bind(
+        self, asset_name: str, declared: BaseIOHandler | str | None, metadata: Mapping[str, Any]
+    ) -> HandlerBinding:
+        """Find the handler of one asset or node.
+
+        The first that speaks wins: the declaration (an instance, or a name), a pattern of the
+        configuration, its default, the `rivers_default_io_handler` hook, and at last `memory`.
+
+        Args:
+            asset_name: The asset or node.
+            declared: What `io_handler=` says.
+            metadata: The asset's static metadata, for plugins that decide by it.
+
+        Raises:
+            HandlerNotFoundError: No resource, configuration entry or plugin has the name.
+            PluginLoadError: The plugin that has it is broken.
+            ConfigurationError: The handler's settings are not valid.
+        """
+        where = "on the asset" if self._everywhere is None else "for the whole repository"
+        given = declared if self._everywhere is None else self._everywhere
+        if isinstance(given, BaseIOHandler):
+            return self._wrapped(asset_name, given, type(given).__name__, f"given {where}")
+        if given is not None:
+            return self._named(asset_name, given, f"named {where}")
+        if self._config is not None:
+            rule = self._config.rule_for(asset_name)
+            if rule is not None:
+                return self._named(asset_name, rule[1], f"pattern {rule[0]!r} of the configuration")
+            if self._config.default_io_handler is not None:
+                return self._named(
+                    asset_name, self._config.default_io_handler, "default_io_handler of the configuration"
+                )
+        offered = self._registry.default_io_handler(asset_name, metadata)
+        if isinstance(offered, BaseIOHandler):
+            return self._wrapped(asset_name, offered, type(offered).__name__, "offered by a plugin")
+        if offered is not None:
+            return self._named(asset_name, offered, "offered by a plugin")
+        return self._named(asset_name, LAST_RESORT, "the default")
+
+    def _named(self, asset_name: str, name: str, reason: str) -> HandlerBinding:
+        resource = self._resources.get(name)
+        if isinstance(resource, BaseIOHandler):
+            return self._wrapped(asset_name, resource, name, f"{reason}, a resource")
+        if self._config is not None and self._config.has_handler(name):
+            return self._wrapped(asset_name, self._config.handler(name), name, f"{reason}, configured")
+        if name not in self._from_plugins:
+            self._from_plugins[name] = self._build(name)
+        return self._wrapped(asset_name, self._from_plugins[name], name, reason)
+
+    def _build(self, name: str) -> BaseIOHandler:
+        handler_class = self._class(name)
+        try:
+            return handler_class()
+        except ValidationError as error:
+            wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+            raise ConfigurationError(
+                f"the handler {name!r} cannot be built from its name alone ({wrong}); give an instance, "
+                f"or its settings in rivers.toml under [io_handlers.{name}]"
+            ) from error
+
+    def _class(self, name: str) -> type[BaseIOHandler]:
+        try:
+            return self._registry.handler(name)
+        except HandlerNotFoundError as error:
+            named = [key for key, value in self._resources.items() if isinstance(value, BaseIOHandler)]
+            if self._config is not None:
+                named += self._config.handler_names
+            if not named:
+                raise
+            raise HandlerNotFoundError(
+                f"{error} Of the handlers named in this project, {did_you_mean(name, named)}."
+            ) from error
+
+    def _wrapped(self, asset_name: str, handler: BaseIOHandler, label: str, reason: str) -> HandlerBinding:
+        return HandlerBinding(self._registry.wrap(handler, asset_name), label, reason)

@@ -1,0 +1,174 @@
+"""What each parameter of a function means: an asset's value, a resource, or a mistake."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rivers.graph.fan_in import fans_in
+from rivers.graph.findings import did_you_mean
+from rivers.graph.mappings import check_mapping, default_mapping
+from rivers.graph.plan import ItemHint, LoadedInput, OwnValue
+from rivers.graph.types import stated, value_of_mapping
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rivers.definitions.asset_def import DepDef
+    from rivers.definitions.mapping import PartitionMapping
+    from rivers.definitions.signature import FunctionSignature
+    from rivers.graph.catalog import Catalog
+    from rivers.graph.findings import Findings
+    from rivers.graph.plan import HandlerBinding, StoredOutput
+    from rivers_core.partitions import PartitionsDefinition
+
+
+class InputBinder:
+    """Binds the parameters of one step.
+
+    Args:
+        catalog: All outputs of the repository.
+        subject: How findings name the step, such as `asset 'orders'`.
+        partitions_def: The step's own partitions.
+        deps: What the step declares of its upstreams.
+        mapping: The partition mapping for upstreams that declare none of their own.
+        findings: Where mistakes go; the catalog's own without one.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        subject: str,
+        partitions_def: PartitionsDefinition | None,
+        deps: Sequence[DepDef] = (),
+        mapping: PartitionMapping | None = None,
+        findings: Findings | None = None,
+    ) -> None:
+        self._catalog = catalog
+        self._findings = findings or catalog.findings
+        self._subject = subject
+        self._partitions_def = partitions_def
+        self._deps = {dep.name: dep for dep in deps}
+        self._mapping = mapping
+        self._used: set[str] = set()
+        self.inputs: list[LoadedInput] = []
+        self.resources: list[tuple[str, str]] = []
+
+    def bind_parameters(
+        self, signature: FunctionSignature, skip: Mapping[str, Any] | Sequence[str] = ()
+    ) -> None:
+        """Give each parameter by name what it stands for; `skip` names those that are bound already."""
+        for parameter in signature.parameters:
+            if parameter.name in skip or parameter.is_variadic:
+                continue
+            if parameter.name in self._catalog.outputs:
+                self.load(parameter.name, parameter.name, parameter.hint)
+            elif parameter.name in self._catalog.definitions.resources:
+                self.resources.append((parameter.name, parameter.name))
+            elif not parameter.has_default:
+                known = [*self._catalog.outputs, *self._catalog.definitions.resources]
+                self._findings.add(
+                    f"{self._subject}: the parameter {parameter.name!r} is neither an asset nor a resource; "
+                    f"{did_you_mean(parameter.name, known)}"
+                )
+
+    def load(self, parameter: str, upstream_name: str, hint: Any) -> None:
+        """Let a parameter receive the stored value of an output."""
+        self._used.add(upstream_name)
+        upstream = self._catalog.outputs.get(upstream_name)
+        if upstream is None:
+            self._unknown(upstream_name)
+            return
+        dep = self._deps.get(upstream_name)
+        loaded = self._loaded(parameter, upstream, stated(hint), dep)
+        if loaded is None:
+            return
+        if upstream.returns_materialization:
+            self._findings.add(
+                f"{self._subject}: {upstream_name!r} returns a Materialization, so there is no stored value to load; "
+                f"depend on it with AssetDef.dep({upstream_name!r}) instead"
+            )
+        self._check_type(loaded, hint)
+        self.inputs.append(loaded)
+
+    def own_value(self, parameter: str, own: StoredOutput, hint: Any) -> OwnValue | None:
+        """Let a parameter receive what was stored of the asset itself before."""
+        loaded = self._loaded(parameter, own, stated(hint), self._deps.get(own.name))
+        self._used.add(own.name)
+        return None if loaded is None else OwnValue(parameter, loaded)
+
+    def order_only(self) -> tuple[str, ...]:
+        """The declared upstreams that are waited for without being loaded; tells those that nothing takes."""
+        for name, dep in self._deps.items():
+            if name not in self._catalog.outputs:
+                self._unknown(name)
+            elif not dep.is_loaded:
+                self._mapping_to(self._catalog.outputs[name], dep)
+            elif name not in self._used:
+                self._findings.add(
+                    f"{self._subject}: AssetDef.input({name!r}) is declared, but no parameter is called {name!r}; "
+                    f"add one, or use AssetDef.dep({name!r})"
+                )
+        return tuple(
+            name
+            for name, dep in self._deps.items()
+            if name in self._catalog.outputs and name not in self._used and not dep.is_loaded
+        )
+
+    def _unknown(self, name: str) -> None:
+        self._findings.add(
+            f"{self._subject}: depends on {name!r}, which is no asset; {did_you_mean(name, self._catalog.outputs)}"
+        )
+
+    def _loaded(
+        self, parameter: str, upstream: StoredOutput, hint: Any, dep: DepDef | None
+    ) -> LoadedInput | None:
+        binding = self._binding(upstream, dep)
+        mapping, many = self._mapping_to(upstream, dep)
+        is_mapping, key_hint, item_hint = value_of_mapping(hint)
+        if binding is None:
+            return None
+        return LoadedInput(
+            parameter,
+            upstream,
+            binding,
+            type_hint=hint if hint is not None else upstream.type_hint,
+            items=ItemHint(
+                item_hint if item_hint is not None else upstream.type_hint, is_mapping, key_hint is str
+            ),
+            metadata={**upstream.metadata, **((dep.metadata if dep is not None else None) or {})},
+            mapping=mapping,
+            fans_in=many,
+        )
+
+    def _binding(self, upstream: StoredOutput, dep: DepDef | None) -> HandlerBinding | None:
+        if dep is None or dep.io_handler is None:
+            return upstream.binding
+        with self._findings.collecting(f"{self._subject}, input {upstream.name!r}"):
+            return self._catalog.binder.bind(upstream.name, dep.io_handler, upstream.metadata)
+        return None
+
+    def _mapping_to(self, upstream: StoredOutput, dep: DepDef | None) -> tuple[PartitionMapping | None, bool]:
+        declared = (dep.partition_mapping if dep is not None else None) or self._mapping
+        down, up = self._partitions_def, upstream.partitions_def
+        if declared is None:
+            declared = default_mapping(down, up)
+        problems = check_mapping(declared, downstream=down, upstream=up)
+        for problem in problems:
+            self._findings.add(
+                f"{self._subject}: cannot map its partitions to those of {upstream.name!r}: {problem}"
+            )
+        if up is None or problems:
+            return None, False
+        return declared, fans_in(declared, downstream=down, upstream=up)
+
+    def _check_type(self, loaded: LoadedInput, hint: Any) -> None:
+        wanted = loaded.items.value if loaded.fans_in else loaded.type_hint
+        if stated(hint) is not None and not loaded.binding.handler.can_load_type(wanted):
+            self._findings.add(
+                f"{self._subject}: wants {loaded.upstream.name!r} as {_shown(wanted)}, "
+                f"which its handler {loaded.binding.label!r} cannot give"
+            )
+
+
+def _shown(hint: Any) -> str:
+    return hint.__qualname__ if isinstance(hint, type) else str(hint)

@@ -1,0 +1,224 @@
+"""What resolving yields: steps with everything bound, the graph that they form, the plan of one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from rivers.definitions.asset import Asset
+    from rivers.definitions.compute import Compute
+    from rivers.definitions.hook import Hook
+    from rivers.definitions.mapping import PartitionMapping
+    from rivers.definitions.retry import RetryPolicy
+    from rivers.definitions.task import Task
+    from rivers_core.handler import BaseIOHandler
+    from rivers_core.partitions import PartitionsDefinition
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HandlerBinding:
+    """The handler that keeps a value, and why this one.
+
+    Attributes:
+        handler: The handler, with whatever plugins put around it.
+        label: How events and tables name it: its name in the configuration, else its class.
+        reason: Which rule chose it, in words.
+    """
+
+    handler: BaseIOHandler
+    label: str
+    reason: str
+
+
+@dataclass(slots=True, eq=False)
+class StoredOutput:
+    """One value that a step leaves behind: an asset, or a node inside a graph asset.
+
+    Attributes:
+        name: The asset's name, or `graph/task` for a node.
+        step_name: The step that makes it; None for an external asset.
+        binding: The handler; None when it could not be bound (a finding says why).
+        type_hint: The producer's annotation, None without one.
+        accepted: What `isinstance` must hold for a returned value; None accepts all.
+        returns_materialization: The annotation says that the function stores its result itself.
+    """
+
+    name: str
+    step_name: str | None
+    binding: HandlerBinding | None
+    type_hint: Any = None
+    accepted: tuple[type, ...] | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    partitions_def: PartitionsDefinition | None = None
+    code_version: str | None = None
+    tags: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    group: str | None = None
+    is_asset: bool = True
+    returns_materialization: bool = False
+
+    @property
+    def handler(self) -> BaseIOHandler:
+        """The bound handler; only asked for after the findings were reported."""
+        assert self.binding is not None
+        return self.binding.handler
+
+
+@dataclass(frozen=True, slots=True)
+class ItemHint:
+    """How a consumer wants several keys.
+
+    Attributes:
+        value: What it wants of each value, else what the producer promised.
+        is_mapping: Its annotation says `dict`; else a handler that takes batches may give one value for all.
+        text_keys: `{str: value}` rather than `{PartitionKey: value}`.
+    """
+
+    value: Any = None
+    is_mapping: bool = False
+    text_keys: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class LoadedInput:
+    """One parameter that receives the stored value of an output.
+
+    Attributes:
+        parameter: The function's parameter.
+        upstream: The output whose value is loaded.
+        binding: The handler that loads it: the upstream's own, or the one of `AssetDef.input`.
+        type_hint: What the consumer wants, else what the producer promised.
+        items: What the consumer wants when it gets several keys.
+        metadata: The upstream's metadata with the consumer's own over it.
+        mapping: Which upstream keys belong to this step's keys; None when the upstream has no partitions.
+        fans_in: The consumer gets `{key: value}` even for one key, since the mapping may give several.
+    """
+
+    parameter: str
+    upstream: StoredOutput
+    binding: HandlerBinding
+    type_hint: Any = None
+    items: ItemHint = ItemHint()
+    metadata: dict[str, Any] = field(default_factory=dict)
+    mapping: PartitionMapping | None = None
+    fans_in: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OwnValue:
+    """The parameter that receives what an earlier run stored of this very asset.
+
+    Attributes:
+        parameter: The function's parameter.
+        loaded: How the value is loaded; its type hint is the T of `SelfDependency[T]`.
+    """
+
+    parameter: str
+    loaded: LoadedInput
+
+
+@dataclass(slots=True, eq=False)
+class Step:
+    """One call of a function, with all that it needs found beforehand.
+
+    Attributes:
+        name: The asset's name, or `graph/task`.
+        definition: The asset or task that was declared.
+        function: What is called.
+        is_async: Whether the call gives an awaitable.
+        needs_loop: Whether the function or one of its handlers is asynchronous.
+        outputs: What it stores. A graph's last node has two: itself and the graph asset.
+        is_multi: Whether the outputs are told apart by name in the returned value.
+        context_parameter: The parameter that receives the context, if any.
+        context_is_task: Whether that context is a `TaskExecutionContext`.
+        config_type: The `ConfigT` of the context, if any.
+        waits_for: Names of the outputs that must exist first without being loaded.
+        executor: The executor asked for by `metadata={"rivers/executor": ...}`.
+    """
+
+    name: str
+    definition: Asset | Task
+    function: Callable[..., Any]
+    is_async: bool
+    outputs: tuple[StoredOutput, ...]
+    inputs: tuple[LoadedInput, ...] = ()
+    constants: dict[str, Any] = field(default_factory=dict)
+    resources: tuple[tuple[str, str], ...] = ()
+    own_value: OwnValue | None = None
+    context_parameter: str | None = None
+    context_is_task: bool = False
+    config_type: type | None = None
+    waits_for: tuple[str, ...] = ()
+    partitions_def: PartitionsDefinition | None = None
+    retry: RetryPolicy | None = None
+    success_hooks: tuple[Hook, ...] = ()
+    failure_hooks: tuple[Hook, ...] = ()
+    compute: Compute | None = None
+    executor: str | None = None
+    is_multi: bool = False
+    needs_loop: bool = False
+
+    @property
+    def owner(self) -> str:
+        """The name of the asset or task that users know this step by (the graph's, for an inner node)."""
+        return self.outputs[-1].name if len(self.outputs) > 1 and not self.is_multi else self.name
+
+    def upstream_names(self) -> Iterable[str]:
+        """Names of all outputs that this step comes after."""
+        yield from (loaded.upstream.name for loaded in self.inputs)
+        yield from self.waits_for
+
+
+@dataclass(slots=True, eq=False)
+class Graph:
+    """All steps of a repository, bound and ordered.
+
+    Attributes:
+        steps: Steps by name, in an order in which they can run.
+        outputs: Everything that can be loaded, by name; external assets and graph nodes included.
+        members: Steps that a selectable name stands for: an asset, a multi-asset, a graph, a task.
+        default_members: What runs when nothing is selected.
+    """
+
+    steps: dict[str, Step]
+    outputs: dict[str, StoredOutput]
+    members: dict[str, tuple[str, ...]]
+    default_members: tuple[str, ...]
+
+    def producers(self, step: Step) -> set[str]:
+        """Names of the steps that must be over before this one."""
+        made_by = (self.outputs[name].step_name for name in step.upstream_names())
+        return {name for name in made_by if name is not None and name != step.name}
+
+
+@dataclass(slots=True, eq=False)
+class Plan:
+    """The steps of one run, in order.
+
+    Attributes:
+        steps: What runs, in an order in which it can.
+        after: For each step, the steps of this plan that must be over before it.
+        selected_outputs: For multi-assets of which only a part is wanted: the names wanted.
+    """
+
+    steps: tuple[Step, ...]
+    after: Mapping[str, tuple[str, ...]]
+    selected_outputs: Mapping[str, frozenset[str]]
+
+    @property
+    def needs_loop(self) -> bool:
+        """Whether any step is asynchronous."""
+        return any(step.needs_loop for step in self.steps)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the assets and tasks that this plan makes."""
+        return tuple(output.name for step in self.steps for output in self.outputs_of(step))
+
+    def outputs_of(self, step: Step) -> tuple[StoredOutput, ...]:
+        """The outputs of a step that this run stores."""
+        wanted = self.selected_outputs.get(step.name)
+        return step.outputs if wanted is None else tuple(o for o in step.outputs if o.name in wanted)

@@ -1,0 +1,212 @@
+"""From definitions to steps: every function with its inputs, outputs, context and policies bound."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rivers.definitions.composition import AssetRef, Literal, NodeRef
+from rivers.definitions.contexts import TaskExecutionContext
+from rivers.definitions.external import ExternalAsset
+from rivers.definitions.graph_asset import GraphAsset
+from rivers.definitions.multi import MultiAsset
+from rivers.graph.findings import Findings, did_you_mean
+from rivers.graph.inputs import InputBinder
+from rivers.graph.plan import Step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rivers.definitions.asset import Asset
+    from rivers.definitions.asset_def import DepDef
+    from rivers.definitions.composition import GraphRecording, NodeCall
+    from rivers.definitions.hook import Hook
+    from rivers.definitions.retry import RetryPolicy
+    from rivers.definitions.signature import FunctionSignature
+    from rivers.definitions.task import Task
+    from rivers.graph.catalog import Catalog
+    from rivers.graph.plan import StoredOutput
+
+EXECUTOR_KEY = "rivers/executor"
+
+
+class StepBuilder:
+    """Builds the steps of a repository from its catalog."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self.steps: dict[str, Step] = {}
+        self.members: dict[str, tuple[str, ...]] = {}
+        self.default_members: list[str] = []
+
+    def build(self) -> None:
+        """Build all steps; what is wrong goes into the catalog's findings."""
+        for asset in self._catalog.definitions.assets:
+            if isinstance(asset, ExternalAsset):
+                continue
+            self.default_members.append(asset.name)
+            if isinstance(asset, GraphAsset):
+                if asset.name in self._catalog.recordings:
+                    self._add_graph(asset, self._catalog.recordings[asset.name])
+            elif isinstance(asset, MultiAsset):
+                self._add_multi(asset)
+            else:
+                self._add(self._asset_step(asset, (self._catalog.outputs[asset.name],)))
+        for task in self._catalog.definitions.tasks:
+            self._add_task(task)
+
+    def _add(self, step: Step) -> None:
+        self.steps[step.name] = step
+        self.members[step.name] = (step.name,)
+
+    def _add_task(self, task: Task) -> None:
+        """A task runs on its own if its parameters can be bound by name; one made for graphs need not."""
+        findings = Findings()
+        step = self._task_step(task, findings)
+        in_graphs = any(
+            node.task is task for found in self._catalog.recordings.values() for node in found.nodes
+        )
+        if not findings.texts:
+            self._add(step)
+        elif in_graphs:
+            del self._catalog.outputs[task.name]
+        else:
+            for text in findings.texts:
+                self._catalog.findings.add(text)
+
+    def _add_multi(self, asset: MultiAsset) -> None:
+        outputs = tuple(self._catalog.outputs[output_def.name] for output_def in asset.output_defs)
+        step = self._asset_step(asset, outputs)
+        step.is_multi = True
+        self._add(step)
+        for output in outputs:
+            self.members[output.name] = (step.name,)
+
+    def _add_graph(self, asset: GraphAsset, recording: GraphRecording) -> None:
+        for node in recording.nodes:
+            self._add(self._node_step(asset, node, recording))
+        self.members[asset.name] = tuple(node.name for node in recording.nodes)
+
+    def _asset_step(self, asset: Asset, outputs: tuple[StoredOutput, ...]) -> Step:
+        subject = f"asset {asset.name!r}"
+        signature = asset.signature
+        binder = InputBinder(
+            self._catalog, subject, outputs[0].partitions_def, _all_deps(asset), asset.partition_mapping
+        )
+        step = self._step(asset.name, asset, signature, outputs, subject)
+        if signature.self_parameter is not None:
+            step.own_value = binder.own_value(signature.self_parameter, outputs[0], signature.self_dependency)
+        binder.bind_parameters(signature)
+        self._finish(step, binder)
+        step.success_hooks = _hooks(asset.hooks, "success")
+        step.failure_hooks = _hooks(asset.hooks, "failure")
+        step.compute = asset.compute
+        step.executor = (asset.metadata or {}).get(EXECUTOR_KEY)
+        return step
+
+    def _task_step(self, task: Task, findings: Findings) -> Step:
+        subject = f"task {task.name!r}"
+        output = self._catalog.outputs[task.name]
+        binder = InputBinder(
+            self._catalog, subject, output.partitions_def, (), task.partition_mapping, findings
+        )
+        step = self._step(task.name, task, task.signature, (output,), subject)
+        binder.bind_parameters(task.signature)
+        self._finish(step, binder)
+        return step
+
+    def _node_step(self, graph: GraphAsset, node: NodeCall, recording: GraphRecording) -> Step:
+        subject = f"asset {node.name!r}"
+        outputs: tuple[StoredOutput, ...] = (self._catalog.outputs[node.name],)
+        if recording.result.node_name == node.name:
+            outputs = (*outputs, self._catalog.outputs[graph.name])
+        mapping = node.task.partition_mapping
+        binder = InputBinder(self._catalog, subject, outputs[0].partitions_def, (), mapping)
+        outside = InputBinder(self._catalog, subject, outputs[0].partitions_def, graph.deps, mapping)
+        step = self._step(node.name, node.task, node.task.signature, outputs, subject)
+        hints = {parameter.name: parameter.hint for parameter in node.task.signature.parameters}
+        for parameter, reference in node.arguments.items():
+            if isinstance(reference, NodeRef):
+                binder.load(parameter, reference.node_name, hints.get(parameter))
+            elif isinstance(reference, AssetRef):
+                self._from_outside(outside, parameter, reference.asset_name, hints.get(parameter))
+            elif isinstance(reference, Literal):
+                step.constants[parameter] = reference.value
+        binder.bind_parameters(node.task.signature, skip=node.arguments)
+        self._finish(step, binder)
+        step.inputs = (*step.inputs, *outside.inputs)
+        step.resources = (*step.resources, *outside.resources)
+        after = [ref.node_name if isinstance(ref, NodeRef) else ref.asset_name for ref in node.after]
+        after += [dep.name for dep in graph.deps if not dep.is_loaded]
+        step.waits_for = tuple(name for name in dict.fromkeys(after) if name in self._catalog.outputs)
+        if recording.result.node_name == node.name:
+            step.success_hooks = _hooks(graph.hooks, "success")
+        step.failure_hooks = _hooks(graph.hooks, "failure")
+        step.retry = step.retry or self._policy(graph.retry, f"asset {graph.name!r}")
+        return step
+
+    def _from_outside(self, binder: InputBinder, parameter: str, name: str, hint: Any) -> None:
+        if name in self._catalog.outputs or name not in self._catalog.definitions.resources:
+            binder.load(parameter, name, hint)
+        else:
+            binder.resources.append((parameter, name))
+
+    def _step(
+        self,
+        name: str,
+        definition: Asset | Task,
+        signature: FunctionSignature,
+        outputs: tuple[StoredOutput, ...],
+        subject: str,
+    ) -> Step:
+        assert definition.function is not None
+        return Step(
+            name,
+            definition,
+            definition.function,
+            is_async=definition.is_async,
+            outputs=outputs,
+            context_parameter=signature.context_parameter,
+            context_is_task=signature.context_type is TaskExecutionContext,
+            config_type=signature.config_type,
+            partitions_def=outputs[0].partitions_def,
+            retry=self._policy(definition.retry, subject),
+        )
+
+    def _finish(self, step: Step, binder: InputBinder) -> None:
+        step.waits_for = binder.order_only()
+        step.inputs = tuple(binder.inputs)
+        step.resources = tuple(binder.resources)
+
+    def _policy(self, declared: RetryPolicy | str | None, subject: str) -> RetryPolicy | None:
+        if not isinstance(declared, str):
+            return declared
+        named = self._catalog.definitions.retries
+        if declared not in named:
+            self._catalog.findings.add(
+                f"{subject}: no retry policy is called {declared!r}; {did_you_mean(declared, named)}"
+            )
+        return named.get(declared)
+
+
+def needs_loop(step: Step) -> bool:
+    """Whether running a step takes an event loop: its function, or a handler that it meets, is asynchronous."""
+    loads = [loaded.binding.handler for loaded in step.inputs]
+    if step.own_value is not None:
+        loads.append(step.own_value.loaded.binding.handler)
+    return (
+        step.is_async
+        or any(handler.is_async_input for handler in loads)
+        or any(output.handler.is_async_output for output in step.outputs)
+    )
+
+
+def _all_deps(asset: Asset) -> list[DepDef]:
+    deps = {dep.name: dep for dep in asset.deps}
+    if isinstance(asset, MultiAsset):
+        for output_def in asset.output_defs:
+            deps.update((dep.name, dep) for dep in output_def.deps)
+    return list(deps.values())
+
+
+def _hooks(hooks: Iterable[Hook], hook_type: str) -> tuple[Hook, ...]:
+    return tuple(hook for hook in hooks if hook.hook_type == hook_type)

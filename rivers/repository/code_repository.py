@@ -1,0 +1,442 @@
+"""CodeRepository: the face of rivers, where definitions become something that runs."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING, Any
+
+from rivers.definitions.resource import Resource
+from rivers.execution.freshness import AssetStatus, status_of
+from rivers.execution.keys import existing_keys
+from rivers.executors import Executor
+from rivers.graph.catalog import Definitions
+from rivers.graph.findings import did_you_mean
+from rivers.graph.handlers import HandlerBinder
+from rivers.graph.resolve import resolve
+from rivers.graph.selection import make_plan
+from rivers.repository.declared import Declared
+from rivers.repository.job_checks import job_check
+from rivers.repository.launch import launch
+from rivers.repository.loading import load_stored
+from rivers.repository.observing import observe_assets
+from rivers.repository.resources import OpenResources
+from rivers.repository.run_request import RunRequest
+from rivers.storage import Storage
+from rivers_core.exceptions import AssetNotFoundError, NodeNotFoundError
+from rivers_core.plugins import get_registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Literal, Self
+
+    from rivers_core.config import Config
+
+    from rivers.definitions.asset import Asset
+    from rivers.definitions.job import Job
+    from rivers.definitions.retry import RetryPolicy
+    from rivers.definitions.task import Task
+    from rivers.execution.keys import KeyRequest
+    from rivers.graph.plan import Graph, HandlerBinding, StoredOutput
+    from rivers.repository.run_result import RunResult
+    from rivers.storage import EventStorage
+    from rivers_core.handler import BaseIOHandler
+    from rivers_core.metadata import MetadataValue
+    from rivers_core.partitions import PartitionsDefinition
+
+
+class CodeRepository:
+    """Assets, and all that belongs to them, as something that can be checked, run and asked.
+
+    Args:
+        assets: The assets, of every kind.
+        tasks: Tasks that run on their own; those inside graph assets need not be listed.
+        jobs: Named selections of assets.
+        default_executor: Where steps run unless a job says otherwise; in this process without it.
+        resources: What function parameters may name besides assets; a resource that is a handler can be
+            named by `io_handler=`.
+        partition_defs: Partition definitions that assets refer to by name.
+        retries: Retry policies that assets and jobs refer to by name.
+        default_retry_policy: The policy of steps for which neither asset, job nor run says one.
+        config: A `rivers.toml`: its path, a loaded `Config`, False for none; None looks for one from the
+            current folder upwards.
+
+    Raises:
+        AssetDefinitionError: Something in `assets` is no asset.
+        ConfigurationError: The configuration file is not valid.
+
+    Example:
+        >>> import rivers as rs
+        >>> @rs.Asset
+        ... def numbers() -> list[int]:
+        ...     return [1, 2, 3]
+        >>> @rs.Asset
+        ... def total(numbers: list[int]) -> int:
+        ...     return sum(numbers)
+        >>> with rs.CodeRepository([numbers, total]) as repo:
+        ...     repo.materialize().materialized_assets, repo.load_node("total")
+        (['numbers', 'total'], 6)
+    """
+
+    def __init__(
+        self,
+        assets: Sequence[Asset],
+        tasks: Sequence[Task] | None = None,
+        jobs: Sequence[Job] | None = None,
+        default_executor: Executor | None = None,
+        resources: Mapping[str, Any] | None = None,
+        partition_defs: Mapping[str, PartitionsDefinition] | None = None,
+        retries: Mapping[str, RetryPolicy] | None = None,
+        default_retry_policy: RetryPolicy | str | None = None,
+        config: str | Path | Config | Literal[False] | None = None,
+    ) -> None:
+        self._declared = Declared.checked(
+            assets,
+            tasks,
+            jobs,
+            default_executor,
+            resources,
+            partition_defs,
+            retries,
+            default_retry_policy,
+            config,
+        )
+        self._forget()
+
+    def _forget(self) -> None:
+        self._graph: Graph | None = None
+        self._storage: EventStorage | None = None
+        self._owns_storage = False
+        self._open_resources: OpenResources | None = None
+
+    # ------------------------------------------------------------------ resolving
+
+    def resolve(self, storage: EventStorage | None = None) -> Self:
+        """Bind every asset to its handler and every parameter to its source, and make ready to run.
+
+        Called by itself before the first run; calling it again with another storage changes to that.
+
+        Args:
+            storage: Where events go; without it memory, or `.rivers/` beside the `rivers.toml` if there is one.
+
+        Returns:
+            This repository.
+
+        Raises:
+            GraphValidationError: With all that is wrong.
+            ConfigurationError: A resource could not be set up.
+        """
+        if self._graph is None:
+            self._graph = self._resolved()
+        if self._open_resources is None:
+            resources = self._declared.resources
+            self._open_resources = OpenResources(
+                {name: resource for name, resource in resources.items() if isinstance(resource, Resource)}
+            )
+        if storage is not None or self._storage is None:
+            self._close_storage()
+            self._owns_storage = storage is None
+            self._storage = self._default_storage() if storage is None else storage
+        return self
+
+    def validate(self) -> None:
+        """Look for everything that is wrong without data, storage or set-up; may be called again and again.
+
+        Raises:
+            GraphValidationError: With all that is wrong.
+        """
+        self._resolved()
+
+    def _resolved(self) -> Graph:
+        declared = self._declared
+        definitions = Definitions(
+            declared.assets, declared.tasks, declared.partition_defs, declared.retries, declared.resources
+        )
+        binder = HandlerBinder(get_registry(), declared.config, declared.resources, declared.everywhere)
+        return resolve(definitions, binder, self._executor.check, job_check(declared))
+
+    def _default_storage(self) -> EventStorage:
+        config = self._declared.config
+        return Storage.memory() if config is None else Storage.embedded(config.root / ".rivers")
+
+    @property
+    def graph(self) -> Graph:
+        """The resolved graph: steps, outputs, handlers."""
+        if self._graph is None:
+            self.resolve()
+        assert self._graph is not None
+        return self._graph
+
+    # ------------------------------------------------------------------ running
+
+    def materialize(
+        self,
+        selection: Iterable[str | Asset | Task] | str | None = None,
+        partition_key: KeyRequest | None = None,
+        tags: list[tuple[str, str]] | None = None,
+        raise_on_error: bool = True,
+        config: Mapping[str, Any] | None = None,
+        run_id_override: str | None = None,
+        include_upstream: bool = False,
+        resume: bool = False,
+        retry: RetryPolicy | str | None = None,
+        *,
+        only_stale: bool = False,
+        executor: Executor | None = None,
+    ) -> RunResult:
+        """Run assets and keep their results.
+
+        Args:
+            selection: Assets, outputs of multi-assets or tasks, or their names; None for every asset.
+            partition_key: The partition, or several: a key, its text, a `PartitionKeyRange`, a list.
+            tags: Recorded with every event of the run.
+            raise_on_error: Raise the first failure; else go on with what does not depend on it.
+            config: `{asset: {field: value}}`, laid over what the contexts' configuration reads.
+            run_id_override: The run's identifier.
+            include_upstream: Also run everything that the selected assets need.
+            resume: Skip what the run `run_id_override` already finished.
+            retry: The policy of steps for which neither asset nor job says one; a policy, or its name.
+            only_stale: Skip what is fresh: code, handler and inputs are as they were when it was stored.
+            executor: Where steps run; None takes the repository's.
+
+        Returns:
+            What was materialized, what failed and what was skipped.
+
+        Raises:
+            ExecutionError: A step failed and `raise_on_error` is true; the step's error is the cause.
+            AssetNotFoundError: A selected name is unknown.
+            GraphValidationError: Something is wrong with the repository.
+            PartitionValidationError: A partitioned asset has no valid key.
+            ConfigurationError: The configuration overrides do not fit.
+        """
+        names = self._declared.names(selection)
+        return self._launch(
+            names,
+            RunRequest(
+                names,
+                partition_key,
+                tuple(tags or ()),
+                raise_on_error,
+                config or {},
+                run_id_override,
+                resume,
+                only_stale,
+                self._declared.policy(retry) or self._declared.default_retry_policy,
+                executor=executor,
+            ),
+            include_upstream=include_upstream,
+        )
+
+    def _launch(
+        self, names: tuple[str, ...] | None, request: RunRequest, *, include_upstream: bool = False
+    ) -> RunResult:
+        self.resolve()
+        plan = make_plan(self.graph, names, include_upstream=include_upstream)
+        executor = request.executor or self._executor
+        observers = get_registry().observers()
+        return launch(self.graph, plan, request, self.storage, executor, observers, self._declared.resources)
+
+    def get_job(self, name: str) -> Job:
+        """A job of this repository, ready to `execute`.
+
+        Raises:
+            AssetNotFoundError: No job has this name.
+        """
+        jobs = {job.name: job for job in self._declared.jobs}
+        if name not in jobs:
+            raise AssetNotFoundError(f"no job is called {name!r}; {did_you_mean(name, jobs)}")
+        return jobs[name].bound(self._execute_job)
+
+    def _execute_job(
+        self,
+        job: Job,
+        *,
+        partition_key: KeyRequest | None,
+        tags: Sequence[tuple[str, str]] | None,
+        config: Mapping[str, Any] | None,
+        raise_on_error: bool,
+    ) -> RunResult:
+        names = tuple(job.selection)
+        retry = self._declared.policy(job.retry) or self._declared.default_retry_policy
+        return self._launch(
+            names,
+            RunRequest(
+                names,
+                partition_key,
+                tuple(tags or ()),
+                raise_on_error,
+                config or {},
+                retry=retry,
+                job=job.name,
+                executor=job.executor,
+            ),
+        )
+
+    @property
+    def _executor(self) -> Executor:
+        return self._declared.default_executor or Executor.in_process()
+
+    # ------------------------------------------------------------------ asking
+
+    def load_node(self, name: str, *, partition_key: KeyRequest | None = None, type_hint: Any = None) -> Any:
+        """Load what was stored of an asset, a task or a node of a graph asset.
+
+        Args:
+            name: Its name; `graph/task` for a node.
+            partition_key: Which partition, or several.
+            type_hint: The type wanted; None takes what its function promised.
+
+        Returns:
+            The value; `{key: value}` for several keys.
+
+        Raises:
+            NodeNotFoundError: The name is unknown.
+            NotMaterializedError: Nothing was ever stored.
+            PartitionValidationError: The key is missing, superfluous, or not one of the asset's.
+        """
+        return load_stored(self._output(name), self.storage, partition_key, type_hint)
+
+    def io_handler_for_output(self, name: str) -> BaseIOHandler:
+        """The handler that keeps an asset or node, found without running anything.
+
+        Raises:
+            NodeNotFoundError: The name is unknown.
+        """
+        return self._output(name).handler
+
+    def handler_binding(self, name: str) -> HandlerBinding:
+        """The handler that keeps an asset or node, how it is called, and which rule chose it.
+
+        Raises:
+            NodeNotFoundError: The name is unknown.
+        """
+        binding = self._output(name).binding
+        assert binding is not None
+        return binding
+
+    def _output(self, name: str) -> StoredOutput:
+        outputs = self.graph.outputs
+        if name not in outputs:
+            raise NodeNotFoundError(f"no asset or node is called {name!r}; {did_you_mean(name, outputs)}")
+        return outputs[name]
+
+    def status(self, asset_names: Iterable[str | Asset] | str | None = None) -> list[AssetStatus]:
+        """Tell of each asset, and each of its partitions, whether its stored value is missing, fresh or stale.
+
+        Args:
+            asset_names: Which assets; None for all.
+
+        Returns:
+            One entry per asset and partition key, in the order in which they would run; the first reason for
+            what is stale.
+
+        Raises:
+            AssetNotFoundError: A name is unknown.
+        """
+        plan = make_plan(self.graph, self._declared.names(asset_names))
+        storage = self.resolve().storage
+        history: dict[str, dict[str | None, Any]] = {}
+
+        def stored(asset: str, key: str | None) -> Any:
+            if asset not in history:
+                history[asset] = storage.get_latest_materializations(asset)
+            return history[asset].get(key)
+
+        return [
+            status_of(output, step, key, stored, lambda definition: existing_keys(definition, storage))
+            for step in plan.steps
+            for output in plan.outputs_of(step)
+            if output.is_asset
+            for key in (
+                (None,) if step.partitions_def is None else existing_keys(step.partitions_def, storage)
+            )
+        ]
+
+    def observe(self, asset_names: Iterable[str] | None = None) -> dict[str, dict[str, MetadataValue]]:
+        """Call the functions of external assets that look at them, and record what they saw.
+
+        Args:
+            asset_names: Which; None for all that have such a function.
+
+        Returns:
+            The metadata that each function reported: `{asset: {key: value}}`.
+
+        Raises:
+            AssetNotFoundError: A name is no external asset with such a function.
+            ExecutionError: A function failed.
+        """
+        self.resolve()
+        names = self._declared.names(asset_names)
+        return observe_assets(self.assets, names, self.storage, self._declared.resources)
+
+    @property
+    def assets(self) -> dict[str, Asset]:
+        """The assets by name."""
+        return {asset.name: asset for asset in self._declared.assets}
+
+    @property
+    def jobs(self) -> dict[str, Job]:
+        """The jobs by name, ready to execute."""
+        return {job.name: self.get_job(job.name) for job in self._declared.jobs}
+
+    @property
+    def config(self) -> Config | None:
+        """The configuration in force, if there is one."""
+        return self._declared.config
+
+    @property
+    def storage(self) -> EventStorage:
+        """Where events are."""
+        if self._storage is None:
+            self.resolve()
+        assert self._storage is not None
+        return self._storage
+
+    # ------------------------------------------------------------------ changing, ending
+
+    def override(
+        self,
+        *,
+        resources: Mapping[str, Any] | None = None,
+        io_handler: BaseIOHandler | str | None = None,
+        executor: Executor | None = None,
+    ) -> CodeRepository:
+        """The same repository with some things replaced, for tests: nothing of this one changes.
+
+        Args:
+            resources: Replace the resources of these names, handlers among them.
+            io_handler: Keep every asset in this handler, whatever the assets and the configuration say.
+            executor: Run steps here.
+        """
+        other = copy(self)
+        other._declared = self._declared.overridden(resources, io_handler, executor)  # noqa: SLF001 - one of this very class
+        other._forget()  # noqa: SLF001
+        return other
+
+    def shutdown(self) -> None:
+        """Tear resources down and close a storage that this repository opened itself; it may be used again."""
+        if self._open_resources is not None:
+            self._open_resources.close()
+            self._open_resources = None
+        self._close_storage()
+
+    def _close_storage(self) -> None:
+        if self._storage is not None and self._owns_storage:
+            self._storage.close()
+        elif self._storage is not None:
+            self._storage.flush()
+
+    def __enter__(self) -> Self:
+        return self.resolve()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.shutdown()
+
+    def __repr__(self) -> str:
+        return f"CodeRepository({len(self._declared.assets)} assets, {len(self._declared.jobs)} jobs)"

@@ -1,0 +1,180 @@
+"""One run, from a plan to a result."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from rivers.execution.freshness import status_of
+from rivers.execution.keys import keys_of_plan
+from rivers.execution.run import Run
+from rivers.graph.findings import Findings
+from rivers.repository.run_result import RunResult
+from rivers.repository.step_config import build_configs
+from rivers_core.exceptions import ConflictError, ExecutionError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from rivers.executors import Executor
+    from rivers.graph.plan import Graph, Plan, Step
+    from rivers.repository.run_request import RunRequest
+    from rivers.storage import EventStorage
+    from rivers_core.hooks.observers import Observers
+
+
+def launch(
+    graph: Graph,
+    plan: Plan,
+    request: RunRequest,
+    storage: EventStorage,
+    executor: Executor,
+    observers: Observers,
+    resources: Mapping[str, Any],
+) -> RunResult:
+    """Run a plan and record how it went.
+
+    Args:
+        graph: The graph that the plan is of.
+        plan: The steps.
+        request: How they are to be run.
+        storage: Where events go.
+        executor: Where steps run.
+        observers: Functions of plugins that watch.
+        resources: What parameters may name besides assets.
+
+    Returns:
+        What came of it.
+
+    Raises:
+        ExecutionError: A step failed and the request wants that raised; its error is the cause.
+        PartitionValidationError: A partitioned asset has no valid key.
+        ConfigurationError: The configuration overrides do not fit.
+        ConflictError: The run identifier is taken, and the request does not resume it.
+    """
+    run = _prepared(graph, plan, request, storage, executor, observers, resources)
+    names = [step.name for step in plan.steps]
+    key = request.partition_key
+    storage.start_run(
+        run.run_id,
+        job=request.job,
+        tags=run.tags,
+        steps=names,
+        selection=request.selection,
+        partition_key=None if key is None else str(key),
+    )
+    try:
+        for observe in observers.run_start:
+            observe(run.run_id, names, run.tags)
+        executor.execute(run)
+    except BaseException as error:
+        _end(run, "canceled" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "failure", error)
+        raise
+    first = next(iter(run.failed.items()), None)
+    _end(run, "success" if first is None else "failure", None if first is None else first[1])
+    if first is not None and request.raise_on_error:
+        name, error = first
+        raise ExecutionError(
+            f"asset {_owner(plan, name)!r} failed in run {run.run_id}: {type(error).__name__}: {error}"
+        ) from error
+    return _result(run)
+
+
+def _prepared(
+    graph: Graph,
+    plan: Plan,
+    request: RunRequest,
+    storage: EventStorage,
+    executor: Executor,
+    observers: Observers,
+    resources: Mapping[str, Any],
+) -> Run:
+    findings = Findings()
+    executor.check(graph, findings)
+    findings.report()
+    run = Run(
+        request.run_id or str(uuid.uuid4()),
+        plan,
+        storage,
+        observers,
+        keys=keys_of_plan(plan, request.partition_key, storage),
+        configs=build_configs(graph, plan, request.config),
+        resources=resources,
+        tags=request.tags,
+        retry=request.retry,
+        stop_at_failure=request.raise_on_error,
+    )
+    if request.only_stale:
+        run.is_fresh = lambda step: _is_fresh(step, run)
+    if request.run_id is not None:
+        _take_up(run, request)
+    return run
+
+
+def _is_fresh(step: Step, run: Run) -> bool:
+    return all(
+        status_of(output, step, key, run.stored, run.all_keys).state == "fresh"
+        for output in run.plan.outputs_of(step)
+        for key in run.keys.get(step.name) or (None,)
+    )
+
+
+def _take_up(run: Run, request: RunRequest) -> None:
+    """Skip what an earlier run of this identifier finished; refuse the identifier if it is not to be resumed."""
+    earlier = run.storage.get_run(run.run_id)
+    if earlier is None:
+        if request.resume:
+            raise StorageError(f"there is no run {run.run_id!r} to resume in this storage")
+        return
+    if not request.resume:
+        raise ConflictError(
+            f"there is a run {run.run_id!r} already; resume=True goes on with it, another id starts anew"
+        )
+    done = {
+        (event.asset_key, event.partition_key): event
+        for event in run.storage.get_events_for_run(run.run_id)
+        if event.event_type == "Materialization" and event.asset_key is not None
+    }
+    for step in run.plan.steps:
+        wanted = [
+            (output.name, None if key is None else str(key))
+            for output in run.plan.outputs_of(step)
+            for key in run.keys.get(step.name) or (None,)
+        ]
+        lost = any(output.handler.locality == "process" for output in run.plan.outputs_of(step))
+        if not lost and all(name in done for name in wanted):
+            run.finished.add(step.name)
+            run.skipped[step.name] = "finished in this run before"
+            run.resumed.update(wanted)
+            run.latest.update({(name, key): done[name, key] for name, key in wanted})
+
+
+def _end(run: Run, status: str, error: BaseException | None) -> None:
+    message = None if error is None else f"{type(error).__name__}: {error}"
+    run.storage.finish_run(run.run_id, status, message)
+    for observe in run.observers.run_end:
+        observe(run.run_id, error is None, error)
+
+
+def _owner(plan: Plan, step_name: str) -> str:
+    return next(step.owner for step in plan.steps if step.name == step_name)
+
+
+def _result(run: Run) -> RunResult:
+    now = {name for name, key in run.latest if (name, key) not in run.resumed}
+    steps = {step.name: step for step in run.plan.steps}
+    return RunResult(
+        success=not run.failed,
+        run_id=run.run_id,
+        materialized_assets=[
+            output.name
+            for step in run.plan.steps
+            for output in step.outputs
+            if output.is_asset and output.name in now
+        ],
+        failed_assets=[
+            (steps[name].owner, f"{type(error).__name__}: {error}") for name, error in run.failed.items()
+        ],
+        skipped_assets=[(steps[name].owner, why) for name, why in run.skipped.items()],
+    )

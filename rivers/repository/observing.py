@@ -1,0 +1,109 @@
+"""Observing external assets: calling their functions and recording what they saw."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rivers.definitions.contexts import AssetExecutionContext
+from rivers.definitions.results import Observation
+from rivers.graph.findings import did_you_mean
+from rivers.storage import Event
+from rivers_core.exceptions import AssetNotFoundError, ExecutionError
+from rivers_core.handler.waiting import finished
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rivers.definitions.asset import Asset
+    from rivers.storage import EventStorage
+    from rivers_core.metadata import MetadataValue
+
+
+def observe_assets(
+    assets: Mapping[str, Asset],
+    names: Iterable[str] | None,
+    storage: EventStorage,
+    resources: Mapping[str, Any],
+) -> dict[str, dict[str, MetadataValue]]:
+    """Call the observing functions of external assets, as one run.
+
+    Args:
+        assets: All assets by name.
+        names: Which to observe; None takes every one that can be.
+        storage: Where the `Observation` events go.
+        resources: What parameters of the functions may name.
+
+    Returns:
+        What each function reported.
+
+    Raises:
+        AssetNotFoundError: A name is no asset that can be observed.
+        ExecutionError: A function failed; its error is the cause. The others were observed.
+    """
+    observable = {name: asset for name, asset in assets.items() if asset.observe_fn is not None}
+    wanted = list(observable if names is None else names)
+    for name in wanted:
+        if name not in observable:
+            raise AssetNotFoundError(
+                f"{name!r} is no external asset with a function that observes it; {did_you_mean(name, observable)}"
+            )
+    run_id = str(uuid.uuid4())
+    storage.start_run(run_id, steps=wanted, selection=wanted)
+    seen: dict[str, dict[str, MetadataValue]] = {}
+    failures: dict[str, Exception] = {}
+    for name in wanted:
+        try:
+            observation = _observe(observable[name], run_id, resources)
+        except Exception as error:
+            failures[name] = error
+            message = f"{type(error).__name__}: {error}"
+            storage.record(Event("StepFailure", run_id=run_id, asset_key=name, step=name, message=message))
+            continue
+        seen[name] = dict(observation.metadata or {})
+        storage.record(
+            Event(
+                "Observation",
+                run_id=run_id,
+                asset_key=name,
+                metadata=seen[name],
+                data_version=observation.data_version,
+                step=name,
+            )
+        )
+    storage.finish_run(
+        run_id, "failure" if failures else "success", "; ".join(map(str, failures.values())) or None
+    )
+    if failures:
+        name, error = next(iter(failures.items()))
+        raise ExecutionError(f"observing {name!r} failed: {type(error).__name__}: {error}") from error
+    return seen
+
+
+def _observe(asset: Asset, run_id: str, resources: Mapping[str, Any]) -> Observation:
+    signature = asset.signature
+    arguments: dict[str, Any] = {}
+    if signature.context_parameter is not None:
+        arguments[signature.context_parameter] = AssetExecutionContext(
+            asset.name,
+            asset.tags,
+            asset.kinds,
+            asset.group,
+            asset.code_version,
+            asset.metadata,
+            run_id=run_id,
+        )
+    for parameter in signature.parameters:
+        if parameter.name in resources:
+            arguments[parameter.name] = resources[parameter.name]
+    assert asset.observe_fn is not None
+    returned = finished(asset.observe_fn(**arguments))
+    if isinstance(returned, Observation):
+        return returned
+    if returned is None or isinstance(returned, Mapping):
+        return Observation(metadata=returned)
+    raise TypeError(
+        "a function that observes returns an Observation, a dictionary of metadata, or nothing; "
+        f"not {type(returned).__name__}"
+    )

@@ -1,0 +1,236 @@
+"""The function returns, the handler stores, an event is recorded after that, the next function loads."""
+
+from __future__ import annotations
+
+import pytest
+
+import rivers as rs
+
+
+def test_a_value_goes_through_its_handler_to_the_next_function(repository, diary):
+    @rs.Asset(io_handler=diary)
+    def numbers() -> list[int]:
+        return [1, 2, 3]
+
+    @rs.Asset(io_handler=diary)
+    def total(numbers: list[int]) -> int:
+        return sum(numbers)
+
+    repo = repository(numbers, total)
+    result = repo.materialize()
+
+    assert result.success
+    assert result.materialized_assets == ["numbers", "total"]
+    assert diary.values == {"numbers": [1, 2, 3], "total": 6}
+    assert [(c.asset_name, c.downstream_asset) for c in diary.loaded] == [("numbers", "total")]
+    assert repo.load_node("total") == 6
+
+
+def test_the_event_is_recorded_after_the_value_is_stored(repository, diary):
+    class Watching(type(diary)):
+        def handle_output(self, context, obj):
+            assert repo.storage.get_latest_materialization("numbers") is None
+            super().handle_output(context, obj)
+
+    @rs.Asset(io_handler=Watching())
+    def numbers() -> int:
+        return 1
+
+    repo = repository(numbers)
+    repo.materialize()
+    assert repo.storage.get_latest_materialization("numbers") is not None
+
+
+def test_a_failed_write_records_no_materialization(repository):
+    class Full(rs.BaseIOHandler):
+        def handle_output(self, context, obj):
+            raise OSError("disk full")
+
+        def load_input(self, context):
+            raise AssertionError
+
+    @rs.Asset(io_handler=Full())
+    def numbers() -> int:
+        return 1
+
+    repo = repository(numbers)
+    with pytest.raises(rs.exceptions.ExecutionError, match=r"'numbers'.*disk full") as caught:
+        repo.materialize()
+    assert isinstance(caught.value.__cause__, OSError)
+    types = [event.event_type for event in repo.storage.get_events_for_asset("numbers")]
+    assert types == ["StepFailure"]
+
+
+def test_type_hints_reach_both_sides(repository, diary):
+    @rs.Asset(io_handler=diary)
+    def numbers() -> list[int]:
+        return [1]
+
+    @rs.Asset(io_handler=diary)
+    def total(numbers: tuple[int, ...]) -> int:
+        return sum(numbers)
+
+    repository(numbers, total).materialize()
+    assert diary.stored[0].type_hint == list[int]
+    assert diary.loaded[0].type_hint == tuple[int, ...]
+
+
+def test_without_an_annotation_the_consumer_gets_the_producers_hint(repository, diary):
+    @rs.Asset(io_handler=diary)
+    def numbers() -> list[int]:
+        return [1]
+
+    @rs.Asset(io_handler=diary)
+    def total(numbers):
+        return sum(numbers)
+
+    repository(numbers, total).materialize()
+    assert diary.loaded[0].type_hint == list[int]
+    assert diary.stored[1].type_hint is None
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [(int, "x"), (list[int], (1,)), (dict[str, int], []), (str | None, 3), (float, "1.0")],
+)
+def test_a_value_that_contradicts_the_annotation_stores_nothing(repository, diary, annotation, value):
+    def wrong():
+        return value
+
+    wrong.__annotations__["return"] = annotation
+    repo = repository(rs.Asset(wrong, io_handler=diary))
+    with pytest.raises(rs.exceptions.ExecutionError) as caught:
+        repo.materialize()
+    assert isinstance(caught.value.__cause__, rs.exceptions.AssetOutputValidationError)
+    assert diary.values == {}
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (float, 1),
+        (str | None, None),
+        (list[int], ["not checked inside"]),
+        (None, None),
+        ("Unknown", 3),
+        (object, 3),
+    ],
+)
+def test_what_an_annotation_allows_is_stored(repository, diary, annotation, value):
+    def fine():
+        return value
+
+    fine.__annotations__["return"] = annotation
+    repository(rs.Asset(fine, io_handler=diary)).materialize()
+    assert diary.values == {"fine": value}
+
+
+def test_an_asset_called_directly_calls_its_function():
+    @rs.Asset
+    def double(x: int) -> int:
+        return 2 * x
+
+    assert double(4) == 8
+
+
+def test_the_default_handler_is_memory_one_for_all(repository):
+    @rs.Asset
+    def first() -> int:
+        return 1
+
+    @rs.Asset
+    def second(first: int) -> int:
+        return first
+
+    repo = repository(first, second)
+    assert isinstance(repo.io_handler_for_output("first"), rs.InMemoryIOHandler)
+    assert repo.io_handler_for_output("first") is repo.io_handler_for_output("second")
+
+
+def test_a_value_in_memory_is_the_very_object(repository):
+    thing = object()
+
+    @rs.Asset
+    def made() -> object:
+        return thing
+
+    @rs.Asset
+    def seen(made: object) -> bool:
+        return made is thing
+
+    repo = repository(made, seen)
+    repo.materialize()
+    assert repo.load_node("seen") is True
+
+
+def test_provenance_names_what_went_in(repository):
+    @rs.Asset
+    def up() -> rs.Output:
+        return rs.Output(1, data_version="v1")
+
+    @rs.Asset
+    def down(up: int) -> int:
+        return up
+
+    repo = repository(up, down)
+    repo.materialize()
+    assert repo.storage.get_latest_materialization("down").input_data_versions == [("up", "v1")]
+
+
+def test_the_consumer_sees_the_event_that_stored_its_input(repository, diary):
+    @rs.Asset(io_handler=diary)
+    def up() -> rs.Output:
+        return rs.Output(1, data_version="v1", metadata={"rows": 3})
+
+    @rs.Asset
+    def down(up: int) -> int:
+        return up
+
+    repository(up, down).materialize()
+    upstream = diary.loaded[0].upstream
+    assert (upstream.data_version, upstream.metadata) == ("v1", [("rows", "3")])
+
+
+def test_static_metadata_reaches_the_handler(repository, diary):
+    @rs.Asset(io_handler=diary, metadata={"any": {"json": [1, 2]}})
+    def up() -> int:
+        return 1
+
+    repository(up).materialize()
+    assert diary.stored[0].asset_metadata == {"any": {"json": [1, 2]}}
+
+
+def test_an_input_may_use_another_handler_and_other_metadata(repository, diary):
+    other = type(diary)()
+    other.values["up"] = "from the other"
+
+    @rs.Asset(io_handler=diary, metadata={"kept": 1, "columns": "a"})
+    def up() -> str:
+        return "own"
+
+    @rs.Asset(deps=[rs.AssetDef.input("up", io_handler=other, metadata={"columns": "b"})])
+    def down(up: str) -> str:
+        return up
+
+    repo = repository(up, down)
+    repo.materialize()
+    assert repo.load_node("down") == "from the other"
+    assert other.loaded[0].asset_metadata == {"kept": 1, "columns": "b"}
+
+
+def test_an_order_only_dependency_is_never_loaded(repository, diary):
+    ran = []
+
+    @rs.Asset(io_handler=diary)
+    def zebra() -> int:
+        ran.append("zebra")
+        return 1
+
+    @rs.Asset(deps=[rs.AssetDef.dep("zebra")])
+    def after() -> int:
+        ran.append("after")
+        return 2
+
+    repository(after, zebra).materialize()
+    assert ran == ["zebra", "after"]
+    assert diary.loaded == []

@@ -1,0 +1,242 @@
+"""All that is wrong with a repository is said at once, before anything runs."""
+
+from __future__ import annotations
+
+import pytest
+
+import rivers as rs
+
+Wrong = rs.exceptions.GraphValidationError
+
+
+def test_five_mistakes_come_in_one_error(repository):
+    @rs.Asset
+    def orders(custmers):
+        raise AssertionError
+
+    @rs.Asset
+    def customers():
+        raise AssertionError
+
+    @rs.Asset(io_handler="pikle")
+    def typo():
+        raise AssertionError
+
+    @rs.Asset(deps=[rs.AssetDef.dep("nowhere")])
+    def depends():
+        raise AssertionError
+
+    @rs.Asset(partitions_def="dayly")
+    def named():
+        raise AssertionError
+
+    @rs.Asset(retry="often")
+    def retried():
+        raise AssertionError
+
+    repo = repository(
+        orders,
+        customers,
+        typo,
+        depends,
+        named,
+        retried,
+        partition_defs={"daily": rs.PartitionsDefinition.static_(["a"])},
+    )
+    with pytest.raises(Wrong) as caught:
+        repo.validate()
+    assert len(caught.value.findings) == 5
+    for expected in ("did you mean 'customers'", "'pikle'", "'nowhere'", "did you mean 'daily'", "'often'"):
+        assert expected in str(caught.value)
+
+
+def test_validate_needs_no_storage_and_may_be_called_again(repository):
+    @rs.Asset
+    def fine() -> int:
+        raise AssertionError
+
+    repo = repository(fine)
+    repo.validate()
+    repo.validate()
+
+
+def test_a_circle_is_named_from_end_to_end(repository):
+    @rs.Asset
+    def a(c): ...
+
+    @rs.Asset
+    def b(a): ...
+
+    @rs.Asset
+    def c(b): ...
+
+    with pytest.raises(
+        Wrong, match="circle, each needing the next: (a -> c -> b -> a|c -> b -> a -> c|b -> a -> c -> b)"
+    ):
+        repository(a, b, c).validate()
+
+
+def test_an_asset_that_takes_itself_is_told_of_self_dependency(repository):
+    @rs.Asset
+    def total(total): ...
+
+    with pytest.raises(Wrong, match="SelfDependency"):
+        repository(total).validate()
+
+
+def test_two_assets_of_one_name_are_refused(repository):
+    with pytest.raises(Wrong, match="two assets are called 'x'"):
+        repository(rs.Asset(lambda: 1, name="x"), rs.Asset(lambda: 2, name="x")).validate()
+
+
+def test_names_that_differ_only_in_case_are_refused(repository):
+    with pytest.raises(Wrong, match="differ only in case"):
+        repository(rs.Asset(lambda: 1, name="Orders"), rs.Asset(lambda: 2, name="orders")).validate()
+
+
+def test_an_input_that_no_parameter_takes_is_a_mistake(repository):
+    @rs.Asset
+    def up(): ...
+
+    @rs.Asset(deps=[rs.AssetDef.input("up")])
+    def down(): ...
+
+    with pytest.raises(Wrong, match=r"no parameter is called 'up'"):
+        repository(up, down).validate()
+
+
+def test_a_parameter_with_a_default_keeps_it(repository):
+    @rs.Asset
+    def sized(size: int = 3) -> int:
+        return size
+
+    repo = repository(sized)
+    repo.materialize()
+    assert repo.load_node("sized") == 3
+
+
+def test_types_that_a_handler_cannot_take_or_give_are_found(repository):
+    class Text(rs.BaseIOHandler):
+        @classmethod
+        def accepts_type(cls, hint):
+            return hint is str
+
+        @classmethod
+        def can_load_type(cls, hint):
+            return hint is str
+
+        def handle_output(self, context, obj):
+            raise AssertionError
+
+        def load_input(self, context):
+            raise AssertionError
+
+    @rs.Asset(io_handler=Text())
+    def number() -> int: ...
+
+    @rs.Asset(io_handler=Text())
+    def text() -> str: ...
+
+    @rs.Asset
+    def down(text: bytes): ...
+
+    with pytest.raises(Wrong) as caught:
+        repository(number, text, down).validate()
+    assert len(caught.value.findings) == 2
+    assert "asset 'number': returns int, which its handler 'Text' cannot store" in caught.value.findings
+    assert "asset 'down': wants 'text' as bytes" in str(caught.value)
+
+
+def test_handler_options_are_checked(repository):
+    class Optioned(rs.BaseIOHandler):
+        @classmethod
+        def check_options(cls, metadata):
+            return [
+                f"unknown option {key!r}" for key in metadata if key.startswith("opt/") and key != "opt/mode"
+            ]
+
+        def handle_output(self, context, obj): ...
+
+        def load_input(self, context): ...
+
+    @rs.Asset(io_handler=Optioned(), metadata={"opt/mdoe": 1, "opt/mode": 2, "free": 3})
+    def a(): ...
+
+    with pytest.raises(Wrong, match="asset 'a': unknown option 'opt/mdoe'"):
+        repository(a).validate()
+
+
+@pytest.mark.parametrize("wrong", [3, "asset", None, len, lambda: 1])
+def test_what_is_no_asset_is_refused_at_once(repository, wrong):
+    with pytest.raises(rs.exceptions.AssetDefinitionError, match="assets: .* is no Asset"):
+        repository(wrong)
+
+
+def test_a_job_contains_what_its_assets_need(repository):
+    @rs.Asset
+    def up(): ...
+
+    @rs.Asset
+    def down(up): ...
+
+    with pytest.raises(Wrong, match="job 'half': 'down' needs 'up'"):
+        repository(up, down, jobs=[rs.Job("half", [down])]).validate()
+    repository(up, down, jobs=[rs.Job("half", [down], allow_incomplete_deps=True)]).validate()
+
+
+def test_a_job_of_unknown_assets_names_the_nearest(repository):
+    @rs.Asset
+    def orders(): ...
+
+    with pytest.raises(Wrong, match="job 'j': no asset is called 'order'; did you mean 'orders'"):
+        repository(orders, jobs=[rs.Job("j", ["order"])]).validate()
+
+
+def test_an_external_asset_that_is_selected_is_explained(repository, diary):
+    raw = rs.Asset.external(name="raw", io_handler=diary)
+
+    with pytest.raises(Wrong, match="external asset"):
+        repository(raw).materialize(["raw"])
+
+
+def test_a_process_local_handler_is_refused_by_an_executor_that_leaves_the_process(repository):
+    class Elsewhere(rs.Executor):
+        reach = "shared"
+
+        def execute(self, run):
+            raise AssertionError
+
+    @rs.Asset
+    def a(): ...
+
+    with pytest.raises(Wrong, match="asset 'a': its handler 'memory' keeps values in this process"):
+        repository(a, default_executor=Elsewhere()).validate()
+
+
+def test_an_unknown_executor_says_what_there_is():
+    with pytest.raises(AttributeError, match="Executor.nowhere"):
+        _ = rs.Executor.nowhere
+
+
+def test_the_in_process_executor_is_named_and_compared():
+    assert rs.Executor.in_process() == rs.Executor.in_process()
+    assert isinstance(rs.Executor.in_process(), rs.Executor.InProcess)
+    assert repr(rs.Executor.in_process()) == "Executor.InProcess()"
+
+
+def test_two_assets_at_one_address_are_refused(repository):
+    class Anywhere(rs.BaseIOHandler):
+        @classmethod
+        def describe(cls): ...
+
+        def storage_location(self, asset_name, asset_metadata):
+            return (asset_metadata or {}).get("root", asset_name)
+
+        def handle_output(self, context, obj): ...
+
+        def load_input(self, context): ...
+
+    first = rs.Asset(lambda: 1, name="a", io_handler=Anywhere())
+    second = rs.Asset(lambda: 1, name="b", io_handler=Anywhere(), metadata={"root": "a"})
+    with pytest.raises(Wrong, match="'a' and 'b' would both be stored at a"):
+        repository(first, second).validate()
