@@ -81,22 +81,18 @@ def export_schema(root: ArrowField) -> object:
     Args:
         root: The schema; its columns are the children of a struct.
     """
-    structure = _build(root)
-    _KEPT[ctypes.addressof(structure)] = structure
-    structure.private_data = ctypes.addressof(structure)
-    return _new_capsule(ctypes.addressof(structure), _NAME, None)
+    return _new_capsule(ctypes.addressof(_build(root)), _NAME, None)
 
 
-# A consumer may move the structure and free it later, from any thread. What an export refers to therefore
-# lives here until it is released; an export that nobody reads stays, and is as small as its column names.
+# A consumer may move the structure, or children of it, and free each later, from any thread. What they refer
+# to therefore lives here until it is released; an export that nobody reads stays, small as its column names.
 _KEPT: Final[dict[int, Any]] = {}
 
 
 def _release(pointer: Any) -> None:
-    structure = pointer.contents
-    for part in _parts(structure):
+    for part in list(_parts(pointer.contents)):
         part.release = None
-    _KEPT.pop(structure.private_data, None)
+        _KEPT.pop(part.private_data, None)
 
 
 def _parts(structure: Any) -> Iterator[Any]:
@@ -124,4 +120,6 @@ def _build(field: ArrowField) -> Any:
         structure.children = (ctypes.POINTER(_ArrowSchema) * len(children))(*map(ctypes.pointer, children))
     if field.dictionary is not None:
         structure.dictionary = ctypes.pointer(_build(field.dictionary))
+    structure.private_data = ctypes.addressof(structure)
+    _KEPT[structure.private_data] = structure
     return structure

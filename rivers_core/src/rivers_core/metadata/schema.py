@@ -129,14 +129,10 @@ class Schema(Value):
     def __init__(self, obj: ExportsArrowSchema) -> None:
         if not hasattr(obj, "__arrow_c_schema__"):
             has_one = hasattr(getattr(obj, "schema", None), "__arrow_c_schema__")
+            instead = "its .schema" if has_one else "a schema of pyarrow, polars, arro3 or deltalake"
             raise MetadataTypeError(
-                "A schema is made from an object with __arrow_c_schema__, and this "
-                f"{type(obj).__name__} has none; "
-                + (
-                    "pass its .schema."
-                    if has_one
-                    else "pass a schema of pyarrow, polars, arro3 or deltalake."
-                )
+                f"A schema is made from an object with __arrow_c_schema__, and this {type(obj).__name__} "
+                f"has none; pass {instead}."
             )
         from rivers_core.metadata.arrow_c_schema import read_schema
 

@@ -120,8 +120,7 @@ class CronGrid:
         except CronSimError as error:
             raise PartitionDefinitionError(
                 f"The cron_schedule {self.schedule!r} cannot be read: {error}. It has five fields "
-                "(minute, hour, "
-                "day of month, month, day of week), or six with the second first."
+                "(minute, hour, day of month, month, day of week), or six with the second first."
             ) from error
 
 
@@ -147,9 +146,7 @@ def moment_of(value: datetime | date | str, role: str, fmt: str | None) -> datet
     if moment.tzinfo is not None:
         raise PartitionDefinitionError(
             f"The {role} of time partitions has a time zone ({value!r}), and partition keys are "
-            "wall-clock times; "
-            ""
-            "convert it to the zone you count in and drop the zone: "
+            "wall-clock times; convert it to the zone you count in and drop the zone: "
             "moment.astimezone(zone).replace(tzinfo=None)."
         )
     return moment

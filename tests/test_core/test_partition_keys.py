@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rivers_core.exceptions import PartitionDefinitionError
+from rivers_core.partitions import PartitionContext, PartitionKey, PartitionsDefinition
+
+values = st.text(st.characters(exclude_characters="|,", exclude_categories=["Cs"]), min_size=1, max_size=8)
+names = st.text(st.characters(exclude_characters="|,=", exclude_categories=["Cs"]), min_size=1, max_size=8)
+several = values | st.lists(values, min_size=1, max_size=3, unique=True)
+keys = several.map(PartitionKey.single) | st.dictionaries(names, several, min_size=1, max_size=3).map(
+    PartitionKey.multi
+)
+
+
+@given(keys)
+def test_a_key_survives_repr_json_and_pickle(key):
+    assert eval(repr(key)) == key
+    assert PartitionKey.from_json(key.to_json()) == key
+    for other in (pickle.loads(pickle.dumps(key)), copy.deepcopy(key)):
+        assert other == key
+        assert hash(other) == hash(key)
+        assert type(other) is type(key)
+
+
+@given(keys)
+def test_splitting_gives_single_keys_that_are_all_different(key):
+    parts = key.split()
+
+    assert all(part.is_single and type(part) is type(key) for part in parts)
+    assert len(set(map(repr, parts))) == len(parts)
+    assert key.is_single == (len(parts) == 1)
+
+
+def test_the_repr_is_the_shortest_constructor_call():
+    assert repr(PartitionKey.single("a")) == 'PartitionKey("a")'
+    assert repr(PartitionKey.single(["a"])) == 'PartitionKey("a")'
+    assert repr(PartitionKey.single(["a", "b"])) == 'PartitionKey(["a", "b"])'
+    assert repr(PartitionKey.multi({"region": "us", "date": "d"})) == (
+        'PartitionKey({"date": "d", "region": "us"})'
+    )
+
+
+def test_the_display_form_joins_values_and_sorts_dimensions():
+    assert str(PartitionKey.single(["b", "a"])) == "b,a"
+    assert str(PartitionKey.multi({"b": ["2", "1"], "a": "1"})) == "a=1|b=2,1"
+
+
+def test_variants_are_known_by_their_nested_names():
+    single, multi = PartitionKey.single("a"), PartitionKey.multi({"a": "1"})
+
+    assert isinstance(single, PartitionKey.Single)
+    assert not isinstance(single, PartitionKey.Multi)
+    assert isinstance(multi, PartitionKey.Multi)
+    assert isinstance(single, PartitionKey)
+    assert isinstance(multi, PartitionKey)
+    assert single.key == ["a"]
+    assert multi.keys == {"a": ["1"]}
+
+
+def test_several_values_stand_for_all_combinations():
+    key = PartitionKey.multi({"b": ["1", "2"], "a": ["x", "y"]})
+
+    assert [str(part) for part in key.split()] == ["a=x|b=1", "a=x|b=2", "a=y|b=1", "a=y|b=2"]
+
+
+def test_a_dictionary_of_keys_can_be_asked_with_text():
+    loaded = {PartitionKey("2024-01-01"): 1, PartitionKey({"a": "1", "b": "2"}): 2}
+
+    assert loaded["2024-01-01"] == 1
+    assert loaded["a=1|b=2"] == 2
+    assert "2024-01-02" not in loaded
+
+
+def test_keys_of_different_shape_are_different_though_they_look_alike():
+    assert PartitionKey.single("a=1") != PartitionKey.multi({"a": "1"})
+    assert PartitionKey("a") != PartitionKey("A")
+    assert PartitionKey("a") != 1
+
+
+@pytest.mark.parametrize("key", [PartitionKey("a"), PartitionKey({"a": "1"})])
+def test_a_key_cannot_be_changed(key):
+    with pytest.raises(AttributeError, match="immutable"):
+        key.values = ("b",)
+    (key.key if isinstance(key, PartitionKey.Single) else key.keys["a"]).append("b")
+    assert key.is_single
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("", "empty"),
+        ([], "No partition key"),
+        ([""], "empty"),
+        ("a|b", "reserved"),
+        ("a,b", "reserved"),
+        (["a", "a"], "given twice"),
+        (3, "write '3'"),
+        (None, "is text"),
+        ({}, "at least one dimension"),
+        ({"a": []}, "dimension 'a'"),
+        ({"a": ""}, "dimension 'a'"),
+        ({"a|b": "1"}, "reserved"),
+        ({"a,b": "1"}, "reserved"),
+        ({"a=b": "1"}, "reserved"),
+        ({"": "1"}, "non-empty"),
+        ({1: "1"}, "non-empty"),
+    ],
+)
+def test_a_malformed_key_is_refused_with_the_reason(given, says):
+    with pytest.raises(PartitionDefinitionError, match=says):
+        PartitionKey(given)
+
+
+@pytest.mark.parametrize("text", ["", "{", "3", "null", "[]", '{"a": 1}'])
+def test_text_that_is_no_key_in_json_is_refused(text):
+    with pytest.raises(PartitionDefinitionError):
+        PartitionKey.from_json(text)
+
+
+def test_a_context_gives_keys_one_by_one():
+    context = PartitionContext([PartitionKey.single(["a", "b"]), PartitionKey("c")])
+
+    assert context.keys == ["a", "b", "c"]
+    assert context.key == "a"
+    assert context.definition is None
+    assert context.time_window() is None
+    assert not context.is_single
+    assert PartitionContext(PartitionKey("a")).is_single
+
+
+def test_a_context_knows_the_window_of_its_keys():
+    days = PartitionsDefinition.daily("2024-02-27", end="2024-03-03")
+    first, last = PartitionKey("2024-02-28"), PartitionKey("2024-02-29")
+
+    assert [f"{moment:%d.%m.}" for moment in PartitionContext([first], days).time_window()] == [
+        "28.02.",
+        "29.02.",
+    ]
+    assert [f"{moment:%d.%m.}" for moment in PartitionContext([first, last], days).time_window()] == [
+        "28.02.",
+        "01.03.",
+    ]
+    by_region = PartitionsDefinition.multi({"day": days, "region": PartitionsDefinition.static_(["us"])})
+    context = PartitionContext([PartitionKey({"day": "2024-02-29", "region": "us"})], by_region)
+    assert [f"{moment:%d.%m.}" for moment in context.time_window()] == ["29.02.", "01.03."]
+
+
+def test_contexts_with_equal_keys_are_equal_and_travel():
+    context = PartitionContext([PartitionKey("a")], PartitionsDefinition.static_(["a"]))
+
+    assert pickle.loads(pickle.dumps(context)) == context
+    assert PartitionContext([PartitionKey("b")]) != context
+    assert hash(PartitionContext([PartitionKey("b")])) == hash(PartitionContext([PartitionKey("b")]))
