@@ -33,7 +33,8 @@ class Asset(AssetBase):
     """A function whose result is kept by an IO handler; a decorator, bare or with arguments.
 
     The parameters say what it needs: the context (`AssetExecutionContext`, first), its own stored value
-    (`SelfDependency`), other assets and resources by name. An asset that is called directly calls its function.
+    (`SelfDependency`), other assets and resources by name. An asset that is called directly calls its
+    function.
 
     Args:
         wraps: The function.
@@ -51,7 +52,8 @@ class Asset(AssetBase):
         compute: How much of a machine it needs, for executors that ask.
 
     Raises:
-        AssetDefinitionError: If an argument is not what it has to be, or the context is not the first parameter.
+        AssetDefinitionError: If an argument is not what it has to be, or the context is not the first
+            parameter.
 
     Example:
         >>> @Asset
@@ -91,7 +93,8 @@ class Asset(AssetBase):
 
         if cls not in (Asset, SingleAsset):
             raise AssetDefinitionError(
-                f"{cls.__name__} is not called itself; write Asset.from_multi, Asset.from_graph or Asset.external."
+                f"{cls.__name__} is not called itself; write Asset.from_multi, Asset.from_graph or "
+                "Asset.external."
             )
 
         def make(function: Function) -> SingleAsset:
@@ -208,8 +211,8 @@ class Asset(AssetBase):
     ) -> GraphAsset | Callable[[Function], GraphAsset]:
         """Makes an asset of tasks that are wired together; a decorator, bare or with arguments, or a direct call.
 
-        The body is called once, when the repository is resolved, and only wires tasks together. Its parameters are assets by name;
-        the nodes are called `graph/task`.
+        The body is called once, when the repository is resolved, and only wires tasks together. Its
+        parameters are assets by name; the nodes are called `graph/task`.
 
         Args:
             wraps: The body.
@@ -265,7 +268,8 @@ class Asset(AssetBase):
         """Makes an asset that somebody else stores: never run, loaded through its handler.
 
         Args:
-            wraps: A function that observes it (`repo.observe()`), if there is one; also `@Asset.external(...)`.
+            wraps: A function that observes it (`repo.observe()`), if there is one; also
+                `@Asset.external(...)`.
             name: The asset's name; the observing function's by default.
             io_handler: The handler it is loaded with, or the name of one. Required.
             tags: Tags.

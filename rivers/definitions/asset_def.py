@@ -204,7 +204,8 @@ def check_deps(checks: FieldChecks, value: object) -> list[DepDef]:
         if not isinstance(item, DepDef):
             name = item if isinstance(item, str) else getattr(item, "name", "orders")
             raise checks.refuse(
-                f"deps: {item!r} says not whether it is loaded; write AssetDef.input({name!r}) or AssetDef.dep({name!r})."
+                f"deps: {item!r} says not whether it is loaded; write AssetDef.input({name!r}) or "
+                f"AssetDef.dep({name!r})."
             )
         if item.name in seen:
             raise checks.refuse(f"deps: {item.name!r} is listed twice.")

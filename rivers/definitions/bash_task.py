@@ -13,6 +13,7 @@ from rivers.definitions.task import Task
 from rivers_core.exceptions import ExecutionError
 
 if TYPE_CHECKING:
+    from rivers.definitions.field_checks import FieldChecks
     from rivers.definitions.mapping import PartitionMapping
     from rivers.definitions.retry import RetryPolicy
     from rivers_core.handler import BaseIOHandler
@@ -49,7 +50,7 @@ class BashTask(Task):
     env: dict[str, str]
     cwd: str | None
 
-    def __new__(  # type: ignore[misc]
+    def __new__(
         cls,
         name: str,
         command: str | Sequence[str],
@@ -62,29 +63,17 @@ class BashTask(Task):
     ) -> BashTask:
         checks = cls._checks(name)
         checks.name(name)
-        if isinstance(command, str):
-            argv: str | tuple[str, ...] = command
-        elif isinstance(command, Sequence) and all(isinstance(part, (str, os.PathLike)) for part in command):
-            argv = tuple(os.fspath(part) for part in command)
-        else:
-            raise checks.refuse(f"command={command!r}: give text for the shell, or a list of texts.")
-        if not argv or not argv[0].strip():
-            raise checks.refuse("the command is empty.")
-        if env is not None and not isinstance(env, Mapping):
-            raise checks.refuse(f"env={env!r}: give a dictionary of text.")
-        for variable, value in (env or {}).items():
-            if not (isinstance(variable, str) and isinstance(value, str)):
-                raise checks.refuse(f"env: {variable!r}: {value!r} is not text; write {str(value)!r}.")
+        argv, variables = _argv(checks, command), _variables(checks, env)
         if cwd is not None and not isinstance(cwd, (str, os.PathLike)):
             raise checks.refuse(f"cwd={cwd!r}: give the path of a folder.")
         folder = None if cwd is None else os.fspath(cwd)
-        run = _Command(name, argv, tuple((env or {}).items()), folder)
+        run = _Command(name, argv, tuple(variables.items()), folder)
         task = cls.define(
             run, name=name, tags=tags, partition_mapping=partition_mapping, io_handler=io_handler, retry=retry
         )
         kept = {
             "command": argv if isinstance(argv, str) else list(argv),
-            "env": dict(env or {}),
+            "env": variables,
             "cwd": folder,
         }
         task.__dict__.update(kept)
@@ -157,6 +146,29 @@ class _Command:
     def _shown(self) -> str:
         text = repr(self.command if isinstance(self.command, str) else list(self.command))
         return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def _argv(checks: FieldChecks, command: object) -> str | tuple[str, ...]:
+    if isinstance(command, str):
+        argv: str | tuple[str, ...] = command
+    elif isinstance(command, Sequence) and all(isinstance(part, (str, os.PathLike)) for part in command):
+        argv = tuple(os.fspath(part) for part in command)
+    else:
+        raise checks.refuse(f"command={command!r}: give text for the shell, or a list of texts.")
+    if not argv or not argv[0].strip():
+        raise checks.refuse("the command is empty.")
+    return argv
+
+
+def _variables(checks: FieldChecks, env: object) -> dict[str, str]:
+    if env is None:
+        return {}
+    if not isinstance(env, Mapping):
+        raise checks.refuse(f"env={env!r}: give a dictionary of text.")
+    for variable, value in env.items():
+        if not (isinstance(variable, str) and isinstance(value, str)):
+            raise checks.refuse(f"env: {variable!r}: {value!r} is not text; write {str(value)!r}.")
+    return dict(env)
 
 
 def _kill(process: subprocess.Popen[Any]) -> None:

@@ -89,7 +89,8 @@ class Wire:
     def refuse(self, what: str) -> GraphValidationError:
         """Returns the error for using the value now."""
         return GraphValidationError(
-            f"Graph asset {self._recorder.graph!r}: {what} {self}, but the body of a graph asset only wires tasks "
+            f"Graph asset {self._recorder.graph!r}: {what} {self}, but the body of a graph asset only "
+            "wires tasks "
             "together: there are no values yet. Do this inside a task."
         )
 
@@ -170,7 +171,8 @@ class Recorder:
         """Records that an asset is used; it stays outside the graph, with inputs of its own."""
         if asset.is_multi:
             raise self.refuse(
-                f"{asset.name!r} has several outputs; take the one you want as a parameter of the body, by its name."
+                f"{asset.name!r} has several outputs; take the one you want as a parameter of the body, by "
+                "its name."
             )
         if asset.name == self.graph:
             raise self.refuse("the body calls the asset itself.")
@@ -180,7 +182,8 @@ class Recorder:
             reference = value.reference if isinstance(value, Wire) else None
             if not isinstance(reference, AssetRef) or reference.asset_name not in inputs:
                 raise self.refuse(
-                    f"{asset.name!r} is an asset and takes its inputs by the names of its parameters, wherever it is called; "
+                    f"{asset.name!r} is an asset and takes its inputs by the names of its parameters, "
+                    "wherever it is called; "
                     f"{value!r} cannot be passed to it. Call it without arguments, or make it a Task."
                 )
         return Wire(self, AssetRef(asset.name))
@@ -218,7 +221,8 @@ class Recorder:
             if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
                 if parameter.name in bound:
                     raise self.refuse(
-                        f"task {task.name!r} collects values in *{parameter.name}; give each a parameter of its own."
+                        f"task {task.name!r} collects values in *{parameter.name}; give each a parameter "
+                        "of its own."
                     )
             elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
                 extra = bound.get(parameter.name, {})
@@ -242,19 +246,22 @@ class Recorder:
             for item in inner:  # type: ignore[attr-defined]
                 if isinstance(item, Wire):
                     raise self.refuse(
-                        f"{node!r} gets {item} inside a {type(value).__name__} for {parameter!r}; pass each value as a "
+                        f"{node!r} gets {item} inside a {type(value).__name__} for {parameter!r}; pass "
+                        "each value as a "
                         "parameter of its own."
                     )
         elif _is_definition(value):
             raise self.refuse(
-                f"{node!r} gets {value!r} itself for {parameter!r}; call it, `{getattr(value, 'name', 'it')}(...)`, to "
+                f"{node!r} gets {value!r} itself for {parameter!r}; call it, "
+                f"`{getattr(value, 'name', 'it')}(...)`, to "
                 "pass its value."
             )
 
     def _upstream(self, node: str, value: object) -> NodeRef | AssetRef:
         if not isinstance(value, Wire):
             raise self.refuse(
-                f"{node!r} runs a command and takes only the values of tasks and assets that have to be done before it, "
+                f"{node!r} runs a command and takes only the values of tasks and assets that have to be "
+                "done before it, "
                 f"not {value!r}; write plain values into the command or its env."
             )
         self._check_origin(value)

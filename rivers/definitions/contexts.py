@@ -52,7 +52,8 @@ class _Partitioned:
         """
         if self.partition is None:
             raise PartitionValidationError(
-                f"{self._subject()} runs without a partition key; ask `context.has_partition_key` first, give it a "
+                f"{self._subject()} runs without a partition key; ask `context.has_partition_key` first, "
+                "give it a "
                 'partitions_def, and materialize with partition_key="...".'
             )
         return _display(self.partition.keys)
@@ -156,7 +157,8 @@ class AssetExecutionContext(_Partitioned, Generic[ConfigT]):
         Raises:
             ResultDefinitionError: If it is not text, or empty.
         """
-        if not isinstance(data_version, str) or not data_version:
+        given: object = data_version
+        if not isinstance(given, str) or not given:
             raise ResultDefinitionError(
                 f"register_data_version({data_version!r}) of asset {self.asset_name!r}: give non-empty text."
             )

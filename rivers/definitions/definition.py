@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -13,6 +14,7 @@ from rivers_core.exceptions import AssetDefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
     from rivers.definitions.signature import ContextType, FunctionSignature
     from rivers_core.exceptions import RiversError
@@ -114,10 +116,10 @@ def _names_around(function: Callable[..., Any]) -> dict[str, Any]:
     ):
         return {}
     outer = function.__qualname__.rsplit(".<locals>", 1)[0].rsplit(".", 1)[-1]
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code.co_name != outer:
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     if frame is None:
         return {}
-    text = " ".join(hint for hint in hints.values() if isinstance(hint, str))
-    return {name: value for name, value in frame.f_locals.items() if name in text}
+    words = {word for hint in hints.values() if isinstance(hint, str) for word in re.findall(r"\w+", hint)}
+    return {name: value for name, value in frame.f_locals.items() if name in words}

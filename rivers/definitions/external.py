@@ -51,7 +51,7 @@ class ExternalAsset(Asset):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Takes the observing function when used as a decorator; calls it afterwards."""
-        is_decorator = self._options is not None and current_recorder() is None
-        if is_decorator and len(args) == 1 and not kwargs and callable(args[0]):
-            return self.define(args[0], **self._options)
+        options = None if current_recorder() is not None else self._options
+        if options is not None and len(args) == 1 and not kwargs and callable(args[0]):
+            return self.define(args[0], **options)
         return super().__call__(*args, **kwargs)

@@ -107,7 +107,8 @@ class FieldChecks:
         if isinstance(value, (list, tuple)):
             return [self._json(f"{where}[{index}]", item) for index, item in enumerate(value)]
         raise self.refuse(
-            f"{where} is {value!r} ({type(value).__name__}), which JSON cannot hold; give text, numbers, booleans, None, "
+            f"{where} is {value!r} ({type(value).__name__}), which JSON cannot hold; give text, numbers, "
+            "booleans, None, "
             "lists and dictionaries. Typed values belong to Output(metadata=...)."
         )
 
@@ -146,7 +147,8 @@ class FieldChecks:
         if isinstance(value, str) and value:
             return value
         raise self.refuse(
-            f"partitions_def={value!r}: give a PartitionsDefinition, e.g. PartitionsDefinition.daily('2024-01-01'), or the "
+            f"partitions_def={value!r}: give a PartitionsDefinition, e.g. "
+            "PartitionsDefinition.daily('2024-01-01'), or the "
             "name of one of the repository's partition_defs."
         )
 
@@ -164,9 +166,9 @@ class FieldChecks:
             return []
         if isinstance(value, Hook):
             raise self.refuse(f"hooks={value!r} is a single hook; write hooks=[...].")
-        items = (
-            list(value) if isinstance(value, Iterable) and not isinstance(value, (str, Mapping)) else [value]
-        )
+        items: list[Any] = [value]
+        if isinstance(value, Iterable) and not isinstance(value, (str, Mapping)):
+            items = list(value)
         for item in items:
             if not isinstance(item, Hook):
                 raise self.refuse(
@@ -179,7 +181,8 @@ class FieldChecks:
         if value is None or isinstance(value, RetryPolicy) or (isinstance(value, str) and value):
             return value
         raise self.refuse(
-            f"retry={value!r}: give a RetryPolicy, e.g. RetryPolicy(3), or the name of one of the repository's retries."
+            f"retry={value!r}: give a RetryPolicy, e.g. RetryPolicy(3), or the name of one of the "
+            "repository's retries."
         )
 
     def compute(self, value: object) -> Compute | None:

@@ -46,7 +46,8 @@ class GraphAsset(Asset):
     def record(self) -> GraphRecording:
         """Calls the body once and returns what it wires together.
 
-        A parameter without a default is an asset (or resource) of that name; one with a default is the default.
+        A parameter without a default is an asset (or resource) of that name; one with a default is the
+        default.
 
         Raises:
             GraphValidationError: If the body does anything but wire tasks together, or fails.

@@ -109,6 +109,7 @@ def _hook(
                 f"Hook.{hook_type} wraps a function of one HookContext, not {function!r}; for a name write "
                 f'@Hook.{hook_type}(name="...").'
             )
-        return Hook(name or getattr(function, "__name__", type(function).__name__), hook_type, function)
+        own_name = str(getattr(function, "__name__", type(function).__name__))
+        return Hook(name or own_name, hook_type, function)
 
     return make if function is None else make(function)

@@ -27,7 +27,8 @@ class Job:
         name: The job's name.
         assets: Assets, tasks, or their names.
         executor: Where it runs; the repository's default by default.
-        allow_incomplete_deps: Whether upstreams may be missing in the selection, and are loaded from what is stored.
+        allow_incomplete_deps: Whether upstreams may be missing in the selection, and are loaded from what
+            is stored.
         retry: How steps that say nothing themselves are tried again; a policy, or the name of one.
 
     Raises:
@@ -96,7 +97,8 @@ class Job:
         """
         if self._run is None:
             raise ExecutionError(
-                f"Job {self.name!r} belongs to no repository yet; pass it as CodeRepository(jobs=[...]) and execute "
+                f"Job {self.name!r} belongs to no repository yet; pass it as CodeRepository(jobs=[...]) "
+                "and execute "
                 f"repo.get_job({self.name!r})."
             )
         return self._run(

@@ -32,9 +32,9 @@ __all__ = [
 class PartitionMapping:
     """Which upstream partitions a partition of the consumer needs; made by one of the functions below.
 
-    Without a mapping the obvious one is taken: the same key where both have the same partitions, all partitions for an
-    unpartitioned consumer, the windows of time that lie within (or around) the consumer's, the dimension of equal partitions
-    between one and several dimensions.
+    Without a mapping the obvious one is taken: the same key where both have the same partitions, all
+    partitions for an unpartitioned consumer, the windows of time that lie within (or around) the
+    consumer's, the dimension of equal partitions between one and several dimensions.
 
     Example:
         >>> AssetDef.input("orders", partition_mapping=PartitionMapping.time_window(-1))  # yesterday's orders
@@ -60,14 +60,21 @@ class PartitionMapping:
         """The upstream partitions listed for each of the consumer's.
 
         Args:
-            pairs: `{consumer's key: upstream key, or a list of them}`. A consumer's key that is not listed needs nothing.
+            pairs: `{consumer's key: upstream key, or a list of them}`. Every key of the consumer that is
+                run has to be listed; with `[]` it needs nothing.
         """
-        if not isinstance(pairs, Mapping) or not pairs:
+        given: object = pairs
+        if not isinstance(given, Mapping) or not given:
             raise PartitionDefinitionError(
-                f"PartitionMapping.static_({pairs!r}): give {{consumer's key: upstream key or keys}}, at least one."
+                f"PartitionMapping.static_({pairs!r}): give {{consumer's key: upstream key or keys}}, at "
+                "least one."
             )
         return Static(
-            tuple((one, _keys("static_", up)) for down, up in pairs.items() for one in _keys("static_", down))
+            tuple(
+                (one, () if up == [] else _keys("static_", up))
+                for down, up in pairs.items()
+                for one in _keys("static_", down)
+            )
         )
 
     @staticmethod
@@ -75,12 +82,14 @@ class PartitionMapping:
         """The upstream window so many windows away from the consumer's.
 
         Args:
-            offset: In upstream windows; -1 is the one before, 0 the one(s) at the same time. Between windows of different
-                length the whole group moves: a month of days with -1 is shifted by one day.
+            offset: In windows of the longer kind; -1 is the one before, 0 the one(s) at the same time. For
+                a month of days, -1 gives the days of the month before; for a day of a month, the month
+                before.
         """
         if type(offset) is not int:
             raise PartitionDefinitionError(
-                f"PartitionMapping.time_window({offset!r}): the offset is a whole number of windows; -1 is the one before."
+                f"PartitionMapping.time_window({offset!r}): the offset is a whole number of windows; -1 is "
+                "the one before."
             )
         return TimeWindow(offset)
 
@@ -94,10 +103,11 @@ class PartitionMapping:
         """A mapping for each dimension, between two assets with several dimensions.
 
         Args:
-            mappings: `{dimension: mapping}`; a dimension that is not listed is mapped to the same key where both assets
-                have it, and to all keys where only the upstream has it.
+            mappings: `{dimension: mapping}`; a dimension that is not listed is mapped to the same key where
+                both assets have it, and to all keys where only the upstream has it.
         """
-        if not isinstance(mappings, Mapping) or not mappings:
+        given: object = mappings
+        if not isinstance(given, Mapping) or not given:
             raise PartitionDefinitionError(
                 f"PartitionMapping.multi({mappings!r}): give {{dimension: mapping}}, at least one."
             )
@@ -110,11 +120,12 @@ class PartitionMapping:
         """Between several dimensions on one side and a single one on the other.
 
         Args:
-            dim: The dimension that corresponds to the single one. The other dimensions of a multi-dimensional upstream are
-                taken with all their keys.
+            dim: The dimension that corresponds to the single one. The other dimensions of a
+                multi-dimensional upstream are taken with all their keys.
             mapping: Between that dimension and the single one; the obvious one by default.
         """
-        if not isinstance(dim, str) or not dim:
+        given: object = dim
+        if not isinstance(given, str) or not given:
             raise PartitionDefinitionError(f"PartitionMapping.multi_to_single({dim!r}): name a dimension.")
         if mapping is not None:
             _check_inner("multi_to_single", mapping)
@@ -124,12 +135,13 @@ class PartitionMapping:
     def for_keys(keys: Sequence[KeyLike], mapping: PartitionMapping | None = None) -> PartitionMapping:
         """What another mapping gives, but only these upstream keys of it.
 
-        A partition of the consumer to which none of them belongs needs nothing of this upstream, and gets an empty
-        dictionary.
+        A partition of the consumer to which none of them belongs needs nothing of this upstream, and gets
+        an empty dictionary.
 
         Args:
             keys: Upstream keys.
-            mapping: The mapping that is narrowed; the obvious one by default, all partitions where none is obvious.
+            mapping: The mapping that is narrowed; the obvious one by default, all partitions where none is
+                obvious.
         """
         if mapping is not None:
             _check_inner("for_keys", mapping)
@@ -270,7 +282,8 @@ class Subset(PartitionMapping):
 def _check_inner(where: str, mapping: object) -> None:
     if not isinstance(mapping, PartitionMapping):
         raise PartitionDefinitionError(
-            f"PartitionMapping.{where}: {mapping!r} is not a PartitionMapping; write e.g. PartitionMapping.identity()."
+            f"PartitionMapping.{where}: {mapping!r} is not a PartitionMapping; write e.g. "
+            "PartitionMapping.identity()."
         )
 
 
@@ -285,7 +298,8 @@ def _keys(where: str, given: object) -> tuple[PartitionKey, ...]:
         if found:
             return found
     raise PartitionDefinitionError(
-        f"PartitionMapping.{where}: {given!r} names no partition key; write a key such as '2024-01-01', or a list of keys."
+        f"PartitionMapping.{where}: {given!r} names no partition key; write a key such as '2024-01-01', or "
+        "a list of keys."
     )
 
 

@@ -36,8 +36,8 @@ class MultiAsset(Asset):
         return super()._checked(checks, options) | {"output_defs": _outputs(checks, options["output_defs"])}
 
 
-def _outputs(checks: FieldChecks, given: Iterable[AssetDef]) -> list[AssetDef]:
-    outputs = [given] if isinstance(given, AssetDef) else list(given or ())
+def _outputs(checks: FieldChecks, given: Iterable[AssetDef] | AssetDef) -> list[AssetDef]:
+    outputs: list[AssetDef] = [given] if isinstance(given, AssetDef) else list(given or ())
     if not outputs:
         raise checks.refuse('it has no outputs; write output_defs=[AssetDef("first"), AssetDef("second")].')
     seen: dict[str, str] = {}

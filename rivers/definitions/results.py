@@ -30,20 +30,21 @@ class _Result:
 
     def _describe(
         self,
-        output_name: str | None,
+        output_name: object,
         metadata: Metadata | None,
-        data_version: str | None,
+        data_version: object,
         tags: Tags | None = None,
     ) -> None:
+        given: object = metadata
         kind = type(self).__name__
         for field, text in (("output_name", output_name), ("data_version", data_version)):
             if text is not None and (not isinstance(text, str) or not text):
                 raise ResultDefinitionError(
                     f"{kind}({field}={text!r}): give non-empty text, or leave it out."
                 )
-        if metadata is not None and not isinstance(metadata, Mapping):
+        if given is not None and not isinstance(given, Mapping):
             raise ResultDefinitionError(
-                f"{kind}(metadata={metadata!r}): give a dictionary from names to values."
+                f"{kind}(metadata={given!r}): give a dictionary from names to values."
             )
         self._set(
             output_name=output_name,
@@ -178,7 +179,8 @@ class PartitionedOutput(_Result):
     def __init__(
         self, values: Mapping[str | PartitionKey, Any] | Mapping[str, Any] | Mapping[PartitionKey, Any]
     ) -> None:
-        if not isinstance(values, Mapping) or not values:
+        given_values: object = values
+        if not isinstance(given_values, Mapping) or not given_values:
             raise ResultDefinitionError(
                 f"PartitionedOutput({values!r}): give {{partition key: value}}, at least one."
             )
@@ -199,11 +201,7 @@ class PartitionedOutput(_Result):
 
 def _single_key(given: object) -> PartitionKey:
     if isinstance(given, str):
-        return (
-            PartitionKey.multi(dict(part.split("=", 1) for part in given.split("|")))
-            if "|" in given
-            else PartitionKey.single(given)
-        )
+        return _key_of_text(given)
     if not isinstance(given, PartitionKey):
         raise ResultDefinitionError(
             f"PartitionedOutput: {given!r} is not a partition key; write PartitionKey.single(...)."
@@ -215,8 +213,20 @@ def _single_key(given: object) -> PartitionKey:
     return given
 
 
+def _key_of_text(text: str) -> PartitionKey:
+    parts = [part.partition("=") for part in text.split("|")]
+    if len(parts) == 1 or not all(separator for _, separator, _ in parts):
+        return PartitionKey.single(text)
+    return PartitionKey.multi({name: value for name, _, value in parts})
+
+
 def _pairs(kind: str, tags: Tags) -> list[tuple[str, str]]:
-    found = list(tags.items()) if isinstance(tags, Mapping) else list(tags)
+    given: object = tags
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ResultDefinitionError(
+            f"{kind}(tags={given!r}): give pairs of texts, e.g. {{'quality': 'checked'}}."
+        )
+    found: list[Any] = list(given.items()) if isinstance(given, Mapping) else list(given)
     for pair in found:
         if not (isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(text, str) for text in pair)):
             raise ResultDefinitionError(

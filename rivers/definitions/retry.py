@@ -1,21 +1,20 @@
-"""Retries: how often, after what wait, for which failures, and with how much machine."""
+"""Retries: how often, for which failures, and with how much machine."""
 
 from __future__ import annotations
 
-import asyncio
-import math
-import random
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
 
+from rivers.definitions.backoff import Backoff
 from rivers_core.exceptions import ConfigurationError, RiversError
 
 if TYPE_CHECKING:
     from rivers.definitions.compute import Compute
 
-__all__ = ["Backoff", "FailureReason", "RetryOn", "RetryPolicy"]
+__all__ = ["FailureReason", "RetryOn", "RetryPolicy", "classify"]
 
 
 class FailureReason(Enum):
@@ -44,16 +43,16 @@ _LASTING_OS_ERRORS = (
 def classify(error: BaseException) -> FailureReason:
     """Says why an attempt failed.
 
-    An error may say so itself with an attribute `failure_reason` (executors do, for a worker that was killed). A
-    `RiversError` that was raised from another error is judged by that one.
+    An error may say so itself with an attribute `failure_reason` (executors do, for a worker that was
+    killed). A `RiversError` that was raised from another error is judged by that one.
 
     Args:
         error: What the attempt raised.
 
     Returns:
-        `OUT_OF_MEMORY` for `MemoryError`, `TIMEOUT` for `TimeoutError`, `CANCELLED` for cancellation and interrupts,
-        `INFRASTRUCTURE` for `ConnectionError`, `EOFError` of a pipe and every other `OSError` that may pass by itself,
-        `ERROR` for everything else.
+        `OUT_OF_MEMORY` for `MemoryError`, `TIMEOUT` for `TimeoutError`, `CANCELLED` for cancellation and
+        interrupts, `INFRASTRUCTURE` for `ConnectionError`, `EOFError` of a pipe and every other `OSError`
+        that may pass by itself, `ERROR` for everything else.
     """
     own = getattr(error, "failure_reason", None)
     if isinstance(own, FailureReason):
@@ -64,11 +63,16 @@ def classify(error: BaseException) -> FailureReason:
         return FailureReason.OUT_OF_MEMORY
     if isinstance(error, TimeoutError):
         return FailureReason.TIMEOUT
-    if isinstance(error, (asyncio.CancelledError, KeyboardInterrupt)):
+    if isinstance(error, KeyboardInterrupt) or _is_cancellation(error):
         return FailureReason.CANCELLED
     if isinstance(error, OSError) and not isinstance(error, (RiversError, *_LASTING_OS_ERRORS)):
         return FailureReason.INFRASTRUCTURE
     return FailureReason.ERROR
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    asyncio = sys.modules.get("asyncio")  # nothing was cancelled where it was never imported
+    return asyncio is not None and isinstance(error, asyncio.CancelledError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +83,10 @@ class RetryOn:
         reasons: Failure reasons.
         exceptions: Exception classes; an error that is an instance of one is retried whatever its reason.
 
-    `RetryOn.ALL` is every reason but `CANCELLED` (who cancels does not want another attempt); `RetryOn.TRANSIENT` is
-    `TIMEOUT` and `INFRASTRUCTURE`: what may go away by itself. `OUT_OF_MEMORY` is not in it, since the same attempt
-    on the same machine ends the same way; name it where `escalate` gives more memory.
+    `RetryOn.ALL` is every reason but `CANCELLED` (who cancels does not want another attempt);
+    `RetryOn.TRANSIENT` is `TIMEOUT` and `INFRASTRUCTURE`: what may go away by itself. `OUT_OF_MEMORY` is
+    not in it, since the same attempt on the same machine ends the same way; name it where `escalate` gives
+    more memory.
     """
 
     reasons: frozenset[FailureReason] = frozenset()
@@ -125,121 +130,11 @@ def _retry_on(value: object) -> RetryOn:
             exceptions.append(part)
         else:
             raise ConfigurationError(
-                f"RetryPolicy(retry_on=...): {part!r} is neither a RetryOn, a FailureReason nor an exception class; "
+                f"RetryPolicy(retry_on=...): {part!r} is neither a RetryOn, a FailureReason nor an "
+                "exception class; "
                 "write RetryOn.TRANSIENT, FailureReason.TIMEOUT, ConnectionError or a tuple of such."
             )
     return RetryOn(frozenset(reasons), tuple(dict.fromkeys(exceptions)))
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Backoff:
-    """How long to wait before the next attempt; made by `constant`, `linear`, `exponential` or `fixed`.
-
-    All times are seconds.
-    """
-
-    kind: str
-    base: float = 0.0
-    factor: float = 2.0
-    max: float | None = None
-    jitter: float = 0.0
-    delays: tuple[float, ...] = ()
-
-    @staticmethod
-    def constant(seconds: float) -> Backoff:
-        """Waits the same time before every retry."""
-        return Backoff("constant", base=_seconds("constant", seconds))
-
-    @staticmethod
-    def linear(step: float, max: float | None = None) -> Backoff:
-        """Waits `step` before the first retry, `2 * step` before the second and so on, at most `max`."""
-        return Backoff("linear", base=_seconds("linear", step), max=_limit("linear", max))
-
-    @staticmethod
-    def exponential(
-        base: float,
-        factor: float = 2,
-        max: float | None = None,
-        jitter: float | bool = 0.0,
-    ) -> Backoff:
-        """Waits `base`, `base * factor`, `base * factor**2`, ..., at most `max`.
-
-        Args:
-            base: Seconds before the first retry.
-            factor: At least 1.
-            max: Upper limit in seconds.
-            jitter: Share of each wait that is left to chance, 0 to 1: with 0.25 a wait of 8 s becomes 6 to 8 s, so that
-                many failed steps do not come back in one moment. True means 1.
-        """
-        if not math.isfinite(factor) or factor < 1:
-            raise ConfigurationError(f"Backoff.exponential(factor={factor!r}): a factor is at least 1.")
-        share = float(jitter)
-        if not 0 <= share <= 1:
-            raise ConfigurationError(
-                f"Backoff.exponential(jitter={jitter!r}): jitter is a share between 0 and 1."
-            )
-        return Backoff(
-            "exponential", _seconds("exponential", base), float(factor), _limit("exponential", max), share
-        )
-
-    @staticmethod
-    def fixed(delays: Sequence[float]) -> Backoff:
-        """Waits these seconds, one after the other; the last is repeated."""
-        if isinstance(delays, (str, bytes)) or not isinstance(delays, Sequence) or not delays:
-            raise ConfigurationError(f"Backoff.fixed({delays!r}): give at least one delay, e.g. [1, 10, 60].")
-        return Backoff("fixed", delays=tuple(_seconds("fixed", delay) for delay in delays))
-
-    def delay(self, attempt: int) -> float:
-        """Returns the seconds to wait after an attempt failed.
-
-        Args:
-            attempt: The attempt that failed, 1 for the first.
-        """
-        if self.kind == "fixed":
-            return self.delays[min(attempt, len(self.delays)) - 1]
-        wait = self.base
-        if self.kind == "linear":
-            wait = self.base * attempt
-        elif self.kind == "exponential":
-            wait = self._grown(attempt)
-        if self.max is not None:
-            wait = min(wait, self.max)
-        if self.jitter:
-            wait -= wait * self.jitter * random.random()
-        return wait
-
-    def _grown(self, attempt: int) -> float:
-        try:
-            return self.base * self.factor ** (attempt - 1)
-        except OverflowError:
-            return self.max if self.max is not None else 86_400.0 * 365
-
-    def __repr__(self) -> str:
-        if self.kind == "fixed":
-            return f"Backoff.fixed({list(self.delays)!r})"
-        shown = f"{self.base!r}"
-        if self.kind == "exponential":
-            shown += f", factor={self.factor!r}"
-        if self.max is not None:
-            shown += f", max={self.max!r}"
-        if self.jitter:
-            shown += f", jitter={self.jitter!r}"
-        return f"Backoff.{self.kind}({shown})"
-
-
-def _seconds(kind: str, value: float) -> float:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or not math.isfinite(value)
-        or value < 0
-    ):
-        raise ConfigurationError(f"Backoff.{kind}({value!r}): give seconds, 0 or more.")
-    return float(value)
-
-
-def _limit(kind: str, value: float | None) -> float | None:
-    return None if value is None else _seconds(kind, value)
 
 
 Escalation = (
@@ -254,12 +149,13 @@ class RetryPolicy:
     Args:
         max_retries: Attempts after the first; 0 means none.
         backoff: The wait between attempts; none by default.
-        retry_on: Which failures: a `RetryOn`, a `FailureReason`, an exception class, or several of these in a tuple, list
-            or set. `RetryOn.ALL` by default.
-        escalate: The `Compute` of later attempts, for executors that place steps on machines: one `Compute` for all
-            retries; a sequence (first retry, second retry, ...; the last is repeated); a mapping from attempt number (2 is the
-            first retry) to `Compute`, each valid until the next number; or a function `(attempt, compute) -> Compute` of the
-            attempt about to start and the asset's own `Compute`.
+        retry_on: Which failures: a `RetryOn`, a `FailureReason`, an exception class, or several of these in
+            a tuple, list or set. `RetryOn.ALL` by default.
+        escalate: The `Compute` of later attempts, for executors that place steps on machines: one `Compute`
+            for all retries; a sequence (first retry, second retry, ...; the last is repeated); a mapping
+            from attempt number (2 is the first retry) to `Compute`, each valid until the next number; or a
+            function `(attempt, compute) -> Compute` of the attempt about to start and the asset's own
+            `Compute`.
 
     Raises:
         ConfigurationError: If an argument cannot be understood.
@@ -298,7 +194,8 @@ class RetryPolicy:
             raise ConfigurationError(
                 f"RetryPolicy(max_retries={max_retries!r}): give a whole number, 0 or more."
             )
-        if backoff is not None and not isinstance(backoff, Backoff):
+        wait: object = backoff
+        if wait is not None and not isinstance(wait, Backoff):
             raise ConfigurationError(
                 f"RetryPolicy(backoff={backoff!r}): give a Backoff, e.g. Backoff.constant(5)."
             )
@@ -372,6 +269,7 @@ def _escalation(value: object) -> object:
     elif callable(value):
         return value
     raise ConfigurationError(
-        f"RetryPolicy(escalate={value!r}): give a Compute, a list of them, {{attempt: Compute}} with attempts from 2, "
+        f"RetryPolicy(escalate={value!r}): give a Compute, a list of them, {{attempt: Compute}} with "
+        "attempts from 2, "
         "or a function (attempt, compute) -> Compute."
     )

@@ -16,8 +16,8 @@ class SelfDependency(Generic[T]):
 
     Args:
         value: What was stored; None if nothing was.
-        is_stored: Whether anything was ever stored; a stored None is told apart from a first run by this. Left out, a
-            value other than None counts as stored.
+        is_stored: Whether anything was ever stored; a stored None is told apart from a first run by this.
+            Left out, a value other than None counts as stored.
 
     Example:
         >>> def total(self: SelfDependency[int], new: int) -> int:

@@ -58,7 +58,8 @@ class FunctionSignature:
         context_parameter: The name of the context parameter, if there is one.
         context_type: `AssetExecutionContext` or `TaskExecutionContext`.
         config_type: The `ConfigT` of the context; None without one.
-        self_dependency: T of the parameter annotated `SelfDependency[T]`, `Any` for a bare one; None without such a parameter.
+        self_dependency: T of the parameter annotated `SelfDependency[T]`, `Any` for a bare one; None
+            without such a parameter.
         self_parameter: The name of that parameter.
         parameters: All other parameters, in order.
         return_hint: The return annotation, resolved; `Any` if there is none.
@@ -152,11 +153,13 @@ def check_special_parameters(
                 )
         elif special is not None and special is not context:
             raise checks.refuse(
-                f"the parameter {parameter.name!r} is annotated {special.__name__}; write {context.__name__} here."
+                f"the parameter {parameter.name!r} is annotated {special.__name__}; write "
+                f"{context.__name__} here."
             )
         elif special is not None and index > 0:
             raise checks.refuse(
-                f"the parameter {parameter.name!r} is annotated {special.__name__} but stands at place {index + 1}; "
+                f"the parameter {parameter.name!r} is annotated {special.__name__} but stands at place "
+                f"{index + 1}; "
                 "the context has to be the first parameter."
             )
     if len(own) > 1:

@@ -42,7 +42,8 @@ class Task(Definition):
         retry: How it is tried again; a policy, or the name of one of the repository's retries.
 
     Raises:
-        TaskDefinitionError: If an argument is not what it has to be, or the context is not the first parameter.
+        TaskDefinitionError: If an argument is not what it has to be, or the context is not the first
+            parameter.
 
     Example:
         >>> @Task
