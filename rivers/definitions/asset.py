@@ -89,6 +89,7 @@ class Asset(AssetBase):
         retry: RetryPolicy | str | None = None,
         compute: Compute | None = None,
     ) -> Any:
+        """Makes the asset, or a decorator if there is no function yet."""
         from rivers.definitions.single import SingleAsset
 
         if cls not in (Asset, SingleAsset):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from rivers.definitions.asset_def import check_deps
 from rivers.definitions.composition import current_recorder
@@ -28,6 +28,15 @@ A = TypeVar("A", bound="AssetBase")
 
 class AssetBase(Definition):
     """The attributes of an asset, and what calling it means."""
+
+    is_single: ClassVar[bool] = False
+    """Whether it is a function with one output."""
+    is_multi: ClassVar[bool] = False
+    """Whether it has several outputs."""
+    is_graph: ClassVar[bool] = False
+    """Whether it is made of tasks."""
+    is_external: ClassVar[bool] = False
+    """Whether somebody else stores it."""
 
     tags: list[str]
     kinds: list[str]
@@ -71,26 +80,6 @@ class AssetBase(Definition):
     def observe_fn(self) -> Callable[..., Any] | None:
         """The function that observes an external asset; None for the other kinds."""
         return None
-
-    @property
-    def is_single(self) -> bool:
-        """Whether it is a function with one output."""
-        return False
-
-    @property
-    def is_multi(self) -> bool:
-        """Whether it has several outputs."""
-        return False
-
-    @property
-    def is_graph(self) -> bool:
-        """Whether it is made of tasks."""
-        return False
-
-    @property
-    def is_external(self) -> bool:
-        """Whether somebody else stores it."""
-        return False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calls the function; inside the body of a graph asset it stands for the asset's value."""

@@ -32,7 +32,7 @@ class Backoff:
         return Backoff("constant", base=_seconds("constant", seconds))
 
     @staticmethod
-    def linear(step: float, max: float | None = None) -> Backoff:
+    def linear(step: float, max: float | None = None) -> Backoff:  # noqa: A002 the word people look for
         """Waits `step` before the first retry, `2 * step` before the second and so on, at most `max`."""
         return Backoff("linear", base=_seconds("linear", step), max=_limit("linear", max))
 
@@ -40,7 +40,7 @@ class Backoff:
     def exponential(
         base: float,
         factor: float = 2,
-        max: float | None = None,
+        max: float | None = None,  # noqa: A002 the word people look for
         jitter: float | bool = 0.0,
     ) -> Backoff:
         """Waits `base`, `base * factor`, `base * factor**2`, ..., at most `max`.

@@ -7,7 +7,7 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rivers.definitions.task import Task
 from rivers_core.exceptions import ExecutionError
@@ -46,6 +46,8 @@ class BashTask(Task):
         'hello\n'
     """
 
+    is_order_only: ClassVar[bool] = True
+
     command: str | list[str]
     env: dict[str, str]
     cwd: str | None
@@ -61,6 +63,7 @@ class BashTask(Task):
         io_handler: BaseIOHandler | str | None = None,
         retry: RetryPolicy | str | None = None,
     ) -> BashTask:
+        """Makes the task, after checking each argument."""
         checks = cls._checks(name)
         checks.name(name)
         argv, variables = _argv(checks, command), _variables(checks, env)
@@ -78,10 +81,6 @@ class BashTask(Task):
         }
         task.__dict__.update(kept)
         return task
-
-    @property
-    def is_order_only(self) -> bool:
-        return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,7 @@ def _names_around(function: Callable[..., Any]) -> dict[str, Any]:
     ):
         return {}
     outer = function.__qualname__.rsplit(".<locals>", 1)[0].rsplit(".", 1)[-1]
-    frame: FrameType | None = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 the names around a local function are nowhere else
     while frame is not None and frame.f_code.co_name != outer:
         frame = frame.f_back
     if frame is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rivers.definitions.asset import Asset
 from rivers.definitions.composition import current_recorder
@@ -18,14 +18,12 @@ __all__ = ["ExternalAsset"]
 class ExternalAsset(Asset):
     """What `Asset.external` makes: never run, loaded through its handler, observed by its function if it has one."""
 
+    is_external: ClassVar[bool] = True
     _options: dict[str, Any] | None
 
     @property
-    def is_external(self) -> bool:
-        return True
-
-    @property
     def observe_fn(self) -> Callable[..., Any] | None:
+        """The function that observes it; None if there is none."""
         return self.function
 
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rivers.definitions.asset import Asset
 from rivers.definitions.composition import AssetRef, GraphRecording, record
@@ -20,13 +20,10 @@ __all__ = ["GraphAsset"]
 class GraphAsset(Asset):
     """What `Asset.from_graph` makes: tasks that are wired together by the body of a function."""
 
+    is_graph: ClassVar[bool] = True
     function: Callable[..., Any]
     node_io_handler: BaseIOHandler | str | None
     """The handler of inner nodes that have none of their own."""
-
-    @property
-    def is_graph(self) -> bool:
-        return True
 
     @classmethod
     def _checked(cls, checks: FieldChecks, options: dict[str, Any]) -> dict[str, Any]:

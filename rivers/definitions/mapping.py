@@ -213,6 +213,7 @@ class Multi(PartitionMapping):
 
     @property
     def allows_missing(self) -> bool:
+        """Whether needed keys that were never stored are left out."""
         return any(mapping.allows_missing for _, mapping in self.mappings)
 
     def __repr__(self) -> str:
@@ -230,6 +231,7 @@ class _Wrapping(PartitionMapping):
 
     @property
     def allows_missing(self) -> bool:
+        """Whether needed keys that were never stored are left out."""
         return self.inner is not None and self.inner.allows_missing
 
 
@@ -242,6 +244,7 @@ class MultiToSingle(_Wrapping):
 
     @property
     def inner(self) -> PartitionMapping | None:
+        """The mapping of that dimension or of all keys; None for the obvious one."""
         return self.mapping
 
     def __repr__(self) -> str:
@@ -258,6 +261,7 @@ class ForKeys(_Wrapping):
 
     @property
     def inner(self) -> PartitionMapping | None:
+        """The mapping of that dimension or of all keys; None for the obvious one."""
         return self.mapping
 
     def __repr__(self) -> str:
@@ -273,6 +277,7 @@ class Subset(PartitionMapping):
 
     @property
     def allows_missing(self) -> bool:
+        """Whether needed keys that were never stored are left out."""
         return True
 
     def __repr__(self) -> str:

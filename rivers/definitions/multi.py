@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rivers.definitions.asset import Asset
 from rivers.definitions.asset_def import AssetDef
@@ -18,13 +18,10 @@ __all__ = ["MultiAsset"]
 class MultiAsset(Asset):
     """What `Asset.from_multi` makes: one function with several outputs."""
 
+    is_multi: ClassVar[bool] = True
     function: Callable[..., Any]
     output_defs: list[AssetDef]
     """One for each output, in the order given."""
-
-    @property
-    def is_multi(self) -> bool:
-        return True
 
     @property
     def output_names(self) -> list[str]:

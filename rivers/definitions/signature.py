@@ -23,7 +23,7 @@ ContextType = type[AssetExecutionContext[Any]] | type[TaskExecutionContext[Any]]
 _SPECIAL: dict[str, type] = {
     cls.__name__: cls for cls in (AssetExecutionContext, TaskExecutionContext, SelfDependency)
 }
-_SPECIAL_TEXT = re.compile(rf"(?:[\w.]+\.)?({'|'.join(_SPECIAL)})\s*(\[.*\])?", re.DOTALL)
+_SPECIAL_TEXT = re.compile(rf"(?:[\w.]+\.)?({'|'.join(_SPECIAL)})\s*(?:\[(.*)\])?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +80,8 @@ def is_async_function(function: Callable[..., Any] | None) -> bool:
     """Whether calling it gives a coroutine or an asynchronous generator."""
     if function is None:
         return False
-    for candidate in (function, getattr(function, "__call__", None)):
-        if inspect.iscoroutinefunction(candidate) or inspect.isasyncgenfunction(candidate):
-            return True
-    return False
+    candidates = (function, _call_method(function))
+    return any(inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one) for one in candidates)
 
 
 def describe_signature(
@@ -117,7 +115,8 @@ def describe_signature(
         hint = hints.resolve(parameter.annotation)
         special, argument = _special(hint)
         if special is None and hint is Any:
-            special = _special_in_text(parameter.annotation)
+            special, text = _special_in_text(parameter.annotation)
+            argument = hints.resolve(text) if text else None
         if special is SelfDependency:
             own_name, own_type = parameter.name, Any if argument is None else argument
         elif special is not None and index == 0:
@@ -144,7 +143,7 @@ def check_special_parameters(
     """Refuses contexts in the wrong place; works on text as well, so that it can be done before hints resolve."""
     own: list[str] = []
     for index, parameter in enumerate(parameters):
-        special = _special(parameter.annotation)[0] or _special_in_text(parameter.annotation)
+        special = _special(parameter.annotation)[0] or _special_in_text(parameter.annotation)[0]
         if special is SelfDependency:
             own.append(parameter.name)
             if context is TaskExecutionContext:
@@ -196,9 +195,14 @@ def _special(hint: Any) -> tuple[type | None, Any]:
     return None, None
 
 
-def _special_in_text(annotation: Any) -> type | None:
+def _special_in_text(annotation: Any) -> tuple[type | None, str | None]:
+    """The same for an annotation that is text and cannot be resolved; the argument is text too."""
     found = _SPECIAL_TEXT.fullmatch(annotation.strip()) if isinstance(annotation, str) else None
-    return None if found is None else _SPECIAL[found[1]]
+    return (None, None) if found is None else (_SPECIAL[found[1]], found[2])
+
+
+def _call_method(function: Callable[..., Any]) -> Callable[..., Any]:
+    return type(function).__call__
 
 
 class _Hints:
@@ -209,7 +213,7 @@ class _Hints:
         while hasattr(plain, "func"):
             plain = plain.func
         if not hasattr(plain, "__globals__"):
-            plain = getattr(type(plain), "__call__", plain)
+            plain = _call_method(plain)
         self._globals: dict[str, Any] = getattr(plain, "__globals__", {})
         self._names = dict(names)
         cells = zip(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from rivers.definitions.asset import Asset
 
@@ -16,8 +16,5 @@ __all__ = ["SingleAsset"]
 class SingleAsset(Asset):
     """What `@Asset` makes: a function with one output."""
 
+    is_single: ClassVar[bool] = True
     function: Callable[..., Any]
-
-    @property
-    def is_single(self) -> bool:
-        return True

@@ -57,6 +57,9 @@ class Task(Definition):
     _error: ClassVar[type[RiversError]] = TaskDefinitionError
     _context: ClassVar[ContextType] = TaskExecutionContext
 
+    is_order_only: ClassVar[bool] = False
+    """Whether values given to it in the body of a graph asset are only waited for."""
+
     function: Callable[..., Any]
     tags: list[str]
     partitions_def: PartitionsDefinition | str | None
@@ -80,6 +83,8 @@ class Task(Definition):
         io_handler: BaseIOHandler | str | None = None,
         retry: RetryPolicy | str | None = None,
     ) -> Any:
+        """Makes the task, or a decorator if there is no function yet."""
+
         def make(function: Function) -> Task:
             return cls.define(
                 function,
@@ -106,11 +111,6 @@ class Task(Definition):
             "retry": checks.retry(get("retry")),
         }
         return cls._make(fields)
-
-    @property
-    def is_order_only(self) -> bool:
-        """Whether values given to it in a graph body are only waited for."""
-        return False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calls the function; inside the body of a graph asset it adds a node."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from rivers.definitions.mapping import (
     AllPartitions,
     ForKeys,
-    Identity,
     Multi,
     MultiToSingle,
     PartitionMapping,
@@ -74,9 +73,11 @@ def _check(mapping: PartitionMapping, down: Partitions, up: Partitions, *, lenie
         return _multi_to_single(mapping, down, up, lenient=lenient)
     if down is None:
         return [
-            f"{mapping!r} starts from a partition of the consumer, which has none; use "
-            "PartitionMapping.all_partitions() or "
-            "PartitionMapping.specific_partitions([...])"
+            (
+                f"{mapping!r} starts from a partition of the consumer, which has none; use "
+                "PartitionMapping.all_partitions() or "
+                "PartitionMapping.specific_partitions([...])"
+            )
         ]
     if isinstance(mapping, Static):
         return _static(mapping, down, up)
@@ -183,9 +184,11 @@ def _identity(down: PartitionsDefinition, up: PartitionsDefinition, *, lenient: 
         return _identity_by_dimension(down, up, lenient=lenient)
     if any(is_multi):
         return [
-            f"PartitionMapping.identity() needs the same keys on both sides, and {_shown(down)} and "
-            f"{_shown(up)} "
-            "differ in their dimensions; use PartitionMapping.multi_to_single(...)"
+            (
+                f"PartitionMapping.identity() needs the same keys on both sides, and {_shown(down)} and "
+                f"{_shown(up)} "
+                "differ in their dimensions; use PartitionMapping.multi_to_single(...)"
+            )
         ]
     if down == up or down.is_dynamic or up.is_dynamic:
         return []
@@ -202,9 +205,11 @@ def _identity_by_dimension(
 ) -> list[str]:
     if list(down.dimensions) != list(up.dimensions):
         return [
-            "PartitionMapping.identity() needs the same dimensions on both sides; the consumer has "
-            f"{list(down.dimensions)}, "
-            f"the upstream {list(up.dimensions)}; use PartitionMapping.multi({{...}})"
+            (
+                "PartitionMapping.identity() needs the same dimensions on both sides; the consumer has "
+                f"{list(down.dimensions)}, "
+                f"the upstream {list(up.dimensions)}; use PartitionMapping.multi({{...}})"
+            )
         ]
     return [
         f"in dimension {name!r}: {finding}"
@@ -221,8 +226,10 @@ def _multi(mapping: Multi, down: Partitions, up: PartitionsDefinition, *, lenien
             ("upstream", up) if not isinstance(up, PartitionsDefinition.Multi) else ("consumer", down)
         )
         return [
-            f"{mapping!r} maps dimensions, and the {side} has {_shown(other)}; use "
-            "PartitionMapping.multi_to_single(...)"
+            (
+                f"{mapping!r} maps dimensions, and the {side} has {_shown(other)}; use "
+                "PartitionMapping.multi_to_single(...)"
+            )
         ]
     given = dict(mapping.mappings)
     own = {} if down is None else down.dimensions
