@@ -40,6 +40,7 @@ def run_as_main(source: str, name: str, first_line: int) -> None:
 
 def run_python(block: dict[str, Any], page: str) -> tuple[bool, str]:
     """Run one block in a fork; whether it ended well, and all that it printed."""
+    sys.path_importer_cache.clear()
     printed = Path(".printed")
     child = os.fork()
     if child == 0:
