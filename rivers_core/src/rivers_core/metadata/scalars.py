@@ -226,12 +226,13 @@ class Duration(_Plain):
         return f"{self.value.total_seconds()!r}".removesuffix(".0") + "s"
 
     def _plain(self) -> dict[str, Any]:
-        return {"seconds": self.value.total_seconds()}
+        seconds, microseconds = divmod(self.value // timedelta(microseconds=1), 1_000_000)
+        return {"seconds": seconds, "microseconds": microseconds}
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Self:
         """This variant from the JSON data of its fields."""
-        return cls(fields["seconds"])
+        return cls(timedelta(**fields))
 
 
 def _moment(value: object) -> datetime:

@@ -88,8 +88,8 @@ class PartitionsDefinition(Value):
                 or six with the second first. Each window ends where the next one starts.
             interval_seconds: How long each window is, counted from `start`.
             end: No window starts at or after it. None: now; the last key is that of the last complete window.
-            fmt: The format of the keys, as for `datetime.strftime`. None: the shortest of `%Y-%m-%d`,
-                `%Y-%m-%dT%H:00`, `%Y-%m-%dT%H:%M` and `%Y-%m-%dT%H:%M:%S` that names every window.
+            fmt: The format of the keys, as for `datetime.strftime`. None: `%Y-%m-%d`, `%Y-%m-%dT%H:00`,
+                `%Y-%m-%dT%H:%M` or finer, with as much of the time of day as the starts differ in.
 
         Raises:
             PartitionDefinitionError: Both or none of the two, a schedule or time that cannot be read, no

@@ -168,22 +168,32 @@ def _parsed(text: str, role: str, fmt: str | None) -> datetime:
 
 
 def default_format(grid: Grid) -> str:
-    """The shortest of the usual formats that names every start of a grid."""
-    if isinstance(grid, CronGrid):
-        *seconds, minute, hour = grid.schedule.split()[:-3]
-        whole_minutes = seconds in ([], ["0"])
-        whole_hours = whole_minutes and minute == "0"
-        whole_days = whole_hours and hour.isdigit()
-    else:
-        into_day = grid.start - datetime.combine(grid.start, datetime.min.time())
-        whole_minutes, whole_hours, whole_days = (
-            not grid.shortest % unit and not into_day % unit for unit in (MINUTE, HOUR, DAY)
-        )
+    """The usual format for a grid: the date, and as much of the time of day as its starts differ in."""
+    whole_days, whole_hours, whole_minutes, whole_seconds = (
+        _cron_units(grid.schedule) if isinstance(grid, CronGrid) else _interval_units(grid)
+    )
     if whole_days:
         return "%Y-%m-%d"
     if whole_hours:
         return "%Y-%m-%dT%H:00"
-    return "%Y-%m-%dT%H:%M" if whole_minutes else "%Y-%m-%dT%H:%M:%S"
+    if whole_minutes:
+        return "%Y-%m-%dT%H:%M"
+    return "%Y-%m-%dT%H:%M:%S" if whole_seconds else "%Y-%m-%dT%H:%M:%S.%f"
+
+
+def _cron_units(schedule: str) -> tuple[bool, bool, bool, bool]:
+    *seconds, minute, hour = schedule.split()[:-3]
+    once_a_day = all(field.isdigit() for field in (*seconds, minute, hour))
+    whole_minutes = seconds in ([], ["0"])
+    return once_a_day, whole_minutes and minute == "0", whole_minutes, True
+
+
+def _interval_units(grid: Grid) -> tuple[bool, bool, bool, bool]:
+    into_day = grid.start - datetime.combine(grid.start, datetime.min.time())
+    whole_hours, whole_minutes, whole_seconds = (
+        not grid.shortest % unit and not into_day % unit for unit in (HOUR, MINUTE, SECOND)
+    )
+    return not grid.shortest % DAY, whole_hours, whole_minutes, whole_seconds
 
 
 def names_one_window(fmt: str, grid: Grid) -> bool:

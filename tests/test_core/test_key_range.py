@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rivers_core.exceptions import PartitionDefinitionError, PartitionValidationError
+from rivers_core.partitions import PartitionKey, PartitionKeyRange, PartitionsDefinition
+
+DAYS = PartitionsDefinition.daily("2024-02-27", end="2024-03-03")
+REGIONS = PartitionsDefinition.static_(["us", "eu", "asia"])
+BY_DAY = PartitionsDefinition.multi({"day": DAYS, "region": REGIONS})
+RANGES = [
+    PartitionKeyRange.single("us", "asia"),
+    PartitionKeyRange.multi({"region": ["eu"], "day": ("2024-02-28", "2024-03-01")}),
+]
+
+
+def text(keys):
+    return [str(key) for key in keys]
+
+
+@pytest.mark.parametrize("chosen", RANGES, ids=repr)
+def test_a_range_survives_repr_and_pickle(chosen):
+    for other in (eval(repr(chosen)), pickle.loads(pickle.dumps(chosen))):
+        assert other == chosen
+        assert hash(other) == hash(chosen)
+        assert isinstance(other, PartitionKeyRange)
+
+
+@given(st.integers(0, 4), st.integers(0, 4))
+def test_a_range_has_both_ends_and_all_between(first, last):
+    keys = DAYS.get_partition_keys()
+    chosen = PartitionKeyRange.single(str(keys[first]), str(keys[last]))
+
+    if first <= last:
+        assert chosen.resolve(DAYS) == keys[first : last + 1]
+    else:
+        with pytest.raises(PartitionValidationError, match="swap them"):
+            chosen.resolve(DAYS)
+
+
+def test_a_range_follows_the_definitions_order_not_the_alphabet():
+    assert text(PartitionKeyRange.single("us", "eu").resolve(REGIONS)) == ["us", "eu"]
+    customers = PartitionsDefinition.dynamic("customers")
+    assert text(PartitionKeyRange.single("z", "a").resolve(customers, ["z", "m", "a"])) == ["z", "m", "a"]
+
+
+def test_dimensions_take_ranges_and_lists():
+    chosen = PartitionKeyRange.multi({"region": ["eu", "us"], "day": ("2024-02-28", "2024-02-29")})
+
+    assert text(chosen.resolve(BY_DAY)) == [
+        "day=2024-02-28|region=us",
+        "day=2024-02-28|region=eu",
+        "day=2024-02-29|region=us",
+        "day=2024-02-29|region=eu",
+    ]
+    assert all(isinstance(key, PartitionKey.Multi) for key in chosen.resolve(BY_DAY))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "definition", "says"),
+    [
+        (PartitionKeyRange.single("us", "mars"), REGIONS, "no partition key 'mars'"),
+        (PartitionKeyRange.single("us", "eu"), BY_DAY, "names no dimension"),
+        (PartitionKeyRange.multi({"region": ["us"]}), BY_DAY, r"have \['day', 'region'\]"),
+        (PartitionKeyRange.multi({"region": ["us"]}), REGIONS, "have none"),
+        (
+            PartitionKeyRange.multi({"region": ["mars"], "day": ("2024-02-28", "2024-02-28")}),
+            BY_DAY,
+            "no partition key 'mars'",
+        ),
+    ],
+)
+def test_a_range_that_does_not_fit_is_refused(chosen, definition, says):
+    with pytest.raises(PartitionValidationError, match=says):
+        chosen.resolve(definition)
+
+
+@pytest.mark.parametrize("bounds", [{}, {"a": "b"}, {"a": ("x", "y", "z")}, {"a=b": ["x"]}, {"a": []}, None])
+def test_malformed_bounds_are_refused(bounds):
+    with pytest.raises(PartitionDefinitionError):
+        PartitionKeyRange.multi(bounds)
+
+
+def test_an_empty_bound_is_refused():
+    with pytest.raises(PartitionDefinitionError):
+        PartitionKeyRange.single("", "a")

@@ -1,0 +1,393 @@
+from __future__ import annotations
+
+import copy
+import datetime as dt
+import math
+import pickle
+from pathlib import Path
+
+import arro3.core
+import deltalake
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rivers_core.exceptions import InvalidMetadataError
+from rivers_core.metadata import MetadataValue, Schema, coerce, coerce_mapping
+
+M = MetadataValue
+UTC = dt.UTC
+EXAMPLES = {
+    "Text": (M.text('say "hi"'), 'say "hi"', 'say "hi"'),
+    "Int": (M.int(2**70), 2**70, str(2**70)),
+    "Float": (M.float_(0.1), 0.1, "0.1"),
+    "Bool": (M.bool_(True), True, "true"),
+    "Url": (M.url("https://example.com/a?b=1"), "https://example.com/a?b=1", "https://example.com/a?b=1"),
+    "Path": (M.path(Path("a/b")), "a/b", "a/b"),
+    "Json": (M.json({"b": [1, None], "a": "x"}), {"b": [1, None], "a": "x"}, '{"b": [1, null], "a": "x"}'),
+    "Markdown": (M.md("# Title"), "# Title", "# Title"),
+    "Timestamp": (
+        M.timestamp(dt.datetime(2024, 1, 31, 12, 0, 0, 1, UTC)),
+        dt.datetime(2024, 1, 31, 12, 0, 0, 1, UTC),
+        "2024-01-31T12:00:00.000001+00:00",
+    ),
+    "Null": (M.null(), None, "null"),
+    "Bytes": (M.bytes(b"\x00\xff"), b"\x00\xff", "AP8="),
+    "Duration": (M.duration(1.5), dt.timedelta(seconds=1.5), "1.5s"),
+    "Sql": (M.sql("SELECT 1", dialect="postgres"), "SELECT 1", "SELECT 1"),
+    "CodeBlock": (M.code_block("x = 1", language="python"), "x = 1", "x = 1"),
+    "Image": (M.image(b"\x89PNG\r\n"), b"\x89PNG\r\n", "data:image/png;base64,iVBORw0K"),
+    "Percentage": (M.percentage(12.0), 12.0, "12%"),
+    "List": (M.list_([1, "a", None]), [1, "a", None], "[1, a, null]"),
+    "DateRange": (
+        M.date_range("2024-01-01", "2024-02-01"),
+        (dt.date(2024, 1, 1), dt.date(2024, 2, 1)),
+        "2024-01-01/2024-02-01",
+    ),
+    "Schema": (
+        M.schema(pa.schema({"id": pa.int64(), "name": pa.string()})),
+        Schema(pa.schema({"id": pa.int64(), "name": pa.string()})),
+        "id: int64, name: string",
+    ),
+    "DataVersion": (M.data_version("v1"), "v1", "v1"),
+}
+
+
+@pytest.mark.parametrize("variant", EXAMPLES)
+def test_a_variant_gives_its_python_value_and_its_text(variant):
+    value, raw, text = EXAMPLES[variant]
+
+    assert type(value) is getattr(MetadataValue, variant)
+    assert isinstance(value, MetadataValue)
+    assert value.raw_value() == raw
+    assert value.to_text() == text
+
+
+@pytest.mark.parametrize("variant", EXAMPLES)
+def test_a_variant_survives_json_pickle_and_copy(variant):
+    value = EXAMPLES[variant][0]
+
+    for other in (M.from_json(value.to_json()), pickle.loads(pickle.dumps(value)), copy.deepcopy(value)):
+        assert type(other) is type(value)
+        assert other == value
+        assert hash(other) == hash(value)
+        assert repr(other) == repr(value)
+
+
+@pytest.mark.parametrize("variant", sorted(EXAMPLES.keys() - {"Schema"}))
+def test_the_repr_of_a_variant_is_its_constructor_call(variant):
+    value = EXAMPLES[variant][0]
+
+    assert eval(repr(value), {"datetime": dt, "MetadataValue": M}) == value
+
+
+def test_reprs_read_as_people_write_them():
+    assert repr(M.sql("SELECT 1", dialect="postgres")) == 'MetadataValue.sql("SELECT 1", dialect="postgres")'
+    assert repr(M.sql("SELECT 1")) == 'MetadataValue.sql("SELECT 1")'
+    assert repr(M.md("# a")) == 'MetadataValue.md("# a")'
+    assert repr(M.float_(1)) == "MetadataValue.float_(1.0)"
+    assert repr(M.null()) == "MetadataValue.null()"
+    assert repr(M.list_([1])) == "MetadataValue.list_([MetadataValue.int(1)])"
+
+
+@given(
+    st.one_of(
+        st.text().map(M.text),
+        st.integers().map(M.int),
+        st.floats().map(M.float_),
+        st.floats().map(M.percentage),
+        st.binary().map(M.bytes),
+        st.binary().map(M.image),
+        st.datetimes().map(lambda at: M.timestamp(at.replace(fold=0))),
+        st.timedeltas().map(M.duration),
+        st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5).map(
+            M.json
+        ),
+        st.lists(st.none() | st.integers() | st.text()).map(M.list_),
+        st.lists(st.dates(), min_size=2, max_size=2).map(sorted).map(lambda days: M.date_range(*days)),
+    )
+)
+def test_any_value_survives_json(value):
+    other = M.from_json(value.to_json())
+
+    assert other == value
+    assert repr(other) == repr(value)
+
+
+def test_values_of_different_variants_are_different():
+    assert M.text("a") != M.md("a")
+    assert M.int(1) != M.bool_(True)
+    assert M.int(1) != M.float_(1.0)
+    assert len({M.text("a"), M.text("a"), M.md("a")}) == 2
+
+
+def test_a_value_cannot_be_changed():
+    with pytest.raises(AttributeError, match="immutable"):
+        M.int(1).value = 2
+    json = M.json({"a": [1]})
+    json.value["a"].append(2)
+    assert json.value == {"a": [1]}
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_numbers_that_json_lacks_survive(value):
+    assert str(M.from_json(M.float_(value).to_json()).raw_value()) == str(value)
+    assert "NaN" not in M.float_(value).to_json()
+
+
+@pytest.mark.parametrize(
+    ("plain", "variant"),
+    [
+        ("a", M.Text),
+        (1, M.Int),
+        (True, M.Bool),
+        (1.5, M.Float),
+        (None, M.Null),
+        (np.int64(3), M.Int),
+        (np.float32(0.5), M.Float),
+    ],
+)
+def test_plain_values_are_coerced(plain, variant):
+    value = coerce(plain)
+
+    assert type(value) is variant
+    assert value.raw_value() == plain
+    assert coerce(value) is value
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ({"a": 1}, r"MetadataValue\.json"),
+        ([1], r"MetadataValue\.json"),
+        (b"a", r"MetadataValue\.bytes"),
+        (dt.datetime(2024, 1, 1), r"MetadataValue\.timestamp"),
+        (dt.timedelta(1), r"MetadataValue\.duration"),
+        (Path("a"), r"MetadataValue\.path"),
+        (pa.schema([]), r"MetadataValue\.schema"),
+        (object(), "Stored are str, int, float, bool, None"),
+        ({1}, "type set"),
+    ],
+)
+def test_other_values_are_refused_with_what_can_be_stored(value, hint):
+    with pytest.raises(TypeError, match=hint) as caught:
+        coerce(value)
+    assert isinstance(caught.value, InvalidMetadataError)
+    with pytest.raises(TypeError, match="Metadata 'rows'"):
+        coerce_mapping({"rows": value})
+
+
+def test_names_of_metadata_are_text():
+    assert coerce_mapping({"rows": 1}) == {"rows": M.int(1)}
+    with pytest.raises(TypeError, match="named by text"):
+        coerce_mapping({1: "a"})
+
+
+@pytest.mark.parametrize(
+    "url", ["https://a.b", "http://localhost:80/x", "s3://bucket/key", "file:///tmp/x", "mailto:a@b.c"]
+)
+def test_urls_of_any_scheme_are_kept(url):
+    assert M.url(url).value == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "example.com",
+        "https://",
+        "https:///path",
+        "https://a b",
+        "http://a:port/",
+        "x:",
+        "C:\\a",
+        "http://[::1",
+    ],
+)
+def test_what_is_no_url_is_refused(url):
+    with pytest.raises(InvalidMetadataError, match="Not a URL"):
+        M.url(url)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: M.text(1),
+        lambda: M.int("1"),
+        lambda: M.int(1.5),
+        lambda: M.int(True),
+        lambda: M.float_("1"),
+        lambda: M.float_(False),
+        lambda: M.bool_(1),
+        lambda: M.url(1),
+        lambda: M.path(1),
+        lambda: M.json({1, 2}),
+        lambda: M.md(None),
+        lambda: M.timestamp(None),
+        lambda: M.bytes("a"),
+        lambda: M.duration("1s"),
+        lambda: M.sql(1),
+        lambda: M.code_block("a", 1),
+        lambda: M.image(1),
+        lambda: M.percentage("1%"),
+        lambda: M.list_("ab"),
+        lambda: M.list_([object()]),
+        lambda: M.date_range(1, 2),
+        lambda: M.schema("a"),
+        lambda: M.data_version(1),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_a_type_error(build):
+    with pytest.raises(TypeError) as caught:
+        build()
+    assert isinstance(caught.value, InvalidMetadataError)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: M.timestamp("yesterday"),
+        lambda: M.date_range("2024-02-01", "2024-01-01"),
+        lambda: M.date_range("soon", "2024-01-01"),
+        lambda: M.date_range("2024-01-01", "2024-01-01T12:00:00"),
+    ],
+)
+def test_times_that_make_no_sense_are_refused(build):
+    with pytest.raises(InvalidMetadataError):
+        build()
+
+
+def test_moments_are_given_in_three_ways():
+    noon = dt.datetime(2024, 1, 31, 12)
+
+    assert M.timestamp(noon) == M.timestamp("2024-01-31T12:00:00")
+    assert M.timestamp(0).value == dt.datetime(1970, 1, 1, tzinfo=UTC)
+    assert M.duration(dt.timedelta(minutes=1)) == M.duration(60)
+    assert M.duration(60).to_text() == "60s"
+
+
+@pytest.mark.parametrize("text", ["", "3", "[]", "{}", '{"type": "int"}', '{"type": "bytes", "value": "?"}'])
+def test_json_that_is_no_value_is_refused(text):
+    with pytest.raises(InvalidMetadataError):
+        M.from_json(text)
+
+
+def test_a_variant_of_a_later_version_is_named():
+    with pytest.raises(InvalidMetadataError, match=r"'hologram' is unknown.*newer version"):
+        M.from_json('{"type": "hologram", "value": 1}')
+
+
+RICH = pa.schema(
+    {
+        "id": pa.int64(),
+        "at": pa.timestamp("us", "UTC"),
+        "tags": pa.list_(pa.string()),
+        "point": pa.struct({"x": pa.float32(), "y": pa.float64()}),
+        "kind": pa.dictionary(pa.int32(), pa.string()),
+        "counts": pa.map_(pa.string(), pa.int64()),
+        "price": pa.decimal128(10, 2),
+        "rgb": pa.list_(pa.uint8(), 3),
+        "digest": pa.binary(16),
+        "day": pa.date32(),
+        "time": pa.time64("ns"),
+        "took": pa.duration("ms"),
+        "large": pa.large_list(pa.large_string()),
+        "view": pa.string_view(),
+        "none": pa.null(),
+    }
+)
+
+
+def test_a_schema_names_types_as_arrow_users_do():
+    schema = Schema(RICH)
+
+    assert schema.names == RICH.names
+    assert schema.types == [str(kind) for kind in RICH.types]
+    assert len(schema) == len(RICH)
+    assert repr(Schema(pa.schema({"id": pa.int64()}))) == 'Schema({"id": "int64"})'
+
+
+def test_schemas_are_equal_by_names_and_types():
+    one = Schema(pa.schema({"id": pa.int64()}))
+
+    assert one == Schema(pa.schema([pa.field("id", pa.int64(), nullable=False)], metadata={"a": "b"}))
+    assert one != Schema(pa.schema({"id": pa.int32()}))
+    assert one != Schema(pa.schema({"key": pa.int64()}))
+    assert bool(Schema(pa.schema([])))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pa.schema({"id": pa.int64()}),
+        arro3.core.Schema.from_arrow(pa.schema({"id": pa.int64()})),
+        deltalake.Schema([deltalake.Field("id", "long")]),
+        pl.DataFrame({"id": [1]}).to_arrow().schema,
+    ],
+    ids=["pyarrow", "arro3", "deltalake", "polars"],
+)
+def test_a_schema_comes_from_any_arrow_library(source):
+    assert (Schema(source).names, Schema(source).types) == (["id"], ["int64"])
+
+
+def test_a_live_schema_is_handed_on_with_everything_it_had():
+    source = pa.schema({"id": pa.int64()}, metadata={"origin": "orders"})
+
+    assert pa.schema(Schema(source)).metadata == {b"origin": b"orders"}
+    assert Schema(Schema(source)) == Schema(source)
+
+
+@pytest.mark.parametrize(
+    "travel", [lambda value: M.from_json(value.to_json()), lambda v: pickle.loads(pickle.dumps(v))]
+)
+def test_a_restored_schema_is_an_arrow_schema_again(travel):
+    restored = travel(M.schema(RICH)).value
+
+    assert pa.schema(restored) == RICH
+    assert pa.schema(arro3.core.Schema.from_arrow(restored)) == RICH
+    assert Schema(restored) == Schema(RICH)
+
+
+def test_exported_schemas_are_freed_when_their_readers_are_done():
+    from rivers_core.metadata import arrow_c_schema
+
+    restored = pickle.loads(pickle.dumps(Schema(RICH)))
+    before = len(arrow_c_schema._KEPT)
+    for _ in range(10):
+        pa.schema(restored)
+
+    assert len(arrow_c_schema._KEPT) == before
+
+
+def test_what_has_no_schema_is_refused_with_the_way_to_one():
+    with pytest.raises(TypeError, match=r"Table has none; pass its \.schema"):
+        Schema(pa.table({"id": [1]}))
+    with pytest.raises(TypeError, match="dict has none"):
+        Schema({"id": "int64"})
+    with pytest.raises(TypeError, match="made of columns"):
+        Schema(pa.int64())
+
+
+def test_an_export_that_is_no_schema_is_refused():
+    class Broken:
+        def __arrow_c_schema__(self):
+            return "not a capsule"
+
+    with pytest.raises(TypeError, match="PyCapsule"):
+        Schema(Broken())
+
+
+def test_an_export_that_somebody_took_is_refused():
+    class Taken:
+        def __init__(self):
+            self.capsule = pa.schema({"id": pa.int64()}).__arrow_c_schema__()
+            pa.Schema._import_from_c_capsule(self.capsule)
+
+        def __arrow_c_schema__(self):
+            return self.capsule
+
+    with pytest.raises(TypeError, match="already handed over"):
+        Schema(Taken())

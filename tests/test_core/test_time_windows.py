@@ -1,0 +1,308 @@
+from __future__ import annotations
+
+import sys
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rivers_core.exceptions import PartitionDefinitionError, PartitionValidationError
+from rivers_core.partitions import PartitionKey, PartitionsDefinition
+
+P = PartitionsDefinition
+
+
+def text(definition):
+    return [str(key) for key in definition.get_partition_keys()]
+
+
+def assert_gapless(definition):
+    """Every window begins where the one before ends, and each has a key of its own."""
+    keys = definition.get_partition_keys()
+    windows = [definition.window_of(key) for key in keys]
+    assert len(set(keys)) == len(keys)
+    for (_, end), (start, _) in pairwise(windows):
+        assert end == start
+    return windows
+
+
+def test_start_is_inclusive_and_end_exclusive():
+    assert text(P.daily("2024-01-01", end="2024-01-04")) == ["2024-01-01", "2024-01-02", "2024-01-03"]
+    assert text(P.hourly("2024-01-01T22:00", end="2024-01-02T01:00")) == [
+        "2024-01-01T22:00",
+        "2024-01-01T23:00",
+        "2024-01-02T00:00",
+    ]
+
+
+def test_a_window_that_starts_before_the_end_counts():
+    weeks = P.time_window("2024-01-01", interval_seconds=7 * 86_400, end="2024-01-10")
+
+    assert text(weeks) == ["2024-01-01", "2024-01-08"]
+    assert weeks.window_of("2024-01-08") == (datetime(2024, 1, 8), datetime(2024, 1, 15))
+
+
+@pytest.mark.parametrize(
+    "start", ["2024-01-01", "20240101", date(2024, 1, 1), datetime(2024, 1, 1), "2024-01-01T00:00:00"]
+)
+def test_the_start_is_a_datetime_a_date_or_text(start):
+    assert P.daily(start, end="2024-01-03") == P.daily("2024-01-01", end=date(2024, 1, 3))
+
+
+def test_text_is_read_in_the_given_format_first():
+    definition = P.daily("03/01/2024", end="05/01/2024", fmt="%d/%m/%Y")
+
+    assert text(definition) == ["03/01/2024", "04/01/2024"]
+    assert P.daily("2024-01-03", end="2024-01-05", fmt="%d/%m/%Y") == definition
+
+
+@pytest.mark.parametrize(("year", "days"), [(2023, 365), (2024, 366), (2100, 365), (2000, 366)])
+def test_leap_years_have_every_day_once(year, days):
+    definition = P.daily(date(year, 1, 1), end=date(year + 1, 1, 1))
+
+    assert len(assert_gapless(definition)) == days
+    assert definition.validate_partition_key(f"{year}-02-29") == (days == 366)
+
+
+@pytest.mark.parametrize("day", ["2024-03-10", "2024-03-31", "2024-10-27", "2024-11-03"])
+def test_days_on_which_daylight_saving_changes_have_24_hours(day, monkeypatch):
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    after = date.fromisoformat(day) + timedelta(days=1)
+    for definition in (
+        P.hourly(day, end=after),
+        P.time_window(day, cron_schedule="0 * * * *", end=after),
+    ):
+        assert text(definition) == [f"{day}T{hour:02}:00" for hour in range(24)]
+        assert_gapless(definition)
+
+
+def test_cron_windows_start_when_the_schedule_says():
+    months = P.time_window("2023-12-15", cron_schedule="0 0 1 * *", end="2024-04-01")
+    mondays = P.time_window("2024-01-01", cron_schedule="30 6 * * MON", end="2024-01-16")
+
+    assert text(months) == ["2024-01-01", "2024-02-01", "2024-03-01"]
+    assert months.window_of("2024-02-01") == (datetime(2024, 2, 1), datetime(2024, 3, 1))
+    assert text(mondays) == ["2024-01-01", "2024-01-08", "2024-01-15"]
+    assert mondays.window_of("2024-01-01") == (datetime(2024, 1, 1, 6, 30), datetime(2024, 1, 8, 6, 30))
+
+
+def test_six_cron_fields_begin_with_the_second():
+    definition = P.time_window("2024-01-01", cron_schedule="*/20 * * * * *", end="2024-01-01T00:01")
+
+    assert text(definition) == ["2024-01-01T00:00:00", "2024-01-01T00:00:20", "2024-01-01T00:00:40"]
+    assert_gapless(definition)
+
+
+def test_leap_days_have_their_own_grid():
+    assert text(P.time_window("2019-01-01", cron_schedule="0 0 29 2 *", end="2030-01-01")) == [
+        "2020-02-29",
+        "2024-02-29",
+        "2028-02-29",
+    ]
+
+
+@given(
+    st.datetimes(datetime(1990, 1, 1), datetime(2040, 1, 1)).map(lambda at: at.replace(microsecond=0)),
+    st.sampled_from([1, 7, 60, 900, 3_600, 5_400, 86_400, 100_000, 604_800]),
+    st.integers(1, 60),
+)
+def test_interval_grids_neither_lose_nor_double_a_key(start, seconds, count):
+    definition = P.time_window(
+        start, interval_seconds=seconds, end=start + count * timedelta(seconds=seconds)
+    )
+    windows = assert_gapless(definition)
+
+    assert len(windows) == count
+    assert windows[0][0] == start
+    assert windows[-1][1] == definition.end
+
+
+@given(
+    st.datetimes(datetime(2000, 1, 1), datetime(2030, 1, 1)).map(lambda at: at.replace(microsecond=0)),
+    st.sampled_from(
+        ["*/15 * * * *", "0 */6 * * *", "0 0 * * *", "5 4 * * SUN", "0 0 1 * *", "*/7 * * * * *"]
+    ),
+    st.integers(1, 20),
+)
+def test_cron_grids_neither_lose_nor_double_a_key(start, schedule, count):
+    openly = P.time_window(start, cron_schedule=schedule, end=datetime(2032, 1, 1), fmt="%Y-%m-%dT%H:%M:%S")
+    ends = [openly._grid.first(start)]
+    while len(ends) <= count:
+        ends.append(openly._after(ends[-1]))
+    definition = P.time_window(start, cron_schedule=schedule, end=ends[-1])
+
+    assert [window[0] for window in assert_gapless(definition)] == ends[:-1]
+
+
+@pytest.mark.parametrize(
+    ("start", "seconds", "first"),
+    [
+        ("2024-01-01", 86_400, "2024-01-01"),
+        ("2024-01-01T06:00", 86_400, "2024-01-01"),
+        ("2024-01-01", 3_600, "2024-01-01T00:00"),
+        ("2024-01-01T00:30", 3_600, "2024-01-01T00:30"),
+        ("2024-01-01", 60, "2024-01-01T00:00"),
+        ("2024-01-01", 1, "2024-01-01T00:00:00"),
+        ("2024-01-01", 0.5, "2024-01-01T00:00:00.000000"),
+    ],
+)
+def test_the_default_format_says_as_much_as_the_starts_differ_in(start, seconds, first):
+    moment = datetime.fromisoformat(start)
+    definition = P.time_window(start, interval_seconds=seconds, end=moment + 3 * timedelta(seconds=seconds))
+
+    assert text(definition)[0] == first
+    assert len(text(definition)) == 3
+
+
+@pytest.mark.parametrize("fmt", ["%Y%m%d", "%d.%m.%Y", "%Y-%j", "day %d %B %Y", "%Y/%m/%d", "%A %Y-%m-%d"])
+def test_a_custom_format_names_every_day(fmt):
+    definition = P.daily("2023-12-30", end="2025-01-03", fmt=fmt)
+    keys = text(definition)
+
+    assert len(set(keys)) == 370
+    assert_gapless(definition)
+    assert all(definition.validate_partition_key(key) for key in keys)
+    assert not definition.validate_partition_key("2024-02-29T00")
+
+
+def test_a_format_that_cannot_be_read_back_still_names_its_windows():
+    weeks = P.time_window("2024-01-01", interval_seconds=7 * 86_400, end="2024-03-01", fmt="%G week %V")
+
+    assert text(weeks)[:2] == ["2024 week 01", "2024 week 02"]
+    assert weeks.window_of("2024 week 02") == (datetime(2024, 1, 8), datetime(2024, 1, 15))
+    assert not weeks.validate_partition_key("2024 week 20")
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: P.hourly("2024-01-01", end="2024-01-03", fmt="%Y-%m-%d"),
+        lambda: P.hourly("2024-01-01", fmt="%Y-%m-%d"),
+        lambda: P.daily("2024-01-01", end="2025-06-01", fmt="%m-%d"),
+        lambda: P.daily("2024-01-01", fmt="%Y-%m"),
+        lambda: P.daily("2024-01-01", end="2024-01-03", fmt="day"),
+        lambda: P.time_window("2024-01-01", interval_seconds=30, end="2024-01-02", fmt="%Y-%m-%dT%H:%M"),
+        lambda: P.time_window("2024-01-01", cron_schedule="0 0,12 * * *", end="2024-01-03", fmt="%Y-%m-%d"),
+        lambda: P.time_window("2024-01-01", cron_schedule="0 0,12 * * *", fmt="%Y-%m-%d"),
+    ],
+)
+def test_a_format_that_cannot_tell_two_windows_apart_is_refused_by_naming_them(build):
+    with pytest.raises(
+        PartitionDefinitionError, match=r"cannot tell windows apart: the one from 2024-01-01 0"
+    ):
+        build()
+
+
+def test_a_format_without_a_year_needs_an_end():
+    assert text(P.daily("2024-01-01", end="2024-01-03", fmt="%m-%d")) == ["01-01", "01-02"]
+    with pytest.raises(PartitionDefinitionError, match="has no year"):
+        P.daily("2024-01-01", fmt="%m-%d")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"start": "2024-01-01"}, "none was given"),
+        ({"start": "2024-01-01", "cron_schedule": "0 0 * * *", "interval_seconds": 60}, "both was given"),
+        ({"start": "2024-01-01", "interval_seconds": 0}, "above 0"),
+        ({"start": "2024-01-01", "interval_seconds": -60}, "above 0"),
+        ({"start": "2024-01-01", "interval_seconds": "60"}, "number of seconds"),
+        ({"start": "2024-01-01", "interval_seconds": True}, "number of seconds"),
+        ({"start": "2024-01-01", "interval_seconds": float("nan")}, "number of seconds"),
+        ({"start": "2024-01-01", "cron_schedule": "daily"}, "five fields"),
+        ({"start": "2024-01-01", "cron_schedule": "61 * * * *"}, "Bad minute"),
+        ({"start": "2024-01-01", "cron_schedule": 5}, "is text"),
+        ({"start": "soon", "interval_seconds": 60}, "'soon', cannot be read"),
+        ({"start": 2024, "interval_seconds": 60}, "a datetime, a date or ISO text"),
+        ({"start": datetime(2024, 1, 1, tzinfo=UTC), "interval_seconds": 60}, "has a time zone"),
+        ({"start": "2024-01-01T00:00Z", "interval_seconds": 60}, "has a time zone"),
+        ({"start": "2024-01-02", "interval_seconds": 60, "end": "2024-01-02"}, "have no keys"),
+        ({"start": "2024-01-02", "interval_seconds": 60, "end": "2024-01-01"}, "have no keys"),
+        ({"start": "2024-01-02", "cron_schedule": "0 0 1 * *", "end": "2024-01-31"}, "have no keys"),
+        ({"start": "2024-01-01", "interval_seconds": 86_400, "end": "2024-01-03", "fmt": ""}, "empty"),
+        ({"start": "2024-01-01", "interval_seconds": 86_400, "fmt": "%Y,%m,%d"}, "reserved"),
+    ],
+)
+def test_time_partitions_that_make_no_sense_are_refused(arguments, says):
+    with pytest.raises(PartitionDefinitionError, match=says):
+        P.time_window(**arguments)
+
+
+def test_without_an_end_the_keys_are_those_of_complete_windows():
+    today = datetime.now().date()
+    definition = P.daily(today - timedelta(days=3))
+    keys = text(definition)
+
+    assert keys in (
+        [str(today - timedelta(days=n)) for n in (3, 2, 1)],
+        [str(today - timedelta(days=n)) for n in (3, 2, 1, 0)],  # midnight passed meanwhile
+    )
+    assert all(definition.validate_partition_key(key) for key in keys)
+    assert not definition.validate_partition_key(str(today + timedelta(days=1)))
+
+
+def test_keys_without_an_end_grow_with_the_clock(monkeypatch):
+    from rivers_core.partitions import time_partitions
+
+    class Clock(datetime):
+        time = datetime(2024, 3, 1, 23, 59)
+
+        @classmethod
+        def now(cls, tz=None):
+            return cls.time
+
+    monkeypatch.setattr(time_partitions, "datetime", Clock)
+    definition = P.daily("2024-02-28")
+    assert text(definition) == ["2024-02-28", "2024-02-29"]
+    assert not definition.validate_partition_key("2024-03-01")
+
+    Clock.time = datetime(2024, 3, 2)
+    assert text(definition) == ["2024-02-28", "2024-02-29", "2024-03-01"]
+    assert definition.validate_partition_key("2024-03-01")
+
+
+def test_a_start_in_the_future_has_no_keys_yet():
+    definition = P.daily(datetime.now() + timedelta(days=2))
+
+    assert definition.get_partition_keys() == []
+    with pytest.raises(PartitionValidationError, match="is complete yet"):
+        definition.check_partition_key("2024-01-01")
+
+
+@pytest.mark.parametrize("key", ["2024-1-2", " 2024-01-02", "2024-01-02 ", "2024-02-30", "02.01.2024", ""])
+def test_a_key_is_written_exactly_as_the_format_says(key):
+    assert not P.daily("2024-01-01", end="2024-03-01").validate_partition_key(key)
+
+
+def test_the_window_of_several_keys_reaches_from_the_first_to_the_last():
+    days = P.daily("2024-01-01", end="2024-02-01")
+
+    assert days.window_of(PartitionKey(["2024-01-05", "2024-01-02"])) == (
+        datetime(2024, 1, 2),
+        datetime(2024, 1, 6),
+    )
+    with pytest.raises(PartitionValidationError):
+        days.window_of("2024-02-01")
+
+
+def test_keys_between_two_moments_are_those_whose_windows_start_there():
+    days = P.daily("2024-01-01", end="2025-01-01")
+
+    february = days.keys_between(datetime(2024, 2, 1), datetime(2024, 3, 1))
+    assert (len(february), str(february[-1])) == (29, "2024-02-29")
+
+
+def test_ten_years_of_days_are_listed_and_found():
+    definition = P.daily("2015-01-01", end="2025-01-08")
+    keys = definition.get_partition_keys()
+
+    assert len(keys) == 3_660
+    assert definition.ordered(keys[::-1]) == keys
+
+
+def test_a_cron_schedule_without_cronsim_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cronsim", None)
+    with pytest.raises(PartitionDefinitionError, match=r"pip install 'rivers-core\[cron\]'"):
+        P.time_window("2024-01-01", cron_schedule="0 0 * * *")
