@@ -109,7 +109,9 @@ class PartitionKey(Value):
     def __eq__(self, other: object) -> bool:
         if type(other) is str:
             return self._display == other
-        return Value.__eq__(self, other)
+        if type(other) is not type(self):
+            return NotImplemented
+        return self._display == other._display
 
     def __hash__(self) -> int:
         return hash(self._display)

@@ -30,11 +30,12 @@ _SHOWN = 8
 class StaticPartitions(PartitionsDefinition):
     """A fixed list of keys."""
 
-    __slots__ = ("_order", "keys")
+    __slots__ = ("_listed", "_order", "keys")
     _fields = ("keys",)
     keys: tuple[str, ...]
     """The keys, in order."""
     _order: dict[str, int]
+    _listed: tuple[PartitionKey, ...]
 
     def __init__(self, keys: Sequence[str]) -> None:
         given: object = keys
@@ -47,11 +48,12 @@ class StaticPartitions(PartitionsDefinition):
         if len(order) != len(checked):
             twice = sorted({key for key in checked if checked.count(key) > 1})
             raise PartitionDefinitionError(f"Static partitions list keys twice: {twice}; list each key once.")
-        self._set(keys=checked, _order=order)
+        listed = tuple([SinglePartitionKey(key) for key in checked])
+        self._set(keys=checked, _order=order, _listed=listed)
 
     def get_partition_keys(self, dynamic_keys: DynamicKeys = None) -> list[PartitionKey]:
         """Every key, in order."""
-        return [SinglePartitionKey(key) for key in self.keys]
+        return list(self._listed)
 
     def _fault(self, key: PartitionKey, dynamic_keys: DynamicKeys) -> str | None:
         return shape_fault(key) or unknown_fault(key, self._order)
