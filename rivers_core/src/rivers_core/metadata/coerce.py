@@ -43,9 +43,9 @@ def coerce(value: object) -> MetadataValue:
         return MetadataValue.text(value)
     if isinstance(value, bool):
         return MetadataValue.bool_(value)
-    if isinstance(value, Integral):
+    if isinstance(value, (int, Integral)):
         return MetadataValue.int(int(value))
-    if isinstance(value, Real):
+    if isinstance(value, (float, Real)):
         return MetadataValue.float_(float(value))
     if value is None:
         return MetadataValue.null()

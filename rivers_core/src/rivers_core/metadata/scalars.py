@@ -33,7 +33,7 @@ def number(variant: str, value: object) -> float:
     Raises:
         MetadataTypeError: It is no number, or a boolean.
     """
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if isinstance(value, bool) or not isinstance(value, (float, Real)):
         raise MetadataTypeError(
             f"MetadataValue.{variant} holds a number, got {value!r} ({type(value).__name__})."
         )
@@ -77,7 +77,7 @@ class Int(_Plain):
     value: int
 
     def __init__(self, value: int) -> None:
-        if isinstance(value, bool) or not isinstance(value, Integral):
+        if isinstance(value, bool) or not isinstance(value, (int, Integral)):
             raise MetadataTypeError(
                 f"MetadataValue.Int holds a whole number, got {value!r} ({type(value).__name__})."
             )
