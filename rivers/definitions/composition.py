@@ -6,8 +6,9 @@ import inspect
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
+from rivers.definitions.wire import AssetRef, Literal, NodeRef, Reference, Wire
 from rivers_core.exceptions import GraphValidationError, RiversError
 
 if TYPE_CHECKING:
@@ -17,30 +18,6 @@ if TYPE_CHECKING:
     from rivers.definitions.task import Task
 
 __all__ = ["AssetRef", "GraphRecording", "Literal", "NodeCall", "NodeRef", "Reference"]
-
-
-@dataclass(frozen=True, slots=True)
-class NodeRef:
-    """The value of another node of the same graph asset."""
-
-    node_name: str
-
-
-@dataclass(frozen=True, slots=True)
-class AssetRef:
-    """The value of an asset (or resource) from outside the graph asset."""
-
-    asset_name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Literal:
-    """A plain value written in the body."""
-
-    value: Any
-
-
-Reference = NodeRef | AssetRef | Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,74 +48,6 @@ class GraphRecording:
 
     nodes: tuple[NodeCall, ...]
     result: NodeRef
-
-
-class Wire:
-    """What stands for a value while a body is recorded; it can be passed on to tasks, and nothing else."""
-
-    __slots__ = ("_recorder", "reference")
-
-    def __init__(self, recorder: Recorder, reference: NodeRef | AssetRef) -> None:
-        self._recorder = recorder
-        self.reference = reference
-
-    def belongs_to(self, recorder: Recorder) -> bool:
-        """Whether it was made in this recording."""
-        return self._recorder is recorder
-
-    def refuse(self, what: str) -> GraphValidationError:
-        """Returns the error for using the value now."""
-        return GraphValidationError(
-            f"Graph asset {self._recorder.graph!r}: {what} {self}, but the body of a graph asset only "
-            "wires tasks "
-            "together: there are no values yet. Do this inside a task."
-        )
-
-    def __getattr__(self, name: str) -> NoReturn:
-        if name.startswith("__") and name.endswith("__"):
-            raise AttributeError(name)
-        raise self.refuse(f"the body reads `.{name}` of")
-
-    __hash__ = object.__hash__
-
-    def __str__(self) -> str:
-        if isinstance(self.reference, NodeRef):
-            return f"the value of node {self.reference.node_name!r}"
-        return f"the value of {self.reference.asset_name!r}"
-
-    __repr__ = __str__
-
-
-def _refusing(method: str) -> Callable[..., NoReturn]:
-    what = {
-        "bool": "the body tests",
-        "iter": "the body iterates over",
-        "len": "the body asks for the length of",
-        "contains": "the body looks into",
-        "getitem": "the body takes an item of",
-        "call": "the body calls",
-        "await": "the body awaits",
-        "enter": "the body enters",
-        "int": "the body converts",
-        "float": "the body converts",
-        "index": "the body converts",
-        "fspath": "the body converts",
-    }.get(method, "the body computes with")
-
-    def refuse(self: Wire, *_arguments: object) -> NoReturn:
-        raise self.refuse(what)
-
-    return refuse
-
-
-_ARITHMETIC = "add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or"
-_UNARY = "bool iter len contains getitem call await enter int float index fspath neg pos abs invert round"
-for _method in (
-    *_UNARY.split(),
-    *["eq", "ne", "lt", "le", "gt", "ge"],
-    *(prefix + name for name in _ARITHMETIC.split() for prefix in ("", "r")),
-):
-    setattr(Wire, f"__{_method}__", _refusing(_method))
 
 
 class Recorder:
@@ -183,8 +92,8 @@ class Recorder:
             if not isinstance(reference, AssetRef) or reference.asset_name not in inputs:
                 raise self.refuse(
                     f"{asset.name!r} is an asset and takes its inputs by the names of its parameters, "
-                    "wherever it is called; "
-                    f"{value!r} cannot be passed to it. Call it without arguments, or make it a Task."
+                    f"wherever it is called; {value!r} cannot be passed to it. Call it without arguments, "
+                    "or make it a Task."
                 )
         return Wire(self, AssetRef(asset.name))
 
@@ -221,8 +130,8 @@ class Recorder:
             if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
                 if parameter.name in bound:
                     raise self.refuse(
-                        f"task {task.name!r} collects values in *{parameter.name}; give each a parameter "
-                        "of its own."
+                        f"task {task.name!r} collects values in *{parameter.name}; give each a parameter of "
+                        "its own."
                     )
             elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
                 extra = bound.get(parameter.name, {})
@@ -246,23 +155,20 @@ class Recorder:
             for item in inner:  # type: ignore[attr-defined]
                 if isinstance(item, Wire):
                     raise self.refuse(
-                        f"{node!r} gets {item} inside a {type(value).__name__} for {parameter!r}; pass "
-                        "each value as a "
-                        "parameter of its own."
+                        f"{node!r} gets {item} inside a {type(value).__name__} for {parameter!r}; pass each "
+                        "value as a parameter of its own."
                     )
         elif _is_definition(value):
             raise self.refuse(
                 f"{node!r} gets {value!r} itself for {parameter!r}; call it, "
-                f"`{getattr(value, 'name', 'it')}(...)`, to "
-                "pass its value."
+                f"`{getattr(value, 'name', 'it')}(...)`, to pass its value."
             )
 
     def _upstream(self, node: str, value: object) -> NodeRef | AssetRef:
         if not isinstance(value, Wire):
             raise self.refuse(
                 f"{node!r} runs a command and takes only the values of tasks and assets that have to be "
-                "done before it, "
-                f"not {value!r}; write plain values into the command or its env."
+                f"done before it, not {value!r}; write plain values into the command or its env."
             )
         self._check_origin(value)
         return value.reference

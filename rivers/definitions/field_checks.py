@@ -108,8 +108,7 @@ class FieldChecks:
             return [self._json(f"{where}[{index}]", item) for index, item in enumerate(value)]
         raise self.refuse(
             f"{where} is {value!r} ({type(value).__name__}), which JSON cannot hold; give text, numbers, "
-            "booleans, None, "
-            "lists and dictionaries. Typed values belong to Output(metadata=...)."
+            "booleans, None, lists and dictionaries. Typed values belong to Output(metadata=...)."
         )
 
     def io_handler(self, value: object, field: str = "io_handler") -> BaseIOHandler | str | None:
@@ -136,8 +135,8 @@ class FieldChecks:
                 f"{field}={value!r} is no IO handler; give a BaseIOHandler instance or a handler's name."
             )
         raise self.refuse(
-            f"{field} is a {kind}, which has the methods of an IO handler but is not a BaseIOHandler; "
-            f"write `class {kind}(BaseIOHandler)`."
+            f"{field} is a {kind}, which has the methods of an IO handler but is not a BaseIOHandler; write "
+            f"`class {kind}(BaseIOHandler)`."
         )
 
     def partitions_def(self, value: object) -> PartitionsDefinition | str | None:
@@ -148,8 +147,8 @@ class FieldChecks:
             return value
         raise self.refuse(
             f"partitions_def={value!r}: give a PartitionsDefinition, e.g. "
-            "PartitionsDefinition.daily('2024-01-01'), or the "
-            "name of one of the repository's partition_defs."
+            "PartitionsDefinition.daily('2024-01-01'), or the name of one of the repository's "
+            "partition_defs."
         )
 
     def partition_mapping(self, value: object) -> PartitionMapping | None:

@@ -97,9 +97,8 @@ class Job:
         """
         if self._run is None:
             raise ExecutionError(
-                f"Job {self.name!r} belongs to no repository yet; pass it as CodeRepository(jobs=[...]) "
-                "and execute "
-                f"repo.get_job({self.name!r})."
+                f"Job {self.name!r} belongs to no repository yet; pass it as CodeRepository(jobs=[...]) and "
+                f"execute repo.get_job({self.name!r})."
             )
         return self._run(
             self, partition_key=partition_key, tags=tags, config=config, raise_on_error=raise_on_error

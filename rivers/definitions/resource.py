@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 __all__ = ["Resource"]
 
 
 class Resource(BaseSettings):
-    """Settings that are given to functions by name, set up before a run and torn down after it.
+    """Settings that functions take by name, set up before a run and torn down after it.
 
-    A subclass keeps what pydantic-settings promises: fields from arguments, then from the environment.
+    Fields are settings as in pydantic-settings: given as arguments, by environment variables, or in a `.env` file
+    of the working folder. What `setup` opens belongs into private attributes: a resource travels to other
+    processes as class and field values, and is set up again there.
 
     Example:
         >>> class Warehouse(Resource):
         ...     dsn: str = "localhost"
+        ...
         ...     def setup(self) -> None:
         ...         print("connected to", self.dsn)
+        >>> Warehouse(dsn="db").setup()
+        connected to db
     """
 
-    model_config = SettingsConfigDict(arbitrary_types_allowed=True)
+    model_config = SettingsConfigDict(
+        arbitrary_types_allowed=True, env_file=".env", dotenv_filtering="only_existing"
+    )
 
     def setup(self) -> None:
         """Called once before the first step of a run; nothing by default."""
 
     def teardown(self) -> None:
         """Called once after the last step, also when the run failed; nothing by default."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = {name: self.__dict__[name] for name in type(self).model_fields if name in self.__dict__}
+        return _rebuilt, (type(self), self.model_fields_set, values | (self.model_extra or {}))
+
+
+def _rebuilt(cls: type[Resource], fields_set: set[str], values: dict[str, Any]) -> Resource:
+    return cls.model_construct(fields_set, **values)

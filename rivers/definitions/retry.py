@@ -131,8 +131,8 @@ def _retry_on(value: object) -> RetryOn:
         else:
             raise ConfigurationError(
                 f"RetryPolicy(retry_on=...): {part!r} is neither a RetryOn, a FailureReason nor an "
-                "exception class; "
-                "write RetryOn.TRANSIENT, FailureReason.TIMEOUT, ConnectionError or a tuple of such."
+                "exception class; write RetryOn.TRANSIENT, FailureReason.TIMEOUT, ConnectionError or a "
+                "tuple of such."
             )
     return RetryOn(frozenset(reasons), tuple(dict.fromkeys(exceptions)))
 
@@ -270,6 +270,5 @@ def _escalation(value: object) -> object:
         return value
     raise ConfigurationError(
         f"RetryPolicy(escalate={value!r}): give a Compute, a list of them, {{attempt: Compute}} with "
-        "attempts from 2, "
-        "or a function (attempt, compute) -> Compute."
+        "attempts from 2, or a function (attempt, compute) -> Compute."
     )

@@ -158,8 +158,7 @@ def check_special_parameters(
         elif special is not None and index > 0:
             raise checks.refuse(
                 f"the parameter {parameter.name!r} is annotated {special.__name__} but stands at place "
-                f"{index + 1}; "
-                "the context has to be the first parameter."
+                f"{index + 1}; the context has to be the first parameter."
             )
     if len(own) > 1:
         raise checks.refuse(

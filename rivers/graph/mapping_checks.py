@@ -75,8 +75,7 @@ def _check(mapping: PartitionMapping, down: Partitions, up: Partitions, *, lenie
         return [
             (
                 f"{mapping!r} starts from a partition of the consumer, which has none; use "
-                "PartitionMapping.all_partitions() or "
-                "PartitionMapping.specific_partitions([...])"
+                "PartitionMapping.all_partitions() or PartitionMapping.specific_partitions([...])"
             )
         ]
     if isinstance(mapping, Static):
@@ -186,8 +185,7 @@ def _identity(down: PartitionsDefinition, up: PartitionsDefinition, *, lenient: 
         return [
             (
                 f"PartitionMapping.identity() needs the same keys on both sides, and {_shown(down)} and "
-                f"{_shown(up)} "
-                "differ in their dimensions; use PartitionMapping.multi_to_single(...)"
+                f"{_shown(up)} differ in their dimensions; use PartitionMapping.multi_to_single(...)"
             )
         ]
     if down == up or down.is_dynamic or up.is_dynamic:
@@ -207,8 +205,8 @@ def _identity_by_dimension(
         return [
             (
                 "PartitionMapping.identity() needs the same dimensions on both sides; the consumer has "
-                f"{list(down.dimensions)}, "
-                f"the upstream {list(up.dimensions)}; use PartitionMapping.multi({{...}})"
+                f"{list(down.dimensions)}, the upstream {list(up.dimensions)}; use "
+                "PartitionMapping.multi({...})"
             )
         ]
     return [

@@ -124,9 +124,8 @@ class _Need:
         keys = self.all()
         has = f"it has {str(keys[0])!r} to {str(keys[-1])!r}" if keys else "it has no partitions yet"
         return PartitionValidationError(
-            f"{mapping!r} needs partitions that the upstream does not have: {names}{more} ({has}). Run "
-            "keys for which they "
-            f"exist, or go without them: PartitionMapping.subset({mapping!r})."
+            f"{mapping!r} needs partitions that the upstream does not have: {names}{more} ({has}). Run keys "
+            f"for which they exist, or go without them: PartitionMapping.subset({mapping!r})."
         )
 
 
