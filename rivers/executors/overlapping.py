@@ -38,17 +38,13 @@ class _Loop:
 
     def __enter__(self) -> _Loop:
         self.loop = asyncio.new_event_loop()
-        self.tasks: set[Future[None]] = set()
         self._thread = threading.Thread(target=self.loop.run_forever, name="rivers-loop", daemon=True)
         self._thread.start()
         return self
 
-    def start(self, step: Step, run: Run) -> Future[None]:
+    def start(self, step: Step, run: Run) -> Future[BaseException | None]:
         context = contextvars.copy_context()
-        future = context.run(asyncio.run_coroutine_threadsafe, execute_step(step, run), self.loop)
-        self.tasks.add(future)
-        future.add_done_callback(self.tasks.discard)
-        return future
+        return context.run(asyncio.run_coroutine_threadsafe, _outcome(step, run), self.loop)
 
     def __exit__(self, *exc_info: object) -> None:
         asyncio.run_coroutine_threadsafe(self._close(), self.loop).result()
@@ -86,7 +82,7 @@ class _Overlap:
             self._begin_asynchronous()
             if self._ready:
                 self._begin(self._ready.popleft())
-            else:
+            elif self._running:
                 self._end(*self._over.get())
             while not self._over.empty():
                 self._end(*self._over.get())
@@ -115,6 +111,8 @@ class _Overlap:
 
     def _end(self, step: Step, error: BaseException | None) -> None:
         self._running -= 1
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            raise error
         if error is None:
             self._run.finished.add(step.name)
         else:
@@ -129,5 +127,14 @@ class _Overlap:
                 self._ready.append(follower)
 
 
-def _error_of(done: Future[None]) -> BaseException | None:
-    return asyncio.CancelledError("the step was cancelled") if done.cancelled() else done.exception()
+async def _outcome(step: Step, run: Run) -> BaseException | None:
+    """The error of a step as a value: an interrupt that is raised in a task would end the whole loop."""
+    try:
+        await execute_step(step, run)
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        return error
+    return None
+
+
+def _error_of(done: Future[BaseException | None]) -> BaseException | None:
+    return asyncio.CancelledError("the step was cancelled") if done.cancelled() else done.result()

@@ -1,0 +1,192 @@
+"""Resources by name, and the configuration of functions."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import BaseModel
+from pydantic_settings import BaseSettings
+
+import rivers as rs
+
+
+class Diary(rs.Resource):
+    """A resource that writes down its life."""
+
+    label: str = "db"
+    log: list[str] = []
+
+    def setup(self):
+        self.log.append(f"setup {self.label}")
+
+    def teardown(self):
+        self.log.append(f"teardown {self.label}")
+
+
+def test_a_resource_is_given_by_name_and_set_up_once(repository):
+    db = Diary(log=[])
+
+    @rs.Asset
+    def a(db: Diary) -> str:
+        return db.label
+
+    @rs.Asset
+    def b(a: str, db: Diary) -> str:
+        return a + db.label
+
+    repo = repository(a, b, resources={"db": db})
+    with repo:
+        repo.materialize()
+        repo.materialize()
+        assert repo.load_node("b") == "dbdb"
+        assert db.log == ["setup db"]
+    assert db.log == ["setup db", "teardown db"]
+
+
+def test_validate_sets_nothing_up(repository):
+    db = Diary(log=[])
+    repository(rs.Asset(lambda db: 1, name="a"), resources={"db": db}).validate()
+    assert db.log == []
+
+
+def test_resources_are_torn_down_in_reverse(repository):
+    log: list[str] = []
+    first, second = Diary(label="first"), Diary(label="second")
+    first.log = second.log = log
+    with repository(rs.Asset(lambda: 1, name="a"), resources={"first": first, "second": second}):
+        pass
+    assert log == ["setup first", "setup second", "teardown second", "teardown first"]
+
+
+def test_a_set_up_that_fails_tears_down_what_was_set_up_and_names_the_resource(repository):
+    class Broken(rs.Resource):
+        def setup(self):
+            raise OSError("no route")
+
+    db = Diary(log=[])
+    repo = repository(rs.Asset(lambda: 1, name="a"), resources={"db": db, "broken": Broken()})
+    with pytest.raises(rs.exceptions.ConfigurationError, match="resource 'broken'.*no route"):
+        repo.resolve()
+    assert db.log == ["setup db", "teardown db"]
+
+
+def test_any_object_may_be_a_resource(repository):
+    repo = repository(rs.Asset(lambda numbers: sum(numbers), name="a"), resources={"numbers": [1, 2]})
+    repo.materialize()
+    assert repo.load_node("a") == 3
+
+
+def test_an_asset_goes_before_a_resource_of_the_same_name(repository):
+    @rs.Asset
+    def x() -> str:
+        return "asset"
+
+    @rs.Asset
+    def a(x: str) -> str:
+        return x
+
+    repo = repository(x, a, resources={"x": "resource"})
+    repo.materialize()
+    assert repo.load_node("a") == "asset"
+
+
+def test_one_argument_replaces_a_resource_in_a_test(repository):
+    repo = repository(rs.Asset(lambda db: db, name="a"), resources={"db": "real"})
+    tested = repo.override(resources={"db": "fake"})
+    tested.materialize()
+    assert tested.load_node("a") == "fake"
+    with pytest.raises(rs.exceptions.ConfigurationError, match="did you mean 'db'"):
+        repo.override(resources={"dbb": 1})
+
+
+class Window(BaseModel):
+    days: int = 7
+    region: str = "eu"
+
+
+class FromEnvironment(BaseSettings):
+    limit: int = 1
+    model_config = {"env_prefix": "SIZED_"}
+
+
+@rs.Asset
+def windowed(context: rs.AssetExecutionContext[Window]) -> tuple[int, str]:
+    return context.config.days, context.config.region
+
+
+def test_configuration_has_its_defaults_and_takes_overrides_for_one_run(repository):
+    repo = repository(windowed)
+    repo.materialize()
+    assert repo.load_node("windowed") == (7, "eu")
+    repo.materialize(config={"windowed": {"days": 1}})
+    assert repo.load_node("windowed") == (1, "eu")
+    repo.materialize(config={"windowed": Window(days=2, region="us")})
+    assert repo.load_node("windowed") == (2, "us")
+
+
+def test_settings_read_their_environment_at_each_run(repository, monkeypatch):
+    @rs.Asset
+    def limited(context: rs.AssetExecutionContext[FromEnvironment]) -> int:
+        return context.config.limit
+
+    repo = repository(limited)
+    monkeypatch.setenv("SIZED_LIMIT", "9")
+    repo.materialize()
+    assert repo.load_node("limited") == 9
+    repo.materialize(config={"limited": {"limit": 3}})
+    assert repo.load_node("limited") == 3
+
+
+def test_a_tasks_configuration_is_named_by_its_node(repository):
+    @rs.Task
+    def sized(context: rs.TaskExecutionContext[Window]) -> int:
+        return context.config.days
+
+    @rs.Asset.from_graph
+    def answer():
+        return sized()
+
+    repo = repository(answer)
+    repo.materialize(config={"answer/sized": {"days": 3}})
+    assert repo.load_node("answer") == 3
+
+
+def test_everything_wrong_with_the_configuration_comes_at_once_and_nothing_runs(repository):
+    ran = []
+    repo = repository(windowed, rs.Asset(lambda: ran.append(1), name="plain"))
+    with pytest.raises(rs.exceptions.ConfigurationError) as caught:
+        repo.materialize(config={"windowed": {"days": "many"}, "plain": {"x": 1}, "windwed": {}})
+    assert len(caught.value.findings) == 3
+    assert "did you mean 'windowed'" in str(caught.value)
+    assert ran == []
+
+
+def test_the_context_tells_about_its_asset(repository):
+    seen = {}
+
+    @rs.Asset(tags=["t"], kinds="table", group="g", code_version="3", metadata={"m": 1})
+    def a(context: rs.AssetExecutionContext) -> int:
+        seen.update({name: getattr(context, name) for name in names})
+        context.log.info("hello")
+        return 1
+
+    names = (
+        "asset_name",
+        "tags",
+        "kinds",
+        "group",
+        "code_version",
+        "asset_metadata",
+        "is_multi_asset",
+        "has_partition_key",
+    )
+    repository(a).materialize()
+    assert seen == {
+        "asset_name": "a",
+        "tags": ["t"],
+        "kinds": ["table"],
+        "group": "g",
+        "code_version": "3",
+        "asset_metadata": {"m": 1},
+        "is_multi_asset": False,
+        "has_partition_key": False,
+    }
