@@ -6,7 +6,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from rivers.execution.freshness import status_of
-from rivers.execution.keys import keys_of_plan
+from rivers.execution.keys import keys_of_plan, shown_request
 from rivers.execution.run import Run
 from rivers.graph.findings import Findings
 from rivers.repository.run_result import RunResult
@@ -62,7 +62,7 @@ def launch(
         tags=run.tags,
         steps=names,
         selection=request.selection,
-        partition_key=None if key is None else str(key),
+        partition_key=None if key is None else shown_request(key),
     )
     try:
         for observe in observers.run_start:
@@ -177,4 +177,5 @@ def _result(run: Run) -> RunResult:
             (steps[name].owner, f"{type(error).__name__}: {error}") for name, error in run.failed.items()
         ],
         skipped_assets=[(steps[name].owner, why) for name, why in run.skipped.items()],
+        errors={steps[name].owner: error for name, error in run.failed.items()},
     )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +20,8 @@ class RunResult:
         failed_assets: Asset and message of each failure.
         skipped_assets: Asset and reason of each that was not run: an upstream failed, or it was fresh or
             finished already.
+        errors: The error of each failure by asset, with its traceback; for this process, so that a pickled
+            result arrives without.
     """
 
     success: bool
@@ -23,6 +29,11 @@ class RunResult:
     materialized_assets: list[str]
     failed_assets: list[tuple[str, str]]
     skipped_assets: list[tuple[str, str]]
+    errors: Mapping[str, BaseException] = field(default_factory=dict, compare=False, repr=False)
 
     def __hash__(self) -> int:
         return hash(self.run_id)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        told = (self.success, self.run_id, self.materialized_assets, self.failed_assets, self.skipped_assets)
+        return RunResult, told

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from time import time_ns
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ from rivers_core.partitions.keys import check_key_value
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from rivers.storage.events import Event
     from rivers.storage.runs import RunStatus
     from rivers_core.partitions import PartitionKey
+
+_LOG = logging.getLogger("rivers.storage")
 
 
 class EventStorage(ABC):
@@ -91,6 +95,35 @@ class EventStorage(ABC):
     @abstractmethod
     def record(self, event: Event) -> None:
         """Add an event to the history; it gets its id when it is stored."""
+
+    @contextmanager
+    def watching(self, watcher: Callable[[Event], None]) -> Iterator[None]:
+        """Show every event to a function as it is recorded, for as long as the block lasts.
+
+        Costs nothing when nobody watches. Events of other processes, and those with which a run starts and
+        ends, are not shown.
+
+        Args:
+            watcher: Called after the event was recorded, by whichever thread recorded it.
+        """
+        before = self.__dict__.get("record")
+        unwatched = self.record
+
+        def record(event: Event) -> None:
+            unwatched(event)
+            try:
+                watcher(event)
+            except Exception:
+                _LOG.exception("what watches events raised; the run goes on")
+
+        self.__dict__["record"] = record
+        try:
+            yield
+        finally:
+            if before is None:
+                del self.__dict__["record"]
+            else:
+                self.__dict__["record"] = before
 
     def start_run(
         self,
