@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
@@ -60,3 +60,44 @@ def masked(value: Any, name: str = "") -> Any:
     if isinstance(value, BaseModel) and not hasattr(value, "handle_output"):
         return {field: masked(getattr(value, field), field) for field in type(value).model_fields}
     return value
+
+
+def holds_secret(annotation: Any) -> bool:
+    """Whether a field of this type holds a credential.
+
+    Args:
+        annotation: The type of the field.
+
+    Returns:
+        True for pydantic's secret types and for unions and containers of them.
+    """
+    kind = get_origin(annotation) or annotation
+    if isinstance(kind, type) and issubclass(kind, (Secret, SecretStr, SecretBytes)):
+        return True
+    return any(map(holds_secret, get_args(annotation)))
+
+
+def secrets_in(value: Any, name: str = "", *, all_of_it: bool = False) -> list[str]:
+    """The texts inside a value that must not be shown.
+
+    Args:
+        value: What was given for a field.
+        name: The field or key.
+        all_of_it: Whether every text in it is a secret.
+
+    Returns:
+        Credentials as plain text, to be cut out of messages that others wrote.
+    """
+    if isinstance(value, (Secret, SecretStr, SecretBytes)):
+        return secrets_in(value.get_secret_value(), name, all_of_it=True)
+    if isinstance(value, bytes):
+        return secrets_in(value.decode("utf-8", "replace"), name, all_of_it=all_of_it)
+    if isinstance(value, str):
+        return [value] if value and (all_of_it or masked(value, name) != value) else []
+    if isinstance(value, Mapping):
+        pairs = [(str(key), item) for key, item in value.items()]
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        pairs = [(name, item) for item in value]
+    else:
+        return []
+    return [secret for key, item in pairs for secret in secrets_in(item, key, all_of_it=all_of_it)]

@@ -244,7 +244,7 @@ class Catalog:
                 f"The {noun} {name!r} is not installed. Install it: pip install {package}"
             )
         known = [item.spec.name for item in self._records(kind, self.entries())]
-        error = HandlerNotFoundError(missing.unknown(noun, name, known, self.loader.errors))
+        error = missing.UnknownNameError(missing.unknown(noun, name, known, self.loader.errors))
         error.__cause__ = next(iter(self.loader.errors.values()), None)
         return error
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import importlib_metadata
 
+from rivers_core.exceptions import HandlerNotFoundError
 from rivers_core.plugins.entries import canonical
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from rivers_core.plugins.states import Provided
 
 _LOG: Final = logging.getLogger("rivers.plugins")
+
+
+class UnknownNameError(HandlerNotFoundError):
+    """Nobody provides the name, as far as can be known; not a matter of installing or allowing something."""
 
 
 def absent_requirements(requires: Iterable[str]) -> list[str]:
@@ -91,8 +96,22 @@ def unknown(
     close = difflib.get_close_matches(name.lower(), names, n=1)
     meant = f" Did you mean {close[0]!r}?" if close else ""
     there_is = f"Installed: {', '.join(names)}." if names else "None is installed."
-    broken = "".join(f" It may be in what could not be loaded: {error}." for error in errors.values())
-    return f"There is no {kind} {name!r}. {there_is}{meant}{broken}"
+    broken = "; ".join(f"{entry} ({reason_of(error)})" for entry, error in errors.items())
+    left_out = f" Broken and left out: {broken}." if broken else ""
+    return f"There is no {kind} {name!r}. {there_is}{meant}{left_out}"
+
+
+def reason_of(error: BaseException) -> str:
+    """The reason of a load error, without whose it is.
+
+    Args:
+        error: The load error.
+
+    Returns:
+        Type and text of its cause, in one line.
+    """
+    cause = error.__cause__ or error
+    return " ".join(f"{type(cause).__name__}: {cause}".split()).rstrip(":")
 
 
 def absent_from(owner: str, kind: str, name: str, offered: Iterable[Provided[Any]]) -> str:

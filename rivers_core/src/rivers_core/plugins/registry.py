@@ -232,16 +232,16 @@ class PluginRegistry:
         *,
         source: str = "rivers.toml",
     ) -> None:
-        """Set the rules of one source; they hold together with those of all others.
+        """Set the rules of the configuration; they hold together with those of code and environment.
 
         Args:
             allow: Patterns of distributions that may be imported; None allows all.
             deny: Patterns of distributions that may not.
             pin: Name to the distribution that provides it.
-            source: Where they stand; rules set before for the same source are replaced.
+            source: Where they stand, for messages. Rules that were configured before are replaced.
         """
         with self._lock:
-            self._catalog.rules[source] = PluginRules.of(source, allow, deny, pin)
+            self._catalog.rules["configuration"] = PluginRules.of(source, allow, deny, pin)
 
 
 _registry: PluginRegistry | None = None

@@ -1,0 +1,221 @@
+"""From a table to a handler: its class, its field values, and one sentence for everything that does not fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pydantic import ValidationError
+
+from rivers_core.config.locations import anchored
+from rivers_core.config.references import admits_text, replaced, takes_handler
+from rivers_core.config.variables import Text, decoded
+from rivers_core.exceptions import ConfigurationError, RiversError
+from rivers_core.handler import MASK, BaseIOHandler, from_values, masked
+from rivers_core.handler.masking import holds_secret, secrets_in
+from rivers_core.handler.settings import input_names, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from pydantic.fields import FieldInfo
+
+    from rivers_core.config.layers import HandlerTable
+    from rivers_core.plugins.registry import PluginRegistry
+
+_SHORTEST_SECRET: Final = 4
+
+
+class FieldValue(NamedTuple):
+    """The effective value of a handler's field.
+
+    Args:
+        field: The name of the field.
+        value: Its value; credentials are masked, locations absolute.
+        origin: `"default"`, `"file"` (`"file (prod)"` for an environment's table), `".env"`, `"environment"`, `"code"`.
+    """
+
+    field: str
+    value: Any
+    origin: str
+
+
+@dataclass(slots=True)
+class Draft:
+    """A handler on its way: which class it is going to be, with which values.
+
+    Args:
+        table: What is configured.
+        cls: The handler class.
+        values: Its values by the name they are given under, made ready for the class.
+        findings: What does not fit.
+    """
+
+    table: HandlerTable
+    cls: type[BaseIOHandler]
+    values: dict[str, Any]
+    findings: list[str]
+
+    def build(self) -> BaseIOHandler:
+        """Make the handler.
+
+        Returns:
+            The handler, made from these values alone.
+
+        Raises:
+            ConfigurationError: With every finding about this handler.
+        """
+        handler = None
+        try:
+            handler = from_values(self.cls, self.values)
+        except ValidationError as error:
+            self.findings.extend(map(self._scrubbed, self._mistakes(error)))
+        except (Exception, SystemExit) as error:
+            said = self._scrubbed(f"{type(error).__name__}: {error}")
+            self.findings.append(f"{self.table.origin_of(()).place}: {said}")
+        if handler is None or self.findings:
+            raise refused(self.table.name, self.findings)
+        return handler
+
+    def fields(self) -> Iterator[FieldValue]:
+        """Every field of the class with its effective value, without building the handler.
+
+        Yields:
+            Fields in the order of the class.
+        """
+        for name, field in self.cls.model_fields.items():
+            given = next((key for key in _names_of(name, field) if key in self.values), None)
+            if given is None:
+                yield FieldValue(
+                    name, _shown(name, field.get_default(call_default_factory=True), field), "default"
+                )
+            else:
+                origin = self.table.origin_of((given,)).kind
+                yield FieldValue(name, _shown(name, self.values[given], field), origin)
+
+    def _mistakes(self, error: ValidationError) -> Iterator[str]:
+        for item in error.errors(include_url=False, include_input=False, include_context=False):
+            path = item["loc"]
+            message = (
+                "is required" if item["type"] == "missing" else item["msg"].removeprefix("Value error, ")
+            )
+            yield f"{self.table.origin_of(path).key(*path)}: {message[:1].lower()}{message[1:]}."
+
+    def _scrubbed(self, text: str) -> str:
+        """The text of a validator, which may quote what it was given."""
+        for name, value in self.values.items():
+            field = self.cls.model_fields.get(name)
+            is_secret = field is not None and holds_secret(field.annotation)
+            for secret in secrets_in(value, name, all_of_it=is_secret):
+                text = text.replace(secret, MASK) if len(secret) >= _SHORTEST_SECRET else text
+        return text
+
+
+def draft(
+    table: HandlerTable, root: Path, registry: PluginRegistry, find: Callable[[str], BaseIOHandler]
+) -> Draft:
+    """Find the class of a configured handler and make its values ready.
+
+    Args:
+        table: What is configured.
+        root: What relative locations are relative to.
+        registry: Where the class is looked up.
+        find: Gives another handler by its name.
+
+    Returns:
+        The draft, with the findings so far.
+
+    Raises:
+        ConfigurationError: No class is named, or it is not there.
+    """
+    cls = _class_of(table, registry)
+    fields = cls.model_fields
+    values, findings = _known(table, cls)
+    for name in list(values):
+        field = fields.get(name)
+        annotation = Any if field is None else field.annotation
+        values[name] = decoded(values[name], annotation)
+        if name in cls.location_fields:
+            values[name] = anchored(values[name], root)
+        if takes_handler(annotation):
+            try:
+                values[name] = replaced(values[name], _finder(find, annotation))
+            except RiversError as error:
+                reasons = getattr(error, "findings", ()) or (str(error),)
+                findings.extend(f"{table.origin_of((name,)).key(name)}: {reason}" for reason in reasons)
+                values.pop(name)
+    return Draft(table, cls, values, findings)
+
+
+def refused(name: str, findings: list[str]) -> ConfigurationError:
+    """The error for one handler that cannot be built.
+
+    Args:
+        name: The handler.
+        findings: Why.
+
+    Returns:
+        The error to raise.
+    """
+    return ConfigurationError(f"The IO handler {name!r} is not configured correctly:", findings)
+
+
+def _class_of(table: HandlerTable, registry: PluginRegistry) -> type[BaseIOHandler]:
+    origin = table.use_origin or table.origin
+    if table.use is None:
+        known = ", ".join(sorted({offered.spec.name for offered in registry.handlers()}))
+        raise refused(
+            table.name, [f"{table.origin.key('use')}: is required; it names an installed handler: {known}."]
+        )
+    if isinstance(table.use, type) and issubclass(table.use, BaseIOHandler):
+        return table.use
+    if not isinstance(table.use, str):
+        raise refused(
+            table.name, [f"{origin.key('use')}: has to be the name of a handler, got {table.use!r}."]
+        )
+    try:
+        return registry.handler(table.use)
+    except RiversError as error:
+        failure = refused(table.name, [f"{origin.key('use')}: {error}"])
+        raise failure from error
+
+
+def _known(table: HandlerTable, cls: type[BaseIOHandler]) -> tuple[dict[str, Any], list[str]]:
+    names = input_names(cls.model_fields)
+    values: dict[str, Any] = {}
+    findings = []
+    for key, value in table.values.items():
+        spelt = key
+        if key not in names and isinstance(value, (Text, dict)):
+            spelt = next((name for name in sorted(names) if name.lower() == key.lower()), key)
+        if spelt in names or cls.model_config.get("extra") == "allow":
+            values[spelt] = value
+        elif cls.model_config.get("extra") == "forbid":
+            findings.append(
+                f"{table.origin_of((key,)).key(key)}: {cls.__name__} has no such setting"
+                f"{nearest(key, [*names, 'use'])}; it has {', '.join(cls.model_fields) or 'none'}."
+            )
+    return values, findings
+
+
+def _finder(find: Callable[[str], BaseIOHandler], annotation: Any) -> Callable[[str], Any]:
+    def found(name: str) -> Any:
+        try:
+            return find(name)
+        except LookupError:
+            if admits_text(annotation):
+                return name
+            raise
+
+    return found
+
+
+def _names_of(name: str, field: FieldInfo) -> list[str]:
+    return [name, *sorted(input_names({name: field}) - {name})]
+
+
+def _shown(name: str, value: Any, field: FieldInfo) -> Any:
+    if value and isinstance(value, str) and holds_secret(field.annotation):
+        return MASK
+    return masked(value, name)
