@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import struct
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 from blake3 import blake3
@@ -82,7 +82,8 @@ def footer(header: Header, *, stream_length: int, stream_digest: bytes, key: byt
         stream_digest: BLAKE3 over the stream.
         key: 32 bytes that key the seal; None for a plain digest.
     """
-    text = json.dumps(asdict(header), sort_keys=True, separators=(",", ":")).encode()
+    known = {name: getattr(header, name) for name in Header.__slots__}
+    text = json.dumps(known, separators=(",", ":")).encode()
     lengths = _LENGTHS.pack(stream_length, len(text), _VERSION, key is not None)
     return text + lengths + _seal(stream_digest, text, lengths, key) + MAGIC
 

@@ -7,7 +7,7 @@ import platform
 import threading
 import time
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, cast
 
 from pydantic import (
@@ -221,7 +221,7 @@ class PickleIOHandler(BaseIOHandler):
         except Exception as error:
             raise failures.unpicklable(context, obj, error) from error
         if stores.is_local(self.store):
-            sweep(stores.folder_of(self.store) / path)
+            sweep(self._address(path))
         return written
 
     def _footer_for(self, context: OutputContext, obj: Any) -> Callable[[int, bytes], bytes]:
@@ -303,7 +303,11 @@ class PickleIOHandler(BaseIOHandler):
         return None if self.signing_key is None else derived_key(self.signing_key.get_secret_value())
 
     def _address(self, path: str) -> str:
-        return f"{stores.address_of(self.store)}/{path}"
+        return f"{self._root}/{path}"
+
+    @cached_property
+    def _root(self) -> str:
+        return stores.address_of(self.store)
 
     def _fail(
         self, doing: str, context: OutputContext | InputContext, path: str, error: BaseException

@@ -53,7 +53,7 @@ class StoredObject:
         """Write the whole object in one request."""
         import obstore
 
-        obstore.put(self._store, self._path, data, use_multipart=False)
+        obstore.put(self._store, self._path, data)
 
     def open(self) -> AbstractContextManager[Writable]:
         """Write it as a multipart upload, which the store publishes as a whole or drops."""
@@ -85,7 +85,7 @@ class DurableFile:
     def open(self) -> Iterator[Writable]:
         """Write a temporary file beside the object, flush it to the disk, and rename it."""
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        temporary, descriptor = _new_temporary(self._file)
+        temporary, descriptor = _new_temporary(str(self._file))
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as file:
                 yield _Complete(file.write)
@@ -93,7 +93,7 @@ class DurableFile:
             os.replace(temporary, self._file)
         except BaseException:
             with suppress(OSError):
-                temporary.unlink()
+                os.unlink(temporary)
             raise
         self._flush_folders()
 
@@ -122,28 +122,28 @@ class _Complete:
         return len(data)
 
 
-def sweep(file: Path) -> None:
+def sweep(file: str) -> None:
     """Remove what a killed process left beside a file: temporary files that are older than a day.
 
     They are called `<name>#1` and so on. Nobody mistakes them for objects (a local store does not list them),
     they only take room.
 
     Args:
-        file: The file of an object.
+        file: The path of an object's file.
     """
     number = 1
     with suppress(OSError):
-        while time.time() - (leftover := _temporary(file, number)).stat().st_mtime > _LEFTOVER_AGE_S:
-            leftover.unlink()
+        while time.time() - os.stat(leftover := _temporary(file, number)).st_mtime > _LEFTOVER_AGE_S:
+            os.unlink(leftover)
             number += 1
 
 
-def _temporary(file: Path, number: int) -> Path:
+def _temporary(file: str, number: int) -> str:
     # the names that obstore gives to its own temporary files, and leaves out when it lists
-    return file.with_name(f"{file.name}#{number}")
+    return f"{file}#{number}"
 
 
-def _new_temporary(file: Path) -> tuple[Path, int]:
+def _new_temporary(file: str) -> tuple[str, int]:
     number = 1
     while True:
         temporary = _temporary(file, number)

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
     Key: TypeAlias = str | tuple[str, str]
 
-_STORAGE: Final = MetadataValue.text("memory")
+_STORAGE: Final[MetadataValue] = MetadataValue.text("memory")
+_SMALL: Final = 4096
+
+# making a metadata value costs more than everything else here, and the sizes of small values are few
+_sizes: Final[dict[int, MetadataValue]] = {}
 
 
 class InMemoryIOHandler(BaseIOHandler):
@@ -68,7 +72,7 @@ class InMemoryIOHandler(BaseIOHandler):
             _refuse(context, obj)
         partition = context.partition
         self._values[context.asset_name if partition is None else _partitioned(context, partition)] = obj
-        facts: dict[str, MetadataValue] = {"storage": _STORAGE, "size_bytes": MetadataValue.int(size)}
+        facts = {"storage": _STORAGE, "size_bytes": _sizes.get(size) or _as_fact(size)}
         if context.output_metadata is None:
             context.output_metadata = facts
         else:
@@ -115,6 +119,11 @@ class InMemoryIOHandler(BaseIOHandler):
             address="memory of this process",
             nearest=_nearest(_key(context), list(self._values)),
         )
+
+
+def _as_fact(size: int) -> MetadataValue:
+    fact = MetadataValue.int(size)
+    return _sizes.setdefault(size, fact) if 0 <= size < _SMALL else fact
 
 
 def _key(context: OutputContext | InputContext) -> Key:
