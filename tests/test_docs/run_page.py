@@ -82,7 +82,8 @@ def write_file(block: dict[str, Any], page: str) -> tuple[bool, str]:
 
 def same_text(expected: str, printed: str) -> bool:
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    return doctest.OutputChecker().check_output(expected, printed, flags)
+    expected = expected.rstrip().replace("\n...", "...")
+    return doctest.OutputChecker().check_output(expected, printed.rstrip(), flags)
 
 
 def run_block(block: dict[str, Any], page: str, printed: str) -> tuple[str | None, str]:

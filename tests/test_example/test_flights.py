@@ -114,7 +114,7 @@ def test_the_report_writes_its_own_file_and_says_so(project) -> None:
     event = repo.storage.get_latest_materialization("report")
     assert event.handler is None
     page = folder / "reports" / "punctuality.html"
-    assert event.typed_metadata["path"].raw_value() == page
+    assert Path(event.typed_metadata["path"].raw_value()) == page
     assert "Leave before nine" in page.read_text()
     assert event.typed_metadata["chart"].raw_value().startswith(b"\x89PNG")
     assert {name for name, _ in event.input_data_versions} == {
@@ -194,6 +194,13 @@ def test_the_demo_tells_what_it_did(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert not done.stderr
-    for word in ("336,776", "pickle", "memory", "12 partitions", "Leave before nine", "punctuality.html"):
+    for word in (
+        "336,776",
+        "PickleIOHandler",
+        "InMemoryIOHandler",
+        "12 partitions",
+        "Leave before nine",
+        "punctuality.html",
+    ):
         assert word in done.stdout
     assert "loaded by_hour, by_airline, by_month and has the same data version" in done.stdout

@@ -56,7 +56,7 @@ def watched(console: Console, repo: rs.CodeRepository, **options: Any) -> tuple[
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         watcher = Watcher(progress)
         registry = get_registry()
         registry.register(watcher, "flights-progress")
@@ -80,18 +80,27 @@ def summary(repo: rs.CodeRepository, run_id: str) -> Table:
         table.add_column(title, justify="right")
     table.add_column("data version")
     for asset, stored in events.items():
-        table.add_row(asset, stored[-1].handler or "writes its own file", *figures(stored))
+        handler = (
+            type(repo.io_handler_for_output(asset)).__name__ if stored[0].handler else "none: writes itself"
+        )
+        table.add_row(asset, handler, *figures(stored))
     return table
 
 
 def figures(stored: list[Event]) -> list[str]:
-    """Rows, bytes, seconds and version of an asset; sums, if it was stored in several partitions."""
+    """Rows, bytes, time and version of an asset, whether it was stored whole or in partitions."""
     facts = [{name: value.raw_value() for name, value in event.typed_metadata.items()} for event in stored]
     rows = sum(fact.get("rows", 0) for fact in facts)
-    size = sum(fact.get("size_bytes", 0) for fact in facts)
-    seconds = sum(event.duration_ns or 0 for event in stored) / 1e9
+    seconds = max(event.duration_ns or 0 for event in stored) / 1e9
     version = f"{len(stored)} partitions" if len(stored) > 1 else (stored[0].data_version or "")[:12]
-    return [f"{rows:,}" if rows else "", f"{size / 1e6:,.2f} MB", f"{seconds:.2f} s", version]
+    size = readable(sum(fact.get("size_bytes", 0) for fact in facts))
+    return [f"{rows:,}" if rows else "", size, f"{seconds:.2f} s", version]
+
+
+def readable(size: float) -> str:
+    """A number of bytes as people say it."""
+    unit, divisor = ("MB", 1e6) if size >= 1e6 else ("kB", 1e3)
+    return f"{size / divisor:,.1f} {unit}"
 
 
 def version(repo: rs.CodeRepository, asset: str) -> str | None:
@@ -102,7 +111,7 @@ def version(repo: rs.CodeRepository, asset: str) -> str | None:
 
 def main() -> None:
     """The demo: everything once, then one asset alone."""
-    console = Console()
+    console = Console(highlight=False)
     console.print(f"\n[bold]A year of flights out of New York[/bold]: {len(ASSETS)} assets, three handlers\n")
     with repository(HERE) as repo:
         result, _ = watched(console, repo, partition_key=ALL_MONTHS)
