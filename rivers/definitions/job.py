@@ -68,7 +68,7 @@ class Job:
         """Returns this job as one that can be executed.
 
         Args:
-            run: Called as `run(job, partition_key=..., tags=..., config=..., raise_on_error=...)`.
+            run: Called with the job and the arguments of `execute` by name, `run_id_override` as `run_id`.
         """
         job = Job(self.name, self.assets, self.executor, self.allow_incomplete_deps, self.retry)
         job._run = run
@@ -80,6 +80,11 @@ class Job:
         tags: Sequence[tuple[str, str]] | None = None,
         config: Mapping[str, Any] | None = None,
         raise_on_error: bool = True,
+        *,
+        run_id_override: str | None = None,
+        resume: bool = False,
+        only_stale: bool = False,
+        executor: Any = None,
     ) -> Any:
         """Runs the job.
 
@@ -88,6 +93,10 @@ class Job:
             tags: Recorded with the run.
             config: `{asset: {field: value}}`, laid over what the contexts' configuration reads.
             raise_on_error: Whether the first failure is raised; else the result lists what failed.
+            run_id_override: The run's identifier.
+            resume: Skip what the run `run_id_override` already finished.
+            only_stale: Skip what is fresh.
+            executor: Where it runs this time; the job's own by default.
 
         Returns:
             The `RunResult`.
@@ -101,7 +110,15 @@ class Job:
                 f"execute repo.get_job({self.name!r})."
             )
         return self._run(
-            self, partition_key=partition_key, tags=tags, config=config, raise_on_error=raise_on_error
+            self,
+            partition_key=partition_key,
+            tags=tags,
+            config=config,
+            raise_on_error=raise_on_error,
+            run_id=run_id_override,
+            resume=resume,
+            only_stale=only_stale,
+            executor=executor or self.executor,
         )
 
     def __repr__(self) -> str:

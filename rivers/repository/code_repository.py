@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Literal, Self
 
-    from rivers_core.config import Config
-
     from rivers.definitions.asset import Asset
     from rivers.definitions.job import Job
     from rivers.definitions.retry import RetryPolicy
@@ -41,6 +39,7 @@ if TYPE_CHECKING:
     from rivers.graph.plan import Graph, HandlerBinding, StoredOutput
     from rivers.repository.run_result import RunResult
     from rivers.storage import EventStorage
+    from rivers_core.config import Config
     from rivers_core.handler import BaseIOHandler
     from rivers_core.metadata import MetadataValue
     from rivers_core.partitions import PartitionsDefinition
@@ -252,24 +251,16 @@ class CodeRepository:
         self,
         job: Job,
         *,
-        partition_key: KeyRequest | None,
         tags: Sequence[tuple[str, str]] | None,
         config: Mapping[str, Any] | None,
-        raise_on_error: bool,
+        **request: Any,
     ) -> RunResult:
         names = tuple(job.selection)
         retry = self._declared.policy(job.retry) or self._declared.default_retry_policy
         return self._launch(
             names,
             RunRequest(
-                names,
-                partition_key,
-                tuple(tags or ()),
-                raise_on_error,
-                config or {},
-                retry=retry,
-                job=job.name,
-                executor=job.executor,
+                names, tags=tuple(tags or ()), config=config or {}, retry=retry, job=job.name, **request
             ),
         )
 
