@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.self_dependency import SelfDependency
-from rivers.execution.drive import run_now
 from rivers.execution.provenance import combined_version, needed_keys
+from rivers.execution.several_keys import by_key, load_each
 from rivers_core.contexts import InputContext
 from rivers_core.exceptions import ExecutionError, NotMaterializedError
 from rivers_core.partitions import PartitionContext
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rivers.execution.run import Run
     from rivers.graph.plan import LoadedInput, OwnValue, Step
     from rivers.storage import Event
-    from rivers_core.partitions import PartitionKey
-
-CONCURRENT_LOADS = 16
 
 
 async def load_input(loaded: LoadedInput, step: Step, run: Run, versions: list[tuple[str, str]]) -> Any:
@@ -44,43 +37,65 @@ async def load_input(loaded: LoadedInput, step: Step, run: Run, versions: list[t
     if loaded.mapping is not None:
         return await _load_partitions(loaded, step, run, versions)
     event = run.stored(upstream.name, None)
-    context = _context(loaded, step, run, event, None)
-    value = await _load(loaded, context, run)
+    value = await _load(loaded, _context(loaded, step, run, event, None), run)
     if event is not None:
         versions.append((upstream.name, event.data_version or ""))
     return value
 
 
 async def load_own_value(own: OwnValue, step: Step, run: Run) -> SelfDependency[Any]:
-    """Load what was stored of the asset itself; that nothing ever was is the one error that means a first run."""
+    """Load what was stored of the asset itself; that nothing ever was is the one error that means a first run.
+
+    Of several keys, those that were stored are given; only if none was, it is a first run.
+    """
     try:
         value = await load_input(own.loaded, step, run, [])
-    except NotMaterializedError:
-        return SelfDependency(None, is_stored=False)
     except FileNotFoundError:
         return SelfDependency(None, is_stored=False)
-    return SelfDependency(value, is_stored=True)
+    nothing = own.loaded.mapping is not None and _takes_several(own.loaded, step, run) and value == {}
+    return SelfDependency(None if nothing else value, is_stored=not nothing)
+
+
+def _takes_several(loaded: LoadedInput, step: Step, run: Run) -> bool:
+    """Whether a step gets `{key: value}`: told from definitions and its own keys, never from what happens to be stored."""
+    return loaded.fans_in or len(run.keys.get(step.name, ())) > 1
 
 
 async def _load_partitions(loaded: LoadedInput, step: Step, run: Run, versions: list[tuple[str, str]]) -> Any:
     upstream = loaded.upstream
+    assert loaded.mapping is not None
     keys = needed_keys(loaded, step, run.keys.get(step.name, ()), run.all_keys)
-    many = loaded.fans_in or len(keys) != 1
-    events = [run.stored(upstream.name, str(key)) for key in keys]
-    hint = loaded.items.value if many else loaded.type_hint
-    if many and loaded.binding.handler.partition_batches and not loaded.items.is_mapping:
+    many = _takes_several(loaded, step, run)
+    texts = [str(key) for key in keys]
+    events = run.stored_each(upstream.name, texts)
+    if not many:
+        if not keys:
+            raise _nothing_maps(loaded, step, run)
+        partition = PartitionContext(keys, upstream.partitions_def)
+        value = await _load(loaded, _context(loaded, step, run, events[0], partition, loaded.type_hint), run)
+    elif loaded.binding.handler.partition_batches and not loaded.items.is_mapping and keys:
         partition = PartitionContext(keys, upstream.partitions_def)
         value = await _load(loaded, _context(loaded, step, run, None, partition, loaded.type_hint), run)
     else:
         contexts = [
-            _context(loaded, step, run, event, PartitionContext([key], upstream.partitions_def), hint)
+            _context(
+                loaded, step, run, event, PartitionContext([key], upstream.partitions_def), loaded.items.value
+            )
             for key, event in zip(keys, events, strict=True)
         ]
-        values = await _load_all(loaded, contexts, run)
-        value = _by_key(loaded, keys, values) if many else values[0]
+        values = await load_each(
+            loaded.binding.handler, contexts, lambda context: _load(loaded, context, run)
+        )
+        value = by_key(
+            texts if loaded.items.text_keys else keys,
+            values,
+            upstream.name,
+            loaded.binding.label,
+            allow_missing=loaded.mapping.allows_missing,
+        )
     known = [
-        (str(key), event.data_version or "")
-        for key, event in zip(keys, events, strict=True)
+        (text, event.data_version or "")
+        for text, event in zip(texts, events, strict=True)
         if event is not None
     ]
     if known:
@@ -88,61 +103,13 @@ async def _load_partitions(loaded: LoadedInput, step: Step, run: Run, versions: 
     return value
 
 
-def _by_key(loaded: LoadedInput, keys: Sequence[PartitionKey], values: Sequence[Any]) -> dict[Any, Any]:
-    """Put values under their keys; those that a mapping may miss are left out, others are an error."""
-    missing = [
-        str(key) for key, value in zip(keys, values, strict=True) if isinstance(value, NotMaterializedError)
-    ]
-    assert loaded.mapping is not None
-    if missing and not loaded.mapping.allows_missing:
-        first = next(value for value in values if isinstance(value, NotMaterializedError))
-        raise NotMaterializedError(
-            loaded.upstream.name,
-            partition=", ".join(missing),
-            handler=loaded.binding.label,
-            message=f"asset {loaded.upstream.name!r} is not materialized for {len(missing)} of the {len(keys)} "
-            f"partition keys that are needed: {', '.join(missing)}; materialize them first, or map with "
-            "PartitionMapping.subset() to take what there is",
-        ) from first
-    plain = str if loaded.items.text_keys else (lambda key: key)
-    return {
-        plain(key): value
-        for key, value in zip(keys, values, strict=True)
-        if not isinstance(value, NotMaterializedError)
-    }
-
-
-async def _load_all(loaded: LoadedInput, contexts: Sequence[InputContext], run: Run) -> list[Any]:
-    """Load several keys, at once where a handler reaches outside the process; what is missing comes as its error."""
-    if len(contexts) == 1 and not (loaded.fans_in):
-        return [await _load(loaded, contexts[0], run)]
-    handler = loaded.binding.handler
-    if handler.is_async_input:
-        gate = asyncio.Semaphore(CONCURRENT_LOADS)
-
-        async def one(context: InputContext) -> Any:
-            async with gate:
-                return await _load_or_missing(loaded, context, run)
-
-        return list(await asyncio.gather(*(one(context) for context in contexts)))
-    if handler.locality == "process" or len(contexts) < 2:
-        return [await _load_or_missing(loaded, context, run) for context in contexts]
-    with ThreadPoolExecutor(min(CONCURRENT_LOADS, len(contexts)), "rivers-load") as pool:
-        return list(pool.map(lambda context: run_now(_load_or_missing(loaded, context, run)), contexts))
-
-
-async def _load_or_missing(loaded: LoadedInput, context: InputContext, run: Run) -> Any:
-    try:
-        return await _load(loaded, context, run)
-    except NotMaterializedError as error:
-        return error
-    except FileNotFoundError as error:
-        return NotMaterializedError(
-            context.asset_name,
-            partition=str(context.partition.key),
-            handler=loaded.binding.label,
-            message=str(error),
-        )
+def _nothing_maps(loaded: LoadedInput, step: Step, run: Run) -> NotMaterializedError:
+    return NotMaterializedError(
+        loaded.upstream.name,
+        handler=loaded.binding.label,
+        message=f"{loaded.mapping!r} gives asset {step.owner!r} no partition of {loaded.upstream.name!r} for "
+        f"{', '.join(map(str, run.keys.get(step.name, ())))}",
+    )
 
 
 async def _load(loaded: LoadedInput, context: InputContext, run: Run) -> Any:

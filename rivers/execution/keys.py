@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rivers.execution.provenance import needed_keys
-from rivers_core.exceptions import PartitionValidationError
+from rivers.graph.mappings import upstream_keys
+from rivers_core.exceptions import PartitionDefinitionError, PartitionValidationError
 from rivers_core.partitions import PartitionKey, PartitionKeyRange, PartitionsDefinition
 
 if TYPE_CHECKING:
     from rivers.graph.plan import Plan, Step
     from rivers.storage import EventStorage
 
-    KeyRequest = str | PartitionKey | PartitionKeyRange | Mapping[str, str] | Sequence[str | PartitionKey]
+    DynamicKeys = Mapping[str, Sequence[str]] | None
+    OneKey = str | PartitionKey | PartitionKeyRange | Mapping[str, str | list[str]]
+    KeyRequest = OneKey | Sequence[OneKey]
 
 
 def existing_keys(definition: PartitionsDefinition | None, storage: EventStorage) -> list[PartitionKey]:
@@ -51,20 +53,49 @@ def requested_keys(
         storage: Where the keys of dynamic partitions live.
 
     Raises:
-        PartitionValidationError: A key is not of this definition; says which comes nearest.
-        PartitionDefinitionError: The text is no key at all.
+        PartitionValidationError: A key is not of this definition, or no key at all; says which comes nearest.
     """
     dynamic = dynamic_keys(definition, storage)
+    try:
+        keys = definition.ordered(_written_keys(request, definition, dynamic), dynamic)
+    except PartitionDefinitionError as error:
+        raise PartitionValidationError(str(error)) from error
+    if not keys:
+        raise PartitionValidationError(
+            f"partition_key={request!r} names no partition; leave it out, or give a key."
+        )
+    return keys
+
+
+def asks_for_several(request: KeyRequest) -> bool:
+    """Whether a request is for `{key: value}`, told from how it is written: a list and a range always are.
+
+    Text never stands for a list here unless it names several keys (`a,b`), which only its definition can tell.
+    """
+    if isinstance(request, PartitionKey):
+        return not request.is_single
+    return isinstance(request, PartitionKeyRange) or (
+        isinstance(request, Iterable) and not isinstance(request, (str, Mapping))
+    )
+
+
+def _written_keys(
+    request: object, definition: PartitionsDefinition, dynamic: DynamicKeys
+) -> Iterable[PartitionKey]:
     if isinstance(request, PartitionKeyRange):
         return request.resolve(definition, dynamic)
     if isinstance(request, str):
-        request = definition.parse_partition_key(request)
-    given = [PartitionKey(request)] if isinstance(request, Mapping) else request
-    if isinstance(given, PartitionKey):
-        given = [given]
-    return definition.ordered(
-        [definition.parse_partition_key(key) if isinstance(key, str) else key for key in given], dynamic
-    )
+        return (definition.parse_partition_key(request),)
+    if isinstance(request, PartitionKey):
+        return (request,)
+    if isinstance(request, Mapping):
+        return (PartitionKey(request),)
+    if not isinstance(request, Iterable):
+        raise PartitionValidationError(
+            f"partition_key={request!r} is no partition key; give a PartitionKey, its text, a dictionary of "
+            "dimensions, a PartitionKeyRange, or a list of these."
+        )
+    return [key for one in request for key in _written_keys(one, definition, dynamic)]
 
 
 def keys_of_plan(
@@ -72,8 +103,8 @@ def keys_of_plan(
 ) -> dict[str, list[PartitionKey]]:
     """Give every partitioned step of a plan its keys.
 
-    A step whose definition knows the requested keys works on them. One whose definition does not gets
-    those that the steps after it need of it.
+    A step whose definition knows the requested keys works on them. One whose definition does not, or that
+    is only there because others need it, gets those that the steps after it need of it.
 
     Args:
         plan: The plan.
@@ -88,7 +119,7 @@ def keys_of_plan(
     partitioned = [step for step in plan.steps if step.partitions_def is not None]
     if request is not None and not partitioned:
         raise PartitionValidationError(
-            f"partition_key={_shown(request)}: none of the selected assets is partitioned "
+            f"partition_key={shown_request(request)}: none of the selected assets is partitioned "
             f"({', '.join(step.owner for step in plan.steps[:5])})"
         )
     for step in reversed(partitioned):
@@ -98,8 +129,9 @@ def keys_of_plan(
                 f"asset {step.owner!r} is partitioned; say for which partition, with partition_key=... "
                 f"{_examples(step.partitions_def, storage)}"
             )
+        needed = _needed_of(step, plan, keys, storage) if step.name in plan.included else []
         try:
-            keys[step.name] = requested_keys(request, step.partitions_def, storage)
+            keys[step.name] = needed or requested_keys(request, step.partitions_def, storage)
         except PartitionValidationError as error:
             needed = _needed_of(step, plan, keys, storage)
             if needed:
@@ -107,9 +139,18 @@ def keys_of_plan(
             else:
                 refused[step.name] = error
     if refused:
-        step_name, error = next(reversed(refused.items()))
-        raise PartitionValidationError(f"asset {step_name!r}: {error}") from error
+        step_name, refusal = next(reversed(refused.items()))
+        raise PartitionValidationError(f"asset {step_name!r}: {refusal}") from refusal
     return keys
+
+
+def shown_request(request: KeyRequest) -> str:
+    """A request as text for messages and for the run's row: the display form of what it names."""
+    if isinstance(request, Mapping):
+        return str(PartitionKey(request))
+    if isinstance(request, (str, PartitionKey, PartitionKeyRange)):
+        return str(request)
+    return ", ".join(map(shown_request, request))
 
 
 def _needed_of(
@@ -120,11 +161,15 @@ def _needed_of(
     for follower in plan.steps:
         if follower.partitions_def is None or follower.name not in keys:
             continue
-        for loaded in follower.inputs:
-            if loaded.upstream.name in made and loaded.mapping is not None:
+        for upstream, mapping in follower.mappings():
+            if upstream in made:
                 needed.update(
-                    needed_keys(
-                        loaded, follower, keys[follower.name], lambda part: existing_keys(part, storage)
+                    upstream_keys(
+                        mapping,
+                        downstream=follower.partitions_def,
+                        upstream=step.partitions_def,
+                        keys=keys[follower.name],
+                        upstream_all=lambda: existing_keys(step.partitions_def, storage),
                     )
                 )
     assert step.partitions_def is not None
@@ -136,8 +181,3 @@ def _examples(definition: PartitionsDefinition, storage: EventStorage) -> str:
     if not keys:
         return "(its dynamic partitions have no key yet: storage.add_dynamic_partitions(name, keys))"
     return f"({keys[0]!r})" if len(keys) == 1 else f"({len(keys)} keys, from {keys[0]!r} to {keys[-1]!r})"
-
-
-def _shown(request: object) -> str:
-    text = str(request)
-    return text if len(text) <= 80 else f"{text[:77]}..."

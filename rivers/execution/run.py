@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from rivers_core.partitions import PartitionKey, PartitionsDefinition
 
 
+FEW_KEYS = 8
+
+
 class Run:
     """What the steps of one run have in common.
 
@@ -94,7 +97,17 @@ class Run:
         event = self.latest.get((asset_name, key))
         if event is None:
             event = self.storage.get_latest_materialization(asset_name, key)
-        return event if event is not None and event.partition_key == key else None
+            if event is not None and event.partition_key != key:
+                # asked without a key, storages give the newest of all: the asset had partitions at some time
+                event = self.storage.get_latest_materializations(asset_name).get(key)
+        return event
+
+    def stored_each(self, asset_name: str, keys: Sequence[str]) -> list[Event | None]:
+        """The events that stored the values of several keys, with few questions to the storage."""
+        if len(keys) <= FEW_KEYS:
+            return [self.stored(asset_name, key) for key in keys]
+        before = self.storage.get_latest_materializations(asset_name)
+        return [self.latest.get((asset_name, key)) or before.get(key) for key in keys]
 
     def record(
         self, event_type: str, step: Step, *, asset: str | None = None, attempt: int = 1, message: str

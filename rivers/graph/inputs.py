@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rivers.definitions.mapping import PartitionMapping
 from rivers.graph.fan_in import fans_in
 from rivers.graph.findings import did_you_mean
 from rivers.graph.mappings import check_mapping, default_mapping
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rivers.definitions.asset_def import DepDef
-    from rivers.definitions.mapping import PartitionMapping
     from rivers.definitions.signature import FunctionSignature
     from rivers.graph.catalog import Catalog
     from rivers.graph.findings import Findings
@@ -92,7 +92,7 @@ class InputBinder:
 
     def own_value(self, parameter: str, own: StoredOutput, hint: Any) -> OwnValue | None:
         """Let a parameter receive what was stored of the asset itself before."""
-        loaded = self._loaded(parameter, own, stated(hint), self._deps.get(own.name))
+        loaded = self._loaded(parameter, own, stated(hint), self._deps.get(own.name), may_miss=True)
         self._used.add(own.name)
         return None if loaded is None else OwnValue(parameter, loaded)
 
@@ -101,9 +101,7 @@ class InputBinder:
         for name, dep in self._deps.items():
             if name not in self._catalog.outputs:
                 self._unknown(name)
-            elif not dep.is_loaded:
-                self._mapping_to(self._catalog.outputs[name], dep)
-            elif name not in self._used:
+            elif dep.is_loaded and name not in self._used:
                 self._findings.add(
                     f"{self._subject}: AssetDef.input({name!r}) is declared, but no parameter is called {name!r}; "
                     f"add one, or use AssetDef.dep({name!r})"
@@ -114,16 +112,29 @@ class InputBinder:
             if name in self._catalog.outputs and name not in self._used and not dep.is_loaded
         )
 
+    def mappings_to(self, names: Sequence[str]) -> tuple[tuple[str, PartitionMapping], ...]:
+        """How the step's partitions belong to those of outputs that it waits for; nothing where nothing is obvious."""
+        found: list[tuple[str, PartitionMapping]] = []
+        for name in names:
+            upstream, dep = self._catalog.outputs[name], self._deps.get(name)
+            declared = (dep.partition_mapping if dep is not None else None) or self._mapping
+            if declared is None and default_mapping(self._partitions_def, upstream.partitions_def) is None:
+                continue
+            mapping, _ = self._mapping_to(upstream, dep)
+            if mapping is not None:
+                found.append((name, mapping))
+        return tuple(found)
+
     def _unknown(self, name: str) -> None:
         self._findings.add(
             f"{self._subject}: depends on {name!r}, which is no asset; {did_you_mean(name, self._catalog.outputs)}"
         )
 
     def _loaded(
-        self, parameter: str, upstream: StoredOutput, hint: Any, dep: DepDef | None
+        self, parameter: str, upstream: StoredOutput, hint: Any, dep: DepDef | None, *, may_miss: bool = False
     ) -> LoadedInput | None:
         binding = self._binding(upstream, dep)
-        mapping, many = self._mapping_to(upstream, dep)
+        mapping, many = self._mapping_to(upstream, dep, may_miss=may_miss)
         is_mapping, key_hint, item_hint = value_of_mapping(hint)
         if binding is None:
             return None
@@ -147,19 +158,23 @@ class InputBinder:
             return self._catalog.binder.bind(upstream.name, dep.io_handler, upstream.metadata)
         return None
 
-    def _mapping_to(self, upstream: StoredOutput, dep: DepDef | None) -> tuple[PartitionMapping | None, bool]:
+    def _mapping_to(
+        self, upstream: StoredOutput, dep: DepDef | None, *, may_miss: bool = False
+    ) -> tuple[PartitionMapping | None, bool]:
+        """The mapping and whether it fans in; one that may miss keys gives what there is, as a first run needs it."""
         declared = (dep.partition_mapping if dep is not None else None) or self._mapping
         down, up = self._partitions_def, upstream.partitions_def
         if declared is None:
             declared = default_mapping(down, up)
-        problems = check_mapping(declared, downstream=down, upstream=up)
+        tolerant = PartitionMapping.subset(declared) if may_miss else declared
+        problems = check_mapping(tolerant, downstream=down, upstream=up)
         for problem in problems:
             self._findings.add(
                 f"{self._subject}: cannot map its partitions to those of {upstream.name!r}: {problem}"
             )
-        if up is None or problems:
+        if up is None or problems or declared is None:
             return None, False
-        return declared, fans_in(declared, downstream=down, upstream=up)
+        return tolerant, fans_in(declared, downstream=down, upstream=up)
 
     def _check_type(self, loaded: LoadedInput, hint: Any) -> None:
         wanted = loaded.items.value if loaded.fans_in else loaded.type_hint

@@ -81,7 +81,7 @@ def _check(mapping: PartitionMapping, down: Partitions, up: Partitions, *, lenie
     if isinstance(mapping, Static):
         return _static(mapping, down, up)
     if isinstance(mapping, TimeWindow):
-        return _time_window(mapping, down, up)
+        return _time_window(mapping, down, up, lenient=lenient)
     return _identity(down, up, lenient=lenient)
 
 
@@ -156,7 +156,9 @@ def _static(mapping: Static, down: PartitionsDefinition, up: PartitionsDefinitio
     ]
 
 
-def _time_window(mapping: TimeWindow, down: PartitionsDefinition, up: PartitionsDefinition) -> list[str]:
+def _time_window(
+    mapping: TimeWindow, down: PartitionsDefinition, up: PartitionsDefinition, *, lenient: bool
+) -> list[str]:
     if not isinstance(down, PartitionsDefinition.TimeWindow) or not isinstance(
         up, PartitionsDefinition.TimeWindow
     ):
@@ -166,8 +168,10 @@ def _time_window(mapping: TimeWindow, down: PartitionsDefinition, up: Partitions
         )
         has_dimensions = any(isinstance(side, PartitionsDefinition.Multi) for side in (down, up))
         return [f"{mapping!r} maps windows of time, and {other} are none{hint if has_dimensions else ''}"]
+    # Without an end there are more windows tomorrow: on its first day a definition has no window before.
+    grows = up.end is None or down.end is None
     table = window_table(up, down, mapping.offset)
-    if any(table.found.values()) or not table.found:
+    if lenient or grows or any(table.found.values()) or not table.found:
         return []
     missing = next(iter(table.missing.values()))
     keys = up.get_partition_keys()

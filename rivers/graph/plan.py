@@ -136,6 +136,7 @@ class Step:
         context_is_task: Whether that context is a `TaskExecutionContext`.
         config_type: The `ConfigT` of the context, if any.
         waits_for: Names of the outputs that must exist first without being loaded.
+        waits_mappings: For those of them with partitions, which belong to this step's keys.
         executor: The executor asked for by `metadata={"rivers/executor": ...}`.
     """
 
@@ -152,6 +153,7 @@ class Step:
     context_is_task: bool = False
     config_type: type | None = None
     waits_for: tuple[str, ...] = ()
+    waits_mappings: tuple[tuple[str, PartitionMapping], ...] = ()
     partitions_def: PartitionsDefinition | None = None
     retry: RetryPolicy | None = None
     success_hooks: tuple[Hook, ...] = ()
@@ -170,6 +172,13 @@ class Step:
         """Names of all outputs that this step comes after."""
         yield from (loaded.upstream.name for loaded in self.inputs)
         yield from self.waits_for
+
+    def mappings(self) -> Iterable[tuple[str, PartitionMapping]]:
+        """The partitioned outputs that this step comes after, and which of their keys belong to its own."""
+        for loaded in self.inputs:
+            if loaded.mapping is not None:
+                yield loaded.upstream.name, loaded.mapping
+        yield from self.waits_mappings
 
 
 @dataclass(slots=True, eq=False)
@@ -202,11 +211,13 @@ class Plan:
         steps: What runs, in an order in which it can.
         after: For each step, the steps of this plan that must be over before it.
         selected_outputs: For multi-assets of which only a part is wanted: the names wanted.
+        included: Steps that were not selected and run because others need them.
     """
 
     steps: tuple[Step, ...]
     after: Mapping[str, tuple[str, ...]]
     selected_outputs: Mapping[str, frozenset[str]]
+    included: frozenset[str] = frozenset()
 
     @property
     def needs_loop(self) -> bool:

@@ -39,6 +39,7 @@ def make_plan(
         step = graph.steps[graph.members[name][0]]
         if step.is_multi and step.name != name:
             wanted.setdefault(step.name, set()).add(name)
+    selected = frozenset(chosen)
     if include_upstream or selection is None:
         wanted.update(_add_upstream(graph, chosen, wanted))
     partial = {
@@ -46,14 +47,19 @@ def make_plan(
         for step_name, outputs in wanted.items()
         if graph.steps[step_name].is_multi and step_name not in names
     }
-    return plan_of(graph, chosen, partial)
+    return plan_of(graph, chosen, partial, frozenset(chosen) - selected)
 
 
-def plan_of(graph: Graph, chosen: set[str], selected_outputs: dict[str, frozenset[str]]) -> Plan:
+def plan_of(
+    graph: Graph,
+    chosen: set[str],
+    selected_outputs: dict[str, frozenset[str]],
+    included: frozenset[str] = frozenset(),
+) -> Plan:
     """The plan over a set of steps."""
     steps = tuple(step for name, step in graph.steps.items() if name in chosen)
     after = {step.name: tuple(sorted(graph.producers(step) & chosen)) for step in steps}
-    return Plan(steps, after, selected_outputs)
+    return Plan(steps, after, selected_outputs, included)
 
 
 def missing_upstreams(graph: Graph, plan: Plan) -> list[tuple[str, str]]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rivers.definitions.asset_def import DepDef
     from rivers.definitions.composition import GraphRecording, NodeCall
     from rivers.definitions.hook import Hook
+    from rivers.definitions.mapping import PartitionMapping
     from rivers.definitions.retry import RetryPolicy
     from rivers.definitions.signature import FunctionSignature
     from rivers.definitions.task import Task
@@ -89,9 +90,8 @@ class StepBuilder:
     def _asset_step(self, asset: Asset, outputs: tuple[StoredOutput, ...]) -> Step:
         subject = f"asset {asset.name!r}"
         signature = asset.signature
-        binder = InputBinder(
-            self._catalog, subject, outputs[0].partitions_def, _all_deps(asset), asset.partition_mapping
-        )
+        mapping = self._common_mapping(asset, subject)
+        binder = InputBinder(self._catalog, subject, outputs[0].partitions_def, _all_deps(asset), mapping)
         step = self._step(asset.name, asset, signature, outputs, subject)
         if signature.self_parameter is not None:
             step.own_value = binder.own_value(signature.self_parameter, outputs[0], signature.self_dependency)
@@ -138,6 +138,7 @@ class StepBuilder:
         after = [ref.node_name if isinstance(ref, NodeRef) else ref.asset_name for ref in node.after]
         after += [dep.name for dep in graph.deps if not dep.is_loaded]
         step.waits_for = tuple(name for name in dict.fromkeys(after) if name in self._catalog.outputs)
+        step.waits_mappings = outside.mappings_to(step.waits_for)
         if recording.result.node_name == node.name:
             step.success_hooks = _hooks(graph.hooks, "success")
         step.failure_hooks = _hooks(graph.hooks, "failure")
@@ -174,8 +175,23 @@ class StepBuilder:
 
     def _finish(self, step: Step, binder: InputBinder) -> None:
         step.waits_for = binder.order_only()
+        step.waits_mappings = binder.mappings_to(step.waits_for)
         step.inputs = tuple(binder.inputs)
         step.resources = tuple(binder.resources)
+
+    def _common_mapping(self, asset: Asset, subject: str) -> PartitionMapping | None:
+        """The mapping of all inputs for which no dep says one: one call of a multi-asset has one, whichever output says it."""
+        if not isinstance(asset, MultiAsset):
+            return asset.partition_mapping
+        said = dict.fromkeys(
+            output.partition_mapping for output in asset.output_defs if output.partition_mapping is not None
+        )
+        if len(said) > 1:
+            self._catalog.findings.add(
+                f"{subject}: its outputs declare different partition mappings ({', '.join(map(repr, said))}), but one call "
+                "loads the inputs of all; declare one, or deps=[AssetDef.input(..., partition_mapping=...)]"
+            )
+        return next(iter(said), asset.partition_mapping)
 
     def _policy(self, declared: RetryPolicy | str | None, subject: str) -> RetryPolicy | None:
         if not isinstance(declared, str):
