@@ -55,7 +55,7 @@ class Asset(AssetBase):
         AssetDefinitionError: If an argument is not what it has to be, or the context is not the first
             parameter.
 
-    Example:
+    Examples:
         >>> @Asset
         ... def numbers() -> list[int]:
         ...     return [1, 2, 3]
@@ -282,7 +282,7 @@ class Asset(AssetBase):
         Raises:
             AssetDefinitionError: If an argument is not what it has to be, or there is no handler.
 
-        Example:
+        Examples:
             >>> Asset.external(name="raw", io_handler="pickle")
             ExternalAsset('raw')
         """

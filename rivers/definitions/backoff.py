@@ -12,7 +12,7 @@ from rivers_core.exceptions import ConfigurationError
 __all__ = ["Backoff"]
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class Backoff:
     """How long to wait before the next attempt; made by `constant`, `linear`, `exponential` or `fixed`.
 

@@ -41,7 +41,7 @@ class BashTask(Task):
     Raises:
         TaskDefinitionError: If an argument is not what it has to be.
 
-    Example:
+    Examples:
         >>> BashTask("greet", ["echo", "hello"])()
         'hello\n'
     """

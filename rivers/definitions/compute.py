@@ -24,7 +24,7 @@ _MEMORY_UNITS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Compute:
     """Quantities per asset, for executors that place steps on machines.
 
@@ -36,7 +36,7 @@ class Compute:
     Raises:
         ConfigurationError: If a quantity cannot be read or is not positive (`gpu=0` is allowed).
 
-    Example:
+    Examples:
         >>> Compute(cpu=0.5, memory="2048Mi")
         Compute(cpu='500m', memory='2Gi', gpu=None)
     """

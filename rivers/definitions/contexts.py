@@ -82,7 +82,7 @@ class AssetExecutionContext(_Partitioned, Generic[ConfigT]):
         config: The `ConfigT` of this run.
         run_id: The run.
 
-    Example:
+    Examples:
         >>> AssetExecutionContext("orders").asset_name
         'orders'
     """

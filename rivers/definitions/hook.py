@@ -55,11 +55,11 @@ class HookContext:
 HookFunction = Callable[[HookContext], object]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Hook:
     """A function called with a `HookContext` when a step ends; made by `Hook.success` or `Hook.failure`.
 
-    Example:
+    Examples:
         >>> @Hook.failure
         ... def page(context: HookContext) -> None:
         ...     print(context.asset_name, context.error)

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PartitionMapping:
     """Which upstream partitions a partition of the consumer needs; made by one of the functions below.
 
@@ -36,8 +36,9 @@ class PartitionMapping:
     partitions for an unpartitioned consumer, the windows of time that lie within (or around) the
     consumer's, the dimension of equal partitions between one and several dimensions.
 
-    Example:
-        >>> AssetDef.input("orders", partition_mapping=PartitionMapping.time_window(-1))  # yesterday's orders
+    Examples:
+        >>> PartitionMapping.time_window(-1)  # for the orders of the day before
+        PartitionMapping.time_window(-1)
     """
 
     @property
@@ -159,7 +160,7 @@ class PartitionMapping:
         return Subset(mapping)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class Identity(PartitionMapping):
     """The same key."""
 
@@ -167,7 +168,7 @@ class Identity(PartitionMapping):
         return "PartitionMapping.identity()"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class AllPartitions(PartitionMapping):
     """Every key."""
 
@@ -175,7 +176,7 @@ class AllPartitions(PartitionMapping):
         return "PartitionMapping.all_partitions()"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class Static(PartitionMapping):
     """Listed pairs of the consumer's key and upstream keys."""
 
@@ -185,7 +186,7 @@ class Static(PartitionMapping):
         return f"PartitionMapping.static_({ {_plain(down): [_plain(key) for key in up] for down, up in self.pairs} })"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class TimeWindow(PartitionMapping):
     """The window at an offset."""
 
@@ -195,7 +196,7 @@ class TimeWindow(PartitionMapping):
         return f"PartitionMapping.time_window({self.offset})"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class SpecificPartitions(PartitionMapping):
     """These keys always."""
 
@@ -205,7 +206,7 @@ class SpecificPartitions(PartitionMapping):
         return f"PartitionMapping.specific_partitions({[_plain(key) for key in self.keys]})"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class Multi(PartitionMapping):
     """A mapping per dimension."""
 
@@ -220,7 +221,7 @@ class Multi(PartitionMapping):
         return f"PartitionMapping.multi({dict(self.mappings)!r})"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class _Wrapping(PartitionMapping):
     """A mapping that narrows or places another one."""
 
@@ -235,7 +236,7 @@ class _Wrapping(PartitionMapping):
         return self.inner is not None and self.inner.allows_missing
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class MultiToSingle(_Wrapping):
     """One dimension of several against a single one."""
 
@@ -252,7 +253,7 @@ class MultiToSingle(_Wrapping):
         return f"PartitionMapping.multi_to_single({self.dimension!r}{more})"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class ForKeys(_Wrapping):
     """Another mapping, narrowed to listed upstream keys."""
 
@@ -269,7 +270,7 @@ class ForKeys(_Wrapping):
         return f"PartitionMapping.for_keys({[_plain(key) for key in self.keys]}{more})"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class Subset(PartitionMapping):
     """Another mapping, without what was never stored."""
 

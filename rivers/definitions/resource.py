@@ -16,7 +16,7 @@ class Resource(BaseSettings):
     of the working folder. What `setup` opens belongs into private attributes: a resource travels to other
     processes as class and field values, and is set up again there.
 
-    Example:
+    Examples:
         >>> class Warehouse(Resource):
         ...     dsn: str = "localhost"
         ...

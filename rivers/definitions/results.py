@@ -55,7 +55,7 @@ class _Result:
             self._set(tags=_pairs(kind, tags))
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, init=False)
 class Output(_Result):
     """A value with more to say about it; the handler gets the bare value.
 
@@ -97,7 +97,7 @@ class Output(_Result):
         return hash((self.output_name, self.data_version))
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, init=False)
 class Materialization(_Result):
     """Says that the function stored its result itself; the handler is never called.
 
@@ -132,7 +132,7 @@ class Materialization(_Result):
         return hash((self.output_name, self.data_version))
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, init=False)
 class Observation(_Result):
     """Something seen about an asset without storing it anew.
 
@@ -163,7 +163,7 @@ class Observation(_Result):
         return hash((self.output_name, self.data_version))
 
 
-@dataclass(frozen=True, slots=True, init=False, repr=False)
+@dataclass(frozen=True, init=False, repr=False)
 class PartitionedOutput(_Result):
     """One value per partition key, from a step over several keys.
 

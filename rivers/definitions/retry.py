@@ -75,7 +75,7 @@ def _is_cancellation(error: BaseException) -> bool:
     return asyncio is not None and isinstance(error, asyncio.CancelledError)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RetryOn:
     """Which failures are worth another attempt.
 
@@ -142,7 +142,7 @@ Escalation = (
 )
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, init=False)
 class RetryPolicy:
     """How a failed step is tried again.
 
@@ -160,7 +160,7 @@ class RetryPolicy:
     Raises:
         ConfigurationError: If an argument cannot be understood.
 
-    Example:
+    Examples:
         >>> RetryPolicy(3, backoff=Backoff.exponential(1, max=30), retry_on=RetryOn.TRANSIENT)
         RetryPolicy(max_retries=3, backoff=Backoff.exponential(1.0, factor=2.0, max=30.0), retry_on=RetryOn.TRANSIENT)
     """

@@ -19,7 +19,7 @@ class SelfDependency(Generic[T]):
         is_stored: Whether anything was ever stored; a stored None is told apart from a first run by this.
             Left out, a value other than None counts as stored.
 
-    Example:
+    Examples:
         >>> def total(self: SelfDependency[int], new: int) -> int:
         ...     return (self.get_inner() or 0) + new
         >>> total(SelfDependency(3), 4)

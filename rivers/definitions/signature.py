@@ -105,16 +105,15 @@ def describe_signature(
         AssetDefinitionError: (of an asset) A context that is not the first parameter, or the wrong context.
         TaskDefinitionError: The same of a task.
     """
-    parameters = list(_parameters(function))
+    hints = _Hints(function, names or {})
+    parameters = [hints.resolved(parameter) for parameter in _parameters(function)]
     if checks is not None:
         check_special_parameters(parameters, checks, context)
-    hints = _Hints(function, names or {})
     context_name = config = own_name = own_type = context_type = None
     rest: list[ParameterSpec] = []
     for index, parameter in enumerate(parameters):
-        hint = hints.resolve(parameter.annotation)
-        special, argument = _special(hint)
-        if special is None and hint is Any:
+        special, argument = _special(parameter.annotation)
+        if special is None:
             special, text = _special_in_text(parameter.annotation)
             argument = hints.resolve(text) if text else None
         if special is SelfDependency:
@@ -124,6 +123,7 @@ def describe_signature(
         else:
             has_default = parameter.default is not parameter.empty
             default = parameter.default if has_default else None
+            hint = Any if isinstance(parameter.annotation, str) else parameter.annotation
             rest.append(ParameterSpec(parameter.name, hint, default, has_default, parameter.kind))
     return FunctionSignature(
         context_name,
@@ -227,7 +227,16 @@ class _Hints:
                 continue
         self.unresolved: list[str] = []
 
+    def resolved(self, parameter: inspect.Parameter) -> inspect.Parameter:
+        """The parameter with its hint resolved; what cannot be resolved stays text."""
+        hint = self.resolve(parameter.annotation)
+        lost = (
+            hint is Any and isinstance(parameter.annotation, str) and parameter.annotation in self.unresolved
+        )
+        return parameter if lost else parameter.replace(annotation=hint)
+
     def resolve(self, annotation: Any) -> Any:
+        """The hint; `Any` where there is none, or it cannot be resolved."""
         if annotation is inspect.Parameter.empty:
             return Any
         holder = type("_", (), {"__annotations__": {"hint": annotation}})

@@ -45,7 +45,7 @@ class Task(Definition):
         TaskDefinitionError: If an argument is not what it has to be, or the context is not the first
             parameter.
 
-    Example:
+    Examples:
         >>> @Task
         ... def double(x: int) -> int:
         ...     return 2 * x

@@ -1,0 +1,411 @@
+from __future__ import annotations
+
+import copy
+import pickle
+import sys
+
+import pytest
+
+from rivers.definitions import (
+    Asset,
+    AssetDef,
+    AssetExecutionContext,
+    Compute,
+    ExternalAsset,
+    GraphAsset,
+    Hook,
+    MultiAsset,
+    Output,
+    RetryPolicy,
+    SelfDependency,
+    SingleAsset,
+    Task,
+    TaskExecutionContext,
+)
+from rivers_core.exceptions import AssetDefinitionError
+from rivers_core.handler import BaseIOHandler
+from rivers_core.partitions import PartitionsDefinition
+
+
+class Shelf(BaseIOHandler):
+    def handle_output(self, context, obj):
+        pass
+
+    def load_input(self, context):
+        return None
+
+
+class Duck:
+    def handle_output(self, context, obj):
+        pass
+
+    def load_input(self, context):
+        return None
+
+
+def pair():
+    return {"a": 1, "b": 2}
+
+
+@Asset
+def numbers() -> list[int]:
+    """Three numbers."""
+    return [1, 2, 3]
+
+
+def test_a_bare_decorator_names_the_asset_after_its_function():
+    assert isinstance(numbers, SingleAsset)
+    assert isinstance(numbers, Asset)
+    assert numbers.name == "numbers"
+    assert (numbers.is_single, numbers.is_multi, numbers.is_graph, numbers.is_external) == (
+        True,
+        False,
+        False,
+        False,
+    )
+    assert numbers.__doc__ == "Three numbers."
+    assert repr(numbers) == "SingleAsset('numbers')"
+
+
+def test_an_asset_called_directly_calls_its_function():
+    assert numbers() == [1, 2, 3]
+
+
+def test_every_argument_is_an_attribute_of_the_same_name():
+    days = PartitionsDefinition.daily("2024-01-01", "2024-02-01")
+    shelf, policy, hook = Shelf(), RetryPolicy(2), Hook.success(print, name="say")
+    dep = AssetDef.input("raw")
+
+    @Asset(
+        name="clean",
+        tags=["daily"],
+        kinds="table",
+        group="silver",
+        code_version="2",
+        io_handler=shelf,
+        metadata={"owner": {"name": "data", "since": 2020}, "delta/mode": "append"},
+        partitions_def=days,
+        deps=[dep],
+        hooks=[hook],
+        retry=policy,
+        compute=Compute(cpu=2),
+    )
+    def function(raw):
+        return raw
+
+    assert (function.name, function.tags, function.kinds, function.group) == (
+        "clean",
+        ["daily"],
+        ["table"],
+        "silver",
+    )
+    assert (function.code_version, function.io_handler, function.partitions_def) == ("2", shelf, days)
+    assert function.metadata == {"owner": {"name": "data", "since": 2020}, "delta/mode": "append"}
+    assert (function.deps, function.hooks, function.retry) == ([dep], [hook], policy)
+    assert function.compute == Compute(cpu=2)
+    assert function.partition_mapping is None
+    assert function.observe_fn is None
+
+
+def test_what_is_left_out_is_empty():
+    assert (numbers.tags, numbers.kinds, numbers.deps, numbers.hooks, numbers.metadata) == (
+        [],
+        [],
+        [],
+        [],
+        {},
+    )
+    assert (
+        numbers.group
+        is numbers.code_version
+        is numbers.io_handler
+        is numbers.retry
+        is numbers.compute
+        is None
+    )
+
+
+def test_a_function_may_be_given_to_the_call_itself():
+    made = Asset(lambda: 1, name="one")
+    assert (made.name, made()) == ("one", 1)
+
+
+def test_an_asset_is_fixed_once_it_is_made():
+    with pytest.raises(AttributeError, match=r"SingleAsset\('numbers'\).*cannot set 'name'"):
+        numbers.name = "other"
+    with pytest.raises(AttributeError, match="cannot delete"):
+        del numbers.tags
+
+
+def test_metadata_is_copied_so_that_later_changes_do_not_reach_the_asset():
+    given = {"columns": ["a"]}
+    made = Asset(lambda: 1, name="one", metadata=given)
+    given["columns"].append("b")
+    assert made.metadata == {"columns": ["a"]}
+
+
+def test_an_async_function_is_recognised():
+    @Asset
+    async def waits():
+        return 1
+
+    @Asset.from_multi(output_defs=[AssetDef("a")])
+    async def yields():
+        yield Output(1, output_name="a")
+
+    assert waits.is_async
+    assert yields.is_async
+    assert not numbers.is_async
+
+
+def test_an_asset_of_a_module_is_pickled_by_its_name():
+    module = sys.modules.get(__name__)
+    if module is None or getattr(module, "numbers", None) is not numbers:
+        pytest.skip("this module is not importable by name here")
+    assert pickle.loads(pickle.dumps(numbers)) is numbers
+    assert copy.deepcopy(numbers) is numbers
+
+
+def test_an_asset_made_by_a_call_is_pickled_with_its_function():
+    made = Asset(copy.copy, name="copied", tags=["t"])
+    again = pickle.loads(pickle.dumps(made))
+    assert (again.name, again.tags, again([1])) == ("copied", ["t"], [1])
+
+
+def test_a_multi_asset_holds_its_outputs_in_order():
+    @Asset.from_multi(output_defs=[AssetDef("b"), AssetDef("a", io_handler="pickle")], group="g")
+    def split():
+        return {"a": 1, "b": 2}
+
+    assert isinstance(split, MultiAsset)
+    assert split.is_multi
+    assert split.output_names == ["b", "a"]
+    assert split.output_defs[1].io_handler == "pickle"
+    assert split() == {"a": 1, "b": 2}
+
+
+def test_a_multi_asset_can_be_made_by_a_direct_call():
+    made = Asset.from_multi(wraps=pair, name="both", output_defs=[AssetDef("a"), AssetDef("b")])
+    assert isinstance(made, MultiAsset)
+    assert made.name == "both"
+
+
+def test_a_graph_asset_can_be_bare_have_arguments_or_be_called():
+    @Task
+    def one():
+        return 1
+
+    @Asset.from_graph
+    def bare():
+        return one()
+
+    made = Asset.from_graph(wraps=lambda: one(), name="called", node_io_handler="memory", io_handler="pickle")
+    assert isinstance(bare, GraphAsset)
+    assert bare.is_graph
+    assert (bare.name, bare.node_io_handler) == ("bare", None)
+    assert (made.name, made.node_io_handler, made.io_handler) == ("called", "memory", "pickle")
+
+
+def test_an_external_asset_needs_no_function():
+    made = Asset.external(name="raw", io_handler="pickle")
+    assert isinstance(made, ExternalAsset)
+    assert made.is_external
+    assert made.observe_fn is None
+    with pytest.raises(AssetDefinitionError, match="'raw' has no function to call"):
+        made()
+
+
+@pytest.mark.parametrize("options", [{"name": "seen"}, {}])
+def test_the_function_of_an_external_asset_observes_it(options):
+    @Asset.external(io_handler="pickle", tags=["t"], **options)
+    def seen():
+        return 5
+
+    assert isinstance(seen, ExternalAsset)
+    assert (seen.name, seen.tags, seen()) == ("seen", ["t"], 5)
+    assert seen.observe_fn is seen.function
+    assert seen.observe_fn is not None
+
+
+def test_equal_output_definitions_are_equal_and_immutable():
+    assert AssetDef("a", tags=["t"]) == AssetDef("a", tags=["t"])
+    assert AssetDef("a") != AssetDef("b")
+    assert hash(AssetDef("a")) == hash(AssetDef("a"))
+    assert pickle.loads(pickle.dumps(AssetDef("a", metadata={"x": 1}))) == AssetDef("a", metadata={"x": 1})
+    assert repr(AssetDef("a", group="g")) == "AssetDef('a', group='g')"
+    with pytest.raises(AttributeError, match="immutable"):
+        AssetDef("a").name = "b"
+
+
+def test_an_input_is_loaded_and_a_dep_is_not():
+    loaded, ordered = (
+        AssetDef.input("a", io_handler="pickle", metadata={"delta/columns": ["x"]}),
+        AssetDef.dep("a"),
+    )
+    assert (loaded.name, loaded.is_loaded, loaded.io_handler) == ("a", True, "pickle")
+    assert loaded.metadata == {"delta/columns": ["x"]}
+    assert (ordered.name, ordered.is_loaded, ordered.metadata) == ("a", False, None)
+    assert AssetDef.input("a") == AssetDef.input("a") != ordered
+    assert len({AssetDef.input("a"), AssetDef.input("a"), ordered}) == 2
+
+
+def refused(match, **options):
+    with pytest.raises(AssetDefinitionError, match=match):
+        Asset(lambda: 1, **{"name": "orders", **options})
+
+
+def test_a_duck_is_no_handler_however_much_it_quacks():
+    refused(r"Asset 'orders'.*Duck.*not a BaseIOHandler.*class Duck\(BaseIOHandler\)", io_handler=Duck())
+
+
+def test_a_handler_class_is_refused_with_the_call_to_write():
+    refused(r"'orders'.*io_handler=Shelf is a class; give an instance, Shelf\(\.\.\.\)", io_handler=Shelf)
+
+
+@pytest.mark.parametrize("handler", [3, object(), Duck, "", "  "])
+def test_what_is_no_handler_at_all_is_refused(handler):
+    refused("'orders'.*io_handler", io_handler=handler)
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", " orders", "or\nders", "or\x00ders", "\ud800", "\u2028", ".", "..", 3]
+)
+def test_bad_names_are_refused(name):
+    refused("name", name=name)
+
+
+@pytest.mark.parametrize("name", ["orders", "Orders", "a/b", "größe", "a b", "x=1", "100%"])
+def test_unusual_names_are_accepted(name):
+    assert Asset(lambda: 1, name=name).name == name
+
+
+def test_metadata_that_json_cannot_hold_is_named_with_its_place():
+    refused(
+        r"metadata\['a'\]\[1\] is <object.*\(object\), which JSON cannot hold", metadata={"a": [1, object()]}
+    )
+    refused("the key 1 is not text", metadata={"a": {1: 2}})
+    refused("nan", metadata={"a": float("nan")})
+    refused("metadata=", metadata=[1])
+
+
+@pytest.mark.parametrize("tags", ["daily", [1], {"a": 1}, 3, [""]])
+def test_tags_are_a_list_of_text(tags):
+    refused("tags", tags=tags)
+
+
+def test_a_single_tag_is_refused_with_the_list_to_write():
+    refused(r"write tags=\['daily'\]", tags="daily")
+
+
+@pytest.mark.parametrize("kinds", [[1], 3, ""])
+def test_kinds_are_text_or_a_list_of_it(kinds):
+    refused("kinds", kinds=kinds)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("group", 1),
+        ("code_version", 2),
+        ("partitions_def", ["a"]),
+        ("deps", ["raw"]),
+        ("deps", "raw"),
+        ("hooks", [print]),
+        ("retry", 3),
+        ("compute", "2Gi"),
+    ],
+)
+def test_the_field_that_is_wrong_is_named(field, value):
+    refused(f"'orders'.*{field}", **{field: value})
+
+
+def test_a_bare_name_in_deps_says_what_to_write():
+    refused(r"AssetDef.input\('raw'\) or AssetDef.dep\('raw'\)", deps=["raw"])
+
+
+def test_one_upstream_listed_twice_is_refused():
+    refused("'raw' is listed twice", deps=[AssetDef.dep("raw"), AssetDef.input("raw")])
+
+
+@pytest.mark.parametrize("wraps", [3, "orders", int, numbers, Task(lambda: 1, name="t"), staticmethod(print)])
+def test_only_plain_functions_are_wrapped(wraps):
+    with pytest.raises(AssetDefinitionError, match="wraps"):
+        Asset(wraps)
+
+
+def test_a_name_given_where_the_function_belongs_is_recognised():
+    with pytest.raises(AssetDefinitionError, match='name="orders"'):
+        Asset("orders")
+
+
+def test_a_lambda_needs_a_name():
+    with pytest.raises(AssetDefinitionError, match='name="..."'):
+        Asset(lambda: 1)
+
+
+def test_a_context_elsewhere_than_first_is_refused_at_once():
+    with pytest.raises(AssetDefinitionError, match="'late'.*'context'.*place 2.*first parameter"):
+
+        @Asset
+        def late(raw, context: AssetExecutionContext):
+            return raw
+
+
+def test_the_context_of_a_task_is_refused_in_an_asset():
+    with pytest.raises(AssetDefinitionError, match="write AssetExecutionContext"):
+
+        @Asset
+        def wrong(context: TaskExecutionContext):
+            return 1
+
+
+def test_two_own_values_are_refused():
+    with pytest.raises(AssetDefinitionError, match="one stored value"):
+
+        @Asset
+        def wrong(a: SelfDependency[int], b: SelfDependency[int]):
+            return 1
+
+
+def test_a_multi_asset_without_outputs_is_refused():
+    with pytest.raises(AssetDefinitionError, match="'split'.*no outputs"):
+
+        @Asset.from_multi
+        def split():
+            return {}
+
+
+@pytest.mark.parametrize(
+    ("names", "match"), [(["a", "b", "a"], "'a' twice"), (["a", "A"], "'A' and 'a'.*differ only in case")]
+)
+def test_outputs_need_names_of_their_own(names, match):
+    with pytest.raises(AssetDefinitionError, match=match):
+        Asset.from_multi(wraps=pair, name="m", output_defs=[AssetDef(name) for name in names])
+
+
+def test_an_output_that_is_no_definition_is_refused():
+    with pytest.raises(AssetDefinitionError, match=r"write AssetDef\('a'\)"):
+        Asset.from_multi(wraps=pair, name="m", output_defs=["a"])
+
+
+def test_an_external_asset_without_a_handler_is_refused():
+    with pytest.raises(AssetDefinitionError, match="'raw'.*io_handler"):
+        Asset.external(name="raw")
+
+
+def test_an_async_graph_body_is_refused():
+    with pytest.raises(AssetDefinitionError, match="only wires tasks"):
+
+        @Asset.from_graph
+        async def graph():
+            return 1
+
+
+def test_the_kinds_are_not_called_themselves():
+    with pytest.raises(AssetDefinitionError, match="Asset.from_multi"):
+        MultiAsset(lambda: 1)
+
+
+def test_an_unknown_argument_is_a_type_error():
+    with pytest.raises(TypeError, match="io_handlr"):
+        Asset(io_handlr="memory")

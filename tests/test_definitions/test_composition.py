@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import pytest
+
+from rivers.definitions import (
+    Asset,
+    AssetDef,
+    AssetExecutionContext,
+    AssetRef,
+    BashTask,
+    Literal,
+    NodeRef,
+    SelfDependency,
+    Task,
+)
+from rivers_core.exceptions import AssetDefinitionError, GraphValidationError
+
+
+def pair():
+    return {"a": 1, "b": 2}
+
+
+@Task
+def clean(rows, limit=10):
+    return rows[:limit]
+
+
+@Task
+def join(left, right):
+    return left + right
+
+
+@Task(name="count_rows")
+def count(rows):
+    return len(rows)
+
+
+@Asset
+def weather():
+    return [1]
+
+
+def wiring(body, **options):
+    recording = Asset.from_graph(wraps=body, name="g", **options).record()
+    return {node.name: node.arguments for node in recording.nodes}, recording.result
+
+
+def test_positional_and_keyword_wiring():
+    nodes, result = wiring(lambda orders: join(clean(orders, 5), right=clean(limit=3, rows=orders)))
+    assert nodes == {
+        "g/clean": {"rows": AssetRef("orders"), "limit": Literal(5)},
+        "g/clean_2": {"rows": AssetRef("orders"), "limit": Literal(3)},
+        "g/join": {"left": NodeRef("g/clean"), "right": NodeRef("g/clean_2")},
+    }
+    assert result == NodeRef("g/join")
+
+
+def test_a_parameter_that_is_not_given_is_wired_by_name_from_outside():
+    nodes, _ = wiring(lambda: count(clean()))
+    assert nodes["g/clean"] == {"rows": AssetRef("rows")}
+
+
+def test_nodes_are_named_after_tasks():
+    nodes, result = wiring(lambda: count())
+    assert list(nodes) == ["g/count_rows"]
+    assert result.node_name == "g/count_rows"
+
+
+def test_a_task_serves_several_graphs():
+    one = Asset.from_graph(wraps=lambda: clean(), name="one").record()
+    two = Asset.from_graph(wraps=lambda: clean(), name="two").record()
+    assert [node.name for node in (*one.nodes, *two.nodes)] == ["one/clean", "two/clean"]
+    assert one.nodes[0].task is two.nodes[0].task is clean
+
+
+def test_an_asset_called_in_a_body_stays_outside():
+    nodes, _ = wiring(lambda: count(weather()))
+    assert nodes == {"g/count_rows": {"rows": AssetRef("weather")}}
+
+
+def test_an_asset_may_be_given_what_it_takes_by_name_anyway():
+    @Asset
+    def tidy(weather):
+        return weather
+
+    nodes, _ = wiring(lambda: count(tidy(weather())))
+    assert nodes == {"g/count_rows": {"rows": AssetRef("tidy")}}
+
+
+def test_a_default_of_the_body_is_a_plain_value():
+    def body(orders, limit=7):
+        return clean(orders, limit)
+
+    nodes, _ = wiring(body)
+    assert nodes["g/clean"] == {"rows": AssetRef("orders"), "limit": Literal(7)}
+
+
+def test_names_after_the_graph_may_be_defined_later():
+    @Asset.from_graph
+    def early():
+        return late()
+
+    @Task
+    def late():
+        return 1
+
+    assert early.record().result == NodeRef("early/late")
+
+
+def test_the_body_is_called_once():
+    calls = []
+
+    def body():
+        calls.append(1)
+        return clean()
+
+    graph = Asset.from_graph(wraps=body, name="g")
+    assert graph.record() is graph.record()
+    assert calls == [1]
+
+
+def test_a_task_collects_keywords():
+    @Task
+    def merge(**parts):
+        return parts
+
+    nodes, _ = wiring(lambda: merge(a=clean(), b=3))
+    assert nodes["g/merge"] == {"a": NodeRef("g/clean"), "b": Literal(3)}
+
+
+def test_the_context_of_a_task_is_not_wired():
+    from rivers.definitions import TaskExecutionContext
+
+    @Task
+    def told(context: TaskExecutionContext, rows):
+        return rows
+
+    nodes, _ = wiring(lambda orders: told(orders))
+    assert nodes["g/told"] == {"rows": AssetRef("orders")}
+
+
+def test_a_command_only_waits_for_what_it_is_given():
+    report = BashTask("report", "echo done")
+    recording = Asset.from_graph(wraps=lambda orders: report(clean(orders), orders), name="g").record()
+    assert recording.nodes[1].arguments == {}
+    assert recording.nodes[1].after == (NodeRef("g/clean"), AssetRef("orders"))
+
+
+def test_outside_of_a_body_a_task_calls_its_function():
+    Asset.from_graph(wraps=lambda: clean(), name="g").record()
+    assert clean([1, 2, 3], 2) == [1, 2]
+
+
+def test_a_failing_body_leaves_no_recording_behind():
+    with pytest.raises(GraphValidationError):
+        wiring(lambda: 1 / 0)
+    assert clean([1], 1) == [1]
+
+
+def fails(match, body):
+    with pytest.raises(GraphValidationError, match=match):
+        wiring(body)
+
+
+def use_undefined():
+    return nowhere()  # noqa: F821
+
+
+def use_if(orders):
+    return clean() if orders else count()
+
+
+def use_loop(orders):
+    return join(*[clean(row) for row in orders])
+
+
+@pytest.mark.parametrize(
+    ("match", "body"),
+    [
+        ("returns nothing", lambda: None),
+        ("returns the plain value 3", lambda: 3),
+        ("the value of 'orders', which comes from outside", lambda orders: orders),
+        ("returns Task\\('clean'\\) without calling it", lambda: clean),
+        ("returns a tuple of several values", lambda: (clean(), clean())),
+        ("NameError: name 'nowhere' is not defined", use_undefined),
+        ("ZeroDivisionError", lambda: 1 / 0),
+        ("the body tests the value of 'orders'.*only wires tasks together", use_if),
+        ("the body iterates over", use_loop),
+        (r"the body reads `\.shape` of the value of node 'g/clean'", lambda: count(clean().shape)),
+        ("the body takes an item", lambda: count(clean()[0])),
+        ("the body computes with", lambda orders: count(orders + 1)),
+        ("the body computes with", lambda orders: count(1 + orders)),
+        ("the body computes with", lambda orders: count(orders == 3)),
+        ("the body calls", lambda orders: count(orders())),
+        ("inside a list for 'rows'.*parameter of its own", lambda: count([clean(), clean()])),
+        ("itself for 'rows'; call it, `clean", lambda: count(clean)),
+        ("itself for 'rows'; call it, `weather", lambda: count(weather)),
+        ("cannot be called so.*it takes rows, limit", lambda: clean(1, 2, 3)),
+        ("cannot be called so", lambda: clean(row=1)),
+        ("takes its inputs by the names", lambda: count(weather(3))),
+        ("calls the asset itself", lambda: Asset(lambda: 1, name="g")()),
+    ],
+)
+def test_a_body_that_does_more_than_wiring_is_refused(match, body):
+    fails(f"Graph asset 'g'.*{match}", body)
+
+
+def test_a_task_that_collects_positions_is_refused():
+    @Task
+    def merge(*parts):
+        return parts
+
+    fails("collects values in \\*parts", lambda: merge(clean(), clean()))
+
+
+def test_a_multi_asset_in_a_body_is_refused():
+    both = Asset.from_multi(wraps=pair, name="both", output_defs=[AssetDef("a"), AssetDef("b")])
+    fails("several outputs", lambda: count(both()))
+
+
+def test_a_value_of_another_graph_is_refused():
+    kept = []
+
+    def first(orders):
+        kept.append(clean(orders))
+        return kept[0]
+
+    wiring(first)
+    fails("belongs to another graph asset", lambda: count(kept[0]))
+    fails("belongs to another graph asset", lambda: kept[0])
+
+
+def test_a_command_takes_no_plain_values():
+    report = BashTask("report", "echo done")
+    fails("runs a command.*not 3", lambda: report(3))
+
+
+@pytest.mark.parametrize("kind", ["context", "own", "variadic"])
+def test_what_a_body_cannot_have_is_refused(kind):
+    def context(context: AssetExecutionContext):
+        return clean()
+
+    def own(self: SelfDependency[int]):
+        return clean()
+
+    def variadic(*orders):
+        return clean()
+
+    body = {"context": context, "own": own, "variadic": variadic}[kind]
+    with pytest.raises(AssetDefinitionError, match="'g': its body takes"):
+        wiring(body)
