@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from rivers.definitions.retry import RetryPolicy
     from rivers.definitions.task import Task
     from rivers.execution.keys import KeyRequest
-    from rivers.graph.plan import Graph, HandlerBinding, StoredOutput
+    from rivers.graph.plan import Graph, HandlerBinding, Plan, StoredOutput
     from rivers.repository.run_result import RunResult
     from rivers.storage import EventStorage
     from rivers_core.config import Config
@@ -65,7 +65,7 @@ class CodeRepository:
         AssetDefinitionError: Something in `assets` is no asset.
         ConfigurationError: The configuration file is not valid.
 
-    Example:
+    Examples:
         >>> import rivers as rs
         >>> @rs.Asset
         ... def numbers() -> list[int]:
@@ -105,6 +105,7 @@ class CodeRepository:
 
     def _forget(self) -> None:
         self._graph: Graph | None = None
+        self._plans: dict[tuple[tuple[str, ...] | None, bool], Plan] = {}
         self._storage: EventStorage | None = None
         self._owns_storage = False
         self._open_resources: OpenResources | None = None
@@ -231,7 +232,10 @@ class CodeRepository:
         self, names: tuple[str, ...] | None, request: RunRequest, *, include_upstream: bool = False
     ) -> RunResult:
         self.resolve()
-        plan = make_plan(self.graph, names, include_upstream=include_upstream)
+        plan = self._plans.get((names, include_upstream))
+        if plan is None:
+            plan = make_plan(self.graph, names, include_upstream=include_upstream)
+            self._plans[names, include_upstream] = plan
         executor = request.executor or self._executor
         observers = get_registry().observers()
         return launch(self.graph, plan, request, self.storage, executor, observers, self._declared.resources)

@@ -32,7 +32,7 @@ class EventStorage(ABC):
     `Storage.memory()` forgets with the process, `Storage.embedded(path)` keeps everything in a SQLite
     file; both answer every question alike. Any thread may use a storage; `with storage:` closes it.
 
-    Example:
+    Examples:
         >>> storage = EventStorage.memory()
         >>> storage.start_run("r1", steps=["orders"]).status
         'running'

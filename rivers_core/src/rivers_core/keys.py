@@ -52,7 +52,7 @@ def storage_key(asset_name: str, partition: PartitionKey | None = None) -> str:
     Raises:
         PartitionValidationError: `partition` stands for several keys.
 
-    Example:
+    Examples:
         >>> from rivers_core.partitions import PartitionKey
         >>> storage_key("sales", PartitionKey.multi({"region": "us", "env": "prod"}))
         'sales/env=prod/region=us'

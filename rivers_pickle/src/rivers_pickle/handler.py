@@ -71,7 +71,7 @@ class PickleIOHandler(BaseIOHandler):
         storage_options: Settings of the store that a URL names: `access_key_id`, `region`, `endpoint`,
             `allow_http`, `timeout`, `max_retries`, ... as obstore calls them. They are never shown.
 
-    Example:
+    Examples:
         >>> from rivers_core import InputContext, OutputContext
         >>> handler = PickleIOHandler("memory://")
         >>> handler.handle_output(OutputContext("numbers"), [1, 2, 3])
@@ -130,7 +130,7 @@ class PickleIOHandler(BaseIOHandler):
 
         Raises:
             RiversError: The value cannot be pickled or the store failed; what was stored before is still
-            there.
+                there.
         """
         path = object_path(self.prefix, context)
         started = time.perf_counter()
@@ -155,7 +155,7 @@ class PickleIOHandler(BaseIOHandler):
         Raises:
             NotMaterializedError: There is no such object.
             IntegrityError: The object is damaged, misplaced, or not signed as it has to be. Nothing of it
-            ran.
+                ran.
             RiversError: The store failed, or a type of the value cannot be imported here.
         """
         path = object_path(self.prefix, context)

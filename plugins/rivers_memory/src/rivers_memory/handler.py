@@ -36,7 +36,7 @@ class InMemoryIOHandler(BaseIOHandler):
 
     An instance travels to another process as configuration, that is, empty.
 
-    Example:
+    Examples:
         >>> from rivers_core import InputContext, OutputContext
         >>> handler = InMemoryIOHandler()
         >>> handler.handle_output(OutputContext("numbers"), [1, 2, 3])

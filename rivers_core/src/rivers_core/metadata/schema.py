@@ -114,7 +114,7 @@ class Schema(Value):
     Raises:
         MetadataTypeError: (a `TypeError`) The object has none, or its schema is not of columns.
 
-    Example:
+    Examples:
         >>> import pyarrow as pa
         >>> Schema(pa.schema({"id": pa.int64()}))
         Schema({"id": "int64"})

@@ -31,7 +31,7 @@ class MetadataValue(Value):
     Every variant is a nested class (`MetadataValue.Text`) with a constructor of its own
     (`MetadataValue.text`). Plain text, numbers, booleans and None need no constructor: they are coerced.
 
-    Example:
+    Examples:
         >>> MetadataValue.sql("SELECT 1", dialect="postgres")
         MetadataValue.sql("SELECT 1", dialect="postgres")
         >>> MetadataValue.from_json(MetadataValue.int(3).to_json())

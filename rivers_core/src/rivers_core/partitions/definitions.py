@@ -23,7 +23,7 @@ __all__ = ["PartitionsDefinition"]
 class PartitionsDefinition(Value):
     """Which partition keys an asset has.
 
-    Example:
+    Examples:
         >>> days = PartitionsDefinition.daily("2024-02-28", end="2024-03-02")
         >>> [str(key) for key in days.get_partition_keys()]
         ['2024-02-28', '2024-02-29', '2024-03-01']

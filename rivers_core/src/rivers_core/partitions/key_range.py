@@ -22,7 +22,7 @@ _Bounds: TypeAlias = "tuple[str, str] | list[str]"
 class PartitionKeyRange(Value):
     """The keys from one to another, both included, in the order of the definition they are resolved with.
 
-    Example:
+    Examples:
         >>> days = PartitionsDefinition.daily("2024-02-28", end="2024-04-01")
         >>> PartitionKeyRange.single("2024-02-28", "2024-03-01").resolve(days)
         [PartitionKey("2024-02-28"), PartitionKey("2024-02-29"), PartitionKey("2024-03-01")]

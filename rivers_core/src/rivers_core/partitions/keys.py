@@ -28,7 +28,7 @@ class PartitionKey(Value):
     Between keys comparison is structural. A key also equals its display form, so a dictionary whose keys
     are partition keys can be asked with text: `values["2024-01-01"]`.
 
-    Example:
+    Examples:
         >>> PartitionKey.multi({"region": "us", "date": "2024-01-01"})
         PartitionKey({"date": "2024-01-01", "region": "us"})
     """
