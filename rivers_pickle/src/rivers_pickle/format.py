@@ -1,4 +1,4 @@
-"""The bytes of a stored object: a pickle stream and a footer that seals it. Specified in `format.md`."""
+"""The bytes of a stored object: a pickle stream and a footer that seals it. Specified in docs/pickle-format.md."""
 
 from __future__ import annotations
 
