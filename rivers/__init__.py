@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rivers.definitions.asset import Asset as Asset
     from rivers.definitions.asset_def import AssetDef as AssetDef
     from rivers.definitions.asset_def import DepDef as DepDef
+    from rivers.definitions.backoff import Backoff as Backoff
     from rivers.definitions.bash_task import BashTask as BashTask
     from rivers.definitions.compute import Compute as Compute
     from rivers.definitions.contexts import AssetExecutionContext as AssetExecutionContext
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from rivers.definitions.results import Observation as Observation
     from rivers.definitions.results import Output as Output
     from rivers.definitions.results import PartitionedOutput as PartitionedOutput
-    from rivers.definitions.retry import Backoff as Backoff
     from rivers.definitions.retry import FailureReason as FailureReason
     from rivers.definitions.retry import RetryOn as RetryOn
     from rivers.definitions.retry import RetryPolicy as RetryPolicy
@@ -59,7 +59,7 @@ _MODULES = {
     "AssetDef": "rivers.definitions.asset_def",
     "AssetExecutionContext": "rivers.definitions.contexts",
     "AssetStatus": "rivers.execution.freshness",
-    "Backoff": "rivers.definitions.retry",
+    "Backoff": "rivers.definitions.backoff",
     "BaseIOHandler": "rivers_core",
     "BashTask": "rivers.definitions.bash_task",
     "CodeRepository": "rivers.repository",

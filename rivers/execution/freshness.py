@@ -6,11 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from rivers.execution.provenance import input_versions
+from rivers_core.contexts import InputContext
+from rivers_core.handler.waiting import finished
+from rivers_core.partitions import PartitionContext
 
 if TYPE_CHECKING:
     from rivers.execution.provenance import FindKeys, FindStored
-    from rivers.graph.plan import Step, StoredOutput
+    from rivers.execution.run import Run
+    from rivers.graph.plan import Graph, Step, StoredOutput
     from rivers_core.partitions import PartitionKey
+
+LOST = "its value was in the memory of a process that is gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +26,8 @@ class AssetStatus:
     Attributes:
         asset: The asset.
         partition: Display form of the key; None without partitions.
-        state: `missing` (never stored), `fresh`, or `stale`.
-        reason: Why it is stale: the first thing that differs. None otherwise.
+        state: `missing` (there is no value), `fresh`, or `stale`.
+        reason: Why it is stale: the first thing that differs. Why it is missing, unless it was never stored.
     """
 
     asset: str
@@ -58,7 +64,36 @@ def status_of(
         then = dict(event.input_data_versions)
         now = dict(input_versions(step, [] if key is None else [key], find_stored, find_keys))
         reason = _first_difference(then, now)
-    return AssetStatus(output.name, partition, "fresh" if reason is None else "stale", reason)
+    if reason is not None:
+        return AssetStatus(output.name, partition, "stale", reason)
+    if event.handler is not None and _is_lost(output, key):
+        return AssetStatus(output.name, partition, "missing", LOST)
+    return AssetStatus(output.name, partition, "fresh")
+
+
+def status_of_asset(
+    graph: Graph, output: StoredOutput, key: PartitionKey | None, find_stored: FindStored, find_keys: FindKeys
+) -> AssetStatus:
+    """The status of an asset as a whole: one that is made of tasks is stale as soon as one of them is.
+
+    Args:
+        graph: The graph.
+        output: The asset's value.
+        key: Its partition key, if it has one.
+        find_stored: Finds the event that stored an asset's value under a key.
+        find_keys: Gives all keys of a definition.
+    """
+    assert output.step_name is not None
+    own = status_of(output, graph.steps[output.step_name], key, find_stored, find_keys)
+    if own.state != "fresh" or graph.steps[output.step_name].is_multi:
+        return own
+    for name in graph.members[output.name]:
+        node = status_of(graph.outputs[name], graph.steps[name], key, find_stored, find_keys)
+        if node.state != "fresh" and node.reason != LOST:
+            return AssetStatus(
+                output.name, own.partition, "stale", f"node {name!r}: {node.reason or node.state}"
+            )
+    return own
 
 
 def _first_difference(then: dict[str, str], now: dict[str, str]) -> str | None:
@@ -69,3 +104,73 @@ def _first_difference(then: dict[str, str], now: dict[str, str]) -> str | None:
             return f"upstream {name!r} has a new data version"
     gone = [name for name in then if name not in now]
     return f"upstream {gone[0]!r} is no longer an input, or its history is gone" if gone else None
+
+
+def _is_lost(output: StoredOutput, key: PartitionKey | None) -> bool:
+    """Whether a value that lives as long as its process was stored by another one."""
+    if output.handler.locality != "process":
+        return False
+    partition = None if key is None else PartitionContext([key], output.partitions_def)
+    context = InputContext(output.name, "status", output.metadata, partition, output.type_hint)
+    return not finished(output.handler.exists(context))
+
+
+class Skipping:
+    """Which steps of a run need not run, since their values are fresh.
+
+    Whether a step is fresh is asked when its turn comes, after its upstreams ran. A value that was lost with
+    its process is made again only where something that runs may need it, or nothing comes after it.
+
+    Args:
+        run: The run, before its first step.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._needed = self._needed_again()
+
+    def reason(self, step: Step) -> str | None:
+        """Why a step need not run; None if it has to."""
+        statuses = self._statuses(step)
+        if all(status.state == "fresh" for status in statuses):
+            return "fresh: its code, handler and inputs are as they were"
+        if _only_lost(statuses) and step.name not in self._needed:
+            return "fresh, and nothing that runs needs its value again"
+        return None
+
+    def _needed_again(self) -> set[str]:
+        plan = self._run.plan
+        may_run: set[str] = set()
+        lost: set[str] = set()
+        followers: dict[str, list[str]] = {step.name: [] for step in plan.steps}
+        for step in plan.steps:
+            statuses = self._statuses(step)
+            if _only_lost(statuses):
+                lost.add(step.name)
+            elif any(status.state != "fresh" for status in statuses):
+                may_run.add(step.name)
+            for name in plan.after[step.name]:
+                followers[name].append(step.name)
+                if name in may_run:
+                    may_run.add(step.name)
+        needed: set[str] = set()
+        for step in reversed(plan.steps):
+            after = followers[step.name]
+            if not after or any(name in may_run or (name in needed and name in lost) for name in after):
+                needed.add(step.name)
+        return needed
+
+    def _statuses(self, step: Step) -> list[AssetStatus]:
+        run = self._run
+        return [
+            status_of(output, step, key, run.stored, run.all_keys)
+            for output in run.plan.outputs_of(step)
+            for key in run.keys.get(step.name) or (None,)
+        ]
+
+
+def _only_lost(statuses: list[AssetStatus]) -> bool:
+    """Whether all is as it was, but for values that went with their process."""
+    return any(status.reason == LOST for status in statuses) and all(
+        status.state == "fresh" or status.reason == LOST for status in statuses
+    )

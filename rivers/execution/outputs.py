@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from random import getrandbits
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.results import Materialization, Observation, Output
+from rivers.execution.history import History
 from rivers.execution.provenance import input_versions
-from rivers.execution.results import check_value, split_by_key
+from rivers.execution.results import check_part, check_value, of_part, split_by_key
 from rivers.execution.retries import may_retry
 from rivers.storage import Event
 from rivers_core.contexts import OutputContext
@@ -51,7 +51,7 @@ class Storing:
         recorded_metadata: What the last event said about its output.
     """
 
-    __slots__ = ("attempt", "context", "recorded_metadata", "run", "started_ns", "step", "versions")
+    __slots__ = ("attempt", "context", "history", "recorded_metadata", "run", "started_ns", "step", "versions")
 
     def __init__(
         self,
@@ -69,6 +69,7 @@ class Storing:
         self.attempt = attempt
         self.started_ns = started_ns
         self.recorded_metadata: Mapping[str, MetadataValue] | None = None
+        self.history: History | None = None
 
     async def store(self, output: StoredOutput, result: Any) -> None:
         """Do with one result what its type says: hand it to the handler, or only record it.
@@ -92,12 +93,14 @@ class Storing:
             check_value(output, value)
             await self._write(output, value, result, None)
             return
-        batches = output.handler.partition_batches
-        parts = split_by_key(output, value, keys, batches)
-        for _, part in parts:
-            check_value(output, part)
-        for part_keys, part in parts:
-            await self._write(output, part, result, part_keys)
+        parts = [
+            (part_keys, *of_part(part, result))
+            for part_keys, part in split_by_key(output, value, keys, output.handler.partition_batches)
+        ]
+        for part_keys, part, _ in parts:
+            check_part(output, part, part_keys)
+        for part_keys, part, recorded in parts:
+            await self._write(output, part, recorded, part_keys)
 
     async def _write(
         self, output: StoredOutput, value: Any, result: Output | None, keys: tuple[PartitionKey, ...] | None
@@ -116,7 +119,7 @@ class Storing:
             )
             try:
                 stored = handler.handle_output(context, value)
-                if handler.is_async_output:
+                if stored is not None and handler.is_async_output:
                     await stored
                 break
             except Exception as error:
@@ -196,9 +199,11 @@ class Storing:
 
     def _inputs_of(self, key: PartitionKey | None) -> Sequence[tuple[str, str]]:
         """What went into one key: of a step over several, only what belongs to this one."""
-        if key is None or len(self.run.keys[self.step.name]) == 1:
+        if key is None or len(self.run.keys[self.step.name]) == 1 or not self.step.inputs:
             return self.versions
-        return input_versions(self.step, [key], self.run.stored, self.run.all_keys)
+        if self.history is None:
+            self.history = History(self.run)
+        return input_versions(self.step, [key], self.history.stored, self.history.all_keys)
 
     def _merged(
         self,
@@ -221,11 +226,5 @@ class Storing:
         return (
             getattr(self.context, "registered_data_version", None)
             or (context.content_version if context is not None else None)
-            or random_version()
+            or self.run.new_version()
         )
-
-
-def random_version() -> str:
-    """A random UUID (RFC 9562, version 4) as text; `uuid.uuid4` costs more than a whole step."""
-    digits = f"{getrandbits(128) & ~(0xF000 << 64) & ~(0xC000 << 48) | (0x4000 << 64) | (0x8000 << 48):032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

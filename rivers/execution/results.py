@@ -74,7 +74,7 @@ async def _pairs(step: Step, returned: Any) -> AsyncGenerator[tuple[str, Any], N
 
 
 def _name_of(step: Step, result: Any) -> str:
-    name = getattr(result, "output_name", None)
+    name: str | None = getattr(result, "output_name", None)
     if isinstance(result, (Output, Materialization, Observation)) and name is None and len(step.outputs) == 1:
         return step.outputs[0].name
     if not isinstance(result, (Output, Materialization, Observation)) or name is None:
@@ -98,6 +98,38 @@ def check_value(output: StoredOutput, value: Any) -> None:
             f"asset {output.name!r} is annotated to return {promised}, but returned {type(value).__name__}; "
             "nothing was stored"
         )
+    if isinstance(value, PartitionedOutput):
+        raise AssetOutputValidationError(
+            f"asset {output.name!r} returned a PartitionedOutput, but has no partitions to divide it among; "
+            "give it a partitions_def, or return the values in a dictionary. Nothing was stored"
+        )
+
+
+def check_part(output: StoredOutput, value: Any, keys: Sequence[PartitionKey]) -> None:
+    """Refuse the value of some partition keys as `check_value` does, and what is no value of theirs.
+
+    Raises:
+        AssetOutputValidationError: With the asset and the keys.
+    """
+    if isinstance(value, (PartitionedOutput, Materialization, Observation)):
+        raise AssetOutputValidationError(
+            f"asset {output.name!r} gave a {type(value).__name__} inside its PartitionedOutput, for partition "
+            f"{', '.join(map(str, keys))}; give each key its value, or an Output. Nothing was stored"
+        )
+    check_value(output, value)
+
+
+def of_part(part: Any, whole: Output | None) -> tuple[Any, Output | None]:
+    """The bare value of one part, and what is to be recorded with it: its own `Output` over that of the whole."""
+    if not isinstance(part, Output):
+        return part, whole
+    if whole is None:
+        return part.value, part
+    return part.value, Output(
+        metadata={**(whole.metadata or {}), **(part.metadata or {})} or None,
+        data_version=part.data_version or whole.data_version,
+        tags=[*(whole.tags or ()), *(part.tags or ())] or None,
+    )
 
 
 def split_by_key(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from rivers.execution.keys import existing_keys
@@ -37,18 +38,20 @@ class Run:
         latest: What this run stored, by asset and display form of the key.
         finished: Names of the steps that are done.
         resumed: Asset and key of what an earlier part of this run had stored.
-        is_fresh: Tells steps that need not run, asked when their turn comes; None runs them all.
+        may_skip: Says why a step need not run, asked when its turn comes; None runs them all.
         failed: Error of each failed step.
         skipped: Why each skipped step was not run.
     """
 
     __slots__ = (
+        "_version_prefix",
+        "_version_tail",
         "configs",
         "failed",
         "finished",
-        "is_fresh",
         "keys",
         "latest",
+        "may_skip",
         "observers",
         "plan",
         "resources",
@@ -85,7 +88,9 @@ class Run:
         self.tags = tuple(tags)
         self.retry = retry
         self.stop_at_failure = stop_at_failure
-        self.is_fresh: Callable[[Step], bool] | None = None
+        self.may_skip: Callable[[Step], str | None] | None = None
+        self._version_prefix, tail = str(uuid.uuid4()).rsplit("-", 1)
+        self._version_tail = int(tail, 16)
         self.latest: dict[tuple[str, str | None], Event] = {}
         self.finished: set[str] = set()
         self.resumed: set[tuple[str, str | None]] = set()
@@ -109,6 +114,11 @@ class Run:
         before = self.storage.get_latest_materializations(asset_name)
         return [self.latest.get((asset_name, key)) or before.get(key) for key in keys]
 
+    def new_version(self) -> str:
+        """A data version that no other value has: a UUID (RFC 9562, version 4) of this run, counted up in its node part."""
+        self._version_tail = (self._version_tail + 1) & 0xFFFF_FFFF_FFFF
+        return f"{self._version_prefix}-{self._version_tail:012x}"
+
     def record(
         self, event_type: str, step: Step, *, asset: str | None = None, attempt: int = 1, message: str
     ) -> None:
@@ -131,15 +141,16 @@ class Run:
         """Whether a step is to be run; one that waits for a failed or skipped step is skipped here."""
         if step.name in self.finished:
             return False
-        if self.is_fresh is not None and self.is_fresh(step):
-            self.finished.add(step.name)
-            self.skip(step, "fresh: its code, handler and inputs are as they were")
-            return False
         blocker = self.blocked_by(step)
         if blocker is not None:
             why = "failed" if blocker in self.failed else "was skipped"
             self.skip(step, f"not run, since {blocker!r} {why}")
-        return blocker is None
+            return False
+        reason = self.may_skip(step) if self.may_skip is not None else None
+        if reason is not None:
+            self.finished.add(step.name)
+            self.skip(step, reason)
+        return reason is None
 
     def fail(self, step: Step, error: BaseException) -> None:
         """Note that a step failed for good."""

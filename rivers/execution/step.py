@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
@@ -67,7 +68,14 @@ async def _attempt(step: Step, run: Run, attempt: int) -> tuple[Any, Storing]:
         arguments[step.own_value.parameter] = await load_own_value(step.own_value, step, run)
     for parameter, name in step.resources:
         arguments[parameter] = run.resources[name]
-    returned = await _call(step, arguments)
+    if step.is_async:
+        returned = step.function(**arguments)
+        if inspect.isawaitable(returned):
+            returned = await returned
+    elif step.needs_loop:
+        returned = await asyncio.to_thread(step.function, **arguments)
+    else:
+        returned = step.function(**arguments)
     storing = Storing(step, run, context, versions, attempt, started)
     if step.is_multi:
         async for output, result in named_results(step, run.plan.outputs_of(step), returned):
@@ -76,15 +84,6 @@ async def _attempt(step: Step, run: Run, attempt: int) -> tuple[Any, Storing]:
         for output in step.outputs:
             await storing.store(output, returned)
     return returned, storing
-
-
-async def _call(step: Step, arguments: dict[str, Any]) -> Any:
-    if step.is_async:
-        returned = step.function(**arguments)
-        return await returned if asyncio.iscoroutine(returned) else returned
-    if step.needs_loop:
-        return await asyncio.to_thread(step.function, **arguments)
-    return step.function(**arguments)
 
 
 def _context(step: Step, run: Run) -> AssetExecutionContext[Any] | TaskExecutionContext[Any]:

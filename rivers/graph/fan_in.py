@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 def fans_in(
-    mapping: PartitionMapping, downstream: PartitionsDefinition | None, upstream: PartitionsDefinition
+    mapping: PartitionMapping | None, downstream: PartitionsDefinition | None, upstream: PartitionsDefinition
 ) -> bool:
     """Tell the shape of what a mapping loads from the definitions alone, so that it never changes with the data.
 
     Args:
-        mapping: The mapping of an input.
+        mapping: The mapping of an input; None where none is obvious, which is a finding elsewhere.
         downstream: The consumer's partitions.
         upstream: The upstream's partitions.
 

@@ -6,7 +6,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.resource import Resource
-from rivers.execution.freshness import AssetStatus, status_of
+from rivers.execution.freshness import AssetStatus, status_of_asset
 from rivers.execution.keys import existing_keys
 from rivers.executors import Executor
 from rivers.graph.catalog import Definitions
@@ -339,7 +339,7 @@ class CodeRepository:
             return history[asset].get(key)
 
         return [
-            status_of(output, step, key, stored, lambda definition: existing_keys(definition, storage))
+            status_of_asset(self.graph, output, key, stored, lambda part: existing_keys(part, storage))
             for step in plan.steps
             for output in plan.outputs_of(step)
             if output.is_asset

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from rivers_core.config import Config
-
     from rivers_core.handler import BaseIOHandler
 
 

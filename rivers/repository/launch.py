@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from rivers.execution.freshness import status_of
+from rivers.execution.freshness import Skipping
 from rivers.execution.keys import keys_of_plan, shown_request
 from rivers.execution.run import Run
 from rivers.graph.findings import Findings
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rivers.executors import Executor
-    from rivers.graph.plan import Graph, Plan, Step
+    from rivers.graph.plan import Graph, Plan
     from rivers.repository.run_request import RunRequest
     from rivers.storage import EventStorage
     from rivers_core.hooks.observers import Observers
@@ -74,10 +74,10 @@ def launch(
     first = next(iter(run.failed.items()), None)
     _end(run, "success" if first is None else "failure", None if first is None else first[1])
     if first is not None and request.raise_on_error:
-        name, error = first
+        name, cause = first
         raise ExecutionError(
-            f"asset {_owner(plan, name)!r} failed in run {run.run_id}: {type(error).__name__}: {error}"
-        ) from error
+            f"asset {_owner(plan, name)!r} failed in run {run.run_id}: {type(cause).__name__}: {cause}"
+        ) from cause
     return _result(run)
 
 
@@ -105,19 +105,11 @@ def _prepared(
         retry=request.retry,
         stop_at_failure=request.raise_on_error,
     )
-    if request.only_stale:
-        run.is_fresh = lambda step: _is_fresh(step, run)
     if request.run_id is not None:
         _take_up(run, request)
+    if request.only_stale:
+        run.may_skip = Skipping(run).reason
     return run
-
-
-def _is_fresh(step: Step, run: Run) -> bool:
-    return all(
-        status_of(output, step, key, run.stored, run.all_keys).state == "fresh"
-        for output in run.plan.outputs_of(step)
-        for key in run.keys.get(step.name) or (None,)
-    )
 
 
 def _take_up(run: Run, request: RunRequest) -> None:

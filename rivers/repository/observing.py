@@ -76,8 +76,8 @@ def observe_assets(
         run_id, "failure" if failures else "success", "; ".join(map(str, failures.values())) or None
     )
     if failures:
-        name, error = next(iter(failures.items()))
-        raise ExecutionError(f"observing {name!r} failed: {type(error).__name__}: {error}") from error
+        name, cause = next(iter(failures.items()))
+        raise ExecutionError(f"observing {name!r} failed: {type(cause).__name__}: {cause}") from cause
     return seen
 
 

@@ -136,3 +136,88 @@ def test_an_asset_that_returned_a_materialization_has_a_status_too(repository):
     repo = repository(report)
     repo.materialize()
     assert states(repo) == {"report": "fresh"}
+
+
+def test_a_graph_asset_is_stale_when_one_of_its_tasks_is(repository):
+    storage = rs.Storage.memory()
+    handler = Content(values={})
+
+    def build(value):
+        @rs.Asset(io_handler=handler)
+        def up() -> int:
+            return value
+
+        @rs.Task
+        def halved(x: int) -> int:
+            return x // 2
+
+        @rs.Asset.from_graph(io_handler=handler, node_io_handler=handler)
+        def answer(up):
+            return halved(halved(up))
+
+        return repository(up, answer).resolve(storage)
+
+    build(8).materialize()
+    repo = build(9)
+    assert states(repo) == {"up": "fresh", "answer": "fresh"}
+    repo.materialize(["up"])
+    reasons = {status.asset: status.reason for status in repo.status()}
+    assert reasons == {"up": None, "answer": "node 'answer/halved': upstream 'up' has a new data version"}
+    assert repo.materialize(only_stale=True).materialized_assets == []
+    assert states(repo) == {"up": "fresh", "answer": "fresh"}
+
+
+@pytest.fixture
+def restarted(repository):
+    """raw (stored) -> clean (memory) -> answer (stored), as seen by one new process after another."""
+    storage = rs.Storage.memory()
+    handler = Content(values={})
+    ran: list[str] = []
+
+    def build(code=None, leaf=True):
+        @rs.Asset(io_handler=handler)
+        def raw() -> int:
+            ran.append("raw")
+            return 1
+
+        @rs.Asset
+        def clean(raw: int) -> int:
+            ran.append("clean")
+            return raw
+
+        @rs.Asset(io_handler=handler, code_version=code)
+        def answer(clean: int) -> int:
+            ran.append("answer")
+            return clean
+
+        ran.clear()
+        return repository(raw, clean, *([answer] if leaf else [])).resolve(storage)
+
+    build.ran = ran
+    return build
+
+
+def test_a_value_lost_with_its_process_is_missing_and_says_why(restarted):
+    restarted().materialize()
+    status = {s.asset: (s.state, s.reason) for s in restarted().status()}
+    assert status["raw"] == ("fresh", None)
+    assert status["clean"] == ("missing", "its value was in the memory of a process that is gone")
+
+
+def test_a_lost_value_that_nobody_needs_is_not_made_again(restarted):
+    restarted().materialize()
+    restarted().materialize(only_stale=True)
+    assert restarted.ran == []
+
+
+def test_a_lost_value_is_made_again_for_a_stale_consumer(restarted):
+    restarted().materialize()
+    result = restarted(code="2").materialize(only_stale=True)
+    assert result.success
+    assert restarted.ran == ["clean", "answer"]
+
+
+def test_a_lost_value_at_the_end_is_made_again(restarted):
+    restarted().materialize()
+    restarted(leaf=False).materialize(only_stale=True)
+    assert restarted.ran == ["clean"]
