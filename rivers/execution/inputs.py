@@ -57,7 +57,7 @@ async def load_own_value(own: OwnValue, step: Step, run: Run) -> SelfDependency[
 
 
 def _takes_several(loaded: LoadedInput, step: Step, run: Run) -> bool:
-    """Whether a step gets `{key: value}`: told from definitions and its own keys, never from what happens to be stored."""
+    """Whether a step gets `{key: value}`: told from definitions and its own keys, never from what is stored."""
     return loaded.fans_in or len(run.keys.get(step.name, ())) > 1
 
 
@@ -92,6 +92,7 @@ async def _load_partitions(loaded: LoadedInput, step: Step, run: Run, versions: 
             upstream.name,
             loaded.binding.label,
             allow_missing=loaded.mapping.allows_missing,
+            advice="materialize them first, or map with PartitionMapping.subset() to take what there is",
         )
     known = [
         (text, event.data_version or "")

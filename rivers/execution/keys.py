@@ -68,15 +68,8 @@ def requested_keys(
 
 
 def asks_for_several(request: KeyRequest) -> bool:
-    """Whether a request is for `{key: value}`, told from how it is written: a list and a range always are.
-
-    Text never stands for a list here unless it names several keys (`a,b`), which only its definition can tell.
-    """
-    if isinstance(request, PartitionKey):
-        return not request.is_single
-    return isinstance(request, PartitionKeyRange) or (
-        isinstance(request, Iterable) and not isinstance(request, (str, Mapping))
-    )
+    """Whether a request is written as one for several keys, though it may name one: a list and a range are."""
+    return not isinstance(request, (str, PartitionKey, Mapping))
 
 
 def _written_keys(

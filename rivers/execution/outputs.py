@@ -51,7 +51,16 @@ class Storing:
         recorded_metadata: What the last event said about its output.
     """
 
-    __slots__ = ("attempt", "context", "history", "recorded_metadata", "run", "started_ns", "step", "versions")
+    __slots__ = (
+        "attempt",
+        "context",
+        "history",
+        "recorded_metadata",
+        "run",
+        "started_ns",
+        "step",
+        "versions",
+    )
 
     def __init__(
         self,

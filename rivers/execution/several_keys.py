@@ -48,7 +48,13 @@ async def load_each(handler: BaseIOHandler, contexts: Sequence[InputContext], lo
 
 
 def by_key(
-    keys: Sequence[Any], values: Sequence[Any], asset: str, handler: str, *, allow_missing: bool
+    keys: Sequence[Any],
+    values: Sequence[Any],
+    asset: str,
+    handler: str,
+    *,
+    allow_missing: bool = False,
+    advice: str = "materialize them first",
 ) -> dict[Any, Any]:
     """Put loaded values under their keys.
 
@@ -58,6 +64,7 @@ def by_key(
         asset: Whose values they are.
         handler: How the error names the handler that looked.
         allow_missing: Leave out what was never stored.
+        advice: What to do about missing keys.
 
     Raises:
         NotMaterializedError: Some were never stored; names each of them.
@@ -73,8 +80,8 @@ def by_key(
             asset,
             partition=names,
             handler=handler,
-            message=f"asset {asset!r} is not materialized for {len(missing)} of the {len(keys)} partition keys that are "
-            f"needed: {names}; materialize them first, or map with PartitionMapping.subset() to take what there is",
+            message=f"asset {asset!r} is not materialized for {len(missing)} of the {len(keys)} partition keys "
+            f"that are needed: {names}; {advice}",
         ) from next(iter(missing.values()))
     return {key: value for key, value in zip(keys, values, strict=True) if str(key) not in missing}
 

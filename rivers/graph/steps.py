@@ -180,7 +180,7 @@ class StepBuilder:
         step.resources = tuple(binder.resources)
 
     def _common_mapping(self, asset: Asset, subject: str) -> PartitionMapping | None:
-        """The mapping of all inputs for which no dep says one: one call of a multi-asset has one, whichever output says it."""
+        """The mapping of inputs for which no dep says one; a multi-asset takes it from whichever output says it."""
         if not isinstance(asset, MultiAsset):
             return asset.partition_mapping
         said = dict.fromkeys(
@@ -188,8 +188,8 @@ class StepBuilder:
         )
         if len(said) > 1:
             self._catalog.findings.add(
-                f"{subject}: its outputs declare different partition mappings ({', '.join(map(repr, said))}), but one call "
-                "loads the inputs of all; declare one, or deps=[AssetDef.input(..., partition_mapping=...)]"
+                f"{subject}: its outputs declare different partition mappings ({', '.join(map(repr, said))}), but "
+                "one call loads the inputs of all; declare one, or use AssetDef.input(..., partition_mapping=...)"
             )
         return next(iter(said), asset.partition_mapping)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import collections.abc
 import inspect
 import types
+from functools import reduce
+from operator import or_
 from typing import Annotated, Any, Literal, NewType, TypeVar, Union, get_args, get_origin, is_typeddict
 
 from rivers.definitions.results import Materialization, Observation, Output, PartitionedOutput
@@ -17,9 +19,21 @@ def stated(hint: Any) -> Any:
     """The annotation as handlers get it: None where there is none, or where it says nothing about the value."""
     if hint is Any or hint is inspect.Parameter.empty or (isinstance(hint, type) and hint in _RESULTS):
         return None
-    if get_origin(hint) is Annotated:
+    origin = get_origin(hint)
+    if origin is Annotated:
         return stated(get_args(hint)[0])
+    if origin in (Union, types.UnionType):
+        return _without_results(hint)
     return hint
+
+
+def _without_results(hint: Any) -> Any:
+    """A union without `Output` and the like, which say how a value is returned and not what it is."""
+    members = get_args(hint)
+    values = [member for member in members if member not in _RESULTS]
+    if len(values) == len(members):
+        return hint
+    return stated(reduce(or_, values)) if values else None
 
 
 def says_materialization(hint: Any) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rivers.execution.keys import requested_keys
+from rivers.execution.drive import run_now
+from rivers.execution.keys import asks_for_several, requested_keys
+from rivers.execution.several_keys import by_key, load_each
 from rivers.graph.types import stated, value_of_mapping
 from rivers_core.contexts import InputContext
 from rivers_core.exceptions import ExecutionError, PartitionValidationError
@@ -12,9 +14,15 @@ from rivers_core.handler.waiting import finished
 from rivers_core.partitions import PartitionContext
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+    from typing import TypeVar
+
     from rivers.execution.keys import KeyRequest
     from rivers.graph.plan import StoredOutput
-    from rivers.storage import EventStorage
+    from rivers.storage import Event, EventStorage
+    from rivers_core.partitions import PartitionKey
+
+    T = TypeVar("T")
 
 CALLER = "load_node"
 
@@ -31,7 +39,7 @@ def load_stored(
         type_hint: The type wanted; None takes what the producer promised.
 
     Returns:
-        The value; `{key: value}` when several keys were asked for.
+        The value; `{key: value}` when several keys were asked for, also by a list or range that holds but one.
 
     Raises:
         NotMaterializedError: Nothing was ever stored.
@@ -44,41 +52,61 @@ def load_stored(
             raise PartitionValidationError(
                 f"asset {output.name!r} has no partitions; load it without partition_key"
             )
-        return _load_one(output, storage, None, type_hint)
+        event = storage.get_latest_materializations(output.name).get(None)
+        context = _context(output, None, _wanted(type_hint, output), event)
+        return _now(output, _load(output, context))
     if partition_key is None:
         raise PartitionValidationError(
             f"asset {output.name!r} is partitioned; say which with partition_key=..., "
             f"materialized are {storage.get_materialized_partitions(output.name)[:10]}"
         )
     keys = requested_keys(partition_key, definition, storage)
-    if len(keys) == 1:
-        return _load_one(output, storage, PartitionContext(keys, definition), type_hint)
+    if len(keys) == 1 and not asks_for_several(partition_key):
+        event = storage.get_latest_materialization(output.name, keys[0])
+        context = _context(output, keys[0], _wanted(type_hint, output), event)
+        return _now(output, _load(output, context))
+    return _load_several(output, storage, keys, type_hint)
+
+
+def _load_several(
+    output: StoredOutput, storage: EventStorage, keys: Sequence[PartitionKey], type_hint: Any
+) -> dict[Any, Any]:
+    assert output.binding is not None
     is_mapping, key_hint, item_hint = value_of_mapping(stated(type_hint))
-    hint = item_hint if is_mapping else type_hint
-    return {
-        str(key) if key_hint is str else key: _load_one(
-            output, storage, PartitionContext([key], definition), hint
-        )
-        for key in keys
-    }
+    hint = _wanted(item_hint if is_mapping else type_hint, output)
+    events = storage.get_latest_materializations(output.name)
+    contexts = [_context(output, key, hint, events.get(str(key))) for key in keys]
+    loading = load_each(output.handler, contexts, lambda context: _load(output, context))
+    return by_key(
+        [str(key) for key in keys] if key_hint is str else keys,
+        _now(output, loading),
+        output.name,
+        output.binding.label,
+    )
 
 
-def _load_one(
-    output: StoredOutput, storage: EventStorage, partition: PartitionContext | None, type_hint: Any
-) -> Any:
-    event = storage.get_latest_materialization(output.name, None if partition is None else str(partition.key))
+def _now(output: StoredOutput, loading: Coroutine[Any, Any, T]) -> T:
+    """The result of loading; only an asynchronous handler needs an event loop for it."""
+    value: T = finished(loading) if output.handler.is_async_input else run_now(loading)
+    return value
+
+
+def _wanted(hint: Any, output: StoredOutput) -> Any:
+    said = stated(hint)
+    return said if said is not None else output.type_hint
+
+
+def _context(output: StoredOutput, key: PartitionKey | None, hint: Any, event: Event | None) -> InputContext:
+    partition = None if key is None else PartitionContext([key], output.partitions_def)
+    return InputContext(output.name, CALLER, output.metadata, partition, hint, upstream=event)
+
+
+async def _load(output: StoredOutput, context: InputContext) -> Any:
+    event = context.upstream
     if event is not None and event.handler is None:
         raise ExecutionError(
             f"asset {output.name!r} returned a Materialization in run {event.run_id}: "
             "it is stored elsewhere, so there is no value to load here"
         )
-    hint = stated(type_hint)
-    context = InputContext(
-        output.name,
-        CALLER,
-        output.metadata,
-        partition,
-        hint if hint is not None else output.type_hint,
-        upstream=event,
-    )
-    return finished(output.handler.load_input(context))
+    value = output.handler.load_input(context)
+    return await value if output.handler.is_async_input else value
