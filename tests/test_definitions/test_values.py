@@ -73,7 +73,7 @@ VALUES = [
 ]
 
 
-@pytest.mark.parametrize("value", VALUES, ids=repr)
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value).partition(" at 0x")[0])
 def test_values_are_comparable_hashable_picklable_and_immutable(value):
     again = pickle.loads(pickle.dumps(value))
     assert again == value == copy.deepcopy(value)

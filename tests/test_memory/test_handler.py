@@ -107,7 +107,9 @@ def test_a_refused_partition_is_named(handler):
 
 
 @pytest.mark.parametrize(
-    "again", [[1], range(3), "text", {1: 2}, {1}, b"bytes", pl.LazyFrame({"a": [1]})], ids=repr
+    "again",
+    [[1], range(3), "text", {1: 2}, {1}, b"bytes", pl.LazyFrame({"a": [1]})],
+    ids=lambda value: type(value).__name__,
 )
 def test_what_can_be_read_again_is_stored(handler, again):
     stored(handler, again)
