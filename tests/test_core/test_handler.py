@@ -43,7 +43,11 @@ class AsyncShelf(Shelf):
 
 
 class Loose(Shelf):
-    model_config = SettingsConfigDict(frozen=False, extra="allow")
+    model_config = SettingsConfigDict(extra="allow")
+
+
+class Frozen(Shelf):
+    model_config = SettingsConfigDict(frozen=True)
 
 
 class ByHand(BaseIOHandler):
@@ -186,19 +190,19 @@ def test_equality_is_that_of_the_configuration_unless_the_values_live_in_the_ins
     assert len({Shelf(), Shelf(root="there"), Shelf()}) == 2
 
 
-def test_a_handler_does_not_change():
-    handler = Shelf(key="first")
+def test_fields_can_be_set_as_pydantic_settings_promises():
+    handler = Shelf()
+    handler.root = "there"
+    assert pickle.loads(pickle.dumps(handler)).root == "there"
+
+
+def test_a_subclass_may_be_frozen_and_its_error_shows_no_value():
+    handler = Frozen(key="first")
     with pytest.raises(ValidationError, match="frozen") as caught:
         handler.key = "hidden"
     assert "hidden" not in str(caught.value)
     assert "hidden" not in repr(caught.value.errors())
     handler._values = {}
-
-
-def test_a_subclass_may_be_mutable():
-    handler = Loose()
-    handler.root = "there"
-    assert pickle.loads(pickle.dumps(handler)).root == "there"
 
 
 @pytest.mark.parametrize(

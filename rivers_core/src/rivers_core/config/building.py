@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic import ValidationError
@@ -50,12 +51,14 @@ class Draft:
         cls: The handler class.
         values: Its values by the name they are given under, made ready for the class.
         findings: What does not fit.
+        unusable: Fields whose value cannot be made ready, which the findings say already.
     """
 
     table: HandlerTable
     cls: type[BaseIOHandler]
     values: dict[str, Any]
     findings: list[str]
+    unusable: set[str] = dataclass_field(default_factory=set)
 
     def build(self) -> BaseIOHandler:
         """Make the handler.
@@ -97,10 +100,12 @@ class Draft:
     def _mistakes(self, error: ValidationError) -> Iterator[str]:
         for item in error.errors(include_url=False, include_input=False, include_context=False):
             path = item["loc"]
+            if item["type"] == "missing" and path[0] in self.unusable:
+                continue
             message = (
                 "is required" if item["type"] == "missing" else item["msg"].removeprefix("Value error, ")
             )
-            yield f"{self.table.origin_of(path).key(*path)}: {message[:1].lower()}{message[1:]}."
+            yield f"{self.table.where(*path)}: {message[:1].lower()}{message[1:]}."
 
     def _scrubbed(self, text: str) -> str:
         """The text of a validator, which may quote what it was given."""
@@ -130,10 +135,10 @@ def draft(
         ConfigurationError: No class is named, or it is not there.
     """
     cls = _class_of(table, registry)
-    fields = cls.model_fields
     values, findings = _known(table, cls)
+    made = Draft(table, cls, values, findings)
     for name in list(values):
-        field = fields.get(name)
+        field = cls.model_fields.get(name)
         annotation = Any if field is None else field.annotation
         values[name] = decoded(values[name], annotation)
         if name in cls.location_fields:
@@ -143,9 +148,10 @@ def draft(
                 values[name] = replaced(values[name], _finder(find, annotation))
             except RiversError as error:
                 reasons = getattr(error, "findings", ()) or (str(error),)
-                findings.extend(f"{table.origin_of((name,)).key(name)}: {reason}" for reason in reasons)
-                values.pop(name)
-    return Draft(table, cls, values, findings)
+                findings.extend(f"{table.where(name)}: {reason}" for reason in reasons)
+                made.unusable.add(name)
+                del values[name]
+    return made
 
 
 def refused(name: str, findings: list[str]) -> ConfigurationError:
@@ -164,7 +170,7 @@ def refused(name: str, findings: list[str]) -> ConfigurationError:
 def _class_of(table: HandlerTable, registry: PluginRegistry) -> type[BaseIOHandler]:
     origin = table.use_origin or table.origin
     if table.use is None:
-        known = ", ".join(sorted({offered.spec.name for offered in registry.handlers()}))
+        known = ", ".join(sorted({offered.spec.name for offered in registry.handlers()})) or "there is none"
         raise refused(
             table.name, [f"{table.origin.key('use')}: is required; it names an installed handler: {known}."]
         )
@@ -193,7 +199,7 @@ def _known(table: HandlerTable, cls: type[BaseIOHandler]) -> tuple[dict[str, Any
             values[spelt] = value
         elif cls.model_config.get("extra") == "forbid":
             findings.append(
-                f"{table.origin_of((key,)).key(key)}: {cls.__name__} has no such setting"
+                f"{table.where(key)}: {cls.__name__} has no such setting"
                 f"{nearest(key, [*names, 'use'])}; it has {', '.join(cls.model_fields) or 'none'}."
             )
     return values, findings
@@ -216,6 +222,4 @@ def _names_of(name: str, field: FieldInfo) -> list[str]:
 
 
 def _shown(name: str, value: Any, field: FieldInfo) -> Any:
-    if value and isinstance(value, str) and holds_secret(field.annotation):
-        return MASK
-    return masked(value, name)
+    return masked(value, name, all_of_it=holds_secret(field.annotation))

@@ -32,7 +32,12 @@ class Origin:
             The place, with the key unless the place itself says it.
         """
         shown = ".".join(str(part) for part in path)
-        return self.place if self.kind in (".env", "environment") or not shown else f"{self.place} {shown}"
+        return f"{self.place} {shown}" if shown and self.is_in_file else self.place
+
+    @property
+    def is_in_file(self) -> bool:
+        """Whether the place is a table with keys, not a variable."""
+        return self.kind not in (".env", "environment")
 
 
 @dataclass(slots=True)
@@ -101,6 +106,20 @@ class HandlerTable:
                 return self.origins[keys[:length]]
         inside = [origin for key, origin in self.origins.items() if keys and key[: len(keys)] == keys]
         return inside[-1] if inside else self.use_origin or self.origin
+
+    def where(self, *path: object) -> str:
+        """The place of a field for messages, also of one that nobody wrote.
+
+        Args:
+            path: The field, and keys below it.
+
+        Returns:
+            A variable, or file, table and key.
+        """
+        origin = self.origin_of(path)
+        if any(origin is known for known in self.origins.values()) or origin.is_in_file:
+            return origin.key(*path)
+        return f"{self.origin.place} {'.'.join(map(str, path))}"
 
     def _merge(self, into: dict[str, Any], table: Mapping[str, Any], origin: Origin, above: Path) -> None:
         for key, value in table.items():

@@ -77,7 +77,8 @@ def override(
         (DOTENV, f"in {DOTENV}", dict(dotenv)),
     )
     for kind, place, variables in reversed(sources):
-        for variable in sorted(variables):
+        # `USE` goes first, for it discards what another handler class was given
+        for variable in sorted(variables, key=lambda name: (not name.upper().endswith("__USE"), name)):
             if variable.upper().startswith(PREFIX):
                 origin = Origin(kind, f"{variable} ({place})")
                 yield from _lay(tables, variable, variables[variable], origin, set(elsewhere))

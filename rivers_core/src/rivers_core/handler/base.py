@@ -30,8 +30,8 @@ class BaseIOHandler(BaseSettings, ABC):
 
     An author writes `handle_output` and `load_input`, plain or `async`; everything else has a default. Fields
     are settings: given as arguments, by environment variables, or in a `.env` file of the working folder. An
-    instance is made once per process, is immutable, and travels to other processes as class and field values:
-    connections belong into private attributes or cached properties, made when they are first needed.
+    instance is made once per process and travels to other processes as class and field values: connections
+    belong into private attributes or cached properties, made when they are first needed.
 
     Examples:
         >>> from pathlib import Path

@@ -34,7 +34,7 @@ def looks_secret(name: str) -> bool:
     return _SECRET_NAME.search(name.replace("-", "_")) is not None
 
 
-def masked(value: Any, name: str = "") -> Any:
+def masked(value: Any, name: str = "", *, all_of_it: bool = False) -> Any:
     """The value with every credential in it replaced by asterisks.
 
     Pydantic secrets, entries of a mapping whose key names a credential, and the password or signature
@@ -43,23 +43,28 @@ def masked(value: Any, name: str = "") -> Any:
     Args:
         value: What is to be shown.
         name: The field or key the value belongs to; a name that looks secret masks the whole value.
+        all_of_it: Whether every text in it is a secret.
 
     Returns:
         A value of the same shape that can be printed.
     """
     if isinstance(value, (Secret, SecretStr, SecretBytes)):
         return MASK if value.get_secret_value() else value
-    if name and isinstance(value, (str, bytes)) and value and looks_secret(name):
-        return MASK
-    if isinstance(value, str):
-        return _URL_QUERY.sub(rf"\g<start>{MASK}", _URL_PASSWORD.sub(rf"\g<start>{MASK}", value))
+    if isinstance(value, (str, bytes)):
+        if value and (all_of_it or (name and looks_secret(name))):
+            return MASK
+        return _without_passwords(value) if isinstance(value, str) else value
     if isinstance(value, Mapping):
-        return {key: masked(item, str(key)) for key, item in value.items()}
+        return {key: masked(item, str(key), all_of_it=all_of_it) for key, item in value.items()}
     if type(value) in (list, tuple, set, frozenset):
-        return type(value)(masked(item, name) for item in value)
+        return type(value)(masked(item, name, all_of_it=all_of_it) for item in value)
     if isinstance(value, BaseModel) and not hasattr(value, "handle_output"):
         return {field: masked(getattr(value, field), field) for field in type(value).model_fields}
     return value
+
+
+def _without_passwords(text: str) -> str:
+    return _URL_QUERY.sub(rf"\g<start>{MASK}", _URL_PASSWORD.sub(rf"\g<start>{MASK}", text))
 
 
 def holds_secret(annotation: Any) -> bool:

@@ -1,0 +1,175 @@
+"""Every mistake in one report, each with file, table and key, and no secret in it."""
+
+from __future__ import annotations
+
+import pytest
+
+from rivers_core.config import load_config
+from rivers_core.exceptions import ConfigurationError
+
+WRONG = """
+    colour = 1
+    repository = 3
+    default_io_handler = "scrach"
+
+    [io_handler.x]
+    use = "disk"
+
+    [io_handlers]
+    flat = "disk"
+
+    [io_handlers.scratch]
+    use = "disk"
+    prefx = "a"
+    size = "many"
+    prefix = "/slash"
+
+    [io_handlers."my lake"]
+    use = "disk"
+
+    [io_handlers.lake]
+    use = "tabel"
+
+    [io_handlers.none]
+    store = "x"
+
+    [io_handlers.odd]
+    use = ["disk"]
+
+    [io_handlers.nested]
+    use = "table"
+    table_uri = "x"
+    token = "hidden-but-short"
+    merge = { mode = 3, limt = 4 }
+
+    [assets]
+    "raw_*" = "scratsh"
+    "tmp_*" = 4
+    "mem_*" = "bare"
+
+    [plugins]
+    alow = []
+    deny = "x"
+    pin = { json = 3 }
+
+    [environments.prod]
+    io_handler = {}
+
+    [environments.prod.io_handlers.scratch]
+    sync = "perhaps"
+"""
+
+
+def test_one_report_has_everything(load, monkeypatch):
+    monkeypatch.setenv("RIVERS_IO_HANDLERS__SCRATCH__COLUMNS", "x")
+    monkeypatch.setenv("RIVERS_IO_HANDLERS__LAEK__MODE", "x")
+    monkeypatch.setenv("RIVERS_IO_HANDLERS__SCRATCH__STOER", "x")
+    config = load(WRONG, environment="prod")
+    with pytest.raises(ConfigurationError) as caught:
+        config.check()
+    assert caught.value.findings == tuple(config.findings())
+    assert str(caught.value).splitlines()[0] == "rivers.toml is not right:"
+    found = "\n".join(caught.value.findings)
+    for expected in (
+        "rivers.toml colour: there is no such key; there are repository, ",
+        "rivers.toml repository: has to be a non-empty string, got 3.",
+        "rivers.toml default_io_handler: there is no handler 'scrach' (did you mean 'scratch'?). Configured: ",
+        "rivers.toml io_handler: there is no such key (did you mean 'io_handlers'?)",
+        "rivers.toml [io_handlers.flat]: has to be a table, got a str.",
+        "rivers.toml [io_handlers.scratch] prefx: Disk has no such setting (did you mean 'prefix'?); it has store, ",
+        "rivers.toml [io_handlers.scratch] size: input should be a valid integer",
+        "rivers.toml [io_handlers.scratch] prefix: '/slash' starts with a slash.",
+        "rivers.toml [io_handlers.scratch] store: is required.",
+        "rivers.toml [environments.prod.io_handlers.scratch] sync: input should be a valid boolean",
+        "RIVERS_IO_HANDLERS__SCRATCH__COLUMNS (in the environment): input should be a valid list.",
+        "RIVERS_IO_HANDLERS__SCRATCH__STOER (in the environment): Disk has no such setting (did you mean 'store'",
+        (
+            "RIVERS_IO_HANDLERS__LAEK__MODE (in the environment): there is no IO handler 'laek' in the configuration "
+            "(did you mean 'lake'?)."
+        ),
+        "rivers.toml [io_handlers.my lake]: 'my lake' is no name for a handler",
+        (
+            "rivers.toml [io_handlers.lake] use: There is no IO handler 'tabel'. Installed: bare, disk, either, overlay, "
+            "table. Did you mean 'table'?"
+        ),
+        "rivers.toml [io_handlers.none] use: is required; it names an installed handler: bare, disk, ",
+        "rivers.toml [io_handlers.odd] use: has to be the name of a handler, got ['disk'].",
+        "rivers.toml [io_handlers.nested] merge.mode: input should be a valid string.",
+        "rivers.toml [io_handlers.nested] token: the token ********** is too short.",
+        "rivers.toml [assets] \"raw_*\": there is no handler 'scratsh' (did you mean 'scratch'?).",
+        "rivers.toml [assets] 'tmp_*': has to be a non-empty string, got 4.",
+        "rivers.toml [plugins] alow: there is no such key (did you mean 'allow'?); there are allow, deny, pin.",
+        "rivers.toml [plugins] deny: has to be a list of distribution names, got 'x'.",
+        "rivers.toml [plugins] pin.json: has to be a non-empty string, got 3.",
+        "rivers.toml [environments.prod] io_handler: there is no such key (did you mean 'io_handlers'?)",
+    ):
+        assert expected in found
+    assert "mem_*" not in found
+    assert "hidden" not in found
+    assert "many" not in found
+    assert len(caught.value.findings) == len(set(caught.value.findings))
+
+
+def test_a_handler_alone_reports_what_concerns_it(load):
+    config = load(WRONG)
+    with pytest.raises(
+        ConfigurationError, match="The IO handler 'scratch' is not configured correctly"
+    ) as caught:
+        config.handler("scratch")
+    assert len(caught.value.findings) == 4
+    assert all("[io_handlers.scratch]" in finding for finding in caught.value.findings)
+
+
+def test_what_is_right_can_be_used_beside_what_is_wrong(load):
+    config = load(WRONG + "\n    [io_handlers.fine]\n    use = 'bare'\n")
+    assert config.handler("fine")
+
+
+def test_names_that_variables_cannot_tell_apart_are_refused(load):
+    config = load("[io_handlers.my-lake]\nuse = 'bare'\n[io_handlers.My_lake]\nuse = 'bare'\n")
+    assert config.findings() == [
+        (
+            "rivers.toml [io_handlers]: 'My_lake' and 'my-lake' cannot be told apart in variables "
+            "(RIVERS_IO_HANDLERS__MY_LAKE__...); rename one."
+        )
+    ]
+
+
+@pytest.mark.parametrize("variable", ["RIVERS_IO_HANDLERS__LAKE__", "RIVERS_IO_HANDLERS__LAKE__OPTIONS__"])
+def test_a_variable_without_a_field_is_reported(variable, load, monkeypatch):
+    monkeypatch.setenv(variable, "x")
+    (finding,) = load("[io_handlers.lake]\nuse = 'disk'\nstore = 'x'\n").findings()
+    assert (
+        finding
+        == f"{variable} (in the environment): names no field; a field is set by RIVERS_IO_HANDLERS__LAKE__FIELD."
+    )
+
+
+@pytest.mark.parametrize("section", ["io_handlers", "assets", "plugins", "environments"])
+def test_a_section_that_is_no_table_is_reported(section, registry):
+    for value in (3, "x", [1]):
+        config = load_config({section: value}, registry=registry)
+        assert any(
+            f"the configuration [{section}]: has to be a table" in finding for finding in config.findings()
+        )
+
+
+def test_a_rule_that_cannot_be_read_lets_nothing_in(registry):
+    config = load_config({"plugins": {"allow": 3}}, registry=registry)
+    assert "has to be a list" in config.findings()[0]
+    assert registry._catalog.rules["configuration"].objection("anything")
+
+
+@pytest.mark.parametrize(
+    "value", ["topsecret-topsecret", {"nested": "topsecret-topsecret"}, ["topsecret-topsecret"]]
+)
+def test_no_finding_shows_a_secret(value, load, monkeypatch, registry):
+    for field in ("key", "options", "size", "columns", "sync"):
+        tables = {"io_handlers": {"lake": {"use": "disk", "store": "x", field: value, "prefix": "/"}}}
+        config = load_config(tables, registry=registry)
+        if field == "key":
+            assert "topsecret" not in "".join(config.findings())
+            assert "topsecret" not in repr(config.fields("lake"))
+        with pytest.raises(ConfigurationError) as caught:
+            config.handler("lake")
+        assert "topsecret" not in str(caught.value)
