@@ -5,25 +5,14 @@ from __future__ import annotations
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
-from rivers.definitions.resource import Resource
-from rivers.execution.freshness import AssetStatus, status_of_asset
-from rivers.execution.keys import existing_keys
-from rivers.executors import Executor
-from rivers.graph.catalog import Definitions
 from rivers.graph.findings import did_you_mean
-from rivers.graph.handlers import HandlerBinder
-from rivers.graph.resolve import resolve
-from rivers.graph.selection import make_plan
 from rivers.repository.declared import Declared
-from rivers.repository.job_checks import job_check
-from rivers.repository.launch import launch
 from rivers.repository.loading import load_stored
 from rivers.repository.observing import observe_assets
-from rivers.repository.resources import OpenResources
 from rivers.repository.run_request import RunRequest
-from rivers.storage import Storage
+from rivers.repository.session import Session
+from rivers.repository.statuses import statuses
 from rivers_core.exceptions import AssetNotFoundError, NodeNotFoundError
-from rivers_core.plugins import get_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -35,8 +24,10 @@ if TYPE_CHECKING:
     from rivers.definitions.job import Job
     from rivers.definitions.retry import RetryPolicy
     from rivers.definitions.task import Task
+    from rivers.execution.freshness import AssetStatus
     from rivers.execution.keys import KeyRequest
-    from rivers.graph.plan import Graph, HandlerBinding, Plan, StoredOutput
+    from rivers.executors import Executor
+    from rivers.graph.plan import Graph, HandlerBinding, StoredOutput
     from rivers.repository.run_result import RunResult
     from rivers.storage import EventStorage
     from rivers_core.config import Config
@@ -90,25 +81,23 @@ class CodeRepository:
         default_retry_policy: RetryPolicy | str | None = None,
         config: str | Path | Config | Literal[False] | None = None,
     ) -> None:
-        self._declared = Declared.checked(
-            assets,
-            tasks,
-            jobs,
-            default_executor,
-            resources,
-            partition_defs,
-            retries,
-            default_retry_policy,
-            config,
+        self._adopt(
+            Declared.checked(
+                assets,
+                tasks,
+                jobs,
+                default_executor,
+                resources,
+                partition_defs,
+                retries,
+                default_retry_policy,
+                config,
+            )
         )
-        self._forget()
 
-    def _forget(self) -> None:
-        self._graph: Graph | None = None
-        self._plans: dict[tuple[tuple[str, ...] | None, bool], Plan] = {}
-        self._storage: EventStorage | None = None
-        self._owns_storage = False
-        self._open_resources: OpenResources | None = None
+    def _adopt(self, declared: Declared) -> None:
+        self._declared = declared
+        self._session = Session(declared)
 
     # ------------------------------------------------------------------ resolving
 
@@ -127,17 +116,7 @@ class CodeRepository:
             GraphValidationError: With all that is wrong.
             ConfigurationError: A resource could not be set up.
         """
-        if self._graph is None:
-            self._graph = self._resolved()
-        if self._open_resources is None:
-            resources = self._declared.resources
-            self._open_resources = OpenResources(
-                {name: resource for name, resource in resources.items() if isinstance(resource, Resource)}
-            )
-        if storage is not None or self._storage is None:
-            self._close_storage()
-            self._owns_storage = storage is None
-            self._storage = self._default_storage() if storage is None else storage
+        self._session.open(storage)
         return self
 
     def validate(self) -> None:
@@ -146,27 +125,12 @@ class CodeRepository:
         Raises:
             GraphValidationError: With all that is wrong.
         """
-        self._resolved()
-
-    def _resolved(self) -> Graph:
-        declared = self._declared
-        definitions = Definitions(
-            declared.assets, declared.tasks, declared.partition_defs, declared.retries, declared.resources
-        )
-        binder = HandlerBinder(get_registry(), declared.config, declared.resources, declared.everywhere)
-        return resolve(definitions, binder, self._executor.check, job_check(declared))
-
-    def _default_storage(self) -> EventStorage:
-        config = self._declared.config
-        return Storage.memory() if config is None else Storage.embedded(config.root / ".rivers")
+        self._session.bound_graph()
 
     @property
     def graph(self) -> Graph:
-        """The resolved graph: steps, outputs, handlers."""
-        if self._graph is None:
-            self.resolve()
-        assert self._graph is not None
-        return self._graph
+        """The bound graph: steps, outputs, handlers."""
+        return self._session.graph
 
     # ------------------------------------------------------------------ running
 
@@ -210,11 +174,9 @@ class CodeRepository:
             PartitionValidationError: A partitioned asset has no valid key.
             ConfigurationError: The configuration overrides do not fit.
         """
-        names = self._declared.names(selection)
-        return self._launch(
-            names,
+        return self._session.run(
             RunRequest(
-                names,
+                self._declared.names(selection),
                 partition_key,
                 tuple(tags or ()),
                 raise_on_error,
@@ -227,18 +189,6 @@ class CodeRepository:
             ),
             include_upstream=include_upstream,
         )
-
-    def _launch(
-        self, names: tuple[str, ...] | None, request: RunRequest, *, include_upstream: bool = False
-    ) -> RunResult:
-        self.resolve()
-        plan = self._plans.get((names, include_upstream))
-        if plan is None:
-            plan = make_plan(self.graph, names, include_upstream=include_upstream)
-            self._plans[names, include_upstream] = plan
-        executor = request.executor or self._executor
-        observers = get_registry().observers()
-        return launch(self.graph, plan, request, self.storage, executor, observers, self._declared.resources)
 
     def get_job(self, name: str) -> Job:
         """A job of this repository, ready to `execute`.
@@ -259,18 +209,17 @@ class CodeRepository:
         config: Mapping[str, Any] | None,
         **request: Any,
     ) -> RunResult:
-        names = tuple(job.selection)
         retry = self._declared.policy(job.retry) or self._declared.default_retry_policy
-        return self._launch(
-            names,
+        return self._session.run(
             RunRequest(
-                names, tags=tuple(tags or ()), config=config or {}, retry=retry, job=job.name, **request
-            ),
+                tuple(job.selection),
+                tags=tuple(tags or ()),
+                config=config or {},
+                retry=retry,
+                job=job.name,
+                **request,
+            )
         )
-
-    @property
-    def _executor(self) -> Executor:
-        return self._declared.default_executor or Executor.in_process()
 
     # ------------------------------------------------------------------ asking
 
@@ -329,24 +278,7 @@ class CodeRepository:
         Raises:
             AssetNotFoundError: A name is unknown.
         """
-        plan = make_plan(self.graph, self._declared.names(asset_names))
-        storage = self.resolve().storage
-        history: dict[str, dict[str | None, Any]] = {}
-
-        def stored(asset: str, key: str | None) -> Any:
-            if asset not in history:
-                history[asset] = storage.get_latest_materializations(asset)
-            return history[asset].get(key)
-
-        return [
-            status_of_asset(self.graph, output, key, stored, lambda part: existing_keys(part, storage))
-            for step in plan.steps
-            for output in plan.outputs_of(step)
-            if output.is_asset
-            for key in (
-                (None,) if step.partitions_def is None else existing_keys(step.partitions_def, storage)
-            )
-        ]
+        return statuses(self.graph, self._session.plan(self._declared.names(asset_names)), self.storage)
 
     def observe(self, asset_names: Iterable[str] | None = None) -> dict[str, dict[str, MetadataValue]]:
         """Call the functions of external assets that look at them, and record what they saw.
@@ -383,10 +315,7 @@ class CodeRepository:
     @property
     def storage(self) -> EventStorage:
         """Where events are."""
-        if self._storage is None:
-            self.resolve()
-        assert self._storage is not None
-        return self._storage
+        return self._session.storage
 
     # ------------------------------------------------------------------ changing, ending
 
@@ -405,22 +334,12 @@ class CodeRepository:
             executor: Run steps here.
         """
         other = copy(self)
-        other._declared = self._declared.overridden(resources, io_handler, executor)  # noqa: SLF001 - one of this very class
-        other._forget()  # noqa: SLF001
+        other._adopt(self._declared.overridden(resources, io_handler, executor))  # noqa: SLF001 - one of this class
         return other
 
     def shutdown(self) -> None:
         """Tear resources down and close a storage that this repository opened itself; it may be used again."""
-        if self._open_resources is not None:
-            self._open_resources.close()
-            self._open_resources = None
-        self._close_storage()
-
-    def _close_storage(self) -> None:
-        if self._storage is not None and self._owns_storage:
-            self._storage.close()
-        elif self._storage is not None:
-            self._storage.flush()
+        self._session.close()
 
     def __enter__(self) -> Self:
         return self.resolve()

@@ -1,0 +1,123 @@
+"""What a repository holds while it is in use: the bound graph, plans, the storage, resources that are set up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rivers.definitions.resource import Resource
+from rivers.executors import Executor
+from rivers.graph.catalog import Definitions
+from rivers.graph.handlers import HandlerBinder
+from rivers.graph.resolve import resolve
+from rivers.graph.selection import make_plan
+from rivers.repository.job_checks import job_check
+from rivers.repository.launch import launch
+from rivers.repository.resources import OpenResources
+from rivers.storage import Storage
+from rivers_core.plugins import get_registry
+
+if TYPE_CHECKING:
+    from rivers.graph.plan import Graph, Plan
+    from rivers.repository.declared import Declared
+    from rivers.repository.run_request import RunRequest
+    from rivers.repository.run_result import RunResult
+    from rivers.storage import EventStorage
+
+
+class Session:
+    """Makes each thing when it is first needed, and keeps it.
+
+    Args:
+        declared: What the repository was given.
+    """
+
+    def __init__(self, declared: Declared) -> None:
+        self._declared = declared
+        self._graph: Graph | None = None
+        self._plans: dict[tuple[tuple[str, ...] | None, bool], Plan] = {}
+        self._storage: EventStorage | None = None
+        self._owns_storage = False
+        self._resources: OpenResources | None = None
+
+    @property
+    def graph(self) -> Graph:
+        """The bound graph; needs no storage and sets nothing up."""
+        if self._graph is None:
+            self._graph = self.bound_graph()
+        return self._graph
+
+    @property
+    def storage(self) -> EventStorage:
+        """Where events are: what was given, `.rivers/` beside a configuration file, or memory."""
+        if self._storage is None:
+            config = self._declared.config
+            self._storage = Storage.memory() if config is None else Storage.embedded(config.root / ".rivers")
+            self._owns_storage = True
+        return self._storage
+
+    @property
+    def executor(self) -> Executor:
+        """Where steps run unless a job or a run says otherwise."""
+        return self._declared.default_executor or Executor.in_process()
+
+    def bound_graph(self) -> Graph:
+        """Bind everything anew.
+
+        Raises:
+            GraphValidationError: With all that is wrong.
+        """
+        declared = self._declared
+        definitions = Definitions(
+            declared.assets, declared.tasks, declared.partition_defs, declared.retries, declared.resources
+        )
+        binder = HandlerBinder(get_registry(), declared.config, declared.resources, declared.everywhere)
+        return resolve(definitions, binder, self.executor.check, job_check(declared))
+
+    def open(self, storage: EventStorage | None = None) -> None:
+        """Make ready to run.
+
+        Args:
+            storage: Where events go from now on; None leaves that as it is.
+
+        Raises:
+            GraphValidationError: With all that is wrong.
+            ConfigurationError: A resource could not be set up.
+        """
+        _ = self.graph
+        if self._resources is None:
+            given = self._declared.resources.items()
+            self._resources = OpenResources({name: one for name, one in given if isinstance(one, Resource)})
+        if storage is not None and storage is not self._storage:
+            self._let_go_of_storage()
+            self._storage, self._owns_storage = storage, False
+
+    def plan(self, names: tuple[str, ...] | None, *, include_upstream: bool = False) -> Plan:
+        """The plan of a selection; the same one when it is asked for again."""
+        if (names, include_upstream) not in self._plans:
+            self._plans[names, include_upstream] = make_plan(
+                self.graph, names, include_upstream=include_upstream
+            )
+        return self._plans[names, include_upstream]
+
+    def run(self, request: RunRequest, *, include_upstream: bool = False) -> RunResult:
+        """Run what a request selects; see `launch`."""
+        self.open()
+        plan = self.plan(request.selection, include_upstream=include_upstream)
+        executor = request.executor or self.executor
+        observers = get_registry().observers()
+        return launch(self.graph, plan, request, self.storage, executor, observers, self._declared.resources)
+
+    def close(self) -> None:
+        """Tear resources down and let go of the storage."""
+        if self._resources is not None:
+            self._resources.close()
+            self._resources = None
+        self._let_go_of_storage()
+
+    def _let_go_of_storage(self) -> None:
+        if self._storage is None:
+            return
+        if self._owns_storage:
+            self._storage.close()
+        else:
+            self._storage.flush()
