@@ -153,6 +153,21 @@ def test_it_travels_as_configuration_and_connects_again(tmp_path):
         assert other.load_input(InputContext("asset", "next")) == 1
 
 
+def test_a_copy_with_other_settings_is_checked_and_uses_them(tmp_path):
+    handler = PickleIOHandler(tmp_path / "one")
+    assert stored_in(handler, tmp_path / "one")
+    other = handler.model_copy(update={"store": tmp_path / "two"})
+    assert stored_in(other, tmp_path / "two")
+    assert stored_in(handler.model_copy(), tmp_path / "one")
+    with pytest.raises(ValidationError, match="plain path below"):
+        handler.model_copy(update={"prefix": ".."})
+
+
+def test_settings_do_not_change_under_an_open_store(tmp_path):
+    with pytest.raises(ValidationError, match="frozen"):
+        PickleIOHandler(tmp_path).prefix = "other"
+
+
 def test_a_memory_store_cannot_travel_and_says_so():
     with pytest.raises(RiversError, match="lives in this process and cannot travel"):
         pickle.dumps(PickleIOHandler(MemoryStore()))

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import hmac
 import json
+import platform
 import struct
 from dataclasses import dataclass
-from typing import Any, Final
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 from blake3 import blake3
+
+if TYPE_CHECKING:
+    from rivers_core.contexts import OutputContext
 
 FORMAT: Final = "rivers-pickle/1"
 
@@ -53,6 +59,26 @@ class Header:
     created: str
     code_version: str | None = None
     format: str = FORMAT
+
+
+def described(context: OutputContext, obj: object, stream_digest: bytes) -> Header:
+    """The header for a value.
+
+    Args:
+        context: Which asset and partition it belongs to.
+        obj: The value.
+        stream_digest: BLAKE3 over its pickle stream.
+    """
+    return Header(
+        key=context.storage_key,
+        asset=context.asset_name,
+        partition=None if context.partition is None else str(context.partition.key),
+        type=f"{type(obj).__module__}.{type(obj).__qualname__}",
+        data_version=stream_digest.hex(),
+        writer=_writer(),
+        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        code_version=getattr(context, "code_version", None),
+    )
 
 
 def derived_key(secret: str) -> bytes:
@@ -152,3 +178,10 @@ def _header(text: bytes, digest: bytes) -> Header:
     if header.data_version != digest.hex():
         raise FormatError("is damaged: the data version in its footer is not that of its bytes")
     return header
+
+
+@cache
+def _writer() -> str:
+    from importlib.metadata import version
+
+    return f"rivers-pickle {version('rivers-pickle')} (Python {platform.python_version()})"

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pickle
-import platform
 import threading
 import time
-from datetime import UTC, datetime
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, cast
 
 from pydantic import (
@@ -22,16 +20,16 @@ from pydantic import (
 from pydantic_settings import SettingsConfigDict
 
 from rivers_core.exceptions import RiversError
-from rivers_core.handler import BaseIOHandler, Locality
+from rivers_core.handler import BaseIOHandler, Locality, from_values
 from rivers_core.metadata import MetadataValue
 from rivers_pickle import failures, stores
-from rivers_pickle.format import FormatError, Header, derived_key, footer, is_ours, opened
+from rivers_pickle.format import FormatError, Header, derived_key, described, footer, is_ours, opened
 from rivers_pickle.layout import asset_folder, normalised_prefix, object_path
 from rivers_pickle.targets import DurableFile, StoredObject, sweep
 from rivers_pickle.writing import TargetError, Written, write_pickle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import NoReturn, Self
 
     from obstore.store import ObjectStore
@@ -79,7 +77,7 @@ class PickleIOHandler(BaseIOHandler):
         [1, 2, 3]
     """
 
-    model_config = SettingsConfigDict(env_prefix="RIVERS_PICKLE_")
+    model_config = SettingsConfigDict(env_prefix="RIVERS_PICKLE_", frozen=True)
     location_fields: ClassVar[tuple[str, ...]] = ("store",)
     locality: ClassVar[Locality] = cast("Any", _LocalityOfStore())
 
@@ -203,6 +201,11 @@ class PickleIOHandler(BaseIOHandler):
             return self._address(asset_folder(self.prefix, context))
         return self._address(object_path(self.prefix, context))
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A handler of its own with the same settings but for `update`, which are validated."""
+        cls, values = self.configuration()
+        return cast("Self", from_values(cls, {**values, **(update or {})}))
+
     def __reduce__(self) -> tuple[Callable[..., BaseIOHandler], tuple[Any, ...]]:
         if stores.is_memory(self.store) and not isinstance(self.store, str):
             raise RiversError(
@@ -226,16 +229,7 @@ class PickleIOHandler(BaseIOHandler):
 
     def _footer_for(self, context: OutputContext, obj: Any) -> Callable[[int, bytes], bytes]:
         def footer_for(stream_length: int, stream_digest: bytes) -> bytes:
-            header = Header(
-                key=context.storage_key,
-                asset=context.asset_name,
-                partition=None if context.partition is None else str(context.partition.key),
-                type=f"{type(obj).__module__}.{type(obj).__qualname__}",
-                data_version=stream_digest.hex(),
-                writer=_writer(),
-                created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-                code_version=getattr(context, "code_version", None),
-            )
+            header = described(context, obj, stream_digest)
             return footer(header, stream_length=stream_length, stream_digest=stream_digest, key=self._key())
 
         return footer_for
@@ -315,10 +309,3 @@ class PickleIOHandler(BaseIOHandler):
         secrets = stores.secrets_of(self.store, self._options())
         cause = failures.showable(error, secrets)
         raise failures.store_failure(doing, context, self._address(path), cause) from cause
-
-
-@cache
-def _writer() -> str:
-    from importlib.metadata import version
-
-    return f"rivers-pickle {version('rivers-pickle')} (Python {platform.python_version()})"
