@@ -20,7 +20,7 @@ def default_mapping(
     """The mapping that is taken where an author declares none.
 
     Equal partitions map to the same key; an unpartitioned consumer takes all partitions; windows of time
-    map to those that lie within or around them; lists map key by key; dimensions map by name, and one
+    map to those that lie within or around them; lists that share keys map key by key; dimensions map by name, and one
     dimension to equal single partitions.
 
     Args:
@@ -47,10 +47,11 @@ def default_mapping(
         ):
             return TimeWindow(0)
         return None
-    both_lists = isinstance(downstream, PartitionsDefinition.Static) and isinstance(
+    if isinstance(downstream, PartitionsDefinition.Static) and isinstance(
         upstream, PartitionsDefinition.Static
-    )
-    return Identity() if both_lists else None
+    ):
+        return None if set(downstream.keys).isdisjoint(upstream.keys) else Identity()
+    return None
 
 
 def obvious_mapping(
