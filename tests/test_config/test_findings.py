@@ -82,15 +82,15 @@ def test_one_report_has_everything(load, monkeypatch):
         "rivers.toml [io_handlers.scratch] store: is required.",
         "rivers.toml [environments.prod.io_handlers.scratch] sync: input should be a valid boolean",
         "RIVERS_IO_HANDLERS__SCRATCH__COLUMNS (in the environment): input should be a valid list.",
-        "RIVERS_IO_HANDLERS__SCRATCH__STOER (in the environment): Disk has no such setting (did you mean 'store'",
+        "RIVERS_IO_HANDLERS__SCRATCH__STOER (in the environment): Disk has no such setting (did you mean",
         (
             "RIVERS_IO_HANDLERS__LAEK__MODE (in the environment): there is no IO handler 'laek' in the configuration "
             "(did you mean 'lake'?)."
         ),
         "rivers.toml [io_handlers.my lake]: 'my lake' is no name for a handler",
         (
-            "rivers.toml [io_handlers.lake] use: There is no IO handler 'tabel'. Installed: bare, disk, either, overlay, "
-            "table. Did you mean 'table'?"
+            "rivers.toml [io_handlers.lake] use: There is no IO handler 'tabel'. "
+            "Installed: bare, disk, either, overlay, table. Did you mean 'table'?"
         ),
         "rivers.toml [io_handlers.none] use: is required; it names an installed handler: bare, disk, ",
         "rivers.toml [io_handlers.odd] use: has to be the name of a handler, got ['disk'].",

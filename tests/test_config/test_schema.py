@@ -50,12 +50,10 @@ def test_a_secret_is_not_required_for_it_may_come_from_a_variable(schema):
 
 
 def test_a_field_that_holds_a_handler_takes_a_name(schema):
-    top = schema["$defs"]["overlay"]["properties"]["top"]
-    assert top == {
-        "type": ["string", "array", "object"],
-        "description": "The name of another handler.",
-        "title": "Top",
-    }
+    overlay = schema["$defs"]["overlay"]
+    assert overlay["properties"]["top"] == {"$ref": "#/$defs/overlay/$defs/BaseIOHandler"}
+    assert overlay["properties"]["others"]["items"] == {"$ref": "#/$defs/overlay/$defs/BaseIOHandler"}
+    assert overlay["$defs"]["BaseIOHandler"]["type"] == "string"
 
 
 def test_nested_models_are_referred_to_where_they_are(schema):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from rivers_core.config.references import takes_handler
 from rivers_core.exceptions import RiversError
+from rivers_core.handler import BaseIOHandler
 from rivers_core.handler.masking import holds_secret
 from rivers_core.plugins import get_registry
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import core_schema
 
-    from rivers_core.handler import BaseIOHandler
     from rivers_core.plugins.registry import PluginRegistry
     from rivers_core.plugins.spec import HandlerSpec
     from rivers_core.plugins.states import Provided
@@ -56,15 +55,21 @@ def json_schema(registry: PluginRegistry | None = None) -> dict[str, Any]:
     }
 
 
-class _LenientSchema(GenerateJsonSchema):
-    """Takes any value where a type has no JSON Schema, as for a store given as an object."""
+class _HandlerSchema(GenerateJsonSchema):
+    """Takes any value where a type has no JSON Schema, and the name of a handler where a handler is meant."""
 
     ignored_warning_kinds: Final = {"skipped-choice", "non-serializable-default"}  # type: ignore[misc]
+    described: ClassVar[type | None] = None
 
     def handle_invalid_for_json_schema(
         self, schema: core_schema.CoreSchema, error_info: str
     ) -> JsonSchemaValue:
         return {}
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        if schema["cls"] is not self.described and issubclass(schema["cls"], BaseIOHandler):
+            return {"type": "string", "description": "The name of another handler."}
+        return super().model_schema(schema)
 
 
 def _offered(registry: PluginRegistry) -> dict[str, Provided[HandlerSpec]]:
@@ -82,7 +87,8 @@ def _handler(use: str, provided: Provided[HandlerSpec], registry: PluginRegistry
     try:
         cls = registry.handler(provided.qualified_name)
         schema = cls.model_json_schema(
-            ref_template=f"#/$defs/{_pointer(use)}/$defs/{{model}}", schema_generator=_LenientSchema
+            ref_template=f"#/$defs/{_pointer(use)}/$defs/{{model}}",
+            schema_generator=type("_Schema", (_HandlerSchema,), {"described": cls}),
         )
     except (RiversError, TypeError, ValueError) as error:
         return {
@@ -91,7 +97,6 @@ def _handler(use: str, provided: Provided[HandlerSpec], registry: PluginRegistry
             "required": ["use"],
             "description": f"Its settings are not known: {error}",
         }
-    properties = {name: _field(cls, name, field) for name, field in schema.get("properties", {}).items()}
     required = [name for name in schema.get("required", ()) if not _is_secret(cls, name)]
     closed: dict[str, Any] = (
         {"additionalProperties": False} if cls.model_config.get("extra") == "forbid" else {}
@@ -101,18 +106,10 @@ def _handler(use: str, provided: Provided[HandlerSpec], registry: PluginRegistry
         **kept,
         "type": "object",
         "description": provided.spec.summary,
-        "properties": {"use": named, **properties},
+        "properties": {"use": named, **schema.get("properties", {})},
         "required": ["use", *required],
         **closed,
     }
-
-
-def _field(cls: type[BaseIOHandler], name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    field = cls.model_fields.get(name)
-    if field is not None and takes_handler(field.annotation):
-        about: dict[str, Any] = {key: schema[key] for key in ("title", "description") if key in schema}
-        return {"type": ["string", "array", "object"], "description": "The name of another handler.", **about}
-    return schema
 
 
 def _is_secret(cls: type[BaseIOHandler], name: str) -> bool:
