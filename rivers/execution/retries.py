@@ -6,6 +6,8 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+from rivers.definitions.error_text import error_text
+
 if TYPE_CHECKING:
     from rivers.execution.run import Run
     from rivers.graph.plan import Step
@@ -30,7 +32,7 @@ async def may_retry(step: Step, run: Run, error: Exception, attempt: int, asset:
         return False
     delay = policy.delay(attempt)
     what = f"writing {asset!r} failed" if asset is not None else "failed"
-    message = f"{reason.name}: {what}, attempt {attempt} of {policy.max_retries + 1}: {type(error).__name__}: {error}"
+    message = f"{reason.name}: {what}, attempt {attempt} of {policy.max_retries + 1}: {error_text(error)}"
     run.record("StepRetry", step, asset=asset, attempt=attempt, message=message)
     if step.needs_loop:
         await asyncio.sleep(delay)

@@ -9,6 +9,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.contexts import AssetExecutionContext, TaskExecutionContext
+from rivers.definitions.error_text import error_text
 from rivers.definitions.hook import HookContext
 from rivers.execution.inputs import load_input, load_own_value
 from rivers.execution.outputs import Storing, WriteFailedError
@@ -51,6 +52,9 @@ async def execute_step(step: Step, run: Run) -> None:
                 continue
             _failed(step, run, error, attempt)
             raise
+        except BaseException as error:  # an interrupt ends the run: who reads its events sees where
+            run.record("StepFailure", step, attempt=attempt, message=error_text(error))
+            raise
     if step.success_hooks:
         _call_hooks(step.success_hooks, _hook_context(step, run, "success", value, None, stored))
 
@@ -68,14 +72,13 @@ async def _attempt(step: Step, run: Run, attempt: int) -> tuple[Any, Storing]:
         arguments[step.own_value.parameter] = await load_own_value(step.own_value, step, run)
     for parameter, name in step.resources:
         arguments[parameter] = run.resources[name]
-    if step.is_async:
-        returned = step.function(**arguments)
-        if inspect.isawaitable(returned):
-            returned = await returned
-    elif step.needs_loop:
-        returned = await asyncio.to_thread(step.function, **arguments)
+    if step.needs_loop:
+        returned = await _called(step, arguments)
     else:
-        returned = step.function(**arguments)
+        try:
+            returned = step.function(**arguments)
+        except StopIteration as stop:
+            raise _out_of_items(step) from stop
     storing = Storing(step, run, context, versions, attempt, started)
     if step.is_multi:
         async for output, result in named_results(step, run.plan.outputs_of(step), returned):
@@ -84,6 +87,27 @@ async def _attempt(step: Step, run: Run, attempt: int) -> tuple[Any, Storing]:
         for output in step.outputs:
             await storing.store(output, returned)
     return returned, storing
+
+
+async def _called(step: Step, arguments: dict[str, Any]) -> Any:
+    """What the function gives on an event loop; in a thread if it might block that."""
+    if step.is_async:
+        returned = step.function(**arguments)
+    else:
+        returned = await asyncio.to_thread(_blocking, step, arguments)
+    return await returned if inspect.isawaitable(returned) else returned
+
+
+def _blocking(step: Step, arguments: dict[str, Any]) -> Any:
+    try:
+        return step.function(**arguments)
+    except StopIteration as stop:
+        raise _out_of_items(step) from stop
+
+
+def _out_of_items(step: Step) -> RuntimeError:
+    """Takes the place of a StopIteration, which neither a coroutine nor a future can carry."""
+    return RuntimeError(f"StopIteration left the function of {step.name!r}: next() found nothing more")
 
 
 def _context(step: Step, run: Run) -> AssetExecutionContext[Any] | TaskExecutionContext[Any]:
@@ -109,7 +133,7 @@ def _context(step: Step, run: Run) -> AssetExecutionContext[Any] | TaskExecution
 
 
 def _failed(step: Step, run: Run, error: BaseException, attempt: int) -> None:
-    run.record("StepFailure", step, attempt=attempt, message=f"{type(error).__name__}: {error}")
+    run.record("StepFailure", step, attempt=attempt, message=error_text(error))
     if step.failure_hooks:
         _call_hooks(step.failure_hooks, _hook_context(step, run, "failure", None, error, None))
 
