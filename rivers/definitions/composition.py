@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rivers.definitions.error_text import error_text
 from rivers.definitions.wire import AssetRef, Literal, NodeRef, Reference, Wire
 from rivers_core.exceptions import GraphValidationError, RiversError
 
@@ -217,7 +218,7 @@ def record(graph: str, body: Callable[..., Any], arguments: Mapping[str, Any]) -
     except RiversError:
         raise
     except Exception as error:
-        raise recorder.refuse(f"its body fails while it is read: {type(error).__name__}: {error}") from error
+        raise recorder.refuse(f"its body fails while it is read: {error_text(error)}") from error
     return recorder.finish(result)
 
 

@@ -48,7 +48,7 @@ class Definition:
 
     @classmethod
     def _checks(cls, name: object) -> FieldChecks:
-        return FieldChecks(f"{cls._noun} {name!r}", cls._error)
+        return FieldChecks(cls._noun if name is None else f"{cls._noun} {name!r}", cls._error)
 
     @classmethod
     def _make(cls: type[D], fields: dict[str, Any]) -> D:
@@ -70,7 +70,7 @@ class Definition:
         shown = name if name is not None else getattr(function, "__name__", None)
         checks = cls._checks(shown)
         if shown is None or (name is None and shown == "<lambda>"):
-            raise checks.refuse('its function has no name of its own; give one, name="...".')
+            raise checks.refuse(f'the function {function!r} has no name of its own; give one, name="...".')
         fields: dict[str, Any] = {"name": checks.name(shown), "function": function, "_local_names": {}}
         if function is not None:
             if checked_parameters:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from rivers_core.exceptions import AssetDefinitionError
@@ -98,6 +100,18 @@ class Hook:
     def __call__(self, context: HookContext) -> object:
         """Calls the function."""
         return self.function(context)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        module, path = (getattr(self.function, name, "") for name in ("__module__", "__qualname__"))
+        if module != "__main__" and getattr(sys.modules.get(module), path, None) is self:
+            return _named, (module, path)  # the decorator took the function's place, and its name
+        return Hook, (self.name, self.hook_type, self.function)
+
+
+def _named(module: str, path: str) -> Hook:
+    found = getattr(import_module(module), path)
+    assert isinstance(found, Hook)
+    return found
 
 
 def _hook(

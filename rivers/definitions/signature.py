@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import typing
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from rivers.definitions.field_checks import FieldChecks
 
-__all__ = ["FunctionSignature", "ParameterSpec", "describe_signature", "is_async_function"]
+__all__ = ["FunctionSignature", "ParameterSpec", "by_keyword", "describe_signature", "is_async_function"]
 
 ContextType = type[AssetExecutionContext[Any]] | type[TaskExecutionContext[Any]]
 
@@ -82,6 +83,20 @@ def is_async_function(function: Callable[..., Any] | None) -> bool:
         return False
     candidates = (function, _call_method(function))
     return any(inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one) for one in candidates)
+
+
+def by_keyword(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, callable with a keyword for each parameter, also for those that are positional only."""
+    names = [spec.name for spec in _parameters(function) if spec.kind is spec.POSITIONAL_ONLY]
+    if not names:
+        return function
+
+    @functools.wraps(function)
+    def call(**arguments: Any) -> Any:
+        given = [arguments.pop(name) for name in names if name in arguments]
+        return function(*given, **arguments)
+
+    return call
 
 
 def describe_signature(

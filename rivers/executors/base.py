@@ -30,7 +30,9 @@ class _ByName(ABCMeta):
         try:
             return get_registry().executor(snake)
         except RiversError as error:
-            raise AttributeError(f"Executor.{name}: {error}") from error
+            raise AttributeError(
+                f"Executor.{name}: {error} Executor.in_process() is always there."
+            ) from error
 
 
 class Executor(ABC, metaclass=_ByName):

@@ -111,7 +111,7 @@ class _Overlap:
 
     def _end(self, step: Step, error: BaseException | None) -> None:
         self._running -= 1
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        if error is not None and not isinstance(error, (Exception, asyncio.CancelledError)):
             raise error
         if error is None:
             self._run.finished.add(step.name)
@@ -131,7 +131,12 @@ async def _outcome(step: Step, run: Run) -> BaseException | None:
     """The error of a step as a value: an interrupt that is raised in a task would end the whole loop."""
     try:
         await execute_step(step, run)
-    except (Exception, KeyboardInterrupt, SystemExit) as error:
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        return error  # the function raised it itself
+    except BaseException as error:
         return error
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.composition import AssetRef, Literal, NodeRef
@@ -9,6 +10,7 @@ from rivers.definitions.contexts import TaskExecutionContext
 from rivers.definitions.external import ExternalAsset
 from rivers.definitions.graph_asset import GraphAsset
 from rivers.definitions.multi import MultiAsset
+from rivers.definitions.signature import by_keyword, is_async_function
 from rivers.graph.findings import Findings, did_you_mean
 from rivers.graph.inputs import InputBinder
 from rivers.graph.plan import Step
@@ -163,7 +165,7 @@ class StepBuilder:
         return Step(
             name,
             definition,
-            definition.function,
+            by_keyword(definition.function),
             is_async=definition.is_async,
             outputs=outputs,
             context_parameter=signature.context_parameter,
@@ -211,6 +213,7 @@ def needs_loop(step: Step) -> bool:
         loads.append(step.own_value.loaded.binding.handler)
     return (
         step.is_async
+        or is_async_function(inspect.unwrap(step.function))  # a plain wrapper may return a coroutine
         or any(handler.is_async_input for handler in loads)
         or any(output.handler.is_async_output for output in step.outputs)
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
+from rivers.definitions.error_text import error_text
 from rivers.execution.freshness import Skipping
 from rivers.execution.keys import keys_of_plan, shown_request
 from rivers.execution.run import Run
@@ -76,7 +77,7 @@ def launch(
     if first is not None and request.raise_on_error:
         name, cause = first
         raise ExecutionError(
-            f"asset {_owner(plan, name)!r} failed in run {run.run_id}: {type(cause).__name__}: {cause}"
+            f"asset {_owner(plan, name)!r} failed in run {run.run_id}: {error_text(cause)}"
         ) from cause
     return _result(run)
 
@@ -143,7 +144,7 @@ def _take_up(run: Run, request: RunRequest) -> None:
 
 
 def _end(run: Run, status: str, error: BaseException | None) -> None:
-    message = None if error is None else f"{type(error).__name__}: {error}"
+    message = None if error is None else error_text(error)
     run.storage.finish_run(run.run_id, status, message)
     for observe in run.observers.run_end:
         observe(run.run_id, error is None, error)
@@ -165,9 +166,7 @@ def _result(run: Run) -> RunResult:
             for output in step.outputs
             if output.is_asset and output.name in now
         ],
-        failed_assets=[
-            (steps[name].owner, f"{type(error).__name__}: {error}") for name, error in run.failed.items()
-        ],
+        failed_assets=[(steps[name].owner, error_text(error)) for name, error in run.failed.items()],
         skipped_assets=[(steps[name].owner, why) for name, why in run.skipped.items()],
         errors={steps[name].owner: error for name, error in run.failed.items()},
     )

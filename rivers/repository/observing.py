@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.contexts import AssetExecutionContext
+from rivers.definitions.error_text import error_text
 from rivers.definitions.results import Observation
 from rivers.graph.findings import did_you_mean
 from rivers.storage import Event
@@ -58,7 +59,7 @@ def observe_assets(
             observation = _observe(observable[name], run_id, resources)
         except Exception as error:
             failures[name] = error
-            message = f"{type(error).__name__}: {error}"
+            message = error_text(error)
             storage.record(Event("StepFailure", run_id=run_id, asset_key=name, step=name, message=message))
             continue
         seen[name] = dict(observation.metadata or {})
@@ -77,7 +78,7 @@ def observe_assets(
     )
     if failures:
         name, cause = next(iter(failures.items()))
-        raise ExecutionError(f"observing {name!r} failed: {type(cause).__name__}: {cause}") from cause
+        raise ExecutionError(f"observing {name!r} failed: {error_text(cause)}") from cause
     return seen
 
 

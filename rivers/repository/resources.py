@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from rivers.definitions.error_text import error_text
 from rivers_core.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ class OpenResources:
             except Exception as error:
                 self.close()
                 raise ConfigurationError(
-                    f"resource {name!r} ({type(resource).__name__}) could not be set up: "
-                    f"{type(error).__name__}: {error}"
+                    f"resource {name!r} ({type(resource).__name__}) could not be set up: {error_text(error)}"
                 ) from error
             self._open.append((name, resource))
 

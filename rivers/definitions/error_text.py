@@ -1,0 +1,22 @@
+"""An error as one text, for events, results and messages."""
+
+from __future__ import annotations
+
+__all__ = ["error_text"]
+
+
+def error_text(error: BaseException) -> str:
+    """Says what was raised: the type and the message.
+
+    Args:
+        error: Any error, also one whose `__str__` fails; that must not take the place of what happened.
+
+    Returns:
+        Such as `ValueError: no rows`; the type alone where there is no message.
+    """
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except Exception as broken:  # whatever an author's __str__ raises
+        text = f"its message cannot be read, since its __str__ raised {type(broken).__name__}"
+    return f"{name}: {text}" if text else name
