@@ -15,7 +15,8 @@ from rivers.definitions.mapping import (
     Subset,
     TimeWindow,
 )
-from rivers.graph.mappings import default_mapping, upstream_keys
+from rivers.graph.mapping_windows import window_table
+from rivers.graph.mappings import default_mapping
 from rivers_core.partitions import PartitionsDefinition
 
 if TYPE_CHECKING:
@@ -51,19 +52,15 @@ def fans_in(
 def _several_windows(
     mapping: TimeWindow, downstream: PartitionsDefinition, upstream: PartitionsDefinition
 ) -> bool:
-    """Windows of one length map one to one; the first window of a coarser consumer holds several."""
+    """Windows of one grid map one to one; of a longer window of the consumer, any may hold several."""
     if downstream == upstream:
         return False
-    first = downstream.get_partition_keys()[:1]
-    centred = TimeWindow(0) if mapping.offset else mapping
-    keys = upstream_keys(
-        centred,
-        downstream=downstream,
-        upstream=upstream,
-        keys=first,
-        upstream_all=upstream.get_partition_keys,
-    )
-    return len(keys) > 1
+    if not isinstance(downstream, PartitionsDefinition.TimeWindow):
+        return False
+    if not isinstance(upstream, PartitionsDefinition.TimeWindow):
+        return False
+    table = window_table(upstream, downstream, mapping.offset)
+    return table.is_several or any(len(keys) > 1 for keys in table.found.values())
 
 
 def _across_dimension(
