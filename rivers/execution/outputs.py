@@ -125,6 +125,7 @@ class Storing:
                 run_id=self.run.run_id,
                 attempt=attempt,
                 step_name=self.step.name,
+                code_version=output.code_version,
             )
             try:
                 stored = handler.handle_output(context, value)
@@ -146,7 +147,7 @@ class Storing:
         result: Output | None,
         keys: tuple[PartitionKey, ...] | None,
     ) -> None:
-        version = (result.data_version if result is not None else None) or context.data_version
+        version = (result.data_version if result is not None else None) or context.registered_data_version
         metadata = self._merged(context.output_metadata, None if result is None else result.metadata)
         assert output.binding is not None
         tags = None if result is None else result.tags

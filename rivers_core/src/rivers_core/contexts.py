@@ -72,6 +72,7 @@ class OutputContext(_Context):
         run_id: The run that stores the value; None outside of a run.
         attempt: How many times storing was tried, this time included.
         step_name: The step that made the value, if it is not called like the asset.
+        code_version: The version of the code that made it, if the asset says one.
 
     Examples:
         >>> context = OutputContext("orders")
@@ -80,7 +81,14 @@ class OutputContext(_Context):
         'orders'
     """
 
-    __slots__ = ("_step_name", "attempt", "content_version", "data_version", "output_metadata")
+    __slots__ = (
+        "_step_name",
+        "attempt",
+        "code_version",
+        "content_version",
+        "output_metadata",
+        "registered_data_version",
+    )
 
     def __init__(
         self,
@@ -92,6 +100,7 @@ class OutputContext(_Context):
         run_id: str | None = None,
         attempt: int = 1,
         step_name: str | None = None,
+        code_version: str | None = None,
     ) -> None:
         self.asset_name = asset_name
         self.asset_metadata = asset_metadata
@@ -101,13 +110,19 @@ class OutputContext(_Context):
         self.attempt = attempt
         self._step_name = step_name
         self.output_metadata: dict[str, MetadataValue] | None = None
-        self.data_version: str | None = None
+        self.registered_data_version: str | None = None
         self.content_version: str | None = None
+        self.code_version = code_version
 
     @property
     def step_name(self) -> str:
         """The step that made the value; a multi-asset's name for each of its outputs."""
         return self._step_name or self.asset_name
+
+    @property
+    def data_version(self) -> str | None:
+        """The version of the stored data as far as it is known here: registered, else of the content."""
+        return self.registered_data_version or self.content_version
 
     def add_output_metadata(self, metadata: Mapping[str, Any]) -> None:
         """Add facts about the stored value to its event; a later value for the same key wins.
@@ -132,7 +147,7 @@ class OutputContext(_Context):
         given: object = data_version
         if not isinstance(given, str) or not given:
             raise TypeError(f"The data version of asset {self.asset_name!r} must be a str, got {given!r}.")
-        self.data_version = data_version
+        self.registered_data_version = data_version
 
     def offer_content_version(self, content_version: str) -> None:
         """Say which version the stored content has by its nature: a digest, the version of a table.

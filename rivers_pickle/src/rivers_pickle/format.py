@@ -77,7 +77,7 @@ def described(context: OutputContext, obj: object, stream_digest: bytes) -> Head
         data_version=stream_digest.hex(),
         writer=_writer(),
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        code_version=getattr(context, "code_version", None),
+        code_version=context.code_version,
     )
 
 

@@ -142,7 +142,7 @@ class PickleIOHandler(BaseIOHandler):
                 "write_duration_s": MetadataValue.float_(time.perf_counter() - started),
             }
         )
-        context.register_data_version(written.digest.hex())
+        context.offer_content_version(written.digest.hex())
 
     def load_input(self, context: InputContext) -> Any:
         """Get an object, check it, and unpickle it.
