@@ -27,6 +27,7 @@ ALL_MONTHS = rs.PartitionKey.single([str(key) for key in MONTHS.get_partition_ke
 def project(tmp_path_factory: pytest.TempPathFactory) -> tuple[rs.CodeRepository, Path, rs.RunResult]:
     """The whole pipeline, run once in an empty folder."""
     folder = tmp_path_factory.mktemp("flights")
+    shutil.copy(EXAMPLE / "rivers.toml", folder)
     repo = repository(folder)
     result = repo.materialize(partition_key=ALL_MONTHS)
     return repo, folder, result

@@ -1,4 +1,4 @@
-"""The pipeline: all assets, and where the handler named `tables` keeps what they return."""
+"""The pipeline: all assets. Where the handler named `tables` keeps what they return is said in rivers.toml."""
 
 from __future__ import annotations
 
@@ -29,14 +29,9 @@ ASSETS: list[rs.Asset] = [
 
 
 def repository(folder: Path) -> rs.CodeRepository:
-    """The pipeline, keeping everything it writes under one folder."""
-    return rs.CodeRepository(
-        ASSETS,
-        resources={
-            "tables": rs.PickleIOHandler((folder / "data").as_uri()),
-            "reports": Reports(folder=folder / "reports"),
-        },
-    )
+    """The pipeline as the `rivers.toml` of a folder configures it, with everything it writes in that folder."""
+    reports = Reports(folder=folder / "reports")
+    return rs.CodeRepository(ASSETS, resources={"reports": reports}, config=folder / "rivers.toml")
 
 
 repo = repository(Path(__file__).parents[1])

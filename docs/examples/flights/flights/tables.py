@@ -1,6 +1,6 @@
 """Layer 2: cleaned and joined tables.
 
-What is worth keeping goes to the handler named `tables` (pickle on disk here; see definitions.py). What is
+What is worth keeping goes to the handler named `tables` (pickle on disk; see rivers.toml). What is
 made again in a moment names no handler: it stays in memory, and is handed on without a copy.
 """
 

@@ -1,0 +1,63 @@
+"""The flights example in its two environments: on the disk, and in a bucket. No function knows the difference."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import obstore
+import pytest
+
+import rivers as rs
+from flights.definitions import repository
+from flights.tables import MONTHS
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "flights"
+ALL_MONTHS = rs.PartitionKeyRange.single("2013-01", "2013-12")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    shutil.copy(EXAMPLE / "rivers.toml", tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def in_bucket(s3_server, s3_url, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The environment `s3` of the example, on the server of the tests."""
+    monkeypatch.setenv("RIVERS_ENV", "s3")
+    monkeypatch.setenv("RIVERS_IO_HANDLERS__TABLES__STORE", s3_url)
+    monkeypatch.setenv("RIVERS_IO_HANDLERS__TABLES__STORAGE_OPTIONS", json.dumps(s3_server.options()))
+    return s3_url.removeprefix("s3://").partition("/")[2]
+
+
+def test_tables_are_on_the_disk_unless_something_else_is_said(folder: Path) -> None:
+    with repository(folder) as repo:
+        repo.materialize(["weather"])
+    assert (folder / "data" / "weather.pkl").exists()
+    assert (folder / ".rivers").is_dir()
+
+
+def test_the_environment_s3_is_complete(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RIVERS_ENV", "s3")
+    with repository(folder) as repo:
+        repo.validate()
+        assert str(repo.io_handler_for_output("flights").store) == "s3://flights/tables"
+
+
+@pytest.mark.server
+def test_one_variable_moves_the_tables_to_a_bucket(folder: Path, in_bucket: str, s3_server) -> None:
+    with repository(folder) as repo:
+        result = repo.materialize(partition_key=ALL_MONTHS)
+        text = repo.load_node("advice")
+    assert result.success
+    assert text.startswith("Leave before nine: 1 flight in 15")
+    listed = [item["path"] for batch in obstore.list(s3_server.store(), in_bucket) for item in batch]
+    months = {f"{in_bucket}/month_delays/{key}/data.pkl" for key in MONTHS.get_partition_keys()}
+    tables = {f"{in_bucket}/{name}.pkl" for name in ("flights", "weather", "by_hour", "advice")}
+    assert months | tables <= set(listed)
+    assert not (folder / "data").exists()
+
+    with repository(folder) as later:
+        assert later.materialize(["advice"]).materialized_assets == ["advice"]
