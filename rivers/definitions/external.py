@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from rivers.definitions.asset import Asset
 from rivers.definitions.composition import current_recorder
@@ -47,6 +47,10 @@ class ExternalAsset(Asset):
             )
         return super()._checked(checks, options)
 
+    @overload
+    def __call__(self, function: Callable[..., Any], /) -> ExternalAsset: ...
+    @overload
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Takes the observing function when used as a decorator; calls it afterwards."""
         options = None if current_recorder() is not None else self._options

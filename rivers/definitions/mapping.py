@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rivers_core.exceptions import PartitionDefinitionError
 from rivers_core.partitions import PartitionKey
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     KeyLike = str | Mapping[str, str] | PartitionKey
+
+K = TypeVar("K", bound="str | PartitionKey")
 
 __all__ = [
     "AllPartitions",
@@ -57,7 +59,7 @@ class PartitionMapping:
         return AllPartitions()
 
     @staticmethod
-    def static_(pairs: Mapping[KeyLike, KeyLike | Sequence[KeyLike]]) -> PartitionMapping:
+    def static_(pairs: Mapping[K, KeyLike | Sequence[KeyLike]]) -> PartitionMapping:
         """The upstream partitions listed for each of the consumer's.
 
         Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rivers_core.exceptions import ResultDefinitionError
 from rivers_core.metadata import coerce_mapping
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     Metadata = Mapping[str, str | int | float | bool | MetadataValue | None]
     Tags = Mapping[str, str] | Iterable[tuple[str, str]]
+
+K = TypeVar("K", bound="str | PartitionKey")
 
 __all__ = ["Materialization", "Observation", "Output", "PartitionedOutput"]
 
@@ -176,9 +178,7 @@ class PartitionedOutput(_Result):
 
     values: dict[PartitionKey, Any]
 
-    def __init__(
-        self, values: Mapping[str | PartitionKey, Any] | Mapping[str, Any] | Mapping[PartitionKey, Any]
-    ) -> None:
+    def __init__(self, values: Mapping[K, Any]) -> None:
         given_values: object = values
         if not isinstance(given_values, Mapping) or not given_values:
             raise ResultDefinitionError(

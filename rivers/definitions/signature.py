@@ -224,7 +224,7 @@ class _Hints:
 
     def __init__(self, function: Callable[..., Any], names: Mapping[str, Any]) -> None:
         plain = inspect.unwrap(function)
-        while hasattr(plain, "func"):
+        while isinstance(plain, functools.partial):
             plain = plain.func
         if not hasattr(plain, "__globals__"):
             plain = _call_method(plain)
