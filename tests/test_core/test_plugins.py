@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -293,6 +294,14 @@ def test_a_plugin_of_this_process_can_be_registered_and_removed(site):
     with pytest.raises(PluginLoadError, match="no hook rivers_nothing"):
         registry.register(plugin(rivers_nothing=lambda: None), name="notebook")
     assert registry.plugins() == []
+
+
+def test_threads_that_ask_at_once_get_the_same_class(install_handler):
+    install_handler("acme-json", "json")
+    registry = PluginRegistry()
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(registry.handler, ["json", "acme-json:json", "memory", "json"] * 8))
+    assert len(set(found)) == 2
 
 
 def test_there_is_one_registry_per_process():

@@ -47,8 +47,9 @@ class Catalog:
             Entries, those of this process last.
         """
         allowed = []
+        rules = self._rules_now()
         for entry in self._known():
-            if self._objection(entry) is None:
+            if _objection(rules, entry) is None:
                 allowed.append(entry)
             else:
                 self.loader.drop(entry)
@@ -197,12 +198,9 @@ class Catalog:
         self._installed = installed_entries()
         return self._installed != before
 
-    def _objection(self, entry: PluginEntry) -> str | None:
-        for rules in (*self.rules.values(), PluginRules.from_environment()):
-            objection = rules.objection(entry.distribution)
-            if objection is not None:
-                return objection
-        return None
+    def _rules_now(self) -> list[PluginRules]:
+        everything = (*self.rules.values(), PluginRules.from_environment())
+        return [rules for rules in everything if rules.restricts]
 
     def _pinned(self, name: str) -> str | None:
         return next((rules.pin[name] for rules in reversed(self.rules.values()) if name in rules.pin), None)
@@ -232,7 +230,7 @@ class Catalog:
         likely = [entry for entry in self._known() if _is_of(entry, owner) and (owner or entry.name == name)]
         self._raise_broken(likely)
         for entry in likely:
-            objection = self._objection(entry)
+            objection = _objection(self._rules_now(), entry)
             if objection:
                 return HandlerNotFoundError(f"The {noun} {name!r} comes with {entry.owner}, and {objection}.")
         if owner is not None:
@@ -254,7 +252,7 @@ class Catalog:
                 raise again(self.loader.errors[entry])
 
     def _state(self, entry: PluginEntry) -> PluginState:
-        state, error, provides = "not loaded", self._objection(entry), []
+        state, error, provides = "not loaded", _objection(self._rules_now(), entry), []
         if error is not None and entry not in self._in_process.values():
             state = "denied"
         elif entry in self.loader.errors or entry.fault:
@@ -271,6 +269,11 @@ def _one(noun: str, name: str, found: list[Provided[RecordT]]) -> Provided[Recor
     if len({item.spec.target for item in found}) > 1:
         raise ConfigurationError(missing.claimed_twice(noun, name, found))
     return found[0]
+
+
+def _objection(rules: Iterable[PluginRules], entry: PluginEntry) -> str | None:
+    objections = (rule.objection(entry.distribution) for rule in rules)
+    return next((objection for objection in objections if objection is not None), None)
 
 
 def _is_of(entry: PluginEntry, owner: str | None) -> bool:

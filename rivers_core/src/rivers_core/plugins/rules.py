@@ -64,6 +64,11 @@ class PluginRules:
         allow, deny = (_listed(os.environ.get(name, "")) for name in (ALLOW, DENY))
         return cls("environment", allow or None, deny)
 
+    @property
+    def restricts(self) -> bool:
+        """Whether anything may be kept out."""
+        return self.allow is not None or bool(self.deny)
+
     def objection(self, distribution: str) -> str | None:
         """Why a distribution may not be imported.
 
