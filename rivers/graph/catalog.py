@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -152,8 +153,9 @@ class Catalog:
     def _check_case(self) -> None:
         seen: dict[str, str] = {}
         for name in self.outputs:
-            other = seen.setdefault(name.casefold(), name)
+            other = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
             if other != name:
+                differ = "differ only in case" if other.casefold() == name.casefold() else "look the same"
                 self.findings.add(
-                    f"{other!r} and {name!r} differ only in case, which not every file system tells apart; rename one"
+                    f"{other!r} and {name!r} {differ}, which not every file system tells apart; rename one"
                 )

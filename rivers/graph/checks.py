@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 OWN_NAMESPACE = "rivers"
 OWN_OPTIONS = (EXECUTOR_KEY,)
+PLACES = ("in_process", "parallel")
 
 
 def check_graph(graph: Graph, findings: Findings) -> None:
@@ -32,6 +33,11 @@ def _check_options(output: StoredOutput, findings: Findings) -> None:
     for key in output.metadata:
         if key.startswith(f"{OWN_NAMESPACE}/") and key not in OWN_OPTIONS:
             findings.add(f"asset {output.name!r}: unknown option {key!r}; {did_you_mean(key, OWN_OPTIONS)}")
+    place = output.metadata.get(EXECUTOR_KEY, PLACES[0])
+    if place not in PLACES:
+        findings.add(
+            f"asset {output.name!r}: {EXECUTOR_KEY}={place!r} is no place to run it; {did_you_mean(str(place), PLACES)}"
+        )
 
 
 def _check_stored_type(output: StoredOutput, findings: Findings) -> None:

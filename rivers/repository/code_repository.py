@@ -6,7 +6,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from rivers.graph.findings import did_you_mean
-from rivers.repository.declared import Declared
+from rivers.repository.declared import Declared, name_of
 from rivers.repository.loading import load_stored
 from rivers.repository.observing import observe_assets
 from rivers.repository.run_request import RunRequest
@@ -178,9 +178,9 @@ class CodeRepository:
             RunRequest(
                 self._declared.names(selection),
                 partition_key,
-                tuple(tags or ()),
+                tags or (),
                 raise_on_error,
-                config or {},
+                {} if config is None else config,
                 run_id_override,
                 resume,
                 only_stale,
@@ -213,8 +213,8 @@ class CodeRepository:
         return self._session.run(
             RunRequest(
                 tuple(job.selection),
-                tags=tuple(tags or ()),
-                config=config or {},
+                tags=tags or (),
+                config={} if config is None else config,
                 retry=retry,
                 job=job.name,
                 **request,
@@ -223,7 +223,9 @@ class CodeRepository:
 
     # ------------------------------------------------------------------ asking
 
-    def load_node(self, name: str, *, partition_key: KeyRequest | None = None, type_hint: Any = None) -> Any:
+    def load_node(
+        self, name: str | Asset | Task, *, partition_key: KeyRequest | None = None, type_hint: Any = None
+    ) -> Any:
         """Load what was stored of an asset, a task or a node of a graph asset.
 
         Args:
@@ -241,7 +243,7 @@ class CodeRepository:
         """
         return load_stored(self._output(name), self.storage, partition_key, type_hint)
 
-    def io_handler_for_output(self, name: str) -> BaseIOHandler:
+    def io_handler_for_output(self, name: str | Asset | Task) -> BaseIOHandler:
         """The handler that keeps an asset or node, found without running anything.
 
         Raises:
@@ -249,7 +251,7 @@ class CodeRepository:
         """
         return self._output(name).handler
 
-    def handler_binding(self, name: str) -> HandlerBinding:
+    def handler_binding(self, name: str | Asset | Task) -> HandlerBinding:
         """The handler that keeps an asset or node, how it is called, and which rule chose it.
 
         Raises:
@@ -259,8 +261,8 @@ class CodeRepository:
         assert binding is not None
         return binding
 
-    def _output(self, name: str) -> StoredOutput:
-        outputs = self.graph.outputs
+    def _output(self, of: str | Asset | Task) -> StoredOutput:
+        name, outputs = name_of(of), self.graph.outputs
         if name not in outputs:
             raise NodeNotFoundError(f"no asset or node is called {name!r}; {did_you_mean(name, outputs)}")
         return outputs[name]

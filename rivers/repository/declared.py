@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.asset import Asset
+from rivers.definitions.definition import Definition
 from rivers.definitions.job import Job
 from rivers.definitions.retry import RetryPolicy
 from rivers.definitions.task import Task
-from rivers.executors import Executor
 from rivers.graph.findings import did_you_mean
+from rivers.repository.run_request import check_executor
 from rivers_core.exceptions import (
     AssetDefinitionError,
+    AssetNotFoundError,
     ConfigurationError,
     GraphValidationError,
     TaskDefinitionError,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Literal
 
+    from rivers.executors import Executor
     from rivers_core.config import Config
     from rivers_core.handler import BaseIOHandler
 
@@ -67,23 +70,20 @@ class Declared:
             AssetDefinitionError: Something in `assets` is no asset.
             TaskDefinitionError: Something in `tasks` is no task.
             GraphValidationError: Something else is not what it has to be.
-            ConfigurationError: The configuration file is not valid.
+            ConfigurationError: The configuration file is not valid, or an executor or a policy is none.
         """
         found = cls(
             _all_of(Asset, assets, "assets", AssetDefinitionError),
             _all_of(Task, tasks or (), "tasks", TaskDefinitionError),
             _all_of(Job, jobs or (), "jobs", GraphValidationError),
             default_executor,
-            dict(resources or {}),
+            dict(_named(resources, "resources")),
             _values_of(PartitionsDefinition, partition_defs, "partition_defs"),
             _values_of(RetryPolicy, retries, "retries"),
             None,
             _config(config),
         )
-        if default_executor is not None and not isinstance(default_executor, Executor):
-            raise GraphValidationError(
-                f"default_executor={default_executor!r} is no executor; write Executor.in_process()"
-            )
+        check_executor(default_executor, "default_executor")
         return replace(found, default_retry_policy=found.policy(default_retry_policy))
 
     def overridden(
@@ -131,23 +131,52 @@ class Declared:
         """Names of what was selected by name or as the definition itself."""
         if selection is None:
             return None
-        given = [selection] if isinstance(selection, (str, Asset, Task)) else selection
-        return tuple(one if isinstance(one, str) else one.name for one in given)
+        given: Any = [selection] if isinstance(selection, (str, Definition)) else selection
+        return tuple(name_of(one) for one in (given if isinstance(given, Iterable) else (given,)))
+
+
+def name_of(selected: object) -> str:
+    """The name of what was given by name or as the definition itself.
+
+    Raises:
+        AssetNotFoundError: It is neither.
+    """
+    if isinstance(selected, str):
+        return selected
+    if isinstance(selected, Definition):
+        return selected.name
+    hint = f"; run a job with repo.get_job({selected.name!r}).execute()" if isinstance(selected, Job) else ""
+    raise AssetNotFoundError(f"{selected!r} is neither an asset nor the name of one{hint}")
 
 
 def _all_of(kind: type, given: Iterable[Any], what: str, error: type[Exception]) -> tuple[Any, ...]:
-    if isinstance(given, (str, kind)) or not isinstance(given, Iterable):
+    if isinstance(given, (str, kind, Mapping)) or not isinstance(given, Iterable):
         raise error(f"{what}={given!r}: give a list")
     found = tuple(given)
     for one in found:
         if not isinstance(one, kind):
-            hint = "; decorate it with @rs.Asset" if kind is Asset and callable(one) else ""
-            raise error(f"{what}: {one!r} is no {kind.__name__}{hint}")
-    return found
+            raise error(f"{what}: {one!r} is no {kind.__name__}{_place_of(one, kind)}")
+    return tuple(dict.fromkeys(found))  # the same one, listed by two modules, is still one
+
+
+def _place_of(one: object, kind: type) -> str:
+    places = {Asset: "assets=[...]", Task: "tasks=[...]", Job: "jobs=[...]"}
+    for other, place in places.items():
+        if isinstance(one, other):
+            return f"; it belongs into {place}"
+    return f"; decorate it with @rs.{kind.__name__}" if callable(one) and kind is not Job else ""
+
+
+def _named(given: object, what: str) -> Mapping[str, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise GraphValidationError(f"{what}={given!r}: give a dictionary by name")
+    return given
 
 
 def _values_of(kind: type, given: Mapping[str, Any] | None, what: str) -> dict[str, Any]:
-    for name, value in (given or {}).items():
+    for name, value in _named(given, what).items():
         if not isinstance(value, kind):
             raise GraphValidationError(f"{what}[{name!r}]: {value!r} is no {kind.__name__}")
     return dict(given or {})
@@ -161,4 +190,11 @@ def _config(given: str | Path | Config | Literal[False] | None) -> Config | None
 
         path = find_config() if given is None else Path(given)
         return None if path is None else load_config(path)
+    from rivers_core.config import Config
+
+    if not isinstance(given, Config):
+        raise ConfigurationError(
+            f"config={given!r}: give the path of a rivers.toml, a loaded Config, False for none, "
+            "or leave it out to look for one from the current folder upwards"
+        )
     return given

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rivers.graph.selection import make_plan, missing_upstreams
+from rivers.repository.run_request import check_executor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,9 @@ def job_check(declared: Declared) -> Callable[[Graph, Findings], None]:
                             f"{subject}: {consumer!r} needs {missing!r}, which is not in the job; add it, "
                             "or load what is stored with allow_incomplete_deps=True"
                         )
-            if job.executor is not None:
-                job.executor.check(graph, findings)
+            with findings.collecting(subject):
+                check_executor(job.executor, "executor")
+                if job.executor is not None:
+                    job.executor.check(graph, findings)
 
     return check

@@ -13,15 +13,16 @@ from rivers.graph.selection import make_plan
 from rivers.repository.job_checks import job_check
 from rivers.repository.launch import launch
 from rivers.repository.resources import OpenResources
-from rivers.storage import Storage
+from rivers.storage import EventStorage, Storage
+from rivers_core.exceptions import ConfigurationError
 from rivers_core.plugins import get_registry
 
 if TYPE_CHECKING:
+    from rivers.graph.findings import Findings
     from rivers.graph.plan import Graph, Plan
     from rivers.repository.declared import Declared
     from rivers.repository.run_request import RunRequest
     from rivers.repository.run_result import RunResult
-    from rivers.storage import EventStorage
 
 
 class Session:
@@ -71,7 +72,11 @@ class Session:
             declared.assets, declared.tasks, declared.partition_defs, declared.retries, declared.resources
         )
         binder = HandlerBinder(get_registry(), declared.config, declared.resources, declared.everywhere)
-        return resolve(definitions, binder, self.executor.check, job_check(declared))
+        return resolve(definitions, binder, self.executor.check, job_check(declared), self._check_config)
+
+    def _check_config(self, _graph: Graph, findings: Findings) -> None:
+        for text in self._declared.config.findings() if self._declared.config is not None else ():
+            findings.add(text)
 
     def open(self, storage: EventStorage | None = None) -> None:
         """Make ready to run.
@@ -81,8 +86,13 @@ class Session:
 
         Raises:
             GraphValidationError: With all that is wrong.
-            ConfigurationError: A resource could not be set up.
+            ConfigurationError: A resource could not be set up, or the storage is none.
         """
+        given_storage: object = storage
+        if given_storage is not None and not isinstance(given_storage, EventStorage):
+            raise ConfigurationError(
+                f"storage={storage!r} is no storage; write rs.Storage.embedded(path) or rs.Storage.memory()"
+            )
         _ = self.graph
         if self._resources is None:
             given = self._declared.resources.items()
