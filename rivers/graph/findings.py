@@ -26,12 +26,16 @@ class Findings:
 
     @contextmanager
     def collecting(self, subject: str) -> Iterator[None]:
-        """Turn an error of the framework into a finding about `subject`, and go on."""
+        """Turn an error of the framework into a finding about `subject`, and go on.
+
+        An error that has findings of its own (a configuration that serves many assets) says them once.
+        """
         try:
             yield
         except RiversError as error:
             self._cause = self._cause or error
-            self.add(f"{subject}: {error}")
+            for text in getattr(error, "findings", ()) or (f"{subject}: {error}",):
+                self.add(text)
 
     def report(self) -> None:
         """Raise what was found.

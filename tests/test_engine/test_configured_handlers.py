@@ -1,0 +1,126 @@
+"""Handlers by name: configuration, plugins, and which of them wins."""
+
+from __future__ import annotations
+
+import pytest
+
+import rivers as rs
+
+CONFIG = """
+default_io_handler = "scratch"
+
+[io_handlers.scratch]
+use = "pickle"
+store = "file:./data"
+
+[io_handlers.fast]
+use = "memory"
+
+[assets]
+"raw_*" = "fast"
+"raw_big" = "scratch"
+
+[environments.test.io_handlers.scratch]
+store = "memory:///"
+"""
+
+
+@pytest.fixture
+def project(tmp_path, repository):
+    (tmp_path / "rivers.toml").write_text(CONFIG)
+
+    def make(*names, **options):
+        def asset(name):
+            handler = options.get(name)
+            return rs.Asset(lambda: name, name=name, io_handler=handler)
+
+        return repository(*map(asset, names), config=tmp_path / "rivers.toml")
+
+    make.folder = tmp_path
+    return make
+
+
+def test_the_order_of_rules(project, diary):
+    repo = project(
+        "plain", "raw_a", "raw_big", "named", "own", "bare", named="fast", own=diary, bare="memory"
+    )
+    chosen = {
+        name: (repo.handler_binding(name).label, repo.handler_binding(name).reason) for name in repo.assets
+    }
+    assert chosen == {
+        "plain": ("scratch", "default_io_handler of the configuration, configured"),
+        "raw_a": ("fast", "pattern 'raw_*' of the configuration, configured"),
+        "raw_big": ("scratch", "pattern 'raw_big' of the configuration, configured"),
+        "named": ("fast", "named on the asset, configured"),
+        "own": ("DiaryIOHandler", "given on the asset"),
+        "bare": ("memory", "named on the asset"),
+    }
+
+
+def test_a_configured_handler_is_one_for_all_and_lies_beside_the_file(project):
+    repo = project("a", "b")
+    assert repo.io_handler_for_output("a") is repo.io_handler_for_output("b")
+    repo.materialize()
+    assert (project.folder / "data" / "a.pkl").is_file()
+
+
+def test_events_lie_beside_the_file(project):
+    repo = project("a")
+    repo.materialize()
+    assert (project.folder / ".rivers").is_dir()
+    again = project("a")
+    assert again.storage.get_latest_materialization("a").handler == "scratch"
+    assert again.load_node("a") == "a"
+
+
+def test_the_file_is_found_from_the_current_folder_upwards(project, repository, monkeypatch):
+    project("a")
+    below = project.folder / "deep" / "er"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    repo = repository(rs.Asset(lambda: 1, name="a"), config=None)
+    assert repo.handler_binding("a").label == "scratch"
+
+
+def test_an_environment_changes_the_place_and_nothing_else(project, monkeypatch):
+    monkeypatch.setenv("RIVERS_ENV", "test")
+    repo = project("a")
+    repo.materialize()
+    assert not (project.folder / "data").exists()
+    assert repo.load_node("a") == "a"
+
+
+def test_a_variable_goes_before_the_file(project, monkeypatch):
+    monkeypatch.setenv("RIVERS_IO_HANDLERS__SCRATCH__PREFIX", "from/env")
+    project("a").materialize()
+    assert (project.folder / "data" / "from" / "env" / "a.pkl").is_file()
+
+
+def test_a_mistake_in_the_file_is_said_once_with_all_others(tmp_path, repository):
+    (tmp_path / "rivers.toml").write_text('[io_handlers.lake]\nuse = "pickle"\nstroe = "file:./x"\n')
+
+    @rs.Asset(io_handler="lake")
+    def a(): ...
+
+    @rs.Asset(io_handler="lake")
+    def b(unknown): ...
+
+    with pytest.raises(rs.exceptions.GraphValidationError) as caught:
+        repository(a, b, config=tmp_path / "rivers.toml").validate()
+    text = str(caught.value)
+    assert text.count("stroe") == 1
+    assert "did you mean 'store'" in text
+    assert "'unknown' is neither an asset nor a resource" in text
+
+
+def test_an_unknown_name_lists_what_is_configured(project):
+    with pytest.raises(rs.exceptions.GraphValidationError, match="did you mean 'scratch'"):
+        project("a", a="scrach").validate()
+
+
+def test_a_handler_that_needs_settings_says_where_to_put_them(repository):
+    @rs.Asset(io_handler="pickle")
+    def a(): ...
+
+    with pytest.raises(rs.exceptions.GraphValidationError, match=r"\[io_handlers\.pickle\]"):
+        repository(a).validate()
