@@ -1,0 +1,352 @@
+"""Which partition keys a run works on: every way to write them, and which step gets which."""
+
+from __future__ import annotations
+
+import pytest
+
+import rivers as rs
+
+DAYS = rs.PartitionsDefinition.daily("2024-01-01", end="2024-03-01")
+MONTHS = rs.PartitionsDefinition.time_window("2024-01-01", "0 0 1 * *", end="2024-03-01", fmt="%Y-%m")
+REGIONS = rs.PartitionsDefinition.static_(["us", "eu", "asia"])
+BOTH = rs.PartitionsDefinition.multi({"date": DAYS, "region": REGIONS})
+
+Key, Range = rs.PartitionKey, rs.PartitionKeyRange
+
+
+def asset(name, definition, diary, *deps, worked=None):
+    """An asset that gives each of its keys its text, and notes which it was run for."""
+
+    def function(context: rs.AssetExecutionContext):
+        keys = [str(key) for key in context.partition.keys]
+        if worked is not None:
+            worked[name] = keys
+        return rs.PartitionedOutput({key: f"{name} {key}" for key in context.partition.keys})
+
+    return rs.Asset(name=name, partitions_def=definition, io_handler=diary, deps=list(deps))(function)
+
+
+def taking(name, upstream, definition, diary, mapping=None, worked=None):
+    """An asset that stores what it loaded of `upstream`."""
+    scope = {}
+    exec(f"def {name}(context, {upstream}): return run(context, {upstream})", scope)
+
+    def run(context, value):
+        keys = list(context.partition.keys)
+        if worked is not None:
+            worked[name] = list(map(str, keys))
+        return rs.PartitionedOutput(dict.fromkeys(keys, value))
+
+    scope["run"] = run
+    function = scope[name]
+    function.__annotations__["context"] = rs.AssetExecutionContext
+    deps = [] if mapping is None else [rs.AssetDef.input(upstream, partition_mapping=mapping)]
+    return rs.Asset(name=name, partitions_def=definition, io_handler=diary, deps=deps)(function)
+
+
+@pytest.mark.parametrize(
+    ("request_", "keys"),
+    [
+        ("2024-02-29", ["2024-02-29"]),
+        (Key.single("2024-02-29"), ["2024-02-29"]),
+        (Key.single(["2024-01-02", "2024-01-01"]), ["2024-01-01", "2024-01-02"]),
+        ("2024-01-02,2024-01-01", ["2024-01-01", "2024-01-02"]),
+        (["2024-01-02", "2024-01-01", "2024-01-02"], ["2024-01-01", "2024-01-02"]),
+        ([Key.single("2024-01-02"), "2024-01-01"], ["2024-01-01", "2024-01-02"]),
+        (Range.single("2024-02-28", "2024-02-29"), ["2024-02-28", "2024-02-29"]),
+        (
+            [Range.single("2024-02-28", "2024-02-29"), "2024-01-01"],
+            ["2024-01-01", "2024-02-28", "2024-02-29"],
+        ),
+    ],
+)
+def test_keys_of_one_dimension_may_be_written_in_every_form(repository, diary, request_, keys):
+    worked = {}
+    repository(asset("a", DAYS, diary, worked=worked)).materialize(partition_key=request_)
+    assert worked == {"a": keys}
+    assert list(diary.values) == [f"a/{key}" for key in keys]
+
+
+@pytest.mark.parametrize(
+    ("request_", "keys"),
+    [
+        ({"date": "2024-01-01", "region": "eu"}, ["date=2024-01-01|region=eu"]),
+        ("date=2024-01-01|region=eu", ["date=2024-01-01|region=eu"]),
+        ("region=eu|date=2024-01-01", ["date=2024-01-01|region=eu"]),
+        (
+            Key.multi({"region": ["eu", "us"], "date": "2024-01-01"}),
+            ["date=2024-01-01|region=us", "date=2024-01-01|region=eu"],
+        ),
+        (
+            {"region": ["eu", "us"], "date": "2024-01-01"},
+            ["date=2024-01-01|region=us", "date=2024-01-01|region=eu"],
+        ),
+        (
+            "date=2024-01-01|region=eu,us",
+            ["date=2024-01-01|region=us", "date=2024-01-01|region=eu"],
+        ),
+        (
+            [{"date": "2024-01-02", "region": "eu"}, {"date": "2024-01-01", "region": "us"}],
+            ["date=2024-01-01|region=us", "date=2024-01-02|region=eu"],
+        ),
+        (
+            Range.multi({"date": ("2024-02-28", "2024-02-29"), "region": ["asia"]}),
+            ["date=2024-02-28|region=asia", "date=2024-02-29|region=asia"],
+        ),
+    ],
+)
+def test_keys_of_several_dimensions_may_be_written_in_every_form(repository, diary, request_, keys):
+    worked = {}
+    repository(asset("a", BOTH, diary, worked=worked)).materialize(partition_key=request_)
+    assert worked == {"a": keys}
+    assert len(diary.values) == len(keys)
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        ("2024-03-01", "'2024-01-01' to '2024-02-29'"),
+        (["2024-01-01", "nope"], "nope"),
+        ([], "names no partition"),
+        (5, "is no partition key"),
+        ("", "empty"),
+        ({"date": "2024-01-01"}, "has dimensions"),
+        (Range.single("2024-01-02", "2024-01-01"), "swap them"),
+        (Range.multi({"date": ["2024-01-01"]}), "dimensions"),
+        (["2024-01-01", 5], "is no partition key"),
+    ],
+)
+def test_what_is_no_key_of_the_definition_is_refused_before_anything_runs(repository, diary, request_, said):
+    repo = repository(asset("a", DAYS, diary))
+    with pytest.raises(rs.exceptions.PartitionValidationError, match=said):
+        repo.materialize(partition_key=request_)
+    assert repo.storage.get_runs() == []
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        ("2024-01-01", "date=...|region=..."),
+        ({"date": "2024-01-01"}, "dimensions"),
+        ({"date": "2024-01-01", "region": "asai"}, "In dimension 'region'.*Did you mean"),
+        (Range.single("2024-01-01", "2024-01-02"), "dimension"),
+    ],
+)
+def test_what_is_no_key_of_several_dimensions_is_refused(repository, diary, request_, said):
+    with pytest.raises(rs.exceptions.PartitionValidationError, match=said.replace("|", r"\|")):
+        repository(asset("a", BOTH, diary)).materialize(partition_key=request_)
+
+
+def test_a_partitioned_asset_is_not_run_without_a_key(repository, diary):
+    with pytest.raises(
+        rs.exceptions.PartitionValidationError, match="'a' is partitioned.*60 keys.*2024-02-29"
+    ):
+        repository(asset("a", DAYS, diary)).materialize()
+
+
+def test_a_key_is_refused_when_nothing_is_partitioned(repository):
+    repo = repository(rs.Asset(lambda: 1, name="plain"))
+    with pytest.raises(rs.exceptions.PartitionValidationError, match="none of the selected assets.*plain"):
+        repo.materialize(partition_key="2024-01-01")
+
+
+def test_the_run_says_for_which_keys_it_was(repository, diary):
+    repo = repository(asset("a", BOTH, diary))
+    result = repo.materialize(partition_key={"region": "us", "date": "2024-01-01"})
+    assert repo.storage.get_run(result.run_id).partition_key == "date=2024-01-01|region=us"
+    days = repository(asset("b", DAYS, diary))
+    result = days.materialize(partition_key=["2024-01-01", "2024-01-02"])
+    assert days.storage.get_run(result.run_id).partition_key == "2024-01-01, 2024-01-02"
+
+
+def test_a_job_takes_keys_as_a_repository_does(repository, diary):
+    worked = {}
+    repo = repository(asset("a", DAYS, diary, worked=worked), jobs=[rs.Job("j", ["a"])])
+    repo.get_job("j").execute(partition_key=Range.single("2024-01-01", "2024-01-03"))
+    assert worked == {"a": ["2024-01-01", "2024-01-02", "2024-01-03"]}
+
+
+def test_a_definition_may_be_named_on_the_repository(repository, diary):
+    worked = {}
+    repo = repository(asset("a", "days", diary, worked=worked), partition_defs={"days": DAYS})
+    repo.materialize(partition_key="2024-02-29")
+    assert worked == {"a": ["2024-02-29"]}
+
+
+def test_an_unknown_definition_names_the_nearest(repository, diary):
+    with pytest.raises(rs.exceptions.GraphValidationError, match="'day'; did you mean 'days'"):
+        repository(asset("a", "day", diary), partition_defs={"days": DAYS}).resolve()
+
+
+# ------------------------------------------------------------------ which step gets which keys
+
+
+def test_a_step_that_does_not_know_the_key_gets_those_that_are_needed_of_it(repository, diary):
+    worked = {}
+    repo = repository(
+        asset("day", DAYS, diary, worked=worked), taking("month", "day", MONTHS, diary, worked=worked)
+    )
+    repo.materialize(partition_key="2024-02")
+    assert worked["month"] == ["2024-02"]
+    assert (worked["day"][0], worked["day"][-1], len(worked["day"])) == ("2024-02-01", "2024-02-29", 29)
+    assert list(diary.values["month/2024-02"].values())[-1] == "day 2024-02-29"
+
+
+def test_that_goes_through_several_steps_and_shapes(repository, diary):
+    worked = {}
+    repo = repository(
+        asset("cell", BOTH, diary, worked=worked),
+        taking("day", "cell", DAYS, diary, worked=worked),
+        taking("month", "day", MONTHS, diary, worked=worked),
+    )
+    repo.materialize(partition_key="2024-02")
+    assert (len(worked["cell"]), len(worked["day"]), worked["month"]) == (3 * 29, 29, ["2024-02"])
+
+
+def test_a_key_that_only_an_upstream_knows_is_refused_for_the_consumer(repository, diary):
+    repo = repository(asset("day", DAYS, diary), taking("month", "day", MONTHS, diary))
+    with pytest.raises(rs.exceptions.PartitionValidationError, match=r"'month': .*2024-02-01.*'2024-01'"):
+        repo.materialize(partition_key="2024-02-01")
+
+
+def test_selected_assets_that_know_the_key_work_on_it(repository, diary):
+    """Both were asked for this key; what else the consumer needs comes from the store."""
+    worked = {}
+    mapping = rs.PartitionMapping.time_window(-1)
+    repo = repository(
+        asset("up", DAYS, diary, worked=worked), taking("down", "up", DAYS, diary, mapping, worked=worked)
+    )
+    repo.materialize(["up"], partition_key="2024-01-01")
+    repo.materialize(partition_key="2024-01-02")
+    assert worked == {"up": ["2024-01-02"], "down": ["2024-01-02"]}
+    assert diary.values["down/2024-01-02"] == "up 2024-01-01"
+
+
+@pytest.mark.parametrize(
+    ("mapping", "key", "needed"),
+    [
+        (rs.PartitionMapping.identity(), "2024-01-05", ["2024-01-05"]),
+        (rs.PartitionMapping.time_window(-1), "2024-01-05", ["2024-01-04"]),
+        (rs.PartitionMapping.specific_partitions(["2024-01-09"]), "2024-01-05", ["2024-01-09"]),
+        (
+            rs.PartitionMapping.static_({"2024-01-05": ["2024-01-01", "2024-01-02"]}),
+            "2024-01-05",
+            ["2024-01-01", "2024-01-02"],
+        ),
+    ],
+)
+def test_what_is_included_as_upstream_runs_for_the_keys_that_are_needed(
+    repository, diary, mapping, key, needed
+):
+    worked = {}
+    repo = repository(
+        asset("up", DAYS, diary, worked=worked), taking("down", "up", DAYS, diary, mapping, worked=worked)
+    )
+    repo.materialize(["down"], partition_key=key, include_upstream=True)
+    assert worked == {"up": needed, "down": [key]}
+
+
+def test_what_is_waited_for_without_being_loaded_gets_its_keys_from_the_mapping(repository, diary):
+    worked = {}
+    repo = repository(
+        asset("day", DAYS, diary, worked=worked),
+        asset("month", MONTHS, diary, rs.AssetDef.dep("day"), worked=worked),
+    )
+    repo.materialize(partition_key="2024-01")
+    assert len(worked["day"]) == 31
+    assert diary.loaded == []
+
+
+def test_to_wait_for_an_asset_takes_no_mapping(repository, diary):
+    """Order can be had between partitions that have nothing to do with each other."""
+    worked = {}
+    repo = repository(
+        asset("region", REGIONS, diary, worked=worked),
+        asset("day", DAYS, diary, rs.AssetDef.dep("region"), worked=worked),
+    )
+    repo.materialize(["day"], partition_key="2024-01-01")
+    assert worked == {"day": ["2024-01-01"]}
+
+
+def test_unpartitioned_steps_run_along(repository, diary):
+    @rs.Asset(io_handler=diary)
+    def rate() -> int:
+        return 2
+
+    @rs.Asset(io_handler=diary, partitions_def=DAYS)
+    def day(context: rs.AssetExecutionContext, rate: int) -> str:
+        return f"{context.partition_key} at {rate}"
+
+    @rs.Asset(io_handler=diary, deps=[rs.AssetDef.input("day", rs.PartitionMapping.subset())])
+    def report(day: dict[str, str]) -> list[str]:
+        return list(day.values())
+
+    repo = repository(rate, day, report)
+    repo.materialize(partition_key="2024-01-02")
+    repo.materialize(partition_key="2024-01-01")
+    assert repo.load_node("report") == ["2024-01-01 at 2", "2024-01-02 at 2"]
+
+
+# ------------------------------------------------------------------ dynamic keys
+
+
+@pytest.fixture
+def customers(repository, diary):
+    repo = repository(
+        asset("a", rs.PartitionsDefinition.dynamic("customers"), diary),
+        taking("b", "a", rs.PartitionsDefinition.dynamic("customers"), diary),
+    )
+    repo.storage.add_dynamic_partitions("customers", ["zoe", "adam", "mia"])
+    return repo
+
+
+def test_dynamic_keys_live_in_the_storage_in_their_order(customers, diary):
+    customers.materialize(partition_key=Range.single("zoe", "mia"))
+    assert list(diary.values["b/mia"]) == ["zoe", "adam", "mia"]
+
+
+def test_an_unknown_dynamic_key_says_how_to_add_it(customers):
+    with pytest.raises(rs.exceptions.PartitionValidationError, match="'eve'.*add_dynamic_partitions"):
+        customers.materialize(partition_key="eve")
+    customers.storage.add_dynamic_partitions("customers", ["eve"])
+    assert customers.materialize(partition_key="eve").success
+
+
+def test_a_deleted_dynamic_key_is_no_longer_one(customers):
+    customers.storage.delete_dynamic_partition("customers", "mia")
+    with pytest.raises(rs.exceptions.PartitionValidationError, match="'mia'"):
+        customers.materialize(partition_key="mia")
+
+
+def test_without_dynamic_keys_the_error_says_how_to_add_some(repository, diary):
+    repo = repository(asset("a", rs.PartitionsDefinition.dynamic("customers"), diary))
+    with pytest.raises(rs.exceptions.PartitionValidationError, match="no key yet.*add_dynamic_partitions"):
+        repo.materialize()
+
+
+def test_all_partitions_of_a_dynamic_definition_are_those_of_the_storage(customers, repository, diary):
+    @rs.Asset(io_handler=diary)
+    def all_of_them(a: dict[str, str]) -> list[str]:
+        return list(a)
+
+    repo = repository(*customers.assets.values(), all_of_them)
+    repo.resolve(customers.storage)
+    repo.materialize(["a"], partition_key=["adam", "zoe", "mia"])
+    repo.materialize(["all_of_them"])
+    assert diary.values["all_of_them"] == ["zoe", "adam", "mia"]
+
+
+def test_a_dimension_may_be_dynamic(repository, diary):
+    both = rs.PartitionsDefinition.multi(
+        {"who": rs.PartitionsDefinition.dynamic("customers"), "region": REGIONS}
+    )
+    repo = repository(
+        asset("a", both, diary), taking("b", "a", rs.PartitionsDefinition.dynamic("customers"), diary)
+    )
+    repo.storage.add_dynamic_partitions("customers", ["zoe", "adam"])
+    repo.materialize(partition_key="zoe")
+    assert [str(key) for key in diary.values["b/zoe"]] == [
+        "region=us|who=zoe",
+        "region=eu|who=zoe",
+        "region=asia|who=zoe",
+    ]
