@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from rivers.definitions.wire import AssetRef, Literal, NodeRef, Reference, Wire
 from rivers_core.exceptions import GraphValidationError, RiversError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     from rivers.definitions.asset_base import AssetBase
     from rivers.definitions.task import Task
@@ -151,15 +152,13 @@ class Recorder:
         return Literal(value)
 
     def _refuse_hidden(self, node: str, parameter: str, value: object) -> None:
-        inner = value.values() if isinstance(value, dict) else value
-        if isinstance(value, (list, tuple, set, frozenset, dict)):
-            for item in inner:  # type: ignore[attr-defined]
-                if isinstance(item, Wire):
-                    raise self.refuse(
-                        f"{node!r} gets {item} inside a {type(value).__name__} for {parameter!r}; pass each "
-                        "value as a parameter of its own."
-                    )
-        elif _is_definition(value):
+        hidden = next(_wires_in(value), None)
+        if hidden is not None:
+            raise self.refuse(
+                f"{node!r} gets {hidden!r} inside a {type(value).__name__} for {parameter!r}; pass each value "
+                "as a parameter of its own."
+            )
+        if _is_definition(value):
             raise self.refuse(
                 f"{node!r} gets {value!r} itself for {parameter!r}; call it, "
                 f"`{getattr(value, 'name', 'it')}(...)`, to pass its value."
@@ -176,7 +175,7 @@ class Recorder:
 
     def _check_origin(self, wire: Wire) -> None:
         if not wire.belongs_to(self):
-            raise self.refuse(f"{wire} belongs to another graph asset; call the task here, in this body.")
+            raise self.refuse(f"{wire!r} belongs to another graph asset; call the task here, in this body.")
 
 
 _RECORDER: ContextVar[Recorder | None] = ContextVar("rivers_recorder", default=None)
@@ -222,6 +221,19 @@ def record(graph: str, body: Callable[..., Any], arguments: Mapping[str, Any]) -
     return recorder.finish(result)
 
 
+def _wires_in(value: object) -> Iterator[Wire]:
+    items: Iterable[object] = ()
+    if isinstance(value, Mapping):
+        items = value.values()
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        items = value
+    for item in items:
+        if isinstance(item, Wire):
+            yield item
+        else:
+            yield from _wires_in(item)
+
+
 def _is_definition(value: object) -> bool:
     from rivers.definitions.definition import Definition
 
@@ -232,7 +244,7 @@ def _returned(result: object) -> str:
     if result is None:
         return "nothing"
     if isinstance(result, Wire):
-        return f"{result}, which comes from outside"
+        return f"{result!r}, which comes from outside"
     if _is_definition(result):
         return f"{result!r} without calling it"
     if isinstance(result, (list, tuple, dict)):

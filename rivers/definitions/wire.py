@@ -55,7 +55,7 @@ class Wire:
     def refuse(self, what: str) -> GraphValidationError:
         """Returns the error for using the value now."""
         return GraphValidationError(
-            f"Graph asset {self._recorder.graph!r}: {what} {self}, but the body of a graph asset only wires "
+            f"Graph asset {self._recorder.graph!r}: {what} {self!r}, but the body of a graph asset only wires "
             "tasks together: there are no values yet. Do this inside a task."
         )
 
@@ -66,17 +66,17 @@ class Wire:
 
     __hash__ = object.__hash__
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         if isinstance(self.reference, NodeRef):
             return f"the value of node {self.reference.node_name!r}"
         return f"the value of {self.reference.asset_name!r}"
-
-    __repr__ = __str__
 
 
 def _refusing(method: str) -> Callable[..., NoReturn]:
     what = {
         "bool": "the body tests",
+        "str": "the body makes text of",
+        "format": "the body makes text of",
         "iter": "the body iterates over",
         "len": "the body asks for the length of",
         "contains": "the body looks into",
@@ -97,7 +97,7 @@ def _refusing(method: str) -> Callable[..., NoReturn]:
 
 
 _ARITHMETIC = "add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or"
-_PLAIN = "bool iter len contains getitem call await enter int float index fspath neg pos abs invert round"
+_PLAIN = "bool str format iter len contains getitem call await enter int float index fspath neg pos abs invert round"
 for _method in (
     *_PLAIN.split(),
     *["eq", "ne", "lt", "le", "gt", "ge"],
