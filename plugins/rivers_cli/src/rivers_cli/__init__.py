@@ -1,1 +1,1 @@
-"""The rivers command."""
+"""The `rivers` command. Nothing here is imported by pipelines; see `rivers --help`."""

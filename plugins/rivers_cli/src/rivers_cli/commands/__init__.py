@@ -1,0 +1,1 @@
+"""One module per command; `rivers_cli.builtin` lists them."""

@@ -1,0 +1,89 @@
+"""`rivers log`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rivers_cli.options import AsJson
+
+if TYPE_CHECKING:
+    from rivers.storage import Event, EventStorage
+
+
+def log(
+    context: typer.Context,
+    target: Annotated[
+        str | None,
+        typer.Argument(metavar="[ASSET|RUN]", help="An asset, or a run by the beginning of its id; else the last run."),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many events at most.")] = 50,
+    metadata: Annotated[
+        bool, typer.Option("--metadata", "-m", help="Show the metadata of each event too.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what happened to an asset or in a run, in the order in which it happened.
+
+    Examples:
+      $ rivers log                 the last run
+      $ rivers log orders -m       an asset, with its metadata
+      $ rivers log 3f2a91c0        a run
+    """
+    from rivers_cli.history import event_document, event_row
+    from rivers_cli.output import Column, print_document, print_table
+
+    with context.obj.project.storage(reading=True) as storage:
+        events = _events(storage, target, limit)
+    if as_json:
+        print_document([event_document(event) for event in events])
+        return
+    if not events:
+        print("Nothing has happened yet.")
+        return
+    columns = [
+        Column("When"), Column("Event"), Column("Asset", wraps=True), Column("Handler"), Column("Version"),
+        Column("Size", right=True), Column("Took", right=True), Column("Message", wraps=True),
+    ]  # fmt: skip
+    rows = [event_row(event) for event in events]
+    kept = [index for index in range(len(columns)) if any(row[index] for row in rows)]
+    print_table([columns[index] for index in kept], [[row[index] for index in kept] for row in rows])
+    if metadata:
+        _print_metadata(events)
+
+
+def _events(storage: EventStorage, target: str | None, limit: int) -> list[Event]:
+    if target is None:
+        last = storage.get_runs(limit=1)
+        return storage.get_events_for_run(last[0].run_id)[-limit:] if last else []
+    of_asset = storage.get_events_for_asset(target, limit=limit)
+    if of_asset:
+        return of_asset[::-1]
+    runs = [run.run_id for run in storage.get_runs(limit=None) if run.run_id.startswith(target)]
+    if len(runs) == 1:
+        return storage.get_events_for_run(runs[0])[-limit:]
+    raise _unknown(storage, target, runs)
+
+
+def _unknown(storage: EventStorage, target: str, runs: list[str]) -> Exception:
+    from rivers.graph.findings import did_you_mean
+    from rivers_cli.problems import UsageProblemError
+
+    if runs:
+        return UsageProblemError(f"{len(runs)} runs begin with {target!r}: {', '.join(runs[:5])}. Write more of it.")
+    known = [record.asset_key for record in storage.get_asset_records()]
+    meant = f"Of the assets with a history, {did_you_mean(target, known)}." if known else "Nothing has run yet."
+    return UsageProblemError(f"The history knows no asset and no run {target!r}. {meant}")
+
+
+def _print_metadata(events: list[Event]) -> None:
+    for event in events:
+        if event.metadata:
+            partition = f" [{event.partition_key}]" if event.partition_key else ""
+            print(f"\n{event.asset_key}{partition}, run {event.run_id}:")
+            for name, text in event.metadata:
+                first, *more = text.splitlines() or [""]
+                print(f"  {name}: {first}")
+                for line in more:
+                    print(f"    {line}")

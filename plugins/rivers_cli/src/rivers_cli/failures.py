@@ -1,0 +1,109 @@
+"""What the command says when something goes wrong, and the exit code that goes with it."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+import traceback
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from rivers_cli.problems import ReportedError, UsageProblemError, UserCodeError
+from rivers_core import exceptions
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+FAILED: Final = 1
+MISTAKE: Final = 2
+INTERRUPTED: Final = 130
+
+_OURS: Final = ("rivers", "rivers_core", "rivers_cli", "typer")
+
+_MISTAKES: Final = (
+    UsageProblemError,
+    UserCodeError,
+    exceptions.AssetDefinitionError,
+    exceptions.AssetNotFoundError,
+    exceptions.ConfigurationError,
+    exceptions.GraphValidationError,
+    exceptions.HandlerNotFoundError,
+    exceptions.InvalidMetadataError,
+    exceptions.NodeNotFoundError,
+    exceptions.PartitionDefinitionError,
+    exceptions.PartitionValidationError,
+    exceptions.PluginLoadError,
+    exceptions.ResultDefinitionError,
+    exceptions.TaskDefinitionError,
+)
+
+
+def report(error: Exception, *, with_traceback: bool = False) -> int:
+    """Tell on stderr what went wrong: the message, and a traceback only where it helps.
+
+    Args:
+        error: What ended the command.
+        with_traceback: Show where it comes from, in full.
+
+    Returns:
+        The exit code.
+    """
+    if isinstance(error, ReportedError):
+        return error.code
+    if with_traceback or not isinstance(error, exceptions.RiversError):
+        _print("".join(traceback.format_exception(error)).rstrip())
+        return exit_code(error)
+    if isinstance(error, UserCodeError) and error.__cause__ is not None:
+        _print(project_traceback(error.__cause__))
+    _print(f"Error: {error}")
+    return exit_code(error)
+
+
+def exit_code(error: Exception) -> int:
+    """2 for a mistake in the call, the configuration or the definitions, 1 for everything else."""
+    return MISTAKE if isinstance(error, _MISTAKES) else FAILED
+
+
+def project_traceback(error: BaseException) -> str:
+    """The traceback of an error from the first line of the project's own code on.
+
+    Args:
+        error: An error that passed through the engine on its way from the project's code.
+
+    Returns:
+        Its lines as text; without frames if none is the project's.
+    """
+    shown = traceback.TracebackException.from_exception(error)
+    _keep_project_frames(shown, error.__traceback__)
+    return "".join(shown.format()).rstrip()
+
+
+def comes_from_project(error: BaseException) -> bool:
+    """Whether a line of the project's own code took part in raising an error."""
+    return any(_is_of_project(frame.filename) for frame in traceback.extract_tb(error.__traceback__))
+
+
+def _keep_project_frames(shown: traceback.TracebackException, trace: TracebackType | None) -> None:
+    frames = list(traceback.extract_tb(trace))
+    first = next((index for index, frame in enumerate(frames) if _is_of_project(frame.filename)), len(frames))
+    shown.stack = traceback.StackSummary.from_list(frames[first:])
+
+
+def _is_of_project(filename: str) -> bool:
+    return not filename.startswith(("<frozen", *_our_folders())) and "site-packages" not in filename
+
+
+@cache
+def _our_folders() -> tuple[str, ...]:
+    """Where Python, this command, the engine, handlers and executors are."""
+    from rivers_core.plugins import get_registry
+
+    offered = [*get_registry().handlers(), *get_registry().executors()]
+    packages = {*_OURS, *(provided.spec.module.partition(".")[0] for provided in offered)}
+    files = [getattr(sys.modules.get(package), "__file__", None) for package in packages]
+    return sysconfig.get_path("stdlib"), *(f"{Path(file).parent}/" for file in files if file)
+
+
+def _print(text: str) -> None:
+    print(text, file=sys.stderr)

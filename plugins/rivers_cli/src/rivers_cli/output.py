@@ -1,0 +1,125 @@
+"""What commands print: tables for people, one JSON document for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import TextIO
+
+    from rich.console import Console
+
+NONE: Final = "–"
+
+STYLES: Final = {
+    "success": "green", "fresh": "green", "ok": "green", "loaded": "green", "Materialization": "green",
+    "failure": "bold red", "failed": "bold red", "broken": "bold red", "StepFailure": "bold red",
+    "stale": "yellow", "missing": "yellow", "canceled": "yellow", "interrupted": "yellow", "denied": "yellow",
+    "skipped": "yellow", "StepRetry": "yellow", "StepSkipped": "yellow", "running": "cyan",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        title: Its heading.
+        right: Whether it holds numbers.
+        wraps: Whether its text may be broken where the terminal is narrow; other columns keep their width.
+        style: How it looks; None colours the words of `STYLES`.
+    """
+
+    title: str
+    right: bool = False
+    wraps: bool = False
+    style: str | None = None
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console that changes nothing about text it is not told to."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=False)
+
+
+def is_terminal(stream: TextIO | None = None) -> bool:
+    """Whether somebody is looking, and at something that can move a cursor."""
+    import os
+
+    stream = sys.stdout if stream is None else stream
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table: fitted to a terminal, in full width anywhere else.
+
+    Args:
+        columns: What stands in them.
+        rows: One text per column; an empty one is shown as a dash.
+    """
+    filled = [[text or NONE for text in row] for row in rows]
+    if is_terminal():
+        _print_rich(columns, filled)
+    else:
+        _print_plain(columns, filled)
+
+
+def _print_rich(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(
+            column.title,
+            justify="right" if column.right else "left",
+            overflow="fold",
+            no_wrap=not column.wraps,
+            min_width=12 if column.wraps else None,
+        )
+    for row in rows:
+        table.add_row(
+            *(
+                Text(text, style=column.style or STYLES.get(text.partition(" ")[0], ""))
+                for column, text in zip(columns, row, strict=True)
+            )
+        )
+    console().print(table)
+
+
+def _print_plain(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    lines = [[column.title for column in columns], *([" ".join(text.split()) for text in row] for row in rows)]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
+    for line in lines:
+        cells = [
+            text.rjust(width) if column.right else text.ljust(width)
+            for column, text, width in zip(columns, line, widths, strict=True)
+        ]
+        print("  ".join(cells).rstrip())
+
+
+def print_document(document: Any) -> None:
+    """Print one JSON document, all that a call with `--json` prints."""
+    print(json.dumps(document, indent=2, ensure_ascii=False, default=str), flush=True)
+
+
+@contextmanager
+def others_to_stderr(wanted: bool) -> Iterator[None]:
+    """Send what the project's own code prints to stderr, so that stdout holds the document alone.
+
+    Args:
+        wanted: False leaves everything as it is.
+    """
+    if not wanted:
+        yield
+        return
+    from contextlib import redirect_stdout
+
+    with redirect_stdout(sys.stderr):
+        yield

@@ -1,0 +1,163 @@
+"""The project that a command is about: its configuration, its repository, its history."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rivers_cli.problems import UsageProblemError, UserCodeError
+from rivers_core.exceptions import RiversError
+
+if TYPE_CHECKING:
+    from rivers.repository import CodeRepository
+    from rivers.storage import EventStorage
+    from rivers_core.config import Config
+
+
+class Project:
+    """Found by its configuration; loads no code before the repository is asked for.
+
+    Args:
+        environment: The environment of the configuration; None leaves it to `RIVERS_ENV`.
+        config: The configuration file; None looks for it from the current folder upwards.
+        repository: `module:name` of the repository; None takes what the configuration says.
+    """
+
+    def __init__(self, environment: str | None, config: str | None, repository: str | None) -> None:
+        # the project's code finds its configuration by itself, and has to find the same
+        if environment is not None:
+            os.environ["RIVERS_ENV"] = environment
+        if config is not None:
+            os.environ["RIVERS_CONFIG"] = str(Path(config).absolute())
+        self._repository_name = repository
+
+    @cached_property
+    def config(self) -> Config | None:
+        """The configuration, None if there is none.
+
+        Raises:
+            ConfigurationError: It is not valid.
+        """
+        from rivers_core.config import find_config, load_config
+
+        path = find_config()
+        if path is None:
+            return None
+        os.environ["RIVERS_CONFIG"] = str(path)
+        return load_config(path)
+
+    @property
+    def root(self) -> Path:
+        """The folder of the configuration, else the current one."""
+        return Path.cwd() if self.config is None else Path(self.config.root)
+
+    @cached_property
+    def repository(self) -> CodeRepository:
+        """The repository; imports the project's code.
+
+        Raises:
+            UsageProblemError: Nobody says which it is, or it is not there.
+            UserCodeError: The project's code raised.
+        """
+        from rivers.repository import CodeRepository
+
+        name = self._named()
+        found = _imported(name, self.root)
+        if callable(found) and not isinstance(found, CodeRepository):
+            found = _called(name, found)
+        if not isinstance(found, CodeRepository):
+            raise UsageProblemError(
+                f"{name!r} is no CodeRepository but {type(found).__name__!r}; it is to name a "
+                "CodeRepository, or a function without arguments that returns one."
+            )
+        return found
+
+    @property
+    def history(self) -> Path:
+        """Where the events of this project are."""
+        return self.root / ".rivers"
+
+    def opened(self, *, reading: bool = False) -> CodeRepository:
+        """The repository, resolved, with the project's history.
+
+        Args:
+            reading: Nothing will be recorded, so that a history that is not there yet is not begun.
+
+        Raises:
+            GraphValidationError: With all that is wrong.
+        """
+        return self.repository.resolve(self.storage(reading=reading))
+
+    def storage(self, *, reading: bool = False) -> EventStorage:
+        """The history of the project; `reading` does not begin one."""
+        from rivers.storage import Storage
+
+        if reading and not (self.history / "rivers.db").exists():
+            return Storage.memory()
+        return Storage.embedded(self.history)
+
+    def _named(self) -> str:
+        name = self._repository_name or (None if self.config is None else self.config.repository)
+        if name is not None:
+            return name
+        if self.config is None:
+            raise UsageProblemError(
+                f"There is no rivers.toml in {Path.cwd()} or above it. Start a project with `rivers new NAME`, go "
+                "to the folder of one, or say where the repository is: --repository module:name."
+            )
+        raise UsageProblemError(
+            f"{self.config.path} does not say where the repository is; write "
+            'repository = "package.module:name" at its top, or use --repository.'
+        )
+
+
+def _imported(name: str, root: Path) -> Any:
+    module_name, colon, attribute = name.partition(":")
+    if not colon or not module_name or not attribute:
+        raise UsageProblemError(f"{name!r} does not name a repository; write it as module:name.")
+    for folder in (root / "src", root):
+        if folder.is_dir() and str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+    module = _module(module_name, root)
+    found: Any = module
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise UsageProblemError(_absent(module_name, attribute, module))
+        found = getattr(found, part)
+    return found
+
+
+def _module(name: str, root: Path) -> Any:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise UserCodeError(name) from error
+        raise UsageProblemError(
+            f"There is no module {error.name!r} in {root}, which {name!r} is to be imported from."
+        ) from None
+    except RiversError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UserCodeError(name) from error
+
+
+def _called(name: str, factory: Any) -> Any:
+    try:
+        return factory()
+    except RiversError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UserCodeError(name) from error
+
+
+def _absent(module_name: str, attribute: str, module: Any) -> str:
+    from rivers.repository import CodeRepository
+
+    there = [key for key, value in vars(module).items() if isinstance(value, CodeRepository)]
+    instead = f"It has {', '.join(there)}." if there else "It has no CodeRepository at all."
+    return f"The module {module_name!r} has no {attribute!r}. {instead}"

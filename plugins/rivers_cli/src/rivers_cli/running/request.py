@@ -1,0 +1,219 @@
+"""What a call of `rivers materialize` asks for, looked up in the repository before anything runs."""
+
+from __future__ import annotations
+
+import json
+from ast import literal_eval
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from rivers_cli.partitions import requested
+from rivers_cli.problems import UsageProblemError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rivers.execution.keys import KeyRequest
+    from rivers.executors import Executor
+    from rivers.graph.plan import Plan
+    from rivers.repository import CodeRepository, RunResult
+    from rivers.storage import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call.
+
+    Attributes:
+        assets: Names as they were typed; none stands for all.
+        partitions: What `--partition` said.
+        job: The job to run, instead of assets.
+        executor: Where, as it was typed: `parallel`, `parallel:max_workers=2`.
+        tags: `key=value` each.
+        settings: `asset.field=value` each.
+        run_id: The run to resume, or a part of its identifier.
+        only_stale: Skip what is fresh.
+        upstream: Also run what the assets need.
+        fail_fast: Stop at the first failure.
+    """
+
+    assets: tuple[str, ...] = ()
+    partitions: tuple[str, ...] = ()
+    job: str | None = None
+    executor: str | None = None
+    tags: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    run_id: str | None = None
+    only_stale: bool = False
+    upstream: bool = False
+    fail_fast: bool = False
+
+    def command(self, run_id: str) -> str:
+        """The command line that goes on with a run where this one stopped."""
+        from shlex import join
+
+        words = ["rivers", "materialize", *self.assets]
+        words += [word for text in self.partitions for word in ("--partition", text)]
+        words += ["--job", self.job] if self.job else []
+        words += ["--executor", self.executor] if self.executor else []
+        words += [word for text in self.settings for word in ("--set", text)]
+        words += ["--upstream"] if self.upstream else []
+        return join([*words, "--resume", run_id])
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A call whose names were found.
+
+    Attributes:
+        repository: The repository, resolved.
+        plan: What is going to run.
+        selection: Names of assets; None for all.
+        expected: How many values each step is to store, by name of the step.
+        resumed: The run to go on with, if any.
+        run_id: The identifier of the run that this is going to be.
+    """
+
+    repository: CodeRepository
+    request: Request
+    plan: Plan
+    selection: tuple[str, ...] | None
+    partition_key: KeyRequest | None
+    executor: Executor | None
+    tags: list[tuple[str, str]]
+    config: dict[str, dict[str, Any]]
+    resumed: Run | None
+    run_id: str
+    expected: dict[str, int]
+
+    def run(self) -> RunResult:
+        """Run it.
+
+        Raises:
+            ExecutionError: A step failed, and the call wants to stop there.
+        """
+        request = self.request
+        common: dict[str, Any] = {
+            "partition_key": self.partition_key,
+            "tags": self.tags,
+            "config": self.config,
+            "raise_on_error": request.fail_fast,
+            "run_id_override": self.run_id,
+            "resume": self.resumed is not None,
+            "only_stale": request.only_stale,
+            "executor": self.executor,
+        }
+        if request.job is not None:
+            result: RunResult = self.repository.get_job(request.job).execute(**common)
+            return result
+        return self.repository.materialize(self.selection, include_upstream=request.upstream, **common)
+
+
+def prepared(request: Request, repository: CodeRepository) -> Prepared:
+    """Look up everything that a call names.
+
+    Args:
+        request: The call.
+        repository: The repository, resolved with the project's history.
+
+    Raises:
+        RiversError: A name is unknown, or something does not fit.
+    """
+    from rivers.execution.keys import keys_of_plan
+    from rivers.graph.selection import make_plan
+
+    if request.job is not None and (request.assets or request.upstream):
+        raise UsageProblemError("--job says which assets run; leave out their names and --upstream.")
+    resumed = None if request.run_id is None else find_run(repository, request.run_id)
+    request = _completed(request, resumed)
+    selection = tuple(repository.get_job(request.job).selection) if request.job else request.assets or None
+    plan = make_plan(repository.graph, selection, include_upstream=request.upstream)
+    partition_key = requested(request.partitions)
+    keys = keys_of_plan(plan, partition_key, repository.storage)
+    return Prepared(
+        repository,
+        request,
+        plan,
+        selection,
+        partition_key,
+        None if request.executor is None else executor_of(request.executor),
+        [_pair(text, "--tag", "key=value") for text in request.tags],
+        _config(request.settings),
+        resumed,
+        str(uuid4()) if resumed is None else resumed.run_id,
+        {step.name: len(plan.outputs_of(step)) * len(keys.get(step.name) or (None,)) for step in plan.steps},
+    )
+
+
+def find_run(repository: CodeRepository, text: str) -> Run:
+    """A run by its identifier, or by the beginning of it.
+
+    Raises:
+        UsageProblemError: There is none, or several begin like that.
+    """
+    exact = repository.storage.get_run(text)
+    if exact is not None:
+        return exact
+    found = [run for run in repository.storage.get_runs(limit=None) if run.run_id.startswith(text)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise UsageProblemError(f"There is no run {text!r}; `rivers runs` lists them.")
+    ids = ", ".join(run.run_id for run in found[:5])
+    raise UsageProblemError(f"{len(found)} runs begin with {text!r}: {ids}. Write more of it.")
+
+
+def executor_of(text: str) -> Executor:
+    """The executor that `--executor` names, with its arguments if there are any.
+
+    Raises:
+        UsageProblemError: There is none of that name, or it does not take the arguments.
+    """
+    from rivers.executors import Executor
+
+    name, _, arguments = text.partition(":")
+    given = dict(_pair(part, "--executor", "name:argument=value,...") for part in arguments.split(",") if part)
+    try:
+        made: Executor = getattr(Executor, name)(**{key: _value(value) for key, value in given.items()})
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UsageProblemError(f"--executor {text}: {error}") from error
+    return made
+
+
+def _completed(request: Request, resumed: Run | None) -> Request:
+    """What a call that resumes leaves out is as it was in that run."""
+    if resumed is None or request.assets or request.job:
+        return request
+    partitions = request.partitions or ((resumed.partition_key,) if resumed.partition_key else ())
+    if resumed.job is not None:
+        return replace(request, job=resumed.job, partitions=partitions)
+    return replace(request, assets=resumed.selection or (), partitions=partitions)
+
+
+def _config(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
+    config: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        target, value = _pair(text, "--set", "asset.field=value")
+        asset, dot, name = target.rpartition(".")
+        if not dot:
+            raise UsageProblemError(f"--set {text}: write it as asset.field=value.")
+        config.setdefault(asset, {})[name] = _value(value)
+    return config
+
+
+def _pair(text: str, option: str, form: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UsageProblemError(f"{option} {text}: write it as {form}.")
+    return key, value
+
+
+def _value(text: str) -> Any:
+    """A typed text as the value that it most likely is."""
+    for read in (json.loads, literal_eval):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError):
+            continue
+    return text
