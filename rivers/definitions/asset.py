@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, overload
 
 from rivers.definitions.asset_base import AssetBase
+from rivers.definitions.definition import Decorator
 from rivers_core.exceptions import AssetDefinitionError
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Asset(AssetBase):
                 compute=compute,
             )
 
-        return make if wraps is None else make(wraps)
+        return Decorator("Asset", make) if wraps is None else make(wraps)
 
     @overload
     @staticmethod
@@ -184,7 +185,7 @@ class Asset(AssetBase):
                 compute=compute,
             )
 
-        return make if wraps is None else make(wraps)
+        return Decorator("Asset.from_multi", make) if wraps is None else make(wraps)
 
     @overload
     @staticmethod
@@ -252,7 +253,7 @@ class Asset(AssetBase):
                 retry=retry,
             )
 
-        return make if wraps is None else make(wraps)
+        return Decorator("Asset.from_graph", make) if wraps is None else make(wraps)
 
     @staticmethod
     def external(
@@ -288,7 +289,7 @@ class Asset(AssetBase):
         """
         from rivers.definitions.external import ExternalAsset
 
-        return ExternalAsset.define(
+        declared: ExternalAsset = ExternalAsset.declare(
             wraps,
             name=name,
             io_handler=io_handler,
@@ -298,3 +299,4 @@ class Asset(AssetBase):
             metadata=metadata,
             partitions_def=partitions_def,
         )
+        return declared

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from rivers.definitions.contexts import AssetExecutionContext
 from rivers.definitions.field_checks import FieldChecks
@@ -101,6 +101,28 @@ class Definition:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
+
+
+class Decorator(Generic[D]):
+    """What a decorator with arguments is until it gets its function.
+
+    Args:
+        name: How it was written, for whoever finds it where the definition belongs.
+        make: Makes the definition of a function.
+    """
+
+    __slots__ = ("_make", "_name")
+
+    def __init__(self, name: str, make: Callable[[Callable[..., Any]], D]) -> None:
+        self._name = name
+        self._make = make
+
+    def __call__(self, function: Callable[..., Any]) -> D:
+        """Makes the definition."""
+        return self._make(function)
+
+    def __repr__(self) -> str:
+        return f"{self._name}(...) that was given no function"
 
 
 def _restore(cls: type[Definition], fields: dict[str, Any]) -> Definition:

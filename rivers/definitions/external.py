@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from rivers.definitions.asset import Asset
 from rivers.definitions.composition import current_recorder
+from rivers.definitions.definition import Decorator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,15 +28,15 @@ class ExternalAsset(Asset):
         return self.function
 
     @classmethod
-    def define(cls, function: Callable[..., Any] | None, **options: Any) -> ExternalAsset:
-        """Makes an external asset, after checking each option.
+    def declare(cls, function: Callable[..., Any] | None, **options: Any) -> Any:
+        """Makes an external asset, which without a function may still become the decorator of one.
 
-        Without a function it may still become the decorator of one; without a name it has to.
+        Without a name either it has to, since only the function can give it one.
         """
         if function is None and options["name"] is None:
-            made = cls._make({"name": "", "function": None, **cls._checked(cls._checks("?"), options)})
-        else:
-            made = super().define(function, **options)
+            cls._checked(cls._checks("?"), options)
+            return Decorator("Asset.external", lambda function: cls.declare(function, **options))
+        made = cls.define(function, **options)
         made.__dict__["_options"] = options if function is None else None
         return made
 
@@ -55,5 +56,5 @@ class ExternalAsset(Asset):
         """Takes the observing function when used as a decorator; calls it afterwards."""
         options = None if current_recorder() is not None else self._options
         if options is not None and len(args) == 1 and not kwargs and callable(args[0]):
-            return self.define(args[0], **options)
+            return self.declare(args[0], **options)
         return super().__call__(*args, **kwargs)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from rivers.definitions.composition import current_recorder
 from rivers.definitions.contexts import TaskExecutionContext
-from rivers.definitions.definition import Definition
+from rivers.definitions.definition import Decorator, Definition
 from rivers_core.exceptions import TaskDefinitionError
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Task(Definition):
                 retry=retry,
             )
 
-        return make if wraps is None else make(wraps)
+        return Decorator("Task", make) if wraps is None else make(wraps)
 
     @classmethod
     def define(cls, function: Function, **options: Any) -> Self:

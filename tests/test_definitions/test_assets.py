@@ -405,3 +405,18 @@ def test_the_kinds_are_not_called_themselves():
 def test_an_unknown_argument_is_a_type_error():
     with pytest.raises(TypeError, match="io_handlr"):
         Asset(io_handlr="memory")
+
+
+@pytest.mark.parametrize(
+    ("decorator", "shown"),
+    [
+        (Asset(name="x"), "Asset(...)"),
+        (Asset.from_multi(output_defs=[AssetDef("a")]), "Asset.from_multi(...)"),
+        (Asset.from_graph(name="x"), "Asset.from_graph(...)"),
+        (Asset.external(io_handler="pickle"), "Asset.external(...)"),
+        (Task(name="x"), "Task(...)"),
+    ],
+)
+def test_a_decorator_without_its_function_says_what_it_waits_for(decorator, shown):
+    assert repr(decorator) == f"{shown} that was given no function"
+    assert not isinstance(decorator, Asset)
