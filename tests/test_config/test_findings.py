@@ -68,7 +68,7 @@ def test_one_report_has_everything(load, monkeypatch):
     with pytest.raises(ConfigurationError) as caught:
         config.check()
     assert caught.value.findings == tuple(config.findings())
-    assert str(caught.value).splitlines()[0] == "rivers.toml is not right:"
+    assert str(caught.value).splitlines()[0] == "rivers.toml cannot be used as it is:"
     found = "\n".join(caught.value.findings)
     for expected in (
         "rivers.toml colour: there is no such key; there are repository, ",

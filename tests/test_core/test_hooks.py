@@ -229,6 +229,33 @@ def test_observers_are_frozen_when_they_are_asked_for():
     assert registry.observers().run_start == ()
 
 
+@pytest.mark.parametrize("loaded_first", [None, "beta", "gamma"])
+def test_the_order_of_plugins_does_not_depend_on_which_was_used_first(loaded_first, install):
+    source = """
+        from rivers_core.hooks import HandlerSpec, hookimpl
+        @hookimpl
+        def rivers_io_handlers():
+            yield HandlerSpec("{0}", "x:{0}")
+        @hookimpl
+        def rivers_run_start(tags):
+            tags.append("{0}")
+    """
+    for name in ("gamma", "alpha", "beta"):
+        install(f"acme-{name}", {name: f"acme_{name}"}, {f"acme_{name}.py": source.format(name)})
+    registry = PluginRegistry()
+    registry.register(
+        types.SimpleNamespace(rivers_run_start=hookimpl(lambda tags: tags.append("here"))), name="zeta"
+    )
+    if loaded_first:
+        registry.handler_spec(loaded_first)
+    for _ in range(2):
+        tags = []
+        for observer in registry.observers().run_start:
+            observer("r1", [], tags)
+        assert tags == ["here", "alpha", "beta", "gamma"]
+    assert registry.handler_spec("alpha")
+
+
 def test_nobody_watches_by_default():
     assert {getattr(Observers.none(), name) for name in Observers.__slots__} == {()}
     assert (

@@ -170,7 +170,7 @@ class Config:
         """
         found = self.findings()
         if found:
-            raise ConfigurationError(f"{self._document.label} is not right:", found)
+            raise ConfigurationError(f"{self._document.label} cannot be used as it is:", found)
 
     def json_schema(self) -> dict[str, Any]:
         """The JSON Schema of a configuration file, from what is installed.

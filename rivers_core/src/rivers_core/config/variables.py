@@ -155,8 +155,8 @@ def _split(rest: str, names: Iterable[str]) -> tuple[str | None, list[str]]:
     fitting = [name for name in names if rest.startswith(f"{spelt_as_variable(name)}__")]
     if not fitting:
         return None, []
-    name = max(fitting, key=len)
-    return name, rest[len(name) + 2 :].split("__")
+    name = max(fitting, key=lambda fit: len(spelt_as_variable(fit)))
+    return name, rest[len(spelt_as_variable(name)) + 2 :].split("__")
 
 
 def _matched(values: Mapping[str, Any], path: list[str]) -> tuple[str, ...]:

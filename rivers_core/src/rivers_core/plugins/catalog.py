@@ -70,6 +70,17 @@ class Catalog:
             if error is not None and strict:
                 raise again(error)
 
+    def load_all(self) -> None:
+        """Load everything, so that hooks can be called: plugins of this process first, then by name.
+
+        Raises:
+            PluginLoadError: A plugin is broken and the registry is strict.
+        """
+        entries = self.entries()
+        self.load(entries)
+        installed = entries[: len(entries) - len(self._in_process)]
+        self.loader.arrange([*reversed(self._in_process.values()), *installed])
+
     def all(self, kind: type[RecordT]) -> list[Provided[RecordT]]:
         """Load everything and give all records of a kind.
 

@@ -14,7 +14,7 @@ from rivers_core.plugins.spec import CommandSpec, ExecutorSpec, HandlerSpec
 from rivers_core.plugins.states import Provided
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from rivers_core.plugins.entries import PluginEntry
 
@@ -97,6 +97,22 @@ class PluginLoader:
         if twin is not None:
             self.pm.register(module, name=twin.key)
             self._incoming.clear()
+
+    def arrange(self, entries: Iterable[PluginEntry]) -> None:
+        """Put the registered plugins into an order that does not tell in which they were loaded.
+
+        Args:
+            entries: The plugins, in the order in which their hooks are to be called.
+        """
+        # pluggy calls what was registered last first
+        wanted = [entry.key for entry in entries if self.pm.has_plugin(entry.key)][::-1]
+        known = [name for name, _ in self.pm.list_name_plugin()]
+        if known == wanted:
+            return
+        plugins = {name: self.pm.unregister(name=name) for name in wanted}
+        for name, plugin in plugins.items():
+            self.pm.register(plugin, name=name)
+        self._incoming.clear()
 
     def hooks_of(self, entry: PluginEntry) -> list[str]:
         """The hooks that a loaded plugin implements beyond the ones that yield records.

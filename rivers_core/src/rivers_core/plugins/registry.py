@@ -157,7 +157,7 @@ class PluginRegistry:
             PluginLoadError: A plugin is broken and the registry is strict.
         """
         with self._lock:
-            self._catalog.load(self._catalog.entries())
+            self._catalog.load_all()
 
     def observers(self) -> Observers:
         """Who watches runs, frozen.
