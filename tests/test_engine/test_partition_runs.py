@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import pytest
@@ -750,9 +751,10 @@ def test_every_window_of_a_grid_is_stored_and_loaded_once(repository, diary, def
     keys = definition.get_partition_keys()
     repository(up, down).materialize(partition_key=Range.single(str(keys[0]), str(keys[-1])))
     assert len(keys) == len(diary.values) == len(seen[0]) == count
-    assert (first in next(iter(seen[0]))) and (last in list(seen[0])[-1])
+    assert first in next(iter(seen[0]))
+    assert last in list(seen[0])[-1]
     windows = list(seen[0].values())
-    assert all(before[1] == after[0] for before, after in zip(windows, windows[1:], strict=False))
+    assert all(before[1] == after[0] for before, after in pairwise(windows))
 
 
 def test_days_go_into_months_by_default_also_in_a_leap_year(repository, diary):
