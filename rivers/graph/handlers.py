@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rivers_core.config import Config
-
     from rivers_core.plugins.registry import PluginRegistry
 
 LAST_RESORT = "memory"
@@ -38,6 +37,7 @@ class HandlerBinder:
         resources: Mapping[str, Any],
         everywhere: BaseIOHandler | str | None = None,
     ) -> None:
+        registry.load_all()  # so that a name that two packages claim is refused whatever is asked for first
         self._registry = registry
         self._config = config
         self._resources = resources
