@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rivers.definitions.results import Materialization, Observation, Output
 from rivers.execution.history import History
 from rivers.execution.provenance import input_versions
-from rivers.execution.results import check_part, check_value, of_part, split_by_key
+from rivers.execution.results import check_name, check_part, check_value, of_part, split_by_key
 from rivers.execution.retries import may_retry
 from rivers.storage import Event
 from rivers_core.contexts import OutputContext
@@ -88,10 +88,12 @@ class Storing:
             WriteFailedError: The handler failed, also when tried again.
         """
         if isinstance(result, Materialization):
+            check_name(self.step, result)
             self._record_all("Materialization", output, result)
         elif isinstance(result, Observation):
             self._record_all("Observation", output, result)
         elif isinstance(result, Output):
+            check_name(self.step, result)
             await self._store_value(output, result.value, result)
         else:
             await self._store_value(output, result, None)

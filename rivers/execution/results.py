@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.results import Materialization, Observation, Output, PartitionedOutput
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from rivers_core.partitions import PartitionKey
 
 Named = tuple["StoredOutput", Any]
+_RESULTS = (Output, Materialization, Observation)
 
 
 async def named_results(
@@ -58,6 +60,8 @@ async def named_results(
 async def _pairs(step: Step, returned: Any) -> AsyncGenerator[tuple[str, Any], None]:
     if isinstance(returned, Mapping):
         for name, value in returned.items():
+            if isinstance(value, (Output, Materialization)):
+                check_name(step, value, name)
             yield name, value
     elif isinstance(returned, AsyncIterator):
         async for result in returned:
@@ -75,14 +79,36 @@ async def _pairs(step: Step, returned: Any) -> AsyncGenerator[tuple[str, Any], N
 
 def _name_of(step: Step, result: Any) -> str:
     name: str | None = getattr(result, "output_name", None)
-    if isinstance(result, (Output, Materialization, Observation)) and name is None and len(step.outputs) == 1:
+    if isinstance(result, _RESULTS) and name is None and len(step.outputs) == 1:
         return step.outputs[0].name
-    if not isinstance(result, (Output, Materialization, Observation)) or name is None:
+    if not isinstance(result, _RESULTS) or name is None:
         raise AssetOutputValidationError(
             f"asset {step.name!r} has several outputs and yielded {type(result).__name__} without saying which it is; "
             "yield Output(value, output_name=...)"
         )
     return name
+
+
+def check_name(step: Step, result: Output | Materialization, key: str | None = None) -> None:
+    """Refuse a result that says it is another output than the one whose place it has.
+
+    Args:
+        step: The step.
+        result: What it gave.
+        key: The key in a dictionary of results, if it came in one.
+
+    Raises:
+        AssetOutputValidationError: With both names.
+    """
+    said = result.output_name
+    if said is None:
+        return
+    names = [key] if key is not None else [output.name for output in step.outputs]
+    if said not in names:
+        raise AssetOutputValidationError(
+            f"asset {step.name!r} returned {type(result).__name__}(output_name={said!r}) as its output "
+            f"{' and '.join(map(repr, names))}; leave output_name out, or mend it; it was not stored"
+        )
 
 
 def check_value(output: StoredOutput, value: Any) -> None:
@@ -93,9 +119,10 @@ def check_value(output: StoredOutput, value: Any) -> None:
     """
     accepted = output.accepted
     if accepted is not None and not isinstance(value, accepted):
-        promised = " or ".join(kind.__qualname__ for kind in accepted)
+        promised = " or ".join("None" if kind is NoneType else kind.__qualname__ for kind in accepted)
+        returned = "None" if value is None else type(value).__name__
         raise AssetOutputValidationError(
-            f"asset {output.name!r} is annotated to return {promised}, but returned {type(value).__name__}; "
+            f"asset {output.name!r} is annotated to return {promised}, but returned {returned}; "
             "nothing was stored"
         )
     if isinstance(value, PartitionedOutput):

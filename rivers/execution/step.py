@@ -123,7 +123,7 @@ def _context(step: Step, run: Run) -> AssetExecutionContext[Any] | TaskExecution
         list(output.kinds),
         output.group,
         output.code_version,
-        output.metadata,
+        dict(output.metadata),
         step.is_multi,
         [wanted.name for wanted in run.plan.outputs_of(step)],
         partition,

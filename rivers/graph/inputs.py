@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from rivers_core.partitions import PartitionsDefinition
 
 
+_MEANT = {
+    "context": "annotate it, context: AssetExecutionContext (TaskExecutionContext in a task), to get the context",
+    "self": "annotate it, self: SelfDependency[...], to get what the asset stored before",
+}
+
+
 class InputBinder:
     """Binds the parameters of one step.
 
@@ -68,7 +74,7 @@ class InputBinder:
                 known = [*self._catalog.outputs, *self._catalog.definitions.resources]
                 self._findings.add(
                     f"{self._subject}: the parameter {parameter.name!r} is neither an asset nor a resource; "
-                    f"{did_you_mean(parameter.name, known)}"
+                    f"{_MEANT.get(parameter.name) or did_you_mean(parameter.name, known)}"
                 )
 
     def load(self, parameter: str, upstream_name: str, hint: Any) -> None:

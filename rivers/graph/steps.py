@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
 
 from rivers.definitions.composition import AssetRef, Literal, NodeRef
 from rivers.definitions.contexts import TaskExecutionContext
@@ -45,6 +48,7 @@ class StepBuilder:
         """Build all steps; what is wrong goes into the catalog's findings."""
         for asset in self._catalog.definitions.assets:
             if isinstance(asset, ExternalAsset):
+                self._check_observer(asset)
                 continue
             self.default_members.append(asset.name)
             if isinstance(asset, GraphAsset):
@@ -80,6 +84,11 @@ class StepBuilder:
         outputs = tuple(self._catalog.outputs[output_def.name] for output_def in asset.output_defs)
         step = self._asset_step(asset, outputs)
         step.is_multi = True
+        clash = self._catalog.outputs.get(asset.name)
+        if asset.name in self.steps or (clash is not None and clash.step_name != asset.name):
+            self._catalog.findings.add(
+                f"two assets are called {asset.name!r}, one of them with several outputs; rename one"
+            )
         self._add(step)
         for output in outputs:
             self.members[output.name] = (step.name,)
@@ -88,6 +97,20 @@ class StepBuilder:
         for node in recording.nodes:
             self._add(self._node_step(asset, node, recording))
         self.members[asset.name] = tuple(node.name for node in recording.nodes)
+
+    def _check_observer(self, asset: ExternalAsset) -> None:
+        """The function of an external asset looks at what others store: it takes a context and resources, no values."""
+        if asset.observe_fn is None:
+            return
+        known = self._catalog.definitions.resources
+        for parameter in asset.signature.parameters:
+            if parameter.is_variadic or parameter.has_default or parameter.name in known:
+                continue
+            what = "is an asset" if parameter.name in self._catalog.outputs else "is no resource"
+            self._catalog.findings.add(
+                f"asset {asset.name!r}: the parameter {parameter.name!r} of its observing function {what}, but such a "
+                f"function takes a context and resources only; {did_you_mean(parameter.name, known)}"
+            )
 
     def _asset_step(self, asset: Asset, outputs: tuple[StoredOutput, ...]) -> Step:
         subject = f"asset {asset.name!r}"
@@ -170,10 +193,23 @@ class StepBuilder:
             outputs=outputs,
             context_parameter=signature.context_parameter,
             context_is_task=signature.context_type is TaskExecutionContext,
-            config_type=signature.config_type,
+            config_type=self._config_type(signature, subject),
             partitions_def=outputs[0].partitions_def,
             retry=self._policy(definition.retry, subject),
         )
+
+    def _config_type(self, signature: FunctionSignature, subject: str) -> type | None:
+        declared = signature.config_type
+        unknown = any("ExecutionContext" in text for text in signature.unresolved)
+        if declared is None or (declared is Any and not unknown):
+            return None
+        if isinstance(declared, type) and (issubclass(declared, BaseModel) or is_dataclass(declared)):
+            return declared
+        what = "names nothing that exists" if declared is Any else f"is {declared!r}"
+        self._catalog.findings.add(
+            f"{subject}: the configuration type of its context {what}; give a pydantic BaseModel or BaseSettings"
+        )
+        return None
 
     def _finish(self, step: Step, binder: InputBinder) -> None:
         step.waits_for = binder.order_only()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+from pydantic import AliasChoices, AliasPath, BaseModel, ValidationError
 
 from rivers.graph.findings import did_you_mean
 from rivers_core.exceptions import ConfigurationError
@@ -64,4 +64,20 @@ def _built(config_type: type, given: Any) -> Any:
         raise TypeError(
             f"give a dictionary of its fields or a {config_type.__name__}, not {type(given).__name__}"
         )
+    _check_fields(config_type, given or {})
     return config_type(**(given or {}))
+
+
+def _check_fields(config_type: type, given: Mapping[str, Any]) -> None:
+    """Refuse fields that do not exist: pydantic ignores them unless told otherwise, and a typing error with them."""
+    if not issubclass(config_type, BaseModel) or "extra" in config_type.model_config:
+        return
+    known = {*config_type.model_fields}
+    for field in config_type.model_fields.values():
+        aliases = (field.alias, field.validation_alias)
+        if any(isinstance(alias, (AliasPath, AliasChoices)) for alias in aliases):
+            return
+        known.update(alias for alias in aliases if isinstance(alias, str))
+    for name in given:
+        if name not in known:
+            raise TypeError(f"{config_type.__name__} has no field {name!r}; {did_you_mean(str(name), known)}")
