@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import obstore
@@ -21,6 +23,21 @@ ALL_MONTHS = rs.PartitionKeyRange.single("2013-01", "2013-12")
 def folder(tmp_path: Path) -> Path:
     shutil.copy(EXAMPLE / "rivers.toml", tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The whole project, as somebody copied it."""
+    outputs = shutil.ignore_patterns("data", "reports", ".rivers", "__pycache__")
+    return Path(shutil.copytree(EXAMPLE, tmp_path / "flights", ignore=outputs))
+
+
+def rivers(project: Path, *arguments: str) -> str:
+    """What the command prints, run in the project."""
+    command = [str(Path(sys.executable).with_name("rivers")), *arguments]
+    done = subprocess.run(command, cwd=project, text=True, capture_output=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 @pytest.fixture
@@ -61,3 +78,20 @@ def test_one_variable_moves_the_tables_to_a_bucket(folder: Path, in_bucket: str,
 
     with repository(folder) as later:
         assert later.materialize(["advice"]).materialized_assets == ["advice"]
+
+
+def test_five_commands_in_the_environment_dev(project: Path) -> None:
+    rivers(project, "materialize", "--env", "dev", "--partition", "2013-01..2013-12")
+    assert (project / "data" / "flights.pkl").exists()
+    assert "Leave before nine" in rivers(project, "load", "advice")
+    assert "fresh, 12 partitions" in rivers(project, "assets")
+    again = json.loads(rivers(project, "materialize", "advice", "--json"))
+    assert again["success"]
+
+
+@pytest.mark.server
+def test_the_same_commands_in_the_environment_s3(project: Path, in_bucket: str, s3_server) -> None:
+    rivers(project, "materialize", "--env", "s3", "--partition", "2013-01..2013-12")
+    assert not (project / "data").exists()
+    assert obstore.head(s3_server.store(), f"{in_bucket}/flights.pkl")["size"] > 1_000_000
+    assert "Leave before nine" in rivers(project, "load", "advice", "--env", "s3")
