@@ -147,8 +147,7 @@ class Run:
             return False
         blocker = self.blocked_by(step)
         if blocker is not None:
-            why = "failed" if blocker in self.failed else "was skipped"
-            self.skip(step, f"not run, since {blocker!r} {why}")
+            self.skip(step, self.skipped.get(blocker) or f"not run, since {blocker!r} failed")
             return False
         reason = self.may_skip(step) if self.may_skip is not None else None
         if reason is not None:

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from rivers.graph.plan import Step, StoredOutput
 
 
+CIRCLE_SHOWN = 20
+
+
 def in_order(steps: dict[str, Step], outputs: dict[str, StoredOutput], findings: Findings) -> dict[str, Step]:
     """Sort steps so that each comes after those whose outputs it needs; a cycle is a finding.
 
@@ -33,6 +36,13 @@ def in_order(steps: dict[str, Step], outputs: dict[str, StoredOutput], findings:
     except CycleError as error:
         findings.add(
             "assets depend on each other in a circle, each needing the next: "
-            + " -> ".join(reversed(error.args[1]))
+            + _circle(list(reversed(error.args[1])))
         )
         return steps
+
+
+def _circle(names: list[str]) -> str:
+    if len(names) <= CIRCLE_SHOWN:
+        return " -> ".join(names)
+    shown = [*names[: CIRCLE_SHOWN - 1], f"({len(names) - CIRCLE_SHOWN} more)", names[-1]]
+    return " -> ".join(shown)
