@@ -52,8 +52,10 @@ async def load_own_value(own: OwnValue, step: Step, run: Run) -> SelfDependency[
         value = await load_input(own.loaded, step, run, [])
     except FileNotFoundError:
         return SelfDependency(None, is_stored=False)
-    nothing = own.loaded.mapping is not None and _takes_several(own.loaded, step, run) and value == {}
-    return SelfDependency(None if nothing else value, is_stored=not nothing)
+    of_keys = own.loaded.mapping is not None and _takes_several(own.loaded, step, run)
+    if of_keys and isinstance(value, dict) and not value:
+        return SelfDependency(None, is_stored=False)
+    return SelfDependency(value, is_stored=True)
 
 
 def _takes_several(loaded: LoadedInput, step: Step, run: Run) -> bool:

@@ -54,32 +54,41 @@ def observe_assets(
     storage.start_run(run_id, steps=wanted, selection=wanted)
     seen: dict[str, dict[str, MetadataValue]] = {}
     failures: dict[str, Exception] = {}
-    for name in wanted:
-        try:
-            observation = _observe(observable[name], run_id, resources)
-        except Exception as error:
-            failures[name] = error
-            message = error_text(error)
-            storage.record(Event("StepFailure", run_id=run_id, asset_key=name, step=name, message=message))
-            continue
-        seen[name] = dict(observation.metadata or {})
-        storage.record(
-            Event(
-                "Observation",
-                run_id=run_id,
-                asset_key=name,
-                metadata=seen[name],
-                data_version=observation.data_version,
-                step=name,
-            )
-        )
+    try:
+        for name in wanted:
+            try:
+                observation = _observe(observable[name], run_id, resources)
+            except Exception as error:
+                failures[name] = error
+                storage.record(_failure(name, run_id, error))
+            else:
+                seen[name] = dict(observation.metadata or {})
+                storage.record(_observed(name, run_id, observation))
+    except BaseException as error:
+        storage.finish_run(run_id, "canceled", error_text(error))
+        raise
     storage.finish_run(
-        run_id, "failure" if failures else "success", "; ".join(map(str, failures.values())) or None
+        run_id, "failure" if failures else "success", "; ".join(map(error_text, failures.values())) or None
     )
     if failures:
         name, cause = next(iter(failures.items()))
         raise ExecutionError(f"observing {name!r} failed: {error_text(cause)}") from cause
     return seen
+
+
+def _failure(name: str, run_id: str, error: Exception) -> Event:
+    return Event("StepFailure", run_id=run_id, asset_key=name, step=name, message=error_text(error))
+
+
+def _observed(name: str, run_id: str, observation: Observation) -> Event:
+    return Event(
+        "Observation",
+        run_id=run_id,
+        asset_key=name,
+        metadata=observation.metadata,
+        data_version=observation.data_version,
+        step=name,
+    )
 
 
 def _observe(asset: Asset, run_id: str, resources: Mapping[str, Any]) -> Observation:
@@ -93,6 +102,7 @@ def _observe(asset: Asset, run_id: str, resources: Mapping[str, Any]) -> Observa
             asset.group,
             asset.code_version,
             asset.metadata,
+            config=signature.config_type() if isinstance(signature.config_type, type) else None,
             run_id=run_id,
         )
     for parameter in signature.parameters:

@@ -1,0 +1,188 @@
+"""External assets: made elsewhere, loaded through their handler, looked at by their function."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+from pydantic import BaseModel
+
+import rivers as rs
+
+DAYS = rs.PartitionsDefinition.daily("2024-01-01", end="2024-01-04")
+
+
+def external(function, diary, **options):
+    return rs.Asset.external(name=options.pop("name", function.__name__), io_handler=diary, **options)(
+        function
+    )
+
+
+def test_what_is_seen_is_returned_and_recorded(repository, diary):
+    @rs.Asset.external(name="orders", io_handler=diary)
+    def orders():
+        return rs.Observation(metadata={"rows": 3, "newest": "2024-01-03"}, data_version="v3")
+
+    repo = repository(orders)
+    seen = repo.observe()
+    assert seen == {
+        "orders": {"rows": rs.MetadataValue.int(3), "newest": rs.MetadataValue.text("2024-01-03")}
+    }
+    (event,) = repo.storage.get_events_for_asset("orders")
+    assert (event.event_type, event.data_version) == ("Observation", "v3")
+    assert event.typed_metadata == seen["orders"]
+    assert repo.storage.get_run(event.run_id).status == "success"
+
+
+def test_a_function_may_return_plain_metadata_or_nothing(repository, diary):
+    def rows():
+        return {"rows": 3, "at": rs.MetadataValue.timestamp(datetime(2024, 1, 1))}
+
+    def nothing():
+        return None
+
+    repo = repository(external(rows, diary), external(nothing, diary))
+    seen = repo.observe()
+    assert seen["rows"]["rows"].raw_value() == 3
+    assert seen["nothing"] == {}
+    assert [event.event_type for event in repo.storage.get_events_for_asset("nothing")] == ["Observation"]
+
+
+def test_a_function_may_be_asynchronous(repository, diary):
+    async def rows():
+        return {"rows": 3}
+
+    assert repository(external(rows, diary)).observe()["rows"]["rows"].raw_value() == 3
+
+
+def test_a_function_gets_its_context_and_resources(repository, diary):
+    class Settings(BaseModel):
+        limit: int = 7
+
+    def rows(context: rs.AssetExecutionContext[Settings], bucket, factor=2):
+        return {"limit": context.config.limit, "name": context.asset_name, "bucket": bucket, "factor": factor}
+
+    rows.__annotations__["context"] = rs.AssetExecutionContext[Settings]
+    repo = repository(external(rows, diary, tags=["raw"]), resources={"bucket": "s3"})
+    seen = repo.observe()["rows"]
+    assert {key: value.raw_value() for key, value in seen.items()} == {
+        "limit": 7,
+        "name": "rows",
+        "bucket": "s3",
+        "factor": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("parameter", "said"), [("buckt", "did you mean 'bucket'"), ("plain", "is an asset")]
+)
+def test_a_parameter_that_is_no_resource_is_found_before_anything_runs(repository, diary, parameter, said):
+    scope = {}
+    exec(f"def rows({parameter}): raise AssertionError", scope)
+    repo = repository(
+        external(scope["rows"], diary), rs.Asset(lambda: 1, name="plain"), resources={"bucket": "s3"}
+    )
+    with pytest.raises(rs.exceptions.GraphValidationError, match=f"'rows'.*{parameter!r}.*{said}"):
+        repo.validate()
+
+
+def test_only_the_named_ones_are_looked_at(repository, diary):
+    def first():
+        return {"rows": 1}
+
+    def second():
+        raise AssertionError("not asked for")
+
+    repo = repository(external(first, diary), external(second, diary))
+    assert set(repo.observe(["first"])) == {"first"}
+
+
+@pytest.mark.parametrize("name", ["frist", "plain", "silent"])
+def test_what_cannot_be_observed_is_said_with_what_can(repository, diary, name):
+    def first():
+        return {"rows": 1}
+
+    silent = rs.Asset.external(name="silent", io_handler=diary)
+    repo = repository(external(first, diary), silent, rs.Asset(lambda: 1, name="plain"))
+    with pytest.raises(rs.exceptions.AssetNotFoundError, match="'first'"):
+        repo.observe([name])
+    assert set(repo.observe()) == {"first"}
+
+
+def test_one_that_fails_does_not_keep_others_from_being_seen(repository, diary):
+    def broken():
+        raise ConnectionError("no route")
+
+    def fine():
+        return {"rows": 1}
+
+    repo = repository(external(broken, diary), external(fine, diary))
+    with pytest.raises(rs.exceptions.ExecutionError, match="observing 'broken' failed.*no route") as caught:
+        repo.observe()
+    assert isinstance(caught.value.__cause__, ConnectionError)
+    assert [event.event_type for event in repo.storage.get_events_for_asset("broken")] == ["StepFailure"]
+    assert [event.event_type for event in repo.storage.get_events_for_asset("fine")] == ["Observation"]
+    assert repo.storage.get_runs()[0].status == "failure"
+
+
+def test_what_is_no_observation_says_what_would_be(repository, diary):
+    def rows():
+        return [1, 2]
+
+    with pytest.raises(rs.exceptions.ExecutionError, match="Observation, a dictionary of metadata.*not list"):
+        repository(external(rows, diary)).observe()
+
+
+def test_an_interrupted_observation_leaves_no_run_that_is_running(repository, diary):
+    def rows():
+        raise KeyboardInterrupt
+
+    repo = repository(external(rows, diary))
+    with pytest.raises(KeyboardInterrupt):
+        repo.observe()
+    assert repo.storage.get_runs()[0].status == "canceled"
+
+
+def test_an_external_asset_is_loaded_and_never_run(repository, diary):
+    diary.values["orders"] = [1, 2]
+
+    @rs.Asset(io_handler=diary)
+    def total(orders: list[int]) -> int:
+        return sum(orders)
+
+    repo = repository(rs.Asset.external(name="orders", io_handler=diary), total)
+    assert repo.materialize().materialized_assets == ["total"]
+    assert repo.materialize(["total"], include_upstream=True).materialized_assets == ["total"]
+    assert (repo.load_node("total"), repo.load_node("orders")) == (3, [1, 2])
+    with pytest.raises(rs.exceptions.GraphValidationError, match="'orders' is an external asset.*observe"):
+        repo.materialize(["orders"])
+
+
+def test_partitions_of_an_external_asset_are_loaded_like_any(repository, diary):
+    diary.values.update({"orders/2024-01-01": 1, "orders/2024-01-02": 2})
+
+    @rs.Asset(partitions_def=DAYS, io_handler=diary)
+    def double(orders: int) -> int:
+        return 2 * orders
+
+    @rs.Asset(io_handler=diary, deps=[rs.AssetDef.input("orders", rs.PartitionMapping.subset())])
+    def total(orders: dict[str, int]) -> int:
+        return sum(orders.values())
+
+    repo = repository(rs.Asset.external(name="orders", io_handler=diary, partitions_def=DAYS), double, total)
+    repo.materialize(partition_key="2024-01-02")
+    assert (diary.values["double/2024-01-02"], diary.values["total"]) == (4, 3)
+    assert repo.load_node("orders", partition_key=["2024-01-01", "2024-01-02"]) == {
+        "2024-01-01": 1,
+        "2024-01-02": 2,
+    }
+
+
+def test_observing_is_no_materialization(repository, diary):
+    def orders():
+        return {"rows": 1}
+
+    repo = repository(external(orders, diary))
+    repo.observe()
+    assert repo.storage.get_latest_materialization("orders") is None
+    assert repo.status() == []
