@@ -107,7 +107,7 @@ class CodeRepository:
         Called by itself before the first run; calling it again with another storage changes to that.
 
         Args:
-            storage: Where events go; without it memory, or `.rivers/` beside the `rivers.toml` if there is one.
+            storage: Where events go; without it memory, or `.rivers/` beside the `rivers.toml`, one per environment.
 
         Returns:
             This repository.

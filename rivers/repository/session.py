@@ -10,6 +10,7 @@ from rivers.graph.catalog import Definitions
 from rivers.graph.handlers import HandlerBinder
 from rivers.graph.resolve import resolve
 from rivers.graph.selection import make_plan
+from rivers.repository.history import history_of
 from rivers.repository.job_checks import job_check
 from rivers.repository.launch import launch
 from rivers.repository.resources import OpenResources
@@ -52,7 +53,7 @@ class Session:
         """Where events are: what was given, `.rivers/` beside a configuration file, or memory."""
         if self._storage is None:
             config = self._declared.config
-            self._storage = Storage.memory() if config is None else Storage.embedded(config.root / ".rivers")
+            self._storage = Storage.memory() if config is None else Storage.embedded(history_of(config))
             self._owns_storage = True
         return self._storage
 
