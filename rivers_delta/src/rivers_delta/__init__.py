@@ -1,1 +1,70 @@
-"""Delta Lake tables as an IO handler of rivers."""
+"""Delta Lake tables as an IO handler of rivers.
+
+Every public name is imported when it is first used, so `import rivers_delta` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rivers_delta.handler import DeltaIOHandler
+    from rivers_delta.hooks import TypeSpec, hookimpl
+    from rivers_delta.merge import (
+        MergeConfig,
+        MergeOperationsConfig,
+        WhenMatchedDelete,
+        WhenMatchedUpdate,
+        WhenMatchedUpdateAll,
+        WhenNotMatchedBySourceDelete,
+        WhenNotMatchedBySourceUpdate,
+        WhenNotMatchedInsert,
+        WhenNotMatchedInsertAll,
+    )
+    from rivers_delta.partition_expr import PartitionExpr
+    from rivers_delta.settings import HandlerConfig
+    from rivers_delta.types.base import TypeAdapter
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DeltaIOHandler",
+    "HandlerConfig",
+    "MergeConfig",
+    "MergeOperationsConfig",
+    "PartitionExpr",
+    "TypeAdapter",
+    "TypeSpec",
+    "WhenMatchedDelete",
+    "WhenMatchedUpdate",
+    "WhenMatchedUpdateAll",
+    "WhenNotMatchedBySourceDelete",
+    "WhenNotMatchedBySourceUpdate",
+    "WhenNotMatchedInsert",
+    "WhenNotMatchedInsertAll",
+    "hookimpl",
+]
+
+_HOMES = {
+    "DeltaIOHandler": "handler",
+    "HandlerConfig": "settings",
+    "PartitionExpr": "partition_expr",
+    "TypeAdapter": "types.base",
+    "TypeSpec": "hooks",
+    "hookimpl": "hooks",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}; it offers {', '.join(__all__)}."
+        )
+    value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'merge')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

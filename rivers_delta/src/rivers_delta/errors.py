@@ -1,0 +1,94 @@
+"""Errors that say which asset, which table, why and what to do; never a credential, never a debug dump."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from rivers_core.exceptions import RiversError
+from rivers_core.handler import MASK, masked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rivers_core.contexts import InputContext, OutputContext
+
+_BACKTRACE: Final = re.compile(r"\n\s*\d+: .*", re.DOTALL)
+_DEBUG: Final = re.compile(r"\s*(Debug source|Help|stack backtrace):.*", re.DOTALL)
+_LABELS: Final = re.compile(r"^(?:(?:Generic )?(?:DeltaTable error|delta kernel error|error)|Kernel error"
+                            r"|External error|Kernel): ")  # fmt: skip
+_ADVICE: Final = (
+    (r"403|Forbidden|SignatureDoesNotMatch|InvalidAccessKeyId|AuthenticationFailed|AccessDenied|401|Unauthorized",
+     "The credentials are wrong or may not do this; check them, and what they are allowed to do."),
+    (r"NoSuchBucket|ContainerNotFound|The specified container does not exist",
+     "The bucket or container does not exist; create it first."),
+    (r"Permission denied|os error 13", "This process may not read or write there."),
+    (r"No space left|os error 28", "The disk is full."),
+)  # fmt: skip
+
+
+def named(context: OutputContext | InputContext) -> str:
+    """The asset, and its partitions if there are any, for a sentence.
+
+    Args:
+        context: What is being stored or loaded.
+    """
+    asset = f"asset {context.asset_name!r}"
+    if context.partition is None:
+        return asset
+    keys = [str(key) for key in context.partition.keys]
+    shown = ", ".join(repr(key) for key in keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+    return f"partition{'s' if len(keys) > 1 else ''} {shown} of {asset}"
+
+
+def scrubbed(text: str, secrets: Iterable[str] = ()) -> str:
+    """A library's message without credentials, backtraces and labels.
+
+    Args:
+        text: What the library said.
+        secrets: Credentials that must not be shown.
+    """
+    text = _DEBUG.sub("", _BACKTRACE.sub("", text))
+    while _LABELS.match(text):
+        text = _LABELS.sub("", text)
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    return str(masked(text)).strip()
+
+
+def table_failure(
+    doing: str,
+    context: OutputContext | InputContext,
+    address: str,
+    error: BaseException,
+    secrets: Iterable[str],
+) -> RiversError:
+    """The error for a table that could not be read or written.
+
+    Args:
+        doing: What was tried, as in "write" or "read".
+        context: For which asset.
+        address: The table.
+        error: What the library raised; its text becomes part of the message.
+        secrets: Credentials that must not be shown.
+
+    Returns:
+        The error to raise, with a scrubbed cause.
+    """
+    secrets = tuple(secrets)
+    said = scrubbed(str(error), secrets)
+    advice = next((text for pattern, text in _ADVICE if re.search(pattern, str(error))), "")
+    told = " ".join(part for part in (said.rstrip(".") + ".", advice) if part)
+    failure = RiversError(f"Could not {doing} {named(context)}, table {address!r}: {told}")
+    failure.__cause__ = _clean_cause(error, said)
+    return failure
+
+
+def _clean_cause(error: BaseException, said: str) -> BaseException:
+    """The library's own error if its text needed no scrubbing, else one of its type that shows nothing."""
+    if str(error) == said:
+        return error
+    try:
+        return type(error)(said)
+    except Exception:
+        return RuntimeError(said)

@@ -1,0 +1,234 @@
+"""From partition keys to the rows that they mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from itertools import product
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
+
+from rivers_core.exceptions import PartitionValidationError
+from rivers_core.keys import storage_key
+from rivers_delta.predicates import OneOf, Predicate, Term, Within
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from rivers_core.metadata.schema import ArrowField
+    from rivers_core.partitions import PartitionContext, PartitionKey, PartitionsDefinition
+    from rivers_delta.columns import Column
+    from rivers_delta.partition_expr import PartitionExpr
+
+PRESENCE: Final = "rivers/partition/"
+"""What stands before the storage key in the transaction identifier that says a partition was written."""
+
+_DAY: Final = timedelta(days=1)
+_UNREADABLE_FOLDERS: Final = "/="
+_NO_FOLDER: Final = "__HIVE_DEFAULT_PARTITION__"
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """One dimension of the keys at hand: its column, its keys, what defines them."""
+
+    column: str
+    keys: tuple[str, ...]
+    definition: PartitionsDefinition | None
+
+    def window(self, key: str) -> tuple[datetime, datetime] | None:
+        """From when until when a key reaches; None if it is not of time.
+
+        Args:
+            key: One of the keys.
+        """
+        return None if self.definition is None else self.definition.window_of(key)
+
+
+def presence_id(asset_name: str, key: PartitionKey) -> str:
+    """The application transaction that says a partition was written, be it with no rows.
+
+    It is part of the same commit as the rows, survives checkpoints, and is one entry per partition.
+
+    Args:
+        asset_name: The asset.
+        key: One partition key.
+    """
+    return PRESENCE + storage_key(asset_name, key)
+
+
+def partition_predicate(
+    asset_name: str, partition: PartitionContext, expr: PartitionExpr, columns: Sequence[Column]
+) -> Predicate:
+    """The rows that belong to the keys at hand.
+
+    Args:
+        asset_name: The asset, for messages.
+        partition: The keys and what defines them.
+        expr: In which columns they are.
+        columns: The columns of the table, or of the value if there is no table yet.
+
+    Raises:
+        PartitionValidationError: A column is missing, or has a type that cannot hold the key.
+    """
+    by_name = {column.name: column for column in columns}
+    groups = [
+        tuple(_term(asset_name, dimension, by_name) for dimension in dimensions)
+        for dimensions in _boxes(partition, expr)
+    ]
+    return Predicate(tuple(groups))
+
+
+def folder_columns(
+    partition: PartitionContext, expr: PartitionExpr, columns: Sequence[Column], root: str
+) -> list[str]:
+    """The columns by which a new table is divided into folders, so that writers of two keys never meet.
+
+    Those are columns that hold one value per key. Times would make a folder per moment, and some names and
+    roots make folders that readers misread; the others are found by the statistics of their files.
+
+    Args:
+        partition: The keys and what defines them.
+        expr: In which columns they are.
+        columns: The columns of the value.
+        root: Where tables lie.
+    """
+    by_name = {column.name: column for column in columns}
+    (dimensions, *_) = _boxes(partition, expr)
+    if "=" in root or any(
+        sign in dimension.column for dimension in dimensions for sign in _UNREADABLE_FOLDERS
+    ):
+        return []
+    return [one.column for one in dimensions if _is_one_value(one, by_name[one.column].stored)]
+
+
+def _is_one_value(dimension: Dimension, stored: ArrowField) -> bool:
+    kind = stored.format
+    window = dimension.window(dimension.keys[0])
+    if _NO_FOLDER in dimension.keys:
+        return False
+    if kind == "tdD":
+        return window is None or window[1] - window[0] == _DAY
+    return kind in {"u", "b", "c", "s", "i", "l"} and (window is None or kind == "u")
+
+
+def _boxes(partition: PartitionContext, expr: PartitionExpr) -> list[list[Dimension]]:
+    """Groups of dimensions whose combinations are the keys: one group if the keys are a full product."""
+    keys = partition.keys
+    definition = partition.definition
+    parts = [_parts(key) for key in keys]
+    names = list(parts[0])
+    inner: Mapping[str | None, PartitionsDefinition] = getattr(definition, "dimensions", None) or {}
+    merged = {name: tuple(dict.fromkeys(part[name] for part in parts)) for name in names}
+    combinations = set(product(*merged.values()))
+    full = combinations == {tuple(part.values()) for part in parts}
+    boxes = [merged] if full else [{name: (key,) for name, key in part.items()} for part in parts]
+    return [
+        [
+            Dimension(expr.column_of(name), box[name], definition if name is None else inner.get(name))
+            for name in names
+        ]
+        for box in boxes
+    ]
+
+
+def _parts(key: PartitionKey) -> dict[str | None, str]:
+    dimensions = getattr(key, "dimensions", None)
+    if dimensions is None:
+        (value,) = key.values  # type: ignore[attr-defined]
+        return {None: value}
+    return {name: value for name, (value,) in dimensions}
+
+
+def _term(asset_name: str, dimension: Dimension, columns: Mapping[str, Column]) -> Term:
+    column = columns.get(dimension.column)
+    if column is None:
+        raise PartitionValidationError(
+            f"Asset {asset_name!r}: 'delta/partition_expr' names the column {dimension.column!r}, which the "
+            f"table has not; it has {', '.join(map(repr, columns))}."
+        )
+    windows = [dimension.window(key) for key in dimension.keys]
+    kind = column.stored.format
+    if kind.startswith(("ts", "td")) and None not in windows:
+        return Within(dimension.column, _ranges(asset_name, dimension, column, [w for w in windows if w]))
+    read = _reader(column)
+    if read is None:
+        raise PartitionValidationError(
+            f"Asset {asset_name!r}: column {dimension.column!r} is {column.given.type_name()}, which cannot hold "
+            "a partition key; name a column of text, whole numbers, dates or timestamps."
+        )
+    return OneOf(
+        dimension.column, tuple(_read(asset_name, dimension, column, read, key) for key in dimension.keys)
+    )
+
+
+def _read(asset_name: str, dimension: Dimension, column: Column, read: Callable[[str], Any], key: str) -> Any:
+    try:
+        return read(key)
+    except (ValueError, ArithmeticError) as error:
+        raise PartitionValidationError(
+            f"Asset {asset_name!r}: partition key {key!r} is no value for column {dimension.column!r} "
+            f"({column.given.type_name()}); name another column, or give keys that it can hold."
+        ) from error
+
+
+def _ranges(
+    asset_name: str, dimension: Dimension, column: Column, windows: Iterable[tuple[datetime, datetime]]
+) -> tuple[tuple[Any, Any], ...]:
+    """Half-open ranges, those that meet put together."""
+    joined: list[tuple[datetime, datetime]] = []
+    for start, end in sorted(windows):
+        if joined and joined[-1][1] == start:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((start, end))
+    if column.stored.format == "tdD":
+        if any(moment.time() != datetime.min.time() for window in windows for moment in window):
+            raise PartitionValidationError(
+                f"Asset {asset_name!r}: column {dimension.column!r} holds dates, and partition "
+                f"{dimension.keys[0]!r} is only a part of a day; name a column of timestamps."
+            )
+        return tuple((start.date(), end.date()) for start, end in joined)
+    zone = _zone(column)
+    return tuple((_in_zone(start, zone), _in_zone(end, zone)) for start, end in joined)
+
+
+def _zone(column: Column) -> Any:
+    """The time zone in which a naive window is meant: the one that the column was given with."""
+    if not column.stored.format.startswith("tsu:UTC"):
+        return None
+    name = column.given.format[4:]
+    try:
+        return UTC if name in {"", "UTC"} else ZoneInfo(name)
+    except (ValueError, KeyError):
+        return datetime.fromisoformat(f"2000-01-01T00:00:00{name}").tzinfo
+
+
+def _in_zone(moment: datetime, zone: Any) -> datetime:
+    return moment if zone is None else moment.replace(tzinfo=zone).astimezone(UTC)
+
+
+def _reader(column: Column) -> Callable[[str], Any] | None:
+    kind = column.stored.format
+    if kind.startswith("tsu:"):
+        return lambda key: _in_zone(datetime.fromisoformat(key).replace(tzinfo=None), _zone(column))
+    if kind.startswith("d:"):
+        return Decimal
+    return _READERS.get(kind)
+
+
+def _truth(key: str) -> bool:
+    if key.lower() not in {"true", "false"}:
+        raise ValueError(key)
+    return key.lower() == "true"
+
+
+_READERS: Final[dict[str, Callable[[str], Any]]] = {
+    "u": str,
+    "tdD": date.fromisoformat,
+    "b": _truth,
+    "f": float,
+    "g": float,
+    **dict.fromkeys("csil", int),
+}

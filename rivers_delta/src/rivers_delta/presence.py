@@ -1,0 +1,55 @@
+"""Whether a partition was ever written: known from the log, so that one written with no rows is there too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rivers_delta.partitions import partition_predicate, presence_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rivers_core.partitions import PartitionContext, PartitionKey
+    from rivers_delta.columns import Column
+    from rivers_delta.partition_expr import PartitionExpr
+    from rivers_delta.tables import Table
+
+WRITTEN = 1
+DELETED = 0
+
+
+def unmarked_keys(table: Table, asset_name: str, partition: PartitionContext) -> list[PartitionKey]:
+    """The keys that no commit of this handler says were written.
+
+    Args:
+        table: At the version that is meant.
+        asset_name: The asset.
+        partition: The keys.
+    """
+    return [
+        key for key in partition.keys if table.transaction_version(presence_id(asset_name, key)) != WRITTEN
+    ]
+
+
+def absent_keys(
+    table: Table, asset_name: str, partition: PartitionContext, expr: PartitionExpr, columns: Sequence[Column]
+) -> list[PartitionKey]:
+    """The keys that were never written: neither marked nor, in a table of somebody else, with any row.
+
+    Args:
+        table: At the version that is meant.
+        asset_name: The asset.
+        partition: The keys.
+        expr: In which columns they are.
+        columns: The columns of the table.
+    """
+    from rivers_core.partitions import PartitionContext
+
+    absent = []
+    for key in unmarked_keys(table, asset_name, partition):
+        one = PartitionContext([key], partition.definition)
+        predicate = partition_predicate(asset_name, one, expr, columns)
+        batches = table.scan(columns=[predicate.columns[0]], predicate=predicate.sql())
+        if not any(batch.num_rows for batch in batches):
+            absent.append(key)
+    return absent

@@ -1,0 +1,153 @@
+"""Settings of the handler that are more than one word: writer and commit properties, retries."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from deltalake import CommitProperties, WriterProperties
+
+_WRITER: Final = (
+    "data_page_size_limit", "dictionary_page_size_limit", "data_page_row_count_limit", "write_batch_size",
+    "max_row_group_size", "compression", "compression_level", "statistics_truncate_length",
+    "default_column_properties", "column_properties",
+)  # fmt: skip
+_COLUMN: Final = ("dictionary_enabled", "statistics_enabled", "bloom_filter_properties", "encoding")
+_BLOOM: Final = ("set_bloom_filter_enabled", "fpp", "ndv")
+_COMMIT: Final = ("custom_metadata", "max_commit_retries")
+
+
+class HandlerConfig(BaseModel):
+    """How the handler itself behaves.
+
+    Args:
+        max_attempts: How often a write that conflicts with another commit is tried in all.
+        first_delay_s: Seconds to wait before the second attempt; doubled after each, with jitter.
+        longest_delay_s: Seconds that no wait exceeds.
+        checkpoint_interval: After how many commits a table that this handler creates gets a log checkpoint.
+        target_file_size: Bytes a data file should have; deltalake's own default if None.
+        default_type: What a value is loaded as when neither consumer, producer nor event says.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_attempts: int = Field(default=10, ge=1, le=100)
+    first_delay_s: float = Field(default=0.02, ge=0)
+    longest_delay_s: float = Field(default=2.0, ge=0)
+    checkpoint_interval: int = Field(default=10, ge=1)
+    target_file_size: int | None = Field(default=None, gt=0)
+    default_type: str | None = None
+
+
+def read_writer_properties(value: Any) -> dict[str, Any]:
+    """Settings for the Parquet writer, checked by name.
+
+    Args:
+        value: A dictionary of what `deltalake.WriterProperties` takes; `column_properties` is a dictionary of
+            dictionaries.
+
+    Raises:
+        ValueError: A name is not one of them.
+        TypeError: It is no dictionary.
+    """
+    properties = _checked(value, _WRITER, "writer property")
+    default = properties.get("default_column_properties")
+    columns = properties.get("column_properties") or {}
+    if not isinstance(columns, Mapping):
+        raise TypeError(f"'column_properties' is a dictionary {{column: properties}}, got {columns!r}")
+    for column in ([default] if default is not None else []) + list(columns.values()):
+        bloom = _checked(column, _COLUMN, "column property").get("bloom_filter_properties")
+        if bloom is not None:
+            _checked(bloom, _BLOOM, "bloom filter property")
+    return properties
+
+
+def read_commit_properties(value: Any) -> dict[str, Any]:
+    """Settings for a commit, checked by name.
+
+    Args:
+        value: A dictionary with `custom_metadata` and `max_commit_retries`.
+
+    Raises:
+        ValueError: A name is not one of them.
+        TypeError: A value is of another type.
+    """
+    properties = _checked(value, _COMMIT, "commit property")
+    metadata = properties.get("custom_metadata", {})
+    if not isinstance(metadata, Mapping) or not all(isinstance(key, str) for key in metadata):
+        raise TypeError(f"'custom_metadata' is a dictionary with text as keys, got {metadata!r}")
+    retries = properties.get("max_commit_retries", 0)
+    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
+        raise TypeError(f"'max_commit_retries' is a number from 0 upwards, got {retries!r}")
+    return properties
+
+
+def build_writer_properties(properties: Mapping[str, Any] | None) -> WriterProperties | None:
+    """What deltalake takes, from checked settings; None if there are none.
+
+    Args:
+        properties: As `read_writer_properties` gives them.
+    """
+    if not properties:
+        return None
+    from deltalake import WriterProperties
+
+    arguments = dict(properties)
+    if arguments.get("default_column_properties") is not None:
+        arguments["default_column_properties"] = _column(arguments["default_column_properties"])
+    if arguments.get("column_properties"):
+        arguments["column_properties"] = {
+            name: _column(column) for name, column in arguments["column_properties"].items()
+        }
+    return WriterProperties(**arguments)
+
+
+def build_commit_properties(
+    properties: Mapping[str, Any] | None,
+    facts: Mapping[str, str],
+    transactions: list[tuple[str, int]],
+    retries: int | None = None,
+) -> CommitProperties:
+    """What deltalake takes for one commit.
+
+    Args:
+        properties: The user's, as `read_commit_properties` gives them.
+        facts: What this handler writes into the commit's metadata.
+        transactions: Application transactions: identifier and version.
+        retries: How often deltalake may retry on its own; None leaves it to the user or to deltalake.
+    """
+    import time
+
+    from deltalake import CommitProperties, Transaction
+
+    given = properties or {}
+    now = time.time_ns() // 1_000_000
+    return CommitProperties(
+        custom_metadata={**facts, **given.get("custom_metadata", {})},
+        max_commit_retries=given.get("max_commit_retries") if retries is None else retries,
+        app_transactions=[Transaction(app, version, now) for app, version in transactions],
+    )
+
+
+def _column(properties: Mapping[str, Any]) -> Any:
+    from deltalake import BloomFilterProperties, ColumnProperties
+
+    arguments = dict(properties)
+    if arguments.get("bloom_filter_properties") is not None:
+        arguments["bloom_filter_properties"] = BloomFilterProperties(**arguments["bloom_filter_properties"])
+    return ColumnProperties(**arguments)
+
+
+def _checked(value: Any, allowed: tuple[str, ...], what: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"is a dictionary, got {value!r}")
+    for name in value:
+        if name not in allowed:
+            close = difflib.get_close_matches(str(name), allowed, n=1)
+            hint = f" (did you mean {close[0]!r}?)" if close else f"; there are {', '.join(allowed)}"
+            raise ValueError(f"{name!r} is no {what}{hint}")
+    return dict(value)

@@ -1,0 +1,154 @@
+"""What goes into a table: batches in the types it stores, each row looked at if it has to belong somewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rivers_core.exceptions import AssetOutputValidationError, PartitionValidationError, RiversError
+from rivers_delta.columns import PARTITION_HINT, TYPE_HINT, Encoding, schema_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from arro3.core import Array, RecordBatch, RecordBatchReader
+    from arro3.core import Schema as ArrowSchema
+
+    from rivers_delta.columns import Column
+    from rivers_delta.predicates import Predicate
+
+
+class RowStream:
+    """The batches of a value, made into what the table stores while they pass.
+
+    Args:
+        subject: The asset and partition, for messages.
+        reader: The batches as the value gives them.
+        encoding: How their columns are stored.
+        belonging: Which rows may pass; None for all.
+        partition_columns: Columns to be marked, so that the table is known to have partitions.
+    """
+
+    def __init__(
+        self,
+        subject: str,
+        reader: RecordBatchReader,
+        encoding: Encoding,
+        belonging: Predicate | None,
+        partition_columns: tuple[str, ...] = (),
+    ) -> None:
+        self._subject = subject
+        self._reader = reader
+        self._encoding = encoding
+        self._belonging = belonging
+        self._marked = partition_columns
+        self.failure: Exception | None = None
+
+    def open(self) -> RecordBatchReader:
+        """The stream for deltalake; the value's own if there is nothing to do on the way."""
+        if self._encoding.is_identity and self._belonging is None and not self._marked:
+            return self._reader
+        from arro3.core import RecordBatchReader
+
+        schema = self._schema()
+        return RecordBatchReader.from_batches(schema, self._batches(schema))
+
+    def empty(self) -> RecordBatchReader:
+        """The same columns without a row; the value stays unread."""
+        from arro3.core import RecordBatchReader
+
+        return RecordBatchReader.from_batches(self._schema(), [])
+
+    def _schema(self) -> ArrowSchema:
+        """The stored columns; those that deltalake casts by itself keep the type they come in."""
+        from arro3.core import Schema as ArrowSchema
+
+        stored = ArrowSchema.from_arrow(schema_of(column.stored for column in self._encoding.columns))
+        for i, column in enumerate(self._encoding.columns):
+            given = self._reader.schema.field(i)
+            metadata = {TYPE_HINT: column.hint} if column.hint else {}
+            if column.name in self._marked:
+                metadata[PARTITION_HINT] = "true"
+            field = stored.field(i) if column.is_cast else given
+            stored = stored.set(i, field.with_metadata(metadata))
+        return stored
+
+    def _batches(self, schema: ArrowSchema) -> Iterator[RecordBatch]:
+        try:
+            for batch in self._reader:
+                made = self._encoded(batch, schema)
+                if self._belonging is not None:
+                    refuse_strangers(self._subject, made, self._belonging)
+                yield made
+        except Exception as error:
+            # deltalake gives only the text of what is raised in here; the writer asks for the error itself.
+            self.failure = error
+            raise
+
+    def _encoded(self, batch: RecordBatch, schema: ArrowSchema) -> RecordBatch:
+        from arro3.core import RecordBatch
+
+        arrays = [
+            self._cast(column, array, schema.field(i).type) if column.is_cast else array
+            for i, (column, array) in enumerate(zip(self._encoding.columns, batch.columns, strict=True))
+        ]
+        return RecordBatch.from_arrays(arrays, schema=schema)
+
+    def _cast(self, column: Column, array: Array, stored: Any) -> Array:
+        made = array.cast(stored)
+        if column.is_checked and made.null_count != array.null_count:
+            raise AssetOutputValidationError(
+                f"{self._subject}: column {column.name!r} ({column.given.type_name()}) holds a moment beyond what "
+                "microseconds can say, and was not stored; Delta keeps timestamps in microseconds."
+            )
+        return made
+
+
+def refuse_strangers(subject: str, batch: Any, belonging: Predicate) -> None:
+    """Refuse a batch that has rows of another partition.
+
+    Args:
+        subject: The asset and partition, for the message.
+        batch: Speaks the Arrow C stream or array.
+        belonging: Which rows belong here.
+
+    Raises:
+        PartitionValidationError: There are other rows; it says how many, and shows one.
+    """
+    columns = list(belonging.columns)
+    count, example = _strangers(batch.select(columns), belonging)
+    if not count:
+        return
+    shown = ", ".join(f"{name!r} is {value!r}" for name, value in example.items())
+    raise PartitionValidationError(
+        f"{subject}: {f'{count} rows belong' if count > 1 else 'one row belongs'} elsewhere ({shown}); nothing was "
+        f"stored. Keep only rows of this partition, or correct 'delta/partition_expr' ({', '.join(columns)})."
+    )
+
+
+def _strangers(batch: Any, belonging: Predicate) -> tuple[int, dict[str, Any]]:
+    """How many rows do not belong, and one of them."""
+    if _prefers_polars():
+        import polars as pl
+
+        frame = pl.DataFrame(batch)
+        strange = frame.filter(~belonging.polars().fill_null(False))
+        return strange.height, strange.row(0, named=True) if strange.height else {}
+    if importlib.util.find_spec("pyarrow") is None:
+        from rivers_delta.types.registry import PIP_LINE
+
+        raise RiversError(f"Telling the rows of a partition needs polars or pyarrow. Run: {PIP_LINE}")
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    table = pa.table(batch)
+    strange = table.filter(~pc.coalesce(belonging.pyarrow(), pc.scalar(False)))
+    return strange.num_rows, strange.slice(0, 1).to_pylist()[0] if strange.num_rows else {}
+
+
+def _prefers_polars() -> bool:
+    """The library that is imported already, else the one that is installed."""
+    if "polars" in sys.modules:
+        return True
+    return "pyarrow" not in sys.modules and importlib.util.find_spec("polars") is not None

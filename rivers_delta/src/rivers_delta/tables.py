@@ -1,0 +1,106 @@
+"""Opening tables, and the few things deltalake does not tell by itself."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+
+from rivers_core.exceptions import InvalidMetadataError
+from rivers_delta.location import is_local, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_FILE: Final = "file://"
+
+
+class Table(DeltaTable):
+    """A table whose file paths are paths; deltalake gives those of a folder like `my data` as in a URL."""
+
+    @property
+    def table_uri(self) -> str:
+        """The folder or URL of the table."""
+        encoded = str(super().table_uri)
+        return unquote(encoded.removeprefix(_FILE)) if _is_escaped(encoded) else encoded
+
+    def file_uris(self, *args: Any, **kwargs: Any) -> list[str]:
+        """Paths or URLs of the data files."""
+        paths = super().file_uris(*args, **kwargs)
+        encoded = str(super().table_uri)
+        if not _is_escaped(encoded):
+            return paths
+        folder = encoded.removeprefix(_FILE)
+        return [unquote(folder) + path.removeprefix(folder) for path in paths]
+
+    def data_version(self) -> str:
+        """Equal only for the same state of the same table: its id and version."""
+        return f"{self.metadata().id}@{self.version()}"
+
+    def read_commit(self) -> list[dict[str, Any]]:
+        """The actions of the commit that made this version: one small object, whatever the table's size."""
+        from deltalake._internal import DeltaFileSystemHandler
+
+        store = DeltaFileSystemHandler.from_table(self._table, self._storage_options, None)
+        file = store.open_input_file(f"_delta_log/{self.version():020d}.json")
+        text = bytes(file.read(file.size())).decode()
+        return [json.loads(line) for line in text.splitlines() if line]
+
+
+def _is_escaped(encoded: str) -> bool:
+    return "%" in encoded and encoded.startswith(_FILE)
+
+
+def open_table(
+    address: str, storage_options: Mapping[str, str] | None, version: int | str | None = None
+) -> Table | None:
+    """A table, or None if there is none.
+
+    Args:
+        address: Its path or URL.
+        storage_options: For the object store.
+        version: A version number or a timestamp; None for the latest version.
+
+    Raises:
+        InvalidMetadataError: The table has no such version.
+        Exception: deltalake's own, for a table that is damaged or cannot be reached.
+    """
+    if is_local(address) and not _has_log(address):
+        return None
+    options = dict(storage_options) if storage_options else None
+    try:
+        table = Table(address, version if isinstance(version, int) else None, options)
+    except TableNotFoundError:
+        return None
+    except Exception as error:
+        if isinstance(version, int):
+            _refuse_version(address, options, version, error)
+        raise
+    if isinstance(version, str):
+        table.load_as_version(version)
+    return table
+
+
+def _has_log(folder: str) -> bool:
+    """Whether a folder has a transaction log; a folder that may not be looked into is an error, not absent."""
+    try:
+        os.stat(os.path.join(folder, "_delta_log"))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def _refuse_version(address: str, options: dict[str, str] | None, version: int, error: Exception) -> None:
+    """Say so if the table is there and only the version is not."""
+    try:
+        latest = DeltaTable(address, storage_options=options).version()
+    except Exception:
+        return
+    if version > latest:
+        raise InvalidMetadataError(
+            f"The table {shown(address)!r} has no version {version}; the latest is {latest}."
+        ) from error

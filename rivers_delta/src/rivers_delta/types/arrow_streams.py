@@ -1,0 +1,44 @@
+"""arro3, DuckDB, and whatever else speaks the Arrow C stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rivers_delta.types.base import TypeAdapter
+
+if TYPE_CHECKING:
+    from arro3.core import RecordBatchReader
+
+
+class TableAdapter(TypeAdapter):
+    """`arro3.core.Table`."""
+
+    def from_reader(self, reader: RecordBatchReader) -> Any:
+        """Read all of it."""
+        return reader.read_all()
+
+
+class ReaderAdapter(TypeAdapter):
+    """`arro3.core.RecordBatchReader`."""
+
+    def from_reader(self, reader: RecordBatchReader) -> Any:
+        """Give the stream itself."""
+        return reader
+
+    def is_replayable(self, value: Any) -> bool:
+        """A stream is read once."""
+        return False
+
+
+class StreamAdapter(ReaderAdapter):
+    """Any other object with `__arrow_c_stream__`; it may be one that is read once."""
+
+
+class RelationAdapter(TypeAdapter):
+    """`duckdb.DuckDBPyRelation`."""
+
+    def from_reader(self, reader: RecordBatchReader) -> Any:
+        """Make a relation over the rows, held in memory since a relation may be asked again and again."""
+        import duckdb
+
+        return duckdb.from_arrow(reader.read_all())

@@ -1,0 +1,110 @@
+"""polars: frames, and lazy frames that stay lazy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from rivers_core.metadata import Schema
+from rivers_delta.columns import fields_of, plain_variant, schema_of
+from rivers_delta.types.base import TypeAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from arro3.core import RecordBatchReader
+
+    from rivers_delta.columns import Column
+    from rivers_delta.types.base import TableScan
+
+_OWN_METADATA = "_PL_"
+_NOT_ARROW = ("Int128", "UInt128", "Object", "Unknown")
+
+
+class LazyFrameAdapter(TypeAdapter):
+    """`polars.LazyFrame`: streamed into the table, and back as a lazy scan of it."""
+
+    def open(self, value: Any) -> RecordBatchReader:
+        """Run the query, batch by batch."""
+        _refuse_foreign_types(value.collect_schema())
+        return super().open(value.collect_batches(lazy=True))
+
+    def schema(self, value: Any, reader: RecordBatchReader) -> Schema:
+        """Polars has one type for text and one for lists, whatever variant it exports."""
+        del value
+        return schema_of(plain_variant(column) for column in Schema(reader.schema).columns)
+
+    def extras(self, value: Any, reader: RecordBatchReader) -> dict[str, dict[str, str]]:
+        """The values of an Enum are metadata of polars' own."""
+        extras = super().extras(value, reader)
+        for field in fields_of(reader.schema):
+            own = {
+                key: text for key, text in (field.metadata_str or {}).items() if key.startswith(_OWN_METADATA)
+            }
+            if own:
+                extras.setdefault(field.name, {}).update(own)
+        return extras
+
+    def from_reader(self, reader: RecordBatchReader) -> Any:
+        """Read all of it."""
+        return pl.DataFrame(reader).lazy()
+
+    def read(self, scan: TableScan) -> Any:
+        """Scan the table; projection and predicates that follow are pushed down to it."""
+        if scan.is_feed:
+            return self.from_reader(scan.reader())
+        frame = pl.scan_delta(scan.table)
+        if scan.predicate is not None:
+            frame = frame.filter(scan.predicate.polars())
+        names = [column.name for column in scan.columns]
+        if names != scan.table.schema().to_arrow().names:
+            frame = frame.select(names)
+        casts = {name: dtype for name, dtype in _casts(scan.columns).items() if dtype is not None}
+        return frame.cast(casts) if casts else frame
+
+
+class DataFrameAdapter(LazyFrameAdapter):
+    """`polars.DataFrame`."""
+
+    def open(self, value: Any) -> RecordBatchReader:
+        """Export the frame without a copy."""
+        _refuse_foreign_types(value.schema)
+        return TypeAdapter.open(self, value)
+
+    def from_reader(self, reader: RecordBatchReader) -> Any:
+        """Read all of it."""
+        return pl.DataFrame(reader)
+
+    def read(self, scan: TableScan) -> Any:
+        """Scan and collect, so that only the columns and rows asked for are read."""
+        if scan.is_feed:
+            return self.from_reader(scan.reader())
+        return super().read(scan).collect()
+
+
+def _casts(columns: tuple[Column, ...]) -> dict[Any, Any]:
+    """The types to which columns are cast back."""
+    return {column.name: _dtype(column) for column in columns if column.hint}
+
+
+def _dtype(column: Column) -> pl.DataType | None:
+    """The type a column was given as, in polars; None if polars has no other than the stored one."""
+    import json
+
+    from arro3.core import Schema as ArrowSchema
+
+    dictionary = column.given.dictionary
+    if dictionary is not None and dictionary.format not in {"u", "U", "vu"}:
+        return None
+    schema = ArrowSchema.from_arrow(schema_of([column.given]))
+    metadata: Mapping[str, str] = json.loads(column.hint).get("metadata", {})
+    if metadata:
+        schema = schema.set(0, schema.field(0).with_metadata(dict(metadata)))
+    return pl.Schema(schema)[column.name]
+
+
+def _refuse_foreign_types(schema: Mapping[str, pl.DataType]) -> None:
+    wrong = [f"{name!r} ({dtype})" for name, dtype in schema.items() if str(dtype).startswith(_NOT_ARROW)]
+    if wrong:
+        raise TypeError(f"column {', '.join(wrong)} has a type that Arrow has not; cast it first")

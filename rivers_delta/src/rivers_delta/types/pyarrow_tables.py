@@ -1,0 +1,85 @@
+"""pyarrow: tables, and readers that are streamed both ways."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from rivers_core.metadata import Schema
+from rivers_delta.types.base import TypeAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from arro3.core import RecordBatchReader
+
+    from rivers_delta.types.base import TableScan
+
+_BEYOND_DATASETS = {"columnMapping", "deletionVectors"}
+
+
+class TableAdapter(TypeAdapter):
+    """`pyarrow.Table`."""
+
+    def schema(self, value: Any, reader: RecordBatchReader) -> Schema:
+        """Of the table itself: a stream forgets whether dictionaries are ordered."""
+        del reader
+        return Schema(value.schema)
+
+    def from_reader(self, reader: RecordBatchReader) -> Any:
+        """Read all of it."""
+        return pa.table(reader)
+
+    def read(self, scan: TableScan) -> Any:
+        """Read through a dataset, which keeps the order of rows."""
+        scanner = _scanner(scan)
+        if scanner is None:
+            return self.from_reader(scan.reader())
+        table = scanner.to_table()
+        schema = pa.schema(scan.schema())
+        return table if table.schema.equals(schema) else table.cast(_like(schema, table.schema))
+
+
+class ReaderAdapter(TableAdapter):
+    """`pyarrow.RecordBatchReader`."""
+
+    def is_replayable(self, value: Any) -> bool:
+        """A stream is read once."""
+        return False
+
+    def from_reader(self, reader: RecordBatchReader) -> Any:
+        """Give the stream."""
+        return pa.RecordBatchReader.from_stream(reader)
+
+    def read(self, scan: TableScan) -> Any:
+        """Stream the batches, each cast back as it comes."""
+        scanner = _scanner(scan)
+        if scanner is None:
+            return self.from_reader(scan.reader())
+        reader = scanner.to_reader()
+        schema = pa.schema(scan.schema())
+        if reader.schema.equals(schema):
+            return reader
+        schema = _like(schema, reader.schema)
+        return pa.RecordBatchReader.from_batches(schema, _cast(reader, schema))
+
+
+def _scanner(scan: TableScan) -> Any:
+    """A pyarrow scanner, or None where pyarrow cannot read the table by itself."""
+    features = scan.table.protocol().reader_features or ()
+    if scan.is_feed or _BEYOND_DATASETS.intersection(features):
+        return None
+    dataset = scan.table.to_pyarrow_dataset()
+    predicate = None if scan.predicate is None else scan.predicate.pyarrow()
+    return dataset.scanner(columns=[column.name for column in scan.columns], filter=predicate)
+
+
+def _cast(reader: Any, schema: Any) -> Iterator[Any]:
+    for batch in reader:
+        yield batch.cast(schema)
+
+
+def _like(schema: Any, stored: Any) -> Any:
+    """The schema with the nullability that the stored columns have, which a cast must not tighten."""
+    return pa.schema([field.with_nullable(stored.field(i).nullable) for i, field in enumerate(schema)])

@@ -1,0 +1,286 @@
+"""Writing: one value, one commit."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final
+
+from deltalake import PostCommitHookProperties, write_deltalake
+
+from rivers_core.exceptions import ConflictError, PartitionValidationError
+from rivers_delta.conflicts import describe_commits, final_conflict, is_conflict, retried
+from rivers_delta.errors import named
+from rivers_delta.incoming import Incoming
+from rivers_delta.location import shown
+from rivers_delta.merging import add_operations, described, merge_predicate
+from rivers_delta.partitions import folder_columns, presence_id
+from rivers_delta.presence import WRITTEN, absent_keys, unmarked_keys
+from rivers_delta.read import all_columns
+from rivers_delta.settings import build_commit_properties, build_writer_properties
+from rivers_delta.tables import open_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from arro3.core import RecordBatchReader
+
+    from rivers_core.contexts import OutputContext
+    from rivers_core.metadata import Schema
+    from rivers_core.partitions import PartitionKey
+    from rivers_delta.incoming import WriteRequest
+    from rivers_delta.tables import Table
+
+_HOOKS: Final = PostCommitHookProperties(create_checkpoint=True)
+_IDENTIFIED_MODES: Final = frozenset(["append", "error", "ignore", "merge"])
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a write.
+
+    Args:
+        table: The table after it.
+        is_written: Whether there was a commit.
+        is_repeated: Whether the commit was there already, from an attempt that was not acknowledged.
+        schema: The columns of the value; None if it was not looked at.
+        facts: Statistics of a merge.
+    """
+
+    table: Table
+    is_written: bool = True
+    is_repeated: bool = False
+    schema: Schema | None = None
+    facts: Mapping[str, int] = field(default_factory=dict)
+
+
+def write(request: WriteRequest) -> Outcome:
+    """Write a value in one commit.
+
+    Args:
+        request: What, where and how.
+
+    Raises:
+        AssetOutputValidationError: A column cannot be stored, or does not fit the table.
+        PartitionValidationError: Rows belong elsewhere, or the partition and the table do not go together.
+        ConflictError: Others kept committing, or what is there forbids the write.
+    """
+    writer = _Writer(request)
+    return retried(
+        writer.attempt,
+        request.config,
+        may_repeat=request.adapter.is_replayable(request.value),
+        give_up=writer.give_up,
+    )
+
+
+class _Writer:
+    """One write, through all its attempts."""
+
+    def __init__(self, request: WriteRequest) -> None:
+        self._request = request
+        self._context = request.context
+        self._subject = named(request.context)
+        self._app_id = _transaction_id(request.context)
+        self._based_on: int | None = None
+        _check_shape(request)
+
+    def attempt(self, number: int) -> Outcome:
+        """Open the table as it is now, and write."""
+        request = self._request
+        table = open_table(request.address, request.storage_options)
+        self._based_on = None if table is None else table.version()
+        if table is not None:
+            if self._is_done(table, number):
+                return Outcome(table, is_repeated=True)
+            if request.mode in {"error", "ignore"} and not self._absent(table):
+                return self._not_touched(table)
+        stream = Incoming(request, self._subject, table)
+        try:
+            return self._commit(table, stream)
+        except BaseException as error:
+            if stream.rows.failure is not None and not is_conflict(error):
+                raise stream.rows.failure from None
+            raise
+
+    def give_up(self, attempts: int, error: BaseException) -> ConflictError:
+        """The final error, which names who was first."""
+        table = open_table(self._request.address, self._request.storage_options)
+        others = describe_commits(self._based_on, table)
+        may_repeat = self._request.adapter.is_replayable(self._request.value)
+        return final_conflict(
+            self._subject, shown(self._request.address), attempts, others, error, may_repeat=may_repeat
+        )
+
+    def _is_done(self, table: Table, number: int) -> bool:
+        """Whether this very write was committed already; only asked where writing twice would matter."""
+        if self._request.mode not in _IDENTIFIED_MODES:
+            return False
+        if self._context.run_id is None and number == 1:
+            return False
+        return table.transaction_version(self._app_id) is not None
+
+    def _absent(self, table: Table) -> list[PartitionKey]:
+        """The partitions at hand that were never written; an unpartitioned asset is there with its table."""
+        partition, expr = self._context.partition, self._request.partition_expr
+        if partition is None or expr is None:
+            return []
+        return absent_keys(table, self._context.asset_name, partition, expr, all_columns(table))
+
+    def _not_touched(self, table: Table) -> Outcome:
+        if self._request.mode == "ignore":
+            return Outcome(table, is_written=False)
+        raise ConflictError(
+            f"{self._subject} is there already, in table {shown(self._request.address)!r} at version "
+            f"{table.version()}, and 'delta/mode' is 'error'. Nothing was stored. Delete it, or use another mode."
+        )
+
+    def _commit(self, table: Table | None, stream: Incoming) -> Outcome:
+        request = self._request
+        if table is None:
+            return self._create(stream)
+        if request.mode == "merge":
+            return self._merge(table, stream)
+        arguments: dict[str, Any] = {"mode": "append", "schema_mode": request.schema_mode}
+        if request.mode == "create_or_replace":
+            arguments = {"mode": "overwrite", "schema_mode": "overwrite", "partition_by": [],
+                         "configuration": dict(request.configuration)}  # fmt: skip
+        elif request.mode == "overwrite":
+            predicate = None if stream.belonging is None else stream.belonging.sql()
+            arguments = {"mode": "overwrite", "schema_mode": stream.schema_mode, "predicate": predicate}
+        elif stream.schema_mode == "overwrite":
+            arguments["schema_mode"] = None
+        self._write(table, stream.rows.open(), self._transactions(table), **arguments)
+        return Outcome(table, schema=stream.encoding.schema())
+
+    def _create(self, stream: Incoming) -> Outcome:
+        """Make the table with the value in it; a merge that does more than insert gets an empty one first."""
+        merge = self._request.merge if self._request.mode == "merge" else None
+        if merge is None or merge.inserts_everything:
+            self._make(stream, stream.rows.open(), self._transactions(None))
+            return Outcome(self._made(), schema=stream.encoding.schema())
+        self._make(stream, stream.rows.empty(), [])
+        return self._merge(self._made(), stream)
+
+    def _make(self, stream: Incoming, rows: RecordBatchReader, transactions: list[tuple[str, int]]) -> None:
+        """Make the table; of several writers that try at once, one gets through and the others see a conflict."""
+        request, partition = self._request, self._context.partition
+        folders: list[str] = []
+        if partition is not None and request.partition_expr is not None:
+            columns = stream.encoding.columns
+            folders = folder_columns(partition, request.partition_expr, columns, request.root)
+        self._write(
+            request.address,
+            rows,
+            transactions,
+            retries=0,
+            mode="error",
+            partition_by=folders or None,
+            configuration=dict(request.configuration),
+            storage_options=dict(request.storage_options) if request.storage_options else None,
+        )
+
+    def _made(self) -> Table:
+        table = open_table(self._request.address, self._request.storage_options)
+        assert table is not None
+        return table
+
+    def _write(
+        self,
+        target: Table | str,
+        rows: RecordBatchReader,
+        transactions: list[tuple[str, int]],
+        retries: int | None = None,
+        **arguments: Any,
+    ) -> None:
+        request = self._request
+        write_deltalake(
+            target,
+            rows,
+            writer_properties=build_writer_properties(request.writer_properties),  # type: ignore[arg-type]
+            commit_properties=self._commit_properties(transactions, retries),
+            post_commithook_properties=_HOOKS,
+            target_file_size=request.config.target_file_size,
+            **arguments,
+        )
+
+    def _commit_properties(self, transactions: list[tuple[str, int]], retries: int | None = None) -> Any:
+        context = self._context
+        facts = {"rivers.asset": context.asset_name, "rivers.type": self._request.type_name}
+        if context.run_id is not None:
+            facts["rivers.run_id"] = context.run_id
+        if context.partition is not None:
+            facts["rivers.partition"] = ",".join(str(key) for key in context.partition.keys)
+        return build_commit_properties(self._request.commit_properties, facts, transactions, retries)
+
+    def _transactions(self, table: Table | None) -> list[tuple[str, int]]:
+        """What identifies this write, and what says that its partitions are there from now on."""
+        marks: list[tuple[str, int]] = []
+        if self._request.mode in _IDENTIFIED_MODES:
+            marks.append((self._app_id, 1))
+        partition, name = self._context.partition, self._context.asset_name
+        if partition is None:
+            return marks
+        # Two appends that both carry a mark conflict; overwrites of one partition do so anyway.
+        fresh = table is None or self._request.mode == "overwrite"
+        keys = partition.keys if fresh or table is None else unmarked_keys(table, name, partition)
+        return marks + [(presence_id(name, key), WRITTEN) for key in keys]
+
+    def _merge(self, table: Table, stream: Incoming) -> Outcome:
+        request = self._request
+        merge = request.merge
+        assert merge is not None
+        assert merge.predicate is not None
+        merger = table.merge(
+            stream.rows.open(),
+            predicate=merge_predicate(merge.predicate, merge.target_alias, stream.belonging),
+            source_alias=merge.source_alias,
+            target_alias=merge.target_alias,
+            merge_schema=request.schema_mode == "merge",
+            error_on_type_mismatch=merge.error_on_type_mismatch,
+            writer_properties=build_writer_properties(request.writer_properties),
+            commit_properties=self._commit_properties(self._transactions(table)),
+            post_commithook_properties=_HOOKS,
+        )
+        columns = [column.name for column in stream.encoding.columns]
+        there = [column.name for column in stream.columns]
+        target = (
+            [*there, *(name for name in columns if name not in there)]
+            if request.schema_mode == "merge"
+            else there
+        )
+        metrics = add_operations(merger, merge, columns, target, stream.belonging).execute()
+        table.update_incremental()
+        return Outcome(table, schema=stream.encoding.schema(), facts=described(metrics))
+
+
+def _check_shape(request: WriteRequest) -> None:
+    """Refuse what contradicts itself before anything is opened."""
+    partition, expr = request.context.partition, request.partition_expr
+    asset = request.context.asset_name
+    if partition is not None and expr is None:
+        raise PartitionValidationError(
+            f"Asset {asset!r} has partitions, and nothing says in which column their keys are: each would replace the "
+            "others. Give it metadata={'delta/partition_expr': <column>}, or {dimension: column} for several "
+            "dimensions."
+        )
+    if partition is not None and request.mode == "create_or_replace":
+        raise PartitionValidationError(
+            f"{named(request.context)}: mode 'create_or_replace' would replace the table with this partition and "
+            "drop all others. Use 'overwrite', which replaces the partition alone."
+        )
+    if partition is not None and request.schema_mode == "overwrite":
+        raise PartitionValidationError(
+            f"{named(request.context)}: schema_mode 'overwrite' would change the columns of all other partitions. Use "
+            "'merge' to add columns."
+        )
+
+
+def _transaction_id(context: OutputContext) -> str:
+    """What identifies a write: run, step and partition; without a run, the call itself."""
+    if context.run_id is None:
+        return f"rivers/call/{uuid.uuid4()}"
+    keys = "" if context.partition is None else "\n".join(str(key) for key in context.partition.keys)
+    parts = blake2b(f"{context.step_name}\n{keys}".encode(), digest_size=12).hexdigest()
+    return f"rivers/run/{context.run_id}/{parts}"
