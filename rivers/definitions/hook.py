@@ -61,6 +61,8 @@ HookFunction = Callable[[HookContext], object]
 class Hook:
     """A function called with a `HookContext` when a step ends; made by `Hook.success` or `Hook.failure`.
 
+    An `async def` function is waited for.
+
     Examples:
         >>> @Hook.failure
         ... def page(context: HookContext) -> None:

@@ -15,6 +15,7 @@ from rivers.execution.inputs import load_input, load_own_value
 from rivers.execution.outputs import Storing, WriteFailedError
 from rivers.execution.results import named_results
 from rivers.execution.retries import may_retry
+from rivers_core.handler.waiting import finished
 from rivers_core.partitions import PartitionContext
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def _hook_context(
 def _call_hooks(hooks: tuple[Hook, ...], context: HookContext) -> None:
     for hook in hooks:
         try:
-            hook(context)
+            finished(hook(context))
         except Exception:
             _LOG.exception(
                 "hook %r of asset %r raised; the step is not affected", hook.name, context.asset_name

@@ -34,7 +34,9 @@ class Findings:
             yield
         except RiversError as error:
             self._cause = self._cause or error
-            for text in getattr(error, "findings", ()) or (f"{subject}: {error}",):
+            said = str(error)
+            told = said if subject.casefold() in said.casefold() else f"{subject}: {said}"
+            for text in getattr(error, "findings", ()) or (told,):
                 self.add(text)
 
     def report(self) -> None:

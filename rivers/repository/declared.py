@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rivers.definitions.asset import Asset
 from rivers.definitions.definition import Definition
 from rivers.definitions.job import Job
+from rivers.definitions.resource import Resource
 from rivers.definitions.retry import RetryPolicy
 from rivers.definitions.task import Task
 from rivers.graph.findings import did_you_mean
@@ -21,6 +22,7 @@ from rivers_core.exceptions import (
     GraphValidationError,
     TaskDefinitionError,
 )
+from rivers_core.handler import BaseIOHandler
 from rivers_core.partitions import PartitionsDefinition
 
 if TYPE_CHECKING:
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
     from rivers.executors import Executor
     from rivers_core.config import Config
-    from rivers_core.handler import BaseIOHandler
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Declared:
             _all_of(Task, tasks or (), "tasks", TaskDefinitionError),
             _all_of(Job, jobs or (), "jobs", GraphValidationError),
             default_executor,
-            dict(_named(resources, "resources")),
+            _resources(_named(resources, "resources")),
             _values_of(PartitionsDefinition, partition_defs, "partition_defs"),
             _values_of(RetryPolicy, retries, "retries"),
             None,
@@ -104,7 +105,7 @@ class Declared:
                 )
         return replace(
             self,
-            resources={**self.resources, **(resources or {})},
+            resources={**self.resources, **_resources(resources or {})},
             everywhere=io_handler if io_handler is not None else self.everywhere,
             default_executor=executor or self.default_executor,
         )
@@ -173,6 +174,15 @@ def _named(given: object, what: str) -> Mapping[str, Any]:
     if not isinstance(given, Mapping):
         raise GraphValidationError(f"{what}={given!r}: give a dictionary by name")
     return given
+
+
+def _resources(given: Mapping[str, Any]) -> dict[str, Any]:
+    for name, value in given.items():
+        if isinstance(value, type) and issubclass(value, (Resource, BaseIOHandler)):
+            raise GraphValidationError(
+                f"resources[{name!r}] is the class {value.__name__}; give an instance, {value.__name__}(...)"
+            )
+    return dict(given)
 
 
 def _values_of(kind: type, given: Mapping[str, Any] | None, what: str) -> dict[str, Any]:
