@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rivers_core.exceptions import ResultDefinitionError
 from rivers_core.metadata import coerce_mapping
 from rivers_core.partitions import PartitionKey
 
 if TYPE_CHECKING:
+    import typing_extensions
+
     from rivers_core.metadata import MetadataValue
+
+    # the default makes a bare `Output` a complete annotation
+    V = typing_extensions.TypeVar("V", default=Any)
 
     Metadata = Mapping[str, str | int | float | bool | MetadataValue | None]
     Tags = Mapping[str, str] | Iterable[tuple[str, str]]
+else:
+    V = TypeVar("V")
 
 K = TypeVar("K", bound="str | PartitionKey")
 
@@ -58,8 +65,10 @@ class _Result:
 
 
 @dataclass(frozen=True, init=False)
-class Output(_Result):
+class Output(_Result, Generic[V]):
     """A value with more to say about it; the handler gets the bare value.
+
+    As an annotation it may say what the value is: `-> Output[int]`.
 
     Args:
         value: What is stored.
@@ -73,7 +82,7 @@ class Output(_Result):
         TypeError: If a metadata value cannot be stored.
     """
 
-    value: Any
+    value: V
     output_name: str | None
     metadata: dict[str, MetadataValue] | None
     data_version: str | None
@@ -81,7 +90,7 @@ class Output(_Result):
 
     def __init__(
         self,
-        value: Any = None,
+        value: V = None,  # type: ignore[assignment]
         *,
         output_name: str | None = None,
         metadata: Metadata | None = None,

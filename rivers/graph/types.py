@@ -20,7 +20,7 @@ def stated(hint: Any) -> Any:
     if hint is Any or hint is inspect.Parameter.empty or (isinstance(hint, type) and hint in _RESULTS):
         return None
     origin = get_origin(hint)
-    if origin is Annotated:
+    if origin in (Annotated, Output):
         return stated(get_args(hint)[0])
     if origin in (Union, types.UnionType):
         return _without_results(hint)
@@ -30,10 +30,14 @@ def stated(hint: Any) -> Any:
 def _without_results(hint: Any) -> Any:
     """A union without `Output` and the like, which say how a value is returned and not what it is."""
     members = get_args(hint)
-    values = [member for member in members if member not in _RESULTS]
-    if len(values) == len(members):
+    values = [_bare(member) for member in members if member not in _RESULTS]
+    if values == list(members):
         return hint
     return stated(reduce(or_, values)) if values else None
+
+
+def _bare(member: Any) -> Any:
+    return get_args(member)[0] if get_origin(member) is Output else member
 
 
 def says_materialization(hint: Any) -> bool:
