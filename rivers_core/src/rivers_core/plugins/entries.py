@@ -134,6 +134,13 @@ def _entry(point: Any, distribution: Any) -> PluginEntry:
 
 def _name_and_version(distribution: Any) -> tuple[str, str]:
     try:
+        # `.name` and `.version` would import the email package and parse the whole description
+        head = (distribution.read_text("METADATA") or "").partition("\n\n")[0]
+        fields = dict(
+            line.split(": ", 1) for line in head.splitlines() if line.startswith(("Name: ", "Version: "))
+        )
+        if len(fields) == 2:
+            return fields["Name"].strip(), fields["Version"].strip()
         return distribution.name, distribution.version
     except Exception:
         return getattr(distribution, "_normalized_name", None) or "unknown distribution", ""

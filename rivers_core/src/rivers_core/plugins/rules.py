@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from rivers_core.plugins.entries import canonical
@@ -61,8 +62,7 @@ class PluginRules:
         Returns:
             The rules; an empty variable is no rule.
         """
-        allow, deny = (_listed(os.environ.get(name, "")) for name in (ALLOW, DENY))
-        return cls("environment", allow or None, deny)
+        return _environment(os.environ.get(ALLOW, ""), os.environ.get(DENY, ""))
 
     @property
     def restricts(self) -> bool:
@@ -97,6 +97,11 @@ def strict_from_environment() -> bool:
         True for anything but an empty value, `0`, `false`, `no` and `off`.
     """
     return os.environ.get(STRICT, "").strip().lower() not in {"", "0", "false", "no", "off"}
+
+
+@lru_cache(maxsize=1)
+def _environment(allow: str, deny: str) -> PluginRules:
+    return PluginRules("environment", _listed(allow) or None, _listed(deny))
 
 
 def _listed(text: str) -> tuple[str, ...]:
