@@ -1,0 +1,160 @@
+"""Arguments that cannot be meant: each is refused with what to write instead, before anything runs."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field
+
+import rivers as rs
+
+errors = rs.exceptions
+
+
+@rs.Asset
+def orders() -> list[int]:
+    return [1]
+
+
+@rs.Asset
+def total(orders: list[int]) -> int:
+    return sum(orders)
+
+
+class Database(rs.Resource):
+    dsn: str = "local"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        ({"tags": "daily"}, errors.ConfigurationError, r"tags=\[\('team', 'sales'\)\]"),
+        ({"tags": [("level", 1)]}, errors.ConfigurationError, "not a pair of texts"),
+        ({"selection": 5}, errors.AssetNotFoundError, "5 is neither an asset nor the name of one"),
+        ({"selection": [orders.function]}, errors.AssetNotFoundError, "function orders"),
+        ({"selection": rs.Job("nightly", [orders])}, errors.AssetNotFoundError, r"repo.get_job\('nightly'\)"),
+        ({"config": ["orders"]}, errors.ConfigurationError, "{asset: {field: value}}"),
+        ({"run_id_override": ""}, errors.ConfigurationError, "run_id_override=''"),
+        ({"run_id_override": 5}, errors.ConfigurationError, "non-empty text"),
+        ({"resume": True}, errors.ConfigurationError, "say which, run_id_override"),
+        ({"retry": 3}, errors.ConfigurationError, "give a RetryPolicy"),
+        ({"executor": "parallel"}, errors.ConfigurationError, r"write rs.Executor.parallel\(\)"),
+    ],
+)
+def test_arguments_of_a_run(repository, arguments, error, said):
+    repo = repository(orders, total)
+    with pytest.raises(error, match=said):
+        repo.materialize(**arguments)
+    assert repo.storage.get_runs() == []
+
+
+def test_tags_may_be_a_dictionary(repository):
+    repo = repository(orders)
+    repo.materialize(tags={"team": "sales"})
+    assert repo.storage.get_events_for_asset("orders")[0].tags == (("team", "sales"),)
+
+
+def test_a_node_is_loaded_by_its_asset_too(repository):
+    repo = repository(orders, total)
+    repo.materialize()
+    assert repo.load_node(total) == 1
+    assert repo.io_handler_for_output(total) is repo.io_handler_for_output("total")
+    with pytest.raises(errors.AssetNotFoundError, match="3 is neither"):
+        repo.load_node(3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        ({"assets": orders}, errors.AssetDefinitionError, "give a list"),
+        ({"assets": {"orders": orders}}, errors.AssetDefinitionError, "give a list"),
+        ({"assets": [orders.function]}, errors.AssetDefinitionError, "decorate it with @rs.Asset"),
+        ({"assets": [rs.Task(len, name="size")]}, errors.AssetDefinitionError, r"belongs into tasks=\[...\]"),
+        ({"jobs": [orders]}, errors.GraphValidationError, r"belongs into assets=\[...\]"),
+        ({"jobs": rs.Job("nightly", [orders])}, errors.GraphValidationError, "give a list"),
+        ({"default_executor": "parallel"}, errors.ConfigurationError, r"rs.Executor.parallel\(\)"),
+        (
+            {"default_executor": rs.Executor.InProcess},
+            errors.ConfigurationError,
+            r"rs.Executor.in_process\(\)",
+        ),
+        ({"resources": [Database()]}, errors.GraphValidationError, "give a dictionary by name"),
+        ({"resources": {"db": Database}}, errors.GraphValidationError, r"give an instance, Database\(...\)"),
+        ({"retries": {"often": 3}}, errors.GraphValidationError, r"retries\['often'\]: 3 is no RetryPolicy"),
+        ({"partition_defs": [1]}, errors.GraphValidationError, "give a dictionary by name"),
+        ({"config": 3}, errors.ConfigurationError, "the path of a rivers.toml"),
+    ],
+)
+def test_arguments_of_a_repository(arguments, error, said):
+    with pytest.raises(error, match=said):
+        rs.CodeRepository(**{"assets": [orders], "config": False, **arguments})
+
+
+def test_a_path_is_no_storage(repository):
+    with pytest.raises(errors.ConfigurationError, match=r"rs.Storage.embedded\(path\)"):
+        repository(orders).resolve(storage="events")
+
+
+def test_a_jobs_executor_is_checked_with_everything_else(repository):
+    job = rs.Job("nightly", ["order"], executor="parallel")
+    with pytest.raises(errors.GraphValidationError) as raised:
+        repository(orders, jobs=[job]).validate()
+    assert len(raised.value.findings) == 2
+
+
+def test_a_place_to_run_that_does_not_exist_is_found(repository):
+    asset = rs.Asset(lambda: 1, name="here", metadata={"rivers/executor": "paralel"})
+    with pytest.raises(errors.GraphValidationError, match="did you mean 'parallel'"):
+        repository(asset).validate()
+
+
+# ------------------------------------------------------------------ configuration of functions
+
+
+class Settings(BaseModel):
+    rows: int = 1
+    name: str = Field("x", alias="label")
+
+
+class Open(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+@rs.Asset
+def shaped(context: rs.AssetExecutionContext[Settings]) -> str:
+    return f"{context.config.rows} {context.config.name}"
+
+
+def test_a_field_that_does_not_exist_is_a_typing_error(repository):
+    with pytest.raises(errors.ConfigurationError, match="no field 'row'; did you mean 'rows'"):
+        repository(shaped).materialize(config={"shaped": {"row": 3}})
+
+
+def test_a_field_may_be_given_by_its_alias(repository):
+    repo = repository(shaped)
+    repo.materialize(config={"shaped": {"rows": 3, "label": "y"}})
+    assert repo.load_node("shaped") == "3 y"
+
+
+def test_a_model_that_takes_more_gets_it(repository):
+    @rs.Asset
+    def lax(context: rs.AssetExecutionContext[Open]) -> dict:
+        return context.config.model_extra
+
+    repo = repository(lax)
+    repo.materialize(config={"lax": {"anything": 1}})
+    assert repo.load_node("lax") == {"anything": 1}
+
+
+def test_a_configuration_type_that_is_none_is_found_before_anything_runs(repository):
+    @rs.Asset
+    def counted(context: rs.AssetExecutionContext[int]) -> int:
+        return 1
+
+    @rs.Asset
+    def lost(context: rs.AssetExecutionContext[Nowhere]) -> int:  # noqa: F821
+        return 1
+
+    with pytest.raises(errors.GraphValidationError) as raised:
+        repository(counted, lost).validate()
+    assert ["BaseModel" in finding for finding in raised.value.findings] == [True, True]
+    assert "names nothing that exists" in raised.value.findings[1]

@@ -1,0 +1,209 @@
+"""Failures of every kind: what is raised, what is recorded, and that nothing hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+import rivers as rs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Unreadable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class Abort(BaseException):
+    """As a library might have one: not an Exception."""
+
+
+def raising(error: BaseException, *, is_async: bool = False) -> rs.SingleAsset:
+    if is_async:
+
+        async def late():
+            raise error
+
+        return rs.Asset(late, name="broken")
+
+    def plain():
+        raise error
+
+    return rs.Asset(plain, name="broken")
+
+
+def messages(repo: rs.CodeRepository, event_type: str) -> list[str | None]:
+    (run,) = repo.storage.get_runs(limit=1)
+    return [e.message for e in repo.storage.get_events_for_run(run.run_id) if e.event_type == event_type]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_an_error_that_cannot_be_read_is_told_all_the_same(repository, is_async):
+    error = Unreadable()
+    repo = repository(raising(error, is_async=is_async))
+    with pytest.raises(
+        rs.exceptions.ExecutionError, match="Unreadable: its message cannot be read"
+    ) as raised:
+        repo.materialize()
+    assert raised.value.__cause__ is error
+    assert messages(repo, "StepFailure") == messages(repo, "RunFailure")
+
+
+def test_an_error_without_a_message_is_told_by_its_type(repository):
+    result = repository(raising(KeyError())).materialize(raise_on_error=False)
+    assert result.failed_assets == [("broken", "KeyError")]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(Abort("stop"), "failure"), (SystemExit(3), "canceled"), (KeyboardInterrupt(), "canceled")],
+)
+def test_what_is_no_exception_ends_the_run_at_once_and_the_step_is_recorded(
+    repository, error, status, is_async
+):
+    repo = repository(raising(error, is_async=is_async))
+    with pytest.raises(type(error)):
+        repo.materialize(raise_on_error=False)
+    assert repo.storage.get_runs()[0].status == status
+    (message,) = messages(repo, "StepFailure")
+    assert message is not None
+    assert message.startswith(type(error).__name__)
+
+
+def test_a_cancellation_that_the_function_raises_itself_fails_its_step(repository):
+    repo = repository(raising(asyncio.CancelledError("me"), is_async=True))
+    with pytest.raises(rs.exceptions.ExecutionError, match="CancelledError: me"):
+        repo.materialize()
+
+
+@pytest.mark.parametrize("beside_async", [False, True])
+def test_a_next_that_finds_nothing_is_told_as_such(repository, beside_async):
+    @rs.Asset(io_handler=SlowIOHandler() if beside_async else None)
+    def first() -> int:
+        return next(iter([]))
+
+    with pytest.raises(
+        rs.exceptions.ExecutionError, match=r"StopIteration left the function of 'first': next\(\)"
+    ):
+        repository(first).materialize()
+
+
+class SlowIOHandler(rs.BaseIOHandler):
+    async def handle_output(self, context, obj): ...
+
+    async def load_input(self, context): ...
+
+
+def test_a_skipped_asset_names_the_failure_not_its_neighbour(repository):
+    later = [
+        rs.Asset(eval(f"lambda {up}: 1"), name=name) for up, name in [("broken", "b"), ("b", "c"), ("c", "d")]
+    ]
+    result = repository(raising(ValueError("x")), *later).materialize(raise_on_error=False)
+    assert result.skipped_assets == [(name, "not run, since 'broken' failed") for name in "bcd"]
+
+
+def test_a_long_circle_is_shown_in_short(repository):
+    circle = [rs.Asset(eval(f"lambda n{(i + 1) % 100}: 1"), name=f"n{i}") for i in range(100)]
+    with pytest.raises(rs.exceptions.GraphValidationError, match=r"n17 -> .*\(81 more\) -> n0|\(81 more\)"):
+        repository(*circle).validate()
+
+
+@rs.Hook.success
+async def notify(context: rs.HookContext) -> None:
+    await asyncio.sleep(0)
+    context.output.append("told")
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_an_async_hook_is_waited_for(repository, is_async):
+    async def late() -> list[str]:
+        return []
+
+    def plain() -> list[str]:
+        return []
+
+    asset = rs.Asset(late if is_async else plain, name="diary", hooks=[notify])
+    repo = repository(asset)
+    repo.materialize()
+    assert repo.load_node("diary") == ["told"]
+
+
+# ------------------------------------------------------------------ programs that are interrupted
+
+PROGRAM = """
+import os, signal, sqlite3, sys, time
+import rivers as rs
+
+def recorded():
+    with sqlite3.connect("events/rivers.db") as file:
+        return file.execute("SELECT COUNT(*) FROM events WHERE event_type = 'Materialization'").fetchone()[0]
+
+@rs.Asset(io_handler=rs.PickleIOHandler(store="file:./data"))
+def first() -> int:
+    print("first ran", flush=True)
+    return 1
+
+@rs.Asset(io_handler=rs.PickleIOHandler(store="file:./data"))
+{prefix}def second(first: int) -> int:
+    if "die" in sys.argv:
+        while not recorded():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.{signal})
+        {wait}
+    return first + 1
+
+with rs.CodeRepository([first, second], config=False).resolve(storage=rs.Storage.embedded("events")) as repo:
+    result = repo.materialize(run_id_override="nightly", resume="resume" in sys.argv)
+    print(result.materialized_assets, result.skipped_assets, repo.load_node("second"))
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path):
+    def run(source: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "pipeline.py").write_text(source)
+        return subprocess.run(
+            [sys.executable, "-W", "error", "pipeline.py", *arguments],
+            cwd=tmp_path,
+            text=True,
+            capture_output=True,
+        )
+
+    run.folder = tmp_path
+    return run
+
+
+WAYS = {
+    "killed": ("SIGKILL", "", "pass", "interrupted"),
+    "ctrl-c": ("SIGINT", "", "time.sleep(30)", "canceled"),
+    "ctrl-c, async": ("SIGINT", "async ", "await __import__('asyncio').sleep(30)", "canceled"),
+}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize("way", WAYS)
+def test_a_program_that_was_stopped_goes_on_where_it_was(program, way):
+    name, prefix, wait, status = WAYS[way]
+    source = PROGRAM.format(signal=name, prefix=prefix, wait=wait)
+    stopped = program(source, "die")
+    assert stopped.returncode in (-getattr(signal, name), 130), stopped.stderr
+
+    with rs.Storage.embedded(program.folder / "events") as storage:
+        assert storage.get_run("nightly").status == status
+        assert [
+            e.asset_key for e in storage.get_events_for_run("nightly") if e.event_type == "Materialization"
+        ] == ["first"]
+
+    again = program(source, "resume")
+    assert again.stdout == "['second'] [('first', 'finished in this run before')] 2\n", again.stderr
+    with rs.Storage.embedded(program.folder / "events") as storage:
+        assert storage.get_run("nightly").status == "success"

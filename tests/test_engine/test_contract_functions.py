@@ -1,0 +1,179 @@
+"""What may be an asset: every kind of callable that a user has lying around."""
+
+from __future__ import annotations
+
+import functools
+import pickle
+import sys
+import types
+import unicodedata
+
+import pytest
+
+import rivers as rs
+
+
+@rs.Asset
+def numbers() -> list[int]:
+    return [1, 2, 3]
+
+
+class Scale:
+    def __init__(self, factor: int) -> None:
+        self.factor = factor
+
+    def __call__(self, numbers: list[int]) -> list[int]:
+        return [self.factor * number for number in numbers]
+
+    def method(self, numbers: list[int]) -> list[int]:
+        return self(numbers)
+
+
+def passed_on(function):
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        return function(*args, **kwargs)
+
+    return call
+
+
+def add(numbers, amount):
+    return [number + amount for number in numbers]
+
+
+def positional(numbers, /, amount=1):
+    return add(numbers, amount)
+
+
+CALLABLES = {
+    "object": (Scale(2), [2, 4, 6]),
+    "bound_method": (Scale(3).method, [3, 6, 9]),
+    "partial": (functools.partial(add, amount=1), [2, 3, 4]),
+    "wrapped": (passed_on(lambda numbers: numbers[::-1]), [3, 2, 1]),
+    "positional_only": (positional, [2, 3, 4]),
+    "keyword_only": (lambda *, numbers: numbers, [1, 2, 3]),
+    "variadic": (lambda numbers, *rest, **more: [len(rest), len(more)], [0, 0]),
+}
+
+
+@pytest.mark.parametrize("name", CALLABLES)
+def test_any_callable_may_be_an_asset(repository, name):
+    function, value = CALLABLES[name]
+    repo = repository(numbers, rs.Asset(function, name=name))
+    repo.materialize()
+    assert repo.load_node(name) == value
+
+
+def test_a_builtin_may_be_an_asset(repository):
+    repo = repository(rs.Asset(lambda: [1, 2], name="obj"), rs.Asset(len, name="size"))
+    repo.materialize()
+    assert repo.load_node("size") == 2
+
+
+@pytest.mark.parametrize("function", [functools.partial(add, amount=1), Scale(2)])
+def test_what_has_no_name_is_shown_in_the_error(function):
+    with pytest.raises(
+        rs.exceptions.AssetDefinitionError, match=r"^Asset: the function .*(partial|Scale).*name="
+    ):
+        rs.Asset(function)
+
+
+def test_an_async_function_behind_a_plain_wrapper_is_awaited(repository):
+    async def fetch(numbers: list[int]) -> int:
+        return len(numbers)
+
+    repo = repository(numbers, rs.Asset(passed_on(fetch)))
+    repo.materialize()
+    assert repo.load_node("fetch") == 3
+
+
+def test_a_wrapper_that_makes_an_async_function_plain_still_runs(repository):
+    import asyncio
+
+    async def fetch(numbers: list[int]) -> int:
+        return len(numbers)
+
+    @functools.wraps(fetch)
+    def blocking(*args, **kwargs):
+        return asyncio.run(fetch(*args, **kwargs))
+
+    repo = repository(numbers, rs.Asset(blocking))
+    repo.materialize()
+    assert repo.load_node("fetch") == 3
+
+
+def test_one_function_serves_two_assets(repository):
+    count = [rs.Asset(lambda numbers: len(numbers), name=name) for name in ("first", "second")]
+    repo = repository(numbers, *count)
+    repo.materialize()
+    assert repo.load_node("first") == repo.load_node("second") == 3
+
+
+def test_one_asset_listed_twice_is_one_asset(repository):
+    assert repository(numbers, numbers).materialize().materialized_assets == ["numbers"]
+
+
+def test_names_may_be_in_any_script(repository):
+    repo = repository(rs.Asset(lambda: 1, name="naïve 数 🎉"))
+    repo.materialize()
+    assert repo.load_node("naïve 数 🎉") == 1
+
+
+def test_names_that_only_look_the_same_are_refused(repository):
+    names = [unicodedata.normalize(form, "é") for form in ("NFC", "NFD")]
+    with pytest.raises(rs.exceptions.GraphValidationError, match="look the same"):
+        repository(*(rs.Asset(lambda: 1, name=name) for name in names)).validate()
+
+
+def test_assets_may_be_defined_in_a_notebook_cell(repository):
+    cell: dict[str, object] = {"__name__": "__main__"}
+    exec(
+        "from __future__ import annotations\n"
+        "import rivers as rs\n"
+        "class Table: pass\n"
+        "@rs.Asset\n"
+        "def table(context: rs.AssetExecutionContext) -> Table:\n"
+        "    return Table()\n",
+        cell,
+    )
+    repo = repository(cell["table"])
+    repo.materialize()
+    assert type(repo.load_node("table")) is cell["Table"]
+
+
+def test_a_hook_made_by_its_decorator_is_pickled_by_its_name(monkeypatch):
+    module = types.ModuleType("house")
+    exec("import rivers as rs\n@rs.Hook.failure\ndef page(context): pass\n", module.__dict__)
+    monkeypatch.setitem(sys.modules, "house", module)
+    assert pickle.loads(pickle.dumps(module.page)) is module.page
+
+
+def test_a_multi_asset_and_an_asset_of_one_name_are_refused(repository):
+    several = rs.Asset.from_multi(
+        lambda: {"a": 1, "b": 2}, name="numbers", output_defs=[rs.AssetDef("a"), rs.AssetDef("b")]
+    )
+    for assets in ((numbers, several), (several, numbers)):
+        with pytest.raises(rs.exceptions.GraphValidationError, match="two assets are called 'numbers'"):
+            repository(*assets).validate()
+
+
+@pytest.mark.parametrize(("name", "hint"), [("context", "AssetExecutionContext"), ("self", "SelfDependency")])
+def test_a_special_parameter_without_its_annotation_is_explained(repository, name, hint):
+    namespace: dict[str, object] = {}
+    exec(f"def asset({name}): return 1", namespace)
+    with pytest.raises(rs.exceptions.GraphValidationError, match=f"annotate it, {name}: {hint}"):
+        repository(rs.Asset(namespace["asset"])).validate()
+
+
+def test_what_a_function_does_to_its_context_does_not_stay(repository):
+    @rs.Asset(tags=["raw"], metadata={"unit": "eur"})
+    def greedy(context: rs.AssetExecutionContext) -> int:
+        context.asset_metadata["seen"] = True
+        context.tags.append("seen")
+        return len(context.asset_metadata) + len(context.tags)
+
+    repo = repository(greedy)
+    for _ in range(2):
+        repo.materialize()
+        assert repo.load_node("greedy") == 4
+    assert (greedy.tags, greedy.metadata) == (["raw"], {"unit": "eur"})
