@@ -85,7 +85,7 @@ class StepBuilder:
         step = self._asset_step(asset, outputs)
         step.is_multi = True
         clash = self._catalog.outputs.get(asset.name)
-        if asset.name in self.steps or (clash is not None and clash.step_name != asset.name):
+        if asset.name in self.steps or (clash is not None and clash not in outputs):
             self._catalog.findings.add(
                 f"two assets are called {asset.name!r}, one of them with several outputs; rename one"
             )
