@@ -131,6 +131,8 @@ async def _load(loaded: LoadedInput, context: InputContext, run: Run) -> Any:
         for observe in run.observers.io_failed:
             observe(context, handler, error)
         raise
+    if context.served_by is not None:
+        run.note_served(context)
     for observe in run.observers.input_loaded:
         observe(context, handler)
     return value

@@ -222,9 +222,10 @@ class Storing:
         from_handler: Mapping[str, MetadataValue] | None,
         from_result: Mapping[str, MetadataValue] | None,
     ) -> Mapping[str, MetadataValue] | None:
-        """Metadata of context, handler and result; the later wins on the same key."""
+        """Metadata of inputs, context, handler and result; the later wins on the same key."""
+        from_inputs = self.run.served_inputs(self.step) if self.run.served else None
         from_context = getattr(self.context, "output_metadata", None)
-        given = [metadata for metadata in (from_context, from_handler, from_result) if metadata]
+        given = [metadata for metadata in (from_inputs, from_context, from_handler, from_result) if metadata]
         merged: Mapping[str, MetadataValue] | None = given[0] if given else None
         if len(given) > 1:
             merged = {key: value for metadata in given for key, value in metadata.items()}

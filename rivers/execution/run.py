@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rivers.execution.keys import existing_keys
 from rivers.storage import Event
+from rivers_core.metadata import MetadataValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -14,11 +15,14 @@ if TYPE_CHECKING:
     from rivers.definitions.retry import RetryPolicy
     from rivers.graph.plan import Plan, Step
     from rivers.storage import EventStorage
+    from rivers_core.contexts import InputContext
     from rivers_core.hooks.observers import Observers
     from rivers_core.partitions import PartitionKey, PartitionsDefinition
 
 
 FEW_KEYS = 8
+
+SERVED_BY = "rivers/served_by"
 
 
 class Run:
@@ -41,6 +45,7 @@ class Run:
         may_skip: Says why a step need not run, asked when its turn comes; None runs them all.
         failed: Error of each failed step.
         skipped: Why each skipped step was not run.
+        served: For each step, which place served each input whose handler reads from several.
     """
 
     __slots__ = (
@@ -58,6 +63,7 @@ class Run:
         "resumed",
         "retry",
         "run_id",
+        "served",
         "skipped",
         "stop_at_failure",
         "storage",
@@ -96,6 +102,7 @@ class Run:
         self.resumed: set[tuple[str, str | None]] = set()
         self.failed: dict[str, BaseException] = {}
         self.skipped: dict[str, str] = {}
+        self.served: dict[str, dict[str, str]] = {}
 
     def stored(self, asset_name: str, key: str | None) -> Event | None:
         """The event that stored a value: this run's, else the latest that the storage knows."""
@@ -174,3 +181,17 @@ class Run:
         """Note that a step is not run, and why."""
         self.skipped[step.name] = message
         self.record("StepSkipped", step, message=message)
+
+    def note_served(self, context: InputContext) -> None:
+        """Remember where an input came from, since its handler says so."""
+        key = context.partition
+        name = (
+            context.asset_name if key is None else f"{context.asset_name} [{', '.join(map(str, key.keys))}]"
+        )
+        assert context.served_by is not None
+        self.served.setdefault(context.downstream_asset, {})[name] = context.served_by
+
+    def served_inputs(self, step: Step) -> dict[str, MetadataValue] | None:
+        """What to record about where the inputs of a step came from, under `rivers/served_by`."""
+        served = self.served.get(step.owner)
+        return None if served is None else {SERVED_BY: MetadataValue.json(served)}

@@ -109,3 +109,10 @@ def test_contexts_are_slotted_readable_and_picklable():
         "InputContext('orders', downstream_asset='report', type_hint=<class 'int'>)"
     )
     assert pickle.loads(pickle.dumps(context)).asset_metadata == {"a": 1}
+
+
+def test_a_load_says_which_place_served_it_only_if_its_handler_does():
+    context = InputContext("orders", "report")
+    assert context.served_by is None
+    context.served_by = "base"
+    assert context.served_by == "base"

@@ -252,3 +252,20 @@ def test_an_unknown_argument_is_refused_with_the_nearest_name():
 def test_a_subclass_may_take_further_settings():
     assert pickle.loads(pickle.dumps(Loose(colour="red"))).colour == "red"
     assert Loose(colour="red") != Loose(colour="blue")
+
+
+def test_a_class_may_say_itself_whether_it_is_asynchronous():
+    class Around(BaseIOHandler):
+        is_async_output = True
+
+        def handle_output(self, context, obj):
+            return None
+
+        def load_input(self, context):
+            return None
+
+    class Below(Around):
+        pass
+
+    assert (Around.is_async_output, Around.is_async_input) == (True, False)
+    assert Below.is_async_output is False

@@ -176,12 +176,18 @@ class InputContext(_Context):
         run_id: The run that loads the value; None outside of a run.
         upstream: The event that stored the value, or a function without arguments that finds it when needed.
 
+    Attributes:
+        served_by: Set by a handler that reads from more than one place: which of them the value came from, as a
+            reader would name it. A run records it with what was made of the value.
+
     Examples:
         >>> InputContext("orders", "report").storage_key
         'orders'
     """
 
-    __slots__ = ("_upstream", "downstream_asset")
+    __slots__ = ("_upstream", "downstream_asset", "served_by")
+
+    served_by: str | None
 
     def __init__(
         self,
@@ -201,6 +207,7 @@ class InputContext(_Context):
         self.type_hint = type_hint
         self.run_id = run_id
         self._upstream = upstream
+        self.served_by = None
 
     @property
     def upstream(self) -> Any:

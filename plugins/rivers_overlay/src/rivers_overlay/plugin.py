@@ -1,13 +1,20 @@
-"""What rivers-overlay offers."""
+"""What this package offers to rivers. Light to import: the handler itself is imported on first use."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from rivers_core.hooks import HandlerSpec, hookimpl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @hookimpl
 def rivers_io_handlers() -> Iterator[HandlerSpec]:
-    """Offer the overlay handler."""
-    yield HandlerSpec("overlay", "rivers_overlay.handler:OverlayIOHandler", "Reads fall through from a top store to a base.")
+    """Offer `overlay`."""
+    yield HandlerSpec(
+        name="overlay",
+        target="rivers_overlay.handler:OverlayIOHandler",
+        summary="Reads from one handler and falls through to another; writes to the first only.",
+    )

@@ -78,8 +78,11 @@ class BaseIOHandler(BaseSettings, ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.is_async_output = inspect.iscoroutinefunction(cls.handle_output)
-        cls.is_async_input = inspect.iscoroutinefunction(cls.load_input)
+        # what a class says itself stands: a handler around others may only know when it has them
+        if "is_async_output" not in cls.__dict__:
+            cls.is_async_output = inspect.iscoroutinefunction(cls.handle_output)
+        if "is_async_input" not in cls.__dict__:
+            cls.is_async_input = inspect.iscoroutinefunction(cls.load_input)
 
     @abstractmethod
     def handle_output(self, context: OutputContext, obj: Any) -> Awaitable[None] | None:

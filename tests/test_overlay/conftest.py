@@ -1,0 +1,97 @@
+"""Two layers, and handlers that show what is done to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+from pydantic import PrivateAttr
+
+from rivers_core.exceptions import NotMaterializedError
+from rivers_core.handler import BaseIOHandler
+from rivers_core.partitions import PartitionContext, PartitionKey, PartitionsDefinition
+from rivers_overlay import OverlayIOHandler
+
+if TYPE_CHECKING:
+    from rivers_core.contexts import InputContext, OutputContext
+
+DAYS = PartitionsDefinition.daily("2024-01-01")
+
+
+class Shelf(BaseIOHandler):
+    """Keeps values and notes every call."""
+
+    place: str
+    _values: dict[tuple[str, str | None], Any] = PrivateAttr(default_factory=dict)
+    _calls: list[str] = PrivateAttr(default_factory=list)
+
+    @property
+    def calls(self) -> list[str]:
+        return self._calls
+
+    def handle_output(self, context: OutputContext, obj: Any) -> None:
+        self._calls.append("write")
+        self._values[_place(context)] = obj
+
+    def load_input(self, context: InputContext) -> Any:
+        self._calls.append("read")
+        try:
+            return self._values[_place(context)]
+        except KeyError:
+            raise NotMaterializedError(context.asset_name, handler="Shelf", address=self.place) from None
+
+    def exists(self, context: InputContext) -> bool:
+        return _place(context) in self._values
+
+    def delete(self, context: InputContext) -> None:
+        self._calls.append("delete")
+        self._values.pop(_place(context), None)
+
+    def describe_address(self, context: OutputContext | InputContext) -> str:
+        return f"{self.place}/{context.storage_key}"
+
+
+class Batching(Shelf):
+    """Keeps one value per partition, and gives several at once as a list."""
+
+    partition_batches: ClassVar[bool] = True
+
+    def load_input(self, context: InputContext) -> Any:
+        if context.partition is None or len(context.partition.keys) == 1:
+            return super().load_input(context)
+        self._calls.append("read")
+        stored = (self._values.get((context.asset_name, str(key))) for key in context.partition.keys)
+        return [value for value in stored if value is not None]
+
+
+class Waiting(Shelf):
+    """The same, asynchronous."""
+
+    async def handle_output(self, context: OutputContext, obj: Any) -> None:  # type: ignore[override]
+        Shelf.handle_output(self, context, obj)
+
+    async def load_input(self, context: InputContext) -> Any:
+        return Shelf.load_input(self, context)
+
+
+def _place(context: OutputContext | InputContext) -> tuple[str, str | None]:
+    return context.asset_name, None if context.partition is None else str(context.partition.key)
+
+
+def days(*keys: str) -> PartitionContext:
+    return PartitionContext([PartitionKey.single(key) for key in keys], DAYS)
+
+
+@pytest.fixture
+def top() -> Shelf:
+    return Shelf(place="home")
+
+
+@pytest.fixture
+def base() -> Shelf:
+    return Shelf(place="production")
+
+
+@pytest.fixture
+def overlay(top: Shelf, base: Shelf) -> OverlayIOHandler:
+    return OverlayIOHandler(top=top, base=base)
