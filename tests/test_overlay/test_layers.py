@@ -155,6 +155,13 @@ def test_an_asynchronous_layer_is_awaited(top_kind, base_kind):
         asyncio.run(overlay.load_input(InputContext("absent", "report")))
 
 
+def test_a_subclass_knows_its_layers_too(base):
+    class Mine(OverlayIOHandler):
+        """An overlay with another name."""
+
+    assert Mine(top=Waiting(place="home"), base=base).is_async_output
+
+
 def test_it_travels_as_configuration(tmp_path):
     overlay = OverlayIOHandler(top=PickleIOHandler(tmp_path / "a"), base=PickleIOHandler(tmp_path / "b"))
     overlay.base.handle_output(stored(), "theirs")

@@ -78,11 +78,11 @@ class BaseIOHandler(BaseSettings, ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        # what a class says itself stands: a handler around others may only know when it has them
-        if "is_async_output" not in cls.__dict__:
-            cls.is_async_output = inspect.iscoroutinefunction(cls.handle_output)
-        if "is_async_input" not in cls.__dict__:
-            cls.is_async_input = inspect.iscoroutinefunction(cls.load_input)
+        for flag, method in (("is_async_output", "handle_output"), ("is_async_input", "load_input")):
+            # what a class says itself stands: a handler around others only knows when it has them
+            is_said = not isinstance(inspect.getattr_static(cls, flag), bool) and method not in cls.__dict__
+            if flag not in cls.__dict__ and not is_said:
+                setattr(cls, flag, inspect.iscoroutinefunction(getattr(cls, method)))
 
     @abstractmethod
     def handle_output(self, context: OutputContext, obj: Any) -> Awaitable[None] | None:
