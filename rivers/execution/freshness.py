@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Literal
 
 from rivers.execution.provenance import input_versions
 from rivers_core.contexts import InputContext
+from rivers_core.exceptions import PartitionValidationError
 from rivers_core.handler.waiting import finished
 from rivers_core.partitions import PartitionContext
 
 if TYPE_CHECKING:
-    from rivers.execution.provenance import FindKeys, FindStored
+    from rivers.execution.provenance import Past
     from rivers.execution.run import Run
     from rivers.graph.plan import Graph, Step, StoredOutput
+    from rivers.storage import Event
     from rivers_core.partitions import PartitionKey
 
 LOST = "its value was in the memory of a process that is gone"
@@ -36,23 +38,20 @@ class AssetStatus:
     reason: str | None = None
 
 
-def status_of(
-    output: StoredOutput, step: Step, key: PartitionKey | None, find_stored: FindStored, find_keys: FindKeys
-) -> AssetStatus:
+def status_of(output: StoredOutput, step: Step, key: PartitionKey | None, past: Past) -> AssetStatus:
     """Compare what was recorded when a value was stored with how things are now.
 
     Args:
         output: The value.
         step: The step that makes it.
         key: Its partition key, if it has one.
-        find_stored: Finds the event that stored an asset's value under a key.
-        find_keys: Gives all keys of a definition.
+        past: What is stored.
 
     Returns:
         The status; an upstream that was stored anew under an equal data version makes nothing stale.
     """
     partition = None if key is None else str(key)
-    event = find_stored(output.name, partition)
+    event = past.stored(output.name, partition)
     if event is None:
         return AssetStatus(output.name, partition, "missing")
     reason = None
@@ -61,9 +60,7 @@ def status_of(
     elif event.handler is not None and output.binding is not None and event.handler != output.binding.label:
         reason = f"handler changed from {event.handler!r} to {output.binding.label!r}"
     else:
-        then = dict(event.input_data_versions)
-        now = dict(input_versions(step, [] if key is None else [key], find_stored, find_keys))
-        reason = _first_difference(then, now)
+        reason = _changed_input(event, step, key, past)
     if reason is not None:
         return AssetStatus(output.name, partition, "stale", reason)
     if event.handler is not None and _is_lost(output, key):
@@ -71,24 +68,21 @@ def status_of(
     return AssetStatus(output.name, partition, "fresh")
 
 
-def status_of_asset(
-    graph: Graph, output: StoredOutput, key: PartitionKey | None, find_stored: FindStored, find_keys: FindKeys
-) -> AssetStatus:
+def status_of_asset(graph: Graph, output: StoredOutput, key: PartitionKey | None, past: Past) -> AssetStatus:
     """The status of an asset as a whole: one that is made of tasks is stale as soon as one of them is.
 
     Args:
         graph: The graph.
         output: The asset's value.
         key: Its partition key, if it has one.
-        find_stored: Finds the event that stored an asset's value under a key.
-        find_keys: Gives all keys of a definition.
+        past: What is stored.
     """
     assert output.step_name is not None
-    own = status_of(output, graph.steps[output.step_name], key, find_stored, find_keys)
+    own = status_of(output, graph.steps[output.step_name], key, past)
     if own.state != "fresh" or graph.steps[output.step_name].is_multi:
         return own
     for name in graph.members[output.name]:
-        node = status_of(graph.outputs[name], graph.steps[name], key, find_stored, find_keys)
+        node = status_of(graph.outputs[name], graph.steps[name], key, past)
         if node.state != "fresh" and node.reason != LOST:
             return AssetStatus(
                 output.name, own.partition, "stale", f"node {name!r}: {node.reason or node.state}"
@@ -96,10 +90,18 @@ def status_of_asset(
     return own
 
 
+def _changed_input(event: Event, step: Step, key: PartitionKey | None, past: Past) -> str | None:
+    try:
+        now = dict(input_versions(step, [] if key is None else [key], past))
+    except PartitionValidationError as error:
+        return f"its inputs no longer map: {error}"
+    return _first_difference(dict(event.input_data_versions), now)
+
+
 def _first_difference(then: dict[str, str], now: dict[str, str]) -> str | None:
     for name, version in now.items():
         if name not in then:
-            return f"upstream {name!r} was not an input before"
+            return f"upstream {name!r} was not an input before, or its data version was not known"
         if then[name] != version:
             return f"upstream {name!r} has a new data version"
     gone = [name for name in then if name not in now]
@@ -163,7 +165,7 @@ class Skipping:
     def _statuses(self, step: Step) -> list[AssetStatus]:
         run = self._run
         return [
-            status_of(output, step, key, run.stored, run.all_keys)
+            status_of(output, step, key, run)
             for output in run.plan.outputs_of(step)
             for key in run.keys.get(step.name) or (None,)
         ]

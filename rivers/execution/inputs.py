@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.self_dependency import SelfDependency
-from rivers.execution.provenance import combined_version, needed_keys
+from rivers.execution.provenance import combined_version, needed_keys, source_of
 from rivers.execution.several_keys import by_key, load_each
+from rivers.storage.events import MATERIALIZATION
 from rivers_core.contexts import InputContext
 from rivers_core.exceptions import ExecutionError, NotMaterializedError
 from rivers_core.partitions import PartitionContext
@@ -36,7 +37,7 @@ async def load_input(loaded: LoadedInput, step: Step, run: Run, versions: list[t
     upstream = loaded.upstream
     if loaded.mapping is not None:
         return await _load_partitions(loaded, step, run, versions)
-    event = run.stored(upstream.name, None)
+    event = source_of(upstream, run)
     value = await _load(loaded, _context(loaded, step, run, event, None), run)
     if event is not None:
         versions.append((upstream.name, event.data_version or ""))
@@ -66,7 +67,7 @@ def _takes_several(loaded: LoadedInput, step: Step, run: Run) -> bool:
 async def _load_partitions(loaded: LoadedInput, step: Step, run: Run, versions: list[tuple[str, str]]) -> Any:
     upstream = loaded.upstream
     assert loaded.mapping is not None
-    keys = needed_keys(loaded, step, run.keys.get(step.name, ()), run.all_keys)
+    keys = needed_keys(loaded, step, run.keys.get(step.name, ()), run)
     many = _takes_several(loaded, step, run)
     texts = [str(key) for key in keys]
     events = run.stored_each(upstream.name, texts)
@@ -118,7 +119,7 @@ def _nothing_maps(loaded: LoadedInput, step: Step, run: Run) -> NotMaterializedE
 async def _load(loaded: LoadedInput, context: InputContext, run: Run) -> Any:
     handler = loaded.binding.handler
     event = context.upstream
-    if event is not None and event.handler is None:
+    if event is not None and event.handler is None and event.event_type == MATERIALIZATION:
         raise ExecutionError(
             f"asset {context.asset_name!r} returned a Materialization in run {event.run_id}: it is stored elsewhere "
             f"and {context.downstream_asset!r} cannot load it; depend on it with AssetDef.dep({context.asset_name!r})"

@@ -214,8 +214,8 @@ class Storing:
         if key is None or len(self.run.keys[self.step.name]) == 1 or not self.step.inputs:
             return self.versions
         if self.history is None:
-            self.history = History(self.run)
-        return input_versions(self.step, [key], self.history.stored, self.history.all_keys)
+            self.history = History(self.run.storage, self.run.latest)
+        return input_versions(self.step, [key], self.history)
 
     def _merged(
         self,

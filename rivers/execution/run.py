@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from rivers.execution.history import latest_observation
 from rivers.execution.keys import existing_keys
 from rivers.storage import Event
 from rivers_core.metadata import MetadataValue
@@ -120,6 +121,10 @@ class Run:
             return [self.stored(asset_name, key) for key in keys]
         before = self.storage.get_latest_materializations(asset_name)
         return [self.latest.get((asset_name, key)) or before.get(key) for key in keys]
+
+    def observed(self, asset_name: str) -> Event | None:
+        """The newest observation of an asset that told a data version."""
+        return latest_observation(self.storage, asset_name)
 
     def new_version(self) -> str:
         """A data version that no other value has.

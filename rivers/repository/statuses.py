@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rivers.execution.freshness import AssetStatus, status_of_asset
-from rivers.execution.keys import existing_keys
+from rivers.execution.history import History
 
 if TYPE_CHECKING:
     from rivers.graph.plan import Graph, Plan
-    from rivers.storage import Event, EventStorage
+    from rivers.storage import EventStorage
 
 
 def statuses(graph: Graph, plan: Plan, storage: EventStorage) -> list[AssetStatus]:
@@ -23,17 +23,11 @@ def statuses(graph: Graph, plan: Plan, storage: EventStorage) -> list[AssetStatu
     Returns:
         One entry per asset and partition key, in the order in which they would run.
     """
-    history: dict[str, dict[str | None, Event]] = {}
-
-    def stored(asset: str, key: str | None) -> Event | None:
-        if asset not in history:
-            history[asset] = storage.get_latest_materializations(asset)
-        return history[asset].get(key)
-
+    past = History(storage)
     return [
-        status_of_asset(graph, output, key, stored, lambda definition: existing_keys(definition, storage))
+        status_of_asset(graph, output, key, past)
         for step in plan.steps
         for output in plan.outputs_of(step)
         if output.is_asset
-        for key in ((None,) if step.partitions_def is None else existing_keys(step.partitions_def, storage))
+        for key in ((None,) if step.partitions_def is None else past.all_keys(step.partitions_def))
     ]

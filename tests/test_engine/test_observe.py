@@ -186,3 +186,61 @@ def test_observing_is_no_materialization(repository, diary):
     repo.observe()
     assert repo.storage.get_latest_materialization("orders") is None
     assert repo.status() == []
+
+
+# ------------------------------------------------------------------ versions of what others make
+
+
+@pytest.fixture
+def bookings(repository, diary):
+    """A total over bookings that others make; the version that is observed can be set."""
+    diary.values["bookings"] = 5
+    observed = {"version": "v1"}
+
+    @rs.Asset.external(name="bookings", io_handler=diary)
+    def bookings():
+        return rs.Observation(metadata={"rows": 1}, data_version=observed["version"])
+
+    @rs.Asset(io_handler=diary)
+    def total(bookings: int) -> int:
+        return bookings
+
+    repo = repository(bookings, total)
+    repo.version = observed
+    return repo
+
+
+def test_the_observed_version_is_what_went_in(bookings, diary):
+    bookings.observe()
+    bookings.materialize()
+    event = bookings.storage.get_latest_materialization("total")
+    assert event.input_data_versions == [("bookings", "v1")]
+    assert diary.loaded[0].upstream.typed_metadata == {"rows": rs.MetadataValue.int(1)}
+
+
+def test_what_others_changed_makes_stale_what_was_made_of_it(bookings):
+    bookings.observe()
+    bookings.materialize()
+    assert [status.state for status in bookings.status()] == ["fresh"]
+    bookings.observe()
+    assert [status.state for status in bookings.status()] == ["fresh"]
+    bookings.version["version"] = "v2"
+    bookings.observe()
+    (status,) = bookings.status()
+    assert (status.state, status.reason) == ("stale", "upstream 'bookings' has a new data version")
+    assert bookings.materialize(only_stale=True).materialized_assets == ["total"]
+    assert bookings.materialize(only_stale=True).materialized_assets == []
+
+
+def test_an_observation_without_a_version_changes_nothing(bookings):
+    bookings.observe()
+    bookings.materialize()
+    bookings.version["version"] = None
+    bookings.observe()
+    assert [status.state for status in bookings.status()] == ["fresh"]
+
+
+def test_without_any_observation_nothing_is_known_of_an_external_asset(bookings):
+    bookings.materialize()
+    assert bookings.storage.get_latest_materialization("total").input_data_versions == []
+    assert [status.state for status in bookings.status()] == ["fresh"]

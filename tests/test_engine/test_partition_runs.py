@@ -825,3 +825,28 @@ def test_load_node_of_an_asset_without_partitions_takes_no_key(repository):
     repo.materialize()
     with pytest.raises(rs.exceptions.PartitionValidationError, match="has no partitions"):
         repo.load_node("plain", partition_key="a")
+
+
+# ------------------------------------------------------------------ status
+
+
+def test_partitions_that_no_longer_map_are_stale_and_do_not_keep_others_from_being_told(repository, diary):
+    """The definition began a day earlier when the first day was stored."""
+    storage = rs.Storage.memory()
+
+    def windows(start):
+        days = rs.PartitionsDefinition.daily(start, end="2024-01-04")
+        up = rs.Asset(lambda: 1, name="up", partitions_def=days, io_handler=diary)
+        deps = [rs.AssetDef.input("up", Mapping.time_window(-1))]
+        down = rs.Asset(lambda up: up, name="down", partitions_def=days, io_handler=diary, deps=deps)
+        return repository(up, down).resolve(storage)
+
+    before = windows("2024-01-01")
+    for day in ("2024-01-01", "2024-01-02"):
+        before.materialize(["up"], partition_key=day)
+    for day in ("2024-01-02", "2024-01-03"):
+        before.materialize(["down"], partition_key=day)
+    told = {status.partition: status for status in windows("2024-01-02").status("down")}
+    assert [status.state for status in told.values()] == ["stale", "fresh"]
+    assert "no longer map" in told["2024-01-02"].reason
+    assert "'2024-01-01'" in told["2024-01-02"].reason
