@@ -12,11 +12,13 @@ def error_text(error: BaseException) -> str:
         error: Any error, also one whose `__str__` fails; that must not take the place of what happened.
 
     Returns:
-        Such as `ValueError: no rows`; the type alone where there is no message.
+        Such as `ValueError: no rows`; the type alone where there is no message; notes (PEP 678) in brackets.
     """
     name = type(error).__name__
     try:
         text = str(error)
     except Exception as broken:  # whatever an author's __str__ raises
         text = f"its message cannot be read, since its __str__ raised {type(broken).__name__}"
-    return f"{name}: {text}" if text else name
+    told = f"{name}: {text}" if text else name
+    notes = [note for note in getattr(error, "__notes__", ()) if isinstance(note, str)]
+    return f"{told} ({'; '.join(notes)})" if notes else told

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.self_dependency import SelfDependency
+from rivers.execution.handler_calls import add_place
 from rivers.execution.provenance import combined_version, needed_keys, source_of
 from rivers.execution.several_keys import by_key, load_each
 from rivers.storage.events import MATERIALIZATION
 from rivers_core.contexts import InputContext
 from rivers_core.exceptions import ExecutionError, NotMaterializedError
+from rivers_core.handler.waiting import finished
 from rivers_core.partitions import PartitionContext
 
 if TYPE_CHECKING:
@@ -128,7 +131,10 @@ async def _load(loaded: LoadedInput, context: InputContext, run: Run) -> Any:
         value = handler.load_input(context)
         if handler.is_async_input:
             value = await value
+        elif type(value) is CoroutineType:  # a plain handler around an asynchronous one
+            value = finished(value)
     except Exception as error:
+        add_place(error, "loading", loaded.binding, context)
         for observe in run.observers.io_failed:
             observe(context, handler, error)
         raise

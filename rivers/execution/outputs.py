@@ -6,6 +6,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.results import Materialization, Observation, Output
+from rivers.execution.handler_calls import add_place, stored_late
 from rivers.execution.history import History
 from rivers.execution.provenance import input_versions
 from rivers.execution.results import check_name, check_part, check_value, of_part, split_by_key
@@ -117,6 +118,7 @@ class Storing:
         self, output: StoredOutput, value: Any, result: Output | None, keys: tuple[PartitionKey, ...] | None
     ) -> None:
         handler = output.handler
+        assert output.binding is not None
         attempt = self.attempt
         while True:
             context = OutputContext(
@@ -131,10 +133,11 @@ class Storing:
             )
             try:
                 stored = handler.handle_output(context, value)
-                if stored is not None and handler.is_async_output:
-                    await stored
+                if stored is not None:
+                    await stored_late(stored, output.binding)
                 break
             except Exception as error:
+                add_place(error, "storing", output.binding, context)
                 for observe in self.run.observers.io_failed:
                     observe(context, handler, error)
                 if not await may_retry(self.step, self.run, error, attempt, output.name):

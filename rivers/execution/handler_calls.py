@@ -1,0 +1,62 @@
+"""Calls of handlers: what they leave behind is waited for, and what goes wrong says where."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from rivers_core.exceptions import NotMaterializedError, RiversError
+from rivers_core.handler.waiting import finished
+
+if TYPE_CHECKING:
+    from rivers.graph.plan import HandlerBinding
+    from rivers_core.contexts import InputContext, OutputContext
+
+
+async def stored_late(left: Any, binding: HandlerBinding) -> None:
+    """Wait for what `handle_output` left behind: only then is the value stored.
+
+    Args:
+        left: What it returned: an awaitable of an asynchronous handler, or of a plain one around such.
+        binding: The handler.
+
+    Raises:
+        RiversError: It is a generator, whose body never ran.
+    """
+    if inspect.isgenerator(left) or inspect.isasyncgen(left):
+        raise RiversError(
+            f"handle_output of {type(binding.handler).__name__} yields, so that calling it stores nothing; "
+            "take the `yield` out"
+        )
+    if binding.handler.is_async_output:
+        await left
+    else:
+        finished(left)
+
+
+def add_place(
+    error: BaseException, doing: str, binding: HandlerBinding, context: InputContext | OutputContext
+) -> None:
+    """Note on an error of a handler which value it was about, and where.
+
+    The error stays what it is: a note (PEP 678) is shown below it in tracebacks, and in the events of the run.
+
+    Args:
+        error: What the handler raised.
+        doing: `storing` or `loading`.
+        binding: The handler.
+        context: What it was given.
+    """
+    if isinstance(error, NotMaterializedError):
+        return  # says all of it already
+    partition = "" if context.partition is None else f" [{', '.join(map(str, context.partition.keys))}]"
+    address = None
+    with suppress(Exception):  # it may be what is broken
+        address = binding.handler.describe_address(context)
+    note = f"{doing} asset {context.asset_name!r}{partition} with {binding.label!r}"
+    if address is not None:
+        note += f" at {address}"
+    with suppress(Exception):  # an error may refuse to be changed
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
