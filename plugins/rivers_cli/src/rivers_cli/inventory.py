@@ -30,6 +30,7 @@ class Item:
         last: The last event that stored or observed it.
         statuses: How each stored value stands; empty for an external asset.
         partitions: How many partition keys there are; None without partitions.
+        failed: Whether the last thing that happened to it is that its step failed.
     """
 
     name: str
@@ -40,10 +41,14 @@ class Item:
     last: Event | None
     statuses: tuple[AssetStatus, ...]
     partitions: int | None
+    failed: bool = False
 
     @property
     def state(self) -> str:
-        """In one or a few words: `fresh`, `stale: why`, `3 of 12 stored, 1 stale`, `external`."""
+        """In one or a few words: `fresh`, `stale: why`, `3 of 12 partitions, 1 stale`, `external`."""
+        return f"{self._stands()}; the last attempt failed" if self.failed else self._stands()
+
+    def _stands(self) -> str:
         if not self.statuses:
             return "external" if self.partitions is None else "no partition keys yet"
         if self.partitions is None:
@@ -122,7 +127,9 @@ def document_of(item: Item) -> dict[str, Any]:
 
 def _item(repository: CodeRepository, output: StoredOutput, statuses: list[AssetStatus]) -> Item:
     record = repository.storage.get_asset_record(output.name)
-    last = None if record is None else record.last_materialization or record.last_event
+    event = None if record is None else record.last_event
+    stored = None if record is None else record.last_materialization
+    last = event if stored is None and event is not None and event.event_type == "Observation" else stored
     binding = output.binding
     return Item(
         output.name,
@@ -133,4 +140,5 @@ def _item(repository: CodeRepository, output: StoredOutput, statuses: list[Asset
         last,
         tuple(statuses),
         None if output.partitions_def is None else len(statuses),
+        event is not None and event.event_type == "StepFailure",
     )

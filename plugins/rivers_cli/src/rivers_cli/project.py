@@ -78,8 +78,10 @@ class Project:
 
     @property
     def history(self) -> Path:
-        """Where the events of this project are."""
-        return self.root / ".rivers"
+        """Where the events of this project, in this environment, are."""
+        from rivers.repository.history import history_of
+
+        return Path.cwd() / ".rivers" if self.config is None else history_of(self.config)
 
     def opened(self, *, reading: bool = False) -> CodeRepository:
         """The repository, resolved, with the project's history.

@@ -1,0 +1,226 @@
+"""Copying stored values from one handler to another, checked, and recorded so that nothing counts as changed."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass, field
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from rivers_cli.probing import is_equal, said
+from rivers_core.contexts import InputContext, OutputContext
+from rivers_core.exceptions import ConflictError, IntegrityError, NotMaterializedError
+from rivers_core.handler.waiting import finished
+from rivers_core.partitions import PartitionContext
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from rivers.graph.plan import StoredOutput
+    from rivers.storage import Event, EventStorage
+    from rivers_core.handler import BaseIOHandler
+    from rivers_core.partitions import PartitionKey
+
+TAG: Final = "rivers/migrated_from"
+"""The tag of events that tell of a copy; its value is the handler that the value came from."""
+
+State = Literal["to copy", "copied", "there already", "failed"]
+
+
+@dataclass(slots=True)
+class Endpoint:
+    """One side of a migration.
+
+    Attributes:
+        name: The handler, `name` or `name@environment`.
+        label: How events name it.
+        handler_for: Gives the handler of an asset, with what plugins put around it.
+        storage: The history of its environment.
+    """
+
+    name: str
+    label: str
+    handler_for: Callable[[str], BaseIOHandler]
+    storage: EventStorage
+
+
+@dataclass(slots=True)
+class Value:
+    """One stored value, of one asset and partition.
+
+    Attributes:
+        event: What the source's history says about it; None if it says nothing.
+        state: What became of it.
+        message: Why it failed.
+        source: Its address before.
+        target: Its address after.
+    """
+
+    output: StoredOutput
+    key: PartitionKey | None
+    event: Event | None
+    state: State = "to copy"
+    message: str = ""
+    source: str | None = None
+    target: str | None = None
+    duration_ns: int = 0
+
+    @property
+    def partition(self) -> str | None:
+        """The display form of its key."""
+        return None if self.key is None else str(self.key)
+
+
+@dataclass(slots=True)
+class Migration:
+    """Copies values; what an earlier attempt has copied is recognised and left alone.
+
+    Args:
+        source: Where values are.
+        target: Where they are to be.
+        run_id: The run under which copies are recorded.
+        overwrite: Replace other values that are at the target.
+    """
+
+    source: Endpoint
+    target: Endpoint
+    run_id: str
+    overwrite: bool = False
+    done: list[Value] = field(default_factory=list)
+
+    def values(self, outputs: Sequence[StoredOutput]) -> Iterator[Value]:
+        """Every value of some assets that the source holds, with its addresses.
+
+        Args:
+            outputs: The assets.
+        """
+        for output in outputs:
+            for key, event in self._stored(output):
+                value = Value(output, key, event)
+                loading, storing = self._contexts(value)
+                value.source = self.source.handler_for(output.name).describe_address(loading)
+                value.target = self.target.handler_for(output.name).describe_address(storing)
+                if self._is_recorded(value):
+                    value.state = "there already"
+                yield value
+
+    def copy(self, value: Value) -> Value:
+        """Copy one value, load it back, compare, and record it.
+
+        Args:
+            value: What to copy; gets its state.
+        """
+        self.done.append(value)
+        if value.state == "there already":
+            return value
+        started = perf_counter_ns()
+        try:
+            value.state = self._copied(value)
+        except Exception as error:
+            value.state, value.message = "failed", said(error)
+        value.duration_ns = perf_counter_ns() - started
+        return value
+
+    def _copied(self, value: Value) -> State:
+        loading, storing = self._contexts(value)
+        name = value.output.name
+        target = self.target.handler_for(name)
+        original = finished(self.source.handler_for(name).load_input(loading))
+        if not self.overwrite and finished(target.exists(loading)):
+            if not _is_same(original, finished(target.load_input(loading))):
+                raise ConflictError(
+                    f"another value is at {value.target or self.target.name}; --overwrite replaces it."
+                )
+            self._record(value, storing)
+            return "there already"
+        finished(target.handle_output(storing, original))
+        has_same_version = value.event is not None and storing.data_version == value.event.data_version
+        if not has_same_version and not _is_same(original, finished(target.load_input(loading))):
+            raise IntegrityError(
+                f"what was loaded back from {value.target or self.target.name} is not what was stored."
+            )
+        self._record(value, storing)
+        return "copied"
+
+    def _record(self, value: Value, storing: OutputContext) -> None:
+        """Tell the target's history; the versions stay those of the source, so that nothing becomes stale."""
+        from rivers.storage import Event
+
+        told = value.event
+        self.target.storage.record(
+            Event(
+                "Materialization",
+                run_id=self.run_id,
+                asset_key=value.output.name,
+                partition_key=value.partition,
+                metadata=storing.output_metadata,
+                data_version=storing.data_version if told is None else told.data_version,
+                code_version=value.output.code_version if told is None else told.code_version,
+                input_data_versions=() if told is None else told.input_data_versions,
+                tags=((TAG, self.source.name),),
+                handler=self.target.label,
+                step=value.output.step_name,
+            )
+        )
+
+    def _is_recorded(self, value: Value) -> bool:
+        if value.event is None:
+            return False
+        event = self.target.storage.get_latest_materialization(value.output.name, value.partition)
+        return (
+            event is not None
+            and event.partition_key == value.partition
+            and (TAG, self.source.name) in [tuple(tag) for tag in event.tags]
+            and event.data_version == value.event.data_version
+            and event.handler == self.target.label
+        )
+
+    def _stored(self, output: StoredOutput) -> Iterator[tuple[PartitionKey | None, Event | None]]:
+        history = self._history(output)
+        if output.partitions_def is None:
+            if None in history or self._exists(output, None):
+                yield None, history.get(None)
+            return
+        from rivers.execution.keys import existing_keys
+
+        for key in existing_keys(output.partitions_def, self.source.storage):
+            if str(key) in history or (not history and self._exists(output, key)):
+                yield key, history.get(str(key))
+
+    def _history(self, output: StoredOutput) -> dict[str | None, Event]:
+        """What the source stored, by partition; a copy at the target of the same history leads to its origin."""
+        found: dict[str | None, Event] = {}
+        for event in self.source.storage.get_events_for_asset(output.name, limit=None):
+            if event.event_type == "Materialization" and event.handler == self.source.label:
+                found.setdefault(event.partition_key, event)
+        return found
+
+    def _exists(self, output: StoredOutput, key: PartitionKey | None) -> bool:
+        loading, _ = self._contexts(Value(output, key, None))
+        try:
+            return bool(finished(self.source.handler_for(output.name).exists(loading)))
+        except NotMaterializedError:
+            return False
+
+    def _contexts(self, value: Value) -> tuple[InputContext, OutputContext]:
+        output = value.output
+        partition = None if value.key is None else PartitionContext([value.key], output.partitions_def)
+        loading = InputContext(
+            output.name, "migrate", output.metadata, partition, output.type_hint, run_id=self.run_id,
+            upstream=value.event,
+        )  # fmt: skip
+        storing = OutputContext(
+            output.name, output.metadata, partition, output.type_hint, run_id=self.run_id,
+            step_name=output.step_name,
+        )  # fmt: skip
+        return loading, storing
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two values are equal; objects that cannot be compared are, if they are pickled alike."""
+    if is_equal(one, other):
+        return True
+    try:
+        return pickle.dumps(one, protocol=5) == pickle.dumps(other, protocol=5)
+    except Exception:
+        return False
