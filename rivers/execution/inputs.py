@@ -120,7 +120,7 @@ def _nothing_maps(loaded: LoadedInput, step: Step, run: Run) -> NotMaterializedE
 
 
 async def _load(loaded: LoadedInput, context: InputContext, run: Run) -> Any:
-    handler = loaded.binding.handler
+    binding = loaded.binding
     event = context.upstream
     if event is not None and event.handler is None and event.event_type == MATERIALIZATION:
         raise ExecutionError(
@@ -128,20 +128,20 @@ async def _load(loaded: LoadedInput, context: InputContext, run: Run) -> Any:
             f"and {context.downstream_asset!r} cannot load it; depend on it with AssetDef.dep({context.asset_name!r})"
         )
     try:
-        value = handler.load_input(context)
-        if handler.is_async_input:
+        value = binding.load_input(context)
+        if binding.is_async_input:
             value = await value
         elif type(value) is CoroutineType:  # a plain handler around an asynchronous one
             value = finished(value)
     except Exception as error:
-        add_place(error, "loading", loaded.binding, context)
+        add_place(error, "loading", binding, context)
         for observe in run.observers.io_failed:
-            observe(context, handler, error)
+            observe(context, binding.handler, error)
         raise
     if context.served_by is not None:
         run.note_served(context)
     for observe in run.observers.input_loaded:
-        observe(context, handler)
+        observe(context, binding.handler)
     return value
 
 

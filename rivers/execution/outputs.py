@@ -117,8 +117,8 @@ class Storing:
     async def _write(
         self, output: StoredOutput, value: Any, result: Output | None, keys: tuple[PartitionKey, ...] | None
     ) -> None:
-        handler = output.handler
-        assert output.binding is not None
+        binding = output.binding
+        assert binding is not None
         attempt = self.attempt
         while True:
             context = OutputContext(
@@ -132,14 +132,14 @@ class Storing:
                 code_version=output.code_version,
             )
             try:
-                stored = handler.handle_output(context, value)
+                stored = binding.handle_output(context, value)
                 if stored is not None:
-                    await stored_late(stored, output.binding)
+                    await stored_late(stored, binding)
                 break
             except Exception as error:
-                add_place(error, "storing", output.binding, context)
+                add_place(error, "storing", binding, context)
                 for observe in self.run.observers.io_failed:
-                    observe(context, handler, error)
+                    observe(context, binding.handler, error)
                 if not await may_retry(self.step, self.run, error, attempt, output.name):
                     raise WriteFailedError(error) from error
                 attempt += 1

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from rivers.definitions.mapping import PartitionMapping
     from rivers.definitions.retry import RetryPolicy
     from rivers.definitions.task import Task
+    from rivers_core.contexts import InputContext, OutputContext
     from rivers_core.handler import BaseIOHandler
     from rivers_core.partitions import PartitionsDefinition
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class HandlerBinding:
     """The handler that keeps a value, and why this one.
 
@@ -26,11 +27,26 @@ class HandlerBinding:
         handler: The handler, with whatever plugins put around it.
         label: How events and tables name it: its name in the configuration, else its class.
         reason: Which rule chose it, in words.
+        handle_output: The handler's method; looking it up each time would go through pydantic.
+        load_input: Likewise.
+        is_async_output: Whether what `handle_output` gives is to be awaited.
+        is_async_input: Likewise of `load_input`.
     """
 
     handler: BaseIOHandler
     label: str
     reason: str
+    handle_output: Callable[[OutputContext, Any], Any] = field(init=False)
+    load_input: Callable[[InputContext], Any] = field(init=False)
+    is_async_output: bool = field(init=False)
+    is_async_input: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Ask the handler for what every step needs of it."""
+        self.handle_output = self.handler.handle_output
+        self.load_input = self.handler.load_input
+        self.is_async_output = self.handler.is_async_output
+        self.is_async_input = self.handler.is_async_input
 
 
 @dataclass(slots=True, eq=False)
@@ -126,6 +142,7 @@ class Step:
 
     Attributes:
         name: The asset's name, or `graph/task`.
+        owner: The name of the asset or task that users know this step by: the graph's, for its last node.
         definition: The asset or task that was declared.
         function: What is called.
         is_async: Whether the call gives an awaitable.
@@ -141,6 +158,7 @@ class Step:
     """
 
     name: str
+    owner: str
     definition: Asset | Task
     function: Callable[..., Any]
     is_async: bool
@@ -162,11 +180,6 @@ class Step:
     executor: str | None = None
     is_multi: bool = False
     needs_loop: bool = False
-
-    @property
-    def owner(self) -> str:
-        """The name of the asset or task that users know this step by (the graph's, for an inner node)."""
-        return self.outputs[-1].name if len(self.outputs) > 1 and not self.is_multi else self.name
 
     def upstream_names(self) -> Iterable[str]:
         """Names of all outputs that this step comes after."""

@@ -83,7 +83,6 @@ class StepBuilder:
     def _add_multi(self, asset: MultiAsset) -> None:
         outputs = tuple(self._catalog.outputs[output_def.name] for output_def in asset.output_defs)
         step = self._asset_step(asset, outputs)
-        step.is_multi = True
         clash = self._catalog.outputs.get(asset.name)
         if asset.name in self.steps or (clash is not None and clash not in outputs):
             self._catalog.findings.add(
@@ -185,8 +184,10 @@ class StepBuilder:
         subject: str,
     ) -> Step:
         assert definition.function is not None
+        is_multi = isinstance(definition, MultiAsset)
         return Step(
             name,
+            name if is_multi else outputs[-1].name,
             definition,
             by_keyword(definition.function),
             is_async=definition.is_async,
@@ -196,6 +197,7 @@ class StepBuilder:
             config_type=self._config_type(signature, subject),
             partitions_def=outputs[0].partitions_def,
             retry=self._policy(definition.retry, subject),
+            is_multi=is_multi,
         )
 
     def _config_type(self, signature: FunctionSignature, subject: str) -> type | None:
