@@ -80,8 +80,8 @@ class BaseIOHandler(BaseSettings, ABC):
         super().__init_subclass__(**kwargs)
         for flag, method in (("is_async_output", "handle_output"), ("is_async_input", "load_input")):
             # what a class says itself stands: a handler around others only knows when it has them
-            is_said = not isinstance(inspect.getattr_static(cls, flag), bool) and method not in cls.__dict__
-            if flag not in cls.__dict__ and not is_said:
+            says = next(one for one in cls.__mro__ if flag in vars(one) or method in vars(one))
+            if flag not in vars(says):
                 setattr(cls, flag, inspect.iscoroutinefunction(getattr(cls, method)))
 
     @abstractmethod
@@ -202,6 +202,15 @@ class BaseIOHandler(BaseSettings, ABC):
         del context
         return None
 
+    def storing_handler(self) -> BaseIOHandler:
+        """The handler in whose store a value ends up: this one, unless it hands values on to another.
+
+        Returns:
+            What a handler around others writes through. Whether a value outlives its process, can be deleted, or
+            lies where another asset's does, is asked of this one.
+        """
+        return self
+
     def configuration(self) -> tuple[type[BaseIOHandler], dict[str, Any]]:
         """What is needed to build this handler again elsewhere.
 
@@ -261,6 +270,9 @@ class BaseIOHandler(BaseSettings, ABC):
 
     def __hash__(self) -> int:
         return hash(type(self))
+
+    def __str__(self) -> str:
+        return repr(self)
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():
