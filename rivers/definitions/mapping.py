@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from rivers.definitions.key_text import key_of_text
 from rivers_core.exceptions import PartitionDefinitionError
-from rivers_core.partitions import PartitionKey
+from rivers_core.partitions import PartitionKey, PartitionKeyRange
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     KeyLike = str | Mapping[str, str] | PartitionKey
+    Listed = Sequence[KeyLike | PartitionKeyRange] | PartitionKeyRange
 
 K = TypeVar("K", bound="str | PartitionKey")
 
@@ -97,9 +99,9 @@ class PartitionMapping:
         return TimeWindow(offset)
 
     @staticmethod
-    def specific_partitions(keys: Sequence[KeyLike]) -> PartitionMapping:
-        """These upstream partitions, whatever the consumer's key is."""
-        return SpecificPartitions(_keys("specific_partitions", keys))
+    def specific_partitions(keys: Listed) -> PartitionMapping:
+        """These upstream partitions (keys, or ranges of them), whatever the consumer's key is."""
+        return SpecificPartitions(_listed("specific_partitions", keys))
 
     @staticmethod
     def multi(mappings: Mapping[str, PartitionMapping]) -> PartitionMapping:
@@ -135,20 +137,20 @@ class PartitionMapping:
         return MultiToSingle(dim, mapping)
 
     @staticmethod
-    def for_keys(keys: Sequence[KeyLike], mapping: PartitionMapping | None = None) -> PartitionMapping:
+    def for_keys(keys: Listed, mapping: PartitionMapping | None = None) -> PartitionMapping:
         """What another mapping gives, but only these upstream keys of it.
 
         A partition of the consumer to which none of them belongs needs nothing of this upstream, and gets
         an empty dictionary.
 
         Args:
-            keys: Upstream keys.
+            keys: Upstream keys, or ranges of them.
             mapping: The mapping that is narrowed; the obvious one by default, all partitions where none is
                 obvious.
         """
         if mapping is not None:
             _check_inner("for_keys", mapping)
-        return ForKeys(_keys("for_keys", keys), mapping)
+        return ForKeys(_listed("for_keys", keys), mapping)
 
     @staticmethod
     def subset(mapping: PartitionMapping | None = None) -> PartitionMapping:
@@ -202,7 +204,7 @@ class TimeWindow(PartitionMapping):
 class SpecificPartitions(PartitionMapping):
     """These keys always."""
 
-    keys: tuple[PartitionKey, ...]
+    keys: tuple[PartitionKey | PartitionKeyRange, ...]
 
     def __repr__(self) -> str:
         return f"PartitionMapping.specific_partitions({[_plain(key) for key in self.keys]})"
@@ -259,7 +261,7 @@ class MultiToSingle(_Wrapping):
 class ForKeys(_Wrapping):
     """Another mapping, narrowed to listed upstream keys."""
 
-    keys: tuple[PartitionKey, ...]
+    keys: tuple[PartitionKey | PartitionKeyRange, ...]
     mapping: PartitionMapping | None = None
 
     @property
@@ -295,11 +297,24 @@ def _check_inner(where: str, mapping: object) -> None:
         )
 
 
+def _listed(where: str, given: object) -> tuple[PartitionKey | PartitionKeyRange, ...]:
+    """Keys as `_keys` gives them, and ranges as they are: which keys they hold, their definition tells later."""
+    if isinstance(given, PartitionKeyRange):
+        return (given,)
+    if isinstance(given, Iterable) and not isinstance(given, (str, Mapping, PartitionKey)):
+        found = tuple(dict.fromkeys(key for one in given for key in _listed(where, one)))
+        if found:
+            return found
+    return _keys(where, given)
+
+
 def _keys(where: str, given: object) -> tuple[PartitionKey, ...]:
     """One key for each that is meant, in the order given, without doubles."""
     if isinstance(given, PartitionKey):
         return tuple(given.split())
-    if isinstance(given, (str, Mapping)):
+    if isinstance(given, str):
+        return (key_of_text(given),)
+    if isinstance(given, Mapping):
         return tuple(PartitionKey(given).split())
     if isinstance(given, Iterable):
         found = tuple(dict.fromkeys(key for one in given for key in _keys(where, one)))
@@ -311,5 +326,5 @@ def _keys(where: str, given: object) -> tuple[PartitionKey, ...]:
     )
 
 
-def _plain(key: PartitionKey) -> str | PartitionKey:
+def _plain(key: PartitionKey | PartitionKeyRange) -> str | PartitionKey | PartitionKeyRange:
     return str(key) if isinstance(key, PartitionKey.Single) else key

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from rivers.definitions.key_text import key_of_text
 from rivers_core.exceptions import ResultDefinitionError
 from rivers_core.metadata import coerce_mapping
 from rivers_core.partitions import PartitionKey
@@ -210,7 +211,7 @@ class PartitionedOutput(_Result):
 
 def _single_key(given: object) -> PartitionKey:
     if isinstance(given, str):
-        return _key_of_text(given)
+        return key_of_text(given)
     if not isinstance(given, PartitionKey):
         raise ResultDefinitionError(
             f"PartitionedOutput: {given!r} is not a partition key; write PartitionKey.single(...)."
@@ -220,13 +221,6 @@ def _single_key(given: object) -> PartitionKey:
             f"PartitionedOutput: {str(given)!r} stands for several partitions; give each its own value."
         )
     return given
-
-
-def _key_of_text(text: str) -> PartitionKey:
-    parts = [part.partition("=") for part in text.split("|")]
-    if len(parts) == 1 or not all(separator for _, separator, _ in parts):
-        return PartitionKey.single(text)
-    return PartitionKey.multi({name: value for name, _, value in parts})
 
 
 def _pairs(kind: str, tags: Tags) -> list[tuple[str, str]]:

@@ -18,12 +18,10 @@ from rivers.definitions.mapping import (
 from rivers.graph.mapping_defaults import corresponding_dimensions, default_mapping, obvious_mapping
 from rivers.graph.mapping_windows import window_table
 from rivers_core.exceptions import PartitionValidationError
-from rivers_core.partitions import PartitionsDefinition
+from rivers_core.partitions import PartitionKey, PartitionKeyRange, PartitionsDefinition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from rivers_core.partitions import PartitionKey
 
     Partitions = PartitionsDefinition | None
 
@@ -118,21 +116,33 @@ def _listed(keys: Iterable[object]) -> str:
     return ", ".join(texts[:_SHOWN]) + more
 
 
-def _faults(keys: Iterable[PartitionKey], definition: PartitionsDefinition) -> tuple[list[PartitionKey], str]:
+def _faults(
+    keys: Iterable[PartitionKey | PartitionKeyRange], definition: PartitionsDefinition
+) -> tuple[list[PartitionKey | PartitionKeyRange], str]:
     """The keys that a definition does not have, and what it says about the first."""
-    wrong: list[PartitionKey] = []
+    wrong: list[PartitionKey | PartitionKeyRange] = []
     said = ""
     for key in keys:
         try:
-            definition.check_partition_key(key)
+            _check_named(key, definition)
         except PartitionValidationError as error:
             said = said or str(error)
             wrong.append(key)
     return wrong, said
 
 
+def _check_named(key: PartitionKey | PartitionKeyRange, definition: PartitionsDefinition) -> None:
+    if isinstance(key, PartitionKey):
+        definition.check_partition_key(key)
+    elif not definition.is_dynamic:
+        key.resolve(definition)
+
+
 def _unknown(
-    mapping: PartitionMapping, keys: Iterable[PartitionKey], definition: Partitions, side: str = "upstream"
+    mapping: PartitionMapping,
+    keys: Iterable[PartitionKey | PartitionKeyRange],
+    definition: Partitions,
+    side: str = "upstream",
 ) -> list[str]:
     if definition is None:
         return [f"{mapping!r} names partitions, but the {side} has none"]

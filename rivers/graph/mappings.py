@@ -25,6 +25,8 @@ from rivers_core.partitions import PartitionKey, PartitionsDefinition
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from rivers_core.partitions import PartitionKeyRange
+
     Partitions = PartitionsDefinition | None
     AllKeys = Callable[[], Sequence[PartitionKey]]
 
@@ -99,6 +101,35 @@ class _Need:
         values = (key.keys[name][0] for key in self.all() if isinstance(key, PartitionKey.Multi))
         return [PartitionKey.single(value) for value in dict.fromkeys(values)]
 
+    def named(
+        self,
+        keys: Iterable[PartitionKey | PartitionKeyRange],
+        definition: PartitionsDefinition,
+        dimension: str | None,
+    ) -> list[PartitionKey]:
+        """The keys that a mapping lists, those of its ranges in the order of the definition."""
+        found: list[PartitionKey] = []
+        for one in keys:
+            if isinstance(one, PartitionKey):
+                found.append(one)
+            else:
+                found.extend(one.resolve(definition, self._dynamic(definition, dimension)))
+        return found
+
+    def _dynamic(
+        self, definition: PartitionsDefinition, dimension: str | None
+    ) -> dict[str, list[str]] | None:
+        parts = (
+            definition.dimensions
+            if isinstance(definition, PartitionsDefinition.Multi)
+            else {dimension: definition}
+        )
+        return {
+            part.name: [str(key) for key in (self.all() if name is None else self.dimension(name, part))]
+            for name, part in parts.items()
+            if isinstance(part, PartitionsDefinition.Dynamic)
+        } or None
+
     def add(self, key: PartitionKey | None, needed: Iterable[PartitionKey]) -> None:
         """Notes what one key of the consumer needs."""
         for one in needed:
@@ -140,11 +171,14 @@ def _needed(
     if isinstance(mapping, (Subset, ForKeys)):
         inner = mapping.mapping or obvious_mapping(down, up)
         found = _needed(inner, down, up, key, need, dimension)
-        return found if isinstance(mapping, Subset) else [one for one in found if one in mapping.keys]
+        if isinstance(mapping, Subset):
+            return found
+        listed = set(need.named(mapping.keys, up, dimension))
+        return [one for one in found if one in listed]
     if isinstance(mapping, AllPartitions):
         return need.all() if dimension is None else need.dimension(dimension, up)
     if isinstance(mapping, SpecificPartitions):
-        return mapping.keys
+        return need.named(mapping.keys, up, dimension)
     if isinstance(mapping, Multi):
         return _by_dimension(mapping, down, up, key, need)
     if isinstance(mapping, MultiToSingle):

@@ -376,6 +376,9 @@ ALL = ["a", "b", "c"]
         (Mapping.static_({"b": ["c", "a"], "a": "a"}), "b", {"a": "A", "c": "C"}),
         (Mapping.static_({"b": [], "a": "a"}), "b", {}),
         (Mapping.specific_partitions(["c", "a"]), "b", {"a": "A", "c": "C"}),
+        (Mapping.specific_partitions(Range.single("b", "c")), "b", {"b": "B", "c": "C"}),
+        (Mapping.specific_partitions([Range.single("b", "c"), "a"]), "b", {"a": "A", "b": "B", "c": "C"}),
+        (Mapping.for_keys(Range.single("a", "b"), Mapping.all_partitions()), "c", {"a": "A", "b": "B"}),
         (Mapping.for_keys(["b", "c"]), "b", {"b": "B"}),
         (Mapping.for_keys(["a", "c"]), "b", {}),
         (Mapping.for_keys(["a", "c"], Mapping.all_partitions()), "b", {"a": "A", "c": "C"}),
@@ -512,6 +515,56 @@ def test_a_mapping_per_dimension(repository, diary):
     repo.materialize(["up"], partition_key={"date": "2024-01-01", "region": "us"})
     repo.materialize(["down"], partition_key={"date": "2024-01-02", "region": "eu"})
     assert seen == [["date=2024-01-01|region=us"]]
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        ["date=2024-01-02|region=eu"],
+        [{"date": "2024-01-02", "region": "eu"}],
+        Key.multi({"date": "2024-01-02", "region": "eu"}),
+        Range.multi({"date": ("2024-01-02", "2024-01-02"), "region": ["eu"]}),
+    ],
+)
+def test_a_mapping_lists_keys_of_several_dimensions_in_every_form(repository, diary, listed):
+    @rs.Asset(partitions_def=BOTH, io_handler=diary)
+    def up(context: Context) -> str:
+        return context.partition_key
+
+    @rs.Asset(io_handler=diary, deps=[rs.AssetDef.input("up", Mapping.specific_partitions(listed))])
+    def down(up: dict[str, str]) -> list[str]:
+        return list(up)
+
+    repo = repository(up, down)
+    repo.materialize(["up"], partition_key={"date": "2024-01-02", "region": "eu"})
+    repo.materialize(["down"])
+    assert diary.values["down"] == ["date=2024-01-02|region=eu"]
+
+
+def test_a_range_of_dynamic_keys_is_told_from_the_storage(repository, diary):
+    customers = rs.PartitionsDefinition.dynamic("customers")
+    listed = Mapping.specific_partitions(Range.single("zoe", "mia"))
+
+    @rs.Asset(partitions_def=customers, io_handler=diary)
+    def up(context: Context) -> str:
+        return rs.PartitionedOutput({key: str(key) for key in context.partition.keys})
+
+    @rs.Asset(io_handler=diary, deps=[rs.AssetDef.input("up", listed)])
+    def down(up: dict[str, str]) -> list[str]:
+        return list(up)
+
+    repo = repository(up, down)
+    repo.validate()
+    repo.storage.add_dynamic_partitions("customers", ["eve", "zoe", "adam", "mia"])
+    repo.materialize(partition_key=["eve", "zoe", "adam", "mia"])
+    assert diary.values["down"] == ["zoe", "adam", "mia"]
+
+
+def test_a_range_beyond_the_definition_is_found_before_anything_runs(repository, diary):
+    deps = [rs.AssetDef.input("up", Mapping.for_keys(Range.single("a", "z")))]
+    down = rs.Asset(lambda up: up, name="down", partitions_def=LETTERS, deps=deps)
+    with pytest.raises(rs.exceptions.GraphValidationError, match="'down'.*'z'"):
+        repository(letters(diary), down).validate()
 
 
 def test_an_output_of_a_multi_asset_may_say_the_mapping(repository, diary):
