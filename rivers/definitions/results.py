@@ -29,7 +29,7 @@ K = TypeVar("K", bound="str | PartitionKey")
 __all__ = ["Materialization", "Observation", "Output", "PartitionedOutput"]
 
 
-class _Result:
+class Result:
     """What the results share: checked fields, set once."""
 
     __slots__ = ()
@@ -66,7 +66,7 @@ class _Result:
 
 
 @dataclass(frozen=True, init=False)
-class Output(_Result, Generic[V]):
+class Output(Result, Generic[V]):
     """A value with more to say about it; the handler gets the bare value.
 
     As an annotation it may say what the value is: `-> Output[int]`.
@@ -110,7 +110,7 @@ class Output(_Result, Generic[V]):
 
 
 @dataclass(frozen=True, init=False)
-class Materialization(_Result):
+class Materialization(Result):
     """Says that the function stored its result itself; the handler is never called.
 
     Args:
@@ -145,7 +145,7 @@ class Materialization(_Result):
 
 
 @dataclass(frozen=True, init=False)
-class Observation(_Result):
+class Observation(Result):
     """Something seen about an asset without storing it anew.
 
     Args:
@@ -176,7 +176,7 @@ class Observation(_Result):
 
 
 @dataclass(frozen=True, init=False, repr=False)
-class PartitionedOutput(_Result):
+class PartitionedOutput(Result):
     """One value per partition key, from a step over several keys.
 
     Args:

@@ -41,7 +41,7 @@ async def load_input(loaded: LoadedInput, step: Step, run: Run, versions: list[t
     if loaded.mapping is not None:
         return await _load_partitions(loaded, step, run, versions)
     event = source_of(upstream, run)
-    value = await _load(loaded, _context(loaded, step, run, event, None), run)
+    value = await _load(loaded, _context(loaded, step, run, event, None, loaded.type_hint), run)
     if event is not None:
         versions.append((upstream.name, event.data_version or ""))
     return value
@@ -121,12 +121,6 @@ def _nothing_maps(loaded: LoadedInput, step: Step, run: Run) -> NotMaterializedE
 
 async def _load(loaded: LoadedInput, context: InputContext, run: Run) -> Any:
     binding = loaded.binding
-    event = context.upstream
-    if event is not None and event.handler is None and event.event_type == MATERIALIZATION:
-        raise ExecutionError(
-            f"asset {context.asset_name!r} returned a Materialization in run {event.run_id}: it is stored elsewhere "
-            f"and {context.downstream_asset!r} cannot load it; depend on it with AssetDef.dep({context.asset_name!r})"
-        )
     try:
         value = binding.load_input(context)
         if binding.is_async_input:
@@ -151,14 +145,14 @@ def _context(
     run: Run,
     event: Event | None,
     partition: PartitionContext | None,
-    type_hint: Any = None,
+    type_hint: Any,
 ) -> InputContext:
-    return InputContext(
-        loaded.upstream.name,
-        step.owner,
-        loaded.metadata,
-        partition,
-        loaded.type_hint if partition is None else type_hint,
-        run_id=run.run_id,
-        upstream=event,
-    )
+    name = loaded.upstream.name
+    if event is not None and event.handler is None and event.event_type == MATERIALIZATION:
+        raise ExecutionError(
+            f"asset {name!r} returned a Materialization in run {event.run_id}: it is stored elsewhere "
+            f"and {step.owner!r} cannot load it; depend on it with AssetDef.dep({name!r})"
+        )
+    context = InputContext(name, step.owner, loaded.metadata, partition, type_hint)
+    context.run_id, context.upstream = run.run_id, event
+    return context

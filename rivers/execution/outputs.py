@@ -5,13 +5,14 @@ from __future__ import annotations
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from rivers.definitions.results import Materialization, Observation, Output
+from rivers.definitions.results import Materialization, Observation, Output, Result
 from rivers.execution.handler_calls import add_place, stored_late
 from rivers.execution.history import History
 from rivers.execution.provenance import input_versions
 from rivers.execution.results import check_name, check_part, check_value, of_part, split_by_key
 from rivers.execution.retries import may_retry
 from rivers.storage import Event
+from rivers.storage.events import MATERIALIZATION, OBSERVATION
 from rivers_core.contexts import OutputContext
 from rivers_core.partitions import PartitionContext
 
@@ -56,6 +57,7 @@ class Storing:
         "attempt",
         "context",
         "history",
+        "keys",
         "recorded_metadata",
         "run",
         "started_ns",
@@ -74,6 +76,7 @@ class Storing:
     ) -> None:
         self.step = step
         self.run = run
+        self.keys = run.keys.get(step.name)
         self.context = context
         self.versions = versions
         self.attempt = attempt
@@ -88,23 +91,23 @@ class Storing:
             AssetOutputValidationError: It contradicts the annotation or the partition keys; nothing was stored.
             WriteFailedError: The handler failed, also when tried again.
         """
-        if isinstance(result, Materialization):
-            check_name(self.step, result)
-            self._record_all("Materialization", output, result)
-        elif isinstance(result, Observation):
-            self._record_all("Observation", output, result)
-        elif isinstance(result, Output):
-            check_name(self.step, result)
-            await self._store_value(output, result.value, result)
+        value, described = result, None
+        if isinstance(result, Result):  # most are plain values, and answer one question instead of three
+            if isinstance(result, (Materialization, Observation)):
+                self._record_all(output, result)
+                return
+            if isinstance(result, Output):
+                check_name(self.step, result)
+                value, described = result.value, result
+        if self.keys is not None:
+            await self._store_by_key(output, value, described, self.keys)
         else:
-            await self._store_value(output, result, None)
-
-    async def _store_value(self, output: StoredOutput, value: Any, result: Output | None) -> None:
-        keys = self.run.keys.get(self.step.name)
-        if keys is None:
             check_value(output, value)
-            await self._write(output, value, result, None)
-            return
+            await self._write(output, value, described, None)
+
+    async def _store_by_key(
+        self, output: StoredOutput, value: Any, result: Output | None, keys: Sequence[PartitionKey]
+    ) -> None:
         parts = [
             (part_keys, *of_part(part, result))
             for part_keys, part in split_by_key(output, value, keys, output.handler.partition_batches)
@@ -126,11 +129,9 @@ class Storing:
                 output.metadata,
                 None if keys is None else PartitionContext(keys, output.partitions_def),
                 output.type_hint,
-                run_id=self.run.run_id,
-                attempt=attempt,
-                step_name=self.step.name,
-                code_version=output.code_version,
             )
+            context.run_id, context.step_name = self.run.run_id, self.step.name
+            context.attempt, context.code_version = attempt, output.code_version
             try:
                 stored = binding.handle_output(context, value)
                 if stored is not None:
@@ -152,37 +153,31 @@ class Storing:
         result: Output | None,
         keys: tuple[PartitionKey, ...] | None,
     ) -> None:
-        version = (result.data_version if result is not None else None) or context.registered_data_version
-        metadata = self._merged(context.output_metadata, None if result is None else result.metadata)
-        assert output.binding is not None
-        tags = None if result is None else result.tags
-        for key in (None,) if keys is None else keys:
-            event = self._event(
-                "Materialization",
-                output,
-                key,
-                metadata,
-                self._version(version, context),
-                tags,
-                output.binding.label,
-            )
-            self.run.latest[output.name, event.partition_key] = event
-            self.run.storage.record(event)
-            for observe in self.run.observers.output_stored:
-                observe(context, output.handler, event)
+        run, binding = self.run, output.binding
+        assert binding is not None
+        version, from_result, tags = None, None, None
+        if result is not None:
+            version, from_result, tags = result.data_version, result.metadata, result.tags
+        version = version or context.registered_data_version
+        metadata = self._merged(context.output_metadata, from_result)
+        for key in keys or (None,):
+            made = version or self._made_version(context.content_version)
+            event = self._event(MATERIALIZATION, output, key, metadata, made, tags, binding.label)
+            run.latest[output.name, event.partition_key] = event
+            run.storage.record(event)
+            for observe in run.observers.output_stored:
+                observe(context, binding.handler, event)
 
-    def _record_all(
-        self, event_type: str, output: StoredOutput, result: Materialization | Observation
-    ) -> None:
-        metadata = self._merged(None, result.metadata)
-        version = result.data_version
+    def _record_all(self, output: StoredOutput, result: Materialization | Observation) -> None:
+        event_type, version, tags = OBSERVATION, result.data_version, None
         if isinstance(result, Materialization):
-            version = self._version(version, None)
-        for key in self.run.keys.get(self.step.name) or (None,):
-            event = self._event(
-                event_type, output, key, metadata, version, getattr(result, "tags", None), None
-            )
-            if event_type == "Materialization":
+            check_name(self.step, result)
+            event_type, tags = MATERIALIZATION, result.tags
+            version = version or self._made_version(None)
+        metadata = self._merged(None, result.metadata)
+        for key in self.keys or (None,):
+            event = self._event(event_type, output, key, metadata, version, tags, None)
+            if event_type == MATERIALIZATION:
                 self.run.latest[output.name, event.partition_key] = event
             self.run.storage.record(event)
 
@@ -196,7 +191,10 @@ class Storing:
         tags: Sequence[tuple[str, str]] | None,
         handler: str | None,
     ) -> Event:
-        return Event(
+        event = Event.__new__(Event)
+        # the class itself, called with so many names, packs them into a dictionary first: twice the time
+        Event.__init__(
+            event,
             event_type,
             run_id=self.run.run_id,
             asset_key=output.name,
@@ -204,17 +202,18 @@ class Storing:
             metadata=metadata,
             data_version=version,
             code_version=output.code_version,
-            input_data_versions=self._inputs_of(key),
+            input_data_versions=self.versions if key is None else self._inputs_of(key),
             tags=(*self.run.tags, *tags) if tags else self.run.tags,
             handler=handler,
             step=self.step.name,
             attempt=self.attempt,
             duration_ns=perf_counter_ns() - self.started_ns,
         )
+        return event
 
-    def _inputs_of(self, key: PartitionKey | None) -> Sequence[tuple[str, str]]:
+    def _inputs_of(self, key: PartitionKey) -> Sequence[tuple[str, str]]:
         """What went into one key: of a step over several, only what belongs to this one."""
-        if key is None or len(self.run.keys[self.step.name]) == 1 or not self.step.inputs:
+        if len(self.run.keys[self.step.name]) == 1 or not self.step.inputs:
             return self.versions
         if self.history is None:
             self.history = History(self.run.storage, self.run.latest)
@@ -227,20 +226,19 @@ class Storing:
     ) -> Mapping[str, MetadataValue] | None:
         """Metadata of inputs, context, handler and result; the later wins on the same key."""
         from_inputs = self.run.served_inputs(self.step) if self.run.served else None
-        from_context = getattr(self.context, "output_metadata", None)
-        given = [metadata for metadata in (from_inputs, from_context, from_handler, from_result) if metadata]
-        merged: Mapping[str, MetadataValue] | None = given[0] if given else None
-        if len(given) > 1:
-            merged = {key: value for metadata in given for key, value in metadata.items()}
+        from_context = None if self.context is None else getattr(self.context, "output_metadata", None)
+        merged = from_handler or None
+        if from_inputs or from_context or from_result:
+            merged = {
+                **(from_inputs or {}),
+                **(from_context or {}),
+                **(from_handler or {}),
+                **(from_result or {}),
+            } or None
         self.recorded_metadata = merged
         return merged
 
-    def _version(self, given: str | None, context: OutputContext | None) -> str:
-        """The first version that anyone gave: result or handler, the asset's context, the content's own, a UUID."""
-        if given is not None:
-            return given
-        return (
-            getattr(self.context, "registered_data_version", None)
-            or (context.content_version if context is not None else None)
-            or self.run.new_version()
-        )
+    def _made_version(self, of_content: str | None) -> str:
+        """The version of what neither result nor handler gave one: the asset's context's, the content's own, a UUID."""
+        of_context = None if self.context is None else getattr(self.context, "registered_data_version", None)
+        return of_context or of_content or self.run.new_version()

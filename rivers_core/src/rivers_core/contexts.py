@@ -71,7 +71,7 @@ class OutputContext(_Context):
         type_hint: The return annotation of the function; None if there is none.
         run_id: The run that stores the value; None outside of a run.
         attempt: How many times storing was tried, this time included.
-        step_name: The step that made the value, if it is not called like the asset.
+        step_name: The step that made the value, if it is not called like the asset: a multi-asset.
         code_version: The version of the code that made it, if the asset says one.
 
     Examples:
@@ -82,12 +82,12 @@ class OutputContext(_Context):
     """
 
     __slots__ = (
-        "_step_name",
         "attempt",
         "code_version",
         "content_version",
         "output_metadata",
         "registered_data_version",
+        "step_name",
     )
 
     def __init__(
@@ -108,16 +108,11 @@ class OutputContext(_Context):
         self.type_hint = type_hint
         self.run_id = run_id
         self.attempt = attempt
-        self._step_name = step_name
+        self.step_name = step_name or asset_name
         self.output_metadata: dict[str, MetadataValue] | None = None
         self.registered_data_version: str | None = None
         self.content_version: str | None = None
         self.code_version = code_version
-
-    @property
-    def step_name(self) -> str:
-        """The step that made the value; a multi-asset's name for each of its outputs."""
-        return self._step_name or self.asset_name
 
     @property
     def data_version(self) -> str | None:
@@ -215,6 +210,10 @@ class InputContext(_Context):
         if callable(self._upstream):
             self._upstream = self._upstream()
         return self._upstream
+
+    @upstream.setter
+    def upstream(self, event: Any) -> None:
+        self._upstream = event
 
     def __repr__(self) -> str:
         parts = [repr(self.asset_name), f"downstream_asset={self.downstream_asset!r}", *self._shown()]
