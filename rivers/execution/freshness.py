@@ -110,11 +110,12 @@ def _first_difference(then: dict[str, str], now: dict[str, str]) -> str | None:
 
 def _is_lost(output: StoredOutput, key: PartitionKey | None) -> bool:
     """Whether a value that lives as long as its process was stored by another one."""
-    if output.handler.locality != "process":
+    handler = output.handler.storing_handler()
+    if handler.locality != "process":
         return False
     partition = None if key is None else PartitionContext([key], output.partitions_def)
     context = InputContext(output.name, "status", output.metadata, partition, output.type_hint)
-    return not finished(output.handler.exists(context))
+    return not finished(handler.exists(context))
 
 
 class Skipping:

@@ -46,7 +46,7 @@ class Run:
         may_skip: Says why a step need not run, asked when its turn comes; None runs them all.
         failed: Error of each failed step.
         skipped: Why each skipped step was not run.
-        served: For each step, which place served each input whose handler reads from several.
+        served: By step, asset and partition: which place served an input whose handler reads from several.
     """
 
     __slots__ = (
@@ -103,7 +103,7 @@ class Run:
         self.resumed: set[tuple[str, str | None]] = set()
         self.failed: dict[str, BaseException] = {}
         self.skipped: dict[str, str] = {}
-        self.served: dict[str, dict[str, str]] = {}
+        self.served: dict[str, dict[str, dict[str | None, str]]] = {}
 
     def stored(self, asset_name: str, key: str | None) -> Event | None:
         """The event that stored a value: this run's, else the latest that the storage knows."""
@@ -189,14 +189,28 @@ class Run:
 
     def note_served(self, context: InputContext) -> None:
         """Remember where an input came from, since its handler says so."""
-        key = context.partition
-        name = (
-            context.asset_name if key is None else f"{context.asset_name} [{', '.join(map(str, key.keys))}]"
-        )
         assert context.served_by is not None
-        self.served.setdefault(context.downstream_asset, {})[name] = context.served_by
+        partition = context.partition
+        keys = None if partition is None else ", ".join(map(str, partition.keys))
+        of_step = self.served.setdefault(context.downstream_asset, {})
+        of_step.setdefault(context.asset_name, {})[keys] = context.served_by
 
     def served_inputs(self, step: Step) -> dict[str, MetadataValue] | None:
-        """What to record about where the inputs of a step came from, under `rivers/served_by`."""
+        """What to record about where the inputs of a step came from, under `rivers/served_by`.
+
+        One place for an asset if all its partitions came from there; else the partitions by place, or how many if
+        they are too many to list.
+        """
         served = self.served.get(step.owner)
-        return None if served is None else {SERVED_BY: MetadataValue.json(served)}
+        if served is None:
+            return None
+        return {SERVED_BY: MetadataValue.json({name: _by_place(of_keys) for name, of_keys in served.items()})}
+
+
+def _by_place(served: Mapping[str | None, str]) -> str | dict[str, list[str] | int]:
+    places: dict[str, list[str]] = {}
+    for keys, place in served.items():
+        places.setdefault(place, []).append(str(keys))
+    if len(places) == 1:
+        return next(iter(places))
+    return {place: keys if len(keys) <= FEW_KEYS else len(keys) for place, keys in sorted(places.items())}

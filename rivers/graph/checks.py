@@ -69,7 +69,7 @@ def _check_locations(graph: Graph, findings: Findings) -> None:
         address = output.handler.storage_location(output.name, output.metadata)
         if address is None:
             continue
-        other = seen.setdefault((type(output.handler), address), output.name)
+        other = seen.setdefault((type(output.handler.storing_handler()), address), output.name)
         if other != output.name:
             findings.add(
                 f"assets {other!r} and {output.name!r} would both be stored at {address}; give one another name or root"

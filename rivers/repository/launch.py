@@ -135,7 +135,9 @@ def _take_up(run: Run, request: RunRequest) -> None:
             for output in run.plan.outputs_of(step)
             for key in run.keys.get(step.name) or (None,)
         ]
-        lost = any(output.handler.locality == "process" for output in run.plan.outputs_of(step))
+        lost = any(
+            output.handler.storing_handler().locality == "process" for output in run.plan.outputs_of(step)
+        )
         if not lost and all(name in done for name in wanted):
             run.finished.add(step.name)
             run.skipped[step.name] = "finished in this run before"

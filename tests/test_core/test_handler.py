@@ -267,5 +267,37 @@ def test_a_class_may_say_itself_whether_it_is_asynchronous():
     class Below(Around):
         pass
 
+    class Redefined(Around):
+        def handle_output(self, context, obj):
+            return None
+
     assert (Around.is_async_output, Around.is_async_input) == (True, False)
-    assert Below.is_async_output is False
+    assert Below.is_async_output is True
+    assert Redefined.is_async_output is False
+
+
+def test_what_a_mixin_defines_decides_whether_a_handler_is_asynchronous():
+    class Waits:
+        async def load_input(self, context):
+            return None
+
+    class Plain(BaseIOHandler):
+        def handle_output(self, context, obj):
+            return None
+
+        def load_input(self, context):
+            return None
+
+    class Mixed(Waits, Plain):
+        pass
+
+    class Other(Plain, Waits):
+        pass
+
+    assert (Mixed.is_async_input, Mixed.is_async_output) == (True, False)
+    assert Other.is_async_input is False
+
+
+def test_a_handler_stores_with_itself_unless_it_says_otherwise():
+    handler = Loose(colour="red")
+    assert handler.storing_handler() is handler

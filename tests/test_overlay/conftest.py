@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from pydantic import PrivateAttr
 
+from rivers_core.contexts import InputContext
 from rivers_core.exceptions import NotMaterializedError
 from rivers_core.handler import BaseIOHandler
 from rivers_core.partitions import PartitionContext, PartitionKey, PartitionsDefinition
 from rivers_overlay import OverlayIOHandler
 
 if TYPE_CHECKING:
-    from rivers_core.contexts import InputContext, OutputContext
+    from rivers_core.contexts import OutputContext
 
 DAYS = PartitionsDefinition.daily("2024-01-01")
 
@@ -51,17 +53,36 @@ class Shelf(BaseIOHandler):
         return f"{self.place}/{context.storage_key}"
 
 
+def flat(values: list[Any]) -> Any:
+    return [item for value in values for item in value]
+
+
 class Batching(Shelf):
-    """Keeps one value per partition, and gives several at once as a list."""
+    """Keeps one value per partition, and gives several at once as one value."""
 
     partition_batches: ClassVar[bool] = True
 
+    as_one: Callable[[list[Any]], Any] = flat
+    on_read: Callable[[InputContext], None] | None = None
+    all_or_nothing: bool = False
+
     def load_input(self, context: InputContext) -> Any:
-        if context.partition is None or len(context.partition.keys) == 1:
-            return super().load_input(context)
+        assert context.partition is not None
         self._calls.append("read")
-        stored = (self._values.get((context.asset_name, str(key))) for key in context.partition.keys)
-        return [value for value in stored if value is not None]
+        if self.on_read is not None:
+            self.on_read(context)
+        found = {str(key): self._values.get((context.asset_name, str(key))) for key in context.partition.keys}
+        missing = [key for key, value in found.items() if value is None]
+        if missing and (self.all_or_nothing or len(missing) == len(found)):
+            raise NotMaterializedError(context.asset_name, partition=", ".join(missing), handler="Batching")
+        return self.as_one([value for value in found.values() if value is not None])
+
+
+class WaitingForBatches(Batching):
+    """The same, asynchronous."""
+
+    async def load_input(self, context: InputContext) -> Any:
+        return Batching.load_input(self, context)
 
 
 class Waiting(Shelf):

@@ -120,7 +120,7 @@ def test_partitions_say_one_by_one_where_they_came_from(top, base):
 
     repo = rs.CodeRepository([daily, both], config=False)
     repo.materialize(["both"])
-    assert served(repo, "both") == {"daily [2024-01-01]": "base", "daily [2024-01-02]": "top"}
+    assert served(repo, "both") == {"daily": {"base": ["2024-01-01"], "top": ["2024-01-02"]}}
 
 
 def test_asynchronous_layers_work_in_a_run():

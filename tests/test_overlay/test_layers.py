@@ -11,15 +11,29 @@ from rivers_core.contexts import InputContext, OutputContext
 from rivers_core.exceptions import IntegrityError, NotMaterializedError, RiversError
 from rivers_overlay import OverlayIOHandler
 from rivers_pickle import PickleIOHandler
-from tests.test_overlay.conftest import Batching, Shelf, Waiting, days
+from tests.test_overlay.conftest import Shelf, Waiting, days
 
 
-def asked(partition=None):
-    return InputContext("orders", "report", partition=partition)
+def asked(partition=None, asset="orders"):
+    return InputContext(asset, "report", partition=partition)
 
 
-def stored(partition=None):
-    return OutputContext("orders", partition=partition)
+def stored(partition=None, asset="orders"):
+    return OutputContext(asset, partition=partition)
+
+
+class Files(Shelf):
+    """Says that nothing is stored in the words of the standard library, also when asked."""
+
+    def load_input(self, context):
+        try:
+            return super().load_input(context)
+        except NotMaterializedError:
+            raise FileNotFoundError(f"{self.place}/{context.storage_key}") from None
+
+    def exists(self, context):
+        self.load_input(context)
+        return True
 
 
 def test_what_the_top_has_is_read_there_and_the_base_is_not_asked(overlay, top, base):
@@ -44,13 +58,65 @@ def test_partitions_fall_through_one_by_one(overlay, top, base):
     assert overlay.load_input(asked(days("2024-01-02"))) == "mine"
 
 
-def test_writing_and_deleting_touch_the_top_alone(overlay, top, base):
+def test_a_handler_that_raises_the_standard_error_falls_through_too(base):
+    overlay = OverlayIOHandler(top=Files(place="home"), base=base)
+    assert not overlay.exists(asked())
+    base.handle_output(stored(), "theirs")
+    assert overlay.load_input(asked()) == "theirs"
+    assert overlay.exists(asked())
+    overlay = OverlayIOHandler(top=Files(place="home"), base=Files(place="production"))
+    with pytest.raises(NotMaterializedError) as caught:
+        overlay.load_input(asked(days("2024-01-01")))
+    assert caught.value.partition == "2024-01-01"
+
+
+def test_writing_asks_nothing_of_the_base(top):
+    class Sealed(Shelf):
+        def __getattribute__(self, name):
+            if name in {"handle_output", "load_input", "exists", "delete", "describe_address"}:
+                raise AssertionError(f"the base was asked for {name}")
+            return super().__getattribute__(name)
+
+    overlay = OverlayIOHandler(top=top, base=Sealed(place="production"))
+    overlay.handle_output(stored(), "mine")
+    assert overlay.load_input(asked()) == "mine"
+    assert overlay.describe_address(stored()) == "home/orders"
+
+
+def test_deleting_touches_the_top_alone_and_the_base_shows_again(overlay, top, base):
     base.handle_output(stored(), "theirs")
     overlay.handle_output(stored(), "mine")
     overlay.delete(asked())
     assert top.calls == ["write", "delete"]
     assert base.calls == ["write"]
     assert overlay.load_input(asked()) == "theirs"
+
+
+def test_deleting_what_only_the_base_has_is_refused(overlay, top, base):
+    for day in ("2024-01-01", "2024-01-02"):
+        base.handle_output(stored(days(day)), "theirs")
+    top.handle_output(stored(days("2024-01-01")), "mine")
+    with pytest.raises(
+        RiversError, match=r"partition '2024-01-02' of asset 'orders' .* 'production/orders/2024"
+    ):
+        overlay.delete(asked(days("2024-01-01", "2024-01-02")))
+    assert "delete" not in top.calls + base.calls
+    assert overlay.load_input(asked(days("2024-01-01"))) == "mine"
+
+
+def test_deleting_what_nobody_has_is_left_to_the_top(overlay, top):
+    overlay.delete(asked())
+    assert top.calls == ["delete"]
+
+
+def test_metadata_and_version_of_a_write_are_those_of_the_top(tmp_path):
+    alone, context = stored(), stored()
+    PickleIOHandler(tmp_path / "alone").handle_output(alone, [1, 2])
+    pair = OverlayIOHandler(top=PickleIOHandler(tmp_path / "a"), base=PickleIOHandler(tmp_path / "b"))
+    pair.handle_output(context, [1, 2])
+    assert context.data_version == alone.data_version is not None
+    assert context.output_metadata.keys() == alone.output_metadata.keys()
+    assert not (tmp_path / "b").exists()
 
 
 def test_a_value_exists_if_either_layer_has_it(overlay, base):
@@ -65,8 +131,21 @@ def test_a_damaged_value_of_the_top_is_an_error_and_not_a_reason_to_read_the_bas
         layer.handle_output(stored(), [1, 2, 3])
     damaged = tmp_path / "home" / "orders.pkl"
     damaged.write_bytes(damaged.read_bytes()[:-20] + b"x" * 20)
+    overlay, context = OverlayIOHandler(top=top, base=base), asked()
     with pytest.raises(IntegrityError):
-        OverlayIOHandler(top=top, base=base).load_input(asked())
+        overlay.load_input(context)
+    assert context.served_by is None
+
+
+@pytest.mark.parametrize("kind", [OSError, PermissionError, KeyError, StopIteration, RiversError])
+def test_no_other_error_of_the_top_falls_through(base, kind):
+    class Broken(Shelf):
+        def load_input(self, context):
+            raise kind("broken")
+
+    base.handle_output(stored(), "theirs")
+    with pytest.raises((kind, RuntimeError), match="broken|StopIteration"):
+        OverlayIOHandler(top=Broken(place="home"), base=base).load_input(asked())
 
 
 def test_an_error_of_the_base_is_raised_as_it_is(top):
@@ -97,7 +176,31 @@ def test_layers_may_be_overlays(top, base):
     outer = OverlayIOHandler(top=top, base=OverlayIOHandler(top=middle, base=base))
     assert outer.load_input(asked()) == "theirs"
     middle.handle_output(stored(), "ours")
-    assert outer.load_input(asked()) == "ours"
+    context = asked()
+    assert (outer.load_input(context), context.served_by) == ("ours", "base/top")
+    outer.handle_output(stored(), "mine")
+    assert (outer.load_input(context), context.served_by) == ("mine", "top")
+    outer.delete(asked())
+    middle.delete(asked())
+    assert (outer.load_input(context), context.served_by) == ("theirs", "base/base")
+    assert outer.storing_handler() is top
+    assert middle.calls.count("write") == 1
+    with pytest.raises(
+        NotMaterializedError, match="home/absent, else team/absent, else production/absent"
+    ) as caught:
+        outer.load_input(asked(asset="absent"))
+    assert caught.value.handler == "Shelf over Shelf over Shelf"
+
+
+def test_the_log_says_where_a_value_came_from(overlay, base, caplog):
+    base.handle_output(stored(days("2024-01-01")), "theirs")
+    overlay.load_input(asked(days("2024-01-01")))
+    assert caplog.messages == []
+    with caplog.at_level("DEBUG", "rivers.handlers.orders"):
+        overlay.load_input(asked(days("2024-01-01")))
+    assert caplog.messages == [
+        "orders [2024-01-01] is served by the base layer: production/orders/2024-01-01"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -115,30 +218,6 @@ def test_a_value_reaches_as_far_as_the_narrower_layer(top_reach, base_reach, rea
     assert overlay.locality == reach
 
 
-def test_several_partitions_at_once_only_if_both_layers_can(base):
-    batching = Batching(place="home")
-    assert not OverlayIOHandler(top=batching, base=base).partition_batches
-    assert OverlayIOHandler(top=batching, base=Batching(place="production")).partition_batches
-
-
-@pytest.mark.parametrize("where", ["top", "base"])
-def test_several_partitions_in_one_value_come_from_the_layer_that_has_them(where):
-    layers = {"top": Batching(place="home"), "base": Batching(place="production")}
-    for day in ("2024-01-01", "2024-01-02"):
-        layers[where].handle_output(stored(days(day)), day)
-    context = asked(days("2024-01-01", "2024-01-02"))
-    assert OverlayIOHandler(**layers).load_input(context) == ["2024-01-01", "2024-01-02"]
-    assert context.served_by == where
-
-
-def test_several_partitions_that_the_layers_share_are_refused_and_not_served_in_part():
-    top, base = Batching(place="home"), Batching(place="production")
-    top.handle_output(stored(days("2024-01-01")), 1)
-    base.handle_output(stored(days("2024-01-02")), 2)
-    with pytest.raises(RiversError, match="1 are in the top layer"):
-        OverlayIOHandler(top=top, base=base).load_input(asked(days("2024-01-01", "2024-01-02")))
-
-
 @pytest.mark.parametrize(("top_kind", "base_kind"), [(Waiting, Shelf), (Shelf, Waiting), (Waiting, Waiting)])
 def test_an_asynchronous_layer_is_awaited(top_kind, base_kind):
     top, base = top_kind(place="home"), base_kind(place="production")
@@ -152,7 +231,31 @@ def test_an_asynchronous_layer_is_awaited(top_kind, base_kind):
     Shelf.handle_output(top, stored(), "mine")
     assert asyncio.run(overlay.load_input(context)) == "mine"
     with pytest.raises(NotMaterializedError):
-        asyncio.run(overlay.load_input(InputContext("absent", "report")))
+        asyncio.run(overlay.load_input(asked(asset="absent")))
+    assert overlay.exists(asked())
+    overlay.delete(asked())
+    assert asyncio.run(overlay.load_input(asked())) == "theirs"
+
+
+def test_plain_layers_need_no_event_loop(overlay, base):
+    base.handle_output(stored(), "theirs")
+    assert (overlay.is_async_input, overlay.is_async_output) == (False, False)
+
+    async def within_a_loop():
+        return overlay.load_input(asked())
+
+    assert overlay.load_input(asked()) == asyncio.run(within_a_loop()) == "theirs"
+
+
+def test_nested_layers_and_subclasses_know_that_they_wait(top, base):
+    class Named(OverlayIOHandler):
+        """An overlay with a name of its own."""
+
+    inner = Named(top=Waiting(place="team"), base=base)
+    outer = Named(top=top, base=inner)
+    assert (outer.is_async_input, outer.is_async_output, inner.is_async_output) == (True, False, True)
+    base.handle_output(stored(), "theirs")
+    assert asyncio.run(outer.load_input(asked())) == "theirs"
 
 
 def test_a_subclass_knows_its_layers_too(base):
@@ -189,8 +292,64 @@ def test_types_and_options_are_checked_against_the_layers():
     assert (above.accepts_type(str), below.accepts_type(str)) == (False, True)
     assert (above.can_load_type(str), below.can_load_type(str)) == (False, False)
     assert above.check_options({"picky/x": 1}) == ["no such option: picky/x"]
+    both = OverlayIOHandler(top=picky, base=Picky(place="production"))
+    assert both.check_options({"picky/x": 1}) == ["no such option: picky/x"]
+    assert both.check_options({"other/x": 1}) == []
 
 
-def test_a_layer_that_is_no_handler_is_refused(top):
-    with pytest.raises(ValueError, match="base"):
-        OverlayIOHandler(top=top, base="production")
+def test_only_what_is_written_can_collide_with_another_asset(top, base):
+    class Located(Shelf):
+        def storage_location(self, asset_name, asset_metadata):
+            return f"{self.place}/{(asset_metadata or {}).get('root', asset_name)}"
+
+    overlay = OverlayIOHandler(top=Located(place="home"), base=Located(place="production"))
+    assert overlay.storage_location("orders", {"root": "x"}) == "home/x"
+    assert overlay.storing_handler() is overlay.top
+
+
+@pytest.mark.parametrize("wrong", ["production", {"store": "x"}, None, Shelf])
+def test_a_layer_that_is_no_handler_is_refused(top, wrong):
+    with pytest.raises(ValueError, match="base\n.*a layer is an IO handler"):
+        OverlayIOHandler(top=top, base=wrong)
+
+
+def test_a_top_that_would_write_into_the_base_is_refused(top, base, tmp_path):
+    here = [PickleIOHandler(tmp_path / "a"), PickleIOHandler(tmp_path / "a")]
+    with pytest.raises(ValueError, match="also in the base, which is never to be written to"):
+        OverlayIOHandler(top=here[0], base=here[1])
+    inner = OverlayIOHandler(top=top, base=base)
+    with pytest.raises(ValueError, match="also in the base"):
+        OverlayIOHandler(top=base, base=inner)
+    OverlayIOHandler(top=here[0], base=PickleIOHandler(tmp_path / "a", prefix="mine"))
+
+
+def test_variables_of_the_shell_mean_nothing_to_it(monkeypatch, top, base):
+    monkeypatch.setenv("TOP", "x")
+    monkeypatch.setenv("RIVERS_OVERLAY_BASE", "x")
+    assert OverlayIOHandler(top=top, base=base).base is base
+
+
+def test_secrets_of_the_layers_are_not_shown(tmp_path):
+    secret = "a-very-secret-key"
+    signed = PickleIOHandler(tmp_path / "a", signing_key=secret)
+    bucket = PickleIOHandler("s3://bucket/x", storage_options={"secret_access_key": secret})
+    overlay = OverlayIOHandler(top=signed, base=bucket)
+    shown = [repr(overlay), str(overlay), repr(overlay.model_dump()), overlay.model_dump_json()]
+    shown += [str(overlay.describe_address(asked()))]
+    assert secret not in "".join(shown)
+    assert "PickleIOHandler" in shown[0]
+    assert pickle.loads(pickle.dumps(overlay)).top.signing_key.get_secret_value() == secret
+
+
+def test_two_overlays_are_equal_if_their_layers_are(tmp_path):
+    def overlay(name):
+        return OverlayIOHandler(top=PickleIOHandler(tmp_path / name), base=PickleIOHandler(tmp_path / "b"))
+
+    assert overlay("a") == overlay("a")
+    assert overlay("a") != overlay("c")
+    assert hash(overlay("a")) == hash(overlay("a"))
+
+
+def test_layers_are_given_once(overlay, top):
+    with pytest.raises(ValueError, match="frozen"):
+        overlay.base = top

@@ -1,13 +1,17 @@
-"""What two layers have in common: capabilities that only an instance knows."""
+"""What two layers have in common, and asking one of them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from rivers_core.exceptions import PartitionValidationError
+from rivers_core.handler.waiting import finished
 
-    from rivers_core.handler import Locality
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from rivers_core.contexts import InputContext
+    from rivers_core.handler import BaseIOHandler, Locality
     from rivers_overlay.handler import OverlayIOHandler
 
 T = TypeVar("T")
@@ -34,3 +38,50 @@ class OfLayers(Generic[T]):
 def narrower(handler: OverlayIOHandler) -> Locality:
     """The smaller of the two reaches: a value may be in either layer."""
     return min(handler.top.locality, handler.base.locality, key=REACH.index)
+
+
+def has(layer: BaseIOHandler, context: InputContext) -> bool:
+    """Whether a layer has a value, whatever way it says so.
+
+    Args:
+        layer: The handler that is asked.
+        context: Which asset, and at most one partition.
+
+    Raises:
+        Exception: The layer's own, for everything but absence.
+    """
+    try:
+        return bool(finished(layer.exists(context)))
+    except FileNotFoundError:
+        return False
+
+
+def address_in(layer: BaseIOHandler, context: InputContext) -> str | None:
+    """Where a layer has a value, for messages; None if it only knows that of one partition at a time."""
+    try:
+        return layer.describe_address(context)
+    except PartitionValidationError:
+        return None
+
+
+async def loaded(layer: BaseIOHandler, context: InputContext) -> Any:
+    """The value that a layer has; suspends only if the layer is asynchronous."""
+    value = layer.load_input(context)
+    return await value if layer.is_async_input else value
+
+
+def at_once(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that awaits nothing asynchronous: no event loop is needed for it.
+
+    Args:
+        coroutine: One that never suspends.
+
+    Raises:
+        RuntimeError: It did suspend, since a layer waits that does not say so.
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+    coroutine.close()
+    raise RuntimeError("a layer waited for something although its `is_async_input` is False")

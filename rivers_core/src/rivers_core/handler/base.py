@@ -7,12 +7,12 @@ from abc import ABC, abstractmethod
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Secret, SecretBytes, SecretStr, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from rivers_core.exceptions import NotMaterializedError, RiversError
-from rivers_core.handler.masking import masked
+from rivers_core.handler.masking import shown
 from rivers_core.handler.settings import from_values, reads_nothing_else, refuse_unknown
 from rivers_core.handler.waiting import finished
 
@@ -276,16 +276,23 @@ class BaseIOHandler(BaseSettings, ABC):
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():
-            yield (
-                name,
-                value if isinstance(value, (Secret, SecretStr, SecretBytes)) else masked(value, name or ""),
-            )
+            yield name, shown(value, name or "")
 
     if not TYPE_CHECKING:
 
+        def __init__(self, *unnamed: Any, **settings: Any) -> None:
+            # pydantic-settings would take the first for `_case_sensitive` and build a handler without it
+            if unnamed:
+                name = type(self).__name__
+                field = next(iter(type(self).model_fields), None)
+                known = f"name them, as in {name}({field}=...)" if field else "it has none"
+                raise TypeError(f"{name} does not take settings by position; {known}.")
+            super().__init__(**settings)
+
         def __setattr__(self, name: str, value: Any) -> None:
             # pydantic's own error would print the value, which may be a credential
-            if name in type(self).model_fields and type(self).model_config.get("frozen"):
+            is_setting = not name.startswith("_") and not hasattr(type(self), name)
+            if is_setting and type(self).model_config.get("frozen"):
                 detail = InitErrorDetails(type="frozen_instance", loc=(name,), input=None)
                 raise ValidationError.from_exception_data(type(self).__name__, [detail], hide_input=True)
             super().__setattr__(name, value)
