@@ -40,7 +40,7 @@ class DeltaIOHandler(BaseIOHandler):
         merge_config: What mode `merge` does.
         handler_config: Retries, checkpoints, and what to load when nobody says.
 
-    Example:
+    Examples:
         >>> DeltaIOHandler(table_uri="s3://bucket/lake", mode="append").mode
         'append'
     """

@@ -148,7 +148,7 @@ class MergeConfig(_Model):
         error_on_type_mismatch: Whether a value that cannot be cast to its column is an error; otherwise null.
         operations: For `custom`, and only then.
 
-    Example:
+    Examples:
         >>> MergeConfig(merge_type="upsert", predicate="s.id = t.id").source_alias
         's'
     """

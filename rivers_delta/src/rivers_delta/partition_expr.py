@@ -19,7 +19,7 @@ class PartitionExpr:
         ValueError: No column, or one for two dimensions.
         TypeError: It is neither text nor a mapping of texts.
 
-    Example:
+    Examples:
         >>> PartitionExpr({"date": "day", "region": "region"}).columns
         ('day', 'region')
     """

@@ -48,7 +48,7 @@ class TypeAdapter(ABC):
     An author writes `from_reader`; a type that speaks the Arrow C stream needs nothing else. Adapters have no
     state and are made once.
 
-    Example:
+    Examples:
         >>> class SetAdapter(TypeAdapter):
         ...     def from_reader(self, reader):
         ...         return {tuple(row.values()) for batch in reader for row in batch.to_struct_array().to_pylist()}
