@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rivers_core.exceptions import GraphValidationError, RiversError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+_SHOWN: Final = 4
 
 
 class Findings:
@@ -18,6 +20,7 @@ class Findings:
     def __init__(self) -> None:
         self.texts: list[str] = []
         self._cause: BaseException | None = None
+        self._subjects: dict[str, list[str]] = {}
 
     def add(self, text: str) -> None:
         """Note one mistake, once."""
@@ -28,16 +31,32 @@ class Findings:
     def collecting(self, subject: str) -> Iterator[None]:
         """Turn an error of the framework into a finding about `subject`, and go on.
 
-        An error that has findings of its own (a configuration that serves many assets) says them once.
+        What is said of several subjects alike is one finding that names them, and an error that has findings
+        of its own (a configuration that serves many assets) says them once.
         """
         try:
             yield
         except RiversError as error:
             self._cause = self._cause or error
             said = str(error)
-            told = said if subject.casefold() in said.casefold() else f"{subject}: {said}"
-            for text in getattr(error, "findings", ()) or (told,):
-                self.add(text)
+            if getattr(error, "findings", ()):
+                for text in error.findings:  # type: ignore[attr-defined]
+                    self.add(text)
+            elif subject.casefold() in said.casefold():
+                self.add(said)
+            else:
+                self._add_about(subject, said)
+
+    def _add_about(self, subject: str, said: str) -> None:
+        subjects = self._subjects.setdefault(said, [])
+        before = f"{_listed(subjects)}: {said}"
+        if subject not in subjects:
+            subjects.append(subject)
+        text = f"{_listed(subjects)}: {said}"
+        if before in self.texts:
+            self.texts[self.texts.index(before)] = text
+        else:
+            self.add(text)
 
     def report(self) -> None:
         """Raise what was found.
@@ -50,6 +69,11 @@ class Findings:
 
     def _headline(self) -> str:
         return f"{_count(len(self.texts))} must be mended before anything can run:"
+
+
+def _listed(subjects: list[str]) -> str:
+    shown = ", ".join(subjects[:_SHOWN])
+    return shown if len(subjects) <= _SHOWN else f"{shown} and {len(subjects) - _SHOWN} more"
 
 
 def _count(number: int) -> str:

@@ -240,3 +240,14 @@ def test_two_assets_at_one_address_are_refused(repository):
     second = rs.Asset(lambda: 1, name="b", io_handler=Anywhere(), metadata={"root": "a"})
     with pytest.raises(Wrong, match="'a' and 'b' would both be stored at a"):
         repository(first, second).validate()
+
+
+def test_what_is_wrong_with_many_assets_alike_is_told_once():
+    assets = [rs.Asset(name=f"a{n}", io_handler="nowhere")(lambda: 1) for n in range(7)]
+    repo = rs.CodeRepository(assets, config=False)
+    with pytest.raises(rs.exceptions.GraphValidationError) as caught:
+        repo.validate()
+    (finding,) = caught.value.findings
+    assert finding.startswith(
+        "asset 'a0', asset 'a1', asset 'a2', asset 'a3' and 3 more: There is no IO handler 'nowhere'"
+    )
