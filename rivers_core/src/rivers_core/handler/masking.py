@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
@@ -15,9 +15,13 @@ _SECRET_NAME: Final = re.compile(
     r"signing_?key|encryption_?key|shared_?key|(^|_)(key|sas|pwd|auth)$",
     re.IGNORECASE,
 )
+_SHORTEST_SECRET: Final = 4
 _URL_PASSWORD: Final = re.compile(r"(?P<start>[a-z][a-z0-9+.-]*://[^/?#\s:@]*:)[^/?#\s]*(?=@)", re.IGNORECASE)
-_URL_QUERY: Final = re.compile(
-    r"(?P<start>[?&;](?:[^=&#;\s]*(?:secret|token|passw|sig|credential|key)[^=&#;\s]*)=)[^&#;\s]+",
+# a token instead of a user; with other schemes that place is for a name or a container
+_URL_USER: Final = re.compile(r"(?P<start>https?://)[^/?#\s:@]+(?=@)", re.IGNORECASE)
+# in the query of a URL, in a connection string
+_NAMED: Final = re.compile(
+    r"(?P<start>(?:[?&;\s]|^)(?:[^=?&#;\s]*(?:secret|token|passw|sig|credential|key)[^=&#;\s]*)=)[^&#;\s]+",
     re.IGNORECASE,
 )
 
@@ -63,8 +67,54 @@ def masked(value: Any, name: str = "", *, all_of_it: bool = False) -> Any:
     return value
 
 
+def shown(value: Any, name: str) -> Any:
+    """The value of a field as a repr may show it: secrets of pydantic as they show themselves, the rest masked.
+
+    Args:
+        value: The value.
+        name: The field.
+
+    Returns:
+        A value to show; it stands in for an object whose own repr would show a credential.
+    """
+    if isinstance(value, (Secret, SecretStr, SecretBytes)):
+        return value
+    safe = masked(value, name)
+    text = repr(safe)
+    return (
+        safe
+        if isinstance(safe, str) or text == _without_passwords(text)
+        else _Shown(_without_passwords(text))
+    )
+
+
+class _Shown(str):
+    """A text that is a repr already."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
 def _without_passwords(text: str) -> str:
-    return _URL_QUERY.sub(rf"\g<start>{MASK}", _URL_PASSWORD.sub(rf"\g<start>{MASK}", text))
+    for credential in (_URL_USER, _URL_PASSWORD, _NAMED):
+        text = credential.sub(rf"\g<start>{MASK}", text)
+    return text
+
+
+def scrubbed(text: str, secrets: Iterable[str] = ()) -> str:
+    """A message of somebody else without credentials.
+
+    Args:
+        text: The message.
+        secrets: What must not be shown; what is shorter than four characters would take half of the text along.
+
+    Returns:
+        The text with asterisks in their place.
+    """
+    for secret in secrets:
+        if len(secret) >= _SHORTEST_SECRET:
+            text = text.replace(secret, MASK)
+    return _without_passwords(text)
 
 
 def holds_secret(annotation: Any) -> bool:
