@@ -38,7 +38,9 @@ def endpoint(project: Project, usage: Usage, text: str) -> Endpoint:
         from rivers_core.config import load_config
 
         if project.config is None or project.config.path is None:
-            raise UsageProblemError(f"{text}: there is no rivers.toml that could have an environment {environment!r}.")
+            raise UsageProblemError(
+                f"{text}: there is no rivers.toml that could have an environment {environment!r}."
+            )
         config = load_config(project.config.path, environment=environment)
         storage, bound, handler = Storage.embedded(history_of(config)), {}, config.handler(name)
     if handler.locality == "process":

@@ -99,8 +99,10 @@ def _our_folders() -> tuple[str, ...]:
     """Where Python, this command, the engine, handlers and executors are."""
     from rivers_core.plugins import get_registry
 
-    offered = [*get_registry().handlers(), *get_registry().executors()]
-    packages = {*_OURS, *(provided.spec.module.partition(".")[0] for provided in offered)}
+    registry = get_registry()
+    modules = [provided.spec.module for provided in registry.handlers()]
+    modules += [provided.spec.module for provided in registry.executors()]
+    packages = {*_OURS, *(module.partition(".")[0] for module in modules)}
     files = [getattr(sys.modules.get(package), "__file__", None) for package in packages]
     return sysconfig.get_path("stdlib"), *(f"{Path(file).parent}/" for file in files if file)
 

@@ -45,7 +45,11 @@ class Usage:
     def of(self, label: str) -> list[StoredOutput]:
         """What a handler keeps, by the name under which assets have it."""
         return [
-            output for output in self.outputs if output.binding is not None and output.binding.label == label
+            output
+            for output in self.outputs
+            if output.binding is not None
+            and output.binding.label == label
+            and not output.returns_materialization
         ]
 
 
@@ -137,6 +141,13 @@ def handler_named(project: Project, usage: Usage, name: str) -> BaseIOHandler:
     return load_config({"io_handlers": {name: {"use": name}}}).handler(name)
 
 
+def kept_by(output: StoredOutput) -> tuple[str, str]:
+    """Who keeps the value of an asset, as lists name it, and why; a function that stores its result itself does."""
+    if output.returns_materialization:
+        return "itself", "its function returns a Materialization"
+    return ("none", "") if output.binding is None else (output.binding.label, output.binding.reason)
+
+
 def shown(value: Any) -> str:
     """A field's value as one line of text."""
     if value is None:
@@ -154,7 +165,9 @@ def _configured(project: Project, name: str) -> Listed:
     try:
         return Listed(name, type(config.handler(name)).__name__, source)
     except RiversError as error:
-        return Listed(name, "", source, about=f"broken: {'; '.join(getattr(error, 'findings', ()) or [str(error)])}")
+        return Listed(
+            name, "", source, about=f"broken: {'; '.join(getattr(error, 'findings', ()) or [str(error)])}"
+        )
 
 
 def _unknown(project: Project, usage: Usage, name: str, error: HandlerNotFoundError) -> str:

@@ -42,7 +42,9 @@ def asked_for(run: Run) -> str:
     elif run.selection is None:
         what = f"everything ({len(run.steps)})"
     else:
-        what = ", ".join(run.selection[:3]) + (f" and {len(run.selection) - 3} more" if len(run.selection) > 3 else "")
+        what = ", ".join(run.selection[:3]) + (
+            f" and {len(run.selection) - 3} more" if len(run.selection) > 3 else ""
+        )
     return f"{what} [{run.partition_key}]" if run.partition_key else what
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rivers_cli import amounts
+from rivers_cli.handlers import kept_by
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,9 +91,13 @@ def inventory(repository: CodeRepository, names: Sequence[str] | None) -> list[I
     for name in names or ():
         repository.handler_binding(name)  # complains about an unknown name
     order = {name: index for index, name in enumerate(graph.steps)}
-    outputs = [output for output in graph.outputs.values() if output.is_asset and (not names or output.name in names)]
+    outputs = [
+        output for output in graph.outputs.values() if output.is_asset and (not names or output.name in names)
+    ]
     outputs.sort(key=lambda output: order.get(output.step_name or "", -1))
-    runnable = [output.name for output in outputs if output.step_name is not None and output.name in graph.members]
+    runnable = [
+        output.name for output in outputs if output.step_name is not None and output.name in graph.members
+    ]
     statuses: dict[str, list[AssetStatus]] = {}
     for status in repository.status(runnable) if runnable else ():
         statuses.setdefault(status.asset, []).append(status)
@@ -130,12 +135,12 @@ def _item(repository: CodeRepository, output: StoredOutput, statuses: list[Asset
     event = None if record is None else record.last_event
     stored = None if record is None else record.last_materialization
     last = event if stored is None and event is not None and event.event_type == "Observation" else stored
-    binding = output.binding
+    handler, reason = kept_by(output)
     return Item(
         output.name,
         output.group,
-        "" if binding is None else binding.label,
-        "" if binding is None else binding.reason,
+        handler,
+        reason,
         output.kinds,
         last,
         tuple(statuses),

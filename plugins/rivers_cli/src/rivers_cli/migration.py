@@ -126,7 +126,8 @@ class Migration:
         name = value.output.name
         target = self.target.handler_for(name)
         original = finished(self.source.handler_for(name).load_input(loading))
-        if not self.overwrite and finished(target.exists(loading)):
+        may_replace = self.overwrite or self._earlier_copy(value) is not None
+        if not may_replace and finished(target.exists(loading)):
             if not _is_same(original, finished(target.load_input(loading))):
                 raise ConflictError(
                     f"another value is at {value.target or self.target.name}; --overwrite replaces it."
@@ -164,16 +165,17 @@ class Migration:
         )
 
     def _is_recorded(self, value: Value) -> bool:
-        if value.event is None:
-            return False
-        event = self.target.storage.get_latest_materialization(value.output.name, value.partition)
+        copied = self._earlier_copy(value)
         return (
-            event is not None
-            and event.partition_key == value.partition
-            and (TAG, self.source.name) in [tuple(tag) for tag in event.tags]
-            and event.data_version == value.event.data_version
-            and event.handler == self.target.label
+            copied is not None and value.event is not None and copied.data_version == value.event.data_version
         )
+
+    def _earlier_copy(self, value: Value) -> Event | None:
+        """What the target's history says last about a value, if that is a copy from the same source."""
+        event = self.target.storage.get_latest_materialization(value.output.name, value.partition)
+        if event is None or event.partition_key != value.partition or event.handler != self.target.label:
+            return None
+        return event if (TAG, self.source.name) in [tuple(tag) for tag in event.tags] else None
 
     def _stored(self, output: StoredOutput) -> Iterator[tuple[PartitionKey | None, Event | None]]:
         history = self._history(output)

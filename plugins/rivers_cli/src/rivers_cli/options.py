@@ -40,10 +40,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, a
 
 Assets = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ASSETS]...", help="Names of assets; all without any.", autocompletion=_complete_assets),
+    typer.Argument(
+        metavar="ASSETS", help="Names of assets; all without any.", autocompletion=_complete_assets
+    ),
 ]
 
-Asset = Annotated[str, typer.Argument(metavar="ASSET", help="Name of an asset.", autocompletion=_complete_assets)]
+Asset = Annotated[
+    str, typer.Argument(metavar="ASSET", help="Name of an asset.", autocompletion=_complete_assets)
+]
 
 Job = Annotated[
     str | None,

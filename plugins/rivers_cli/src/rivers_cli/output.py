@@ -94,7 +94,10 @@ def _print_rich(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Non
 
 
 def _print_plain(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-    lines = [[column.title for column in columns], *([" ".join(text.split()) for text in row] for row in rows)]
+    lines = [
+        [column.title for column in columns],
+        *([" ".join(text.split()) for text in row] for row in rows),
+    ]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
     for line in lines:
         cells = [

@@ -29,7 +29,9 @@ def requested(texts: Sequence[str] | None) -> KeyRequest | None:
     if len(texts) == 1:
         return _range(texts[0]) if RANGE in texts[0] else texts[0]
     if any(RANGE in text for text in texts):
-        raise UsageProblemError(f"--partition: a range cannot be combined with other keys: {', '.join(texts)}.")
+        raise UsageProblemError(
+            f"--partition: a range cannot be combined with other keys: {', '.join(texts)}."
+        )
     if not any("=" in text for text in texts):
         return ",".join(texts)
     return list(texts)

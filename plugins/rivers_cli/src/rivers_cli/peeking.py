@@ -48,7 +48,11 @@ def peek(value: Any, count: int) -> Peek:
 
 def _name_of(value: Any) -> str:
     kind = type(value)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
+    return (
+        kind.__qualname__
+        if kind.__module__ == "builtins"
+        else f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
+    )
 
 
 def _lazy(value: Any, count: int) -> tuple[str | None, str, Any]:

@@ -51,7 +51,7 @@ def stores_of(graph: Graph) -> list[Store]:
     """Every handler that a graph stores with or loads from, once."""
     found: dict[int, Store] = {}
     for output in graph.outputs.values():
-        if output.binding is not None:
+        if output.binding is not None and not output.returns_materialization:
             store = found.setdefault(id(output.handler), Store(output.binding.label, output.handler))
             store.assets.append(output.name)
             store.written = store.written or output.step_name is not None
@@ -131,13 +131,15 @@ def _round_trip(store: Store, name: str, value: Any) -> None:
         raise
     _timed(store, "delete", handler.delete, loading)
     if _is_still_there(handler, loading):
-        raise RiversError(f"The probe was deleted and is still there; remove {store.address or name} yourself.")
+        raise RiversError(
+            f"The probe was deleted and is still there; remove {store.address or name} yourself."
+        )
     store.state = "ok"
 
 
 def _clean_up(store: Store, loading: InputContext) -> None:
     try:
-        finished(store.handler.delete(loading))
+        store.handler.delete(loading)
     except Exception as error:
         left = f"The probe may be left at {store.address or loading.asset_name}: {said(error)}"
         store.remark = left

@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from rivers.repository import CodeRepository
     from rivers_cli.lineage.model import Lineage
 
-_SUFFIXES = {".svg": "svg", ".html": "html", ".htm": "html", ".mmd": "mermaid", ".mermaid": "mermaid", ".md": "mermaid"}
+_SUFFIXES = {
+    ".svg": "svg",
+    ".html": "html",
+    ".htm": "html",
+    ".mmd": "mermaid",
+    ".mermaid": "mermaid",
+    ".md": "mermaid",
+}
 
 
 def graph(
@@ -24,7 +31,8 @@ def graph(
     html: Annotated[bool, typer.Option("--html", help="A page for the browser.")] = False,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Text that GitHub and wikis draw.")] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write it; its ending says as what.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Where to write it; its ending says as what."),
     ] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     as_json: AsJson = False,

@@ -16,7 +16,9 @@ def log(
     context: typer.Context,
     target: Annotated[
         str | None,
-        typer.Argument(metavar="[ASSET|RUN]", help="An asset, or a run by the beginning of its id; else the last run."),
+        typer.Argument(
+            metavar="[ASSET|RUN]", help="An asset, or a run by the beginning of its id; else the last run."
+        ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many events at most.")] = 50,
     metadata: Annotated[
@@ -71,9 +73,13 @@ def _unknown(storage: EventStorage, target: str, runs: list[str]) -> Exception:
     from rivers_cli.problems import UsageProblemError
 
     if runs:
-        return UsageProblemError(f"{len(runs)} runs begin with {target!r}: {', '.join(runs[:5])}. Write more of it.")
+        return UsageProblemError(
+            f"{len(runs)} runs begin with {target!r}: {', '.join(runs[:5])}. Write more of it."
+        )
     known = [record.asset_key for record in storage.get_asset_records()]
-    meant = f"Of the assets with a history, {did_you_mean(target, known)}." if known else "Nothing has run yet."
+    meant = (
+        f"Of the assets with a history, {did_you_mean(target, known)}." if known else "Nothing has run yet."
+    )
     return UsageProblemError(f"The history knows no asset and no run {target!r}. {meant}")
 
 

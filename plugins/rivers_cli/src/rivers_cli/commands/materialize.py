@@ -17,17 +17,23 @@ def materialize(
     executor: Annotated[
         str | None,
         typer.Option(
-            "--executor", "-x", metavar="NAME", help="Where steps run: in_process, parallel:max_workers=4, ..."
+            "--executor",
+            "-x",
+            metavar="NAME",
+            help="Where steps run: in_process, parallel:max_workers=4, ...",
         ),
     ] = None,
     only_stale: Annotated[bool, typer.Option("--only-stale", help="Skip what is fresh.")] = False,
-    upstream: Annotated[bool, typer.Option("--upstream", "-u", help="Also run what the assets need.")] = False,
+    upstream: Annotated[
+        bool, typer.Option("--upstream", "-u", help="Also run what the assets need.")
+    ] = False,
     resume: Annotated[
         str | None, typer.Option("--resume", metavar="RUN", help="Go on with a run that did not finish.")
     ] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")] = False,
     tag: Annotated[
-        list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="Recorded with the run. Repeatable.")
+        list[str] | None,
+        typer.Option("--tag", metavar="KEY=VALUE", help="Recorded with the run. Repeatable."),
     ] = None,
     settings: Annotated[
         list[str] | None,

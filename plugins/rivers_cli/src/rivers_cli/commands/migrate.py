@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 def migrate(
     context: typer.Context,
+    source: Annotated[str, typer.Option("--from", metavar="HANDLER[@ENV]", help="Where the values are.")],
+    target: Annotated[str, typer.Option("--to", metavar="HANDLER[@ENV]", help="Where they are to be.")],
     assets: Assets = None,
-    source: Annotated[str, typer.Option("--from", metavar="HANDLER[@ENV]", help="Where the values are.")] = ...,  # type: ignore[assignment]
-    target: Annotated[str, typer.Option("--to", metavar="HANDLER[@ENV]", help="Where they are to be.")] = ...,  # type: ignore[assignment]
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be copied.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace other values that are at the target.")
@@ -47,10 +47,13 @@ def migrate(
     with others_to_stderr(as_json):
         repository = context.obj.project.opened(reading=dry_run)
         usage = Usage(list(repository.graph.outputs.values()), repository)
-        ends = [endpoint(context.obj.project, usage, text) for text in (source, target)]
-        migration = Migration(*ends, run_id=_new_run_id(), overwrite=overwrite)
-        outputs = outputs_of(usage, assets, ends[0])
-        values = list(migration.values(outputs))
+        migration = Migration(
+            endpoint(context.obj.project, usage, source),
+            endpoint(context.obj.project, usage, target),
+            _new_run_id(),
+            overwrite,
+        )
+        values = list(migration.values(outputs_of(usage, assets, migration.source)))
         if not dry_run:
             _copy(migration, values, silent=as_json)
     if as_json:
@@ -88,7 +91,9 @@ def _copy(migration: Migration, values: list[Value], *, silent: bool) -> None:
         status, message = ("failure", f"{failed} values could not be copied") if failed else ("success", None)
     except KeyboardInterrupt:
         status, message = "canceled", "stopped by hand; calling it again goes on"
-        say(f"Stopped after {len(migration.done) - 1} of {len(values)} values; the same call goes on from there.")
+        say(
+            f"Stopped after {len(migration.done) - 1} of {len(values)} values; the same call goes on from there."
+        )
         raise
     finally:
         storage.finish_run(migration.run_id, status, message)
@@ -129,7 +134,10 @@ def _print(migration: Migration, values: list[Value], dry_run: bool) -> None:
         columns = [Column("Value"), Column("State"), Column("From", wraps=True), Column("To", wraps=True)]
         print_table(columns, [(_name(v), v.state, v.source or "", v.target or "") for v in values])
         return
-    counts = {state: sum(value.state == state for value in values) for state in ("copied", "there already", "failed")}
+    counts = {
+        state: sum(value.state == state for value in values)
+        for state in ("copied", "there already", "failed")
+    }
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     print(f"{len(values)} values from {migration.source.name} to {migration.target.name}: {told}.")
     if not counts["failed"] and "@" not in migration.target.name:

@@ -6,6 +6,7 @@ passes a column, order by the mean position of neighbours, heights by a few roun
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -84,7 +85,10 @@ def layout(lineage: Lineage) -> Layout:
     layers: list[list[Box]] = [[] for _ in range(max(columns.values(), default=-1) + 1)]
     for box in boxes.values():
         layers[box.column].append(box)
-    paths = {(edge.source, edge.target): _path(boxes[edge.source], boxes[edge.target], layers) for edge in lineage.edges}
+    paths = {
+        (edge.source, edge.target): _path(boxes[edge.source], boxes[edge.target], layers)
+        for edge in lineage.edges
+    }
     _order(layers)
     _place_across(layers)
     _place_down(layers)
@@ -120,7 +124,7 @@ def _path(source: Box, target: Box, layers: list[list[Box]]) -> list[Box]:
         layers[column].append(lane)
         path.append(lane)
     path.append(target)
-    for left, right in zip(path, path[1:], strict=False):
+    for left, right in itertools.pairwise(path):
         left.after.append(right)
         right.before.append(left)
     return path
@@ -176,7 +180,7 @@ def _mean_height(box: Box) -> float:
 def _stack(layer: list[Box], wanted: list[float]) -> None:
     """Come as close to the wanted heights as order and distances let."""
     distances = [0.0]
-    for above, below in zip(layer, layer[1:], strict=False):
+    for above, below in itertools.pairwise(layer):
         distances.append(distances[-1] + (above.space + below.space) / 2)
     # without the distances it is a sequence that must not fall; pools of equal mean are the nearest such one
     pools: list[tuple[float, int]] = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rivers_cli.handlers import kept_by
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -18,20 +20,20 @@ class Node:
     Attributes:
         name: The asset.
         handler: Who keeps it.
+        reason: Which rule chose the handler.
         group: Its group, if it has one.
         kinds: Its kinds.
         is_external: It is made elsewhere.
         is_partitioned: It is kept in partitions.
-        reason: Which rule chose the handler.
     """
 
     name: str
     handler: str
+    reason: str
     group: str | None
     kinds: tuple[str, ...]
     is_external: bool
     is_partitioned: bool
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,11 @@ class Lineage:
 
     def around(self, names: Sequence[str]) -> Lineage:
         """Only these assets, all that they are made of, and all that is made of them."""
-        kept = set(names) | _reached(names, self._neighbours(up=True)) | _reached(names, self._neighbours(up=False))
+        kept = (
+            set(names)
+            | _reached(names, self._neighbours(up=True))
+            | _reached(names, self._neighbours(up=False))
+        )
         return Lineage(
             tuple(node for node in self.nodes if node.name in kept),
             tuple(edge for edge in self.edges if edge.source in kept and edge.target in kept),
@@ -110,12 +116,11 @@ def lineage_of(graph: Graph) -> Lineage:
     nodes = tuple(
         Node(
             output.name,
-            "none" if output.binding is None else output.binding.label,
+            *kept_by(output),
             output.group,
             output.kinds,
             output.step_name is None,
             output.partitions_def is not None,
-            "" if output.binding is None else output.binding.reason,
         )
         for output in assets
     )

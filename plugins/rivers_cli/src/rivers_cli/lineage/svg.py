@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape, quoteattr
 
@@ -48,11 +49,15 @@ def svg_of(lineage: Lineage) -> str:
     height = places.height + _LEGEND + 2 * _MARGIN
     about = f"Lineage of {len(lineage.nodes)} assets, coloured by handler"
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-        f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label={quoteattr(about)}>',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
+            f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label={quoteattr(about)}>'
+        ),
         f"<style>{_STYLE}</style>",
-        '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
-        'orient="auto"><path d="M0 0 8 4 0 8z" fill="#8a8f98"/></marker></defs>',
+        (
+            '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
+            'orient="auto"><path d="M0 0 8 4 0 8z" fill="#8a8f98"/></marker></defs>'
+        ),
         f'<g transform="translate({_MARGIN:.0f} {_MARGIN:.0f})">',
         *(_edge(edge, places.paths[edge.source, edge.target]) for edge in lineage.edges),
         *(_node(node, places, colours[node.handler]) for node in lineage.nodes),
@@ -79,7 +84,8 @@ def _node(node: Node, places: Layout, colour: Colour) -> str:
     return (
         f'<g class="{kind}" data-asset={quoteattr(node.name)}><title>{escape(_about(node))}</title>{behind}'
         f'<rect x="{box.x:.1f}" y="{top:.1f}" width="{box.width:.1f}" height="{HEIGHT:.0f}" rx="7" {shape}/>'
-        f'<text x="{box.x + box.width / 2:.1f}" y="{box.y + 4.5:.1f}" text-anchor="middle">{escape(node.name)}</text></g>'
+        f'<text x="{box.x + box.width / 2:.1f}" y="{box.y + 4.5:.1f}" text-anchor="middle">{escape(node.name)}</text>'
+        "</g>"
     )
 
 
@@ -105,7 +111,7 @@ def _edge(edge: Edge, path: Sequence[Box]) -> str:
 def _curve(points: Sequence[tuple[float, float]]) -> str:
     """A smooth line that is level where it leaves, passes and arrives."""
     parts = [f"M{points[0][0]:.1f} {points[0][1]:.1f}"]
-    for (x, y), (to_x, to_y) in zip(points, points[1:], strict=False):
+    for (x, y), (to_x, to_y) in itertools.pairwise(points):
         middle = (x + to_x) / 2
         parts.append(f"C{middle:.1f} {y:.1f} {middle:.1f} {to_y:.1f} {to_x:.1f} {to_y:.1f}")
     return "".join(parts)

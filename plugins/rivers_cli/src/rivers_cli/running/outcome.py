@@ -58,7 +58,9 @@ class Outcome:
         """The outcome for people: one line that sums it up, and what to do next."""
         stored, total = self.progress.count("done"), len(self.progress.lines)
         counts = [f"{stored} of {total} stored"]
-        counts += [f"{count} {word}" for word in ("failed", "skipped", "stopped") if (count := self._count(word))]
+        counts += [
+            f"{count} {word}" for word in ("failed", "skipped", "stopped") if (count := self._count(word))
+        ]
         verb = {"success": "finished", "failure": "failed", "canceled": "stopped"}[self.status]
         run = self.prepared.run_id
         yield f"Run {run} {verb} after {amounts.duration(self.duration_ns)}: {', '.join(counts)}."
@@ -103,7 +105,7 @@ def stopped(prepared: Prepared, progress: Progress, duration_ns: int, error: Bas
     return Outcome(prepared, progress, "canceled", duration_ns, {}, FAILED, why)
 
 
-class Terminated(KeyboardInterrupt):  # noqa: N818 - as its base, it is no error
+class Terminated(KeyboardInterrupt):
     """Another process asked this one to end (SIGTERM)."""
 
     code = 143

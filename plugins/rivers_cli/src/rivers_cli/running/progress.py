@@ -7,10 +7,9 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final, Literal
 
 from rivers_cli.amounts import stored_bytes
+from rivers_cli.handlers import kept_by
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from rivers.graph.plan import Step
     from rivers.storage import Event
     from rivers_cli.running.request import Prepared
@@ -120,10 +119,11 @@ def is_stop(event: Event) -> bool:
 
 
 def _handler(step: Step) -> str:
-    labels: Iterable[str] = (output.binding.label for output in step.outputs if output.binding is not None)
-    return ", ".join(dict.fromkeys(labels))
+    return ", ".join(dict.fromkeys(kept_by(output)[0] for output in step.outputs))
 
 
 def _is_in_order(prepared: Prepared) -> bool:
     """Whether steps run one at a time, in the order of the plan."""
-    return not prepared.plan.needs_loop and (prepared.executor is None or prepared.executor.reach == "process")
+    return not prepared.plan.needs_loop and (
+        prepared.executor is None or prepared.executor.reach == "process"
+    )

@@ -173,7 +173,9 @@ def executor_of(text: str) -> Executor:
     from rivers.executors import Executor
 
     name, _, arguments = text.partition(":")
-    given = dict(_pair(part, "--executor", "name:argument=value,...") for part in arguments.split(",") if part)
+    given = dict(
+        _pair(part, "--executor", "name:argument=value,...") for part in arguments.split(",") if part
+    )
     try:
         made: Executor = getattr(Executor, name)(**{key: _value(value) for key, value in given.items()})
     except (AttributeError, TypeError, ValueError) as error:
