@@ -45,7 +45,9 @@ class _Partitioned:
 
     @property
     def partition_key(self) -> str:
-        """The partition key as text: `2024-01-01`, `date=2024-01-01|region=us`; several keys joined with `,`.
+        """The partition key as text: `2024-01-01`, `date=2024-01-01|region=us`.
+
+        Several keys are joined with `,`, within each dimension if they are all combinations.
 
         Raises:
             PartitionValidationError: If the step runs for no partition.
@@ -223,4 +225,7 @@ def _display(keys: Sequence[PartitionKey]) -> str:
             singles.append(str(key))
     if not dimensions:
         return ",".join(singles)
-    return str(PartitionKey.multi({name: list(dict.fromkeys(values)) for name, values in dimensions.items()}))
+    combined = PartitionKey.multi({name: list(dict.fromkeys(values)) for name, values in dimensions.items()})
+    if len(combined.split()) == len(keys):
+        return str(combined)
+    return ", ".join(map(str, keys))

@@ -130,10 +130,10 @@ def keys_of_plan(
             if needed:
                 keys[step.name] = needed
             else:
-                refused[step.name] = error
+                refused[step.owner] = error
     if refused:
-        step_name, refusal = next(reversed(refused.items()))
-        raise PartitionValidationError(f"asset {step_name!r}: {refusal}") from refusal
+        name, refusal = next(reversed(refused.items()))
+        raise PartitionValidationError(f"asset {name!r}: {refusal}") from refusal
     return keys
 
 
@@ -155,7 +155,9 @@ def _needed_of(
         if follower.partitions_def is None or follower.name not in keys:
             continue
         for upstream, mapping in follower.mappings():
-            if upstream in made:
+            if upstream not in made:
+                continue
+            try:
                 needed.update(
                     upstream_keys(
                         mapping,
@@ -165,6 +167,9 @@ def _needed_of(
                         upstream_all=lambda: existing_keys(step.partitions_def, storage),
                     )
                 )
+            except PartitionValidationError as error:
+                text = f"asset {follower.owner!r} cannot take {upstream!r}: {error}"
+                raise PartitionValidationError(text) from error
     assert step.partitions_def is not None
     return step.partitions_def.ordered(needed, dynamic_keys(step.partitions_def, storage)) if needed else []
 

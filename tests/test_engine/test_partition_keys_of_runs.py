@@ -173,6 +173,30 @@ def test_a_definition_may_be_named_on_the_repository(repository, diary):
     assert worked == {"a": ["2024-02-29"]}
 
 
+def test_every_kind_of_asset_may_name_its_definition(repository, diary):
+    @rs.Task
+    def node(context: rs.TaskExecutionContext) -> str:
+        return context.partition_key
+
+    @rs.Asset.from_multi(output_defs=[rs.AssetDef("x", partitions_def="days", io_handler=diary)])
+    def several(context: rs.AssetExecutionContext):
+        return {"x": context.partition_key}
+
+    @rs.Asset.from_graph(partitions_def="days", io_handler=diary)
+    def graph():
+        return node()
+
+    @rs.Asset(partitions_def="days", io_handler=diary)
+    def last(outside: str, x: str, graph: str) -> set[str]:
+        return {outside, x, graph}
+
+    outside = rs.Asset.external(name="outside", io_handler=diary, partitions_def="days")
+    diary.values["outside/2024-02-29"] = "2024-02-29"
+    repo = repository(outside, several, graph, last, partition_defs={"days": DAYS})
+    repo.materialize(partition_key="2024-02-29")
+    assert diary.values["last/2024-02-29"] == {"2024-02-29"}
+
+
 def test_an_unknown_definition_names_the_nearest(repository, diary):
     with pytest.raises(rs.exceptions.GraphValidationError, match="'day'; did you mean 'days'"):
         repository(asset("a", "day", diary), partition_defs={"days": DAYS}).resolve()
@@ -244,6 +268,30 @@ def test_what_is_included_as_upstream_runs_for_the_keys_that_are_needed(
     )
     repo.materialize(["down"], partition_key=key, include_upstream=True)
     assert worked == {"up": needed, "down": [key]}
+
+
+def test_an_included_upstream_that_cannot_be_mapped_names_the_consumer(repository, diary):
+    mapping = rs.PartitionMapping.time_window(-1)
+    repo = repository(asset("up", DAYS, diary), taking("down", "up", DAYS, diary, mapping))
+    with pytest.raises(rs.exceptions.PartitionValidationError, match="'down' cannot take 'up'.*'2023-12-31'"):
+        repo.materialize(["down"], partition_key="2024-01-01", include_upstream=True)
+
+
+def test_the_context_shows_only_the_keys_it_has(repository):
+    seen = []
+
+    @rs.Asset(partitions_def=BOTH)
+    def a(context: rs.AssetExecutionContext):
+        seen.append(context.partition_key)
+        return rs.PartitionedOutput(dict.fromkeys(context.partition.keys))
+
+    repo = repository(a)
+    repo.materialize(partition_key={"date": "2024-01-01", "region": ["us", "eu"]})
+    repo.materialize(partition_key=["date=2024-01-01|region=us", "date=2024-01-02|region=eu"])
+    assert seen == [
+        "date=2024-01-01|region=us,eu",
+        "date=2024-01-01|region=us, date=2024-01-02|region=eu",
+    ]
 
 
 def test_what_is_waited_for_without_being_loaded_gets_its_keys_from_the_mapping(repository, diary):
