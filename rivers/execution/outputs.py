@@ -114,8 +114,14 @@ class Storing:
         ]
         for part_keys, part, _ in parts:
             check_part(output, part, part_keys)
-        for part_keys, part, recorded in parts:
-            await self._write(output, part, recorded, part_keys)
+        for place, (part_keys, part, recorded) in enumerate(parts):
+            try:
+                await self._write(output, part, recorded, part_keys)
+            except WriteFailedError as failure:
+                if len(parts) > 1:
+                    before = f"{place} of the {len(parts)} partition keys"
+                    failure.error.add_note(f"{before} of this step were stored before that, and are recorded")
+                raise
 
     async def _write(
         self, output: StoredOutput, value: Any, result: Output | None, keys: tuple[PartitionKey, ...] | None

@@ -76,6 +76,19 @@ def test_a_leap_year_of_days_survives_in_an_embedded_storage(repository, tmp_pat
     assert versions[0][1].startswith("366 keys ")
 
 
+@pytest.mark.server
+def test_a_leap_year_of_days_comes_from_an_s3_server(repository, s3_server, s3_url):
+    all_days, received = collecting()
+    repo = repository(daily(rs.PickleIOHandler(s3_url, storage_options=s3_server.options())), all_days)
+    repo.materialize(["day"], partition_key=Range.single("2024-01-01", "2024-03-31"))
+    repo.materialize(["day"], partition_key=Range.single("2024-04-02", "2024-12-31"))
+    with pytest.raises(rs.exceptions.ExecutionError, match="1 of the 366 .*: 2024-04-01;"):
+        repo.materialize(["all_days"])
+    repo.materialize(["day"], partition_key="2024-04-01")
+    repo.materialize(["all_days"])
+    assert list(map(str, received[0])) == [str(key) for key in YEAR.get_partition_keys()]
+
+
 # ------------------------------------------------------------------ at once
 
 

@@ -123,6 +123,24 @@ def test_each_value_of_a_partitioned_output_is_checked_before_any_is_stored(repo
     assert diary.values == {}
 
 
+def test_a_write_that_fails_says_for_which_key_and_what_was_stored_before(repository):
+    class SmallDisk(rs.BaseIOHandler):
+        def handle_output(self, context, obj):
+            if context.storage_key == "up/c":
+                raise OSError("disk full")
+
+        def load_input(self, context):
+            raise AssertionError
+
+    repo = repository(letters(SmallDisk()))
+    with pytest.raises(rs.exceptions.ExecutionError, match="disk full") as caught:
+        repo.materialize(partition_key=["a", "b", "c"])
+    notes = " ".join(caught.value.__cause__.__notes__)
+    assert "asset 'up' [c]" in notes
+    assert "2 of the 3 partition keys of this step were stored before that, and are recorded" in notes
+    assert repo.storage.get_materialized_partitions("up") == ["a", "b"]
+
+
 def test_a_partitioned_output_may_be_annotated_beside_the_value(repository, diary):
     @rs.Asset(partitions_def=LETTERS, io_handler=diary)
     def up(context: Context) -> int | rs.PartitionedOutput:
