@@ -101,13 +101,14 @@ class CodeRepository:
 
     # ------------------------------------------------------------------ resolving
 
-    def resolve(self, storage: EventStorage | None = None) -> Self:
+    def resolve(self, storage: EventStorage | None = None, *, set_up: bool = True) -> Self:
         """Bind every asset to its handler and every parameter to its source, and make ready to run.
 
         Called by itself before the first run; calling it again with another storage changes to that.
 
         Args:
             storage: Where events go; without it memory, or `.rivers/` beside the `rivers.toml`, one per environment.
+            set_up: Set resources up now; False leaves that to the first run, for who only wants to look.
 
         Returns:
             This repository.
@@ -116,7 +117,7 @@ class CodeRepository:
             GraphValidationError: With all that is wrong.
             ConfigurationError: A resource could not be set up.
         """
-        self._session.open(storage)
+        self._session.open(storage, set_up=set_up)
         return self
 
     def validate(self) -> None:

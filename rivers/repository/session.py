@@ -79,11 +79,12 @@ class Session:
         for text in self._declared.config.findings() if self._declared.config is not None else ():
             findings.add(text)
 
-    def open(self, storage: EventStorage | None = None) -> None:
+    def open(self, storage: EventStorage | None = None, *, set_up: bool = True) -> None:
         """Make ready to run.
 
         Args:
             storage: Where events go from now on; None leaves that as it is.
+            set_up: Whether resources are set up now.
 
         Raises:
             GraphValidationError: With all that is wrong.
@@ -95,7 +96,7 @@ class Session:
                 f"storage={storage!r} is no storage; write rs.Storage.embedded(path) or rs.Storage.memory()"
             )
         _ = self.graph
-        if self._resources is None:
+        if self._resources is None and set_up:
             given = self._declared.resources.items()
             self._resources = OpenResources({name: one for name, one in given if isinstance(one, Resource)})
         if storage is not None and storage is not self._storage:

@@ -190,3 +190,23 @@ def test_the_context_tells_about_its_asset(repository):
         "is_multi_asset": False,
         "has_partition_key": False,
     }
+
+
+def test_looking_sets_no_resource_up_and_the_first_run_does():
+    calls = []
+
+    class Connection(rs.Resource):
+        def setup(self):
+            calls.append("setup")
+
+    @rs.Asset
+    def orders(connection) -> int:
+        return 1
+
+    repo = rs.CodeRepository([orders], resources={"connection": Connection()}, config=False)
+    repo.resolve(rs.Storage.memory(), set_up=False)
+    assert [status.state for status in repo.status()] == ["missing"]
+    assert calls == []
+    repo.materialize()
+    assert calls == ["setup"]
+    repo.shutdown()
