@@ -6,7 +6,8 @@ import inspect
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from rivers_core.exceptions import NotMaterializedError, RiversError
+from rivers.definitions.error_text import error_text
+from rivers_core.exceptions import RiversError
 from rivers_core.handler.waiting import finished
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ def add_place(
         binding: The handler.
         context: What it was given.
     """
-    if isinstance(error, NotMaterializedError):
-        return  # says all of it already
+    if isinstance(error, RiversError) and repr(context.asset_name) in error_text(error):
+        return  # says it already
     partition = "" if context.partition is None else f" [{', '.join(map(str, context.partition.keys))}]"
     address = None
     with suppress(Exception):  # it may be what is broken

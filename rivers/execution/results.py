@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
+from contextlib import suppress
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from rivers.graph.findings import did_you_mean
 from rivers_core.exceptions import AssetOutputValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import Sequence
 
     from rivers.graph.plan import Step, StoredOutput
     from rivers_core.partitions import PartitionKey
@@ -55,6 +56,15 @@ async def named_results(
             f"asset {step.name!r} ended without its declared output {', '.join(map(repr, absent))}; "
             f"it gave {', '.join(map(repr, sorted(seen))) or 'nothing'}"
         )
+
+
+async def closed(returned: Any) -> None:
+    """End a generator that was left half way, so that what it holds is let go of now and not some day."""
+    with suppress(Exception):  # what stopped it is the error to tell
+        if isinstance(returned, AsyncGenerator):
+            await returned.aclose()
+        elif isinstance(returned, Generator):
+            returned.close()
 
 
 async def _pairs(step: Step, returned: Any) -> AsyncGenerator[tuple[str, Any], None]:

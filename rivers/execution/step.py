@@ -13,7 +13,7 @@ from rivers.definitions.error_text import error_text
 from rivers.definitions.hook import HookContext
 from rivers.execution.inputs import load_input, load_own_value
 from rivers.execution.outputs import Storing, WriteFailedError
-from rivers.execution.results import named_results
+from rivers.execution.results import closed, named_results
 from rivers.execution.retries import may_retry
 from rivers_core.handler.waiting import finished
 from rivers_core.partitions import PartitionContext
@@ -82,8 +82,11 @@ async def _attempt(step: Step, run: Run, attempt: int) -> tuple[Any, Storing]:
             raise _out_of_items(step) from stop
     storing = Storing(step, run, context, versions, attempt, started)
     if step.is_multi:
-        async for output, result in named_results(step, run.plan.outputs_of(step), returned):
-            await storing.store(output, result)
+        try:
+            async for output, result in named_results(step, run.plan.outputs_of(step), returned):
+                await storing.store(output, result)
+        finally:
+            await closed(returned)
     else:
         for output in step.outputs:
             await storing.store(output, returned)

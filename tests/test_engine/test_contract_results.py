@@ -1,0 +1,216 @@
+"""The return annotation is a promise; results say who they are."""
+
+from __future__ import annotations
+
+import collections.abc
+import decimal
+import enum
+import typing
+
+import pytest
+
+import rivers as rs
+
+
+class Shape(typing.Protocol):
+    def area(self) -> float: ...
+
+
+@typing.runtime_checkable
+class Closable(typing.Protocol):
+    def close(self) -> None: ...
+
+
+class Door:
+    def close(self) -> None: ...
+
+
+class Row(typing.TypedDict):
+    amount: int
+
+
+class Point(typing.NamedTuple):
+    x: int
+
+
+class Colour(enum.Enum):
+    RED = 1
+
+
+Amount = typing.NewType("Amount", int)
+Anything = typing.TypeVar("Anything")
+NOTHING = object()
+
+# annotation, a value that keeps it, a value that breaks it (NOTHING: none does)
+PROMISES = [
+    (int, 1, "x"),
+    (int, True, 1.0),
+    (bool, True, 1),
+    (float, 1, "x"),
+    (complex, 1.5, "x"),
+    (bytes, b"x", bytearray(b"x")),
+    (object, None, NOTHING),
+    (None, None, 1),
+    (decimal.Decimal, decimal.Decimal(1), 1),
+    (Colour, Colour.RED, 1),
+    (list[int], [1], (1,)),
+    (dict[str, int], {}, []),
+    (tuple[int, ...], (1,), [1]),
+    (type[int], int, 1),
+    (collections.abc.Sequence[int], [1], 1),
+    (collections.abc.Mapping[str, int], {}, []),
+    (typing.Callable[[int], int], len, 1),
+    (typing.Optional[int], None, "x"),  # noqa: UP045
+    (int | str, "x", 1.5),
+    (int | list[int] | None, [1], (1,)),
+    (typing.Literal["a", "b"], "a", 5),
+    (typing.Annotated[int, "positive"], 1, "x"),
+    (Amount, 1, "x"),
+    (Row, {"amount": 1}, []),
+    (Point, Point(1), (1,)),
+    (Closable, Door(), 1),
+    (Shape, 1, NOTHING),
+    (Anything, 1, NOTHING),
+    (typing.Any, 1, NOTHING),
+    ("int", 1, "x"),
+    ("Nowhere", 1, NOTHING),
+    (list["Nowhere"], [1], NOTHING),  # noqa: F821
+    (rs.Output, rs.Output(1), NOTHING),
+    (rs.Output[int], rs.Output(1), rs.Output("x")),
+    (rs.Output[int] | None, None, rs.Output("x")),
+    (int | rs.Materialization, rs.Materialization(), "x"),
+    (rs.Output | rs.Materialization, rs.Output("x"), NOTHING),
+]
+
+
+def promising(annotation: object, value: object) -> rs.SingleAsset:
+    def function():
+        return value
+
+    function.__annotations__ = {"return": annotation}
+    return rs.Asset(function, name="promised")
+
+
+@pytest.mark.parametrize(("annotation", "keeps", "breaks"), PROMISES, ids=lambda part: str(part)[:40])
+def test_a_promise_is_kept_or_nothing_is_stored(repository, annotation, keeps, breaks):
+    assert repository(promising(annotation, keeps)).materialize().success
+    if breaks is NOTHING:
+        return
+    repo = repository(promising(annotation, breaks))
+    with pytest.raises(
+        rs.exceptions.ExecutionError, match="annotated to return .*nothing was stored"
+    ) as raised:
+        repo.materialize()
+    assert isinstance(raised.value.__cause__, rs.exceptions.AssetOutputValidationError)
+    assert repo.storage.get_latest_materialization("promised") is None
+
+
+def test_none_is_called_none():
+    with pytest.raises(rs.exceptions.ExecutionError, match="to return int or None, but returned str"):
+        rs.CodeRepository([promising(int | None, "x")], config=False).materialize()
+
+
+@pytest.mark.parametrize("annotation", [rs.Output[int], rs.Output[int] | rs.Materialization, int])
+def test_handlers_are_told_what_the_value_is_not_how_it_comes(repository, diary, annotation):
+    def function():
+        return rs.Output(1)
+
+    function.__annotations__ = {"return": annotation}
+    repository(rs.Asset(function, name="a", io_handler=diary)).materialize()
+    assert diary.stored[0].type_hint is int
+
+
+@pytest.mark.parametrize(
+    "result", [rs.Output(1, output_name="other"), rs.Materialization(output_name="other")]
+)
+def test_a_result_that_says_it_is_another_is_refused(repository, diary, result):
+    single = rs.Asset(lambda: result, name="mine", io_handler=diary)
+    with pytest.raises(rs.exceptions.ExecutionError, match="output_name='other'.* as its output 'mine'"):
+        repository(single).materialize()
+    several = rs.Asset.from_multi(
+        lambda: {"mine": result, "other": 2},
+        name="several",
+        output_defs=[rs.AssetDef("mine"), rs.AssetDef("other")],
+    )
+    with pytest.raises(rs.exceptions.ExecutionError, match="output_name='other'.* as its output 'mine'"):
+        repository(several).materialize()
+    assert diary.values == {}
+
+
+def test_what_was_yielded_before_an_error_stays_and_the_generator_is_closed(repository):
+    closed = []
+
+    def two():
+        try:
+            yield rs.Output(1, output_name="a")
+            yield rs.Output(2, output_name="c")
+        finally:
+            closed.append(True)
+
+    several = rs.Asset.from_multi(two, output_defs=[rs.AssetDef("a"), rs.AssetDef("b")])
+    repo = repository(several)
+    result = repo.materialize(raise_on_error=False)
+    assert result.materialized_assets == ["a"]
+    assert "'c' that it does not declare" in result.failed_assets[0][1]
+    assert closed == [True]
+    assert repo.load_node("a") == 1
+
+
+# ------------------------------------------------------------------ handlers that leave something behind
+
+
+class Late(rs.BaseIOHandler):
+    """Plain methods around asynchronous ones, as a handler around another may have them."""
+
+    def handle_output(self, context, obj):
+        async def store():
+            kept[context.storage_key] = obj
+
+        return store()
+
+    def load_input(self, context):
+        async def load():
+            return kept[context.storage_key]
+
+        return load()
+
+
+class Lazy(rs.BaseIOHandler):
+    def handle_output(self, context, obj):
+        yield obj
+
+    def load_input(self, context):
+        raise KeyError("gone")
+
+    def describe_address(self, context):
+        return "shelf 7"
+
+
+kept: dict[str, object] = {}
+
+
+def test_an_awaitable_that_a_plain_handler_returns_is_waited_for(repository):
+    kept.clear()
+    stored = rs.Asset(lambda: 1, name="stored", io_handler=Late())
+    repo = repository(stored, rs.Asset(lambda stored: stored + 1, name="more"))
+    repo.materialize()
+    assert kept == {"stored": 1}
+    assert repo.load_node("more") == 2
+
+
+def test_a_handler_that_yields_has_stored_nothing_and_says_so(repository):
+    repo = repository(rs.Asset(lambda: 1, name="stored", io_handler=Lazy()))
+    with pytest.raises(rs.exceptions.ExecutionError, match="handle_output of Lazy yields"):
+        repo.materialize()
+    assert repo.storage.get_latest_materialization("stored") is None
+
+
+def test_an_error_of_a_handler_says_which_value_and_where(repository):
+    external = rs.Asset.external(name="raw", io_handler=Lazy())
+    repo = repository(external, rs.Asset(lambda raw: raw, name="clean"))
+    with pytest.raises(rs.exceptions.ExecutionError) as raised:
+        repo.materialize()
+    assert str(raised.value).endswith("KeyError: 'gone' (loading asset 'raw' with 'Lazy' at shelf 7)")
+    assert raised.value.__cause__.__notes__ == ["loading asset 'raw' with 'Lazy' at shelf 7"]
+    (failure,) = [e for e in repo.storage.get_events_for_asset("clean") if e.event_type == "StepFailure"]
+    assert failure.message.endswith("at shelf 7)")

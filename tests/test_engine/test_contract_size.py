@@ -1,0 +1,65 @@
+"""Deep and wide repositories resolve and run; nothing recurses once per asset."""
+
+from __future__ import annotations
+
+import pytest
+
+import rivers as rs
+
+DEPTH = 5_000
+WIDTH = 1_000
+
+
+def numbered(source: str) -> list[rs.SingleAsset]:
+    namespace: dict[str, object] = {}
+    exec(source, namespace)
+    return [rs.Asset(one) for one in namespace.values() if callable(one)]
+
+
+def chain(prefix: str = "") -> list[rs.SingleAsset]:
+    links = "".join(f"{prefix}def a{i}(a{i - 1}): return a{i - 1} + 1\n" for i in range(1, DEPTH))
+    return numbered(f"{prefix}def a0(): return 0\n{links}")
+
+
+def test_a_chain_of_thousands_runs_whatever_the_order_they_are_listed_in(repository):
+    repo = repository(*reversed(chain()))
+    repo.materialize(f"a{DEPTH - 1}", include_upstream=True)
+    assert repo.load_node(f"a{DEPTH - 1}") == DEPTH - 1
+    assert len(repo.materialize(only_stale=True).skipped_assets) == DEPTH
+
+
+def test_a_failure_at_the_top_skips_thousands_and_names_itself(repository):
+    def a0():
+        raise ValueError
+
+    result = repository(rs.Asset(a0), *chain()[1:]).materialize(raise_on_error=False)
+    assert {why for _, why in result.skipped_assets} == {"not run, since 'a0' failed"}
+    assert len(result.skipped_assets) == DEPTH - 1
+
+
+@pytest.mark.parametrize("prefix", ["", "async "])
+def test_many_values_meet_in_one_asset(repository, prefix):
+    names = [f"n{i}" for i in range(WIDTH)]
+    sources = "".join(f"{prefix}def {name}(): return 1\n" for name in names)
+    repo = repository(
+        *numbered(f"{sources}{prefix}def total({', '.join(names)}): return {' + '.join(names)}\n")
+    )
+    repo.materialize()
+    assert repo.load_node("total") == WIDTH
+
+
+def test_a_graph_of_many_nodes(repository):
+    @rs.Task
+    def more(number: int) -> int:
+        return number + 1
+
+    @rs.Asset.from_graph
+    def much() -> int:
+        number = more(0)
+        for _ in range(WIDTH - 1):
+            number = more(number)
+        return number
+
+    repo = repository(much)
+    repo.materialize()
+    assert repo.load_node("much") == WIDTH
