@@ -1,4 +1,4 @@
-"""The flights example in its two environments: on the disk, and in a bucket. No function knows the difference."""
+"""The flights example in its environments: on the disk, in Delta Lake, in a bucket. No function knows which."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import obstore
+import polars as pl
 import pytest
+from deltalake import DeltaTable
 
 import rivers as rs
 from flights.definitions import repository
@@ -28,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """The whole project, as somebody copied it."""
-    outputs = shutil.ignore_patterns("data", "reports", ".rivers", "__pycache__")
+    outputs = shutil.ignore_patterns("data", "lake", "reports", ".rivers", "__pycache__")
     return Path(shutil.copytree(EXAMPLE, tmp_path / "flights", ignore=outputs))
 
 
@@ -44,8 +46,9 @@ def rivers(project: Path, *arguments: str) -> str:
 def in_bucket(s3_server, s3_url, monkeypatch: pytest.MonkeyPatch) -> str:
     """The environment `s3` of the example, on the server of the tests."""
     monkeypatch.setenv("RIVERS_ENV", "s3")
-    monkeypatch.setenv("RIVERS_IO_HANDLERS__TABLES__STORE", s3_url)
-    monkeypatch.setenv("RIVERS_IO_HANDLERS__TABLES__STORAGE_OPTIONS", json.dumps(s3_server.options()))
+    for handler in ("TABLES", "NOTES"):
+        monkeypatch.setenv(f"RIVERS_IO_HANDLERS__{handler}__STORE", s3_url)
+        monkeypatch.setenv(f"RIVERS_IO_HANDLERS__{handler}__STORAGE_OPTIONS", json.dumps(s3_server.options()))
     return s3_url.removeprefix("s3://").partition("/")[2]
 
 
@@ -60,7 +63,7 @@ def test_the_environment_s3_is_complete(folder: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("RIVERS_ENV", "s3")
     with repository(folder) as repo:
         repo.validate()
-        assert str(repo.io_handler_for_output("flights").store) == "s3://flights/tables"
+        assert str(repo.io_handler_for_output("flights").store) == "s3://flights/data"
 
 
 @pytest.mark.server
@@ -80,13 +83,24 @@ def test_one_variable_moves_the_tables_to_a_bucket(folder: Path, in_bucket: str,
         assert later.materialize(["advice"]).materialized_assets == ["advice"]
 
 
-def test_five_commands_in_the_environment_dev(project: Path) -> None:
-    rivers(project, "materialize", "--env", "dev", "--partition", "2013-01..2013-12")
+def test_the_commands_of_the_story_in_the_environment_dev(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RIVERS_ENV", "dev")
+    rivers(project, "materialize", "--partition", "2013-01..2013-12")
     assert (project / "data" / "flights.pkl").exists()
     assert "Leave before nine" in rivers(project, "load", "advice")
     assert "fresh, 12 partitions" in rivers(project, "assets")
-    again = json.loads(rivers(project, "materialize", "advice", "--json"))
-    assert again["success"]
+    assert json.loads(rivers(project, "materialize", "advice", "--json"))["success"]
+
+
+def test_the_environment_lake_keeps_tables_that_others_can_read(project: Path) -> None:
+    rivers(project, "materialize", "--env", "lake", "--partition", "2013-01..2013-12")
+    flights = pl.read_delta(str(project / "lake" / "flights"))
+    assert flights["cancelled"].sum() == 8_255
+    months = DeltaTable(project / "lake" / "month_delays").partitions()
+    assert sorted(part["month"] for part in months) == [str(key) for key in MONTHS.get_partition_keys()]
+    assert "Leave before nine" in rivers(project, "load", "advice", "--env", "lake")
 
 
 @pytest.mark.server

@@ -187,7 +187,7 @@ def test_a_chart_is_a_valid_image() -> None:
 def test_the_demo_tells_what_it_did(tmp_path: Path) -> None:
     folder = tmp_path / "flights"
     shutil.copytree(
-        EXAMPLE, folder, ignore=shutil.ignore_patterns("data", "reports", "__pycache__", ".rivers")
+        EXAMPLE, folder, ignore=shutil.ignore_patterns("data", "lake", "reports", "__pycache__", ".rivers")
     )
     environment = os.environ | {"COLUMNS": "120"}
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Layer 3: answers. Small tables and a sentence, kept; and a report that writes its own file."""
+"""Layer 3: answers. Small tables and a sentence, kept by `tables` and `notes`; and a report that keeps itself."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def by_month(
     return describe(context, pl.concat(months))
 
 
-@rs.Asset(group="answers", io_handler="tables")
+@rs.Asset(group="answers", io_handler="notes")
 def advice(by_hour: pl.DataFrame, by_airline: pl.DataFrame, by_month: pl.DataFrame) -> str:
     """What to tell a friend who flies out of New York."""
     early, evening = (

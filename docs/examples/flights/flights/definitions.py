@@ -1,4 +1,4 @@
-"""The pipeline: all assets. Where the handler named `tables` keeps what they return is said in rivers.toml."""
+"""The pipeline: all assets. What the handlers `tables` and `notes` are that keep them is said in rivers.toml."""
 
 from __future__ import annotations
 

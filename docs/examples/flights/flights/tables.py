@@ -79,11 +79,16 @@ def departures(
     )
 
 
-@rs.Asset(group="tables", io_handler="tables", partitions_def=MONTHS)
+@rs.Asset(
+    group="tables",
+    io_handler="tables",
+    partitions_def=MONTHS,
+    metadata={"delta/partition_expr": "month"},  # heeded where the tables are in Delta Lake
+)
 def month_delays(context: rs.AssetExecutionContext, flights: pl.DataFrame) -> rs.PartitionedOutput:
     """Delays day by day, one partition per month: any month can be made again alone."""
     days = (
-        flights.group_by("date")
+        flights.group_by("date", month=pl.col("date").dt.strftime("%Y-%m"))
         .agg(
             flights=pl.len(),
             cancelled=pl.col("cancelled").sum(),
@@ -93,6 +98,4 @@ def month_delays(context: rs.AssetExecutionContext, flights: pl.DataFrame) -> rs
         .sort("date")
     )
     wanted = context.partition.keys if context.partition else []
-    return rs.PartitionedOutput(
-        {key: days.filter(pl.col("date").dt.strftime("%Y-%m") == str(key)) for key in wanted}
-    )
+    return rs.PartitionedOutput({key: days.filter(pl.col("month") == str(key)) for key in wanted})
