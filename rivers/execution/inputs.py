@@ -40,7 +40,7 @@ async def load_input(loaded: LoadedInput, step: Step, run: Run, versions: list[t
     upstream = loaded.upstream
     if loaded.mapping is not None:
         return await _load_partitions(loaded, step, run, versions)
-    event = source_of(upstream, run)
+    event = run.latest.get((upstream.name, None)) or source_of(upstream, run)
     value = await _load(loaded, _context(loaded, step, run, event, None, loaded.type_hint), run)
     if event is not None:
         versions.append((upstream.name, event.data_version or ""))
@@ -90,7 +90,10 @@ async def _load_partitions(loaded: LoadedInput, step: Step, run: Run, versions: 
             for key, event in zip(keys, events, strict=True)
         ]
         values = await load_each(
-            loaded.binding.handler, contexts, lambda context: _load(loaded, context, run)
+            loaded.binding.handler,
+            contexts,
+            lambda context: _load(loaded, context, run),
+            on_loop=step.needs_loop,
         )
         value = by_key(
             texts if loaded.items.text_keys else keys,

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 CONCURRENT_LOADS = 16
 
 
-async def load_each(handler: BaseIOHandler, contexts: Sequence[InputContext], load: LoadOne) -> list[Any]:
+async def load_each(
+    handler: BaseIOHandler, contexts: Sequence[InputContext], load: LoadOne, *, on_loop: bool = False
+) -> list[Any]:
     """Load one value for each context, several at a time from a handler that reaches outside the process.
 
     An asynchronous handler is awaited on the loop; any other is called from several threads, so that it
@@ -31,6 +33,7 @@ async def load_each(handler: BaseIOHandler, contexts: Sequence[InputContext], lo
         handler: The handler that `load` calls.
         contexts: What to load, one partition key each.
         load: Loads one value.
+        on_loop: The caller runs on an event loop, on which others may go on while threads load.
 
     Returns:
         The values in the order of the contexts; in place of one that was never stored, its `NotMaterializedError`.
@@ -43,8 +46,14 @@ async def load_each(handler: BaseIOHandler, contexts: Sequence[InputContext], lo
     if handler.locality == "process" or len(contexts) < 2:
         return [await _value_or_missing(context, load) for context in contexts]
     with ThreadPoolExecutor(min(CONCURRENT_LOADS, len(contexts)), "rivers-load") as pool:
-        jobs = [(copy_context(), context) for context in contexts]
-        return list(pool.map(lambda job: job[0].run(_in_this_thread, job[1], load), jobs))
+        jobs = [pool.submit(copy_context().run, _in_this_thread, context, load) for context in contexts]
+        try:
+            if on_loop:
+                return list(await asyncio.gather(*map(asyncio.wrap_future, jobs)))
+            return [job.result() for job in jobs]
+        finally:
+            for job in jobs:
+                job.cancel()
 
 
 def by_key(

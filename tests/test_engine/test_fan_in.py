@@ -189,6 +189,40 @@ def test_a_handler_of_this_process_is_called_by_the_thread_that_runs_the_step(re
     assert handler._threads == {threading.get_ident()}
 
 
+def test_an_asynchronous_step_that_loads_many_keys_does_not_hold_up_another(repository):
+    released = threading.Event()
+
+    class Waiting(Meeting):
+        def load_input(self, context):
+            assert released.wait(ENOUGH)
+            return self._values[context.storage_key]
+
+    @rs.Asset(deps=[rs.AssetDef.input("day")])
+    async def all_days(day: dict[str, str]) -> int:
+        return len(day)
+
+    @rs.Asset(deps=[rs.AssetDef.dep("day")])  # so that it comes second
+    async def other() -> None:
+        released.set()
+
+    repo = repository(daily(Waiting(waits_for=0), WEEK), all_days, other)
+    repo.materialize(["day"], partition_key=every_key(WEEK))
+    repo.materialize(["all_days", "other"])
+    assert repo.load_node("all_days") == len(DAYS_OF_WEEK)
+
+
+def test_many_keys_load_also_inside_a_running_loop(repository, tmp_path):
+    all_days, received = collecting()
+    repo = repository(daily(rs.PickleIOHandler(tmp_path), WEEK), all_days)
+
+    async def notebook():
+        repo.materialize(partition_key=every_key(WEEK))
+        return repo.load_node("day", partition_key=every_key(WEEK))
+
+    assert list(map(str, asyncio.run(notebook()))) == DAYS_OF_WEEK
+    assert list(map(str, received[0])) == DAYS_OF_WEEK
+
+
 def test_the_first_failed_load_ends_the_others(repository):
     class Failing(Meeting):
         _ended: list[str] = PrivateAttr(default_factory=list)
