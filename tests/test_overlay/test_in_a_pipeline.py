@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+import polars as pl
 import pytest
 
 import rivers as rs
+from rivers_core.config import json_schema
+from rivers_core.exceptions import GraphValidationError
 from rivers_core.hooks import hookimpl
 from rivers_core.plugins import get_registry
-from tests.test_overlay.conftest import DAYS, Waiting
+from tests.test_overlay.conftest import DAYS, Shelf, Waiting
 
 TOML = """
 default_io_handler = "store"
@@ -131,6 +134,152 @@ def test_asynchronous_layers_work_in_a_run():
     repo.materialize(["report"])
     assert repo.load_node("report") == "bread"
     assert served(repo) == {"orders": "base"}
+
+
+def test_many_partitions_are_counted_by_layer(top, base):
+    overlay = get_registry().handler("overlay")(top=top, base=base)
+    days = [f"2024-01-{number:02}" for number in range(1, 13)]
+
+    @rs.Asset(io_handler=overlay, partitions_def=DAYS)
+    def daily() -> int:
+        return 1
+
+    @rs.Asset(deps=[rs.AssetDef.input("daily", rs.PartitionMapping.specific_partitions(days))])
+    def total(daily: dict[str, int]) -> int:
+        return sum(daily.values())
+
+    repo = rs.CodeRepository([daily, total], config=False)
+    for day in days:
+        repo.override(io_handler=base).materialize(["daily"], partition_key=day)
+    for day in days[:2]:
+        repo.materialize(["daily"], partition_key=day)
+    repo.materialize(["total"])
+    assert repo.load_node("total") == 12
+    assert served(repo, "total") == {"daily": {"base": 10, "top": days[:2]}}
+
+
+def test_a_consumer_of_one_table_gets_every_partition_from_its_layer(tmp_path):
+    pytest.importorskip("deltalake")
+    from rivers_delta import DeltaIOHandler
+
+    production = DeltaIOHandler(table_uri=str(tmp_path / "production"))
+    overlay = rs.OverlayIOHandler(top=DeltaIOHandler(table_uri=str(tmp_path / "mine")), base=production)
+    rows = {"2024-01-01": 1, "2024-01-02": 2, "2024-01-03": 3}
+    factor = 1
+
+    @rs.Asset(partitions_def=DAYS, io_handler="tables", metadata={"delta/partition_expr": "day"})
+    def daily(context: rs.AssetExecutionContext) -> pl.DataFrame:
+        key = context.partition_key
+        return pl.DataFrame({"day": [key], "n": [rows[key] * factor]})
+
+    mapping = rs.PartitionMapping.specific_partitions(list(rows))
+
+    @rs.Asset(io_handler="memory", deps=[rs.AssetDef.input("daily", mapping)])
+    def total(daily: pl.DataFrame) -> int:
+        return int(daily["n"].sum())
+
+    def repo(handler):
+        return rs.CodeRepository([daily, total], config=False, resources={"tables": handler})
+
+    at_work = repo(production)
+    for key in rows:
+        at_work.materialize(["daily"], partition_key=key)
+    at_home = repo(overlay)
+    at_home.materialize(["total"])
+    assert (at_home.load_node("total"), served(at_home, "total")) == (6, {"daily": "base"})
+    factor = 10
+    at_home.materialize(["daily"], partition_key="2024-01-02")
+    at_home.materialize(["total"])
+    assert (at_home.load_node("total"), served(at_home, "total")) == (24, {"daily": "top and base"})
+    at_work.materialize(["total"])
+    assert at_work.load_node("total") == 6
+
+
+def test_history_is_that_of_home_and_does_not_fall_through(project, monkeypatch):
+    with branch(project, monkeypatch) as repo:
+        states = {status.asset: status.state for status in repo.status()}
+        assert states == {"orders": "missing", "report": "missing"}
+        assert repo.load_node("orders") == ["bread", "milk"]
+        repo.materialize(["report"])
+        states = {status.asset: status.state for status in repo.status()}
+        assert states == {"orders": "missing", "report": "fresh"}
+        assert repo.storage.get_latest_materialization("report").input_data_versions == []
+
+
+def test_what_was_in_memory_at_home_is_gone_with_it_although_production_has_a_value(project):
+    history = rs.Storage.embedded(project / "history")
+    production = rs.PickleIOHandler(project / "production")
+
+    def at_home():
+        overlay = rs.OverlayIOHandler(top=rs.InMemoryIOHandler(), base=production)
+        repo = rs.CodeRepository([orders, report], config=False).override(io_handler=overlay)
+        repo.resolve(storage=history)
+        return repo
+
+    at_home().materialize(["orders"])
+    (status, _) = at_home().status()
+    assert (status.state, status.reason) == (
+        "missing",
+        "its value was in the memory of a process that is gone",
+    )
+    history.close()
+
+
+def test_two_assets_at_one_place_are_found_through_layers(tmp_path):
+    class Located(Shelf):
+        def storage_location(self, asset_name, asset_metadata):
+            return f"{self.place}/{asset_metadata.get('root', asset_name)}"
+
+    mine = Located(place="home")
+    overlay = rs.OverlayIOHandler(top=mine, base=Located(place="production"))
+
+    @rs.Asset(io_handler=overlay, metadata={"root": "x"})
+    def first() -> int:
+        return 1
+
+    @rs.Asset(io_handler=mine, metadata={"root": "x"})
+    def second() -> int:
+        return 2
+
+    with pytest.raises(GraphValidationError, match="'first' and 'second' would both be stored at home/x"):
+        rs.CodeRepository([first, second], config=False).resolve()
+
+
+def test_layers_are_named_in_the_configuration_and_by_variables(project, monkeypatch):
+    with branch(project, monkeypatch) as repo:
+        handler = repo.io_handler_for_output("orders")
+        assert (handler.top.store, handler.base.store) == (str(project / "mine"), str(project / "production"))
+    monkeypatch.setenv("RIVERS_IO_HANDLERS__STORE__TOP", "memory")
+    with branch(project, monkeypatch) as repo:
+        repo.materialize(["report"])
+        assert type(repo.io_handler_for_output("orders").top).__name__ == "InMemoryIOHandler"
+        assert repo.load_node("report") == "bread, milk"
+    assert not (project / "mine").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "finding"),
+    [
+        ('top = "mien"', r"top: there is no handler 'mien' \(did you mean 'mine'\?\)"),
+        ('top = "store"', "circle: store -> store"),
+        ("top = 3", "top: a layer is an IO handler, or in a configuration the name of one"),
+        ('top = "lake"', "also in the base, which is never to be written to"),
+        ('tpo = "mine"', r"OverlayIOHandler has no such setting \(did you mean 'top'\?\)"),
+    ],
+)
+def test_a_layer_that_cannot_be_is_found_before_anything_runs(project, monkeypatch, line, finding):
+    (project / "rivers.toml").write_text(TOML.replace('top = "mine"', line))
+    with pytest.raises(GraphValidationError, match=finding):
+        branch(project, monkeypatch).resolve()
+
+
+def test_an_editor_is_told_that_layers_are_names():
+    schema = json_schema()["$defs"]["overlay"]
+    assert schema["required"] == ["use", "top", "base"]
+    assert {schema["properties"][name]["$ref"].rpartition("/")[2] for name in ("top", "base")} == {
+        "BaseIOHandler"
+    }
+    assert schema["$defs"]["BaseIOHandler"]["type"] == "string"
 
 
 def test_a_run_without_layers_records_nothing_about_them():

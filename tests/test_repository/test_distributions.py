@@ -165,7 +165,9 @@ def test_the_core_stays_minimal() -> None:
     assert core.needed == {"importlib-metadata", "pluggy", "pydantic-settings"}
 
 
-@pytest.mark.parametrize("name", ["plugins/rivers_memory", "rivers_delta", "rivers_pickle"])
+@pytest.mark.parametrize(
+    "name", ["plugins/rivers_memory", "plugins/rivers_overlay", "rivers_delta", "rivers_pickle"]
+)
 def test_a_handler_needs_the_core_and_not_the_engine(name: str) -> None:
     needed = Distribution(ROOT / name).needed
     assert "rivers-core" in needed
