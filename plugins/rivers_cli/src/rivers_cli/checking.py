@@ -98,7 +98,7 @@ def _look_at_repository(project: Project, report: Report) -> CodeRepository | No
     try:
         repository = project.repository
         repository.validate()
-        opened = project.opened(reading=True)
+        looked_at = project.looked_at()
     except UserCodeError as error:
         from rivers_cli.failures import project_traceback
 
@@ -110,7 +110,7 @@ def _look_at_repository(project: Project, report: Report) -> CodeRepository | No
         return None
     jobs = f", {len(repository.jobs)} jobs" if repository.jobs else ""
     report.facts["Repository"] = f"{len(repository.assets)} assets{jobs}"
-    return opened
+    return looked_at
 
 
 def _sentences(error: Any) -> list[str]:

@@ -57,7 +57,7 @@ class CommandGroup(Group):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names of all commands, those of plugins last."""
-        return list(_offered())
+        return list(offered_commands())
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """A stand-in for the command, which is imported when its arguments are parsed."""
@@ -73,7 +73,7 @@ class CommandGroup(Group):
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands by what they are for."""
         for section in (*SECTIONS, FROM_PLUGINS):
-            rows = [(name, one.summary) for name, one in _offered().items() if one.section == section]
+            rows = [(name, one.summary) for name, one in offered_commands().items() if one.section == section]
             if rows:
                 with formatter.section(section):
                     formatter.write_dl(rows)
@@ -94,11 +94,12 @@ class Pending(Command):
 
 def _find(name: str) -> Offered | None:
     """A command by name; plugins are only asked for what this package does not have."""
-    return Offered(*COMMANDS[name]) if name in COMMANDS else _offered().get(name)
+    return Offered(*COMMANDS[name]) if name in COMMANDS else offered_commands().get(name)
 
 
 @cache
-def _offered() -> dict[str, Offered]:
+def offered_commands() -> dict[str, Offered]:
+    """Every command by name, those of plugins last."""
     found = {name: Offered(*entry) for name, entry in COMMANDS.items()}
     for name, target, summary in _from_plugins():
         found.setdefault(name, Offered(target, summary, FROM_PLUGINS))
@@ -202,8 +203,8 @@ def _common_params() -> Sequence[Any]:
 def _no_such_command(name: str) -> str:
     from difflib import get_close_matches
 
-    close = get_close_matches(name, _offered(), n=1)
-    meant = f"Did you mean '{close[0]}'?" if close else f"There are {', '.join(_offered())}."
+    close = get_close_matches(name, offered_commands(), n=1)
+    meant = f"Did you mean '{close[0]}'?" if close else f"There are {', '.join(offered_commands())}."
     return f"There is no command '{name}'. {meant}"
 
 

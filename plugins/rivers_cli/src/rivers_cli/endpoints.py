@@ -17,20 +17,25 @@ if TYPE_CHECKING:
     from rivers_core.handler import BaseIOHandler
 
 
-def endpoint(project: Project, usage: Usage, text: str) -> Endpoint:
+def endpoint(project: Project, usage: Usage, text: str, *, reading: bool) -> Endpoint:
     """A handler as `--from` and `--to` name it: `NAME`, or `NAME@ENVIRONMENT` for that of another environment.
+
+    Args:
+        project: The project.
+        usage: Its repository.
+        text: What was typed.
+        reading: Nothing will be recorded there.
 
     Raises:
         HandlerNotFoundError: There is no such handler.
         ConfigurationError: It, or the environment, is not configured correctly.
         UsageProblemError: Its values live in one process only, or there is no configuration with environments.
     """
-    from rivers.storage import Storage
     from rivers_core.plugins import get_registry
 
     name, at, environment = text.partition("@")
     if not at:
-        storage = project.storage()
+        storage = project.storage(reading=reading)
         bound = {output.name: output.handler for output in usage.of(name)}
         handler = handler_named(project, usage, name)
     else:
@@ -42,7 +47,7 @@ def endpoint(project: Project, usage: Usage, text: str) -> Endpoint:
                 f"{text}: there is no rivers.toml that could have an environment {environment!r}."
             )
         config = load_config(project.config.path, environment=environment)
-        storage, bound, handler = Storage.embedded(history_of(config)), {}, config.handler(name)
+        storage, bound, handler = project.storage_in(history_of(config), reading=reading), {}, config.handler(name)
     if handler.locality == "process":
         raise UsageProblemError(
             f"{text} keeps values in the process that made them ({type(handler).__name__}); there is nothing that "

@@ -56,7 +56,7 @@ class Usage:
 def usage_in(project: Project) -> Usage:
     """Ask the repository who uses what; a project whose code is broken still has handlers to list."""
     try:
-        repository = project.opened(reading=True)
+        repository = project.looked_at()
     except RiversError as error:
         return Usage(problem=str(error))
     return Usage(list(repository.graph.outputs.values()), repository)

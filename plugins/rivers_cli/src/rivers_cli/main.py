@@ -67,4 +67,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         from rivers_cli.failures import report
 
         sys.exit(report(error, with_traceback=session.traceback))
+    finally:
+        session.close()
     sys.exit(0)

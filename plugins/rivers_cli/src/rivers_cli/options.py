@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def _complete_assets(ctx: typer.Context, incomplete: str) -> list[str]:
-    return _names(ctx, incomplete, lambda session: session.project.opened(reading=True).graph.outputs)
+    return _names(ctx, incomplete, lambda session: session.project.looked_at().graph.outputs)
 
 
 def _complete_jobs(ctx: typer.Context, incomplete: str) -> list[str]:

@@ -113,7 +113,7 @@ def print_document(document: Any) -> None:
 
 
 @contextmanager
-def others_to_stderr(wanted: bool) -> Iterator[None]:
+def others_to_stderr(wanted: bool = True) -> Iterator[None]:
     """Send what the project's own code prints to stderr, so that stdout holds the document alone.
 
     Args:

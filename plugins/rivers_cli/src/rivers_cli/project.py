@@ -34,6 +34,7 @@ class Project:
         if config is not None:
             os.environ["RIVERS_CONFIG"] = str(Path(config).absolute())
         self._repository_name = repository
+        self._storages: list[EventStorage] = []
 
     @cached_property
     def config(self) -> Config | None:
@@ -83,24 +84,42 @@ class Project:
 
         return Path.cwd() / ".rivers" if self.config is None else history_of(self.config)
 
-    def opened(self, *, reading: bool = False) -> CodeRepository:
-        """The repository, resolved, with the project's history.
-
-        Args:
-            reading: Nothing will be recorded, so that a history that is not there yet is not begun.
+    def opened(self) -> CodeRepository:
+        """The repository, ready to run, with the project's history.
 
         Raises:
             GraphValidationError: With all that is wrong.
         """
-        return self.repository.resolve(self.storage(reading=reading))
+        return self.repository.resolve(self.storage())
+
+    def looked_at(self) -> CodeRepository:
+        """The repository, ready to be asked: no resource is set up, and no history begun.
+
+        Raises:
+            GraphValidationError: With all that is wrong.
+        """
+        return self.repository.resolve(self.storage(reading=True), set_up=False)
 
     def storage(self, *, reading: bool = False) -> EventStorage:
         """The history of the project; `reading` does not begin one."""
+        return self.storage_in(self.history, reading=reading)
+
+    def storage_in(self, folder: Path, *, reading: bool = False) -> EventStorage:
+        """The history in a folder, closed with the project; `reading` does not begin one."""
         from rivers.storage import Storage
 
-        if reading and not (self.history / "rivers.db").exists():
-            return Storage.memory()
-        return Storage.embedded(self.history)
+        is_new = not (folder / "rivers.db").exists()
+        storage = Storage.memory() if reading and is_new else Storage.embedded(folder)
+        self._storages.append(storage)
+        return storage
+
+    def close(self) -> None:
+        """Tear resources down and close histories."""
+        repository = self.__dict__.get("repository")
+        if repository is not None:
+            repository.shutdown()
+        while self._storages:
+            self._storages.pop().close()
 
     def _named(self) -> str:
         name = self._repository_name or (None if self.config is None else self.config.repository)

@@ -35,3 +35,8 @@ class Session:
 
             self._project = Project(self.environment, self.config, self.repository)
         return self._project
+
+    def close(self) -> None:
+        """Let go of whatever the call opened."""
+        if self._project is not None:
+            self._project.close()

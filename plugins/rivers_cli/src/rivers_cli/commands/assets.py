@@ -27,8 +27,8 @@ def assets(context: typer.Context, assets: Assets = None, as_json: AsJson = Fals
     from rivers_cli.inventory import document_of, inventory
     from rivers_cli.output import Column, is_terminal, others_to_stderr, print_document, print_table
 
-    with others_to_stderr(as_json), context.obj.project.opened(reading=True) as repository:
-        items = inventory(repository, assets)
+    with others_to_stderr(as_json):
+        items = inventory(context.obj.project.looked_at(), assets)
     if as_json:
         print_document([document_of(item) for item in items])
         return

@@ -51,7 +51,8 @@ def graph(
     from rivers_cli.output import others_to_stderr, print_document
 
     kind = _kind(svg=svg, html=html or open_it, mermaid=mermaid, output=output)
-    with others_to_stderr(True), context.obj.project.opened(reading=True) as repository:
+    with others_to_stderr():
+        repository = context.obj.project.looked_at()
         for name in assets or ():
             repository.handler_binding(name)
         lineage = lineage_of(repository.graph)

@@ -31,7 +31,8 @@ def load(
     from rivers_cli.partitions import requested
     from rivers_cli.peeking import peek
 
-    with others_to_stderr(as_json), context.obj.project.opened(reading=True) as repository:
+    with others_to_stderr(as_json):
+        repository = context.obj.project.looked_at()
         value = repository.load_node(asset, partition_key=requested(partition))
         handler = repository.handler_binding(asset).label
         seen = peek(value, head)

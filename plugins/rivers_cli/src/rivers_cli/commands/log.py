@@ -36,8 +36,7 @@ def log(
     from rivers_cli.history import event_document, event_row
     from rivers_cli.output import Column, print_document, print_table
 
-    with context.obj.project.storage(reading=True) as storage:
-        events = _events(storage, target, limit)
+    events = _events(context.obj.project.storage(reading=True), target, limit)
     if as_json:
         print_document([event_document(event) for event in events])
         return

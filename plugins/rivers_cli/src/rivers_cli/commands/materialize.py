@@ -71,7 +71,8 @@ def materialize(
         upstream,
         fail_fast,
     )
-    with others_to_stderr(as_json), context.obj.project.opened() as repository:
+    with others_to_stderr(as_json):
+        repository = context.obj.project.opened()
         outcome = running.run(running.prepared(request, repository), silent=as_json)
     for text in outcome.tracebacks(whole=context.obj.traceback):
         running.say(f"\n{text}\n")

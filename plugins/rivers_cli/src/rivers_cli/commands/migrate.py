@@ -45,11 +45,11 @@ def migrate(
     if source == target:
         raise UsageProblemError(f"--from and --to are the same handler, {source!r}.")
     with others_to_stderr(as_json):
-        repository = context.obj.project.opened(reading=dry_run)
+        repository = context.obj.project.looked_at()
         usage = Usage(list(repository.graph.outputs.values()), repository)
         migration = Migration(
-            endpoint(context.obj.project, usage, source),
-            endpoint(context.obj.project, usage, target),
+            endpoint(context.obj.project, usage, source, reading=True),
+            endpoint(context.obj.project, usage, target, reading=dry_run),
             _new_run_id(),
             overwrite,
         )

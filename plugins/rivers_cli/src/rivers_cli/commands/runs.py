@@ -27,8 +27,7 @@ def runs(
     from rivers_cli.history import run_document, run_row
     from rivers_cli.output import Column, print_document, print_table
 
-    with context.obj.project.storage(reading=True) as storage:
-        found = storage.get_runs(limit=limit, status=status)
+    found = context.obj.project.storage(reading=True).get_runs(limit=limit, status=status)
     if as_json:
         print_document([run_document(run) for run in found])
     elif not found:

@@ -1,0 +1,155 @@
+"""The command in this process, on projects in empty folders."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rivers_cli import command
+from rivers_cli.main import main
+from rivers_core.plugins import registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+DEFINITIONS = '''
+import rivers as rs
+
+@rs.Asset(group="raw")
+def orders() -> list[str]:
+    print("fetching orders")
+    return ["bread", "milk", "bread"]
+
+@rs.Asset(group="answers")
+def counts(orders: list[str]) -> dict[str, int]:
+    return {name: orders.count(name) for name in orders}
+
+@rs.Asset(group="answers")
+def report(counts: dict[str, int]) -> str:
+    return "\\n".join(f"{name}: {count}" for name, count in counts.items())
+
+repo = rs.CodeRepository([orders, counts, report], jobs=[rs.Job("nightly", [orders, counts])])
+'''
+
+TOML = """
+repository = "definitions:repo"
+default_io_handler = "files"
+
+[io_handlers.files]
+use = "pickle"
+store = "file:./data"
+
+[io_handlers.other]
+use = "pickle"
+store = "file:./other"
+
+[environments.prod.io_handlers.files]
+store = "file:./prod"
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A call that is over."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """The one JSON document on stdout."""
+        return json.loads(self.out)
+
+
+class Folder:
+    """A folder with a project in it, and the command run there."""
+
+    def __init__(self, path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        self.path = path
+        self._capfd = capfd
+
+    def write(self, name: str, text: str) -> None:
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        text = (self.path / name).read_text()
+        assert old in text
+        self.write(name, text.replace(old, new))
+
+    def files(self, folder: str = ".") -> list[str]:
+        below = self.path / folder
+        return sorted(path.relative_to(below).as_posix() for path in below.rglob("*") if path.is_file())
+
+    def rivers(self, *arguments: str) -> Done:
+        """Run the command as if it were the first thing that this process does."""
+        self._capfd.readouterr()
+        environment, path, modules = dict(os.environ), list(sys.path), dict(sys.modules)
+        try:
+            main(list(arguments))
+        except SystemExit as end:
+            out, err = self._capfd.readouterr()
+            assert isinstance(end.code, int)
+            return Done(end.code, out, err)
+        finally:
+            os.environ.clear()
+            os.environ.update(environment)
+            sys.path[:] = path
+            for name in set(sys.modules) - set(modules):
+                if str(self.path) in str(getattr(sys.modules[name], "__file__", "")):
+                    del sys.modules[name]
+
+    def ok(self, *arguments: str) -> Done:
+        """Run the command, which has to succeed."""
+        done = self.rivers(*arguments)
+        assert done.code == 0, done.out + done.err
+        return done
+
+
+@pytest.fixture(autouse=True)
+def fresh_plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No rules and no plugins of another test."""
+    monkeypatch.setattr(registry, "_registry", None)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    for variable in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(variable, raising=False)
+    command.offered_commands.cache_clear()
+    yield
+    command.offered_commands.cache_clear()
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Folder:
+    """An empty folder."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return Folder(folder, capfd)
+
+
+@pytest.fixture
+def project(empty: Folder) -> Folder:
+    """A folder with three assets, two handlers and two environments."""
+    empty.write("rivers.toml", TOML)
+    empty.write("definitions.py", DEFINITIONS)
+    return empty
+
+
+@pytest.fixture
+def project_of(empty: Folder) -> Callable[[str], Folder]:
+    """Makes a project of the given definitions."""
+
+    def make(definitions: str, toml: str = TOML) -> Folder:
+        empty.write("rivers.toml", toml)
+        empty.write("definitions.py", f"import rivers as rs\n{definitions}")
+        return empty
+
+    return make

@@ -1,0 +1,239 @@
+"""`rivers materialize`: what runs, what is said, and the exit code."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def stored(project, *arguments):
+    return project.ok("materialize", *arguments, "--json").document["materialized"]
+
+
+def test_everything_runs_without_names(project):
+    done = project.ok("materialize")
+    assert project.files("data") == ["counts.pkl", "orders.pkl", "report.pkl"]
+    assert "report  stored with files" in done.out
+    assert "3 of 3 stored" in done.err
+
+
+def test_named_assets_run_alone_and_load_the_rest(project):
+    project.ok("materialize")
+    assert stored(project, "report") == ["report"]
+
+
+def test_upstream_brings_what_is_needed(project):
+    assert stored(project, "counts", "--upstream") == ["orders", "counts"]
+
+
+def test_a_job_runs_under_its_name(project):
+    assert stored(project, "--job", "nightly") == ["orders", "counts"]
+    assert project.ok("runs", "--json").document[0]["job"] == "nightly"
+
+
+def test_a_job_and_names_do_not_mix(project):
+    done = project.rivers("materialize", "orders", "--job", "nightly")
+    assert done.code == 2
+    assert "--job says which assets run" in done.err
+
+
+def test_only_stale_runs_what_changed_and_says_why_not_the_rest(project):
+    project.ok("materialize")
+    assert stored(project, "--only-stale") == []
+    project.edit("definitions.py", '@rs.Asset(group="raw")', '@rs.Asset(group="raw", code_version="2")')
+    project.edit("definitions.py", '"milk", "bread"]', '"milk"]')
+    assert stored(project, "--only-stale") == ["orders", "counts", "report"]
+    document = project.ok("materialize", "--only-stale", "--json").document
+    assert {one["asset"] for one in document["skipped"]} == {"orders", "counts", "report"}
+
+
+def test_an_environment_keeps_values_elsewhere_and_has_its_own_history(project):
+    project.ok("materialize")
+    done = project.ok("materialize", "--only-stale", "--env", "prod", "--json")
+    assert done.document["materialized"] == ["orders", "counts", "report"]
+    assert project.files("prod") == ["counts.pkl", "orders.pkl", "report.pkl"]
+
+
+def test_json_is_the_only_thing_on_stdout_whatever_the_code_prints(project):
+    done = project.ok("materialize", "--json")
+    assert done.document["success"] is True
+    assert "fetching orders" in done.err
+
+
+FAILING = """
+@rs.Asset
+def good() -> int:
+    return 1
+
+@rs.Asset
+def bad() -> int:
+    raise ValueError("no such number")
+
+@rs.Asset
+def needs_bad(bad: int) -> int:
+    return bad
+
+@rs.Asset
+def needs_good(good: int) -> int:
+    return good + 1
+
+repo = rs.CodeRepository([bad, needs_bad, good, needs_good])
+"""
+
+
+def test_a_failure_stops_only_what_depends_on_it(project_of):
+    done = project_of(FAILING).rivers("materialize", "--json")
+    assert done.code == 1
+    document = done.document
+    assert document["materialized"] == ["good", "needs_good"]
+    assert document["failed"] == [{"asset": "bad", "message": "ValueError: no such number"}]
+    assert [one["asset"] for one in document["skipped"]] == ["needs_bad"]
+
+
+def test_fail_fast_stops_at_the_first_failure(project_of):
+    project = project_of(FAILING)
+    done = project.rivers("materialize", "--fail-fast", "--json")
+    assert done.code == 1
+    assert done.document["materialized"] == []
+
+
+def test_a_failure_shows_the_lines_of_the_project_and_none_of_the_framework(project_of):
+    done = project_of(FAILING).rivers("materialize")
+    assert 'raise ValueError("no such number")' in done.err
+    assert "execute_step" not in done.err
+    assert "Go on where it stopped: rivers materialize --resume" in done.err
+
+
+def test_traceback_shows_the_whole_way(project_of):
+    assert "execute_step" in project_of(FAILING).rivers("materialize", "--traceback").err
+
+
+def test_a_run_resumes_where_it_failed_by_the_beginning_of_its_id(project_of):
+    project = project_of(FAILING)
+    run = project.rivers("materialize", "--json").document["run_id"]
+    project.edit("definitions.py", 'raise ValueError("no such number")', "return 2")
+    document = project.ok("materialize", "--resume", run[:8], "--json").document
+    assert document["run_id"] == run
+    assert document["materialized"] == ["bad", "needs_bad"]
+
+
+def test_resuming_without_names_repeats_what_the_run_was_asked_for(project_of):
+    project = project_of(FAILING)
+    run = project.rivers("materialize", "bad", "--json").document["run_id"]
+    project.edit("definitions.py", 'raise ValueError("no such number")', "return 2")
+    assert project.ok("materialize", "--resume", run, "--json").document["materialized"] == ["bad"]
+
+
+def test_a_run_that_does_not_exist_cannot_be_resumed(project):
+    done = project.rivers("materialize", "--resume", "nothing")
+    assert done.code == 2
+    assert "There is no run 'nothing'" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["reprot"], "did you mean 'report'"),
+        (["--job", "nigthly"], "did you mean 'nightly'"),
+        (["--executor", "teleport"], "--executor teleport"),
+        (["--executor", "in_process:max=1"], "--executor in_process:max=1"),
+        (["--tag", "x"], "--tag x: write it as key=value"),
+        (["--set", "x=1"], "write it as asset.field=value"),
+        (["--partition", "2024-01-01"], "none of the selected assets is partitioned"),
+        (["--env", "pord"], "did you mean 'prod'"),
+        (["--config", "nowhere.toml"], "nowhere.toml"),
+        (["--nonsense"], "--nonsense"),
+    ],
+)
+def test_a_mistake_in_the_call_is_one_message_and_exit_code_2(project, arguments, said):
+    done = project.rivers("materialize", *arguments)
+    assert done.code == 2, done.err
+    assert said in done.err
+    assert "Traceback" not in done.err
+    assert done.out == ""
+
+
+def test_tags_are_recorded_with_the_run(project):
+    project.ok("materialize", "--tag", "why=test", "--tag", "who=me")
+    assert project.ok("runs", "--json").document[0]["tags"] == {"why": "test", "who": "me"}
+
+
+def test_functions_are_configured_by_set(project_of):
+    project = project_of(
+        """
+from pydantic import BaseModel
+
+class Limits(BaseModel):
+    top: int = 3
+
+@rs.Asset
+def best(context: rs.AssetExecutionContext[Limits]) -> list[int]:
+    return list(range(context.config.top))
+
+repo = rs.CodeRepository([best])
+"""
+    )
+    project.ok("materialize", "--set", "best.top=5")
+    assert project.ok("load", "best", "--json").document["head"] == [0, 1, 2, 3, 4]
+    done = project.rivers("materialize", "--set", "best.top=many")
+    assert done.code == 2
+    assert "config of 'best': top" in done.err
+
+
+PARTITIONED = """
+days = rs.PartitionsDefinition.daily("2024-01-01", "2024-01-06")
+
+@rs.Asset(partitions_def=days)
+def daily(context: rs.AssetExecutionContext) -> rs.PartitionedOutput:
+    keys = [str(key) for key in context.partition.keys]
+    return rs.PartitionedOutput({key: f"on {key}" for key in keys})
+
+grid = rs.PartitionsDefinition.multi({"day": days, "shop": rs.PartitionsDefinition.static_(["a", "b"])})
+
+@rs.Asset(partitions_def=grid)
+def sales(context: rs.AssetExecutionContext) -> rs.PartitionedOutput:
+    return rs.PartitionedOutput({str(key): 1 for key in context.partition.keys})
+
+repo = rs.CodeRepository([daily, sales])
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "keys"),
+    [
+        (["-p", "2024-01-02"], ["2024-01-02"]),
+        (["-p", "2024-01-02", "-p", "2024-01-04"], ["2024-01-02", "2024-01-04"]),
+        (["-p", "2024-01-02..2024-01-04"], ["2024-01-02", "2024-01-03", "2024-01-04"]),
+    ],
+)
+def test_partitions_are_one_several_or_a_range(project_of, asked, keys):
+    project = project_of(PARTITIONED)
+    done = project.ok("materialize", "daily", *asked)
+    assert [line.split("[")[1][:10] for line in done.out.splitlines()] == keys
+    assert project.ok("load", "daily", "-p", keys[0], "--json").document["head"] == f"on {keys[0]}"
+
+
+def test_a_range_may_be_of_one_dimension(project_of):
+    project = project_of(PARTITIONED)
+    project.ok("materialize", "sales", "-p", "day=2024-01-01..2024-01-02|shop=a,b")
+    (sales,) = project.ok("assets", "sales", "--json").document
+    assert sum(one["state"] == "fresh" for one in sales["values"]) == 4
+
+
+def test_an_unknown_partition_names_the_nearest(project_of):
+    done = project_of(PARTITIONED).rivers("materialize", "daily", "-p", "2024-01-07")
+    assert done.code == 2
+    assert "2024-01-0" in done.err
+
+
+def test_the_command_that_resumes_repeats_the_options(project_of):
+    project = project_of(PARTITIONED.replace('f"on {key}"', '1 / 0'))
+    done = project.rivers("materialize", "daily", "-p", "2024-01-02..2024-01-03")
+    assert "rivers materialize daily --partition 2024-01-02..2024-01-03 --resume" in done.err
+
+
+def test_a_function_that_exits_is_a_canceled_run_and_no_success(project_of):
+    project = project_of("@rs.Asset\ndef leaves() -> int:\n    raise SystemExit(0)\n\nrepo = rs.CodeRepository([leaves])\n")
+    done = project.rivers("materialize")
+    assert done.code == 1
+    assert "called sys.exit(0)" in done.err
+    assert project.ok("runs", "--json").document[0]["status"] == "canceled"
