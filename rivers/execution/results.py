@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
 from contextlib import suppress
 from types import NoneType
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 Named = tuple["StoredOutput", Any]
 _RESULTS = (Output, Materialization, Observation)
+_NO_MORE: Any = object()
 
 
 async def named_results(
@@ -75,6 +77,9 @@ async def _pairs(step: Step, returned: Any) -> AsyncGenerator[tuple[str, Any], N
             yield name, value
     elif isinstance(returned, AsyncIterator):
         async for result in returned:
+            yield _name_of(step, result), result
+    elif step.needs_loop and isinstance(returned, Iterator):
+        while (result := await asyncio.to_thread(next, returned, _NO_MORE)) is not _NO_MORE:
             yield _name_of(step, result), result
     elif isinstance(returned, (Iterator, list, tuple, Output, Materialization)):
         results = [returned] if isinstance(returned, (Output, Materialization)) else returned

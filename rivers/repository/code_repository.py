@@ -331,6 +331,8 @@ class CodeRepository:
     ) -> CodeRepository:
         """The same repository with some things replaced, for tests: nothing of this one changes.
 
+        Its events stay in memory, unless it is resolved with a storage.
+
         Args:
             resources: Replace the resources of these names, handlers among them.
             io_handler: Keep every asset in this handler, whatever the assets and the configuration say.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.asset import Asset
 from rivers.definitions.definition import Definition
+from rivers.definitions.field_checks import FieldChecks
 from rivers.definitions.job import Job
 from rivers.definitions.resource import Resource
 from rivers.definitions.retry import RetryPolicy
@@ -39,6 +40,7 @@ class Declared:
 
     Attributes:
         everywhere: The handler that keeps every asset whatever they say, in a repository made by `override`.
+        is_trial: It was made by `override`: its events do not belong into the history of the project.
     """
 
     assets: tuple[Asset, ...]
@@ -51,6 +53,7 @@ class Declared:
     default_retry_policy: RetryPolicy | None
     config: Config | None
     everywhere: BaseIOHandler | str | None = None
+    is_trial: bool = False
 
     @classmethod
     def checked(
@@ -96,17 +99,20 @@ class Declared:
         """The same with some things replaced.
 
         Raises:
-            ConfigurationError: A resource of that name does not exist.
+            ConfigurationError: A resource of that name does not exist; the handler or the executor is none.
         """
         for name in resources or {}:
             if name not in self.resources:
                 raise ConfigurationError(
                     f"no resource is called {name!r}; {did_you_mean(name, self.resources)}"
                 )
+        check_executor(executor, "executor")
+        checks = FieldChecks("override", ConfigurationError)
         return replace(
             self,
+            is_trial=True,
             resources={**self.resources, **_resources(resources or {})},
-            everywhere=io_handler if io_handler is not None else self.everywhere,
+            everywhere=self.everywhere if io_handler is None else checks.io_handler(io_handler),
             default_executor=executor or self.default_executor,
         )
 

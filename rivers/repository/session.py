@@ -50,9 +50,12 @@ class Session:
 
     @property
     def storage(self) -> EventStorage:
-        """Where events are: what was given, `.rivers/` beside a configuration file, or memory."""
+        """Where events are: what was given, `.rivers/` beside a configuration file, or memory.
+
+        A repository made by `override` writes nothing into the history of the project.
+        """
         if self._storage is None:
-            config = self._declared.config
+            config = None if self._declared.is_trial else self._declared.config
             self._storage = Storage.memory() if config is None else Storage.embedded(history_of(config))
             self._owns_storage = True
         return self._storage

@@ -107,6 +107,27 @@ def test_a_place_to_run_that_does_not_exist_is_found(repository):
         repository(asset).validate()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"io_handler": object()}, "is no IO handler"),
+        ({"executor": "parallel"}, r"rs.Executor.parallel\(\)"),
+        ({"resources": {"db": 1}}, "no resource is called 'db'"),
+    ],
+)
+def test_what_an_override_cannot_mean(repository, arguments, said):
+    with pytest.raises(errors.ConfigurationError, match=said):
+        repository(orders).override(**arguments)
+
+
+def test_a_trial_writes_nothing_into_the_history_of_the_project(tmp_path):
+    config = tmp_path / "rivers.toml"
+    config.write_text('default_io_handler = "memory"\n')
+    with rs.CodeRepository([orders], config=config) as repo:
+        repo.override(io_handler=rs.InMemoryIOHandler()).materialize()
+        assert repo.storage.get_runs() == []
+
+
 # ------------------------------------------------------------------ configuration of functions
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import collections.abc
 import decimal
 import enum
+import threading
 import typing
 
 import pytest
@@ -154,6 +156,25 @@ def test_what_was_yielded_before_an_error_stays_and_the_generator_is_closed(repo
     assert "'c' that it does not declare" in result.failed_assets[0][1]
     assert closed == [True]
     assert repo.load_node("a") == 1
+
+
+def test_a_plain_generator_never_blocks_the_loop_that_its_handler_needs(repository):
+    threads = []
+
+    def two():
+        for name in "ab":
+            threads.append(threading.current_thread().name)
+            yield rs.Output(asyncio.run(asyncio.sleep(0, name)), output_name=name)
+
+    outputs = [rs.AssetDef(name, io_handler=Remote()) for name in "ab"]
+    assert repository(rs.Asset.from_multi(two, output_defs=outputs)).materialize().success
+    assert "rivers-loop" not in threads
+
+
+class Remote(rs.BaseIOHandler):
+    async def handle_output(self, context, obj): ...
+
+    async def load_input(self, context): ...
 
 
 # ------------------------------------------------------------------ handlers that leave something behind
