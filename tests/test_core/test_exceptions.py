@@ -75,7 +75,7 @@ def test_not_materialized_says_what_where_and_what_exists_instead():
 
     assert str(error) == (
         "Nothing is stored for partition '2024-01-02' of asset 'orders' (looked with PickleIOHandler at "
-        "'file:///data/orders'). The nearest that exists: 2024-01-01. Materialize it first."
+        "'file:///data/orders'). Materialize it first. The nearest that exists: 2024-01-01."
     )
     other = pickle.loads(pickle.dumps(error))
     assert (other.asset_name, other.partition, other.handler) == (
@@ -84,6 +84,25 @@ def test_not_materialized_says_what_where_and_what_exists_instead():
         "PickleIOHandler",
     )
     assert str(other) == str(error)
+
+
+def test_what_exists_instead_is_looked_for_once_and_only_by_who_reads_it():
+    asked = []
+
+    def look() -> str:
+        asked.append("asked")
+        return "2024-01-01"
+
+    error = NotMaterializedError("orders", nearest=look)
+    assert not asked
+    assert str(error).endswith("The nearest that exists: 2024-01-01.")
+    assert (error.nearest, pickle.loads(pickle.dumps(error)).nearest) == ("2024-01-01", "2024-01-01")
+    assert asked == ["asked"]
+
+
+def test_what_cannot_be_found_out_is_left_out():
+    error = NotMaterializedError("orders", nearest=lambda: 1 / 0)
+    assert str(pickle.loads(pickle.dumps(error))) == str(error) == str(NotMaterializedError("orders"))
 
 
 def test_not_materialized_leaves_out_what_nobody_knows():

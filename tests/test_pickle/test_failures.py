@@ -13,7 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from rivers_core.contexts import InputContext, OutputContext
 from rivers_core.exceptions import RiversError
+from rivers_pickle import PickleIOHandler
+from rivers_pickle.stores import is_missing_folder
 
 
 class Connection:
@@ -93,13 +96,50 @@ def test_a_store_that_cannot_be_written_is_named_with_the_cause(lake):
 
 
 def test_a_wrong_storage_option_is_named():
-    from rivers_core.contexts import OutputContext
-    from rivers_pickle import PickleIOHandler
-
     handler = PickleIOHandler("s3://bucket", storage_options={"bogus": "value-not-shown"})
     with pytest.raises(RiversError, match="'bogus'") as caught:
         handler.handle_output(OutputContext("asset"), 1)
     assert "value-not-shown" not in str(caught.value)
+
+
+@pytest.mark.parametrize("option", ["max_retries", "retry_timeout"])
+def test_a_malformed_storage_option_is_named(option):
+    handler = PickleIOHandler("s3://bucket", storage_options={option: "many"})
+    with pytest.raises(RiversError, match=f"option '{option}' is a number, got 'many'"):
+        handler.handle_output(OutputContext("asset"), 1)
+
+
+@pytest.mark.parametrize("below", ["", "sub"])
+def test_a_store_that_is_a_file_is_no_first_run(tmp_path, below):
+    (tmp_path / "file").write_text("")
+    handler = PickleIOHandler(tmp_path / "file" / below)
+    for ask in (handler.load_input, handler.exists, handler.delete):
+        with pytest.raises(RiversError, match="asset 'asset' at .*(is a file|Not a directory)") as caught:
+            ask(InputContext("asset", "next"))
+        assert not isinstance(caught.value, FileNotFoundError)
+
+
+def test_a_store_that_may_not_be_looked_at_is_no_first_run(lake, monkeypatch):
+    lake.store(1)
+
+    def forbidden(path, **_):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "stat", forbidden)
+    assert not is_missing_folder(str(lake.folder))
+
+
+def test_the_nearest_is_that_of_the_same_asset_then_that_of_a_similar_name(lake):
+    for day in ("2023-01-02", "2024-01-03", "2024-02-01"):
+        lake.store(1, "orders", day)
+    with pytest.raises(FileNotFoundError, match=re.escape("exists: 'orders/2024-01-03/data.pkl'")):
+        lake.load("orders", "2024-01-02")
+    lake.store(1, "customers")
+    with pytest.raises(FileNotFoundError, match=re.escape("exists: 'customers.pkl'")):
+        lake.load("costumers")
+    with pytest.raises(FileNotFoundError) as caught:
+        lake.load("weather")
+    assert caught.value.nearest is None
 
 
 KILLED = """

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rivers_core.contexts import InputContext, OutputContext
 from rivers_core.exceptions import IntegrityError, NotMaterializedError, RiversError
 from rivers_pickle import PickleIOHandler
-from rivers_pickle.format import Header, footer
+from rivers_pickle.format import _LENGTHS, MAGIC, PROLOGUE, Header, _seal, footer
 
 
 class Bomb:
@@ -187,3 +187,16 @@ def test_with_a_key_a_signed_object_of_another_place_is_refused(signed, mark):
 def test_without_the_key_a_signed_object_is_not_loaded_unchecked(signed, lake, mark):
     signed.store(Bomb(mark))
     refused(lake, mark, match="is signed, and this handler has no `signing_key`")
+
+
+def test_a_footer_that_nobody_can_read_is_damage_like_any_other(lake):
+    lake.store(1)
+    stream = PROLOGUE + pickle.dumps(1)
+    digest = blake3(stream).digest()
+    for text in (b"[]", b"null", b"{}", b"\xff", b"[" * 100_000, b"9" * 5000):
+        lengths = _LENGTHS.pack(len(stream), len(text), 1, False)
+        (lake.folder / "asset.pkl").write_bytes(
+            stream + text + lengths + _seal(digest, text, lengths, None) + MAGIC
+        )
+        with pytest.raises(IntegrityError, match="footer that cannot be read"):
+            lake.load()

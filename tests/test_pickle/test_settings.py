@@ -78,6 +78,10 @@ def test_who_can_read_it_and_where_it_lies(store, locality, address):
         ("", "is empty"),
         (3, "got a builtins.int"),
         (None, "an obstore store"),
+        ("s3://", "names no bucket"),
+        ("s3:/bucket/x", "names no bucket"),
+        ("https:/host/x", "names no bucket or host"),
+        ("s3//bucket/x", "write s3:// instead of s3//"),
     ],
 )
 def test_what_cannot_be_a_store_is_told(store, told):

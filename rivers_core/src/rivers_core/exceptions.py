@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from rivers_core.partitions import PartitionKey
 
@@ -143,7 +143,8 @@ class NotMaterializedError(RiversError, FileNotFoundError):
         partition: The partition that was asked for; None for an unpartitioned asset.
         handler: The handler that looked, as a reader would name it.
         address: Where it looked (a path, a table, a URL); never with credentials.
-        nearest: What exists instead and comes closest.
+        nearest: What exists instead and comes closest; or a function that looks for it when somebody reads
+            the message, for who takes this error for a first run never does.
         message: Says it in your own words, instead of the sentence built from the above.
     """
 
@@ -154,15 +155,31 @@ class NotMaterializedError(RiversError, FileNotFoundError):
         partition: PartitionKey | str | None = None,
         handler: str | None = None,
         address: str | None = None,
-        nearest: str | None = None,
+        nearest: str | Callable[[], str | None] | None = None,
         message: str | None = None,
     ) -> None:
         self.asset_name = asset_name
         self.partition = partition
         self.handler = handler
         self.address = address
-        self.nearest = nearest
+        self._nearest = nearest
+        self._message = message
         super().__init__(message or self._sentence())
+
+    @property
+    def nearest(self) -> str | None:
+        """What exists instead and comes closest; None if nothing does, or if it cannot be found out."""
+        if callable(self._nearest):
+            try:
+                self._nearest = self._nearest()
+            except Exception:
+                self._nearest = None
+        return self._nearest
+
+    def __str__(self) -> str:
+        if self._message or not self.nearest:
+            return str(self.args[0])
+        return f"{self.args[0]} The nearest that exists: {self.nearest}."
 
     def _sentence(self) -> str:
         what = f"asset {self.asset_name!r}"
@@ -172,16 +189,13 @@ class NotMaterializedError(RiversError, FileNotFoundError):
             part for part in (self.handler, f"at {self.address!r}" if self.address else None) if part
         )
         looked = f" (looked with {where})" if self.handler else f" (looked {where})" if where else ""
-        instead = f" The nearest that exists: {self.nearest}." if self.nearest else ""
-        return f"Nothing is stored for {what}{looked}.{instead} Materialize it first."
+        return f"Nothing is stored for {what}{looked}. Materialize it first."
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _restore_not_materialized, (type(self), str(self), self.__dict__)
+        return _restored, (type(self), *self.args), {**self.__dict__, "_nearest": self.nearest}
 
 
-def _restore_not_materialized(
-    kind: type[NotMaterializedError], message: str, state: dict[str, object]
-) -> NotMaterializedError:
-    error = kind(str(state.get("asset_name")), message=message)
-    error.__dict__.update(state)
+def _restored(kind: type[NotMaterializedError], *args: object) -> NotMaterializedError:
+    error = kind.__new__(kind)
+    error.args = args
     return error

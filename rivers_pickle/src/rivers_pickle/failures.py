@@ -5,11 +5,14 @@ from __future__ import annotations
 import difflib
 import pickle
 import re
+from heapq import nlargest
+from os.path import commonprefix
 from typing import TYPE_CHECKING, Final
 
 from rivers_core.exceptions import IntegrityError, NotMaterializedError, RiversError
-from rivers_core.handler import MASK, masked
+from rivers_core.handler.masking import scrubbed
 from rivers_pickle.layout import asset_folder
+from rivers_pickle.stores import is_local
 from rivers_pickle.unpicklable import find_unpicklable
 
 if TYPE_CHECKING:
@@ -24,7 +27,10 @@ _DEBUG_DUMP: Final = re.compile(r"\s*Debug source:.*", re.DOTALL)
 _XML_ERROR: Final = re.compile(
     r"<\?xml.*?<Code>(?P<code>.*?)</Code>.*?<Message>(?P<message>.*?)</Message>.*", re.DOTALL
 )
-_NAMES_LOOKED_AT: Final = 1000
+_BOILERPLATE: Final = re.compile(
+    r"^Generic \w+ error: | in [\d.]+[µmn]?s(?=[ ,])|Server returned non-2xx status code: "
+)
+_PAGE: Final = 1000
 _ADVICE: Final = {
     "PermissionDeniedError": (
         "The credentials are wrong or may not do this; check them, and what they are allowed to do "
@@ -33,6 +39,7 @@ _ADVICE: Final = {
     "UnauthenticatedError": "No valid credentials were given; pass them as `storage_options` or by the "
     "environment.",
 }
+_PLAIN_HTTP: Final = "An endpoint with http:// instead of https:// needs the storage option `allow_http`."
 
 
 def named(context: OutputContext | InputContext) -> str:
@@ -52,9 +59,18 @@ def store_failure(
         address: Where.
         error: What the store raised, made showable.
     """
-    advice = _ADVICE.get(type(error).__name__, "")
+    advice = _ADVICE.get(type(error).__name__, _PLAIN_HTTP if "builder error" in str(error) else "")
     told = " ".join(part for part in (str(error).rstrip(".") + ".", advice) if part)
     return RiversError(f"Could not {doing} {named(context)} at {address!r}: {told}")
+
+
+def lacks_bucket(error: FileNotFoundError) -> bool:
+    """Whether it is the bucket that is not there; then nobody knows what was ever stored.
+
+    Args:
+        error: What the store raised.
+    """
+    return re.search(r"<Code>(NoSuchBucket|ContainerNotFound)</Code>", str(error)) is not None
 
 
 def showable(error: BaseException, secrets: Iterable[str]) -> BaseException:
@@ -64,11 +80,8 @@ def showable(error: BaseException, secrets: Iterable[str]) -> BaseException:
         error: What the store raised.
         secrets: Credentials that must not be shown, whatever the store says.
     """
-    text = _XML_ERROR.sub(r"\g<code>, \g<message>", _DEBUG_DUMP.sub("", str(error))).strip()
-    text = str(masked(text))
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, MASK)
+    text = _XML_ERROR.sub(r"\g<code>, \g<message>", _DEBUG_DUMP.sub("", str(error)))
+    text = scrubbed(_BOILERPLATE.sub("", text).strip().rstrip(":"), secrets)
     if text == str(error):
         return error
     try:
@@ -129,16 +142,13 @@ def not_materialized(
         handler: The handler's class name.
         path: The object's path in the store.
         address: Where that is, as a reader would name it.
-
-    Raises:
-        Exception: The store's own, if it cannot be listed because it does not exist itself.
     """
     return NotMaterializedError(
         context.asset_name,
         partition=None if context.partition is None else context.partition.key,
         handler=handler,
         address=address,
-        nearest=None if store is None else _nearest(store, prefix, context, path),
+        nearest=None if store is None else lambda: _nearest(store, prefix, context, path),
     )
 
 
@@ -167,20 +177,32 @@ def unpicklable(context: OutputContext, obj: object, error: Exception) -> Rivers
 
 
 def _nearest(store: ObjectStore, prefix: str, context: InputContext, wanted: str) -> str | None:
-    paths = _some_paths(store, asset_folder(prefix, context)) or _some_paths(store, prefix)
-    close = difflib.get_close_matches(wanted, paths, n=1, cutoff=0.5)
-    return repr(close[0]) if close else None
+    folder = asset_folder(prefix, context)
+    paths = _some_paths(store, folder)
+    if len(paths) == _PAGE:
+        # the first page of many is far from here; a store also lists from a place on
+        paths += _some_paths(store, folder, after=wanted.removesuffix("/data.pkl")[:-1])
+    if paths:
+        return _most_alike(wanted, paths, folder, cutoff=0.0)
+    return _most_alike(wanted, _some_paths(store, prefix), prefix, cutoff=0.6)
 
 
-def _some_paths(store: ObjectStore, folder: str) -> list[str]:
+def _most_alike(wanted: str, paths: list[str], folder: str, cutoff: float) -> str | None:
+    """The nearest of some paths, compared without what they all have in common."""
+
+    def name(path: str) -> str:
+        return path[len(folder) :].removesuffix("/data.pkl").removesuffix(".pkl")
+
+    names = {name(path): path for path in paths}
+    likely = nlargest(_PAGE, names, key=lambda other: len(commonprefix((name(wanted), other))))  # noqa: RUF071
+    close = difflib.get_close_matches(name(wanted), likely, n=1, cutoff=cutoff)
+    return repr(names[close[0]]) if close else None
+
+
+def _some_paths(store: ObjectStore, folder: str, after: str | None = None) -> list[str]:
     import obstore
 
-    try:
-        first = next(iter(obstore.list(store, folder or None, chunk_size=_NAMES_LOOKED_AT)), [])
-    except Exception as error:
-        # a bucket that does not exist is no asset that was never stored; that listing is forbidden says
-        # nothing
-        if "NoSuchBucket" in str(error) or "ContainerNotFound" in str(error):
-            raise
-        return []
+    # a folder is listed in no order, and at once
+    size = _PAGE * 10 if is_local(store) else _PAGE
+    first = next(iter(obstore.list(store, folder or None, offset=after, chunk_size=size)), [])
     return [entry["path"] for entry in first]

@@ -173,7 +173,7 @@ def _header(text: bytes, digest: bytes) -> Header:
     try:
         known: dict[str, Any] = json.loads(text)
         header = Header(**{name: known[name] for name in Header.__slots__ if name in known})
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise FormatError(f"has a footer that cannot be read ({error})") from error
     if header.data_version != digest.hex():
         raise FormatError("is damaged: the data version in its footer is not that of its bytes")

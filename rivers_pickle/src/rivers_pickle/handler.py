@@ -237,24 +237,19 @@ class PickleIOHandler(BaseIOHandler):
     def _read(self, context: InputContext, path: str) -> memoryview:
         import obstore
 
+        store = None
         try:
             store = self._connected(create=False)
-            try:
-                if store is not None:
-                    return memoryview(obstore.get(store, path).bytes())
-            except FileNotFoundError:
-                pass
-            missing = failures.not_materialized(
-                store,
-                self.prefix,
-                context,
-                handler=type(self).__name__,
-                path=path,
-                address=self._address(path),
-            )
+            if store is not None:
+                return memoryview(obstore.get(store, path).bytes())
+        except FileNotFoundError as error:
+            if failures.lacks_bucket(error):
+                self._fail("load", context, path, error)
         except Exception as error:
             self._fail("load", context, path, error)
-        raise missing
+        raise failures.not_materialized(
+            store, self.prefix, context, handler=type(self).__name__, path=path, address=self._address(path)
+        )
 
     def _checked(
         self, context: InputContext, path: str, data: memoryview

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):(?P<rest>.*)", re.DOTALL)
 _REMOTE: Final = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl", "http", "https")
+_LOST_COLON: Final = re.compile(rf"(file|memory|{'|'.join(_REMOTE)})//", re.IGNORECASE)
 _USER_IS_CONTAINER: Final = ("abfs", "abfss")
 _STORE_CLASSES: Final = ("AzureStore", "GCSStore", "HTTPStore", "LocalStore", "MemoryStore", "S3Store")
 
@@ -76,8 +78,16 @@ def is_local(store: object) -> bool:
 
 
 def is_missing_folder(store: object) -> bool:
-    """Whether a checked store is the path of a folder that does not exist yet."""
-    return isinstance(store, str) and is_local(store) and not os.path.isdir(store)
+    """Whether a checked store is the path of a folder that does not exist yet; one that cannot be seen may exist."""
+    if not isinstance(store, str) or not is_local(store):
+        return False
+    try:
+        os.stat(store)
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
 
 
 def is_memory(store: object) -> bool:
@@ -109,6 +119,8 @@ def connected(store: object, options: Mapping[str, str]) -> ObjectStore:
     if not isinstance(store, str):
         return store  # type: ignore[return-value]
     if is_local(store):
+        if os.path.isfile(store):
+            raise NotADirectoryError(f"the store {store!r} is a file, and has to be a folder")
         return LocalStore(store, mkdir=True)
     settings: dict[str, Any] = {}
     for name, value in options.items():
@@ -190,17 +202,27 @@ def _option(name: str, value: str) -> tuple[str, str, object]:
     if plain in _CLIENT_OPTIONS:
         return "client_options", plain, value
     if plain == "max_retries":
-        return "retry_config", plain, int(value)
+        return "retry_config", plain, int(_number(name, value))
     if plain == "retry_timeout":
-        from datetime import timedelta
-
-        return "retry_config", plain, timedelta(seconds=float(value.removesuffix("s")))
+        return "retry_config", plain, timedelta(seconds=_number(name, value.removesuffix("s")))
     return "config", lowered, value
+
+
+def _number(option: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise ValueError(f"the storage option {option!r} is a number, got {value!r}") from None
 
 
 def _checked_url(text: str) -> str:
     scheme = _scheme(text)
     if scheme is None:
+        lost = _LOST_COLON.match(text)
+        if lost:
+            raise ValueError(
+                f"`store` looks like a URL without its colon; write {lost[1]}:// instead of {lost[0]}."
+            )
         return _absolute(text)
     if scheme == "file":
         return _absolute(_path_of_file_url(text))
@@ -214,6 +236,10 @@ def _checked_url(text: str) -> str:
             f"`store` has the scheme {scheme!r}{nearest}; known are {', '.join(known)}, and plain paths."
         )
     parts = urlsplit(text)
+    if not parts.hostname:
+        raise ValueError(
+            f"`store` names no bucket or host: {scheme}: has to be followed by two slashes and its name."
+        )
     # in abfss://container@account the part before the '@' is no credential
     if parts.password or parts.query or (parts.username and scheme not in _USER_IS_CONTAINER):
         raise ValueError(

@@ -117,7 +117,7 @@ class InMemoryIOHandler(BaseIOHandler):
             partition=None if context.partition is None else context.partition.key,
             handler=type(self).__name__,
             address="memory of this process",
-            nearest=_nearest(_key(context), list(self._values)),
+            nearest=lambda: _nearest(_key(context), list(self._values)),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -12,8 +12,8 @@ from rivers_core.config.locations import anchored
 from rivers_core.config.references import admits_text, replaced, takes_handler
 from rivers_core.config.variables import Text, decoded
 from rivers_core.exceptions import ConfigurationError, RiversError
-from rivers_core.handler import MASK, BaseIOHandler, from_values, masked
-from rivers_core.handler.masking import holds_secret, secrets_in
+from rivers_core.handler import BaseIOHandler, from_values, masked
+from rivers_core.handler.masking import holds_secret, scrubbed, secrets_in
 from rivers_core.handler.settings import input_names, nearest
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from rivers_core.config.layers import HandlerTable
     from rivers_core.plugins.registry import PluginRegistry
-
-_SHORTEST_SECRET: Final = 4
 
 
 class FieldValue(NamedTuple):
@@ -105,15 +103,14 @@ class Draft:
             message = (
                 "is required" if item["type"] == "missing" else item["msg"].removeprefix("Value error, ")
             )
-            yield f"{self.table.where(*path)}: {message[:1].lower()}{message[1:]}."
+            yield f"{self.table.where(*path)}: {message[:1].lower()}{message[1:].rstrip('.')}."
 
     def _scrubbed(self, text: str) -> str:
         """The text of a validator, which may quote what it was given."""
         for name, value in self.values.items():
             field = self.cls.model_fields.get(name)
             is_secret = field is not None and holds_secret(field.annotation)
-            for secret in secrets_in(value, name, all_of_it=is_secret):
-                text = text.replace(secret, MASK) if len(secret) >= _SHORTEST_SECRET else text
+            text = scrubbed(text, secrets_in(value, name, all_of_it=is_secret))
         return text
 
 
