@@ -205,6 +205,16 @@ def test_a_subclass_may_be_frozen_and_its_error_shows_no_value():
     handler._values = {}
 
 
+class Opaque:
+    """An object of another library, whose repr shows what it knows."""
+
+    def __init__(self, url):
+        self.url = url
+
+    def __repr__(self):
+        return f"Opaque({self.url!r})"
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -215,6 +225,9 @@ def test_a_subclass_may_be_frozen_and_its_error_shows_no_value():
         {"options": {"nested": [{"password": "hidden"}]}},
         {"options": {"session-token": "hidden"}},
         {"options": {"key": SecretStr("hidden")}},
+        {"options": {"client": Opaque("https://me:hidden@host/x")}},
+        {"root": "https://hidden@host/x"},
+        {"root": "host=h user=u password=hidden dbname=d"},
     ],
 )
 def test_a_credential_is_never_shown(settings):
@@ -247,6 +260,11 @@ def test_an_unknown_argument_is_refused_with_the_nearest_name():
     assert "Shelf has no setting 'roto' (did you mean 'root'?)" in message
     assert "Shelf has no setting 'nothing_like_it'." in message
     assert "Its settings: root, key, options." in message
+
+
+def test_settings_by_position_are_refused_not_ignored():
+    with pytest.raises(TypeError, match=r"name them, as in Shelf\(root=...\)"):
+        Shelf("s3://bucket")
 
 
 def test_a_subclass_may_take_further_settings():
