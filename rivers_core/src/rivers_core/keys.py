@@ -32,7 +32,15 @@ _DIGEST_BYTES: Final = 16
 _HEAD: Final = _LONGEST - len("~h") - 2 * _DIGEST_BYTES
 _ORDINARY: Final = re.compile(r"[a-z0-9_-](?:[a-z0-9._-]{0,178}[a-z0-9_-])?")
 _DEVICES: Final = frozenset(
-    ["con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³")]
+    [
+        "con",
+        "conin$",
+        "conout$",
+        "prn",
+        "aux",
+        "nul",
+        *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³"),
+    ]
 )
 # Beyond what file systems refuse, `#[]{}^` and the backtick: object stores and URLs rewrite them.
 _ENCODED: Final = frozenset('/\\%|=:~<>"?*#[]{}^`\x7f')

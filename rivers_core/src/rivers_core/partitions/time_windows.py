@@ -153,7 +153,7 @@ def moment_of(value: datetime | date | str, role: str, fmt: str | None) -> datet
 
 
 def _parsed(text: str, role: str, fmt: str | None) -> datetime:
-    if fmt is not None:
+    if fmt is not None and not repeats_yearly(fmt):
         try:
             return datetime.strptime(text, fmt)
         except (ValueError, re.error):
