@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-DEFINITIONS = '''
+DEFINITIONS = """
 import rivers as rs
 
 @rs.Asset(group="raw")
@@ -35,7 +35,7 @@ def report(counts: dict[str, int]) -> str:
     return "\\n".join(f"{name}: {count}" for name, count in counts.items())
 
 repo = rs.CodeRepository([orders, counts, report], jobs=[rs.Job("nightly", [orders, counts])])
-'''
+"""
 
 TOML = """
 repository = "definitions:repo"
@@ -94,11 +94,10 @@ class Folder:
         self._capfd.readouterr()
         environment, path, modules = dict(os.environ), list(sys.path), dict(sys.modules)
         try:
-            main(list(arguments))
-        except SystemExit as end:
+            with pytest.raises(SystemExit) as end:
+                main(list(arguments))
             out, err = self._capfd.readouterr()
-            assert isinstance(end.code, int)
-            return Done(end.code, out, err)
+            return Done(int(end.value.code or 0), out, err)
         finally:
             os.environ.clear()
             os.environ.update(environment)

@@ -226,13 +226,15 @@ def test_an_unknown_partition_names_the_nearest(project_of):
 
 
 def test_the_command_that_resumes_repeats_the_options(project_of):
-    project = project_of(PARTITIONED.replace('f"on {key}"', '1 / 0'))
+    project = project_of(PARTITIONED.replace('f"on {key}"', "1 / 0"))
     done = project.rivers("materialize", "daily", "-p", "2024-01-02..2024-01-03")
     assert "rivers materialize daily --partition 2024-01-02..2024-01-03 --resume" in done.err
 
 
 def test_a_function_that_exits_is_a_canceled_run_and_no_success(project_of):
-    project = project_of("@rs.Asset\ndef leaves() -> int:\n    raise SystemExit(0)\n\nrepo = rs.CodeRepository([leaves])\n")
+    project = project_of(
+        "@rs.Asset\ndef leaves() -> int:\n    raise SystemExit(0)\n\nrepo = rs.CodeRepository([leaves])\n"
+    )
     done = project.rivers("materialize")
     assert done.code == 1
     assert "called sys.exit(0)" in done.err
