@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from rivers.definitions.key_text import key_of_text
+from rivers.definitions.written_keys import keys_of, listed_keys
 from rivers_core.exceptions import PartitionDefinitionError
 from rivers_core.partitions import PartitionKey, PartitionKeyRange
 
@@ -76,9 +76,9 @@ class PartitionMapping:
             )
         return Static(
             tuple(
-                (one, () if up == [] else _keys("static_", up))
+                (one, () if up == [] else keys_of("static_", up))
                 for down, up in pairs.items()
-                for one in _keys("static_", down)
+                for one in keys_of("static_", down)
             )
         )
 
@@ -101,7 +101,7 @@ class PartitionMapping:
     @staticmethod
     def specific_partitions(keys: Listed) -> PartitionMapping:
         """These upstream partitions (keys, or ranges of them), whatever the consumer's key is."""
-        return SpecificPartitions(_listed("specific_partitions", keys))
+        return SpecificPartitions(listed_keys("specific_partitions", keys))
 
     @staticmethod
     def multi(mappings: Mapping[str, PartitionMapping]) -> PartitionMapping:
@@ -150,7 +150,7 @@ class PartitionMapping:
         """
         if mapping is not None:
             _check_inner("for_keys", mapping)
-        return ForKeys(_listed("for_keys", keys), mapping)
+        return ForKeys(listed_keys("for_keys", keys), mapping)
 
     @staticmethod
     def subset(mapping: PartitionMapping | None = None) -> PartitionMapping:
@@ -295,35 +295,6 @@ def _check_inner(where: str, mapping: object) -> None:
             f"PartitionMapping.{where}: {mapping!r} is not a PartitionMapping; write e.g. "
             "PartitionMapping.identity()."
         )
-
-
-def _listed(where: str, given: object) -> tuple[PartitionKey | PartitionKeyRange, ...]:
-    """Keys as `_keys` gives them, and ranges as they are: which keys they hold, their definition tells later."""
-    if isinstance(given, PartitionKeyRange):
-        return (given,)
-    if isinstance(given, Iterable) and not isinstance(given, (str, Mapping, PartitionKey)):
-        found = tuple(dict.fromkeys(key for one in given for key in _listed(where, one)))
-        if found:
-            return found
-    return _keys(where, given)
-
-
-def _keys(where: str, given: object) -> tuple[PartitionKey, ...]:
-    """One key for each that is meant, in the order given, without doubles."""
-    if isinstance(given, PartitionKey):
-        return tuple(given.split())
-    if isinstance(given, str):
-        return (key_of_text(given),)
-    if isinstance(given, Mapping):
-        return tuple(PartitionKey(given).split())
-    if isinstance(given, Iterable):
-        found = tuple(dict.fromkeys(key for one in given for key in _keys(where, one)))
-        if found:
-            return found
-    raise PartitionDefinitionError(
-        f"PartitionMapping.{where}: {given!r} names no partition key; write a key such as '2024-01-01', or "
-        "a list of keys."
-    )
 
 
 def _plain(key: PartitionKey | PartitionKeyRange) -> str | PartitionKey | PartitionKeyRange:
