@@ -122,11 +122,13 @@ repo = rs.CodeRepository([total])
     assert "cannot delete" in store["remark"]
 
 
+STORED: dict[str, object] = {}
+
+
 class Shelf(BaseIOHandler):
-    """A store with faults."""
+    """A store with faults; what was left behind shows in STORED."""
 
     fault: str = ""
-    _values = {}
 
     def handle_output(self, context, obj):
         STORED[context.asset_name] = obj
