@@ -62,6 +62,16 @@ def test_an_error_without_a_message_is_told_by_its_type(repository):
     assert result.failed_assets == [("broken", "KeyError")]
 
 
+def test_a_message_that_quotes_a_whole_table_is_cut(repository):
+    repo = repository(raising(ValueError("first " + "x" * 5_000_000 + " last")))
+    with pytest.raises(
+        rs.exceptions.ExecutionError, match="(?s)first .*4,990,011 characters.* last"
+    ) as raised:
+        repo.materialize()
+    assert len(str(raised.value)) < 11_000
+    assert len(str(raised.value.__cause__)) > 5_000_000
+
+
 @pytest.mark.parametrize("is_async", [False, True])
 @pytest.mark.parametrize(
     ("error", "status"),
