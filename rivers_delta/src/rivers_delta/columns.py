@@ -220,7 +220,12 @@ def _stored(given: ArrowField, *, nested: bool) -> ArrowField:
         return given._replace(format=simple, children=())
     if kind in _LISTS or kind.startswith("+w:"):
         return given._replace(format="+l", children=_children(given))
-    if kind == "+m" or (kind == "+s" and given.children):
+    if kind == "+m":
+        # deltalake does not look for them in maps when it decides which features a table needs
+        if _has(given, "tsu:"):
+            raise _UnstorableError("has timestamps without a time zone inside of a map; give them one")
+        return given._replace(children=_children(given))
+    if kind == "+s" and given.children:
         return given._replace(children=_children(given))
     advice = (
         _ADVICE.get(kind) or _ADVICE.get(kind[:3]) or _ADVICE.get(kind[:2]) or "is of no type that Delta has"
@@ -230,6 +235,10 @@ def _stored(given: ArrowField, *, nested: bool) -> ArrowField:
 
 def _children(given: ArrowField) -> tuple[ArrowField, ...]:
     return tuple(_stored(child, nested=True) for child in given.children)
+
+
+def _has(given: ArrowField, kind: str) -> bool:
+    return given.format == kind or any(_has(child, kind) for child in given.children)
 
 
 def _timestamp(kind: str, nested: bool) -> str | None:

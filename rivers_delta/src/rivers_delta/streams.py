@@ -149,6 +149,6 @@ def _strangers(batch: Any, belonging: Predicate) -> tuple[int, dict[str, Any]]:
 
 def _prefers_polars() -> bool:
     """The library that is imported already, else the one that is installed."""
-    if "polars" in sys.modules:
+    if sys.modules.get("polars") is not None:
         return True
-    return "pyarrow" not in sys.modules and importlib.util.find_spec("polars") is not None
+    return sys.modules.get("pyarrow") is None and importlib.util.find_spec("polars") is not None

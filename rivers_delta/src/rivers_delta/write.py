@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rivers_delta.incoming import WriteRequest
     from rivers_delta.tables import Table
 
-_HOOKS: Final = PostCommitHookProperties(create_checkpoint=True)
+_COMMITS_PER_CLEANUP: Final = 100
 _IDENTIFIED_MODES: Final = frozenset(["append", "error", "ignore", "merge"])
 
 
@@ -200,9 +200,20 @@ class _Writer:
             rows,
             writer_properties=build_writer_properties(request.writer_properties),  # type: ignore[arg-type]
             commit_properties=self._commit_properties(transactions, retries),
-            post_commithook_properties=_HOOKS,
+            post_commithook_properties=self._hooks(),
             target_file_size=request.config.target_file_size,
             **arguments,
+        )
+
+    def _hooks(self) -> PostCommitHookProperties:
+        """Checkpoints as the table says; expired log files are looked for now and then.
+
+        deltalake looks for them after every commit, and for that reads the age of each file of the log.
+        """
+        next_version = 0 if self._based_on is None else self._based_on + 1
+        return PostCommitHookProperties(
+            create_checkpoint=True,
+            cleanup_expired_logs=None if next_version and next_version % _COMMITS_PER_CLEANUP == 0 else False,
         )
 
     def _commit_properties(self, transactions: list[tuple[str, int]], retries: int | None = None) -> Any:
@@ -241,7 +252,7 @@ class _Writer:
             error_on_type_mismatch=merge.error_on_type_mismatch,
             writer_properties=build_writer_properties(request.writer_properties),
             commit_properties=self._commit_properties(self._transactions(table)),
-            post_commithook_properties=_HOOKS,
+            post_commithook_properties=self._hooks(),
         )
         columns = [column.name for column in stream.encoding.columns]
         there = [column.name for column in stream.columns]

@@ -25,9 +25,13 @@ _NOT_ARROW = ("Int128", "UInt128", "Object", "Unknown")
 class LazyFrameAdapter(TypeAdapter):
     """`polars.LazyFrame`: streamed into the table, and back as a lazy scan of it."""
 
+    def prepare(self, value: Any) -> Any:
+        """Refuse columns of types that Arrow has not."""
+        _refuse_foreign_types(value.collect_schema())
+        return value
+
     def open(self, value: Any) -> RecordBatchReader:
         """Run the query, batch by batch."""
-        _refuse_foreign_types(value.collect_schema())
         return super().open(value.collect_batches(lazy=True))
 
     def schema(self, value: Any, reader: RecordBatchReader) -> Schema:
@@ -69,7 +73,6 @@ class DataFrameAdapter(LazyFrameAdapter):
 
     def open(self, value: Any) -> RecordBatchReader:
         """Export the frame without a copy."""
-        _refuse_foreign_types(value.schema)
         return TypeAdapter.open(self, value)
 
     def from_reader(self, reader: RecordBatchReader) -> Any:

@@ -10,8 +10,6 @@ from rivers_core.metadata import Schema
 from rivers_delta.types.base import TypeAdapter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from arro3.core import RecordBatchReader
 
     from rivers_delta.types.base import TableScan
@@ -38,7 +36,7 @@ class TableAdapter(TypeAdapter):
             return self.from_reader(scan.reader())
         table = scanner.to_table()
         schema = pa.schema(scan.schema())
-        return table if table.schema.equals(schema) else table.cast(_like(schema, table.schema))
+        return table if table.schema.equals(schema) else _cast(table, _like(schema, table.schema))
 
 
 class ReaderAdapter(TableAdapter):
@@ -62,7 +60,7 @@ class ReaderAdapter(TableAdapter):
         if reader.schema.equals(schema):
             return reader
         schema = _like(schema, reader.schema)
-        return pa.RecordBatchReader.from_batches(schema, _cast(reader, schema))
+        return pa.RecordBatchReader.from_batches(schema, (_cast(batch, schema) for batch in reader))
 
 
 def _scanner(scan: TableScan) -> Any:
@@ -75,9 +73,23 @@ def _scanner(scan: TableScan) -> Any:
     return dataset.scanner(columns=[column.name for column in scan.columns], filter=predicate)
 
 
-def _cast(reader: Any, schema: Any) -> Iterator[Any]:
-    for batch in reader:
-        yield batch.cast(schema)
+def _cast(rows: Any, schema: Any) -> Any:
+    """A table or batch with the types of a schema; pyarrow itself casts nothing but text to a dictionary."""
+    columns = [
+        _encoded(column, field.type) if pa.types.is_dictionary(field.type) else column.cast(field.type)
+        for column, field in zip(rows.columns, schema, strict=True)
+    ]
+    return type(rows).from_arrays(columns, schema=schema)
+
+
+def _encoded(column: Any, kind: Any) -> Any:
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    made = []
+    for chunk in chunks:
+        encoded = chunk.dictionary_encode()
+        indices, dictionary = encoded.indices.cast(kind.index_type), encoded.dictionary.cast(kind.value_type)
+        made.append(pa.DictionaryArray.from_arrays(indices, dictionary, ordered=kind.ordered))
+    return pa.chunked_array(made, kind) if isinstance(column, pa.ChunkedArray) else made[0]
 
 
 def _like(schema: Any, stored: Any) -> Any:

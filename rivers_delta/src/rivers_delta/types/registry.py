@@ -199,7 +199,8 @@ def _imported(spec: TypeSpec) -> Iterator[type]:
 
 
 def _is_installed(module: str) -> bool:
-    return module in sys.modules or importlib.util.find_spec(module.replace("-", "_")) is not None
+    name = module.replace("-", "_")
+    return sys.modules.get(name) is not None or importlib.util.find_spec(name) is not None
 
 
 def _classes(hint: Any) -> Iterator[type]:
@@ -212,7 +213,7 @@ def _classes(hint: Any) -> Iterator[type]:
             yield from _classes(member) if member is not type(None) else ()
     elif isinstance(origin, type):
         yield origin
-    elif isinstance(hint, type) and hint is not type(None):
+    elif isinstance(hint, type) and hint not in (Any, type(None)):
         yield hint
 
 

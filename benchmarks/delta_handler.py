@@ -1,0 +1,144 @@
+"""What the delta handler costs over deltalake and polars, each pair measured in turns in one run.
+
+    python benchmarks/delta_handler.py              # everything
+    python benchmarks/delta_handler.py --only flat  # write, read, small, or flat
+
+Prints ratios; the claims are: writing 5,000,000 rows x 3 columns at most 1.05 times `write_deltalake`, reading at
+most 1.05 times `pl.read_delta`, a small warm write at most 1.2 times, and 1,000 appends whose last 50 take at most
+1.5 times what the first 50 take (median).
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+from deltalake import write_deltalake
+
+from rivers_core import InputContext, OutputContext
+from rivers_delta import DeltaIOHandler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+APPEND = {"delta/mode": "append"}
+
+
+def frame(rows: int) -> pl.DataFrame:
+    """Three columns: whole numbers, numbers, text."""
+    ids = pl.int_range(rows, eager=True)
+    return pl.DataFrame({"id": ids, "value": ids * 0.5, "name": "n" + (ids % 1000).cast(pl.String)})
+
+
+def in_turns(ours: Callable[[], object], theirs: Callable[[], object], times: int) -> tuple[float, float]:
+    """The median seconds of both, called alternately after one warm-up each."""
+    ours()
+    theirs()
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for turn in range(times):
+        for which in (0, 1) if turn % 2 else (1, 0):
+            started = time.perf_counter()
+            (ours, theirs)[which]()
+            seconds[which].append(time.perf_counter() - started)
+    return statistics.median(seconds[0]), statistics.median(seconds[1])
+
+
+def show(name: str, ours: float, theirs: float, limit: float) -> None:
+    """One line: the ratio, and both times."""
+    ratio = ours / theirs
+    verdict = "ok" if ratio <= limit else "OVER"
+    print(
+        f"{name:<34} {ratio:6.3f} x  (limit {limit})  {ours * 1e3:9.2f} ms / {theirs * 1e3:9.2f} ms  {verdict}",
+        flush=True,
+    )
+
+
+def write(folder: Path, rows: int) -> None:
+    """A large frame, overwriting."""
+    data, handler = frame(rows), DeltaIOHandler(table_uri=str(folder / "ours"))
+    raw = str(folder / "raw")
+    ours, theirs = in_turns(
+        lambda: handler.handle_output(OutputContext("big"), data),
+        lambda: write_deltalake(raw, data, mode="overwrite"),
+        times=7,
+    )
+    show(f"write {rows:,} rows", ours, theirs, 1.05)
+
+
+def read(folder: Path, rows: int) -> None:
+    """The same frame, read back."""
+    handler = DeltaIOHandler(table_uri=str(folder / "read"))
+    handler.handle_output(OutputContext("big"), frame(rows))
+    address = handler.address("big", None)
+    ours, theirs = in_turns(
+        lambda: handler.load_input(InputContext("big", "bench", type_hint=pl.DataFrame)),
+        lambda: pl.read_delta(address),
+        times=15,
+    )
+    show(f"read {rows:,} rows", ours, theirs, 1.05)
+
+
+def small(folder: Path) -> None:
+    """One row, appended again and again to tables that are there."""
+    data, handler = frame(1), DeltaIOHandler(table_uri=str(folder / "small"))
+    raw = str(folder / "small_raw")
+    write_deltalake(raw, data, configuration={"delta.checkpointInterval": "10"})
+    run = iter(range(10_000))
+    ours, theirs = in_turns(
+        lambda: handler.handle_output(OutputContext("one", APPEND, run_id=f"run-{next(run)}"), data),
+        lambda: write_deltalake(raw, data, mode="append"),
+        times=60,
+    )
+    show("small write, appending", ours, theirs, 1.2)
+    ours, theirs = in_turns(
+        lambda: handler.handle_output(OutputContext("two"), data),
+        lambda: write_deltalake(str(folder / "over_raw"), data, mode="overwrite"),
+        times=60,
+    )
+    show("small write, overwriting", ours, theirs, 1.2)
+
+
+def flat(folder: Path, appends: int = 1000) -> None:
+    """Appends of one row, each in a run of its own."""
+    data, handler = frame(1), DeltaIOHandler(table_uri=str(folder / "flat"))
+    seconds = []
+    for number in range(appends):
+        context = OutputContext("log", APPEND, run_id=f"run-{number}")
+        started = time.perf_counter()
+        handler.handle_output(context, data)
+        seconds.append(time.perf_counter() - started)
+    show(
+        f"{appends} appends, last 50 / first 50",
+        statistics.median(seconds[-50:]),
+        statistics.median(seconds[:50]),
+        1.5,
+    )
+
+
+def main() -> None:
+    """Run what is asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=5_000_000)
+    parser.add_argument("--only", choices=["write", "read", "small", "flat"])
+    arguments = parser.parse_args()
+    parts: dict[str, Callable[[Path], None]] = {
+        "write": lambda folder: write(folder, arguments.rows),
+        "read": lambda folder: read(folder, arguments.rows),
+        "small": small,
+        "flat": flat,
+    }
+    for name, part in parts.items():
+        if arguments.only in (None, name):
+            with tempfile.TemporaryDirectory() as folder:
+                part(Path(folder))
+
+
+if __name__ == "__main__":
+    main()

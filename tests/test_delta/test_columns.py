@@ -1,0 +1,198 @@
+"""Arrow types come back equal, or are refused before anything is stored, with the column named."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import UTC, datetime
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from rivers_core import InputContext, OutputContext
+from rivers_core.exceptions import AssetOutputValidationError
+from rivers_delta import DeltaIOHandler
+
+ZONES = [None, "UTC", "Europe/Berlin", "+02:00"]
+SIMPLE = st.sampled_from([
+    pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64(), pa.float16(),
+    pa.float32(), pa.float64(), pa.bool_(), pa.string(), pa.large_string(), pa.string_view(), pa.binary(),
+    pa.large_binary(), pa.binary(3), pa.date32(), pa.date64(), pa.null(), pa.time32("s"), pa.time64("ns"),
+    pa.duration("us"), pa.month_day_nano_interval(), pa.decimal256(50, 2), pa.decimal128(5, -2),
+])  # fmt: skip
+STAMPS = st.builds(pa.timestamp, st.sampled_from(["s", "ms", "us", "ns"]), st.sampled_from(ZONES))
+DECIMALS = st.builds(lambda p, s: pa.decimal128(p, min(p, s)), st.integers(1, 38), st.integers(0, 10))
+DICTIONARIES = st.builds(
+    pa.dictionary, st.sampled_from([pa.int8(), pa.int32(), pa.uint16()]),
+    st.sampled_from([pa.string(), pa.int64(), pa.large_string()]), st.booleans(),
+)  # fmt: skip
+
+
+def nested(inner):
+    return st.one_of(
+        st.builds(pa.list_, inner),
+        st.builds(pa.large_list, inner),
+        st.builds(lambda value: pa.list_(value, 2), inner),
+        st.builds(lambda a, b: pa.struct({"a": a, "b c": b}), inner, inner),
+        st.builds(lambda value: pa.map_(pa.string(), value), inner),
+    )
+
+
+TYPES = st.recursive(st.one_of(SIMPLE, STAMPS, DECIMALS, DICTIONARIES), nested, max_leaves=3)
+NAMES = st.sampled_from(["a", "my col", "p.q", 'p"q', "order", "p`q", "ü", "*", "^x$", "'", "a/b", "UPPER"])
+
+
+def values(kind: pa.DataType, size: int) -> pa.Array:
+    """Some values of a type, with a null, as far as pyarrow can make them."""
+    if size == 0:
+        return pa.array([], pa.null()).cast(kind) if pa.types.is_null(kind) else pa.array([], kind)
+    plain = {
+        pa.types.is_floating: [1.5, None, -0.5],
+        pa.types.is_boolean: [True, None, False],
+        pa.types.is_decimal: [1, None, 0],
+        pa.types.is_date: [0, None, 1],
+        pa.types.is_null: [None] * 3,
+    }
+    if pa.types.is_dictionary(kind):
+        return pa.DictionaryArray.from_arrays(
+            pa.array([0, None, 0], kind.index_type),
+            values(kind.value_type, 3).slice(0, 1),
+            ordered=kind.ordered,
+        )
+    if pa.types.is_struct(kind):
+        return pa.StructArray.from_arrays([values(field.type, 3) for field in kind], fields=list(kind))
+    if pa.types.is_map(kind):
+        return pa.MapArray.from_arrays(
+            [0, 1, 1, 3], pa.array(["k", "l", "m"]), values(kind.item_type, 3)
+        ).cast(kind)
+    if pa.types.is_fixed_size_list(kind):
+        return pa.FixedSizeListArray.from_arrays(
+            pa.concat_arrays([values(kind.value_type, 3)] * 2), type=kind
+        )
+    if pa.types.is_large_list(kind):
+        return pa.LargeListArray.from_arrays([0, 2, 2, 3], values(kind.value_type, 3), type=kind)
+    if pa.types.is_list(kind):
+        return pa.ListArray.from_arrays([0, 2, 2, 3], values(kind.value_type, 3), type=kind)
+    for test, some in plain.items():
+        if test(kind):
+            return pa.array(some, pa.int32() if pa.types.is_date32(kind) else None).cast(kind) if (
+                pa.types.is_date32(kind)) else pa.array(some, kind)  # fmt: skip
+    if pa.types.is_fixed_size_binary(kind):
+        return pa.array([b"abc", None, b"xyz"], kind)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.array(["a", None, ""], kind)
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return pa.array([b"a", None, b""], kind)
+    return pa.array([1, None, 2], kind)
+
+
+@st.composite
+def tables(draw):
+    names = draw(st.lists(NAMES, min_size=1, max_size=3, unique_by=str.casefold))
+    size = draw(st.sampled_from([0, 3]))
+    columns = []
+    for _ in names:
+        kind = draw(TYPES)
+        try:
+            columns.append(values(kind, size))
+        except (pa.ArrowException, ValueError, TypeError):
+            assume(False)
+    return pa.table(columns, names=names)
+
+
+@settings(max_examples=60)
+@given(tables())
+def test_any_arrow_table_comes_back_equal_or_is_refused_with_a_column_named(table):
+    with tempfile.TemporaryDirectory() as folder:
+        handler = DeltaIOHandler(table_uri=folder)
+        try:
+            handler.handle_output(OutputContext("asset"), table)
+        except AssetOutputValidationError as refused:
+            assert any(repr(name) in str(refused) for name in table.column_names)
+            assert not handler.exists(InputContext("asset", "next"))
+            return
+        loaded = handler.load_input(InputContext("asset", "next", type_hint=pa.Table))
+        assert loaded.schema.equals(table.schema), (loaded.schema, table.schema)
+        assert loaded.to_pylist() == table.to_pylist()
+        lazy = handler.load_input(InputContext("asset", "next", type_hint=pa.RecordBatchReader))
+        assert lazy.read_all().to_pylist() == table.to_pylist()
+
+
+@settings(max_examples=30)
+@given(tables())
+def test_what_polars_can_hold_comes_back_equal_or_is_refused(table):
+    try:
+        frame = pl.DataFrame(table)
+    except (Exception, pl.exceptions.PanicException):
+        assume(False)
+    with tempfile.TemporaryDirectory() as folder:
+        handler = DeltaIOHandler(table_uri=folder)
+        try:
+            handler.handle_output(OutputContext("asset"), frame)
+        except AssetOutputValidationError as refused:
+            assert any(repr(name) in str(refused) for name in frame.columns)
+            return
+        assert_frame_equal(handler.load_input(InputContext("asset", "next", type_hint=pl.DataFrame)), frame)
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        (pa.array([1], pa.timestamp("ns")), "microseconds"),
+        (pa.nulls(1), "null"),
+        (pa.array([1], pa.duration("s")), "duration"),
+        (pa.array([1], pa.time64("us")), "time of day"),
+        (pa.array([{}], pa.struct([])), "without fields"),
+        (pa.array([1], pa.decimal256(60, 2)), "decimal"),
+        (pa.array(["a"]).dictionary_encode().cast(pa.dictionary(pa.int8(), pa.string())), None),
+    ],
+)
+def test_the_refusal_says_which_column_and_what_to_do(lake, column, said):
+    table = pa.table({"fine": [1], "odd one": column})
+    if said is None:
+        lake.store(table)
+        return
+    with pytest.raises(AssetOutputValidationError, match=f"'odd one'.*{said}"):
+        lake.store(table)
+
+
+def test_a_moment_that_microseconds_cannot_say_is_refused_instead_of_becoming_null(lake):
+    with pytest.raises(AssetOutputValidationError, match="column 't'"):
+        lake.store(pa.table({"t": pa.array([1, 2**62], pa.timestamp("s"))}))
+    assert not lake.handler.exists(lake.asked())
+
+
+def test_all_values_of_64_unsigned_bits_come_back(lake):
+    lake.store(pl.DataFrame({"n": pl.Series([0, 2**63, 2**64 - 1], dtype=pl.UInt64)}))
+    assert lake.load(pl.DataFrame)["n"].to_list() == [0, 2**63, 2**64 - 1]
+    assert lake.load(pl.LazyFrame).filter(pl.col("n") > 2**63).collect().height == 1
+
+
+def test_a_zone_is_kept_beside_the_moment(lake):
+    frame = pl.DataFrame({"t": [datetime(2024, 6, 1, 12, tzinfo=UTC)]}).with_columns(
+        pl.col("t").dt.convert_time_zone("America/New_York")
+    )
+    lake.store(frame)
+    assert lake.load(pl.DataFrame).schema["t"] == pl.Datetime("us", "America/New_York")
+
+
+def test_columns_that_differ_only_in_case_are_refused(lake):
+    with pytest.raises(AssetOutputValidationError, match="'a' and 'A'"):
+        lake.store(pl.DataFrame({"a": [1], "A": [2]}))
+
+
+def test_an_append_of_another_type_is_refused_with_both_types(lake):
+    lake.store(pl.DataFrame({"n": pl.Series([1], dtype=pl.UInt32)}))
+    with pytest.raises(AssetOutputValidationError, match=r"'n' is int64 here and uint32 in the table"):
+        lake.store(pl.DataFrame({"n": [-1]}), mode="append")
+    assert lake.load(pl.DataFrame).height == 1
+
+
+def test_any_other_reader_sees_plain_columns(lake):
+    lake.store(
+        pl.DataFrame({"n": pl.Series([7], dtype=pl.UInt16), "c": pl.Series(["x"], dtype=pl.Categorical)})
+    )
+    assert lake.table().to_pyarrow_table().to_pydict() == {"n": [7], "c": ["x"]}
