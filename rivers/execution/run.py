@@ -133,7 +133,8 @@ class Run:
         factor so that abbreviated versions look different too; a fresh UUID costs as much as half a step.
         """
         self._version_count += 1
-        return f"{self._version_count * 0x9E3779B1 & 0xFFFF_FFFF:08x}-{self._version_rest}"
+        head = (self._version_count * 0x9E3779B1 & 0xFFFF_FFFF).to_bytes(4, "big").hex()
+        return f"{head}-{self._version_rest}"
 
     def record(
         self, event_type: str, step: Step, *, asset: str | None = None, attempt: int = 1, message: str
@@ -157,7 +158,7 @@ class Run:
         """Whether a step is to be run; one that waits for a failed or skipped step is skipped here."""
         if step.name in self.finished:
             return False
-        blocker = self.blocked_by(step)
+        blocker = self.blocked_by(step) if self.failed or self.skipped else None
         if blocker is not None:
             self.skip(step, self.skipped.get(blocker) or f"not run, since {blocker!r} failed")
             return False

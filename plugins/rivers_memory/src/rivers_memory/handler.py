@@ -10,7 +10,7 @@ from pydantic_settings import SettingsConfigDict
 from rivers_core.exceptions import NotMaterializedError, PartitionValidationError, RiversError
 from rivers_core.handler import BaseIOHandler, Locality
 from rivers_core.metadata import MetadataValue
-from rivers_memory.kinds import size_of
+from rivers_memory.kinds import sizers
 
 if TYPE_CHECKING:
     from typing import NoReturn, Self, TypeAlias
@@ -67,9 +67,10 @@ class InMemoryIOHandler(BaseIOHandler):
         Raises:
             RiversError: The value can be read only once.
         """
-        size = size_of(obj)
-        if size is None:
+        sizer = sizers[type(obj)]
+        if sizer is None:
             _refuse(context, obj)
+        size = sizer(obj)
         partition = context.partition
         self._values[context.asset_name if partition is None else _partitioned(context, partition)] = obj
         facts = {"storage": _STORAGE, "size_bytes": _sizes.get(size) or _as_fact(size)}

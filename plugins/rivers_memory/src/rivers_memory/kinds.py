@@ -12,31 +12,21 @@ if TYPE_CHECKING:
 
 _REMEMBERED_TYPES: Final = 1024
 
-_sizers: Final[dict[type, Sizer | None]] = {}
 
+class Sizers(dict["type", "Sizer | None"]):
+    """How to measure a value of each type: a function that gives the bytes it occupies, as far as that is cheap.
 
-def size_of(obj: object) -> int | None:
-    """How many bytes a value occupies, as far as that is cheap to know.
-
-    Args:
-        obj: Any value.
-
-    Returns:
-        Bytes of the data where the type tells (arrays, Arrow tables, data frames), otherwise those of the
-        object itself without what it refers to. None for a value that can be read only once.
+    Those are the bytes of the data where the type tells (arrays, Arrow tables, data frames), otherwise those of
+    the object itself without what it refers to. None stands for values that can be read only once.
     """
-    kind = type(obj)
-    try:
-        sizer = _sizers[kind]
-    except KeyError:
-        sizer = _remember(kind)
-    return None if sizer is None else sizer(obj)
+
+    def __missing__(self, kind: type) -> Sizer | None:
+        if len(self) >= _REMEMBERED_TYPES:
+            self.clear()
+        return self.setdefault(kind, None if _is_spent_by_reading(kind) else _sizer_for(kind))
 
 
-def _remember(kind: type) -> Sizer | None:
-    if len(_sizers) >= _REMEMBERED_TYPES:
-        _sizers.clear()
-    return _sizers.setdefault(kind, None if _is_spent_by_reading(kind) else _sizer_for(kind))
+sizers: Final = Sizers()
 
 
 def _is_spent_by_reading(kind: type) -> bool:
