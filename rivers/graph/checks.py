@@ -19,17 +19,17 @@ PLACES = ("in_process", "parallel")
 def check_graph(graph: Graph, findings: Findings) -> None:
     """Add a finding for each thing that cannot work once steps run."""
     for output in graph.outputs.values():
+        _check_own_options(output, findings)
         if output.binding is not None:
-            _check_options(output, findings)
+            for problem in output.handler.check_options(output.metadata):
+                findings.add(f"asset {output.name!r}: {problem}")
             _check_stored_type(output, findings)
     for step in graph.steps.values():
         _check_partitions(step, findings)
     _check_locations(graph, findings)
 
 
-def _check_options(output: StoredOutput, findings: Findings) -> None:
-    for problem in output.handler.check_options(output.metadata):
-        findings.add(f"asset {output.name!r}: {problem}")
+def _check_own_options(output: StoredOutput, findings: Findings) -> None:
     for key in output.metadata:
         if key.startswith(f"{OWN_NAMESPACE}/") and key not in OWN_OPTIONS:
             findings.add(f"asset {output.name!r}: unknown option {key!r}; {did_you_mean(key, OWN_OPTIONS)}")

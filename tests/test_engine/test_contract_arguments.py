@@ -128,6 +128,24 @@ def test_a_trial_writes_nothing_into_the_history_of_the_project(tmp_path):
         assert repo.storage.get_runs() == []
 
 
+def test_an_asset_with_every_mistake_hears_of_all(repository):
+    asset = rs.Asset(
+        lambda nothing: 1,
+        name="wrong",
+        io_handler="nowhere",
+        retry="never",
+        partitions_def="none",
+        metadata={"rivers/executr": "x"},
+        deps=[rs.AssetDef.dep("order")],
+    )
+    with pytest.raises(errors.GraphValidationError) as raised:
+        repository(orders, asset).validate()
+    said = "\n".join(raised.value.findings)
+    for name in ("nothing", "nowhere", "never", "none", "rivers/executr", "did you mean 'orders'"):
+        assert name in said
+    assert len(raised.value.findings) == 6
+
+
 # ------------------------------------------------------------------ configuration of functions
 
 
