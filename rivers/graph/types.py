@@ -17,6 +17,8 @@ _NUMERIC_TOWER: dict[type, tuple[type, ...]] = {float: (float, int), complex: (c
 
 def stated(hint: Any) -> Any:
     """The annotation as handlers get it: None where there is none, or where it says nothing about the value."""
+    if _is_alias(hint):
+        return stated(hint.__value__)
     if hint is Any or hint is inspect.Parameter.empty or (isinstance(hint, type) and hint in _RESULTS):
         return None
     origin = get_origin(hint)
@@ -40,6 +42,11 @@ def _bare(member: Any) -> Any:
     return get_args(member)[0] if get_origin(member) is Output else member
 
 
+def _is_alias(hint: Any) -> bool:
+    """Whether it was made by `type Name = ...` of Python 3.12, or by its forerunner in typing_extensions."""
+    return type(hint).__name__ == "TypeAliasType"
+
+
 def says_materialization(hint: Any) -> bool:
     """Whether a return annotation says that the function stores its result itself."""
     return hint is Materialization
@@ -61,6 +68,8 @@ def accepted_types(hint: Any) -> tuple[type, ...] | None:
         return None
     if isinstance(hint, NewType):
         return accepted_types(hint.__supertype__)
+    if _is_alias(hint):
+        return accepted_types(hint.__value__)
     origin = get_origin(hint)
     if origin is Annotated:
         return accepted_types(get_args(hint)[0])

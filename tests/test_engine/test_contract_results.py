@@ -10,6 +10,7 @@ import threading
 import typing
 
 import pytest
+from typing_extensions import TypeAliasType
 
 import rivers as rs
 
@@ -77,6 +78,8 @@ PROMISES = [
     ("int", 1, "x"),
     ("Nowhere", 1, NOTHING),
     (list["Nowhere"], [1], NOTHING),  # noqa: F821
+    (TypeAliasType("Rows", list[int]), [1], (1,)),
+    (TypeAliasType("Rows", list[int]) | None, None, (1,)),
     (rs.Output, rs.Output(1), NOTHING),
     (rs.Output[int], rs.Output(1), rs.Output("x")),
     (rs.Output[int] | None, None, rs.Output("x")),
