@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from deltalake import DeltaTable
 
 from rivers_core import InputContext, OutputContext, PartitionContext, PartitionKey
 from rivers_delta import DeltaIOHandler
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Lake:

@@ -251,32 +251,30 @@ def test_looking_at_annotations_imports_no_library():
 
 
 def test_importing_the_package_imports_next_to_nothing():
-    code = "import sys, rivers_delta, rivers_delta.plugin; print([m for m in sys.modules if m in ('deltalake','polars','pyarrow','pandas','pydantic','arro3')])"
+    heavy = ["deltalake", "polars", "pyarrow", "pandas", "pydantic", "arro3"]
+    code = f"import sys, rivers_delta, rivers_delta.plugin; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-def test_polars_alone_is_enough():
-    code = (
-        "import sys, tempfile; sys.modules['pyarrow'] = sys.modules['pandas'] = None\n"
-        "import polars as pl\nfrom rivers_core import *\nfrom rivers_delta import DeltaIOHandler\n"
-        "h = DeltaIOHandler(table_uri=tempfile.mkdtemp())\n"
-        "md, p = {'delta/partition_expr': 'r'}, PartitionContext([PartitionKey('x')])\n"
-        "h.handle_output(OutputContext('a', md, p), pl.DataFrame({'r': ['x'], 'c': pl.Series(['k'], dtype=pl.Categorical)}))\n"
-        "print(h.load_input(InputContext('a', 'b', md, p)).height)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "1", done.stderr
-
-
-def test_pyarrow_alone_is_enough():
-    code = (
-        "import sys, tempfile; sys.modules['polars'] = None\n"
-        "import pyarrow as pa\nfrom rivers_core import *\nfrom rivers_delta import DeltaIOHandler\n"
-        "h = DeltaIOHandler(table_uri=tempfile.mkdtemp())\n"
-        "md, p = {'delta/partition_expr': 'r'}, PartitionContext([PartitionKey('x')])\n"
-        "h.handle_output(OutputContext('a', md, p), pa.table({'r': ['x'], 'c': pa.array(['k']).dictionary_encode()}))\n"
-        "print(h.load_input(InputContext('a', 'b', md, p, pa.Table)).num_rows)"
-    )
+@pytest.mark.parametrize(
+    ("absent", "library", "table", "asked"),
+    [
+        ("'pyarrow', 'pandas'", "polars as lib", "lib.DataFrame({'r': ['x'], 'n': [1]})", "lib.DataFrame"),
+        ("'polars',", "pyarrow as lib", "lib.table({'r': ['x'], 'n': [1]})", "lib.Table"),
+    ],
+)
+def test_one_library_is_enough(absent, library, table, asked):
+    code = f"""
+import sys, tempfile
+sys.modules.update(dict.fromkeys([{absent}]))
+import {library}
+from rivers_core import InputContext, OutputContext, PartitionContext, PartitionKey
+from rivers_delta import DeltaIOHandler
+handler = DeltaIOHandler(table_uri=tempfile.mkdtemp())
+options, keys = {{'delta/partition_expr': 'r'}}, PartitionContext([PartitionKey('x')])
+handler.handle_output(OutputContext('a', options, keys), {table})
+print(len(handler.load_input(InputContext('a', 'b', options, keys, {asked}))))
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "1", done.stderr

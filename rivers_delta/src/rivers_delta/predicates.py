@@ -92,6 +92,20 @@ def literal(value: Literal) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
+def polars_column(name: str) -> pl.Expr:
+    """A column in polars, also if its name looks like a pattern (`*`, `^x$`).
+
+    Args:
+        name: The column.
+    """
+    import polars as pl
+    from polars import selectors
+
+    if name == "*" or (name.startswith("^") and name.endswith("$")):
+        return selectors.by_name(name).as_expr()
+    return pl.col(name)
+
+
 def _moment(value: datetime) -> str:
     kind = "Timestamp(Microsecond, None)"
     if value.tzinfo is not None:
@@ -113,10 +127,8 @@ def _term_sql(term: Term, alias: str | None) -> str:
 
 def _term_polars(term: Term) -> pl.Expr:
     import polars as pl
-    from polars import selectors
 
-    special = term.column == "*" or (term.column.startswith("^") and term.column.endswith("$"))
-    column = selectors.by_name(term.column).as_expr() if special else pl.col(term.column)
+    column = polars_column(term.column)
     if isinstance(term, Within):
         return reduce(or_, ((column >= pl.lit(low)) & (column < pl.lit(high)) for low, high in term.ranges))
     if len(term.values) == 1:

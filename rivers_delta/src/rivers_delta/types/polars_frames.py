@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from rivers_core.metadata import Schema
 from rivers_delta.columns import fields_of, plain_variant, schema_of
+from rivers_delta.predicates import polars_column
 from rivers_delta.types.base import TypeAdapter
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from rivers_delta.types.base import TableScan
 
 _OWN_METADATA = "_PL_"
-_NOT_ARROW = ("Int128", "UInt128", "Object", "Unknown")
+_NOT_ARROW = re.compile(r"\b(U?Int128|Object|Unknown)\b|Decimal\(precision=(39|[4-9]\d|\d{3})")
 
 
 class LazyFrameAdapter(TypeAdapter):
@@ -63,9 +65,9 @@ class LazyFrameAdapter(TypeAdapter):
             frame = frame.filter(scan.predicate.polars())
         names = [column.name for column in scan.columns]
         if names != scan.table.schema().to_arrow().names:
-            frame = frame.select(names)
-        casts = {name: dtype for name, dtype in _casts(scan.columns).items() if dtype is not None}
-        return frame.cast(casts) if casts else frame
+            frame = frame.select([polars_column(name) for name in names])
+        casts = [_cast_back(column) for column in scan.columns if column.hint]
+        return frame.with_columns(casts) if casts else frame
 
 
 class DataFrameAdapter(LazyFrameAdapter):
@@ -86,9 +88,9 @@ class DataFrameAdapter(LazyFrameAdapter):
         return super().read(scan).collect()
 
 
-def _casts(columns: tuple[Column, ...]) -> dict[Any, Any]:
-    """The types to which columns are cast back."""
-    return {column.name: _dtype(column) for column in columns if column.hint}
+def _cast_back(column: Column) -> pl.Expr:
+    dtype, expression = _dtype(column), polars_column(column.name)
+    return expression if dtype is None else expression.cast(dtype)
 
 
 def _dtype(column: Column) -> pl.DataType | None:
@@ -108,6 +110,6 @@ def _dtype(column: Column) -> pl.DataType | None:
 
 
 def _refuse_foreign_types(schema: Mapping[str, pl.DataType]) -> None:
-    wrong = [f"{name!r} ({dtype})" for name, dtype in schema.items() if str(dtype).startswith(_NOT_ARROW)]
+    wrong = [f"{name!r} ({dtype})" for name, dtype in schema.items() if _NOT_ARROW.search(str(dtype))]
     if wrong:
         raise TypeError(f"column {', '.join(wrong)} has a type that Arrow has not; cast it first")
