@@ -47,7 +47,11 @@ def endpoint(project: Project, usage: Usage, text: str, *, reading: bool) -> End
                 f"{text}: there is no rivers.toml that could have an environment {environment!r}."
             )
         config = load_config(project.config.path, environment=environment)
-        storage, bound, handler = project.storage_in(history_of(config), reading=reading), {}, config.handler(name)
+        storage, bound, handler = (
+            project.storage_in(history_of(config), reading=reading),
+            {},
+            config.handler(name),
+        )
     if handler.locality == "process":
         raise UsageProblemError(
             f"{text} keeps values in the process that made them ({type(handler).__name__}); there is nothing that "

@@ -87,6 +87,7 @@ class Migration:
     run_id: str
     overwrite: bool = False
     done: list[Value] = field(default_factory=list)
+    _at_target: dict[str, dict[str | None, Event]] = field(default_factory=dict)
 
     def values(self, outputs: Sequence[StoredOutput]) -> Iterator[Value]:
         """Every value of some assets that the source holds, with its addresses.
@@ -171,14 +172,17 @@ class Migration:
         )
 
     def _earlier_copy(self, value: Value) -> Event | None:
-        """What the target's history says last about a value, if that is a copy from the same source."""
-        event = self.target.storage.get_latest_materialization(value.output.name, value.partition)
-        if event is None or event.partition_key != value.partition or event.handler != self.target.label:
+        """What the target's history says last about a value there, if that is a copy from the same source."""
+        name = value.output.name
+        if name not in self._at_target:
+            self._at_target[name] = _last_stored(self.target, value.output)
+        event = self._at_target[name].get(value.partition)
+        if event is None or (TAG, self.source.name) not in [tuple(tag) for tag in event.tags]:
             return None
-        return event if (TAG, self.source.name) in [tuple(tag) for tag in event.tags] else None
+        return event
 
     def _stored(self, output: StoredOutput) -> Iterator[tuple[PartitionKey | None, Event | None]]:
-        history = self._history(output)
+        history = _last_stored(self.source, output)
         if output.partitions_def is None:
             if None in history or self._exists(output, None):
                 yield None, history.get(None)
@@ -188,14 +192,6 @@ class Migration:
         for key in existing_keys(output.partitions_def, self.source.storage):
             if str(key) in history or (not history and self._exists(output, key)):
                 yield key, history.get(str(key))
-
-    def _history(self, output: StoredOutput) -> dict[str | None, Event]:
-        """What the source stored, by partition; a copy at the target of the same history leads to its origin."""
-        found: dict[str | None, Event] = {}
-        for event in self.source.storage.get_events_for_asset(output.name, limit=None):
-            if event.event_type == "Materialization" and event.handler == self.source.label:
-                found.setdefault(event.partition_key, event)
-        return found
 
     def _exists(self, output: StoredOutput, key: PartitionKey | None) -> bool:
         loading, _ = self._contexts(Value(output, key, None))
@@ -216,6 +212,15 @@ class Migration:
             step_name=output.step_name,
         )  # fmt: skip
         return loading, storing
+
+
+def _last_stored(place: Endpoint, output: StoredOutput) -> dict[str | None, Event]:
+    """The last event by which one handler stored each partition of an asset, whatever others stored since."""
+    found: dict[str | None, Event] = {}
+    for event in place.storage.get_events_for_asset(output.name, limit=None):
+        if event.event_type == "Materialization" and event.handler == place.label:
+            found.setdefault(event.partition_key, event)
+    return found
 
 
 def _is_same(one: Any, other: Any) -> bool:
