@@ -1,0 +1,218 @@
+"""The command as a program of its own: on a terminal, on a pipe, interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+from struct import pack
+
+import pytest
+
+RIVERS = Path(sys.executable).with_name("rivers")
+
+SLOW = """
+import pathlib
+import time
+
+@rs.Asset
+def quick() -> int:
+    return 1
+
+@rs.Asset
+def slow(quick: int) -> int:
+    pathlib.Path("started").touch()
+    time.sleep(60)
+    return quick
+
+repo = rs.CodeRepository([quick, slow])
+"""
+
+
+def environment(**changed):
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("RIVERS", "PYTEST"))}
+    return kept | {"TERM": "xterm-256color", "PYTHONDONTWRITEBYTECODE": "1"} | changed
+
+
+def on_a_terminal(arguments, folder, columns=80, **variables):
+    """What a terminal of this width is sent, and the exit code."""
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (24, columns)) if hasattr(termios, "tcsetwinsize") else _set_size(
+        slave, columns
+    )
+    process = subprocess.Popen(
+        [RIVERS, *arguments],
+        cwd=folder,
+        env=environment(**variables),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    )
+    os.close(slave)
+    sent = b""
+    while True:
+        try:
+            if not (part := os.read(master, 65536)):
+                break
+        except OSError:  # the other end is closed
+            break
+        sent += part
+    os.close(master)
+    return sent.decode(), process.wait()
+
+
+def _set_size(descriptor, columns):
+    import fcntl
+
+    fcntl.ioctl(descriptor, termios.TIOCSWINSZ, pack("HHHH", 24, columns, 0, 0))
+
+
+def plain(text):
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r", "")
+
+
+def wait_for(path):
+    give_up = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < give_up, f"{path} was never made"
+        select.select([], [], [], 0.02)
+
+
+def interrupted(project, number):
+    process = subprocess.Popen(
+        [RIVERS, "materialize"],
+        cwd=project.path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(project.path / "started")
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    return process.returncode, out, err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_is_recorded_and_says_what_was_done_and_how_to_go_on(project_of, number, code):
+    project = project_of(SLOW)
+    returned, out, err = interrupted(project, number)
+    assert returned == code
+    assert "Traceback" not in err
+    assert "Stored before that, and kept: quick." in err
+    (run,) = project.ok("runs", "--json").document
+    assert run["status"] == "canceled"
+    assert f"rivers materialize --resume {run['run_id']}" in err
+    assert project.files("data") == ["quick.pkl"]
+    assert "slow   stopped" in out
+
+
+def test_a_stopped_run_goes_on_with_what_is_missing(project_of):
+    project = project_of(SLOW)
+    interrupted(project, signal.SIGINT)
+    project.edit("definitions.py", "time.sleep(60)", "")
+    (run,) = project.ok("runs", "--json").document
+    done = project.ok("materialize", "--resume", run["run_id"], "--json")
+    assert done.document["materialized"] == ["slow"]
+    (run,) = project.ok("runs", "--json").document
+    assert run["status"] == "success"
+
+
+def test_a_terminal_gets_a_table_and_keeps_what_the_code_prints(project):
+    sent, code = on_a_terminal(["materialize"], project.path)
+    assert code == 0
+    assert "\x1b[" in sent
+    last = plain(sent)
+    assert "fetching orders" in last
+    assert re.search(r"✓\s+report\s+files\s+\d+ B\s+[\d.]+ ms", last)
+    assert "3 of 3 stored" in last
+
+
+def test_no_color_is_honoured(project):
+    project.ok("materialize")
+    coloured, _ = on_a_terminal(["assets"], project.path)
+    assert re.search(r"\x1b\[(\d+;)*3[0-7]m", coloured)
+    sent, code = on_a_terminal(["assets"], project.path, NO_COLOR="1")
+    assert code == 0
+    assert not re.search(r"\x1b\[(\d+;)*3[0-7]m", sent)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_a_table_fits_the_terminal_and_loses_no_name(project, columns):
+    project.edit("definitions.py", "def report(", "def a_rather_long_name_of_an_asset(")
+    project.edit("definitions.py", "counts, report]", "counts, a_rather_long_name_of_an_asset]")
+    for arguments in (["assets"], ["handlers"], ["runs"], ["handlers", "show", "files"]):
+        sent, code = on_a_terminal(arguments, project.path, columns)
+        lines = plain(sent).splitlines()
+        assert code == 0, sent
+        assert max(map(len, lines)) <= columns, lines
+    sent, _ = on_a_terminal(["assets"], project.path, columns)
+    assert "a_rather_long_name_of_an_asset" in plain(sent)
+
+
+def test_groups_are_a_tree_on_a_terminal_and_a_column_elsewhere(project):
+    sent, _ = on_a_terminal(["assets"], project.path)
+    assert "├─ counts" in plain(sent)
+    assert re.search(r"^answers +counts", project.ok("assets").out, re.MULTILINE)
+
+
+def test_a_table_in_a_pipe_is_as_wide_as_it_has_to_be(project):
+    project.edit("rivers.toml", 'store = "file:./data"', f'store = "file:./{"d" * 150}"')
+    assert "d" * 150 in project.ok("handlers", "show", "files").out
+
+
+def test_the_reader_of_a_pipe_may_leave_early(project):
+    project.ok("materialize")
+    done = subprocess.run(
+        ["bash", "-c", f"{RIVERS} assets | head -1"],
+        cwd=project.path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert "Traceback" not in done.stderr
+    assert done.stdout.startswith("Group")
+
+
+def test_a_terminal_gets_a_file_instead_of_a_picture(project):
+    sent, code = on_a_terminal(["graph"], project.path)
+    assert code == 0
+    assert "Wrote lineage.svg" in plain(sent)
+    assert (project.path / "lineage.svg").read_text().startswith("<svg")
+
+
+def test_shells_complete_commands_options_and_names_of_assets(project):
+    def completed(line):
+        variables = environment(
+            _RIVERS_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(len(line.split(" ")) - 1)
+        )
+        done = subprocess.run([RIVERS], cwd=project.path, env=variables, capture_output=True, text=True)
+        return done.stdout.split()
+
+    assert {"materialize", "migrate"} == set(completed("rivers m"))
+    assert "--only-stale" in completed("rivers materialize --on")
+    assert completed("rivers load re") == ["report"]
+    assert completed("rivers materialize --job n") == ["nightly"]
+    assert completed("rivers handlers show fi") == ["files"]
+
+
+def test_completion_is_silent_where_there_is_nothing_to_complete(empty):
+    variables = environment(_RIVERS_COMPLETE="complete_bash", COMP_WORDS="rivers load re", COMP_CWORD="2")
+    done = subprocess.run([RIVERS], cwd=empty.path, env=variables, capture_output=True, text=True)
+    assert done.stdout.strip() == ""
+    assert "Traceback" not in done.stderr
+
+
+def test_python_may_be_asked_for_json_through_the_program_itself(project):
+    done = subprocess.run(
+        [RIVERS, "assets", "--json"], cwd=project.path, env=environment(), capture_output=True, text=True
+    )
+    assert [one["asset"] for one in json.loads(done.stdout)] == ["orders", "counts", "report"]
