@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from rivers.definitions.resource import Resource
@@ -27,26 +28,34 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """Makes each thing when it is first needed, and keeps it.
+    """Makes each thing when it is first needed, once for all threads, and keeps it.
+
+    To another process it travels as what the repository was given, and the storage if that was given too.
 
     Args:
         declared: What the repository was given.
+        storage: Where events go; None decides when it is first needed.
     """
 
-    def __init__(self, declared: Declared) -> None:
+    def __init__(self, declared: Declared, storage: EventStorage | None = None) -> None:
         self._declared = declared
+        self._lock = RLock()
         self._graph: Graph | None = None
         self._plans: dict[tuple[tuple[str, ...] | None, bool], Plan] = {}
-        self._storage: EventStorage | None = None
+        self._storage = storage
         self._owns_storage = False
         self._resources: OpenResources | None = None
+
+    def __reduce__(self) -> tuple[type[Session], tuple[Declared, EventStorage | None]]:
+        return Session, (self._declared, None if self._owns_storage else self._storage)
 
     @property
     def graph(self) -> Graph:
         """The bound graph; needs no storage and sets nothing up."""
-        if self._graph is None:
-            self._graph = self.bound_graph()
-        return self._graph
+        with self._lock:
+            if self._graph is None:
+                self._graph = self.bound_graph()
+            return self._graph
 
     @property
     def storage(self) -> EventStorage:
@@ -54,11 +63,14 @@ class Session:
 
         A repository made by `override` writes nothing into the history of the project.
         """
-        if self._storage is None:
-            config = None if self._declared.is_trial else self._declared.config
-            self._storage = Storage.memory() if config is None else Storage.embedded(history_of(config))
-            self._owns_storage = True
-        return self._storage
+        with self._lock:
+            if self._storage is None:
+                self._storage, self._owns_storage = self._own_storage(), True
+            return self._storage
+
+    def _own_storage(self) -> EventStorage:
+        config = None if self._declared.is_trial else self._declared.config
+        return Storage.memory() if config is None else Storage.embedded(history_of(config))
 
     @property
     def executor(self) -> Executor:
@@ -99,12 +111,15 @@ class Session:
                 f"storage={storage!r} is no storage; write rs.Storage.embedded(path) or rs.Storage.memory()"
             )
         _ = self.graph
-        if self._resources is None and set_up:
-            given = self._declared.resources.items()
-            self._resources = OpenResources({name: one for name, one in given if isinstance(one, Resource)})
-        if storage is not None and storage is not self._storage:
-            self._let_go_of_storage()
-            self._storage, self._owns_storage = storage, False
+        with self._lock:
+            if self._resources is None and set_up:
+                given = self._declared.resources.items()
+                self._resources = OpenResources(
+                    {name: one for name, one in given if isinstance(one, Resource)}
+                )
+            if storage is not None and storage is not self._storage:
+                self._let_go_of_storage()
+                self._storage, self._owns_storage = storage, False
 
     def plan(self, names: tuple[str, ...] | None, *, include_upstream: bool = False) -> Plan:
         """The plan of a selection; the same one when it is asked for again."""

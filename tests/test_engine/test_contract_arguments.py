@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -144,6 +148,44 @@ def test_an_asset_with_every_mistake_hears_of_all(repository):
     for name in ("nothing", "nowhere", "never", "none", "rivers/executr", "did you mean 'orders'"):
         assert name in said
     assert len(raised.value.findings) == 6
+
+
+def test_a_repository_is_resolved_once_for_all_threads(repository):
+    made = []
+
+    class Client(rs.Resource):
+        def setup(self):
+            made.append(self)
+
+    repo = repository(
+        *(rs.Asset(lambda client: 1, name=f"a{i}") for i in range(50)), resources={"client": Client()}
+    )
+    together = threading.Barrier(8)
+
+    def use(_):
+        together.wait()
+        repo.materialize()
+        return repo.load_node("a49")
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(use, range(8))) == [1] * 8
+    assert len(made) == 1
+    assert len(repo.storage.get_runs()) == 8
+
+
+def pair() -> list[int]:
+    return [1, 2]
+
+
+def test_a_repository_travels_as_what_it_was_given(tmp_path):
+    disk = rs.PickleIOHandler(store=f"file:{tmp_path}/data")
+    assets = [rs.Asset(pair, name="obj", io_handler=disk), rs.Asset(len, name="size", io_handler=disk)]
+    repo = rs.CodeRepository(assets, config=False)
+    with repo.resolve(storage=rs.Storage.embedded(tmp_path / "events")):
+        repo.materialize()
+        with pickle.loads(pickle.dumps(repo)) as arrived:
+            assert arrived.load_node("size") == 2
+            assert arrived.materialize(only_stale=True).materialized_assets == []
 
 
 # ------------------------------------------------------------------ configuration of functions
