@@ -195,7 +195,9 @@ def test_every_block_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     folder = tmp_path / "reader"
     if page.is_relative_to(EXAMPLES):
         shutil.copytree(
-            page.parent, folder, ignore=shutil.ignore_patterns("__pycache__", "data", "lake", ".rivers", "reports")
+            page.parent,
+            folder,
+            ignore=shutil.ignore_patterns("__pycache__", "data", "lake", ".rivers", "reports"),
         )
     else:
         folder.mkdir()

@@ -96,7 +96,9 @@ def promising(annotation: object, value: object) -> rs.SingleAsset:
     return rs.Asset(function, name="promised")
 
 
-@pytest.mark.parametrize(("annotation", "keeps", "breaks"), PROMISES, ids=lambda part: str(part)[:40])
+@pytest.mark.parametrize(
+    ("annotation", "keeps", "breaks"), PROMISES, ids=lambda part: str(part).partition(" at 0x")[0][:40]
+)
 def test_a_promise_is_kept_or_nothing_is_stored(repository, annotation, keeps, breaks):
     assert repository(promising(annotation, keeps)).materialize().success
     if breaks is NOTHING:
