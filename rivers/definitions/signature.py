@@ -7,6 +7,7 @@ import inspect
 import re
 import typing
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.contexts import AssetExecutionContext, TaskExecutionContext
@@ -87,7 +88,9 @@ def is_async_function(function: Callable[..., Any] | None) -> bool:
 
 def by_keyword(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, callable with a keyword for each parameter, also for those that are positional only."""
-    names = [spec.name for spec in _parameters(function) if spec.kind is spec.POSITIONAL_ONLY]
+    names = [
+        spec.name for spec in _signature(function).parameters.values() if spec.kind is spec.POSITIONAL_ONLY
+    ]
     if not names:
         return function
 
@@ -121,7 +124,8 @@ def describe_signature(
         TaskDefinitionError: The same of a task.
     """
     hints = _Hints(function, names or {})
-    parameters = [hints.resolved(parameter) for parameter in _parameters(function)]
+    signature = _signature(function)
+    parameters = [hints.resolved(parameter) for parameter in signature.parameters.values()]
     if checks is not None:
         check_special_parameters(parameters, checks, context)
     context_name = config = own_name = own_type = context_type = None
@@ -147,7 +151,7 @@ def describe_signature(
         own_type,
         own_name,
         tuple(rest),
-        hints.resolve(_return_annotation(function)),
+        hints.resolve(signature.return_annotation),
         tuple(hints.unresolved),
     )
 
@@ -183,21 +187,14 @@ def check_special_parameters(
 
 def check_parameters(function: Callable[..., Any], checks: FieldChecks, context: ContextType) -> None:
     """Refuses contexts in the wrong place while the function is being defined."""
-    check_special_parameters(list(_parameters(function)), checks, context)
+    check_special_parameters(list(_signature(function).parameters.values()), checks, context)
 
 
-def _parameters(function: Callable[..., Any]) -> tuple[inspect.Parameter, ...]:
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
     try:
-        return tuple(inspect.signature(function).parameters.values())
+        return inspect.signature(function)
     except (ValueError, TypeError):  # builtins without a signature
-        return ()
-
-
-def _return_annotation(function: Callable[..., Any]) -> Any:
-    try:
-        return inspect.signature(function).return_annotation
-    except (ValueError, TypeError):
-        return inspect.Signature.empty
+        return inspect.Signature()
 
 
 def _special(hint: Any) -> tuple[type | None, Any]:
@@ -254,7 +251,9 @@ class _Hints:
         """The hint; `Any` where there is none, or it cannot be resolved."""
         if annotation is inspect.Parameter.empty:
             return Any
-        holder = type("_", (), {"__annotations__": {"hint": annotation}})
+        if isinstance(annotation, type):
+            return annotation
+        holder = SimpleNamespace(__annotations__={"hint": annotation})
         try:
             return typing.get_type_hints(holder, self._globals, self._names, include_extras=True)["hint"]
         except Exception:  # whatever evaluating an author's annotation raises, it only costs the hint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from itertools import islice
 from math import isfinite
 from typing import TYPE_CHECKING, Final
@@ -136,12 +137,6 @@ class TimeWindowPartitions(PartitionsDefinition):
         """Every key, in order."""
         return list(self._listing().keys)
 
-    def keys_between(self, start: datetime, end: datetime) -> list[PartitionKey]:
-        """The keys of the windows that start at or after one moment, and before another."""
-        listing = self._listing()
-        pairs = zip(listing.starts, listing.keys, strict=True)
-        return [key for moment, key in pairs if start <= moment < end]
-
     def _window(self, key: PartitionKey) -> tuple[datetime, datetime] | None:
         values = key.values if isinstance(key, SinglePartitionKey) else ()
         starts = [start for start in map(self._start_of, values) if start is not None]
@@ -181,12 +176,7 @@ class TimeWindowPartitions(PartitionsDefinition):
         return start
 
     def _parsed(self, value: str) -> datetime | None:
-        try:
-            moment = datetime.strptime(value, self.fmt)
-        except (ValueError, re.error):
-            return None
-        start = self._grid.first(moment)
-        return start if start is not None and start.strftime(self.fmt) == value else None
+        return _start_named(value, self.fmt, self._grid)
 
     def _after(self, start: datetime) -> datetime:
         return self._grid.first(start + timedelta(microseconds=1)) or datetime.max
@@ -216,6 +206,17 @@ class TimeWindowPartitions(PartitionsDefinition):
         end = [] if self.end is None else [f"end={source(self.end.isoformat())}"]
         arguments = [source(self.start.isoformat()), *given, *end, f"fmt={source(self.fmt)}"]
         return f"PartitionsDefinition.time_window({', '.join(arguments)})"
+
+
+@lru_cache(maxsize=16_384)
+def _start_named(value: str, fmt: str, grid: Grid) -> datetime | None:
+    """The start of a grid with this name; every step that takes the key asks for it."""
+    try:
+        moment = datetime.strptime(value, fmt)
+    except (ValueError, re.error):
+        return None
+    start = grid.first(moment)
+    return start if start is not None and start.strftime(fmt) == value else None
 
 
 def _grid(start: datetime, cron_schedule: str | None, interval_seconds: float | None) -> Grid:

@@ -7,6 +7,7 @@ which daylight saving begins or ends neither lose nor double a key.
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -33,7 +34,7 @@ _DIRECTIVE: Final = re.compile(r"%[-_0^#E]?([a-zA-Z%])")
 _YEARS: Final = frozenset("YyGgCcxDFs+")
 
 
-class Grid(Protocol):
+class Grid(Hashable, Protocol):
     """Where windows start; each ends where the next one starts."""
 
     start: datetime

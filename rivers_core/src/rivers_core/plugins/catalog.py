@@ -39,6 +39,7 @@ class Catalog:
         self._path: tuple[str, ...] = ()
         self._in_process: dict[str, PluginEntry] = {}
         self._strict = strict
+        self._arranged: list[PluginEntry] | None = None
 
     def entries(self) -> list[PluginEntry]:
         """The plugins that may be loaded; those that no longer may are forgotten.
@@ -53,6 +54,7 @@ class Catalog:
                 allowed.append(entry)
             else:
                 self.loader.drop(entry)
+                self._arranged = None
         return [*allowed, *self._in_process.values()]
 
     def load(self, entries: Iterable[PluginEntry]) -> None:
@@ -64,7 +66,7 @@ class Catalog:
         Raises:
             PluginLoadError: A plugin is broken and the registry is strict.
         """
-        strict = strict_from_environment() if self._strict is None else self._strict
+        strict = self._is_strict()
         for entry in self.entries() if strict else entries:
             error = self.loader.load(entry)
             if error is not None and strict:
@@ -77,9 +79,12 @@ class Catalog:
             PluginLoadError: A plugin is broken and the registry is strict.
         """
         entries = self.entries()
+        if entries == self._arranged and not self._is_strict():
+            return  # asked for every asset of a repository
         self.load(entries)
         installed = entries[: len(entries) - len(self._in_process)]
         self.loader.arrange([*reversed(self._in_process.values()), *installed])
+        self._arranged = entries
 
     def all(self, kind: type[RecordT]) -> list[Provided[RecordT]]:
         """Load everything and give all records of a kind.
@@ -191,6 +196,7 @@ class Catalog:
         entry = self._in_process.pop(name, None)
         if entry is not None:
             self.loader.drop(entry)
+            self._arranged = None
 
     def _known(self) -> list[PluginEntry]:
         if self._given is not None:
@@ -208,6 +214,9 @@ class Catalog:
         importlib.invalidate_caches()
         self._installed = installed_entries()
         return self._installed != before
+
+    def _is_strict(self) -> bool:
+        return strict_from_environment() if self._strict is None else self._strict
 
     def _rules_now(self) -> list[PluginRules]:
         everything = (*self.rules.values(), PluginRules.from_environment())
