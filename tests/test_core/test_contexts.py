@@ -61,6 +61,17 @@ def test_several_keys_have_no_storage_key(keys):
     assert context.asset_storage_key == "orders"
 
 
+def test_a_key_in_place_of_a_partition_context_is_told():
+    with pytest.raises(TypeError, match=r"PartitionContext\(\[PartitionKey.single"):
+        _ = OutputContext("orders", partition=PartitionKey("a")).storage_key
+
+
+@pytest.mark.parametrize("keys", [[], ["2024-01-01"], "2024-01-01", None])
+def test_a_partition_context_is_made_of_keys(keys):
+    with pytest.raises(PartitionValidationError, match="at least one PartitionKey"):
+        PartitionContext(keys)
+
+
 def test_metadata_is_coerced_and_merged():
     context = OutputContext("orders")
     context.add_output_metadata({"rows": 3, "note": "first"})

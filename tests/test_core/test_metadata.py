@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import decimal
+import fractions
 import math
 import pickle
 from pathlib import Path
@@ -124,6 +126,13 @@ def test_values_of_different_variants_are_different():
     assert len({M.text("a"), M.text("a"), M.md("a")}) == 2
 
 
+def test_a_decimal_is_a_number():
+    assert M.float_(decimal.Decimal("1.5")) == M.float_(1.5)
+    assert M.percentage(fractions.Fraction(1, 2)) == M.percentage(0.5)
+    with pytest.raises(TypeError, match=r"MetadataValue.float_\(\.\.\.\)"):
+        coerce_mapping({"price": decimal.Decimal("1.5")})
+
+
 def test_a_value_cannot_be_changed():
     with pytest.raises(AttributeError, match="immutable"):
         M.int(1).value = 2
@@ -184,6 +193,9 @@ def test_names_of_metadata_are_text():
     assert coerce_mapping({"rows": 1}) == {"rows": M.int(1)}
     with pytest.raises(TypeError, match="named by text"):
         coerce_mapping({1: "a"})
+    for no_dictionary in (None, [("rows", 1)], "rows"):
+        with pytest.raises(TypeError, match="is a dictionary"):
+            coerce_mapping(no_dictionary)
 
 
 @pytest.mark.parametrize(
@@ -253,6 +265,10 @@ def test_a_value_of_the_wrong_type_is_a_type_error(build):
         lambda: M.date_range("2024-02-01", "2024-01-01"),
         lambda: M.date_range("soon", "2024-01-01"),
         lambda: M.date_range("2024-01-01", "2024-01-01T12:00:00"),
+        lambda: M.timestamp(1e20),
+        lambda: M.timestamp(float("nan")),
+        lambda: M.duration(1e20),
+        lambda: M.duration(float("nan")),
     ],
 )
 def test_times_that_make_no_sense_are_refused(build):
@@ -269,7 +285,20 @@ def test_moments_are_given_in_three_ways():
     assert M.duration(60).to_text() == "60s"
 
 
-@pytest.mark.parametrize("text", ["", "3", "[]", "{}", '{"type": "int"}', '{"type": "bytes", "value": "?"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "3",
+        "[]",
+        "{}",
+        '{"type": "int"}',
+        '{"type": "bytes", "value": "?"}',
+        '{"type": "duration", "seconds": 1e300, "microseconds": 0}',
+        "[" * 100_000,
+    ],
+    ids=lambda text: text[:20],
+)
 def test_json_that_is_no_value_is_refused(text):
     with pytest.raises(InvalidMetadataError):
         M.from_json(text)

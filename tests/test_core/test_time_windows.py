@@ -287,13 +287,6 @@ def test_the_window_of_several_keys_reaches_from_the_first_to_the_last():
         days.window_of("2024-02-01")
 
 
-def test_keys_between_two_moments_are_those_whose_windows_start_there():
-    days = P.daily("2024-01-01", end="2025-01-01")
-
-    february = days.keys_between(datetime(2024, 2, 1), datetime(2024, 3, 1))
-    assert (len(february), str(february[-1])) == (29, "2024-02-29")
-
-
 def test_ten_years_of_days_are_listed_and_found():
     definition = P.daily("2015-01-01", end="2025-01-08")
     keys = definition.get_partition_keys()

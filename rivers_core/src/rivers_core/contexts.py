@@ -37,13 +37,13 @@ class _Context:
         partition = self.partition
         if partition is None:
             return storage_key(self.asset_name)
-        if len(partition.keys) != 1:
-            raise PartitionValidationError(
-                f"Asset {self.asset_name!r} is handled for {len(partition.keys)} partition keys at once, "
-                "which have no common storage key. Go through `context.partition.keys`, or keep all of them "
-                "under `context.asset_storage_key`."
-            )
-        return storage_key(self.asset_name, partition.keys[0])
+        if partition.is_single:
+            return storage_key(self.asset_name, partition.key)
+        raise PartitionValidationError(
+            f"Asset {self.asset_name!r} is handled for {len(partition.keys)} partition keys at once, "
+            "which have no common storage key. Go through `context.partition.keys`, or keep all of them "
+            "under `context.asset_storage_key`."
+        )
 
     @property
     def asset_storage_key(self) -> str:
@@ -128,7 +128,7 @@ class OutputContext(_Context):
         Raises:
             TypeError: A value cannot be stored as metadata; nothing is added then.
         """
-        self.output_metadata = {**(self.output_metadata or {}), **coerce_mapping(dict(metadata))}
+        self.output_metadata = {**(self.output_metadata or {}), **coerce_mapping(metadata)}
 
     def register_data_version(self, data_version: str) -> None:
         """Say which version of the data was stored; it goes before any version that rivers would make up.

@@ -16,14 +16,11 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from unicodedata import is_normalized
 
 from rivers_core.exceptions import PartitionValidationError
-from rivers_core.partitions.keys import MultiPartitionKey, SinglePartitionKey
-
-if TYPE_CHECKING:
-    from rivers_core.partitions.keys import PartitionKey
+from rivers_core.partitions.keys import MultiPartitionKey, PartitionKey, SinglePartitionKey
 
 __all__ = ["storage_key"]
 
@@ -32,15 +29,8 @@ _DIGEST_BYTES: Final = 16
 _HEAD: Final = _LONGEST - len("~h") - 2 * _DIGEST_BYTES
 _ORDINARY: Final = re.compile(r"[a-z0-9_-](?:[a-z0-9._-]{0,178}[a-z0-9_-])?")
 _DEVICES: Final = frozenset(
-    [
-        "con",
-        "conin$",
-        "conout$",
-        "prn",
-        "aux",
-        "nul",
-        *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³"),
-    ]
+    ["con", "conin$", "conout$", "prn", "aux", "nul"]
+    + [port + number for port in ("com", "lpt") for number in "0123456789¹²³"]
 )
 # Beyond what file systems refuse, `#[]{}^` and the backtick: object stores and URLs rewrite them.
 _ENCODED: Final = frozenset('/\\%|=:~<>"?*#[]{}^`\x7f')
@@ -71,6 +61,11 @@ def storage_key(asset_name: str, partition: PartitionKey | None = None) -> str:
         return f"{_component(asset_name)}/{_component(partition.values[0])}"
     if isinstance(partition, MultiPartitionKey) and partition.is_single:
         return f"{_component(asset_name)}/{_components(partition.dimensions)}"
+    if not isinstance(partition, PartitionKey):
+        raise TypeError(
+            f"The partition of asset {asset_name!r} is a PartitionKey, got {partition!r}; a context takes "
+            "PartitionContext([PartitionKey.single(...)])."
+        )
     raise PartitionValidationError(
         f"Partition {str(partition)!r} of asset {asset_name!r} stands for several keys, and a storage "
         "key is for one; take the key of each of partition.split()."

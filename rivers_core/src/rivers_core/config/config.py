@@ -172,16 +172,6 @@ class Config:
         if found:
             raise ConfigurationError(f"{self._document.label} cannot be used as it is:", found)
 
-    def json_schema(self) -> dict[str, Any]:
-        """The JSON Schema of a configuration file, from what is installed.
-
-        Returns:
-            The schema, for editors.
-        """
-        from rivers_core.config.schema import json_schema
-
-        return json_schema(self._registry)
-
     def __repr__(self) -> str:
         environment = "" if self.environment is None else f", environment={self.environment!r}"
         return f"Config({self._document.label!r}{environment}, handlers={self.handler_names})"

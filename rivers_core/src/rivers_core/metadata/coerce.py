@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from rivers_core.exceptions import MetadataTypeError
 from rivers_core.metadata.values import MetadataValue
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["coerce", "coerce_mapping"]
 
@@ -56,8 +54,13 @@ def coerce_mapping(values: Mapping[str, Any]) -> dict[str, MetadataValue]:
     """The metadata values for a dictionary of plain ones.
 
     Raises:
-        MetadataTypeError: (a `TypeError`) when a name is not text, or a value cannot be stored; it names it.
+        MetadataTypeError: (a `TypeError`) when it is no dictionary, a name is not text, or a value cannot be
+            stored; it names it.
     """
+    if not isinstance(values, Mapping):
+        raise MetadataTypeError(
+            f"Metadata is a dictionary of names and values, got {values!r} ({type(values).__name__})."
+        )
     coerced: dict[str, MetadataValue] = {}
     for name, value in values.items():
         if not isinstance(name, str):

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from rivers_core.exceptions import InvalidMetadataError, MetadataTypeError
 from rivers_core.metadata.coerce import coerce
-from rivers_core.metadata.scalars import require
+from rivers_core.metadata.scalars import PlainText, require
 from rivers_core.metadata.schema import Schema
 from rivers_core.metadata.values import MetadataValue, metadata_variant
 
@@ -34,19 +34,16 @@ _IMAGE_STARTS: Final = {
 
 
 @metadata_variant("Url", "url")
-class Url(MetadataValue):
+class Url(PlainText):
     """A URL, checked for its form."""
 
-    __slots__ = ("value",)
-    _fields = ("value",)
-    value: str
+    __slots__ = ()
 
     def __init__(self, value: str) -> None:
-        require("Url", value, str, "text")
+        super().__init__(value)
         reason = _url_fault(value)
         if reason:
             raise InvalidMetadataError(f"Not a URL: {value!r} {reason}.")
-        self._set(value=str(value))
 
 
 @metadata_variant("Path", "path")
@@ -99,19 +96,6 @@ class Json(MetadataValue):
 
     def __hash__(self) -> int:
         return hash((Json, self._canonical))
-
-
-@metadata_variant("Markdown", "md")
-class Markdown(MetadataValue):
-    """Markdown text."""
-
-    __slots__ = ("value",)
-    _fields = ("value",)
-    value: str
-
-    def __init__(self, value: str) -> None:
-        require("Markdown", value, str, "text")
-        self._set(value=str(value))
 
 
 @metadata_variant("Sql", "sql")

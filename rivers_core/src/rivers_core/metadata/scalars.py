@@ -5,14 +5,18 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from datetime import UTC, datetime, timedelta
 from math import isfinite
-from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Final
 
 from rivers_core.exceptions import InvalidMetadataError, MetadataTypeError
 from rivers_core.metadata.values import MetadataValue, metadata_variant
 
 if TYPE_CHECKING:
     from typing import Self
+
+
+# the way of a frozen dataclass past its own `__setattr__`, and half of what `_set` costs
+_put: Final = object.__setattr__
 
 
 def require(variant: str, value: object, types: type | tuple[type, ...], wanted: str) -> None:
@@ -28,16 +32,17 @@ def require(variant: str, value: object, types: type | tuple[type, ...], wanted:
 
 
 def number(variant: str, value: object) -> float:
-    """A real number as float, whole or not; numpy's count.
+    """A real number as float, whole or not; those of numpy and decimal count.
 
     Raises:
         MetadataTypeError: It is no number, or a boolean.
     """
-    if isinstance(value, bool) or not isinstance(value, (float, Real)):
-        raise MetadataTypeError(
-            f"MetadataValue.{variant} holds a number, got {value!r} ({type(value).__name__})."
-        )
-    return float(value)
+    if isinstance(value, bool) or not hasattr(value, "__float__"):
+        require(variant, value, (), "a number")
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise MetadataTypeError(f"MetadataValue.{variant} holds a number, got {value!r}: {error}.") from error
 
 
 class _Plain(MetadataValue):
@@ -45,28 +50,38 @@ class _Plain(MetadataValue):
     _fields = ("value",)
 
 
+class PlainText(_Plain):
+    """What the variants that hold a text have in common."""
+
+    __slots__ = ()
+    value: str
+
+    def __init__(self, value: str) -> None:
+        if type(value) is not str:
+            require(type(self).__name__, value, str, "text")
+            value = str(value)
+        _put(self, "value", value)
+
+
 @metadata_variant("Text", "text")
-class Text(_Plain):
+class Text(PlainText):
     """Plain text."""
 
     __slots__ = ()
-    value: str
-
-    def __init__(self, value: str) -> None:
-        require("Text", value, str, "text")
-        self._set(value=str(value))
 
 
 @metadata_variant("DataVersion", "data_version")
-class DataVersion(_Plain):
+class DataVersion(PlainText):
     """A version of the data."""
 
     __slots__ = ()
-    value: str
 
-    def __init__(self, value: str) -> None:
-        require("DataVersion", value, str, "text")
-        self._set(value=str(value))
+
+@metadata_variant("Markdown", "md")
+class Markdown(PlainText):
+    """Markdown text."""
+
+    __slots__ = ()
 
 
 @metadata_variant("Int", "int")
@@ -77,11 +92,11 @@ class Int(_Plain):
     value: int
 
     def __init__(self, value: int) -> None:
-        if isinstance(value, bool) or not isinstance(value, (int, Integral)):
-            raise MetadataTypeError(
-                f"MetadataValue.Int holds a whole number, got {value!r} ({type(value).__name__})."
-            )
-        self._set(value=int(value))
+        if type(value) is not int:
+            if isinstance(value, bool) or not isinstance(value, Integral):
+                require("Int", value, (), "a whole number")
+            value = int(value)
+        _put(self, "value", value)
 
 
 class _Number(_Plain):
@@ -89,7 +104,7 @@ class _Number(_Plain):
     value: float
 
     def __init__(self, value: float) -> None:
-        self._set(value=number(type(self).__name__, value))
+        _put(self, "value", value if type(value) is float else number(type(self).__name__, value))
 
     def _plain(self) -> dict[str, Any]:
         return {"value": self.value if isfinite(self.value) else str(self.value)}
@@ -140,8 +155,9 @@ class Bool(_Plain):
     value: bool
 
     def __init__(self, value: bool) -> None:
-        require("Bool", value, bool, "True or False")
-        self._set(value=value)
+        if value is not True and value is not False:
+            require("Bool", value, (), "True or False")
+        _put(self, "value", value)
 
     def to_text(self) -> str:
         """`true` or `false`."""
@@ -218,8 +234,15 @@ class Duration(_Plain):
     value: timedelta
 
     def __init__(self, value: timedelta | float) -> None:
-        length = value if isinstance(value, timedelta) else timedelta(seconds=number("Duration", value))
-        self._set(value=length)
+        if not isinstance(value, timedelta):
+            seconds = number("Duration", value)
+            try:
+                value = timedelta(seconds=seconds)
+            except (ValueError, OverflowError) as error:
+                raise InvalidMetadataError(
+                    f"MetadataValue.Duration cannot hold {seconds!r} seconds: {error}."
+                ) from error
+        self._set(value=value)
 
     def to_text(self) -> str:
         """The seconds, as in `1.5s`."""
@@ -245,4 +268,10 @@ def _moment(value: object) -> datetime:
             raise InvalidMetadataError(
                 f"MetadataValue.Timestamp cannot read {value!r}: write it as in 2024-01-31T12:00:00."
             ) from error
-    return datetime.fromtimestamp(number("Timestamp", value), UTC)
+    seconds = number("Timestamp", value)
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise InvalidMetadataError(
+            f"MetadataValue.Timestamp cannot hold {value!r} seconds since 1970: {error}."
+        ) from error

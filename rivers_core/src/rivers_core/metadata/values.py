@@ -57,7 +57,7 @@ class MetadataValue(Value):
         Url: TypeAlias = rich.Url
         Path: TypeAlias = rich.Path
         Json: TypeAlias = rich.Json
-        Markdown: TypeAlias = rich.Markdown
+        Markdown: TypeAlias = scalars.Markdown
         Sql: TypeAlias = rich.Sql
         CodeBlock: TypeAlias = rich.CodeBlock
         Image: TypeAlias = rich.Image
@@ -88,7 +88,7 @@ class MetadataValue(Value):
             return MetadataValue.from_plain(json.loads(text))
         except InvalidMetadataError:
             raise
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
             raise InvalidMetadataError(f"Not a metadata value in JSON: {text!r} ({error}).") from error
 
     def to_plain(self) -> dict[str, Any]:
@@ -172,7 +172,7 @@ class MetadataValue(Value):
         return MetadataValue.Json(value)
 
     @staticmethod
-    def md(value: str) -> rich.Markdown:
+    def md(value: str) -> scalars.Markdown:
         """Markdown text."""
         return MetadataValue.Markdown(value)
 

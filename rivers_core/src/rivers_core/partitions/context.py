@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rivers_core.exceptions import PartitionValidationError
 from rivers_core.partitions.keys import PartitionKey
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ class PartitionContext:
     def __init__(
         self, keys: Sequence[PartitionKey] | PartitionKey, definition: PartitionsDefinition | None = None
     ) -> None:
+        if not isinstance(keys, PartitionKey) and not (keys and isinstance(keys[0], PartitionKey)):
+            raise PartitionValidationError(
+                f"A partition context is made of at least one PartitionKey, got {keys!r}; write "
+                'PartitionContext([PartitionKey.single("2024-01-01")]).'
+            )
         self._keys = keys
         self._definition = definition
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import date
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
@@ -74,7 +75,7 @@ class PartitionKey(Value):
     @property
     def is_single(self) -> bool:
         """Whether this stands for exactly one key."""
-        raise TypeError("every partition key is a PartitionKey.Single or a PartitionKey.Multi")
+        return "," not in self._display
 
     def split(self) -> list[PartitionKey]:
         """One partition key for each key that this one stands for; all combinations for `.Multi`."""
@@ -139,11 +140,6 @@ class SinglePartitionKey(PartitionKey):
         """The keys it stands for."""
         return list(self.values)
 
-    @property
-    def is_single(self) -> bool:
-        """Whether this stands for exactly one key."""
-        return len(self.values) == 1
-
     def split(self) -> list[PartitionKey]:
         """One partition key for each value."""
         if len(self.values) == 1:
@@ -182,11 +178,6 @@ class MultiPartitionKey(PartitionKey):
     def keys(self) -> dict[str, list[str]]:
         """The keys of each dimension, sorted by its name."""
         return {name: list(values) for name, values in self.dimensions}
-
-    @property
-    def is_single(self) -> bool:
-        """Whether this stands for exactly one key."""
-        return all(len(values) == 1 for _, values in self.dimensions)
 
     def split(self) -> list[PartitionKey]:
         """One partition key for each combination; the last dimension changes fastest."""
@@ -231,8 +222,9 @@ def check_key_value(value: object, dimension: str | None = None) -> str:
     """
     where = f" of dimension {dimension!r}" if dimension is not None else ""
     if not isinstance(value, str):
+        meant = f"; write {str(value)!r}" if isinstance(value, (int, date)) else ""
         raise PartitionDefinitionError(
-            f"A partition key{where} is text, got {value!r} ({type(value).__name__}); write {str(value)!r}."
+            f"A partition key{where} is text, got {value!r} ({type(value).__name__}){meant}."
         )
     if not value:
         raise PartitionDefinitionError(f"A partition key{where} is empty; give it at least one character.")
