@@ -44,7 +44,7 @@ def rows(value: Any) -> dict[str, list[Any]]:
         value = pa.Table.from_pandas(value, preserve_index=False)
     if isinstance(value, duckdb.DuckDBPyRelation):
         value = value.to_arrow_table()
-    return pa.table(value).to_pydict()
+    return pa.table(value).sort_by("id").to_pydict()
 
 
 KINDS = [
@@ -90,6 +90,13 @@ def test_the_handler_may_say_what_is_loaded_when_nobody_else_does(tmp_path, lake
         table_uri=lake.handler.table_uri, handler_config={"default_type": "pandas.DataFrame"}
     )
     assert isinstance(other.load_input(lake.asked()), pd.DataFrame)
+
+
+def test_tables_of_several_chunks_keep_the_order_of_their_rows(lake):
+    frame = pl.concat([pl.DataFrame({"n": [3, 1]}), pl.DataFrame({"n": [2]}), pl.DataFrame({"n": [0]})])
+    for value in (frame, frame.to_arrow(), frame.to_pandas()):
+        lake.store(value)
+        assert lake.load(pl.DataFrame)["n"].to_list() == [3, 1, 2, 0]
 
 
 def test_a_lazy_frame_stays_lazy_and_reads_only_what_is_asked_for(lake):

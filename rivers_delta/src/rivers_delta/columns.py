@@ -168,7 +168,7 @@ def fields_of(schema: ArrowSchema) -> list[ArrowSchemaField]:
 def _column(given: ArrowField, extras: Mapping[str, str]) -> Column:
     checked = given.format[:3] in {"tss", "tsm"}
     stored = _stored(given, nested=False)
-    cast = not same_type(given, stored) and not (given.format.startswith("tsu:"))
+    cast = not same_type(given, stored)
     hint = "" if _exactly(given) == _exactly(stored) and not extras else _hint(given, extras)
     return Column(given, stored, hint, cast or bool(given.dictionary), checked)
 

@@ -26,7 +26,7 @@ PRESENCE: Final = "rivers/partition/"
 
 _DAY: Final = timedelta(days=1)
 _UNREADABLE_FOLDERS: Final = "/="
-_NO_FOLDER: Final = "__HIVE_DEFAULT_PARTITION__"
+_NULL_FOLDER: Final = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +100,14 @@ def folder_columns(
         sign in dimension.column for dimension in dimensions for sign in _UNREADABLE_FOLDERS
     ):
         return []
-    return [one.column for one in dimensions if _is_one_value(one, by_name[one.column].stored)]
+    chosen = [one.column for one in dimensions if _is_one_value(one, by_name[one.column].stored)]
+    # a data file needs a column of its own
+    return chosen if len(chosen) < len(columns) else []
 
 
 def _is_one_value(dimension: Dimension, stored: ArrowField) -> bool:
     kind = stored.format
     window = dimension.window(dimension.keys[0])
-    if _NO_FOLDER in dimension.keys:
-        return False
     if kind == "tdD":
         return window is None or window[1] - window[0] == _DAY
     return kind in {"u", "b", "c", "s", "i", "l"} and (window is None or kind == "u")
@@ -164,6 +164,10 @@ def _term(asset_name: str, dimension: Dimension, columns: Mapping[str, Column]) 
 
 
 def _read(asset_name: str, dimension: Dimension, column: Column, read: Callable[[str], Any], key: str) -> Any:
+    if key == _NULL_FOLDER:
+        raise PartitionValidationError(
+            f"Asset {asset_name!r}: partition key {key!r} is how a folder says null; choose another key."
+        )
     try:
         return read(key)
     except (ValueError, ArithmeticError) as error:

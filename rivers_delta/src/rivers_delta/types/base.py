@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from rivers_core.metadata import Schema
 from rivers_delta.columns import fields_of
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
     from rivers_delta.columns import Column
     from rivers_delta.predicates import Predicate
+
+
+JOINED_BYTES: Final = 64 * 1024 * 1024
+"""Up to which size a table of several chunks is made one: deltalake writes chunks in any order."""
 
 
 class TableScan(Protocol):

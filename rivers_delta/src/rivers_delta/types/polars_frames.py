@@ -10,7 +10,7 @@ import polars as pl
 from rivers_core.metadata import Schema
 from rivers_delta.columns import fields_of, plain_variant, schema_of
 from rivers_delta.predicates import polars_column
-from rivers_delta.types.base import TypeAdapter
+from rivers_delta.types.base import JOINED_BYTES, TypeAdapter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,6 +72,12 @@ class LazyFrameAdapter(TypeAdapter):
 
 class DataFrameAdapter(LazyFrameAdapter):
     """`polars.DataFrame`."""
+
+    def prepare(self, value: Any) -> Any:
+        """Refuse columns of types that Arrow has not; keep the order of rows where it costs little."""
+        prepared = super().prepare(value)
+        is_small = prepared.n_chunks() > 1 and prepared.estimated_size() <= JOINED_BYTES
+        return prepared.rechunk() if is_small else prepared
 
     def open(self, value: Any) -> RecordBatchReader:
         """Export the frame without a copy."""

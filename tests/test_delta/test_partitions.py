@@ -1,0 +1,304 @@
+"""A partition is a part of one table: written alone, read alone, never mixed with its neighbours."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rivers_core import PartitionKey, PartitionsDefinition
+from rivers_core.exceptions import InvalidMetadataError, NotMaterializedError, PartitionValidationError
+from tests.test_delta.support import Lake, facts
+
+DAYS = PartitionsDefinition.daily(datetime(2024, 1, 1), datetime(2024, 3, 1))
+HOURS = PartitionsDefinition.hourly(datetime(2024, 1, 1), datetime(2024, 1, 3))
+MONTHS = PartitionsDefinition.time_window(
+    datetime(2024, 1, 1), cron_schedule="0 0 1 * *", end=datetime(2025, 1, 1), fmt="%Y-%m"
+)
+REGION = {"partition_expr": "region"}
+
+
+def sales(*rows):
+    return pl.DataFrame(rows, schema={"region": pl.String, "n": pl.Int64}, orient="row")
+
+
+def pairs(frame):
+    return sorted(frame.rows())
+
+
+def test_overwriting_a_partition_replaces_it_alone_in_one_commit(lake):
+    lake.store(sales(("us", 1), ("us", 2)), keys="us", **REGION)
+    lake.store(sales(("eu", 3)), keys="eu", **REGION)
+    context = lake.store(sales(("us", 9)), keys="us", **REGION)
+    assert pairs(lake.load(pl.DataFrame)) == [("eu", 3), ("us", 9)]
+    assert lake.table().version() == 2
+    assert facts(context)["num_rows"] == 2
+
+
+def test_a_partition_is_read_alone(lake):
+    lake.store(sales(("us", 1)), keys="us", **REGION)
+    lake.store(sales(("eu", 3)), keys="eu", **REGION)
+    for hint in (pl.DataFrame, pa.Table):
+        assert pl.DataFrame(lake.load(hint, keys="eu", **REGION)).rows() == [("eu", 3)]
+
+
+def test_several_keys_are_one_write_and_one_read(lake):
+    lake.store(sales(("us", 1), ("eu", 2)), keys=["us", "eu"], **REGION)
+    assert lake.table().version() == 0
+    lake.store(sales(("eu", 5), ("asia", 6)), keys=["eu", "asia"], **REGION)
+    assert pairs(lake.load(pl.DataFrame)) == [("asia", 6), ("eu", 5), ("us", 1)]
+    assert pairs(lake.load(pl.DataFrame, keys=["us", "asia"], **REGION)) == [("asia", 6), ("us", 1)]
+
+
+@pytest.mark.parametrize("mode", ["overwrite", "append", "error", "merge"])
+def test_rows_that_belong_elsewhere_are_refused_and_nothing_is_stored(lake, mode):
+    lake.store(sales(("us", 1)), keys="us", **REGION)
+    with pytest.raises(PartitionValidationError, match=r"one row belongs elsewhere \('region' is 'us'\)"):
+        lake.store(sales(("eu", 2), ("us", 3)), keys="eu", mode=mode, merge_predicate="s.n = t.n", **REGION)
+    with pytest.raises(PartitionValidationError, match="'region' is None"):
+        lake.store(sales((None, 2)), keys="eu", mode=mode, merge_predicate="s.n = t.n", **REGION)
+    assert pairs(lake.load(pl.DataFrame)) == [("us", 1)]
+
+
+def test_also_the_first_write_refuses_rows_of_other_partitions(lake):
+    for value in (sales(("us", 1)), sales(("us", 1)).lazy(), pa.table({"region": ["us"], "n": [1]})):
+        with pytest.raises(PartitionValidationError, match="belongs elsewhere"):
+            lake.store(value, keys="eu", **REGION)
+    assert not lake.handler.exists(lake.asked())
+
+
+def test_a_partition_never_written_is_not_an_empty_frame(lake):
+    lake.store(sales(("us", 1)), keys="us", **REGION)
+    with pytest.raises(NotMaterializedError, match="partition 'eu'"):
+        lake.load(pl.DataFrame, keys="eu", **REGION)
+    with pytest.raises(NotMaterializedError, match="partition 'eu'"):
+        lake.load(pl.DataFrame, keys=["us", "eu"], **REGION)
+    assert not lake.handler.exists(lake.asked(keys="eu", **REGION))
+
+
+def test_a_partition_written_with_no_rows_is_an_empty_frame(lake):
+    lake.store(sales(("us", 1)), keys="us", **REGION)
+    lake.store(sales(), keys="eu", **REGION)
+    assert lake.load(pl.DataFrame, keys="eu", **REGION).height == 0
+    for _ in range(12):
+        lake.store(sales(("us", 1)), keys="us", **REGION)
+    assert lake.load(pl.DataFrame, keys="eu", **REGION).height == 0, "also after a checkpoint"
+
+
+def test_partitions_of_a_table_that_somebody_else_wrote_are_found_by_their_rows(lake):
+    lake.handler.table_uri
+    from deltalake import write_deltalake
+
+    write_deltalake(lake.handler.address("asset", None), sales(("us", 1)))
+    assert lake.load(pl.DataFrame, keys="us", **REGION).height == 1
+    with pytest.raises(NotMaterializedError):
+        lake.load(pl.DataFrame, keys="eu", **REGION)
+
+
+def test_a_deleted_partition_is_gone_and_the_others_are_not(lake):
+    lake.store(sales(("us", 1), ("eu", 2)), keys=["us", "eu"], **REGION)
+    lake.handler.delete(lake.asked(keys="us", **REGION))
+    assert not lake.handler.exists(lake.asked(keys="us", **REGION))
+    assert lake.load(pl.DataFrame, keys="eu", **REGION).height == 1
+    lake.store(sales(("us", 3)), keys="us", **REGION)
+    assert lake.load(pl.DataFrame, keys="us", **REGION)["n"].to_list() == [3]
+
+
+def test_without_partition_expr_a_partitioned_asset_is_refused(lake):
+    with pytest.raises(PartitionValidationError, match="each would replace the others.*partition_expr"):
+        lake.store(sales(("us", 1)), keys="us")
+
+
+def test_without_a_partition_a_partitioned_table_is_not_overwritten(lake):
+    lake.store(sales(("us", 1)), keys="us", **REGION)
+    with pytest.raises(PartitionValidationError, match=r"by 'region'.*create_or_replace"):
+        lake.store(sales(("us", 1)))
+    lake.store(
+        pl.DataFrame({"t": [datetime(2024, 1, 1)]}),
+        "times",
+        keys="2024-01-01",
+        definition=DAYS,
+        partition_expr="t",
+    )
+    with pytest.raises(PartitionValidationError, match="by 't'"):
+        lake.store(pl.DataFrame({"t": [datetime(2024, 1, 1)]}), "times")
+
+
+def test_what_would_drop_other_partitions_is_refused(lake):
+    lake.store(sales(("us", 1)), keys="us", **REGION)
+    with pytest.raises(PartitionValidationError, match="drop all others"):
+        lake.store(sales(("eu", 1)), keys="eu", mode="create_or_replace", **REGION)
+    with pytest.raises(PartitionValidationError, match="columns of all other partitions"):
+        lake.store(sales(("eu", 1)), keys="eu", schema_mode="overwrite", **REGION)
+    assert lake.load(pl.DataFrame).height == 1
+
+
+def test_a_partition_may_add_columns(lake):
+    lake.store(sales(("us", 1)), keys="us", **REGION)
+    lake.store(sales(("eu", 2)).with_columns(extra=pl.lit("x")), keys="eu", schema_mode="merge", **REGION)
+    loaded = lake.load(pl.DataFrame).select("region", "n", "extra").sort("n")
+    assert loaded.rows() == [("us", 1, None), ("eu", 2, "x")]
+
+
+@pytest.mark.parametrize("column", [
+    pl.Series("t", [datetime(2024, 1, 31), datetime(2024, 1, 31, 23, 59, 59, 999999)]),
+    pl.Series("t", [datetime(2024, 1, 31, tzinfo=UTC), datetime(2024, 1, 31, 23, 59, 59, 999999, UTC)]),
+    pl.Series("t", [date(2024, 1, 31), date(2024, 1, 31)]),
+    pl.Series("t", ["2024-01-31", "2024-01-31"]),
+])  # fmt: skip
+def test_a_day_reaches_from_midnight_to_just_before_the_next(lake, column):
+    frame = pl.DataFrame({"t": column, "n": [1, 2]})
+    options = {"partition_expr": "t", "definition": DAYS}
+    lake.store(frame, keys="2024-01-31", **options)
+    following = frame.with_columns(
+        t=pl.lit("2024-02-01")
+        if column.dtype == pl.String
+        else pl.col("t").dt.offset_by("1d").dt.truncate("1d")
+    )
+    with pytest.raises(PartitionValidationError, match="2 rows belong elsewhere"):
+        lake.store(following, keys="2024-01-31", **options)
+    lake.store(following, keys="2024-02-01", **options)
+    assert lake.load(pl.DataFrame, keys="2024-01-31", **options).rows() == frame.rows()
+    assert lake.load(pl.DataFrame, keys=["2024-01-31", "2024-02-01"], **options).height == 4
+
+
+def test_hours_and_months(lake):
+    hourly = {"partition_expr": "t", "definition": HOURS}
+    lake.store(pl.DataFrame({"t": [datetime(2024, 1, 1, 5, 59)]}), "h", keys="2024-01-01T05:00", **hourly)
+    with pytest.raises(PartitionValidationError, match="elsewhere"):
+        lake.store(pl.DataFrame({"t": [datetime(2024, 1, 1, 6)]}), "h", keys="2024-01-01T05:00", **hourly)
+    with pytest.raises(PartitionValidationError, match="only a part of a day"):
+        lake.store(pl.DataFrame({"t": [date(2024, 1, 1)]}), "d", keys="2024-01-01T05:00", **hourly)
+    monthly = {"partition_expr": "t", "definition": MONTHS}
+    lake.store(pl.DataFrame({"t": [date(2024, 2, 1), date(2024, 2, 29)]}), "m", keys="2024-02", **monthly)
+    assert lake.load(pl.DataFrame, "m", keys="2024-02", **monthly).height == 2
+
+
+def test_a_window_is_meant_in_the_zone_of_its_column(lake):
+    berlin = pl.Series("t", [datetime(2024, 1, 31, 0, 30)]).dt.replace_time_zone("Europe/Berlin")
+    options = {"partition_expr": "t", "definition": DAYS}
+    lake.store(pl.DataFrame({"t": berlin}), keys="2024-01-31", **options)
+    assert lake.load(pl.DataFrame, keys="2024-01-31", **options).height == 1
+    with pytest.raises(PartitionValidationError):
+        lake.store(pl.DataFrame({"t": berlin}), keys="2024-01-30", **options)
+
+
+def test_several_dimensions(lake):
+    definition = PartitionsDefinition.multi(
+        {"day": DAYS, "region": PartitionsDefinition.static_(["us", "eu"])}
+    )
+    options = {"partition_expr": {"day": "t", "region": "region"}, "definition": definition}
+
+    def frame(day, region):
+        return pl.DataFrame({"t": [datetime(2024, 1, day)], "region": [region]})
+
+    for day in (1, 2):
+        for region in ("us", "eu"):
+            lake.store(frame(day, region), keys={"day": f"2024-01-0{day}", "region": region}, **options)
+    lake.store(pl.concat([frame(1, "us")] * 3), keys={"day": "2024-01-01", "region": "us"}, **options)
+    assert lake.load(pl.DataFrame).height == 6
+    both = lake.load(pl.DataFrame, keys={"day": ["2024-01-01", "2024-01-02"], "region": "us"}, **options)
+    assert both.height == 4
+    uneven = [
+        PartitionKey({"day": "2024-01-01", "region": "us"}),
+        PartitionKey({"day": "2024-01-02", "region": "eu"}),
+    ]
+    assert lake.load(pl.DataFrame, keys=uneven, **options).height == 4
+    with pytest.raises(PartitionValidationError, match="no column for dimension 'region'"):
+        lake.load(
+            pl.DataFrame,
+            keys={"day": "2024-01-01", "region": "us"},
+            partition_expr={"day": "t"},
+            definition=definition,
+        )
+
+
+@pytest.mark.parametrize(("column", "key", "wrong"), [
+    (pl.Series("k", [7]), "7", "x"), (pl.Series("k", [True]), "true", "maybe"), (pl.Series("k", ["7"]), "7", None),
+    (pl.Series("k", [date(2024, 1, 1)]), "2024-01-01", "later"), (pl.Series("k", ["a"], dtype=pl.Categorical), "a", None),
+    (pl.Series("k", [7], dtype=pl.UInt32), "7", "seven"),
+])  # fmt: skip
+def test_keys_are_compared_as_the_type_of_their_column(lake, column, key, wrong):
+    lake.store(pl.DataFrame({"k": column}), keys=key, partition_expr="k")
+    assert lake.load(pl.DataFrame, keys=key, partition_expr="k")["k"].to_list() == column.to_list()
+    if wrong is not None:
+        with pytest.raises(PartitionValidationError, match=f"'{wrong}' is no value for column 'k'"):
+            lake.store(pl.DataFrame({"k": column}), keys=wrong, partition_expr="k")
+
+
+def test_a_column_that_is_not_there_or_cannot_hold_keys_is_named(lake):
+    with pytest.raises(Exception, match="'regoin' of 'delta/partition_expr' is missing"):
+        lake.store(sales(("us", 1)), keys="us", partition_expr="regoin")
+    with pytest.raises(PartitionValidationError, match="cannot hold a partition key"):
+        lake.store(pl.DataFrame({"k": [[1]]}), keys="us", partition_expr="k")
+    with pytest.raises(InvalidMetadataError, match="partition_expr"):
+        lake.store(sales(("us", 1)), keys="us", partition_expr=3)
+
+
+def test_json_says_the_same_as_structure(lake):
+    options = {"partition_expr": '{"region": "region"}'}
+    lake.store(sales(("us", 1)), keys="us", **options)
+    assert lake.load(pl.DataFrame, keys="us", **options).height == 1
+
+
+def test_the_one_key_that_folders_cannot_hold_is_refused(lake):
+    with pytest.raises(PartitionValidationError, match="how a folder says null"):
+        lake.store(sales(("__HIVE_DEFAULT_PARTITION__", 1)), keys="__HIVE_DEFAULT_PARTITION__", **REGION)
+
+
+HOSTILE = [
+    "'; DROP TABLE x; --", 'q"q', "back\\slash", "a/b", "..", "%2F", "a b", "ü", "e\u0301", "true", "NULL", "x`y", "$(x)",
+    "*", "^x$", "\t", "US", "us", "1", "☃", "a=b", "?#&",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "column", ["my col", "p.q", 'p"q', "order", "p`q", "a/b", "*", "^x$", "'", "ü", "select"]
+)
+def test_names_and_values_are_never_sql(tmp_path, column):
+    lake = Lake(tmp_path / "a folder, with ü")
+    for number, value in enumerate(HOSTILE):
+        frame = pl.DataFrame({column: [value], "n": [number]})
+        lake.store(frame, keys=value, partition_expr={"only": column})
+        lake.store(frame, keys=value, partition_expr={"only": column})
+    whole = lake.load(pl.DataFrame)
+    assert dict(zip(whole["n"], whole.drop("n").to_series(), strict=True)) == dict(enumerate(HOSTILE))
+    for number, value in enumerate(HOSTILE):
+        for hint in (pl.DataFrame, pa.Table) if number < 4 else (pl.DataFrame,):
+            loaded = lake.load(hint, keys=value, partition_expr={"only": column})
+            assert pl.DataFrame(loaded)["n"].to_list() == [number]
+
+
+@settings(max_examples=20)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abcd"), st.sampled_from(["overwrite", "append"]), st.integers(0, 3)),
+        max_size=8,
+    )
+)
+def test_any_sequence_of_partition_writes_ends_as_a_dictionary_would(tmp_path_factory, steps):
+    lake = Lake(tmp_path_factory.mktemp("lake"))
+    expected: dict[str, list[int]] = {}
+    for number, (key, mode, size) in enumerate(steps):
+        lake.store(sales(*[(key, number)] * size), keys=key, mode=mode, **REGION)
+        expected[key] = (expected.get(key, []) if mode == "append" else []) + [number] * size
+    for key in "abcd":
+        if key in expected:
+            assert sorted(lake.load(pl.DataFrame, keys=key, **REGION)["n"]) == sorted(expected[key])
+        else:
+            with pytest.raises(NotMaterializedError):
+                lake.load(pl.DataFrame, keys=key, **REGION)
+
+
+def test_a_year_of_days_is_one_table(lake):
+    definition = PartitionsDefinition.daily(datetime(2024, 1, 1), datetime(2025, 1, 1))
+    keys = definition.get_partition_keys()
+    moments = [datetime(2024, 1, 1) + timedelta(days=n) for n in range(366)]
+    options = {"partition_expr": "t", "definition": definition}
+    lake.store(pl.DataFrame({"t": moments}), keys=keys, **options)
+    assert lake.load(pl.DataFrame, keys=keys[60:91], **options).height == 31
+    assert lake.load(pl.DataFrame, keys=keys, **options).height == 366
