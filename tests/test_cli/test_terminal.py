@@ -146,16 +146,27 @@ def test_no_color_is_honoured(project):
 
 
 @pytest.mark.parametrize("columns", [60, 80, 200])
-def test_a_table_fits_the_terminal_and_loses_no_name(project, columns):
+def test_a_table_fits_the_terminal_and_loses_no_name(project, columns, monkeypatch):
     project.edit("definitions.py", "def report(", "def a_rather_long_name_of_an_asset(")
     project.edit("definitions.py", "counts, report]", "counts, a_rather_long_name_of_an_asset]")
-    for arguments in (["assets"], ["handlers"], ["runs"], ["handlers", "show", "files"]):
-        sent, code = on_a_terminal(arguments, project.path, columns)
-        lines = plain(sent).splitlines()
-        assert code == 0, sent
+    project.ok("materialize", "orders")
+    monkeypatch.setattr("rivers_cli.output.is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for arguments in (["assets"], ["handlers"], ["runs"], ["handlers", "show", "files"], ["check"]):
+        lines = [line for line in project.ok(*arguments).out.splitlines() if ": " not in line]
         assert max(map(len, lines)) <= columns, lines
-    sent, _ = on_a_terminal(["assets"], project.path, columns)
-    assert "a_rather_long_name_of_an_asset" in plain(sent)
+    assert "a_rather_long_name_of_an_asset" in project.ok("assets").out
+
+
+def test_a_narrow_terminal_leaves_out_what_matters_least(project, monkeypatch):
+    project.ok("materialize")
+    monkeypatch.setattr("rivers_cli.output.is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "75")
+    narrow = project.ok("log").out
+    monkeypatch.setenv("COLUMNS", "200")
+    assert "Version" in project.ok("log").out
+    assert "Version" not in narrow
+    assert "Materialization" in narrow
 
 
 def test_groups_are_a_tree_on_a_terminal_and_a_column_elsewhere(project):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from rivers_cli.session import Session
+    from rivers_core.plugins import CommandSpec, Provided
 
 FROM_PLUGINS = "From plugins"
 
@@ -26,6 +27,7 @@ class Offered(NamedTuple):
     target: str
     summary: str
     section: str
+    provided: Provided[CommandSpec] | None = None
 
 
 class Command(TyperCommand):
@@ -84,11 +86,11 @@ class Pending(Command):
 
     def __init__(self, name: str, offered: Offered) -> None:
         super().__init__(name, help=offered.summary, short_help=offered.summary)
-        self._target = offered.target
+        self._offered = offered
 
     def make_context(self, info_name: Any, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Import the command and let it parse its arguments."""
-        command = _imported(self.name or "", self._target)
+        command = _imported(self.name or "", self._offered)
         return command.make_context(info_name, args, parent=parent, **extra)
 
 
@@ -101,22 +103,28 @@ def _find(name: str) -> Offered | None:
 def offered_commands() -> dict[str, Offered]:
     """Every command by name, those of plugins last."""
     found = {name: Offered(*entry) for name, entry in COMMANDS.items()}
-    for name, target, summary in _from_plugins():
-        found.setdefault(name, Offered(target, summary, FROM_PLUGINS))
+    for offered in _from_plugins():
+        assert offered.provided is not None
+        found.setdefault(offered.provided.spec.name, offered)
     return found
 
 
-def _from_plugins() -> Iterator[tuple[str, str, str]]:
+def _from_plugins() -> Iterator[Offered]:
     from rivers_cli.plugin_commands import plugin_commands
 
     for provided in plugin_commands():
-        spec = provided.spec
-        yield spec.name, spec.target, spec.summary or f"Comes with {provided.distribution}."
+        summary = provided.spec.summary or f"Comes with {provided.distribution}."
+        yield Offered(provided.spec.target, summary, FROM_PLUGINS, provided)
 
 
-def _imported(name: str, target: str) -> Any:
-    module, _, attribute = target.partition(":")
-    found = getattr(import_module(module), attribute)
+def _imported(name: str, offered: Offered) -> Any:
+    if offered.provided is not None:
+        from rivers_core.plugins.targets import target_of
+
+        found = target_of(offered.provided)
+    else:
+        module, _, attribute = offered.target.partition(":")
+        found = getattr(import_module(module), attribute)
     command = found if isinstance(found, (TyperCommand, TyperGroup)) else _command_of(name, found)
     add_common_options(command)
     return command

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 NONE: Final = "–"
 
+_GAP: Final = 2
+_NARROWEST: Final = 12
+
 STYLES: Final = {
     "success": "green", "fresh": "green", "ok": "green", "loaded": "green", "Materialization": "green",
     "failure": "bold red", "failed": "bold red", "broken": "bold red", "StepFailure": "bold red",
@@ -32,13 +35,13 @@ class Column:
         title: Its heading.
         right: Whether it holds numbers.
         wraps: Whether its text may be broken where the terminal is narrow; other columns keep their width.
-        style: How it looks; None colours the words of `STYLES`.
+        spare: Above 0, it is left out where the terminal is too narrow for all; the highest first.
     """
 
     title: str
     right: bool = False
     wraps: bool = False
-    style: str | None = None
+    spare: int = 0
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -74,23 +77,44 @@ def _print_rich(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Non
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in columns:
+    out = console()
+    columns, rows = _fitting(columns, rows, out.width)
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+    for column, least in zip(columns, _least_widths(columns, rows), strict=True):
         table.add_column(
             column.title,
             justify="right" if column.right else "left",
             overflow="fold",
             no_wrap=not column.wraps,
-            min_width=12 if column.wraps else None,
+            min_width=least,
         )
     for row in rows:
-        table.add_row(
-            *(
-                Text(text, style=column.style or STYLES.get(text.partition(" ")[0], ""))
-                for column, text in zip(columns, row, strict=True)
-            )
-        )
-    console().print(table)
+        table.add_row(*(Text(text, style=STYLES.get(text.partition(" ")[0], "")) for text in row))
+    out.print(table)
+
+
+def _fitting(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
+) -> tuple[Sequence[Column], Sequence[Sequence[str]]]:
+    """The columns that a terminal has room for."""
+    needed = _least_widths(columns, rows)
+    kept = list(range(len(columns)))
+    spare = sorted((index for index in kept if columns[index].spare), key=lambda index: -columns[index].spare)
+    for index in spare:
+        if sum(needed[i] + _GAP for i in kept) - _GAP <= width:
+            break
+        kept.remove(index)
+    return [columns[index] for index in kept], [[row[index] for index in kept] for row in rows]
+
+
+def _least_widths(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[int]:
+    widest = [
+        max(len(text) for text in texts) for texts in zip([c.title for c in columns], *rows, strict=True)
+    ]
+    return [
+        min(width, _NARROWEST) if column.wraps else width
+        for column, width in zip(columns, widest, strict=True)
+    ]
 
 
 def _print_plain(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:

@@ -33,7 +33,8 @@ def assets(context: typer.Context, assets: Assets = None, as_json: AsJson = Fals
         print_document([document_of(item) for item in items])
         return
     columns = [
-        Column("Asset"), Column("Handler"), Column("Stored"), Column("Size", right=True), Column("State", wraps=True),
+        Column("Asset"), Column("Handler"), Column("Stored"), Column("Size", right=True, spare=1),
+        Column("State", wraps=True),
     ]  # fmt: skip
     if is_terminal() and any(item.group for item in items):
         print_table(columns, list(_tree(items)))

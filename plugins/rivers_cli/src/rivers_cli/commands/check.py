@@ -76,8 +76,8 @@ def _print(report: Report) -> None:
         print(f"{name}: {fact}")
     if report.stores:
         print()
-        columns = [Column("Store"), Column("State"), Column("Assets", right=True)]
-        columns += [Column(title, right=True) for title in ("Put", "Get", "Delete")]
+        columns = [Column("Store"), Column("State"), Column("Assets", right=True, spare=2)]
+        columns += [Column(title, right=True, spare=1) for title in ("Put", "Get", "Delete")]
         columns += [Column("Where, or why", wraps=True)]
         rows = [
             (

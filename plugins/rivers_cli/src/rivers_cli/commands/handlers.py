@@ -44,7 +44,7 @@ def handlers(context: typer.Context, as_json: AsJson = False) -> None:
         )
         return
     columns = [
-        Column("Name"), Column("Class"), Column("From", wraps=True), Column("Assets", right=True),
+        Column("Name"), Column("Class", spare=1), Column("From", wraps=True), Column("Assets", right=True),
         Column("About", wraps=True),
     ]  # fmt: skip
     count = "" if usage.problem else None

@@ -44,8 +44,9 @@ def log(
         print("Nothing has happened yet.")
         return
     columns = [
-        Column("When"), Column("Event"), Column("Asset", wraps=True), Column("Handler"), Column("Version"),
-        Column("Size", right=True), Column("Took", right=True), Column("Message", wraps=True),
+        Column("When"), Column("Event"), Column("Asset", wraps=True), Column("Handler", spare=1),
+        Column("Version", spare=4), Column("Size", right=True, spare=3), Column("Took", right=True, spare=2),
+        Column("Message", wraps=True),
     ]  # fmt: skip
     rows = [event_row(event) for event in events]
     kept = [index for index in range(len(columns)) if any(row[index] for row in rows)]

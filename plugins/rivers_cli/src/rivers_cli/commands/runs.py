@@ -34,7 +34,7 @@ def runs(
         print("No runs." if status is None else f"No runs with status {status}.")
     else:
         columns = [
-            Column("Run"), Column("Status"), Column("Started"), Column("Took", right=True),
+            Column("Run"), Column("Status"), Column("Started"), Column("Took", right=True, spare=1),
             Column("What", wraps=True), Column("Message", wraps=True),
         ]  # fmt: skip
         print_table(columns, [run_row(run) for run in found])
