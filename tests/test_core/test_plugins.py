@@ -268,6 +268,11 @@ def test_executors_and_commands_are_records_too(install):
         registry.executor("fat")
 
 
+def test_a_name_that_is_no_text_is_told():
+    with pytest.raises(TypeError, match="no IO handler None: a name is a str"):
+        PluginRegistry(entry_points=[]).handler(None)
+
+
 def test_given_entry_points_replace_the_installed_ones(install_handler):
     import importlib.metadata
 
@@ -331,6 +336,8 @@ def test_records_are_checked_when_they_are_made(record):
             record("json", target)
     with pytest.raises(TypeError, match="summary"):
         record("json", "acme:Json", summary=3)
+    with pytest.raises(TypeError, match="one line"):
+        record("json", "acme:Json", summary="\x1b[2J two\nlines")
 
 
 def test_requirements_are_a_sequence_of_names():

@@ -59,6 +59,9 @@ class NodeNotFoundError(RiversError, LookupError):
 class HandlerNotFoundError(RiversError, LookupError):
     """No IO handler has that name, or the package that provides it is not installed."""
 
+    is_unknown = False
+    """Whether nobody is known to offer the name; if so, another one was meant, and installing helps nobody."""
+
 
 class AssetOutputValidationError(RiversError, TypeError):
     """A returned value contradicts the return annotation; nothing was stored."""

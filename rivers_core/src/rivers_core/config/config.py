@@ -11,7 +11,6 @@ from rivers_core.config.patterns import most_specific
 from rivers_core.exceptions import ConfigurationError, HandlerNotFoundError, RiversError
 from rivers_core.handler.masking import masked
 from rivers_core.handler.settings import nearest
-from rivers_core.plugins.missing import UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -218,7 +217,7 @@ class Config:
             raise HandlerNotFoundError(self._unconfigured(name, error)) from error
 
     def _unconfigured(self, name: str, error: RiversError) -> str:
-        if not isinstance(error, UnknownNameError):
+        if not getattr(error, "is_unknown", False):
             return str(error)
         installed = sorted({provided.spec.name for provided in self._registry.handlers()})
         return (

@@ -114,6 +114,8 @@ class Catalog:
             PluginLoadError: What provides it is broken.
             ConfigurationError: Several packages claim it.
         """
+        if not isinstance(name, str):
+            raise TypeError(f"There is no {NOUNS[kind]} {name!r}: a name is a str.")
         distribution, _, bare = name.rpartition(":")
         owner = distribution or self._pinned(bare)
         found = self._search(kind, bare, owner)
@@ -262,7 +264,8 @@ class Catalog:
                 f"The {noun} {name!r} is not installed. Install it: pip install {package}"
             )
         known = [item.spec.name for item in self._records(kind, self.entries())]
-        error = missing.UnknownNameError(missing.unknown(noun, name, known, self.loader.errors))
+        error = HandlerNotFoundError(missing.unknown(noun, name, known, self.loader.errors))
+        error.is_unknown = True
         error.__cause__ = next(iter(self.loader.errors.values()), None)
         return error
 

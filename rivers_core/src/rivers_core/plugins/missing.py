@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import importlib_metadata
 
-from rivers_core.exceptions import HandlerNotFoundError
 from rivers_core.plugins.entries import canonical
 
 if TYPE_CHECKING:
@@ -20,10 +19,6 @@ if TYPE_CHECKING:
     from rivers_core.plugins.states import Provided
 
 _LOG: Final = logging.getLogger("rivers.plugins")
-
-
-class UnknownNameError(HandlerNotFoundError):
-    """Nobody provides the name, as far as can be known; not a matter of installing or allowing something."""
 
 
 def absent_requirements(requires: Iterable[str]) -> list[str]:
@@ -96,7 +91,7 @@ def unknown(
     close = difflib.get_close_matches(name.lower(), names, n=1)
     meant = f" Did you mean {close[0]!r}?" if close else ""
     there_is = f"Installed: {', '.join(names)}." if names else "None is installed."
-    broken = "; ".join(f"{entry} ({reason_of(error)})" for entry, error in errors.items())
+    broken = "; ".join(f"{entry} ({entry.fault or reason_of(error)})" for entry, error in errors.items())
     left_out = f" Broken and left out: {broken}." if broken else ""
     return f"There is no {kind} {name!r}. {there_is}{meant}{left_out}"
 

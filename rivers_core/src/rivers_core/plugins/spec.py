@@ -28,8 +28,8 @@ class _Record:
             raise ValueError(
                 f"{kind} {self.name!r} needs a target such as 'package.module:Class', got {self.target!r}."
             )
-        if not _is_text(self.summary):
-            raise TypeError(f"{kind} {self.name!r} needs a str as summary, got {self.summary!r}.")
+        if not _is_text(self.summary) or not self.summary.isprintable():
+            raise TypeError(f"{kind} {self.name!r} needs one line of text as summary, got {self.summary!r}.")
 
     @property
     def module(self) -> str:
