@@ -165,7 +165,10 @@ class Storing:
         if result is not None:
             version, from_result, tags = result.data_version, result.metadata, result.tags
         version = version or context.registered_data_version
-        metadata = self._merged(context.output_metadata, from_result)
+        metadata: Mapping[str, MetadataValue] | None = context.output_metadata or None
+        if self.context is not None or run.served or from_result:
+            metadata = self._merged(metadata, from_result)
+        self.recorded_metadata = metadata
         for key in keys or (None,):
             made = version or self._made_version(context.content_version)
             event = self._event(MATERIALIZATION, output, key, metadata, made, tags, binding.label)
@@ -180,7 +183,7 @@ class Storing:
             check_name(self.step, result)
             event_type, tags = MATERIALIZATION, result.tags
             version = version or self._made_version(None)
-        metadata = self._merged(None, result.metadata)
+        self.recorded_metadata = metadata = self._merged(None, result.metadata)
         for key in self.keys or (None,):
             event = self._event(event_type, output, key, metadata, version, tags, None)
             if event_type == MATERIALIZATION:
@@ -233,16 +236,8 @@ class Storing:
         """Metadata of inputs, context, handler and result; the later wins on the same key."""
         from_inputs = self.run.served_inputs(self.step) if self.run.served else None
         from_context = None if self.context is None else getattr(self.context, "output_metadata", None)
-        merged = from_handler or None
-        if from_inputs or from_context or from_result:
-            merged = {
-                **(from_inputs or {}),
-                **(from_context or {}),
-                **(from_handler or {}),
-                **(from_result or {}),
-            } or None
-        self.recorded_metadata = merged
-        return merged
+        given = [metadata for metadata in (from_inputs, from_context, from_handler, from_result) if metadata]
+        return {key: value for metadata in given for key, value in metadata.items()} or None
 
     def _made_version(self, of_content: str | None) -> str:
         """The version of what neither result nor handler gave one: the asset's context's, the content's own, a UUID."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -10,7 +11,11 @@ if TYPE_CHECKING:
 
     from pluggy import HookCaller, HookImpl, PluginManager
 
+    Arguments = Callable[[tuple[Any, ...]], tuple[Any, ...]]
+
 _LOG: Final = logging.getLogger("rivers.plugins")
+
+_all: Final[Arguments] = itemgetter(slice(None))
 
 
 class Observers:
@@ -70,20 +75,19 @@ def _frozen(hook: HookCaller) -> tuple[Callable[..., None], ...]:
     impls = hook.get_hookimpls()
     if any(impl.wrapper or impl.hookwrapper for impl in impls):
         wrapping = next(impl for impl in impls if impl.wrapper or impl.hookwrapper)
-        return (_guarded(_through_pluggy(hook, names), hook.name, wrapping.plugin_name),)
-    return tuple(_guarded(_taking(impl, names), hook.name, impl.plugin_name) for impl in reversed(impls))
+        return (_guarded(_through_pluggy(hook, names), _all, hook.name, wrapping.plugin_name),)
+    return tuple(
+        _guarded(impl.function, _picking(impl, names), hook.name, impl.plugin_name)
+        for impl in reversed(impls)
+    )
 
 
-def _taking(impl: HookImpl, names: tuple[str, ...]) -> Callable[..., Any]:
-    function: Callable[..., Any] = impl.function
-    if impl.argnames == names:
-        return function
-    wanted = tuple(names.index(name) for name in impl.argnames)
-
-    def subset(*arguments: Any) -> Any:
-        return function(*[arguments[index] for index in wanted])
-
-    return subset
+def _picking(impl: HookImpl, names: tuple[str, ...]) -> Arguments:
+    """Takes from the arguments of a hook those that an implementation names."""
+    wanted = [names.index(name) for name in impl.argnames]
+    if len(wanted) > 1:
+        return itemgetter(*wanted)
+    return itemgetter(slice(wanted[0], wanted[0] + 1) if wanted else slice(0))
 
 
 def _through_pluggy(hook: HookCaller, names: tuple[str, ...]) -> Callable[..., Any]:
@@ -93,10 +97,12 @@ def _through_pluggy(hook: HookCaller, names: tuple[str, ...]) -> Callable[..., A
     return wrapped
 
 
-def _guarded(function: Callable[..., Any], hook_name: str, plugin_name: str) -> Callable[..., None]:
+def _guarded(
+    function: Callable[..., Any], pick: Arguments, hook_name: str, plugin_name: str
+) -> Callable[..., None]:
     def observer(*arguments: Any) -> None:
         try:
-            function(*arguments)
+            function(*pick(arguments))
         except (Exception, SystemExit):
             _LOG.exception("Plugin %s raised in %s; the run goes on without it.", plugin_name, hook_name)
 
