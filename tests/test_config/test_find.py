@@ -80,3 +80,17 @@ def test_an_error_in_toml_says_where(load):
     with pytest.raises(ConfigurationError, match=r"rivers\.toml: this is not TOML: .*at line 2") as caught:
         load("a = 1\nb = = 2\n")
     assert "\n" not in str(caught.value)
+
+
+def test_files_of_windows_editors_are_read(project, registry):
+    (project / "rivers.toml").write_bytes(b"\xef\xbb\xbfrepository = 'a:b'\r\n[environments.prod]\r\n")
+    (project / ".env").write_bytes(b"\xef\xbb\xbfRIVERS_ENV=prod\r\n")
+    config = load_config(registry=registry)
+    assert (config.repository, config.environment) == ("a:b", "prod")
+
+
+def test_a_dotenv_that_is_no_text_is_named(project, registry):
+    (project / ".env").write_bytes(b"\xff\xfehidden")
+    with pytest.raises(ConfigurationError, match=r"\.env: cannot be read: 'utf-8' codec") as caught:
+        load_config(registry=registry)
+    assert "hidden" not in str(caught.value)

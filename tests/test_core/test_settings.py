@@ -123,3 +123,20 @@ def test_a_bad_value_in_the_environment_is_refused_without_showing_it(monkeypatc
         Plain()
     assert "options.a" in str(caught.value)
     assert "hidden" not in str(caught.value)
+
+
+def test_an_error_says_which_variable_a_setting_came_from(monkeypatch):
+    class Needs(Prefixed):
+        count: int = 1
+        folder: str
+
+    monkeypatch.setenv("RIVERS_PLAIN_COUNT", "two")
+    with pytest.raises(ValidationError) as caught:
+        Needs(mode=3)
+    assert caught.value.__notes__ == [
+        "`count` is no argument here: look for RIVERS_PLAIN_COUNT in the environment and in .env.",
+        "Give `folder` as an argument, as variable RIVERS_PLAIN_FOLDER, or in .env.",
+    ]
+    with pytest.raises(ValidationError) as caught:
+        from_values(Needs, {})
+    assert not hasattr(caught.value, "__notes__")

@@ -69,7 +69,7 @@ def read(path: Path) -> dict[str, Any]:
         ConfigurationError: It cannot be read, or is not TOML; says where.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path}: this is not TOML: {error}.") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -91,7 +91,7 @@ def _in_folder(folder: Path) -> Path | None:
 
 def _has_table(project: Path) -> bool:
     try:
-        text = project.read_text(encoding="utf-8")
+        text = project.read_text(encoding="utf-8-sig")
         return "rivers" in text and "rivers" in tomllib.loads(text).get("tool", {})
     except tomllib.TOMLDecodeError:
         # somebody else's broken file is not our business, ours is

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings, DotEnvSettingsSource
 
 from rivers_core.config.layers import HandlerTable, Origin
+from rivers_core.exceptions import ConfigurationError
 from rivers_core.handler.settings import nearest
 
 if TYPE_CHECKING:
@@ -37,11 +38,19 @@ def read_dotenv(root: Path) -> dict[str, str]:
 
     Returns:
         Its variables; none if there is no such file.
+
+    Raises:
+        ConfigurationError: It cannot be read.
     """
     path = root / DOTENV
     if not path.is_file():
         return {}
-    source = DotEnvSettingsSource(BaseSettings, env_file=path, case_sensitive=True)
+    try:
+        source = DotEnvSettingsSource(
+            BaseSettings, env_file=path, env_file_encoding="utf-8-sig", case_sensitive=True
+        )
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error}.") from error
     return {name: value for name, value in source.env_vars.items() if value is not None}
 
 

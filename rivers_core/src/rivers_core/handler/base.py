@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from rivers_core.exceptions import NotMaterializedError, RiversError
 from rivers_core.handler.masking import shown
-from rivers_core.handler.settings import from_values, reads_nothing_else, refuse_unknown
+from rivers_core.handler.settings import from_values, note_variables, reads_nothing_else, refuse_unknown
 from rivers_core.handler.waiting import finished
 
 if TYPE_CHECKING:
@@ -287,7 +287,12 @@ class BaseIOHandler(BaseSettings, ABC):
                 field = next(iter(type(self).model_fields), None)
                 known = f"name them, as in {name}({field}=...)" if field else "it has none"
                 raise TypeError(f"{name} does not take settings by position; {known}.")
-            super().__init__(**settings)
+            try:
+                super().__init__(**settings)
+            except ValidationError as error:
+                if not reads_nothing_else(type(self)):
+                    note_variables(error, type(self), settings)
+                raise
 
         def __setattr__(self, name: str, value: Any) -> None:
             # pydantic's own error would print the value, which may be a credential

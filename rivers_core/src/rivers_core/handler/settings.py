@@ -10,8 +10,9 @@ from pydantic import AliasChoices
 from pydantic_core import PydanticCustomError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
+    from pydantic import ValidationError
     from pydantic.fields import FieldInfo
     from pydantic_settings import BaseSettings
 
@@ -96,6 +97,27 @@ def refuse_unknown(owner: str, given: Iterable[str], fields: Mapping[str, FieldI
     settings = ", ".join(fields) or "none"
     message = f"{' '.join(sentences)} Its settings: {settings}."
     raise PydanticCustomError("unknown_setting", "{message}", {"message": message})
+
+
+def note_variables(error: ValidationError, cls: type[BaseSettings], given: Collection[str]) -> None:
+    """Add to an error where settings come from that were not given as arguments.
+
+    Args:
+        error: What building the handler raised.
+        cls: The class of the handler.
+        given: Names of the arguments.
+    """
+    for item in error.errors(include_url=False, include_input=False, include_context=False):
+        name = str(item["loc"][0]) if item["loc"] else ""
+        if name not in cls.model_fields or name in given:
+            continue
+        variable = f"{cls.model_config.get('env_prefix', '')}{name}".upper()
+        if item["type"] == "missing":
+            error.add_note(f"Give `{name}` as an argument, as variable {variable}, or in .env.")
+        else:
+            error.add_note(
+                f"`{name}` is no argument here: look for {variable} in the environment and in .env."
+            )
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
