@@ -2,6 +2,7 @@
 
 Both build the graph once and run it many times, in turns, each in a process of its own. rivers records
 an event for every asset (in memory) and hands every value through its handler; Hamilton passes values on.
+Seconds are those of the processor: both run in one thread, and other work on the machine does not count then.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from measuring import Report, in_turns
 from peers.chain_functions import chain_functions
 
 import rivers as rs
 
 COUNT = 1000
 ROUNDS = 30
-WARM_UP = 3
-TARGET = 2.5
+WANTED = 1.0
 
 HERE = Path(__file__).parent
 HAMILTON = HERE.parent / ".venvs" / "hamilton" / "bin" / "python"
@@ -33,9 +34,9 @@ def rivers_chain() -> Callable[[], float]:
     repository.resolve(storage=rs.Storage.memory())
 
     def run() -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         result = repository.materialize()
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         assert result.success
         assert repository.load_node(f"a{COUNT - 1}") == COUNT - 1
         return seconds
@@ -59,23 +60,14 @@ def hamilton_chain(worker: subprocess.Popen[str]) -> Callable[[], float]:
 
 def main() -> int:
     command = [str(HAMILTON), str(HERE / "peers" / "hamilton_chain.py"), str(COUNT)]
+    report = Report(f"a chain of {COUNT:,} trivial assets against Hamilton, {ROUNDS} rounds in turns")
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
-        contestants = {"rivers": rivers_chain(), "hamilton": hamilton_chain(worker)}
-        seconds: dict[str, list[float]] = {name: [] for name in contestants}
-        for _ in range(WARM_UP + ROUNDS):
-            for name, run in contestants.items():
-                seconds[name].append(run())
+        spent = in_turns({"rivers": rivers_chain(), "hamilton": hamilton_chain(worker)}, ROUNDS, warm_up=3)
         assert worker.stdin
         worker.stdin.close()
-    print(f"a chain of {COUNT:,} trivial assets, {ROUNDS} interleaved runs")
-    ratios = {}
-    for title, pick in (("fastest", min), ("median", statistics.median)):
-        ours, theirs = (pick(seconds[name][WARM_UP:]) for name in ("rivers", "hamilton"))
-        ratios[title] = ours / theirs
-        times = f"rivers {ours * 1e3:6.2f} ms   hamilton {theirs * 1e3:6.2f} ms"
-        print(f"  {title:<8} {times}   ratio {ours / theirs:.2f}")
-    print(f"  wanted: at most {TARGET}")
-    return int(ratios["fastest"] > TARGET)
+    report.ratio("fastest run", min(spent["rivers"]), min(spent["hamilton"]), WANTED)
+    report.ratio("median run", *(statistics.median(spent[name]) for name in ("rivers", "hamilton")))
+    return report.exit_code
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 def in_turns(
     contestants: Mapping[str, Callable[[], float]], rounds: int, warm_up: int = 1
 ) -> dict[str, list[float]]:
-    """Let each contestant measure itself once per round.
+    """Let each contestant measure itself once per round, with the garbage of the one before collected first.
 
     Args:
         contestants: By name, functions that do their work and give the seconds that it took.
