@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rivers.execution.history import latest_observation
 from rivers.execution.keys import existing_keys
 from rivers.storage import Event
+from rivers_core.handler.masking import scrubbed, secrets_of
 from rivers_core.metadata import MetadataValue
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Run:
     """
 
     __slots__ = (
+        "_secrets",
         "_version_count",
         "_version_rest",
         "configs",
@@ -103,6 +105,7 @@ class Run:
         self.resumed: set[tuple[str, str | None]] = set()
         self.failed: dict[str, BaseException] = {}
         self.skipped: dict[str, str] = {}
+        self._secrets: frozenset[str] | None = None
         self.served: dict[str, dict[str, dict[str | None, str]]] = {}
 
     def stored(self, asset_name: str, key: str | None) -> Event | None:
@@ -150,9 +153,20 @@ class Run:
                 tags=self.tags,
                 step=step.name,
                 attempt=attempt,
-                message=message,
+                message=self.without_secrets(message),
             )
         )
+
+    def without_secrets(self, text: str) -> str:
+        """A message as it may be recorded and shown: without the credentials of any handler of this run."""
+        if self._secrets is None:
+            bindings = [loaded.binding for step in self.plan.steps for loaded in step.inputs]
+            bindings += [o.binding for step in self.plan.steps for o in step.outputs if o.binding is not None]
+            handlers = {id(binding.handler): binding.handler for binding in bindings}
+            self._secrets = frozenset(
+                secret for handler in handlers.values() for secret in secrets_of(handler)
+            )
+        return scrubbed(text, sorted(self._secrets, key=len, reverse=True))
 
     def may_start(self, step: Step) -> bool:
         """Whether a step is to be run; one that waits for a failed or skipped step is skipped here."""

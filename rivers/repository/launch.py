@@ -77,7 +77,7 @@ def launch(
     if first is not None and request.raise_on_error:
         name, cause = first
         raise ExecutionError(
-            f"asset {_owner(plan, name)!r} failed in run {run.run_id}: {error_text(cause)}"
+            f"asset {_owner(plan, name)!r} failed in run {run.run_id}: {_told(run, cause)}"
         ) from cause
     return _result(run)
 
@@ -146,10 +146,14 @@ def _take_up(run: Run, request: RunRequest) -> None:
 
 
 def _end(run: Run, status: str, error: BaseException | None) -> None:
-    message = None if error is None else error_text(error)
+    message = None if error is None else _told(run, error)
     run.storage.finish_run(run.run_id, status, message)
     for observe in run.observers.run_end:
         observe(run.run_id, error is None, error)
+
+
+def _told(run: Run, error: BaseException) -> str:
+    return run.without_secrets(error_text(error))
 
 
 def _owner(plan: Plan, step_name: str) -> str:
@@ -168,7 +172,7 @@ def _result(run: Run) -> RunResult:
             for output in step.outputs
             if output.is_asset and output.name in now
         ],
-        failed_assets=[(steps[name].owner, error_text(error)) for name, error in run.failed.items()],
+        failed_assets=[(steps[name].owner, _told(run, error)) for name, error in run.failed.items()],
         skipped_assets=[(steps[name].owner, why) for name, why in run.skipped.items()],
         errors={steps[name].owner: error for name, error in run.failed.items()},
     )

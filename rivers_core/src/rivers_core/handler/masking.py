@@ -156,3 +156,23 @@ def secrets_in(value: Any, name: str = "", *, all_of_it: bool = False) -> list[s
     else:
         return []
     return [secret for key, item in pairs for secret in secrets_in(item, key, all_of_it=all_of_it)]
+
+
+def secrets_of(handler: Any) -> list[str]:
+    """The credentials that a handler holds, and those of handlers in its fields.
+
+    Args:
+        handler: A `BaseIOHandler`.
+
+    Returns:
+        Credentials as plain text, to be cut out of messages that others wrote.
+    """
+    kind, values = handler.configuration()
+    found: list[str] = []
+    for name, value in values.items():
+        if hasattr(value, "handle_output"):
+            found += secrets_of(value)
+            continue
+        field = kind.model_fields.get(name)
+        found += secrets_in(value, name, all_of_it=field is not None and holds_secret(field.annotation))
+    return found
