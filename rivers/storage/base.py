@@ -205,7 +205,7 @@ class EventStorage(ABC):
         Raises:
             StorageError: `limit` is negative.
         """
-        return self._asset_events(asset, _checked_limit(limit))
+        return self._asset_events(_name_of(asset), _checked_limit(limit))
 
     def get_events_for_run(self, run_id: str) -> list[Event]:
         """All events of a run, oldest first."""
@@ -220,22 +220,22 @@ class EventStorage(ABC):
             asset: Name of the asset.
             partition: Only of this partition (a key or its display form); None takes whichever is newest.
         """
-        return self._latest(asset, None if partition is None else str(partition))
+        return self._latest(_name_of(asset), None if partition is None else str(partition))
 
     def get_latest_materializations(self, asset: str) -> dict[str | None, Event]:
         """The newest materialization of each partition of an asset, first materialized partition first.
 
         The key is the display form of the partition, None for an asset without partitions.
         """
-        return self._latest_by_partition(asset)
+        return self._latest_by_partition(_name_of(asset))
 
     def get_materialized_partitions(self, asset: str) -> list[str]:
         """Display forms of the partitions that were ever materialized, first materialized first."""
-        return self._materialized(asset)
+        return self._materialized(_name_of(asset))
 
     def get_asset_record(self, asset: str) -> AssetRecord | None:
         """What the events say about an asset, None if they never mention it."""
-        return next(iter(self._asset_records(asset)), None)
+        return next(iter(self._asset_records(_name_of(asset))), None)
 
     def get_asset_records(self) -> list[AssetRecord]:
         """What the events say about each asset they mention, sorted by name."""
@@ -308,6 +308,14 @@ class EventStorage(ABC):
 
     @abstractmethod
     def _has_key(self, name: str, key: str) -> bool: ...
+
+
+def _name_of(asset: str) -> str:
+    """The name itself, where an asset was given in its place; histories are kept by name."""
+    name: object = asset if isinstance(asset, str) else getattr(asset, "name", None)
+    if not isinstance(name, str):
+        raise StorageError(f"histories are kept by the names of assets; {asset!r} is none")
+    return name
 
 
 def _checked_limit(limit: int | None) -> int | None:

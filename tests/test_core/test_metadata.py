@@ -217,6 +217,8 @@ def test_urls_of_any_scheme_are_kept(url):
         "x:",
         "C:\\a",
         "http://[::1",
+        "javascript:alert(1)",
+        "data:text/html,x",
     ],
 )
 def test_what_is_no_url_is_refused(url):

@@ -258,6 +258,8 @@ def _url_fault(text: str) -> str | None:
         _ = parts.port
     except ValueError as error:
         return f"cannot be taken apart ({error})"
+    if parts.scheme in ("javascript", "vbscript", "data"):
+        return "would run or hide something on the page that shows it"
     if parts.scheme in ("http", "https", "ftp") and not host:
         return "names no host"
     if not parts.netloc and not parts.path:
