@@ -312,7 +312,8 @@ class EventStorage(ABC):
 
 def _name_of(asset: str) -> str:
     """The name itself, where an asset was given in its place; histories are kept by name."""
-    name: object = asset if isinstance(asset, str) else getattr(asset, "name", None)
+    given: object = asset
+    name = given if isinstance(given, str) else getattr(given, "name", None)
     if not isinstance(name, str):
         raise StorageError(f"histories are kept by the names of assets; {asset!r} is none")
     return name

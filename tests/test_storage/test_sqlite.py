@@ -25,7 +25,7 @@ def clock(monkeypatch):
 
     class Clock:
         now = 1000.0
-        timers: list[FakeTimer] = []  # noqa: RUF012
+        timers: list[FakeTimer] = []
 
     class FakeTimer:
         def __init__(self, seconds, function):
