@@ -44,7 +44,7 @@ def rows(value: Any) -> dict[str, list[Any]]:
         value = pa.Table.from_pandas(value, preserve_index=False)
     if isinstance(value, duckdb.DuckDBPyRelation):
         value = value.to_arrow_table()
-    return pa.table(value).sort_by("id").to_pydict()
+    return pl.DataFrame(pa.table(value)).sort("id").to_dict(as_series=False)
 
 
 KINDS = [

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from rivers_core.exceptions import RiversError
 from rivers_core.handler import MASK, masked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from rivers_core.contexts import InputContext, OutputContext
 
 _BACKTRACE: Final = re.compile(r"\n\s*\d+: .*", re.DOTALL)
 _DEBUG: Final = re.compile(r"\s*(Debug source|Help|stack backtrace):.*", re.DOTALL)
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+_STEP: Final = re.compile(r"\s*\n\s*↳\s*")
 _LABELS: Final = re.compile(r"^(?:(?:Generic )?(?:DeltaTable error|delta kernel error|error)|Kernel error"
                             r"|External error|Kernel): ")  # fmt: skip
 _ADVICE: Final = (
@@ -48,6 +51,7 @@ def scrubbed(text: str, secrets: Iterable[str] = ()) -> str:
         text: What the library said.
         secrets: Credentials that must not be shown.
     """
+    text = _STEP.sub(": ", _COLOUR.sub("", text))
     text = _DEBUG.sub("", _BACKTRACE.sub("", text))
     while _LABELS.match(text):
         text = _LABELS.sub("", text)
@@ -82,6 +86,27 @@ def table_failure(
     failure = RiversError(f"Could not {doing} {named(context)}, table {address!r}: {told}")
     failure.__cause__ = _clean_cause(error, said)
     return failure
+
+
+@contextmanager
+def told(
+    doing: str, context: OutputContext | InputContext, address: str, secrets: Callable[[], list[str]]
+) -> Iterator[None]:
+    """Make errors of libraries into errors that say what they mean; those of rivers pass.
+
+    Args:
+        doing: What is tried, as in "write" or "read".
+        context: For which asset.
+        address: The table.
+        secrets: Gives the credentials that must not be shown.
+    """
+    try:
+        yield
+    except RiversError:
+        raise
+    except Exception as error:
+        failure = table_failure(doing, context, address, error, secrets())
+        raise failure from failure.__cause__
 
 
 def _clean_cause(error: BaseException, said: str) -> BaseException:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import PrivateAttr, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from rivers_core.exceptions import RiversError
+from rivers_core.exceptions import NotMaterializedError
 from rivers_core.handler import BaseIOHandler
-from rivers_delta.errors import table_failure
+from rivers_delta.errors import told
 from rivers_delta.location import shown, table_address, table_root
 from rivers_delta.merge import MergeConfig
 from rivers_delta.options import NAMESPACE, Mode, SchemaMode, find_faults, read_options
@@ -107,18 +107,11 @@ class DeltaIOHandler(BaseIOHandler):
 
         request = request_for(self, context, obj)
         started = time.perf_counter()
-        try:
+        with told("write", context, shown(request.address), self.secrets):
             outcome = write(request)
             seconds = time.perf_counter() - started
-            self._totals[request.address] = report(
-                request, outcome, seconds, self._totals.get(request.address)
-            )
-        except RiversError:
-            raise
-        except Exception as error:
-            raise table_failure(
-                "write", context, shown(request.address), error, self.secrets()
-            ) from error.__cause__
+            totals = report(request, outcome, seconds, self._totals.get(request.address))
+        self._totals[request.address] = totals
 
     def load_input(self, context: InputContext) -> Any:
         """Load a table, or the part of it that a partition means.
@@ -132,13 +125,10 @@ class DeltaIOHandler(BaseIOHandler):
         """
         from rivers_delta.loading import load
 
-        try:
+        with told(
+            "read", context, shown(self.address(context.asset_name, context.asset_metadata)), self.secrets
+        ):
             return load(self, context)
-        except RiversError:
-            raise
-        except Exception as error:
-            address = shown(self.address(context.asset_name, context.asset_metadata))
-            raise table_failure("read", context, address, error, self.secrets()) from error.__cause__
 
     def exists(self, context: InputContext) -> bool:
         """Whether the table, or every partition at hand, was ever written; reads the log alone.
@@ -146,11 +136,13 @@ class DeltaIOHandler(BaseIOHandler):
         Args:
             context: Which asset and partition.
         """
-        from rivers_core.exceptions import NotMaterializedError
         from rivers_delta.loading import find
 
         try:
-            find(self, context)
+            with told(
+                "read", context, shown(self.address(context.asset_name, context.asset_metadata)), self.secrets
+            ):
+                find(self, context)
         except NotMaterializedError:
             return False
         return True
@@ -166,7 +158,10 @@ class DeltaIOHandler(BaseIOHandler):
         """
         from rivers_delta.deleting import delete
 
-        delete(self, context)
+        with told(
+            "delete", context, shown(self.address(context.asset_name, context.asset_metadata)), self.secrets
+        ):
+            delete(self, context)
 
     def maintain(
         self, contexts: Sequence[InputContext] = (), *, dry_run: bool = True, **options: Any

@@ -66,7 +66,7 @@ def maintain(
         except Exception as error:
             raise RiversError(
                 f"Maintaining table {shown(address)!r} failed: {scrubbed(str(error), handler.secrets())}"
-            ) from error.__cause__
+            ) from None
     return reports
 
 

@@ -1,0 +1,98 @@
+"""Each asset has a folder of its own right under `table_uri`, whatever it is called."""
+
+from __future__ import annotations
+
+import os
+from itertools import product
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from rivers_core.exceptions import InvalidMetadataError
+from rivers_delta import DeltaIOHandler
+from rivers_delta.location import folder_name, table_root
+from tests.test_delta.support import Lake
+
+SAFE = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~=+@,-")
+
+
+def test_no_two_names_share_a_folder_also_without_case():
+    names = ["".join(letters) for size in (1, 2, 3) for letters in product("aB/%~_ .é2", repeat=size)]
+    assert len({folder_name(name, None).casefold() for name in names}) == len(names)
+
+
+@given(st.lists(st.text(min_size=1, max_size=120), min_size=2, max_size=2, unique=True))
+def test_any_names_have_safe_folders_of_their_own(names):
+    folders = [folder_name(name, None) for name in names]
+    assert folders[0].casefold() != folders[1].casefold()
+    for folder in folders:
+        assert set(folder) <= SAFE
+        assert folder not in {".", ".."}
+        assert len(folder) <= 255
+
+
+@pytest.mark.parametrize(
+    "name", ["orders", "Orders/Daily", "a b", "ü", "100%", "x" * 400, "g/t", "~", "con", "[a]"]
+)
+def test_an_asset_of_any_name_is_stored_and_loaded(tmp_path, name):
+    lake = Lake(tmp_path)
+    lake.store(pl.DataFrame({"n": [1]}), name)
+    for hint in (pl.DataFrame, pl.LazyFrame, pa.Table):
+        assert (
+            len(
+                pa.table(
+                    lake.load(hint, name).lazy().collect() if hint is not pa.Table else lake.load(hint, name)
+                )
+            )
+            == 1
+        )
+    assert len(os.listdir(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("folder", ["plain", "with space", "with ü", "a=b", "it's", "a;b", "50 percent"])
+def test_any_ordinary_folder_is_a_table_uri(tmp_path, folder):
+    lake = Lake(tmp_path / folder)
+    lake.store(pl.DataFrame({"r": ["us"], "n": [1]}), keys="us", partition_expr="r")
+    for hint in (pl.DataFrame, pl.LazyFrame, pa.Table):
+        loaded = lake.load(hint, keys="us", partition_expr="r")
+        assert pl.DataFrame(loaded.collect() if hint is pl.LazyFrame else loaded).height == 1
+
+
+@pytest.mark.parametrize("wrong", ["", "  ", "/data/100%/lake", "/data/[lake]", "/data/a|b"])
+def test_a_folder_that_libraries_misread_is_refused_at_once(wrong):
+    with pytest.raises(ValidationError, match="table_uri"):
+        DeltaIOHandler(table_uri=wrong)
+
+
+def test_urls_and_paths_mean_what_they_say(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert table_root("lake") == str(tmp_path / "lake")
+    assert table_root("file:./lake") == str(tmp_path / "lake")
+    assert table_root("file:///data/my%20lake/") == "/data/my lake"
+    assert table_root("s3://bucket/lake/") == "s3://bucket/lake"
+
+
+def test_root_name_stands_in_for_the_name_and_cannot_leave(lake):
+    lake.store(pl.DataFrame({"n": [1]}), "orders", root_name="legacy_orders")
+    assert os.listdir(table_root(lake.handler.table_uri)) == ["legacy_orders"]
+    for wrong in ("../x", "/etc", "a/b", "..", "", "a\\b", 3):
+        with pytest.raises(InvalidMetadataError, match="delta/root_name"):
+            lake.store(pl.DataFrame({"n": [1]}), "orders", root_name=wrong)
+
+
+def test_one_location_is_one_asset(lake):
+    where = lake.handler.storage_location
+    assert where("orders", None) == where("other", {"delta/root_name": "orders"})
+    assert where("orders", None) != where("Orders", None)
+    assert where("orders", {"delta/root_name": "../x"}) is None
+
+
+def test_addresses_are_shown_without_credentials():
+    handler = DeltaIOHandler(table_uri="s3://key:hunter2hunter2@bucket/lake")
+    context = Lake.asked(object(), name="orders")
+    assert "hunter2" not in handler.describe_address(context)
+    assert "hunter2" not in handler.storage_location("orders", None)

@@ -1,0 +1,79 @@
+"""Optimizing and vacuuming: first only told, then done, and nothing that is read gets lost."""
+
+from __future__ import annotations
+
+import os
+
+import polars as pl
+import pytest
+
+from rivers_core.exceptions import RiversError
+from rivers_delta import DeltaIOHandler
+
+
+def files(lake, name="asset"):
+    return [one for one in os.listdir(lake.handler.address(name, None)) if one.endswith(".parquet")]
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(lake):
+    for number in range(4):
+        lake.store(pl.DataFrame({"n": [number]}), mode="append")
+    before = files(lake)
+    optimize, vacuum = lake.handler.maintain(retention_hours=0)
+    assert (optimize["action"], optimize["files"], optimize["done"]) == ("optimize", 4, False)
+    assert optimize["bytes"] > 0
+    assert (vacuum["action"], vacuum["files"], vacuum["done"]) == ("vacuum", 0, False)
+    assert files(lake) == before
+    assert lake.table().version() == 3
+
+
+def test_small_files_are_put_together_and_old_ones_removed(lake):
+    for number in range(4):
+        lake.store(pl.DataFrame({"n": [number]}), mode="append")
+    (optimize,) = lake.handler.maintain(dry_run=False, vacuum=False)
+    assert (optimize["files"], optimize["done"]) == (4, True)
+    told = lake.handler.maintain(optimize=False, retention_hours=0)
+    (vacuum,) = lake.handler.maintain(dry_run=False, optimize=False, retention_hours=0)
+    assert told[0]["files"] == vacuum["files"] == 4
+    assert told[0]["bytes"] > 0
+    assert len(files(lake)) == 1
+    assert sorted(lake.load(pl.DataFrame)["n"]) == [0, 1, 2, 3]
+
+
+def test_within_the_retention_nothing_is_removed(lake):
+    lake.store(pl.DataFrame({"n": [1]}))
+    lake.store(pl.DataFrame({"n": [2]}))
+    reports = lake.handler.maintain(dry_run=False)
+    assert [one["files"] for one in reports] == [0, 0]
+    assert lake.load(pl.DataFrame, version=0)["n"].to_list() == [1]
+
+
+def test_partitions_are_compacted_each_for_itself(lake):
+    for key in ("us", "eu"):
+        for _ in range(2):
+            lake.store(pl.DataFrame({"r": [key], "n": [1]}), keys=key, partition_expr="r", mode="append")
+    (optimize,) = lake.handler.maintain(dry_run=False, vacuum=False)
+    assert optimize["files"] == 4
+    assert lake.load(pl.DataFrame, keys="us", partition_expr="r").height == 2
+
+
+def test_only_the_assets_that_are_named(lake):
+    for name in ("a", "b"):
+        lake.store(pl.DataFrame({"n": [1]}), name)
+    assert {report["table"] for report in lake.handler.maintain()} == {
+        lake.handler.address(name, None) for name in ("a", "b")
+    }
+    named = lake.handler.maintain([lake.asked(name="b"), lake.asked(name="never")])
+    assert {report["table"] for report in named} == {lake.handler.address("b", None)}
+
+
+def test_rows_may_be_ordered_by_columns(lake):
+    lake.store(pl.DataFrame({"a": [2, 1, 3], "b": [1, 2, 3]}))
+    (optimize,) = lake.handler.maintain(dry_run=False, vacuum=False, z_order=["a"])
+    assert optimize["done"]
+    assert lake.load(pl.DataFrame).height == 3
+
+
+def test_an_object_store_is_not_listed():
+    with pytest.raises(RiversError, match="name the assets"):
+        DeltaIOHandler(table_uri="s3://bucket/lake").maintain()

@@ -1,0 +1,186 @@
+"""Every kind of merge, ready-made and custom, on whole tables and on partitions."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+from pydantic import ValidationError
+
+from rivers_core.exceptions import AssetOutputValidationError, InvalidMetadataError
+from rivers_delta import (
+    DeltaIOHandler,
+    MergeConfig,
+    MergeOperationsConfig,
+    WhenMatchedDelete,
+    WhenMatchedUpdate,
+    WhenMatchedUpdateAll,
+    WhenNotMatchedBySourceDelete,
+    WhenNotMatchedBySourceUpdate,
+    WhenNotMatchedInsert,
+    WhenNotMatchedInsertAll,
+)
+from tests.test_delta.support import Lake, facts
+
+MATCH = {"mode": "merge", "merge_predicate": "s.id = t.id"}
+OLD = pl.DataFrame({"id": [1, 2], "v": ["a", "b"]})
+NEW = pl.DataFrame({"id": [2, 3], "v": ["B", "C"]})
+
+
+def rows(lake):
+    return sorted(lake.load(pl.DataFrame).rows())
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected", "counts"),
+    [
+        ("deduplicate_insert", [(1, "a"), (2, "b"), (3, "C")], (1, 0, 0)),
+        ("update_only", [(1, "a"), (2, "B")], (0, 1, 0)),
+        ("upsert", [(1, "a"), (2, "B"), (3, "C")], (1, 1, 0)),
+        ("replace_delete_unmatched", [(2, "B"), (3, "C")], (1, 1, 1)),
+    ],
+)
+def test_each_ready_made_merge_does_what_it_is_called(lake, kind, expected, counts):
+    lake.store(OLD)
+    found = facts(lake.store(NEW, merge_type=kind, **MATCH))
+    assert rows(lake) == expected
+    assert (found["rows_inserted"], found["rows_updated"], found["rows_deleted"]) == counts
+    assert found["source_rows"] == 2
+    assert found["rows_written"] == counts[0] + counts[1]
+    assert found["num_rows"] == len(expected)
+    assert lake.table().version() == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("upsert", 2), ("deduplicate_insert", 2), ("replace_delete_unmatched", 2), ("update_only", 0)],
+)
+def test_a_merge_into_a_table_that_is_not_there_makes_it(lake, kind, expected):
+    lake.store(OLD, merge_type=kind, **MATCH)
+    assert lake.load(pl.DataFrame).height == expected
+    assert lake.load(pl.DataFrame).schema == OLD.schema
+
+
+def custom(**operations):
+    return MergeConfig(
+        merge_type="custom", predicate="s.id = t.id", operations=MergeOperationsConfig(**operations)
+    )
+
+
+def test_custom_operations_in_full(tmp_path):
+    config = custom(
+        when_matched_delete=[WhenMatchedDelete(predicate="s.v = 'gone'")],
+        when_matched_update=[WhenMatchedUpdate(predicate="s.v <> 'gone'", updates={"v": "concat(t.v, s.v)"})],
+        when_not_matched_insert=[
+            WhenNotMatchedInsert(predicate="s.id < 100", updates={"id": "s.id", "v": "upper(s.v)"})
+        ],
+        when_not_matched_by_source_update=[
+            WhenNotMatchedBySourceUpdate(predicate="t.id = 8", updates={"v": "'left'"})
+        ],
+        when_not_matched_by_source_delete=[WhenNotMatchedBySourceDelete(predicate="t.id = 9")],
+    )
+    lake = Lake(tmp_path, mode="merge", merge_config=config)
+    lake.store(pl.DataFrame({"id": [1, 2, 7, 8, 9], "v": ["a", "b", "c", "d", "e"]}), mode="overwrite")
+    lake.store(pl.DataFrame({"id": [1, 2, 3, 100], "v": ["gone", "x", "new", "late"]}))
+    assert rows(lake) == [(2, "bx"), (3, "NEW"), (7, "c"), (8, "left")]
+
+
+def test_whole_rows_may_leave_columns_out(tmp_path):
+    config = custom(
+        when_matched_update_all=WhenMatchedUpdateAll(except_cols=["keep"]),
+        when_not_matched_insert_all=WhenNotMatchedInsertAll(except_cols=["keep"]),
+    )
+    lake = Lake(tmp_path, mode="merge", merge_config=config)
+    lake.store(pl.DataFrame({"id": [1], "keep": ["old"], "v": [1]}), mode="overwrite")
+    lake.store(pl.DataFrame({"id": [1, 2], "keep": ["new", "new"], "v": [10, 20]}))
+    assert rows(lake) == [(1, "old", 10), (2, None, 20)]
+
+
+def test_a_custom_merge_makes_the_table_too(tmp_path):
+    config = custom(
+        when_not_matched_insert=[WhenNotMatchedInsert(predicate="s.id > 1", updates={"id": "s.id"})]
+    )
+    lake = Lake(tmp_path, mode="merge", merge_config=config)
+    lake.store(OLD, run_id="run-1")
+    assert rows(lake) == [(2, None)]
+    assert facts(lake.store(OLD, run_id="run-1"))["repeated"] is True
+
+
+def test_aliases_are_what_one_calls_them(tmp_path):
+    config = MergeConfig(predicate="new.id = old.id", source_alias="new", target_alias="old")
+    lake = Lake(tmp_path, mode="merge", merge_config=config)
+    lake.store(OLD)
+    lake.store(NEW)
+    assert rows(lake) == [(1, "a"), (2, "B"), (3, "C")]
+
+
+def test_columns_of_any_name_are_merged(lake):
+    names = ["id", "my col", "p.q", 'p"q', "order", "p`q", "s", "t", "'", "UPPER"]
+    lake.store(pl.DataFrame({name: [1, 2] for name in names}))
+    lake.store(pl.DataFrame({name: [2, 3] for name in names}), **MATCH)
+    assert rows(lake) == [(n,) * len(names) for n in (1, 2, 3)]
+
+
+def test_a_merge_within_a_partition_touches_no_other(lake):
+    options = {
+        "partition_expr": "r",
+        "mode": "merge",
+        "merge_predicate": "s.id = t.id",
+        "merge_type": "replace_delete_unmatched",
+    }
+    for key in ("us", "eu"):
+        lake.store(pl.DataFrame({"r": [key] * 2, "id": [1, 2]}), keys=key, **options)
+    lake.store(pl.DataFrame({"r": ["us"], "id": [2]}), keys="us", **options)
+    assert rows(lake) == [("eu", 1), ("eu", 2), ("us", 2)]
+
+
+def test_a_merge_may_add_columns(lake):
+    lake.store(OLD)
+    lake.store(NEW.with_columns(extra=pl.lit(1)), schema_mode="merge", **MATCH)
+    assert rows(lake) == [(1, "a", None), (2, "B", 1), (3, "C", 1)]
+
+
+def test_what_the_table_could_not_give_back_is_not_merged_into_it(lake):
+    lake.store(pl.DataFrame({"id": [1], "n": pl.Series([1], dtype=pl.UInt8)}))
+    with pytest.raises(AssetOutputValidationError, match="'n' is int64 here and uint8 in the table"):
+        lake.store(pl.DataFrame({"id": [1], "n": [-1]}), **MATCH)
+
+
+def test_a_merge_without_a_predicate_says_what_is_missing(lake):
+    with pytest.raises(InvalidMetadataError, match=r"delta/merge_predicate.*s\.id = t\.id"):
+        lake.store(OLD, mode="merge")
+    with pytest.raises(InvalidMetadataError, match="operations"):
+        lake.store(OLD, merge_type="custom", **MATCH)
+
+
+def test_an_update_of_a_column_that_is_not_there_names_the_nearest(tmp_path):
+    config = custom(when_matched_update=[WhenMatchedUpdate(updates={"valeu": "s.value"})])
+    lake = Lake(tmp_path, mode="merge", merge_config=config)
+    with pytest.raises(InvalidMetadataError, match="'valeu'.*'value'"):
+        lake.store(pl.DataFrame({"id": [1], "value": [1]}))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"merge_type": "custom", "predicate": "s.id = t.id"},
+        {"merge_type": "upsert", "operations": {"when_matched_delete": [{}]}},
+        {"merge_type": "custom", "operations": {}},
+        {"merge_type": "upsrt"},
+        {"source_alias": "x y"},
+        {"source_alias": "t"},
+        {"predicat": "s.id = t.id"},
+    ],
+)
+def test_a_merge_that_contradicts_itself_is_refused(wrong):
+    with pytest.raises(ValidationError):
+        MergeConfig(**wrong)
+
+
+def test_a_merge_configuration_can_be_plain_data(tmp_path):
+    plain = {
+        "merge_type": "custom",
+        "predicate": "s.id = t.id",
+        "operations": {"when_matched_delete": [{"predicate": None}]},
+    }
+    handler = DeltaIOHandler(table_uri=str(tmp_path), merge_config=plain)
+    assert handler.merge_config.operations.when_matched_delete == [WhenMatchedDelete()]

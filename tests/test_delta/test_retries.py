@@ -1,0 +1,238 @@
+"""Writing twice doubles nothing, writing at once loses nothing, and being killed leaves the old or the new table."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from rivers_core import OutputContext
+from rivers_core.exceptions import ConflictError, RiversError
+from rivers_delta import write as writing
+from tests.test_delta.support import Lake, facts
+
+ROW = pl.DataFrame({"id": [1], "v": ["x"]})
+MATCH = {"mode": "merge", "merge_predicate": "s.id = t.id"}
+
+
+@pytest.mark.parametrize("options", [{"mode": "append"}, {"mode": "error"}, {"mode": "ignore"}, MATCH])
+def test_a_commit_that_was_made_and_not_acknowledged_is_recognised(lake, options):
+    first = lake.store(ROW, run_id="run-1", **options)
+    again = lake.store(ROW, run_id="run-1", **options)
+    assert facts(again)["repeated"] is True
+    assert facts(again)["version"] == facts(first)["version"]
+    assert again.content_version == first.content_version
+    assert lake.load(pl.DataFrame).height == 1
+
+
+def test_another_run_step_or_partition_is_another_append(lake):
+    for run in ("run-1", "run-2"):
+        lake.store(ROW, run_id=run, mode="append")
+    assert lake.load(pl.DataFrame).height == 2
+    context = OutputContext("asset", {"delta/mode": "append"}, run_id="run-2", step_name="another")
+    lake.handler.handle_output(context, ROW)
+    assert lake.load(pl.DataFrame).height == 3
+    for key in ("us", "eu"):
+        frame = pl.DataFrame({"r": [key]})
+        frame = frame.with_columns(n=pl.lit(1))
+        lake.store(frame, "parts", keys=key, partition_expr="r", run_id="run-1", mode="append")
+        lake.store(frame, "parts", keys=key, partition_expr="r", run_id="run-1", mode="append")
+    assert lake.load(pl.DataFrame, "parts").height == 2
+
+
+def test_a_retry_is_recognised_after_other_commits_and_checkpoints(lake):
+    lake.store(ROW, run_id="run-0", mode="append")
+    for number in range(1, 25):
+        lake.store(ROW, run_id=f"run-{number}", mode="append")
+    assert any(
+        "checkpoint" in name for name in os.listdir(lake.handler.address("asset", None) + "/_delta_log")
+    )
+    assert facts(lake.store(ROW, run_id="run-0", mode="append"))["repeated"] is True
+    assert lake.load(pl.DataFrame).height == 25
+
+
+def test_without_a_run_each_call_is_a_write_of_its_own(lake):
+    for _ in range(3):
+        lake.store(ROW, mode="append")
+    assert lake.load(pl.DataFrame).height == 3
+
+
+def test_concurrent_appends_lose_nothing(tmp_path):
+    lakes = [Lake(tmp_path) for _ in range(4)]
+
+    def append(number):
+        for turn in range(5):
+            lakes[number].store(
+                pl.DataFrame({"n": [number * 10 + turn]}), mode="append", run_id=f"{number}-{turn}"
+            )
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(append, range(4)))
+    assert sorted(lakes[0].load(pl.DataFrame)["n"]) == sorted(a * 10 + b for a in range(4) for b in range(5))
+
+
+@pytest.mark.parametrize("column", [["us", "eu", "asia", "mars"], [1.5, 2.5, 3.5, 4.5]])
+def test_writers_of_distinct_partitions_lose_nothing_from_the_first_commit_on(tmp_path, column):
+    """Text makes folders, decimals make none: then writers do meet, and try again."""
+    lakes = [Lake(tmp_path, handler_config={"max_attempts": 30}) for _ in column]
+
+    def replace(number):
+        for turn in range(3):
+            frame = pl.DataFrame({"k": [column[number]], "n": [turn]})
+            lakes[number].store(
+                frame, keys=str(column[number]), partition_expr="k", run_id=f"{number}-{turn}"
+            )
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(replace, range(4)))
+    loaded = lakes[0].load(pl.DataFrame).sort("k")
+    assert loaded["k"].to_list() == sorted(column)
+    assert loaded["n"].to_list() == [2] * 4
+
+
+def test_writers_of_one_partition_leave_one_of_their_values(tmp_path):
+    lakes = [Lake(tmp_path) for _ in range(4)]
+
+    def replace(number):
+        lakes[number].store(pl.DataFrame({"k": ["x"] * 3, "n": [number] * 3}), keys="x", partition_expr="k")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(replace, range(4)))
+    loaded = lakes[0].load(pl.DataFrame)
+    assert loaded.height == 3
+    assert loaded["n"].n_unique() == 1
+
+
+def overtaken(monkeypatch, lake, times):
+    """Let another writer commit between opening the table and writing, so many times."""
+    real, left = writing.write_deltalake, [times]
+
+    def first_the_other(target, *args, **kwargs):
+        if left[0] and not isinstance(target, str):
+            left[0] -= 1
+            other = pl.DataFrame({"id": [90 + left[0]], "v": ["other"]})
+            real(lake.handler.address("asset", None), other, mode="overwrite",
+                 commit_properties=writing.build_commit_properties(
+                     None, {"rivers.asset": "intruder", "rivers.run_id": "run-x"}, []))  # fmt: skip
+        return real(target, *args, **kwargs)
+
+    monkeypatch.setattr(writing, "write_deltalake", first_the_other)
+
+
+def test_a_write_that_was_overtaken_is_tried_again_on_what_is_there_now(lake, monkeypatch):
+    lake.store(ROW)
+    overtaken(monkeypatch, lake, times=2)
+    context = lake.store(ROW)
+    assert lake.load(pl.DataFrame).rows() == ROW.rows()
+    assert facts(context)["version"] == 3
+
+
+def test_who_keeps_coming_first_is_named_in_the_end(tmp_path, monkeypatch):
+    lake = Lake(tmp_path, handler_config={"max_attempts": 3, "first_delay_s": 0})
+    lake.store(ROW)
+    overtaken(monkeypatch, lake, times=99)
+    with pytest.raises(
+        ConflictError, match=r"3 attempts: version 3 \(WRITE\) of asset 'intruder' in run 'run-x'"
+    ):
+        lake.store(ROW)
+
+
+def test_a_stream_cannot_be_read_twice_and_says_so(lake, monkeypatch):
+    lake.store(ROW)
+    overtaken(monkeypatch, lake, times=1)
+    with pytest.raises(ConflictError, match="stream that is read only once.*LazyFrame"):
+        lake.store(ROW.to_arrow().to_reader())
+    assert lake.load(pl.DataFrame)["v"].to_list() == ["other"]
+
+
+def test_a_lazy_frame_can_be_written_again(lake, monkeypatch):
+    lake.store(ROW)
+    overtaken(monkeypatch, lake, times=1)
+    lake.store(ROW.lazy())
+    assert lake.load(pl.DataFrame).rows() == ROW.rows()
+
+
+def test_merges_at_once_do_what_they_would_one_after_the_other(tmp_path):
+    lakes = [Lake(tmp_path, handler_config={"max_attempts": 30}) for _ in range(3)]
+    lakes[0].store(pl.DataFrame({"id": [0], "v": ["start"]}))
+
+    def merge(number):
+        for turn in range(2):
+            lakes[number].store(pl.DataFrame({"id": [number], "v": [str(turn)]}), **MATCH)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(merge, range(3)))
+    assert sorted(lakes[0].load(pl.DataFrame).rows()) == [(0, "1"), (1, "1"), (2, "1")]
+
+
+def test_a_failing_value_leaves_the_old_table(lake):
+    lake.store(ROW)
+
+    def batches():
+        yield from ROW.to_arrow().to_batches()
+        raise RuntimeError("the source broke")
+
+    reader = pa.RecordBatchReader.from_batches(ROW.to_arrow().schema, batches())
+    with pytest.raises(RiversError, match="the source broke"):
+        lake.store(reader)
+    assert lake.load(pl.DataFrame).rows() == ROW.rows()
+    assert lake.table().version() == 0
+
+
+def test_a_kill_at_any_point_leaves_the_old_or_the_new_table(tmp_path):
+    code = textwrap.dedent("""
+        import sys
+        import polars as pl
+        from rivers_core import OutputContext
+        from rivers_delta import DeltaIOHandler
+        handler = DeltaIOHandler(table_uri=sys.argv[1])
+        for number in range(10_000):
+            handler.handle_output(OutputContext("asset"), pl.DataFrame({"n": [number] * 1000}))
+            print(number, flush=True)
+    """)
+    for wait in (0.0, 0.006):
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        )
+        process.stdout.readline()
+        time.sleep(wait)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        loaded = Lake(tmp_path).load(pl.DataFrame)
+        assert loaded.height == 1000
+        assert loaded["n"].n_unique() == 1
+        Lake(tmp_path).store(pl.DataFrame({"n": [-1] * 1000}))
+
+
+def test_many_processes_append_to_a_table_that_nobody_made_yet(tmp_path):
+    code = textwrap.dedent("""
+        import sys
+        import polars as pl
+        from rivers_core import OutputContext
+        from rivers_delta import DeltaIOHandler
+        context = OutputContext("asset", {"delta/mode": "append"}, run_id=sys.argv[2])
+        DeltaIOHandler(table_uri=sys.argv[1]).handle_output(context, pl.DataFrame({"n": [int(sys.argv[2])]}))
+    """)
+    running = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(number)]) for number in range(4)
+    ]
+    assert [process.wait() for process in running] == [0] * 4
+    assert sorted(Lake(tmp_path).load(pl.DataFrame)["n"]) == [0, 1, 2]
+
+
+def test_an_append_by_another_tool_is_no_obstacle(lake):
+    lake.store(ROW, mode="append")
+    write_deltalake(lake.handler.address("asset", None), ROW, mode="append")
+    lake.store(ROW, mode="append")
+    assert DeltaTable(lake.handler.address("asset", None)).version() == 2
+    assert lake.load(pl.DataFrame).height == 3

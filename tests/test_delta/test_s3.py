@@ -1,0 +1,105 @@
+"""The same on a real S3 server."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from rivers_core.exceptions import NotMaterializedError, RiversError
+from rivers_delta import DeltaIOHandler
+from tests.test_delta.support import Lake, facts
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def bucket(s3_server, s3_url):
+    return Lake(s3_url, storage_options=s3_server.options())
+
+
+@pytest.mark.parametrize("hint", [pl.DataFrame, pl.LazyFrame, pa.Table, pa.RecordBatchReader])
+def test_tables_are_stored_and_loaded(bucket, hint):
+    bucket.store(
+        pl.DataFrame({"n": [1, 2], "c": pl.Series(["a", "b"], dtype=pl.Categorical)}), "Sales / 100%"
+    )
+    loaded = bucket.load(hint, "Sales / 100%")
+    loaded = loaded.collect() if isinstance(loaded, pl.LazyFrame) else loaded
+    loaded = loaded.read_all() if isinstance(loaded, pa.RecordBatchReader) else loaded
+    assert pl.DataFrame(loaded)["n"].to_list() == [1, 2]
+
+
+def test_partitions_appends_and_merges(bucket):
+    for key in ("us", "a/b c"):
+        bucket.store(pl.DataFrame({"r": [key], "n": [1]}), "parts", keys=key, partition_expr="r")
+        bucket.store(pl.DataFrame({"r": [key], "n": [2]}), "parts", keys=key, partition_expr="r")
+    assert bucket.load(pl.DataFrame, "parts", keys="a/b c", partition_expr="r")["n"].to_list() == [2]
+    for _ in range(2):
+        context = bucket.store(pl.DataFrame({"n": [1]}), "log", mode="append", run_id="run-1")
+    assert facts(context)["repeated"] is True
+    for number in (1, 2):
+        bucket.store(
+            pl.DataFrame({"id": [1, number]}).unique(), "m", mode="merge", merge_predicate="s.id = t.id"
+        )
+    assert bucket.load(pl.DataFrame, "m").height == 2
+
+
+def test_concurrent_appends_lose_nothing(s3_server, s3_url):
+    lakes = [Lake(s3_url, storage_options=s3_server.options()) for _ in range(3)]
+
+    def append(number):
+        for turn in range(2):
+            lakes[number].store(
+                pl.DataFrame({"n": [number * 10 + turn]}), mode="append", run_id=f"{number}-{turn}"
+            )
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(append, range(3)))
+    assert sorted(lakes[0].load(pl.DataFrame)["n"]) == [0, 1, 10, 11, 20, 21]
+
+
+def test_absent_is_absent(bucket):
+    with pytest.raises(NotMaterializedError):
+        bucket.load(pl.DataFrame, "never")
+    assert not bucket.handler.exists(bucket.asked(name="never"))
+
+
+def test_a_wrong_secret_is_an_error_of_its_own_and_is_not_shown(s3_server, s3_url):
+    wrong = "not-the-secret-at-all"
+    lake = Lake(s3_url, storage_options=s3_server.options(aws_secret_access_key=wrong, max_retries="0"))
+    for doing in (lambda: lake.load(pl.DataFrame), lambda: lake.store(pl.DataFrame({"n": [1]}))):
+        with pytest.raises(RiversError, match="credentials are wrong") as failure:
+            doing()
+        assert not isinstance(failure.value, FileNotFoundError)
+        assert wrong not in str(failure.value)
+
+
+def test_a_bucket_that_is_not_there_is_no_first_run(s3_server):
+    lake = Lake("s3://no-such-bucket/lake", storage_options=s3_server.options(max_retries="0"))
+    with pytest.raises(RiversError):
+        lake.store(pl.DataFrame({"n": [1]}))
+
+
+def test_options_may_come_from_the_environment(s3_server, s3_url, monkeypatch):
+    for name, value in s3_server.options().items():
+        monkeypatch.setenv(name.upper(), value)
+    lake = Lake(s3_url)
+    lake.store(pl.DataFrame({"n": [1]}))
+    for hint in (pl.DataFrame, pa.Table):
+        assert len(pa.table(lake.load(hint))) == 1
+
+
+def test_maintenance_of_named_assets(bucket):
+    for number in range(2):
+        bucket.store(pl.DataFrame({"n": [number]}), mode="append")
+    (optimize,) = bucket.handler.maintain([bucket.asked()], dry_run=False, vacuum=False)
+    assert optimize["files"] == 2
+
+
+def test_a_whole_table_of_a_store_is_not_deleted_by_halves(bucket):
+    bucket.store(pl.DataFrame({"n": [1]}))
+    with pytest.raises(RiversError, match="Nothing was deleted"):
+        bucket.handler.delete(bucket.asked())
+    assert isinstance(bucket.handler, DeltaIOHandler)

@@ -1,0 +1,161 @@
+"""Settings, options, and credentials that stay hidden."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import traceback
+
+import polars as pl
+import pytest
+from pydantic import ValidationError
+
+from rivers_core import InputContext, OutputContext, get_registry
+from rivers_core.exceptions import InvalidMetadataError, RiversError
+from rivers_delta import DeltaIOHandler, HandlerConfig, PartitionExpr
+
+SECRET = "hunter2-very-secret-indeed"
+
+
+def test_the_handler_is_found_by_name():
+    assert get_registry().handler("delta") is DeltaIOHandler
+
+
+def test_settings_come_from_prefixed_variables_and_from_nothing_else(monkeypatch, tmp_path):
+    monkeypatch.setenv("RIVERS_DELTA_TABLE_URI", str(tmp_path))
+    monkeypatch.setenv("RIVERS_DELTA_MODE", "append")
+    monkeypatch.setenv("RIVERS_DELTA_STORAGE_OPTIONS", '{"aws_region": "eu-central-1"}')
+    monkeypatch.setenv("MODE", "error")
+    monkeypatch.setenv("SCHEMA_MODE", "merge")
+    handler = DeltaIOHandler()
+    assert (handler.table_uri, handler.mode, handler.schema_mode) == (str(tmp_path), "append", None)
+    assert handler.plain_storage_options() == {"aws_region": "eu-central-1"}
+    assert DeltaIOHandler(mode="ignore").mode == "ignore"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"mode": "overwite"},
+        {"schema_mode": "merg"},
+        {"writer_properties": {"compresion": "zstd"}},
+        {"commit_properties": {"max_commit_retries": -1}},
+        {"handler_config": {"max_attempts": 0}},
+        {"table_url": "x"},
+    ],
+)
+def test_a_wrong_setting_is_refused(tmp_path, wrong):
+    with pytest.raises(ValidationError):
+        DeltaIOHandler(table_uri=str(tmp_path), **wrong)
+
+
+def test_a_misspelt_writer_property_is_told_the_nearest(tmp_path):
+    with pytest.raises(ValidationError, match="did you mean 'compression'"):
+        DeltaIOHandler(table_uri=str(tmp_path), writer_properties={"compresion": "zstd"})
+
+
+def test_writer_properties_per_column(tmp_path):
+    handler = DeltaIOHandler(
+        table_uri=str(tmp_path),
+        writer_properties={
+            "compression": "gzip",
+            "column_properties": {"n": {"bloom_filter_properties": {"set_bloom_filter_enabled": True}}},
+            "default_column_properties": {"dictionary_enabled": False},
+        },
+    )
+    handler.handle_output(OutputContext("asset"), pl.DataFrame({"n": [1]}))
+    assert handler.load_input(InputContext("asset", "next", type_hint=pl.DataFrame)).height == 1
+
+
+def test_every_wrong_option_is_reported_with_the_nearest_name():
+    faults = DeltaIOHandler.check_options({
+        "delta/mdoe": "append", "delta/mode": "apend", "delta/columns": "id", "delta/version": "soon",
+        "delta/root_name": "../x", "delta/partition_expr": {"a": "c", "b": "c"}, "delta/merge_type": "upsrt",
+        "delta/writer_properties": {"compresion": 1}, "delta/change_feed": {"from": 1}, "owner": "me", "other/mode": 1,
+    })  # fmt: skip
+    said = "\n".join(faults)
+    assert len(faults) == 9
+    for hint in (
+        "'delta/mode'?",
+        "'append'?",
+        "delta/columns",
+        "delta/version",
+        "'upsert'?",
+        "'compression'?",
+    ):
+        assert hint in said
+
+
+def test_right_options_have_no_findings():
+    assert DeltaIOHandler.check_options({
+        "delta/mode": "merge", "delta/schema_mode": "merge", "delta/partition_expr": {"day": "t"},
+        "delta/root_name": "x", "delta/columns": ["a"], "delta/version": 3, "delta/merge_predicate": "s.a = t.a", "delta/merge_type": "upsert",
+        "delta/table_configuration": {"delta.appendOnly": "true"}, "delta/writer_properties": {"compression": "zstd"},
+        "delta/commit_properties": {"max_commit_retries": 3}, "delta/change_feed": True,
+    }) == []  # fmt: skip
+
+
+def test_options_are_checked_again_when_a_value_is_stored(lake):
+    with pytest.raises(InvalidMetadataError, match="did you mean 'delta/mode'"):
+        lake.store(pl.DataFrame({"n": [1]}), mdoe="append")
+
+
+def test_partition_expr_is_a_value():
+    expr = PartitionExpr({"day": "t", "region": "r"})
+    assert expr == PartitionExpr.read('{"day": "t", "region": "r"}')
+    assert eval(repr(expr)) == expr
+    assert len({expr, PartitionExpr.read(expr)}) == 1
+    assert PartitionExpr.read("{not json").columns == ("{not json",)
+
+
+def test_a_handler_travels_as_configuration(tmp_path):
+    handler = DeltaIOHandler(
+        table_uri=str(tmp_path), mode="append", storage_options={"aws_secret_access_key": SECRET},
+        merge_config={"predicate": "s.a = t.a"}, handler_config=HandlerConfig(max_attempts=3),
+    )  # fmt: skip
+    handler._totals["somewhere"] = None
+    again = pickle.loads(pickle.dumps(handler))
+    assert again == handler
+    assert again.plain_storage_options() == {"aws_secret_access_key": SECRET}
+    assert again._totals == {}
+
+
+def test_no_credential_is_ever_shown(caplog):
+    caplog.set_level(logging.DEBUG)
+    handler = DeltaIOHandler(
+        table_uri="s3://bucket-that-is-not-there/lake",
+        storage_options={
+            "aws_access_key_id": "AKIA-" + SECRET, "aws_secret_access_key": SECRET, "aws_session_token": SECRET,
+            "aws_region": "us-east-1", "aws_endpoint_url": f"http://user:{SECRET}@127.0.0.1:9",
+            "max_retries": "0", "retry_timeout": "1s", "aws_allow_http": "true",
+        },
+    )  # fmt: skip
+    said = [
+        repr(handler),
+        str(handler),
+        repr(handler.storage_options),
+        str(handler.describe_address(OutputContext("a"))),
+    ]
+    for doing in (
+        lambda: handler.handle_output(OutputContext("asset"), pl.DataFrame({"n": [1]})),
+        lambda: handler.load_input(InputContext("asset", "next")),
+        lambda: handler.exists(InputContext("asset", "next")),
+    ):
+        with pytest.raises(RiversError) as failure:
+            doing()
+        said.append("".join(traceback.format_exception(failure.value)))
+    with pytest.raises(ValidationError) as failure:
+        DeltaIOHandler(table_uri="x", storage_options={"aws_secret_access_key": [SECRET]})
+    said += [str(failure.value), caplog.text]
+    assert not [text for text in said if SECRET in text]
+
+
+def test_a_store_that_cannot_be_reached_is_not_a_first_run():
+    handler = DeltaIOHandler(
+        table_uri="s3://bucket/lake",
+        storage_options={"aws_endpoint_url": "http://127.0.0.1:9", "aws_region": "us-east-1", "aws_allow_http": "true",
+                         "aws_access_key_id": "k", "aws_secret_access_key": "s", "max_retries": "0"},
+    )  # fmt: skip
+    with pytest.raises(RiversError) as failure:
+        handler.load_input(InputContext("asset", "next"))
+    assert not isinstance(failure.value, FileNotFoundError)
