@@ -5,8 +5,9 @@ Every public name is imported when it is first used, so `import rivers_core` cos
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rivers_core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from rivers_core import exceptions
@@ -44,39 +45,28 @@ __all__ = [
     "storage_key",
 ]
 
-_HOMES = {
-    "BaseIOHandler": "handler",
-    "CommandSpec": "hooks",
-    "Config": "config",
-    "ExecutorSpec": "hooks",
-    "HandlerSpec": "hooks",
-    "InputContext": "contexts",
-    "MetadataValue": "metadata",
-    "OutputContext": "contexts",
-    "PartitionContext": "partitions",
-    "PartitionKey": "partitions",
-    "PartitionKeyRange": "partitions",
-    "PartitionsDefinition": "partitions",
-    "PluginRegistry": "plugins",
-    "Schema": "metadata",
-    "find_config": "config",
-    "get_registry": "plugins",
-    "hookimpl": "hooks",
-    "load_config": "config",
-    "storage_key": "keys",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name == "exceptions":
-        return import_module("rivers_core.exceptions")
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "BaseIOHandler": "rivers_core.handler",
+        "CommandSpec": "rivers_core.hooks",
+        "Config": "rivers_core.config",
+        "ExecutorSpec": "rivers_core.hooks",
+        "HandlerSpec": "rivers_core.hooks",
+        "InputContext": "rivers_core.contexts",
+        "MetadataValue": "rivers_core.metadata",
+        "OutputContext": "rivers_core.contexts",
+        "PartitionContext": "rivers_core.partitions",
+        "PartitionKey": "rivers_core.partitions",
+        "PartitionKeyRange": "rivers_core.partitions",
+        "PartitionsDefinition": "rivers_core.partitions",
+        "PluginRegistry": "rivers_core.plugins",
+        "Schema": "rivers_core.metadata",
+        "exceptions": "rivers_core.exceptions",
+        "find_config": "rivers_core.config",
+        "get_registry": "rivers_core.plugins",
+        "hookimpl": "rivers_core.hooks",
+        "load_config": "rivers_core.config",
+        "storage_key": "rivers_core.keys",
+    },
+)

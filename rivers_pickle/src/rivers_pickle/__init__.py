@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rivers_core.lazy import lazy_names
+
 if TYPE_CHECKING:
     from rivers_pickle.handler import PickleIOHandler
 
 __all__ = ["PickleIOHandler"]
 
-
-def __getattr__(name: str) -> object:
-    if name == "PickleIOHandler":
-        from rivers_pickle.handler import PickleIOHandler
-
-        return PickleIOHandler
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it offers {', '.join(__all__)}.")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, {"PickleIOHandler": "rivers_pickle.handler"})

@@ -5,8 +5,9 @@ Each name is imported when it is first used: finding the file needs none of what
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rivers_core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from rivers_core.config.building import FieldValue
@@ -17,18 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Config", "FieldValue", "find_config", "json_schema", "load_config"]
 
-_HOMES = {
-    "Config": "config",
-    "FieldValue": "building",
-    "find_config": "find",
-    "json_schema": "schema",
-    "load_config": "load",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "Config": "rivers_core.config.config",
+        "FieldValue": "rivers_core.config.building",
+        "find_config": "rivers_core.config.find",
+        "json_schema": "rivers_core.config.schema",
+        "load_config": "rivers_core.config.load",
+    },
+)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from rivers_core.lazy import lazy_names
 from rivers_core.plugins.spec import CommandSpec, ExecutorSpec, HandlerSpec
 
 if TYPE_CHECKING:
@@ -20,19 +21,12 @@ __all__ = [
     "get_registry",
 ]
 
-_LAZY = {
-    "PluginRegistry": "rivers_core.plugins.registry",
-    "get_registry": "rivers_core.plugins.registry",
-    "PluginState": "rivers_core.plugins.states",
-    "Provided": "rivers_core.plugins.states",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(_LAZY[name]), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "PluginRegistry": "rivers_core.plugins.registry",
+        "PluginState": "rivers_core.plugins.states",
+        "Provided": "rivers_core.plugins.states",
+        "get_registry": "rivers_core.plugins.registry",
+    },
+)
