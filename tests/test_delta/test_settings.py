@@ -89,7 +89,8 @@ def test_every_wrong_option_is_reported_with_the_nearest_name():
 def test_right_options_have_no_findings():
     assert DeltaIOHandler.check_options({
         "delta/mode": "merge", "delta/schema_mode": "merge", "delta/partition_expr": {"day": "t"},
-        "delta/root_name": "x", "delta/columns": ["a"], "delta/version": 3, "delta/merge_predicate": "s.a = t.a", "delta/merge_type": "upsert",
+        "delta/root_name": "x", "delta/columns": ["a"], "delta/version": 3,
+        "delta/merge_predicate": "s.a = t.a", "delta/merge_type": "upsert",
         "delta/table_configuration": {"delta.appendOnly": "true"}, "delta/writer_properties": {"compression": "zstd"},
         "delta/commit_properties": {"max_commit_retries": 3}, "delta/change_feed": True,
     }) == []  # fmt: skip

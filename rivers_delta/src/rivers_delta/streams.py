@@ -120,7 +120,10 @@ def refuse_strangers(subject: str, batch: Any, belonging: Predicate) -> None:
     count, example = _strangers(batch.select(columns), belonging)
     if not count:
         return
-    shown = ", ".join(f"{name!r} is {value!r}" for name, value in example.items())
+    shown = ", ".join(
+        f"{name!r} is {value!r}" if isinstance(value, str) else f"{name!r} is {value}"
+        for name, value in example.items()
+    )
     raise PartitionValidationError(
         f"{subject}: {f'{count} rows belong' if count > 1 else 'one row belongs'} elsewhere ({shown}); nothing was "
         f"stored. Keep only rows of this partition, or correct 'delta/partition_expr' ({', '.join(columns)})."

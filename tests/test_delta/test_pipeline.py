@@ -1,0 +1,149 @@
+"""Through a whole pipeline: types from annotations, partitions, refusals before anything runs."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+
+import rivers as rs
+from rivers.exceptions import ExecutionError, GraphValidationError, NotMaterializedError
+
+DAYS = rs.PartitionsDefinition.daily(datetime(2024, 1, 1), datetime(2024, 1, 4))
+BY_DAY = {"delta/partition_expr": "t"}
+
+
+@pytest.fixture
+def lake(tmp_path):
+    return rs.DeltaIOHandler(table_uri=str(tmp_path / "lake"))
+
+
+def test_tables_flow_from_asset_to_asset_as_what_each_asks_for(lake):
+    seen = {}
+
+    @rs.Asset(io_handler=lake)
+    def orders() -> pl.DataFrame:
+        return pl.DataFrame({"id": [1, 2], "amount": [10.0, 20.0]})
+
+    @rs.Asset(io_handler=lake)
+    def total(orders: pl.LazyFrame) -> pa.Table:
+        seen["total"] = type(orders)
+        return orders.select(pl.col("amount").sum()).collect().to_arrow()
+
+    @rs.Asset(io_handler=lake)
+    def report(total) -> pl.DataFrame:
+        seen["report"] = type(total)
+        return pl.DataFrame(total)
+
+    with rs.CodeRepository([orders, total, report], config=False) as repo:
+        assert repo.materialize().success
+        assert seen == {"total": pl.LazyFrame, "report": pa.Table}
+        event = repo.storage.get_latest_materialization("orders")
+        assert dict(event.metadata)["delta/num_rows"] == "2"
+        table = DeltaTable(lake.address("orders", None))
+        assert event.data_version == f"{table.metadata().id}@0"
+        assert repo.load_node("report", type_hint=pl.DataFrame)["amount"].to_list() == [30.0]
+
+
+def test_partitions_one_by_one_and_several_at_once(lake):
+    @rs.Asset(io_handler=lake, partitions_def=DAYS, metadata=BY_DAY)
+    def events(context: rs.AssetExecutionContext) -> pl.DataFrame:
+        start, end = context.partition_time_window
+        days = [start + timedelta(days=n) for n in range((end - start).days)]
+        return pl.DataFrame({"t": days, "n": [1] * len(days)})
+
+    @rs.Asset(io_handler=lake)
+    def counted(events: pl.DataFrame) -> pl.DataFrame:
+        return pl.DataFrame({"rows": [events.height]})
+
+    with rs.CodeRepository([events, counted], config=False) as repo:
+        repo.materialize(["events"], partition_key=rs.PartitionKey.single("2024-01-01"))
+        with pytest.raises(ExecutionError) as failure:
+            repo.materialize(["counted"])
+        assert isinstance(failure.value.__cause__, NotMaterializedError)
+        repo.materialize(["events"], partition_key=rs.PartitionKey.single(["2024-01-02", "2024-01-03"]))
+        assert repo.materialize(["counted"]).success
+        assert repo.load_node("counted", type_hint=pl.DataFrame)["rows"].to_list() == [3]
+        one = repo.load_node(
+            "events", partition_key=rs.PartitionKey.single("2024-01-03"), type_hint=pl.DataFrame
+        )
+        assert one["t"].to_list() == [datetime(2024, 1, 3)]
+
+
+def test_a_consumer_may_read_an_older_version_or_fewer_columns(lake):
+    turn = iter([1, 2])
+
+    @rs.Asset(io_handler=lake)
+    def numbers() -> pl.DataFrame:
+        return pl.DataFrame({"n": [next(turn)], "more": ["x"]})
+
+    @rs.Asset(
+        io_handler=lake,
+        deps=[rs.AssetDef.input("numbers", metadata={"delta/version": 0, "delta/columns": ["n"]})],
+    )
+    def first(numbers: pl.DataFrame) -> pl.DataFrame:
+        return numbers
+
+    with rs.CodeRepository([numbers, first], config=False) as repo:
+        repo.materialize(["numbers"])
+        repo.materialize()
+        assert repo.load_node("first", type_hint=pl.DataFrame).to_dict(as_series=False) == {"n": [1]}
+        assert repo.load_node("numbers", type_hint=pl.DataFrame)["n"].to_list() == [2]
+
+
+def test_its_own_value_of_last_time(lake):
+    @rs.Asset(io_handler=lake)
+    def counter(self: rs.SelfDependency[pl.DataFrame]) -> pl.DataFrame:
+        before = self.get_inner()
+        return pl.DataFrame({"n": [1 if before is None else before["n"][0] + 1]})
+
+    with rs.CodeRepository([counter], config=False) as repo:
+        for _ in range(3):
+            repo.materialize()
+        assert repo.load_node("counter", type_hint=pl.DataFrame)["n"].to_list() == [3]
+
+
+def test_wrong_options_types_and_shared_tables_are_found_before_anything_runs(lake):
+    @rs.Asset(io_handler=lake, metadata={"delta/mdoe": "append"})
+    def misspelt() -> pl.DataFrame:
+        raise AssertionError("never run")
+
+    @rs.Asset(io_handler=lake)
+    def no_table() -> int:
+        raise AssertionError("never run")
+
+    @rs.Asset(io_handler=lake, metadata={"delta/root_name": "no_table"})
+    def same_table() -> pl.DataFrame:
+        raise AssertionError("never run")
+
+    with pytest.raises(GraphValidationError) as failure:
+        rs.CodeRepository([misspelt, no_table, same_table], config=False).validate()
+    said = str(failure.value)
+    assert "did you mean 'delta/mode'?" in said
+    assert "'no_table': returns int" in said
+    assert "'no_table' and 'same_table'" in said
+
+
+def test_writing_is_tried_again_without_doubling_a_row(lake, monkeypatch):
+    real, failures = rs.DeltaIOHandler.handle_output, [1]
+
+    def acknowledged_too_late(self, context, obj):
+        real(self, context, obj)
+        if failures:
+            failures.pop()
+            raise ConnectionError("the answer got lost")
+
+    monkeypatch.setattr(rs.DeltaIOHandler, "handle_output", acknowledged_too_late)
+
+    @rs.Asset(io_handler=lake, metadata={"delta/mode": "append"}, retry=rs.RetryPolicy(max_retries=2))
+    def log() -> pl.DataFrame:
+        return pl.DataFrame({"n": [1]})
+
+    with rs.CodeRepository([log], config=False) as repo:
+        assert repo.materialize().success
+        assert repo.load_node("log", type_hint=pl.DataFrame).height == 1
+        repo.materialize()
+        assert repo.load_node("log", type_hint=pl.DataFrame).height == 2
