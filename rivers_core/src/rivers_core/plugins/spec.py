@@ -58,7 +58,6 @@ class _Requiring(_Record):
         object.__setattr__(self, "requires", tuple(self.requires))
 
 
-@dataclass(frozen=True, slots=True)
 class HandlerSpec(_Requiring):
     """Offers an IO handler.
 
@@ -69,8 +68,9 @@ class HandlerSpec(_Requiring):
         requires: Distributions without which the target cannot work, if they may be absent.
     """
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class ExecutorSpec(_Requiring):
     """Offers an executor.
 
@@ -81,8 +81,9 @@ class ExecutorSpec(_Requiring):
         requires: Distributions without which the target cannot work, if they may be absent.
     """
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class CommandSpec(_Record):
     """Offers a sub-command of `rivers`.
 
@@ -91,6 +92,8 @@ class CommandSpec(_Record):
         target: Where the function or typer application is: `"package.module:name"`. Imported on first use.
         summary: One line for `rivers --help`.
     """
+
+    __slots__ = ()
 
 
 def _matches(pattern: re.Pattern[str], value: object) -> bool:
