@@ -239,3 +239,26 @@ def test_an_error_in_the_projects_code_shows_its_lines_alone(project, code, said
     assert said in done.err
     assert "rivers_cli" not in done.err
     assert "'definitions' could not be imported" in done.err
+
+
+def test_an_error_of_the_projects_own_handler_shows_its_lines_alone(project_of):
+    project = project_of(
+        """
+class Feed(rs.BaseIOHandler):
+    def handle_output(self, context, obj):
+        pass
+    def load_input(self, context):
+        raise ConnectionError("no route to the feed")
+
+@rs.Asset(io_handler=Feed())
+def feed() -> int:
+    return 1
+
+repo = rs.CodeRepository([feed])
+"""
+    )
+    done = project.rivers("load", "feed")
+    assert done.code == 1
+    assert 'raise ConnectionError("no route to the feed")' in done.err
+    assert "rivers_cli" not in done.err
+    assert "partition_key=" in project.rivers("load", "feed", "--traceback").err

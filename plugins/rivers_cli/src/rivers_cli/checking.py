@@ -10,6 +10,8 @@ from rivers_cli.problems import UserCodeError
 from rivers_core.exceptions import RiversError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rivers.repository import CodeRepository
     from rivers_cli.project import Project
 
@@ -34,6 +36,13 @@ class Report:
     def ok(self) -> bool:
         """Nothing has to be mended."""
         return not self.findings and all(store.state != "failed" for store in self.stores)
+
+    def clean(self, without_secrets: Callable[[str], str]) -> None:
+        """Take credentials out of what others said."""
+        self.findings = [without_secrets(text) for text in self.findings]
+        self.warnings = [without_secrets(text) for text in self.warnings]
+        for store in self.stores:
+            store.remark = without_secrets(store.remark)
 
 
 def checked(project: Project, *, probe: bool, seconds: float) -> Report:

@@ -15,6 +15,8 @@ from rivers_core import exceptions
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from rivers_cli.session import Session
+
 FAILED: Final = 1
 MISTAKE: Final = 2
 INTERRUPTED: Final = 130
@@ -39,24 +41,27 @@ _MISTAKES: Final = (
 )
 
 
-def report(error: Exception, *, with_traceback: bool = False) -> int:
-    """Tell on stderr what went wrong: the message, and a traceback only where it helps.
+def report(error: Exception, session: Session) -> int:
+    """Tell on stderr what went wrong: the message, and a traceback only where it helps; never a credential.
 
     Args:
         error: What ended the command.
-        with_traceback: Show where it comes from, in full.
+        session: The call, which says whether everything is to be shown.
 
     Returns:
         The exit code.
     """
     if isinstance(error, ReportedError):
         return error.code
-    if with_traceback or not isinstance(error, exceptions.RiversError):
-        _print("".join(traceback.format_exception(error)).rstrip())
-        return exit_code(error)
-    if isinstance(error, UserCodeError) and error.__cause__ is not None:
-        _print(project_traceback(error.__cause__))
-    _print(f"Error: {error}")
+    if isinstance(error, UserCodeError) and error.__cause__ is not None and not session.traceback:
+        told = f"{project_traceback(error.__cause__)}\nError: {error}"
+    elif isinstance(error, exceptions.RiversError) and not session.traceback:
+        told = f"Error: {error}"
+    elif comes_from_project(error) and not session.traceback:
+        told = project_traceback(error)
+    else:
+        told = "".join(traceback.format_exception(error)).rstrip()
+    print(session.without_secrets(told), file=sys.stderr)
     return exit_code(error)
 
 
@@ -105,7 +110,3 @@ def _our_folders() -> tuple[str, ...]:
     packages = {*_OURS, *(module.partition(".")[0] for module in modules)}
     files = [getattr(sys.modules.get(package), "__file__", None) for package in packages]
     return sysconfig.get_path("stdlib"), *(f"{Path(file).parent}/" for file in files if file)
-
-
-def _print(text: str) -> None:
-    print(text, file=sys.stderr)

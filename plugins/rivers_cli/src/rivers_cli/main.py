@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except Exception as error:
         from rivers_cli.failures import report
 
-        sys.exit(report(error, with_traceback=session.traceback))
+        sys.exit(report(error, session))
     finally:
         session.close()
     sys.exit(0)

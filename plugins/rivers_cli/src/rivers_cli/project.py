@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -13,9 +14,12 @@ from rivers_cli.problems import UsageProblemError, UserCodeError
 from rivers_core.exceptions import RiversError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rivers.repository import CodeRepository
     from rivers.storage import EventStorage
     from rivers_core.config import Config
+    from rivers_core.handler import BaseIOHandler
 
 
 class Project:
@@ -112,6 +116,28 @@ class Project:
         storage = Storage.memory() if reading and is_new else Storage.embedded(folder)
         self._storages.append(storage)
         return storage
+
+    def secrets(self) -> list[str]:
+        """The credentials of every handler that can be found without loading more of the project."""
+        from rivers_core.handler.masking import secrets_of
+
+        found: list[str] = []
+        for handler in self._known_handlers():
+            with suppress(Exception):  # it may be what is broken
+                found += secrets_of(handler)
+        return sorted(set(found), key=len, reverse=True)
+
+    def _known_handlers(self) -> Iterator[BaseIOHandler]:
+        config: Config | None = self.__dict__.get("config")
+        repository: CodeRepository | None = self.__dict__.get("repository")
+        if config is not None:
+            for name in config.handler_names:
+                with suppress(Exception):
+                    yield config.handler(name)
+        if repository is not None:
+            with suppress(Exception):
+                for output in repository.graph.outputs.values():
+                    yield output.handler
 
     def close(self) -> None:
         """Tear resources down and close histories."""

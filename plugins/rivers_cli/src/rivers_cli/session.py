@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from rivers_cli.project import Project
+
+_SHORTEST_SECRET: Final = 4
 
 
 class Session:
@@ -35,6 +37,18 @@ class Session:
 
             self._project = Project(self.environment, self.config, self.repository)
         return self._project
+
+    def without_secrets(self, text: str) -> str:
+        """A message or traceback without the credentials of any handler of the project.
+
+        What only looks like a credential is taken out of messages, and left in lines of code.
+        """
+        from rivers_core.handler.masking import MASK, scrubbed
+
+        for secret in () if self._project is None else self._project.secrets():
+            text = text.replace(secret, MASK) if len(secret) >= _SHORTEST_SECRET else text
+        lines = text.splitlines(keepends=True)
+        return "".join(line if line.startswith("  ") else scrubbed(line) for line in lines)
 
     def close(self) -> None:
         """Let go of whatever the call opened."""

@@ -75,7 +75,7 @@ def materialize(
         repository = context.obj.project.opened()
         outcome = running.run(running.prepared(request, repository), silent=as_json)
     for text in outcome.tracebacks(whole=context.obj.traceback):
-        running.say(f"\n{text}\n")
+        running.say(f"\n{context.obj.without_secrets(text)}\n")
     if as_json:
         print_document(outcome.document())
     else:

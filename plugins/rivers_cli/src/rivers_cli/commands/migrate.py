@@ -9,6 +9,8 @@ import typer
 from rivers_cli.options import AsJson, Assets
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rivers_cli.migration import Migration, Value
 
 
@@ -55,7 +57,7 @@ def migrate(
         )
         values = list(migration.values(outputs_of(usage, assets, migration.source)))
         if not dry_run:
-            _copy(migration, values, silent=as_json)
+            _copy(migration, values, context.obj.without_secrets, silent=as_json)
     if as_json:
         print_document(_document(migration, values, dry_run))
     else:
@@ -70,7 +72,9 @@ def _new_run_id() -> str:
     return str(uuid4())
 
 
-def _copy(migration: Migration, values: list[Value], *, silent: bool) -> None:
+def _copy(
+    migration: Migration, values: list[Value], without_secrets: Callable[[str], str], *, silent: bool
+) -> None:
     from rivers_cli import amounts
     from rivers_cli.running import say
 
@@ -84,6 +88,7 @@ def _copy(migration: Migration, values: list[Value], *, silent: bool) -> None:
     try:
         for value in values:
             migration.copy(value)
+            value.message = without_secrets(value.message)
             if not silent:
                 took = "" if value.state == "there already" else f"  {amounts.duration(value.duration_ns)}"
                 say(f"{_name(value)}  {value.state}{took}{f': {value.message}' if value.message else ''}")

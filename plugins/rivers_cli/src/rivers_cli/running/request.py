@@ -57,7 +57,7 @@ class Request:
         words += [word for text in self.partitions for word in ("--partition", text)]
         words += ["--job", self.job] if self.job else []
         words += ["--executor", self.executor] if self.executor else []
-        words += [word for text in self.settings for word in ("--set", text)]
+        words += [word for text in self.settings for word in ("--set", _without_secret(text))]
         words += ["--upstream"] if self.upstream else []
         return join([*words, "--resume", run_id])
 
@@ -191,6 +191,13 @@ def _completed(request: Request, resumed: Run | None) -> Request:
     if resumed.job is not None:
         return replace(request, job=resumed.job, partitions=partitions)
     return replace(request, assets=resumed.selection or (), partitions=partitions)
+
+
+def _without_secret(text: str) -> str:
+    from rivers_core.handler.masking import looks_secret
+
+    target, _, _ = text.partition("=")
+    return f"{target}=..." if looks_secret(target.rpartition(".")[2]) else text
 
 
 def _config(texts: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,273 @@
+"""Thirty planted secrets, looked for in everything that comes out: none of them is there."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import copy
+import logging
+import traceback
+
+import pytest
+from pydantic import Secret, SecretBytes, SecretStr
+
+from rivers_core import BaseIOHandler, load_config
+
+PLANTED = [f"planted{number:02d}q7Zk{number * 7919:x}" for number in range(1, 31)]
+
+TOML = """
+repository = "definitions:repo"
+default_io_handler = "signed"
+
+[io_handlers.signed]
+use = "pickle"
+store = "file:./data"
+signing_key = "{0}"
+
+[io_handlers.bucket]
+use = "pickle"
+store = "s3://bucket/x"
+[io_handlers.bucket.storage_options]
+aws_access_key_id = "{1}"
+aws_secret_access_key = "{2}"
+aws_session_token = "{3}"
+endpoint = "http://127.0.0.1:9"
+allow_http = "true"
+max_retries = "0"
+
+[io_handlers.azure]
+use = "pickle"
+store = "az://container/x"
+storage_options = {{ account_name = "me", account_key = "{4}" }}
+
+[io_handlers.shared]
+use = "pickle"
+store = "az://container/x"
+storage_options = {{ account_name = "me", sas_token = "sv=2024&sig={5}" }}
+
+[io_handlers.web]
+use = "pickle"
+store = "https://127.0.0.1:9/x"
+storage_options = {{ max_retries = "0", timeout = "2s" }}
+
+[io_handlers.tables]
+use = "delta"
+table_uri = "s3://bucket/tables"
+[io_handlers.tables.storage_options]
+AWS_SECRET_ACCESS_KEY = "{7}"
+AWS_SESSION_TOKEN = "{8}"
+custom_password = "{9}"
+
+[io_handlers.layered]
+use = "overlay"
+top = "signed"
+base = "bucket"
+
+[environments.wrong.io_handlers.signed]
+signing_key = {{ value = "{10}" }}
+fsync = "{11}"
+[environments.wrong.io_handlers.bucket]
+storage_options = "{12}"
+[environments.wrong.io_handlers.tables]
+storage_options = {{ nested = {{ token = "{13}" }} }}
+[environments.wrong.io_handlers.web]
+store = "https://ada:{6}@127.0.0.1:9/x"
+[environments.wrong.io_handlers.azure]
+passwrod = "{14}"
+"""
+
+DEFINITIONS = """
+import os
+import rivers as rs
+from pydantic import BaseModel, SecretBytes, SecretStr
+from rivers_core import BaseIOHandler
+
+planted = os.environ["PLANTED"].split()
+
+class Database(BaseIOHandler):
+    password: SecretStr
+    api_key: str = ""
+    options: dict = {}
+    dsn: str = ""
+    tokens: list[SecretStr] = []
+    certificate: SecretBytes = SecretBytes(b"")
+
+    def handle_output(self, context, obj):
+        raise ConnectionError(
+            f"refused: {self.password.get_secret_value()} {self.api_key} {self.options} {self.dsn} "
+            f"{[token.get_secret_value() for token in self.tokens]} {self.certificate.get_secret_value().decode()}"
+        )
+
+    def load_input(self, context):
+        raise ConnectionError(f"refused: {self.password.get_secret_value()} {self.dsn}")
+
+    def exists(self, context):
+        raise ConnectionError(f"refused: {self.password.get_secret_value()} {self.dsn}")
+
+    def delete(self, context):
+        raise ConnectionError(f"refused: {self.password.get_secret_value()} {self.dsn}")
+
+    def describe_address(self, context):
+        return self.dsn.rpartition("@")[2]
+
+class Api(rs.Resource):
+    token: SecretStr
+
+class Limits(BaseModel):
+    token: SecretStr = SecretStr("")
+    top: int = 1
+
+database = Database(
+    password=planted[15], api_key=planted[16], options={"auth": {"token": planted[17]}},
+    dsn=f"postgres://ada:{planted[18]}@host/db", tokens=[planted[19], planted[20]], certificate=planted[21],
+)
+
+@rs.Asset(io_handler=database)
+def people() -> int:
+    return 1
+
+@rs.Asset(io_handler="bucket")
+def far() -> int:
+    return 1
+
+@rs.Asset(io_handler="web")
+def farther() -> int:
+    return 1
+
+@rs.Asset(io_handler="layered")
+def near(api: Api, context_free: int = 1) -> int:
+    return 1
+
+@rs.Asset
+def best(context: rs.AssetExecutionContext[Limits]) -> int:
+    raise ValueError(f"called with {context.config!r} and {database!r}")
+
+repo = rs.CodeRepository([people, far, farther, near, best], resources={"api": Api(token=planted[22])})
+"""
+
+COMMANDS = [
+    ["assets"],
+    ["check", "--timeout", "20"],
+    ["config", "schema"],
+    ["config", "show"],
+    ["graph", "--html"],
+    ["graph", "--mermaid"],
+    ["handlers"],
+    *(
+        ["handlers", "show", name]
+        for name in ("signed", "bucket", "azure", "shared", "web", "tables", "layered")
+    ),
+    ["handlers", "show", "Database"],
+    ["load", "people"],
+    ["load", "far"],
+    ["log"],
+    ["log", "people", "--metadata"],
+    ["materialize"],
+    ["materialize", "--fail-fast"],
+    ["materialize", "best", "--set", f"best.token={PLANTED[23]}"],
+    ["materialize", "best", "--set", f"best.top={PLANTED[24]}", "--set", f"best.token={PLANTED[24]}"],
+    ["migrate", "--from", "Database", "--to", "signed", "people"],
+    ["migrate", "--from", "bucket", "--to", "signed"],
+    ["plugins", "--load"],
+    ["runs"],
+]
+
+
+def leaks(text):
+    encoded = [base64.b64encode(secret.encode()).decode().rstrip("=") for secret in PLANTED]
+    return [secret for secret in [*PLANTED, *encoded] if secret in text]
+
+
+@pytest.fixture
+def planted(empty, monkeypatch, caplog):
+    """A project with a secret in every place where one can be, and a log that misses nothing."""
+    caplog.set_level(logging.DEBUG)
+    values = [base64.b64encode(PLANTED[4].encode()).decode() if n == 4 else PLANTED[n] for n in range(15)]
+    empty.write("rivers.toml", TOML.format(*values))
+    empty.write("definitions.py", DEFINITIONS)
+    empty.write(".env", f"RIVERS_IO_HANDLERS__BUCKET__STORAGE_OPTIONS__AWS_SESSION_TOKEN={PLANTED[25]}\n")
+    monkeypatch.setenv("RIVERS_IO_HANDLERS__SIGNED__SIGNING_KEY", PLANTED[26])
+    monkeypatch.setenv("RIVERS_PICKLE_SIGNING_KEY", PLANTED[27])
+    monkeypatch.setenv("PLANTED", " ".join(PLANTED))
+    return empty
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_no_command_shows_one_in_whatever_form(planted, caplog, command):
+    planted.rivers("materialize")
+    out = []
+    has_json = command != ["config", "schema"]
+    for more in ([], ["--traceback"], *([["--json"]] if has_json else [])):
+        for environment in ([], ["--env", "wrong"]):
+            done = planted.rivers(*command, *more, *environment)
+            out += [done.out, done.err]
+    assert any(out)
+    assert not leaks("\n".join([*out, caplog.text]))
+
+
+def test_no_history_holds_one(planted):
+    for command in (
+        ["materialize"],
+        ["materialize", "--fail-fast"],
+        ["migrate", "--from", "Database", "--to", "signed"],
+    ):
+        planted.rivers(*command)
+    stored = b"".join(path.read_bytes() for path in (planted.path / ".rivers").rglob("*") if path.is_file())
+    assert b"refused: **********" in stored
+    assert not leaks(stored.decode("latin-1"))
+
+
+def test_no_handler_of_a_configuration_shows_one_in_repr_dump_or_copy(planted):
+    config = load_config(planted.path / "rivers.toml")
+    shown = [repr(config)]
+    for name in config.handler_names:
+        with contextlib.suppress(Exception):
+            handler = config.handler(name)
+            shown += [repr(handler), str(handler), f"{handler!r:.>500}", repr(copy.deepcopy(handler))]
+            shown += [
+                repr(handler.model_dump()),
+                str(handler.model_dump(mode="json")),
+                handler.model_dump_json(),
+            ]
+            shown.append(repr(config.fields(name)))
+    assert len(shown) > 20
+    assert not leaks("\n".join(shown))
+
+
+class Vault(BaseIOHandler):
+    """A stranger's handler with secrets of every kind."""
+
+    password: SecretStr
+    pin: Secret[int] = Secret(0)
+    certificate: SecretBytes = SecretBytes(b"")
+    nested: dict[str, dict[str, SecretStr]] = {}
+    size: int = 0
+
+    def handle_output(self, context, obj):
+        raise OSError("disk full")
+
+    def load_input(self, context):
+        raise OSError("disk gone")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"password": PLANTED[28], "size": PLANTED[29]},
+        {"password": [PLANTED[28]], "certificate": PLANTED[29]},
+        {"password": PLANTED[28], "pasword": PLANTED[29]},
+        {"password": PLANTED[28], "nested": {"a": PLANTED[29]}},
+        {"password": PLANTED[28], "nested": {"a": {"b": [PLANTED[29]]}}},
+        {"certificate": PLANTED[28], "pin": PLANTED[29]},
+    ],
+)
+def test_no_validation_error_quotes_one(arguments):
+    with pytest.raises(ValueError, match="Vault") as caught:
+        Vault(**arguments)
+    said = "".join(traceback.format_exception(caught.value))
+    assert not leaks("\n".join([said, str(caught.value), repr(caught.value)]))
+
+
+def test_a_resumed_command_line_leaves_secret_settings_out(planted):
+    done = planted.rivers("materialize", "best", "--set", f"best.token={PLANTED[23]}", "--set", "best.top=2")
+    assert "--set best.token=... --set best.top=2 --resume" in done.err
