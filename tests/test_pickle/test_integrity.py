@@ -107,6 +107,27 @@ def test_a_value_whose_type_is_gone_says_what_it_was(lake, monkeypatch):
     assert not isinstance(caught.value, IntegrityError)
 
 
+def test_a_foreign_pickle_whose_type_is_gone_is_not_damaged(lake, monkeypatch):
+    lake.folder.mkdir()
+    (lake.folder / "asset.pkl").write_bytes(pickle.dumps(Renamed()))
+    monkeypatch.delattr(sys.modules[__name__], "Renamed")
+    with pytest.raises(RiversError, match=r"cannot be rebuilt here \(AttributeError") as caught:
+        lake.load()
+    assert not isinstance(caught.value, IntegrityError)
+
+
+class Confused:
+    def __reduce__(self):
+        return pickle.loads, (b"no pickle",)
+
+
+def test_what_a_value_raises_while_it_is_rebuilt_is_no_damage_of_its_object(lake):
+    lake.store(Confused())
+    with pytest.raises(RiversError, match=r"is whole, but .* \(UnpicklingError") as caught:
+        lake.load()
+    assert not isinstance(caught.value, IntegrityError)
+
+
 class FileMissing:
     def __reduce__(self):
         return open, ("/nowhere/at/all",)
