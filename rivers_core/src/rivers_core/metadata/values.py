@@ -112,7 +112,7 @@ class MetadataValue(Value):
         return _BY_KIND[kind].from_fields(fields)
 
     def _plain(self) -> dict[str, Any]:
-        return dict(zip(self._fields, self._values(), strict=True))
+        return {name: getattr(self, name) for name in self._fields}
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Self:
