@@ -53,15 +53,16 @@ def report(error: Exception, session: Session) -> int:
     """
     if isinstance(error, ReportedError):
         return error.code
+    is_ours = isinstance(error, exceptions.RiversError) and not session.traceback
     if isinstance(error, UserCodeError) and error.__cause__ is not None and not session.traceback:
         told = f"{project_traceback(error.__cause__)}\nError: {error}"
-    elif isinstance(error, exceptions.RiversError) and not session.traceback:
+    elif is_ours:
         told = f"Error: {error}"
     elif comes_from_project(error) and not session.traceback:
         told = project_traceback(error)
     else:
         told = "".join(traceback.format_exception(error)).rstrip()
-    print(session.without_secrets(told), file=sys.stderr)
+    print(session.without_secrets(told, is_ours=is_ours), file=sys.stderr)
     return exit_code(error)
 
 

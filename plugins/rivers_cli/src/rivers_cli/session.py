@@ -38,15 +38,20 @@ class Session:
             self._project = Project(self.environment, self.config, self.repository)
         return self._project
 
-    def without_secrets(self, text: str) -> str:
+    def without_secrets(self, text: str, *, is_ours: bool = False) -> str:
         """A message or traceback without the credentials of any handler of the project.
 
-        What only looks like a credential is taken out of messages, and left in lines of code.
+        Args:
+            text: The message.
+            is_ours: Rivers wrote it, so that what only looks like a credential is none; in other messages that is
+                taken out too, except in lines of code.
         """
         from rivers_core.handler.masking import MASK, scrubbed
 
         for secret in () if self._project is None else self._project.secrets():
             text = text.replace(secret, MASK) if len(secret) >= _SHORTEST_SECRET else text
+        if is_ours:
+            return text
         lines = text.splitlines(keepends=True)
         return "".join(line if line.startswith("  ") else scrubbed(line) for line in lines)
 

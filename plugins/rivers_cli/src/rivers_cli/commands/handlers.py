@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from rivers_cli.command import Command, Group
-from rivers_cli.options import AsJson, HandlerName
+from rivers_cli.options import AsJson, Assets, HandlerName
 
 app = typer.Typer(cls=Group, rich_markup_mode=None, add_completion=False, invoke_without_command=True)
 
@@ -95,3 +97,46 @@ def show(context: typer.Context, name: HandlerName, as_json: AsJson = False) -> 
         print(f"\nWhich assets use it is not known: {usage.problem}")
     else:
         print("\nNo asset uses it.")
+
+
+@app.command(cls=Command)
+def maintain(
+    context: typer.Context,
+    name: HandlerName,
+    assets: Assets = None,
+    run: Annotated[
+        bool, typer.Option("--run", help="Do it; without this it is only told what would be done.")
+    ] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="OPTION=VALUE", help="An option of the handler's own. Repeatable."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a handler tidy up what it keeps: put small files together, remove what nobody needs any more.
+
+    First it only tells what it would do; --run does it. Which options there are, the handler's own page says.
+
+    Exit codes: 0, 1 it failed, 2 there is no such handler, or it has nothing to maintain.
+
+    Examples:
+      $ rivers handlers maintain lake
+      $ rivers handlers maintain lake orders --run
+      $ rivers handlers maintain lake --set retention_hours=48
+    """
+    from rivers_cli.maintenance import cell, maintained
+    from rivers_cli.output import Column, others_to_stderr, print_document, print_table
+
+    with others_to_stderr(as_json):
+        rows = maintained(context.obj.project, name, assets or (), settings or (), dry_run=not run)
+    if as_json:
+        print_document({"handler": name, "dry_run": not run, "actions": rows})
+        return
+    if not rows:
+        print(f"{name} has nothing to tidy up.")
+        return
+    titles = list(dict.fromkeys(key for row in rows for key in row))
+    columns = [Column(title.replace("_", " ").capitalize(), wraps=title == titles[0]) for title in titles]
+    print_table(columns, [tuple(cell(title, row.get(title)) for title in titles) for row in rows])
+    if not run:
+        print("\nNothing was changed; --run does it.")

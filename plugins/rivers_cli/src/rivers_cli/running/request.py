@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from ast import literal_eval
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from rivers_cli.partitions import requested
 from rivers_cli.problems import UsageProblemError
+from rivers_cli.typed import pair, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,7 +137,7 @@ def prepared(request: Request, repository: CodeRepository) -> Prepared:
         selection,
         partition_key,
         None if request.executor is None else executor_of(request.executor),
-        [_pair(text, "--tag", "key=value") for text in request.tags],
+        [pair(text, "--tag", "key=value") for text in request.tags],
         _config(request.settings),
         resumed,
         str(uuid4()) if resumed is None else resumed.run_id,
@@ -173,11 +172,9 @@ def executor_of(text: str) -> Executor:
     from rivers.executors import Executor
 
     name, _, arguments = text.partition(":")
-    given = dict(
-        _pair(part, "--executor", "name:argument=value,...") for part in arguments.split(",") if part
-    )
+    given = dict(pair(part, "--executor", "name:argument=value,...") for part in arguments.split(",") if part)
     try:
-        made: Executor = getattr(Executor, name)(**{key: _value(value) for key, value in given.items()})
+        made: Executor = getattr(Executor, name)(**{key: value_of(value) for key, value in given.items()})
     except (AttributeError, TypeError, ValueError) as error:
         raise UsageProblemError(f"--executor {text}: {error}") from error
     return made
@@ -203,26 +200,9 @@ def _without_secret(text: str) -> str:
 def _config(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
     config: dict[str, dict[str, Any]] = {}
     for text in texts:
-        target, value = _pair(text, "--set", "asset.field=value")
+        target, value = pair(text, "--set", "asset.field=value")
         asset, dot, name = target.rpartition(".")
         if not dot:
             raise UsageProblemError(f"--set {text}: write it as asset.field=value.")
-        config.setdefault(asset, {})[name] = _value(value)
+        config.setdefault(asset, {})[name] = value_of(value)
     return config
-
-
-def _pair(text: str, option: str, form: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise UsageProblemError(f"{option} {text}: write it as {form}.")
-    return key, value
-
-
-def _value(text: str) -> Any:
-    """A typed text as the value that it most likely is."""
-    for read in (json.loads, literal_eval):
-        try:
-            return read(text)
-        except (ValueError, SyntaxError):
-            continue
-    return text
