@@ -53,11 +53,11 @@ def report(error: Exception, session: Session) -> int:
     """
     if isinstance(error, ReportedError):
         return error.code
-    is_ours = isinstance(error, exceptions.RiversError) and not session.traceback
+    is_ours = False
     if isinstance(error, UserCodeError) and error.__cause__ is not None and not session.traceback:
         told = f"{project_traceback(error.__cause__)}\nError: {error}"
-    elif is_ours:
-        told = f"Error: {error}"
+    elif isinstance(error, exceptions.RiversError) and not session.traceback:
+        told, is_ours = f"Error: {error}", True
     elif comes_from_project(error) and not session.traceback:
         told = project_traceback(error)
     else:
