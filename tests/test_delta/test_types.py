@@ -109,6 +109,20 @@ def test_a_lazy_frame_stays_lazy_and_reads_only_what_is_asked_for(lake):
     assert frame.collect()["value"].to_list() == [2]
 
 
+def test_a_query_over_another_table_is_streamed_into_a_table(lake):
+    lake.store(
+        pl.DataFrame({"n": list(range(1000)), "c": pl.Series(["x"] * 1000, dtype=pl.Categorical)}), "source"
+    )
+    query = lake.load(pl.LazyFrame, "source").group_by("c").agg(pl.col("n").sum()).sort("c")
+    lake.store(query)
+    assert lake.load(pl.DataFrame).rows() == [("x", 499500)]
+    frame = lake.load(pl.LazyFrame, "source")
+    relation = duckdb.sql("SELECT sum(n)::BIGINT AS total, 'us' AS region FROM frame")
+    lake.store(relation, "by_duckdb", keys="us", partition_expr="region")
+    assert lake.load(pl.DataFrame, "by_duckdb")["total"].to_list() == [499500]
+    assert frame is not None
+
+
 def test_a_lazy_frame_with_an_error_stores_nothing(lake):
     broken = pl.LazyFrame({"a": ["x"]}).select(pl.col("a").cast(pl.Int64))
     with pytest.raises(RiversError, match="asset 'asset'"):

@@ -77,7 +77,7 @@ class Incoming:
         self.belonging = self._predicate(request)
         marked = request.partition_expr.columns if request.partition_expr and self.belonging else ()
         marks_needed = marked if table is None else ()
-        self.rows = RowStream(subject, reader, hinted, self.belonging, marks_needed)
+        self.rows = RowStream(subject, reader, hinted, self.belonging, marks_needed, request.adapter.source)
 
     def _fit(self, request: WriteRequest) -> Encoding:
         """Check the columns against the table's; which hints are written is what comes out."""

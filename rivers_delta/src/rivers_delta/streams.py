@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rivers_core.exceptions import AssetOutputValidationError, PartitionValidationError, RiversError
 from rivers_delta.columns import PARTITION_HINT, TYPE_HINT, Encoding, schema_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from arro3.core import Array, RecordBatch, RecordBatchReader
     from arro3.core import Schema as ArrowSchema
 
     from rivers_delta.columns import Column
     from rivers_delta.predicates import Predicate
+
+
+_JOINED_BYTES: Final = 64 * 1024 * 1024
 
 
 class RowStream:
@@ -28,6 +31,7 @@ class RowStream:
         encoding: How their columns are stored.
         belonging: Which rows may pass; None for all.
         partition_columns: Columns to be marked, so that the table is known to have partitions.
+        source: Where the batches are, as the adapter says.
     """
 
     def __init__(
@@ -37,22 +41,28 @@ class RowStream:
         encoding: Encoding,
         belonging: Predicate | None,
         partition_columns: tuple[str, ...] = (),
+        source: str = "memory",
     ) -> None:
         self._subject = subject
         self._reader = reader
         self._encoding = encoding
         self._belonging = belonging
         self._marked = partition_columns
+        self._source = source
         self.failure: Exception | None = None
 
     def open(self) -> RecordBatchReader:
         """The stream for deltalake; the value's own if there is nothing to do on the way."""
-        if self._encoding.is_identity and self._belonging is None and not self._marked:
-            return self._reader
         from arro3.core import RecordBatchReader
 
+        is_same = self._encoding.is_identity and self._belonging is None and not self._marked
+        if is_same and self._source == "stream":
+            return self._reader
         schema = self._schema()
-        return RecordBatchReader.from_batches(schema, self._batches(schema))
+        batches = self._guarded(schema)
+        return RecordBatchReader.from_batches(
+            schema, list(batches) if is_same and self._source == "memory" else batches
+        )
 
     def empty(self) -> RecordBatchReader:
         """The same columns without a row; the value stays unread."""
@@ -74,17 +84,21 @@ class RowStream:
             stored = stored.set(i, field.with_metadata(metadata))
         return stored
 
-    def _batches(self, schema: ArrowSchema) -> Iterator[RecordBatch]:
+    def _guarded(self, schema: ArrowSchema) -> Iterator[RecordBatch]:
         try:
-            for batch in self._reader:
-                made = self._encoded(batch, schema)
-                if self._belonging is not None:
-                    refuse_strangers(self._subject, made, self._belonging)
-                yield made
+            yield from joined(self._batches(schema))
         except Exception as error:
             # deltalake gives only the text of what is raised in here; the writer asks for the error itself.
             self.failure = error
             raise
+
+    def _batches(self, schema: ArrowSchema) -> Iterator[RecordBatch]:
+        is_same = self._encoding.is_identity and not self._marked
+        for batch in _awaited(self._reader) if self._source == "stream" else self._reader:
+            made = batch if is_same else self._encoded(batch, schema)
+            if self._belonging is not None:
+                refuse_strangers(self._subject, made, self._belonging)
+            yield made
 
     def _encoded(self, batch: RecordBatch, schema: ArrowSchema) -> RecordBatch:
         from arro3.core import RecordBatch
@@ -103,6 +117,47 @@ class RowStream:
                 "microseconds can say, and was not stored; Delta keeps timestamps in microseconds."
             )
         return made
+
+
+def _awaited(reader: RecordBatchReader) -> Iterator[RecordBatch]:
+    """The batches of a native stream, waited for without holding the interpreter, if pyarrow is there to do so.
+
+    The stream may itself need the interpreter on another thread, as a DuckDB query over Python objects does.
+    """
+    if importlib.util.find_spec("pyarrow") is None:
+        yield from reader
+        return
+    import pyarrow as pa
+    from arro3.core import RecordBatch
+
+    for batch in pa.RecordBatchReader.from_stream(reader):
+        yield RecordBatch.from_arrow(batch)
+
+
+def joined(batches: Iterable[RecordBatch]) -> Iterator[RecordBatch]:
+    """One batch instead of several, as long as they are small: deltalake writes batches in any order.
+
+    Args:
+        batches: All of one schema.
+    """
+    from arro3.core import Table
+
+    pending: list[RecordBatch] = []
+    size, is_large = 0, False
+    for batch in batches:
+        if is_large:
+            yield batch
+            continue
+        pending.append(batch)
+        size += batch.nbytes
+        if size > _JOINED_BYTES:
+            is_large = True
+            yield from pending
+            pending.clear()
+    if len(pending) > 1:
+        yield from Table.from_batches(pending).combine_chunks().to_batches()
+    else:
+        yield from pending
 
 
 def refuse_strangers(subject: str, batch: Any, belonging: Predicate) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rivers_delta.types.base import TypeAdapter
 
 if TYPE_CHECKING:
     from arro3.core import RecordBatchReader
+
+    from rivers_delta.types.base import Source
 
 
 class TableAdapter(TypeAdapter):
@@ -20,6 +22,8 @@ class TableAdapter(TypeAdapter):
 
 class ReaderAdapter(TypeAdapter):
     """`arro3.core.RecordBatchReader`."""
+
+    source: ClassVar[Source] = "stream"
 
     def from_reader(self, reader: RecordBatchReader) -> Any:
         """Give the stream itself."""
@@ -36,6 +40,8 @@ class StreamAdapter(ReaderAdapter):
 
 class RelationAdapter(TypeAdapter):
     """`duckdb.DuckDBPyRelation`."""
+
+    source: ClassVar[Source] = "stream"
 
     def from_reader(self, reader: RecordBatchReader) -> Any:
         """Make a relation over the rows, held in memory since a relation may be asked again and again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from rivers_core.metadata import Schema
 from rivers_delta.columns import fields_of
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from rivers_delta.predicates import Predicate
 
 
-JOINED_BYTES: Final = 64 * 1024 * 1024
-"""Up to which size a table of several chunks is made one: deltalake writes chunks in any order."""
+Source = Literal["memory", "query", "stream"]
 
 
 class TableScan(Protocol):
@@ -57,6 +56,10 @@ class TypeAdapter(ABC):
         ...     def from_reader(self, reader):
         ...         return {tuple(row.values()) for batch in reader for row in batch.to_struct_array().to_pylist()}
     """
+
+    source: ClassVar[Source] = "memory"
+    """Where the batches of a value are: in memory; still to be computed, batch by batch, by `open`'s own iterator;
+    or behind a stream of native code, which must not be waited for while holding the interpreter."""
 
     @abstractmethod
     def from_reader(self, reader: RecordBatchReader) -> Any:

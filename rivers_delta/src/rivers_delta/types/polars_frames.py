@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
+from arro3.core import RecordBatchReader as ArrowReader
 
 from rivers_core.metadata import Schema
 from rivers_delta.columns import fields_of, plain_variant, schema_of
 from rivers_delta.predicates import polars_column
-from rivers_delta.types.base import JOINED_BYTES, TypeAdapter
+from rivers_delta.types.base import TypeAdapter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from arro3.core import RecordBatchReader
+    from arro3.core import RecordBatch, RecordBatchReader
 
     from rivers_delta.columns import Column
-    from rivers_delta.types.base import TableScan
+    from rivers_delta.types.base import Source, TableScan
 
 _OWN_METADATA = "_PL_"
 _NOT_ARROW = re.compile(r"\b(U?Int128|Object|Unknown)\b|Decimal\(precision=(39|[4-9]\d|\d{3})")
@@ -27,14 +28,22 @@ _NOT_ARROW = re.compile(r"\b(U?Int128|Object|Unknown)\b|Decimal\(precision=(39|[
 class LazyFrameAdapter(TypeAdapter):
     """`polars.LazyFrame`: streamed into the table, and back as a lazy scan of it."""
 
+    source: ClassVar[Source] = "query"
+
     def prepare(self, value: Any) -> Any:
         """Refuse columns of types that Arrow has not."""
         _refuse_foreign_types(value.collect_schema())
         return value
 
     def open(self, value: Any) -> RecordBatchReader:
-        """Run the query, batch by batch."""
-        return super().open(value.collect_batches(lazy=True))
+        """Run the query, batch by batch.
+
+        The frames are asked for one by one: polars waits for them without holding the interpreter, which a
+        query over another table needs to go on.
+        """
+        frames = value.collect_batches(lazy=True)
+        schema = TypeAdapter.open(self, pl.DataFrame(schema=value.collect_schema())).schema
+        return ArrowReader.from_batches(schema, _batches(frames))
 
     def schema(self, value: Any, reader: RecordBatchReader) -> Schema:
         """Polars has one type for text and one for lists, whatever variant it exports."""
@@ -73,11 +82,7 @@ class LazyFrameAdapter(TypeAdapter):
 class DataFrameAdapter(LazyFrameAdapter):
     """`polars.DataFrame`."""
 
-    def prepare(self, value: Any) -> Any:
-        """Refuse columns of types that Arrow has not; keep the order of rows where it costs little."""
-        prepared = super().prepare(value)
-        is_small = prepared.n_chunks() > 1 and prepared.estimated_size() <= JOINED_BYTES
-        return prepared.rechunk() if is_small else prepared
+    source: ClassVar[Source] = "memory"
 
     def open(self, value: Any) -> RecordBatchReader:
         """Export the frame without a copy."""
@@ -92,6 +97,11 @@ class DataFrameAdapter(LazyFrameAdapter):
         if scan.is_feed:
             return self.from_reader(scan.reader())
         return super().read(scan).collect()
+
+
+def _batches(frames: Iterator[pl.DataFrame]) -> Iterator[RecordBatch]:
+    for frame in frames:
+        yield from ArrowReader.from_arrow(frame)
 
 
 def _cast_back(column: Column) -> pl.Expr:

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 
 from rivers_core.metadata import Schema
-from rivers_delta.types.base import JOINED_BYTES, TypeAdapter
+from rivers_delta.types.base import TypeAdapter
 
 if TYPE_CHECKING:
     from arro3.core import RecordBatchReader
 
-    from rivers_delta.types.base import TableScan
+    from rivers_delta.types.base import Source, TableScan
 
 _BEYOND_DATASETS = {"columnMapping", "deletionVectors"}
 
 
 class TableAdapter(TypeAdapter):
     """`pyarrow.Table`."""
-
-    def prepare(self, value: Any) -> Any:
-        """Keep the order of rows where it costs little."""
-        is_small = value.num_columns and value.column(0).num_chunks > 1 and value.nbytes <= JOINED_BYTES
-        return value.combine_chunks() if is_small else value
 
     def schema(self, value: Any, reader: RecordBatchReader) -> Schema:
         """Of the table itself: a stream forgets whether dictionaries are ordered."""
@@ -47,9 +42,7 @@ class TableAdapter(TypeAdapter):
 class ReaderAdapter(TableAdapter):
     """`pyarrow.RecordBatchReader`."""
 
-    def prepare(self, value: Any) -> Any:
-        """Leave it as it is."""
-        return value
+    source: ClassVar[Source] = "stream"
 
     def is_replayable(self, value: Any) -> bool:
         """A stream is read once."""
