@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
 from rivers_core.exceptions import PartitionValidationError
 from rivers_core.partitions.keys import PartitionKey
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["PartitionContext"]
 
 
+@final  # so that type checkers know that it is never false: `context.partition and context.partition.key`
 class PartitionContext:
     """The partition keys of one step, with the definition they come from.
 
