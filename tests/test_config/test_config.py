@@ -243,8 +243,11 @@ def test_a_field_tells_its_value_and_its_origin(load, monkeypatch, project):
         ("./data/../x", "{root}/x"),
         ("/data", "/data"),
         ("s3://bucket/x", "s3://bucket/x"),
+        ("s3//bucket/x", "s3//bucket/x"),
+        ("s3/bucket", "{root}/s3/bucket"),
         ("memory:", "memory:"),
         ("~/data", "{home}/data"),
+        ("", ""),
     ],
 )
 def test_locations_are_relative_to_the_file_not_to_the_shell(
