@@ -239,3 +239,12 @@ def test_a_function_that_exits_is_a_canceled_run_and_no_success(project_of):
     assert done.code == 1
     assert "called sys.exit(0)" in done.err
     assert project.ok("runs", "--json").document[0]["status"] == "canceled"
+
+
+def test_a_run_over_a_range_resumes_over_that_range(project_of):
+    project = project_of(PARTITIONED.replace('f"on {key}"', "1 / 0"))
+    asked = ["daily", "-p", "2024-01-02..2024-01-03"]
+    run = project.rivers("materialize", *asked, "--json").document["run_id"]
+    project.edit("definitions.py", "1 / 0", "1")
+    done = project.ok("materialize", "--resume", run)
+    assert done.out.count("daily [2024-01-0") == 2

@@ -68,6 +68,12 @@ def test_called_again_it_copies_what_is_missing_only(run):
     }
 
 
+def test_a_copy_that_is_gone_is_made_again(run):
+    migrate(run)
+    (run.path / "other" / "orders.pkl").unlink()
+    assert states(migrate(run))["orders", None] == "copied"
+
+
 def test_a_value_that_changed_since_is_copied_again(run):
     migrate(run)
     run.edit("definitions.py", '["bread", "milk", "bread"]', '["cheese"]')

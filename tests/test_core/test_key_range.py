@@ -88,3 +88,8 @@ def test_malformed_bounds_are_refused(bounds):
 def test_an_empty_bound_is_refused():
     with pytest.raises(PartitionDefinitionError):
         PartitionKeyRange.single("", "a")
+
+
+def test_a_range_has_a_display_form():
+    assert str(PartitionKeyRange.single("2024-01-01", "2024-01-31")) == "2024-01-01..2024-01-31"
+    assert str(PartitionKeyRange.multi({"shop": ["a", "b"], "day": ("1", "7")})) == "day=1..7|shop=a,b"

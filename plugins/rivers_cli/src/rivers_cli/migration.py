@@ -101,7 +101,7 @@ class Migration:
                 loading, storing = self._contexts(value)
                 value.source = self.source.handler_for(output.name).describe_address(loading)
                 value.target = self.target.handler_for(output.name).describe_address(storing)
-                if self._is_recorded(value):
+                if self._is_recorded(value) and _is_there(self.target, output.name, loading):
                     value.state = "there already"
                 yield value
 
@@ -195,10 +195,7 @@ class Migration:
 
     def _exists(self, output: StoredOutput, key: PartitionKey | None) -> bool:
         loading, _ = self._contexts(Value(output, key, None))
-        try:
-            return bool(finished(self.source.handler_for(output.name).exists(loading)))
-        except NotMaterializedError:
-            return False
+        return _is_there(self.source, output.name, loading)
 
     def _contexts(self, value: Value) -> tuple[InputContext, OutputContext]:
         output = value.output
@@ -212,6 +209,13 @@ class Migration:
             step_name=output.step_name,
         )  # fmt: skip
         return loading, storing
+
+
+def _is_there(place: Endpoint, asset: str, loading: InputContext) -> bool:
+    try:
+        return bool(finished(place.handler_for(asset).exists(loading)))
+    except NotMaterializedError:
+        return False
 
 
 def _last_stored(place: Endpoint, output: StoredOutput) -> dict[str | None, Event]:

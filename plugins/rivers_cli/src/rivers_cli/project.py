@@ -121,11 +121,11 @@ class Project:
         """The credentials of every handler that can be found without loading more of the project."""
         from rivers_core.handler.masking import secrets_of
 
-        found: list[str] = []
-        for handler in self._known_handlers():
+        found: set[str] = set()
+        for handler in {id(handler): handler for handler in self._known_handlers()}.values():
             with suppress(Exception):  # it may be what is broken
-                found += secrets_of(handler)
-        return sorted(set(found), key=len, reverse=True)
+                found.update(secrets_of(handler))
+        return sorted(found, key=len, reverse=True)
 
     def _known_handlers(self) -> Iterator[BaseIOHandler]:
         config: Config | None = self.__dict__.get("config")

@@ -98,6 +98,9 @@ class SingleKeyRange(PartitionKeyRange):
             )
         return keys[start : stop + 1]
 
+    def __str__(self) -> str:
+        return f"{self.first}..{self.last}"
+
     def __repr__(self) -> str:
         return f"PartitionKeyRange.single({source(self.first)}, {source(self.last)})"
 
@@ -153,6 +156,10 @@ class MultiKeyRange(PartitionKeyRange):
 
     def __hash__(self) -> int:
         return hash(self._sorted)
+
+    def __str__(self) -> str:
+        bounds = ((name, ".." if is_range else ",", keys) for name, (is_range, keys) in self._sorted)
+        return "|".join(f"{name}={between.join(keys)}" for name, between, keys in bounds)
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{source(name)}: {_shown(bounds)}" for name, bounds in self.dimensions.items())

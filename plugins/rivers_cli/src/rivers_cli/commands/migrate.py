@@ -88,7 +88,7 @@ def _copy(
     try:
         for value in values:
             migration.copy(value)
-            value.message = without_secrets(value.message)
+            value.message = without_secrets(value.message) if value.message else ""
             if not silent:
                 took = "" if value.state == "there already" else f"  {amounts.duration(value.duration_ns)}"
                 say(f"{_name(value)}  {value.state}{took}{f': {value.message}' if value.message else ''}")

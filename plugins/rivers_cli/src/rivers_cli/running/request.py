@@ -184,7 +184,8 @@ def _completed(request: Request, resumed: Run | None) -> Request:
     """What a call that resumes leaves out is as it was in that run."""
     if resumed is None or request.assets or request.job:
         return request
-    partitions = request.partitions or ((resumed.partition_key,) if resumed.partition_key else ())
+    recorded = resumed.partition_key
+    partitions = request.partitions or (() if recorded is None else tuple(recorded.split(", ")))
     if resumed.job is not None:
         return replace(request, job=resumed.job, partitions=partitions)
     return replace(request, assets=resumed.selection or (), partitions=partitions)
