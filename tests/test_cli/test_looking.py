@@ -176,6 +176,23 @@ def test_plugins_are_listed_without_importing_them(project):
     assert loaded["pickle"]["provides"] == ["handler pickle"]
 
 
+@pytest.mark.parametrize("strict", ["", "1"])
+def test_a_broken_plugin_is_listed_with_the_reason_when_all_are_loaded(project, monkeypatch, strict):
+    info = project.path / "site" / "acme_broken-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-broken\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[rivers]\nbroken = acme_broken\n")
+    (project.path / "site" / "acme_broken.py").write_text("raise OSError('no such device')\n")
+    monkeypatch.syspath_prepend(project.path / "site")
+    monkeypatch.setenv("RIVERS_STRICT_PLUGINS", strict)
+    done = project.rivers("plugins", "--load", "--json")
+    assert done.code == 1
+    states = {one["entry_point"]: one for one in done.document}
+    assert states["broken"]["state"] == "broken"
+    assert "no such device" in states["broken"]["error"]
+    assert "no such device" in project.rivers("check").err
+
+
 def test_what_the_configuration_denies_is_not_imported(project):
     project.write("rivers.toml", '[plugins]\ndeny = ["rivers-pickle"]\n')
     states = {one["entry_point"]: one for one in project.ok("plugins", "--load", "--json").document}

@@ -227,3 +227,36 @@ def test_python_may_be_asked_for_json_through_the_program_itself(project):
         [RIVERS, "assets", "--json"], cwd=project.path, env=environment(), capture_output=True, text=True
     )
     assert [one["asset"] for one in json.loads(done.stdout)] == ["orders", "counts", "report"]
+
+
+LOGGING = """
+@rs.Asset
+def talks(context: rs.AssetExecutionContext) -> int:
+    context.log.info("half way")
+    context.log.debug("for developers")
+    return 1
+
+repo = rs.CodeRepository([talks])
+"""
+
+
+def materialized(project):
+    return subprocess.run(
+        [RIVERS, "materialize"],
+        cwd=project.path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
+def test_what_a_function_logs_is_shown(project_of):
+    done = materialized(project_of(LOGGING))
+    assert "rivers.assets.talks: half way" in done.stderr
+    assert "for developers" not in done.stderr
+
+
+def test_logging_that_the_project_set_up_is_left_alone(project_of):
+    set_up = "import logging\nlogging.getLogger('rivers').addHandler(logging.NullHandler())\n"
+    assert "half way" not in materialized(project_of(set_up + LOGGING)).stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -29,12 +30,14 @@ def plugins(
     """
     from rivers_cli.output import Column, print_document, print_table
     from rivers_cli.problems import ReportedError
+    from rivers_core.exceptions import PluginLoadError
     from rivers_core.plugins import get_registry
 
     _ = context.obj.project.config  # its rules are in force from here on
     registry = get_registry()
     if load:
-        registry.load_all()
+        with suppress(PluginLoadError):  # strict: the list tells which one is broken, and why
+            registry.load_all()
     states = registry.plugins()
     if as_json:
         print_document(

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
+from rivers_cli.running.logs import logs_shown
 from rivers_cli.running.outcome import Outcome, Terminated, finished, stopped
 from rivers_cli.running.progress import Progress
 from rivers_cli.running.request import Request, prepared
@@ -36,7 +37,7 @@ def run(prepared: Prepared, *, silent: bool = False) -> Outcome:
     started = monotonic_ns()
     view = view_of(progress, silent=silent)
     try:
-        with _ended_by_signal(), view, prepared.repository.storage.watching(view.note):
+        with _ended_by_signal(), logs_shown(), view, prepared.repository.storage.watching(view.note):
             errors: Any = prepared.run().errors
     except ExecutionError as error:
         failed = progress.names("failed")

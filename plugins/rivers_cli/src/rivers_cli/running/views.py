@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rivers_cli.running.progress import Line, Progress, State
 
 _REFRESHES_PER_SECOND: Final = 8
+_LONG: Final = 60
 _FRAME: Final = 4  # lines of the terminal that are not for steps
 
 _MARKS: Final[dict[State, tuple[str, str]]] = {
@@ -130,7 +131,7 @@ class LiveTable(AbstractContextManager[None]):
         table.add_column(no_wrap=True, justify="right")
         table.add_column(no_wrap=not whole, overflow="fold" if whole else "ellipsis", min_width=10)
         lines = list(self._progress.lines.values())
-        for line in lines if whole else self._window(lines):
+        for line in _worth_keeping(lines) if whole else self._window(lines):
             table.add_row(*self._row(line))
         if not whole:
             elapsed = amounts.duration(monotonic_ns() - self._started)
@@ -158,6 +159,11 @@ class LiveTable(AbstractContextManager[None]):
         first_running = next((i for i, line in enumerate(lines) if line.state == "running"), len(lines))
         start = max(0, min(first_running - room // 2, len(lines) - room))
         return lines[start : start + room]
+
+
+def _worth_keeping(lines: list[Line]) -> list[Line]:
+    """What stays on the screen: everything, or of a long run what did not go well."""
+    return lines if len(lines) <= _LONG else [line for line in lines if line.state != "done"]
 
 
 def _told(event: Event) -> str:
