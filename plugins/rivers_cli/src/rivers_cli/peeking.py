@@ -6,9 +6,13 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import islice
 from pprint import pformat
+from shutil import get_terminal_size
 from typing import Any, Final, NamedTuple
 
+from rivers_cli.output import is_terminal
+
 _WIDTH: Final = 100
+_ANY_WIDTH: Final = 65_535
 _BYTES_PER_LINE: Final = 16
 
 
@@ -120,13 +124,15 @@ def _brief(value: Any) -> str:
 
 
 def _whole_text(frame: Any) -> str:
-    """All rows and columns of a frame that has few rows."""
+    """All rows of a frame that has few: as many columns as a terminal has room for, all of them elsewhere."""
+    width = get_terminal_size().columns if is_terminal() else None
     polars = sys.modules.get("polars")
     if polars is not None and type(frame).__module__.startswith("polars"):
-        with polars.Config(tbl_rows=-1, tbl_cols=-1):
+        fitted = {"tbl_width_chars": width} if width else {"tbl_width_chars": _ANY_WIDTH, "tbl_cols": -1}
+        with polars.Config(tbl_rows=-1, **fitted):
             return str(frame)
     if hasattr(frame, "to_string"):
-        return str(frame.to_string())
+        return str(frame.to_string(line_width=width) if len(frame.shape) > 1 else frame.to_string())
     return str(frame)
 
 

@@ -9,36 +9,39 @@ import typer
 from rivers_cli.options import AsJson, Assets, Job, Partitions
 
 
+ExecutorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--executor", "-x", metavar="NAME", help="Where steps run: in_process, parallel:max_workers=4, ..."
+    ),
+]
+OnlyStale = Annotated[bool, typer.Option("--only-stale", help="Skip what is fresh.")]
+Upstream = Annotated[bool, typer.Option("--upstream", "-u", help="Also run what the assets need.")]
+Resume = Annotated[
+    str | None, typer.Option("--resume", metavar="RUN", help="Go on with a run that did not finish.")
+]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")]
+Tags = Annotated[
+    list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="Recorded with the run. Repeatable.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="ASSET.FIELD=VALUE", help="Configure a function. Repeatable."),
+]
+
+
 def materialize(
     context: typer.Context,
     assets: Assets = None,
     partition: Partitions = None,
     job: Job = None,
-    executor: Annotated[
-        str | None,
-        typer.Option(
-            "--executor",
-            "-x",
-            metavar="NAME",
-            help="Where steps run: in_process, parallel:max_workers=4, ...",
-        ),
-    ] = None,
-    only_stale: Annotated[bool, typer.Option("--only-stale", help="Skip what is fresh.")] = False,
-    upstream: Annotated[
-        bool, typer.Option("--upstream", "-u", help="Also run what the assets need.")
-    ] = False,
-    resume: Annotated[
-        str | None, typer.Option("--resume", metavar="RUN", help="Go on with a run that did not finish.")
-    ] = None,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")] = False,
-    tag: Annotated[
-        list[str] | None,
-        typer.Option("--tag", metavar="KEY=VALUE", help="Recorded with the run. Repeatable."),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="ASSET.FIELD=VALUE", help="Configure a function. Repeatable."),
-    ] = None,
+    executor: ExecutorOption = None,
+    only_stale: OnlyStale = False,
+    upstream: Upstream = False,
+    resume: Resume = None,
+    fail_fast: FailFast = False,
+    tag: Tags = None,
+    settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
     """Run assets and keep their results.

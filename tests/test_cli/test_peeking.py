@@ -1,0 +1,67 @@
+"""The beginning of a value of any kind."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from rivers_cli.peeking import peek
+
+ROWS = {"a": list(range(30)), "b": ["x"] * 30}
+FIRST_TWO = [{"a": 0, "b": "x"}, {"a": 1, "b": "x"}]
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "extent", "head"),
+    [
+        (pl.DataFrame(ROWS), "polars.DataFrame", "30 rows, 2 columns", FIRST_TWO),
+        (pl.LazyFrame(ROWS), "polars.LazyFrame", "not computed beyond what is shown", FIRST_TWO),
+        (pl.Series([1, 2, 3]), "polars.Series", "3 rows", [1, 2]),
+        (pd.DataFrame(ROWS), "pandas.DataFrame", "30 rows, 2 columns", FIRST_TWO),
+        (pd.Series([1, 2, 3]), "pandas.Series", "3 rows", [1, 2]),
+        (pa.table(ROWS), "pyarrow.Table", "30 rows, 2 columns", FIRST_TWO),
+        (np.arange(6).reshape(3, 2), "numpy.ndarray", "int64, shape (3, 2)", [[0, 1], [2, 3]]),
+        ([1, 2, 3], "list", "3 items", [1, 2]),
+        ((1, 2, 3), "tuple", "3 items", [1, 2]),
+        ({"a": [1], "b": 2, "c": 3}, "dict", "3 entries", {"a": [1], "b": 2}),
+        ({"a": pl.DataFrame({"x": [1]})}, "dict", "1 entries", {"a": [{"x": 1}]}),
+        (iter([1, 2, 3]), "list_iterator", "not read beyond what is shown", [1, 2]),
+        ("one\ntwo\nthree", "str", "13 characters, 3 lines", "one\ntwo"),
+        (b"\x00ab" * 20, "bytes", "60 bytes", (b"\x00ab" * 20)[:32].hex()),
+        (3.5, "float", None, 3.5),
+        (None, "NoneType", None, None),
+        (float("nan"), "float", None, "nan"),
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_a_value_shows_what_it_is_how_much_and_how_it_begins(value, kind, extent, head):
+    seen = peek(value, 2)
+    assert (seen.kind, seen.extent, seen.head) == (kind, extent, head)
+    assert seen.text
+    assert json.dumps(seen.head)
+
+
+def test_all_rows_and_columns_that_were_asked_for_are_shown():
+    wide = {f"column_{number}": list(range(30)) for number in range(20)}
+    for frame in (pl.DataFrame(wide), pd.DataFrame(wide)):
+        text = peek(frame, 25).text
+        assert "column_19" in text
+        assert all(str(number) in text for number in range(25))
+
+
+def test_bytes_are_shown_in_hexadecimal_and_as_characters():
+    digits = b"\x00rivers".hex(" ")
+    assert peek(b"\x00rivers", 1).text == f"00000000  {digits:<48} .rivers"
+
+
+def test_an_object_of_the_projects_own_is_shown_by_its_repr():
+    class Model:
+        def __repr__(self):
+            return "Model(depth=3)"
+
+    assert peek(Model(), 5).text == "Model(depth=3)"
