@@ -24,8 +24,15 @@ help:
 demo: $(VENV)/.demo
 	@$(BIN)/python docs/examples/flights/run.py
 
-test: $(VENV)/.test
+test: $(VENV)/.test tests/node/node_modules/.installed
 	$(BIN)/python -m pytest -q -n auto $(ARGS)
+
+# The Azure emulator. Where npm is not, its tests are skipped, and say so; with CI=true they fail.
+tests/node/node_modules/.installed: tests/node/package-lock.json
+	@if command -v npm > /dev/null; then \
+		npm ci --prefix tests/node --ignore-scripts --no-audit --no-fund --silent && touch $@ \
+		|| echo "azurite could not be installed; the tests against Azure will be skipped"; \
+	else echo "npm was not found; the tests against Azure will be skipped"; fi
 
 check: $(VENV)/.check
 	$(BIN)/ruff format --check .
@@ -49,7 +56,7 @@ constraints: $(VENV)/.test $(VENV)/.check $(VENV)/.docs
 	$(BIN)/python -m pip freeze --all --exclude-editable | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' > constraints.txt
 
 clean:
-	rm -rf $(VENV) .venvs site dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venvs tests/node/node_modules site dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 # One environment for all targets. Each stamp adds its dependency group to it with one pip call, and is
 # built again when a pyproject.toml or a pin changes. hatchling is there first, so that the editable

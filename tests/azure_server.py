@@ -1,0 +1,89 @@
+"""A real Azure Blob server on this machine, for tests: Azurite, which `make test` installs from `tests/node`."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import shutil
+import subprocess
+import time
+import urllib.request
+from dataclasses import dataclass
+from email.utils import formatdate
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.s3_server import _free_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ACCOUNT = "devstoreaccount1"
+# the emulator's key, the same everywhere and published by its makers
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+CONTAINER = "lake"
+START_LIMIT_S = 60
+BINARIES = Path(__file__).parent / "node" / "node_modules" / ".bin"
+
+
+@dataclass(frozen=True)
+class AzureServer:
+    """How to reach the server."""
+
+    url: str
+
+    def options(self, **changed: str) -> dict[str, str]:
+        """`storage_options`, as deltalake takes them; the address is in `AZURITE_BLOB_STORAGE_URL`."""
+        return {"azure_storage_use_emulator": "true"} | changed
+
+
+@pytest.fixture(scope="session")
+def azure_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureServer]:
+    program = shutil.which("azurite-blob", path=str(BINARIES)) or shutil.which("azurite-blob")
+    if program is None:
+        told = "needs azurite: `make test` installs it where npm is, or `npm ci --prefix tests/node`"
+        pytest.fail(told) if os.environ.get("CI") == "true" else pytest.skip(told)
+    folder = tmp_path_factory.mktemp("azure")
+    (port,) = _free_ports(1)
+    command = [program, "--silent", "--skipApiVersionCheck", "--disableTelemetry", "--location", str(folder),
+               "--blobHost", "127.0.0.1", "--blobPort", str(port)]  # fmt: skip
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    try:
+        server = AzureServer(f"http://127.0.0.1:{port}")
+        _make_container(server, process)
+        yield server
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _make_container(server: AzureServer, process: subprocess.Popen[bytes]) -> None:
+    give_up = time.monotonic() + START_LIMIT_S
+    while process.poll() is None and time.monotonic() < give_up:
+        try:
+            urllib.request.urlopen(_signed(server), timeout=5)
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return
+    raise RuntimeError(f"azurite did not come up within {START_LIMIT_S} s")
+
+
+def _signed(server: AzureServer) -> urllib.request.Request:
+    """A request to make the container, signed as Azure wants it.
+
+    Source: https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key
+    """
+    headers = {"x-ms-date": formatdate(usegmt=True), "x-ms-version": "2021-08-06"}
+    canonical = "".join(f"{name}:{value}\n" for name, value in sorted(headers.items()))
+    resource = f"/{ACCOUNT}/{ACCOUNT}/{CONTAINER}\nrestype:container"
+    text = "PUT" + "\n" * 12 + canonical + resource
+    digest = hmac.new(base64.b64decode(KEY), text.encode(), hashlib.sha256).digest()
+    headers["Authorization"] = f"SharedKey {ACCOUNT}:{base64.b64encode(digest).decode()}"
+    url = f"{server.url}/{ACCOUNT}/{CONTAINER}?restype=container"
+    return urllib.request.Request(url, method="PUT", headers=headers)
