@@ -59,6 +59,13 @@ def test_json_is_the_only_thing_on_stdout_whatever_the_code_prints(project):
     assert "fetching orders" in done.err
 
 
+def test_programs_that_the_code_starts_do_not_disturb_json_either(project):
+    project.edit("definitions.py", 'print("fetching orders")', 'import os; os.system("echo from a program")')
+    done = project.ok("materialize", "--json")
+    assert done.document["success"] is True
+    assert "from a program" in done.err
+
+
 FAILING = """
 @rs.Asset
 def good() -> int:

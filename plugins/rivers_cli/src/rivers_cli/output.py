@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 NONE: Final = "–"
 
+_STDOUT: Final = 1
+_STDERR: Final = 2
 _GAP: Final = 2
 _NARROWEST: Final = 12
 
@@ -53,8 +56,6 @@ def console(*, stderr: bool = False) -> Console:
 
 def is_terminal(stream: TextIO | None = None) -> bool:
     """Whether somebody is looking, and at something that can move a cursor."""
-    import os
-
     stream = sys.stdout if stream is None else stream
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
@@ -140,13 +141,21 @@ def print_document(document: Any) -> None:
 def others_to_stderr(wanted: bool = True) -> Iterator[None]:
     """Send what the project's own code prints to stderr, so that stdout holds the document alone.
 
+    What programs print that the code starts goes there too.
+
     Args:
         wanted: False leaves everything as it is.
     """
     if not wanted:
         yield
         return
-    from contextlib import redirect_stdout
-
-    with redirect_stdout(sys.stderr):
-        yield
+    sys.stdout.flush()
+    kept = os.dup(_STDOUT)
+    os.dup2(_STDERR, _STDOUT)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, _STDOUT)
+        os.close(kept)

@@ -8,7 +8,6 @@ import typer
 
 from rivers_cli.options import AsJson, Assets, Job, Partitions
 
-
 ExecutorOption = Annotated[
     str | None,
     typer.Option(
