@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import tomllib
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[2]
 PINS = (ROOT / "constraints.txt").read_text().splitlines()
@@ -38,3 +41,14 @@ def test_every_direct_dependency_is_pinned() -> None:
         wanted.update(tomllib.loads(path.read_text())["project"]["dependencies"])
     unpinned = {normal(line) for line in wanted} - pinned
     assert not {name for name in unpinned if not name.startswith("rivers")}
+
+
+def test_a_pin_can_be_installed_on_the_first_python_that_is_supported() -> None:
+    versions = dict(line.split("==") for line in PINS)
+    for name, version in versions.items():
+        try:
+            metadata = distribution(name).metadata
+        except PackageNotFoundError:
+            continue
+        wanted = SpecifierSet(metadata["Requires-Python"] or "")
+        assert metadata["Version"] != version or "3.11.0" in wanted, f"{name} {version} needs Python {wanted}"
