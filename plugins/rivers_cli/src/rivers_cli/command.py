@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from importlib import import_module
 from inspect import cleandoc
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -30,8 +30,10 @@ class Offered(NamedTuple):
     provided: Provided[CommandSpec] | None = None
 
 
-class Command(TyperCommand):
-    """A command whose help ends with its examples, line for line."""
+class _EndsWithExamples:
+    """Help that ends with the examples of the docstring, line for line."""
+
+    help: str | None
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         """Write what the docstring says before its examples."""
@@ -42,16 +44,12 @@ class Command(TyperCommand):
         _write_examples(self.help, formatter)
 
 
-class Group(TyperGroup):
-    """A command with commands below it, and help that ends with examples."""
+class Command(_EndsWithExamples, TyperCommand):
+    """A command."""
 
-    def format_help_text(self, ctx: Any, formatter: Any) -> None:
-        """Write what the docstring says before its examples."""
-        _write_help(self.help, formatter)
 
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        """Write the examples of the docstring."""
-        _write_examples(self.help, formatter)
+class Group(_EndsWithExamples, TyperGroup):
+    """A command with commands below it."""
 
 
 class CommandGroup(Group):
@@ -71,6 +69,11 @@ class CommandGroup(Group):
         if args and not args[0].startswith("-") and _find(args[0]) is None:
             ctx.fail(_no_such_command(args[0]))
         return super().resolve_command(ctx, args)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """The commands, which is what somebody looks for, and then the options."""
+        self.format_commands(ctx, formatter)
+        TyperCommand.format_options(cast("Any", self), ctx, formatter)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands by what they are for."""
