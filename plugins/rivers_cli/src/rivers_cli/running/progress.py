@@ -95,7 +95,7 @@ class Progress:
             line.duration_ns = max(line.duration_ns, event.duration_ns or 0)
             line.state, line.message = ("done" if line.stored >= line.expected else "running"), ""
         elif event.event_type == "StepFailure":
-            line.state, line.message = ("stopped" if is_stop(event) else "failed"), event.message or ""
+            line.state, line.message = ("stopped", "") if is_stop(event) else ("failed", event.message or "")
         elif event.event_type == "StepSkipped":
             line.state, line.message = "skipped", event.message or ""
         elif event.event_type == "StepRetry":
