@@ -50,5 +50,5 @@ def test_a_pin_can_be_installed_on_the_first_python_that_is_supported() -> None:
             metadata = distribution(name).metadata
         except PackageNotFoundError:
             continue
-        wanted = SpecifierSet(metadata["Requires-Python"] or "")
+        wanted = SpecifierSet(metadata.get("Requires-Python") or "")
         assert metadata["Version"] != version or "3.11.0" in wanted, f"{name} {version} needs Python {wanted}"
