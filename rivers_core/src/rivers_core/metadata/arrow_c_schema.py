@@ -6,6 +6,7 @@ Source: https://arrow.apache.org/docs/format/CDataInterface.html and its PyCapsu
 from __future__ import annotations
 
 import ctypes
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from rivers_core.exceptions import MetadataTypeError
@@ -88,11 +89,14 @@ def export_schema(root: ArrowField) -> object:
 # to therefore lives here until it is released; an export that nobody reads stays, small as its column names.
 _KEPT: Final[dict[int, Any]] = {}
 
+# A consumer looks once more at a structure that it has just released in place, so none is freed at once.
+_RELEASED: Final[deque[Any]] = deque(maxlen=4096)
+
 
 def _release(pointer: Any) -> None:
     for part in list(_parts(pointer.contents)):
         part.release = None
-        _KEPT.pop(part.private_data, None)
+        _RELEASED.append(_KEPT.pop(part.private_data, None))
 
 
 def _parts(structure: Any) -> Iterator[Any]:
