@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from rivers_core.exceptions import InvalidMetadataError
+from rivers_core.exceptions import ConflictError, InvalidMetadataError
 from rivers_delta import DeltaIOHandler
 from rivers_delta.location import folder_name, table_root
 from tests.test_delta.support import Lake
@@ -89,6 +89,17 @@ def test_one_location_is_one_asset(lake):
     assert where("orders", None) == where("other", {"delta/root_name": "orders"})
     assert where("orders", None) != where("Orders", None)
     assert where("orders", {"delta/root_name": "../x"}) is None
+
+
+def test_no_table_lies_inside_another(lake):
+    lake.store(pl.DataFrame({"n": [1]}), "orders")
+    inner = Lake(lake.handler.address("orders", None))
+    with pytest.raises(ConflictError, match="inside of another"):
+        inner.store(pl.DataFrame({"n": [1]}), "items")
+    deep = Lake(f"{lake.handler.table_uri}/deep/lake")
+    deep.store(pl.DataFrame({"n": [1]}), "items")
+    with pytest.raises(ConflictError, match="inside of another"):
+        Lake(f"{lake.handler.table_uri}/deep").store(pl.DataFrame({"n": [1]}), "lake")
 
 
 def test_addresses_are_shown_without_credentials():

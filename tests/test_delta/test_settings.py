@@ -114,11 +114,11 @@ def test_a_handler_travels_as_configuration(tmp_path):
         table_uri=str(tmp_path), mode="append", storage_options={"aws_secret_access_key": SECRET},
         merge_config={"predicate": "s.a = t.a"}, handler_config=HandlerConfig(max_attempts=3),
     )  # fmt: skip
-    handler._totals["somewhere"] = None
+    handler.ledger("somewhere")
     again = pickle.loads(pickle.dumps(handler))
     assert again == handler
     assert again.plain_storage_options() == {"aws_secret_access_key": SECRET}
-    assert again._totals == {}
+    assert again._ledgers == {}
 
 
 def test_no_credential_is_ever_shown(caplog):

@@ -116,13 +116,14 @@ def encode(schema: Schema, metadata: Mapping[str, Mapping[str, str]]) -> Encodin
     return Encoding(tuple(columns), tuple(faults + _name_faults(schema.names)))
 
 
-def decode(fields: Iterable[Any]) -> list[Column]:
+def decode(schema: Any) -> list[Column]:
     """The columns of a table, with the types that were given when they were written.
 
     Args:
-        fields: The fields of a Delta schema.
+        schema: The schema of a Delta table.
     """
-    return [_decoded(one) for one in fields]
+    stored = Schema(schema).columns
+    return [_decoded(one, column) for one, column in zip(schema.fields, stored, strict=True)]
 
 
 def schema_of(fields: Iterable[ArrowField]) -> Schema:
@@ -180,26 +181,13 @@ def _hint(given: ArrowField, extras: Mapping[str, str]) -> str:
     return json.dumps(told, separators=(",", ":"))
 
 
-def _decoded(one: Any) -> Column:
-    (stored,) = Schema(_Single(one)).columns
+def _decoded(one: Any, stored: ArrowField) -> Column:
     hint = one.metadata.get(TYPE_HINT, "")
     if not hint:
         return Column(stored, stored)
     told = json.loads(hint) if isinstance(hint, str) else hint
     given = ArrowField.from_plain(told["arrow"])._replace(name=stored.name)
     return Column(given, stored, json.dumps(told, separators=(",", ":")), is_cast=True)
-
-
-class _Single:
-    """A schema of one Delta field."""
-
-    def __init__(self, one: Any) -> None:
-        self._one = one
-
-    def __arrow_c_schema__(self) -> object:
-        from deltalake import Schema as DeltaSchema
-
-        return DeltaSchema([self._one]).__arrow_c_schema__()
 
 
 def _stored(given: ArrowField, *, nested: bool) -> ArrowField:

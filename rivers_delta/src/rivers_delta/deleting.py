@@ -13,7 +13,7 @@ from rivers_delta.options import read_options
 from rivers_delta.partitions import partition_predicate, presence_id
 from rivers_delta.presence import DELETED
 from rivers_delta.read import all_columns
-from rivers_delta.settings import build_commit_properties
+from rivers_delta.settings import Mark, build_commit_properties
 
 if TYPE_CHECKING:
     from rivers_core.contexts import InputContext
@@ -44,7 +44,7 @@ def delete(handler: DeltaIOHandler, context: InputContext) -> None:
     expr = read_options(context.asset_name, context.asset_metadata).partition_expr
     assert expr is not None
     predicate = partition_predicate(context.asset_name, context.partition, expr, all_columns(table))
-    marks = [(presence_id(context.asset_name, key), DELETED) for key in context.partition.keys]
+    marks = [Mark(presence_id(context.asset_name, key), DELETED) for key in context.partition.keys]
     facts = {
         "rivers.asset": context.asset_name,
         "rivers.partition": ",".join(map(str, context.partition.keys)),

@@ -11,11 +11,11 @@ from pydantic_settings import SettingsConfigDict
 from rivers_core.exceptions import NotMaterializedError
 from rivers_core.handler import BaseIOHandler
 from rivers_delta.errors import told
+from rivers_delta.ledger import Ledger
 from rivers_delta.location import shown, table_address, table_root
 from rivers_delta.merge import MergeConfig
 from rivers_delta.options import NAMESPACE, Mode, SchemaMode, find_faults, read_options
 from rivers_delta.settings import HandlerConfig, read_commit_properties, read_writer_properties
-from rivers_delta.totals import Totals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,7 +61,7 @@ class DeltaIOHandler(BaseIOHandler):
     merge_config: MergeConfig | None = None
     handler_config: HandlerConfig = HandlerConfig()
 
-    _totals: dict[str, Totals] = PrivateAttr(default_factory=dict)
+    _ledgers: dict[str, Ledger] = PrivateAttr(default_factory=dict)
 
     @field_validator("table_uri", mode="before")
     @classmethod
@@ -109,9 +109,7 @@ class DeltaIOHandler(BaseIOHandler):
         started = time.perf_counter()
         with told("write", context, shown(request.address), self.secrets):
             outcome = write(request)
-            seconds = time.perf_counter() - started
-            totals = report(request, outcome, seconds, self._totals.get(request.address))
-        self._totals[request.address] = totals
+            report(request, outcome, time.perf_counter() - started)
 
     def load_input(self, context: InputContext) -> Any:
         """Load a table, or the part of it that a partition means.
@@ -240,6 +238,14 @@ class DeltaIOHandler(BaseIOHandler):
         return table_address(
             table_root(self.table_uri), asset_name, read_options(asset_name, metadata).root_name
         )
+
+    def ledger(self, address: str) -> Ledger:
+        """What this process knows of a table from its own writes.
+
+        Args:
+            address: The path or URL of the table.
+        """
+        return self._ledgers.setdefault(address, Ledger())
 
     def plain_storage_options(self) -> dict[str, str] | None:
         """The storage options as deltalake takes them. Handle with care: these are the credentials."""

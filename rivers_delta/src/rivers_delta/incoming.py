@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from rivers_core.contexts import OutputContext
     from rivers_delta.columns import Column
+    from rivers_delta.ledger import Ledger
     from rivers_delta.merge import MergeConfig
     from rivers_delta.options import Mode, SchemaMode
     from rivers_delta.partition_expr import PartitionExpr
@@ -46,6 +47,7 @@ class WriteRequest:
     commit_properties: Mapping[str, Any] | None
     storage_options: Mapping[str, str] | None
     config: HandlerConfig
+    ledger: Ledger
 
 
 class Incoming:

@@ -14,6 +14,7 @@ from rivers_core.keys import storage_key
 _SCHEME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 _KEPT: Final = re.compile(r"[A-Za-z0-9._~=+@,-]")
 _LONGEST: Final = 200
+_LOG: Final = "_delta_log"
 _REFUSED: Final = "%[]^|"
 
 
@@ -84,6 +85,25 @@ def table_address(root: str, asset_name: str, root_name: str | None) -> str:
         root_name: The option `delta/root_name`.
     """
     return f"{root}/{folder_name(asset_name, root_name)}"
+
+
+def neighbour_in_the_way(address: str) -> str | None:
+    """A table that a new table would lie in, or that would lie in the new one; only looked for on this machine.
+
+    Tables of one handler never do, but the `table_uri` of another may be the table of an asset.
+
+    Args:
+        address: Where a table is about to be made.
+    """
+    if not is_local(address):
+        return None
+    above = os.path.dirname(address)
+    while above != os.path.dirname(above):
+        if os.path.isdir(os.path.join(above, _LOG)):
+            return above
+        above = os.path.dirname(above)
+    inside = [os.path.join(address, name) for name in os.listdir(address)] if os.path.isdir(address) else []
+    return next((folder for folder in inside if os.path.isdir(os.path.join(folder, _LOG))), None)
 
 
 def shown(address: str) -> str:

@@ -79,7 +79,7 @@ def all_columns(table: Table) -> tuple[Column, ...]:
     Args:
         table: At the version that is meant.
     """
-    return tuple(decode(table.schema().fields))
+    return tuple(decode(table.schema()))
 
 
 def cast_back(reader: RecordBatchReader, schema: Schema, first: list[str] | None = None) -> RecordBatchReader:

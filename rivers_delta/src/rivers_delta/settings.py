@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,6 +19,20 @@ _WRITER: Final = (
 _COLUMN: Final = ("dictionary_enabled", "statistics_enabled", "bloom_filter_properties", "encoding")
 _BLOOM: Final = ("set_bloom_filter_enabled", "fpp", "ndv")
 _COMMIT: Final = ("custom_metadata", "max_commit_retries")
+
+
+class Mark(NamedTuple):
+    """An application transaction of a commit.
+
+    Args:
+        app: Its identifier.
+        version: Its version.
+        expires: Whether the table may forget it after `delta.setTransactionRetentionDuration`.
+    """
+
+    app: str
+    version: int
+    expires: bool = False
 
 
 class HandlerConfig(BaseModel):
@@ -109,7 +123,7 @@ def build_writer_properties(properties: Mapping[str, Any] | None) -> WriterPrope
 def build_commit_properties(
     properties: Mapping[str, Any] | None,
     facts: Mapping[str, str],
-    transactions: list[tuple[str, int]],
+    transactions: list[Mark],
     retries: int | None = None,
 ) -> CommitProperties:
     """What deltalake takes for one commit.
@@ -117,7 +131,7 @@ def build_commit_properties(
     Args:
         properties: The user's, as `read_commit_properties` gives them.
         facts: What this handler writes into the commit's metadata.
-        transactions: Application transactions: identifier and version.
+        transactions: Application transactions.
         retries: How often deltalake may retry on its own; None leaves it to the user or to deltalake.
     """
     import time
@@ -129,7 +143,9 @@ def build_commit_properties(
     return CommitProperties(
         custom_metadata={**facts, **given.get("custom_metadata", {})},
         max_commit_retries=given.get("max_commit_retries") if retries is None else retries,
-        app_transactions=[Transaction(app, version, now) for app, version in transactions],
+        app_transactions=[
+            Transaction(mark.app, mark.version, now if mark.expires else None) for mark in transactions
+        ],
     )
 
 

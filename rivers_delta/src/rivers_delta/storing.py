@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rivers_core.exceptions import AssetOutputValidationError, InvalidMetadataError
 from rivers_core.metadata import MetadataValue
@@ -12,7 +12,6 @@ from rivers_delta.location import shown, table_address, table_root
 from rivers_delta.merge import MergeConfig
 from rivers_delta.options import read_options
 from rivers_delta.read import all_columns
-from rivers_delta.totals import Totals, after_commit, count
 from rivers_delta.types.registry import get_types
 
 if TYPE_CHECKING:
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
     from rivers_delta.handler import DeltaIOHandler
     from rivers_delta.options import DeltaOptions
     from rivers_delta.write import Outcome
+
+
+_REMEMBERED: Final = "interval 30 days"
 
 
 def request_for(handler: DeltaIOHandler, context: OutputContext, value: Any) -> WriteRequest:
@@ -51,12 +53,13 @@ def request_for(handler: DeltaIOHandler, context: OutputContext, value: Any) -> 
         ) from error
     mode = options.mode or handler.mode
     root = table_root(handler.table_uri)
+    address = table_address(root, context.asset_name, options.root_name)
     return WriteRequest(
         context=context,
         value=prepared,
         adapter=adapter,
         type_name=spec.type_name,
-        address=table_address(root, context.asset_name, options.root_name),
+        address=address,
         root=root,
         mode=mode,
         schema_mode=options.schema_mode or handler.schema_mode,
@@ -64,6 +67,7 @@ def request_for(handler: DeltaIOHandler, context: OutputContext, value: Any) -> 
         merge=_merge(handler, context, options) if mode == "merge" else None,
         configuration={
             "delta.checkpointInterval": str(handler.handler_config.checkpoint_interval),
+            "delta.setTransactionRetentionDuration": _REMEMBERED,
             **(handler.table_config or {}),
             **(options.table_configuration or {}),
         },
@@ -71,34 +75,27 @@ def request_for(handler: DeltaIOHandler, context: OutputContext, value: Any) -> 
         commit_properties={**(handler.commit_properties or {}), **(options.commit_properties or {})},
         storage_options=handler.plain_storage_options(),
         config=handler.handler_config,
+        ledger=handler.ledger(address),
     )
 
 
-def report(request: WriteRequest, outcome: Outcome, seconds: float, before: Totals | None) -> Totals:
+def report(request: WriteRequest, outcome: Outcome, seconds: float) -> None:
     """Tell the context what was stored, and under which version.
 
     Args:
         request: The write.
         outcome: What came of it.
         seconds: How long it took.
-        before: What the table held when this process last looked.
-
-    Returns:
-        What it holds now.
     """
-    table, context = outcome.table, request.context
-    if outcome.is_written:
-        written = after_commit(table, before)
-        totals, rows = written.totals, written.rows
-    else:
-        totals, rows = count(table), 0
+    table, context, written = outcome.table, request.context, outcome.written
+    totals = request.ledger.look(table) if written is None else written.totals
     facts: dict[str, Any] = {
         "delta/table_uri": shown(request.address),
         "delta/mode": request.mode,
         "delta/version": table.version(),
         "delta/type": request.type_name,
         "delta/num_rows": MetadataValue.int(totals.rows),
-        "delta/rows_written": MetadataValue.int(rows),
+        "delta/rows_written": MetadataValue.int(0 if written is None else written.rows),
         "delta/size_bytes": MetadataValue.int(totals.bytes),
         "delta/write_duration_s": MetadataValue.float_(seconds),
         "rivers/schema": MetadataValue.schema(
@@ -108,11 +105,10 @@ def report(request: WriteRequest, outcome: Outcome, seconds: float, before: Tota
     }
     if outcome.is_repeated:
         facts["delta/repeated"] = True
-    if not outcome.is_written and not outcome.is_repeated:
+    elif not outcome.is_written:
         facts["delta/ignored"] = True
     context.add_output_metadata(facts)
     context.offer_content_version(table.data_version())
-    return totals
 
 
 def _merge(handler: DeltaIOHandler, context: OutputContext, options: DeltaOptions) -> MergeConfig:

@@ -43,12 +43,22 @@ class Table(DeltaTable):
 
     def read_commit(self) -> list[dict[str, Any]]:
         """The actions of the commit that made this version: one small object, whatever the table's size."""
+        name = f"_delta_log/{self.version():020d}.json"
+        uri = self.table_uri
+        text = _read_local(uri, name) if uri.startswith((_FILE, os.sep)) else self._read_remote(name)
+        return [json.loads(line) for line in text.splitlines() if line]
+
+    def _read_remote(self, name: str) -> str:
         from deltalake._internal import DeltaFileSystemHandler
 
         store = DeltaFileSystemHandler.from_table(self._table, self._storage_options, None)
-        file = store.open_input_file(f"_delta_log/{self.version():020d}.json")
-        text = bytes(file.read(file.size())).decode()
-        return [json.loads(line) for line in text.splitlines() if line]
+        file = store.open_input_file(name)
+        return bytes(file.read(file.size())).decode()
+
+
+def _read_local(uri: str, name: str) -> str:
+    with open(os.path.join(uri.removeprefix(_FILE), name), encoding="utf-8") as file:
+        return file.read()
 
 
 def _is_escaped(encoded: str) -> bool:

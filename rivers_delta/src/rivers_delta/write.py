@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,12 +13,12 @@ from rivers_core.exceptions import ConflictError, PartitionValidationError
 from rivers_delta.conflicts import describe_commits, final_conflict, is_conflict, retried
 from rivers_delta.errors import named
 from rivers_delta.incoming import Incoming
-from rivers_delta.location import shown
+from rivers_delta.location import neighbour_in_the_way, shown
 from rivers_delta.merging import add_operations, described, merge_predicate
 from rivers_delta.partitions import folder_columns, presence_id
 from rivers_delta.presence import WRITTEN, absent_keys, unmarked_keys
 from rivers_delta.read import all_columns
-from rivers_delta.settings import build_commit_properties, build_writer_properties
+from rivers_delta.settings import Mark, build_commit_properties, build_writer_properties
 from rivers_delta.tables import open_table
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rivers_core.partitions import PartitionKey
     from rivers_delta.incoming import WriteRequest
     from rivers_delta.tables import Table
+    from rivers_delta.totals import Written
 
 _COMMITS_PER_CLEANUP: Final = 100
 _IDENTIFIED_MODES: Final = frozenset(["append", "error", "ignore", "merge"])
@@ -46,6 +47,7 @@ class Outcome:
         is_repeated: Whether the commit was there already, from an attempt that was not acknowledged.
         schema: The columns of the value; None if it was not looked at.
         facts: Statistics of a merge.
+        written: Rows and bytes of the commit, and of the table after it; None if there was no commit.
     """
 
     table: Table
@@ -53,6 +55,7 @@ class Outcome:
     is_repeated: bool = False
     schema: Schema | None = None
     facts: Mapping[str, int] = field(default_factory=dict)
+    written: Written | None = None
 
 
 def write(request: WriteRequest) -> Outcome:
@@ -67,12 +70,15 @@ def write(request: WriteRequest) -> Outcome:
         ConflictError: Others kept committing, or what is there forbids the write.
     """
     writer = _Writer(request)
-    return retried(
+    outcome = retried(
         writer.attempt,
         request.config,
         may_repeat=request.adapter.is_replayable(request.value),
         give_up=writer.give_up,
     )
+    if not outcome.is_written or outcome.is_repeated:
+        return outcome
+    return replace(outcome, written=request.ledger.record(outcome.table, writer.app_id))
 
 
 class _Writer:
@@ -82,7 +88,7 @@ class _Writer:
         self._request = request
         self._context = request.context
         self._subject = named(request.context)
-        self._app_id = _transaction_id(request.context)
+        self.app_id = _transaction_id(request.context)
         self._based_on: int | None = None
         _check_shape(request)
 
@@ -93,7 +99,7 @@ class _Writer:
         self._based_on = None if table is None else table.version()
         if table is not None:
             if self._is_done(table, number):
-                return Outcome(table, is_repeated=True)
+                return Outcome(table, is_written=False, is_repeated=True)
             if request.mode in {"error", "ignore"} and not self._absent(table):
                 return self._not_touched(table)
         stream = Incoming(request, self._subject, table)
@@ -119,7 +125,7 @@ class _Writer:
             return False
         if self._context.run_id is None and number == 1:
             return False
-        return table.transaction_version(self._app_id) is not None
+        return self._request.ledger.is_committed(table, self.app_id)
 
     def _absent(self, table: Table) -> list[PartitionKey]:
         """The partitions at hand that were never written; an unpartitioned asset is there with its table."""
@@ -163,9 +169,15 @@ class _Writer:
         self._make(stream, stream.rows.empty(), [])
         return self._merge(self._made(), stream)
 
-    def _make(self, stream: Incoming, rows: RecordBatchReader, transactions: list[tuple[str, int]]) -> None:
+    def _make(self, stream: Incoming, rows: RecordBatchReader, transactions: list[Mark]) -> None:
         """Make the table; of several writers that try at once, one gets through and the others see a conflict."""
         request, partition = self._request, self._context.partition
+        other = neighbour_in_the_way(request.address)
+        if other is not None:
+            raise ConflictError(
+                f"{self._subject} would be a table at {request.address!r}, and {other!r} is one already: a table "
+                "inside of another takes part in its vacuuming. Nothing was stored. Give one of them another table_uri."
+            )
         folders: list[str] = []
         if partition is not None and request.partition_expr is not None:
             columns = stream.encoding.columns
@@ -182,7 +194,8 @@ class _Writer:
         )
 
     def _made(self) -> Table:
-        table = open_table(self._request.address, self._request.storage_options)
+        """The table as this write made it, also if somebody has gone on from there."""
+        table = open_table(self._request.address, self._request.storage_options, version=0)
         assert table is not None
         return table
 
@@ -190,7 +203,7 @@ class _Writer:
         self,
         target: Table | str,
         rows: RecordBatchReader,
-        transactions: list[tuple[str, int]],
+        transactions: list[Mark],
         retries: int | None = None,
         **arguments: Any,
     ) -> None:
@@ -216,7 +229,7 @@ class _Writer:
             cleanup_expired_logs=None if next_version and next_version % _COMMITS_PER_CLEANUP == 0 else False,
         )
 
-    def _commit_properties(self, transactions: list[tuple[str, int]], retries: int | None = None) -> Any:
+    def _commit_properties(self, transactions: list[Mark], retries: int | None = None) -> Any:
         context = self._context
         facts = {"rivers.asset": context.asset_name, "rivers.type": self._request.type_name}
         if context.run_id is not None:
@@ -225,18 +238,18 @@ class _Writer:
             facts["rivers.partition"] = ",".join(str(key) for key in context.partition.keys)
         return build_commit_properties(self._request.commit_properties, facts, transactions, retries)
 
-    def _transactions(self, table: Table | None) -> list[tuple[str, int]]:
+    def _transactions(self, table: Table | None) -> list[Mark]:
         """What identifies this write, and what says that its partitions are there from now on."""
-        marks: list[tuple[str, int]] = []
+        marks: list[Mark] = []
         if self._request.mode in _IDENTIFIED_MODES:
-            marks.append((self._app_id, 1))
+            marks.append(Mark(self.app_id, 1, expires=True))
         partition, name = self._context.partition, self._context.asset_name
         if partition is None:
             return marks
         # Two appends that both carry a mark conflict; overwrites of one partition do so anyway.
         fresh = table is None or self._request.mode == "overwrite"
         keys = partition.keys if fresh or table is None else unmarked_keys(table, name, partition)
-        return marks + [(presence_id(name, key), WRITTEN) for key in keys]
+        return marks + [Mark(presence_id(name, key), WRITTEN) for key in keys]
 
     def _merge(self, table: Table, stream: Incoming) -> Outcome:
         request = self._request
@@ -262,7 +275,6 @@ class _Writer:
             else there
         )
         metrics = add_operations(merger, merge, columns, target, stream.belonging).execute()
-        table.update_incremental()
         return Outcome(table, schema=stream.encoding.schema(), facts=described(metrics))
 
 
