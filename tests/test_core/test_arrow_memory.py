@@ -15,6 +15,10 @@ schema = pa.schema(fields)
 for _ in range(50):
     kept = MetadataValue.from_json(MetadataValue.schema(schema).to_json())
     assert pa.schema(kept.raw_value()) == schema
+
+wide = pa.schema([(f"c{i}", pa.int8()) for i in range(10_000)])
+kept = MetadataValue.from_json(MetadataValue.schema(wide).to_json())
+assert pa.schema(kept.raw_value()) == wide
 """
 
 

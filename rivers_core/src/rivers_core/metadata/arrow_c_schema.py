@@ -89,12 +89,13 @@ def export_schema(root: ArrowField) -> object:
 # to therefore lives here until it is released; an export that nobody reads stays, small as its column names.
 _KEPT: Final[dict[int, Any]] = {}
 
-# A consumer looks once more at a structure that it has just released in place, so none is freed at once.
+# A consumer looks once more at the root that it has just released in place, so none is freed at once: the
+# root goes in last, whatever the number of its columns.
 _RELEASED: Final[deque[Any]] = deque(maxlen=4096)
 
 
 def _release(pointer: Any) -> None:
-    for part in list(_parts(pointer.contents)):
+    for part in reversed(list(_parts(pointer.contents))):
         part.release = None
         _RELEASED.append(_KEPT.pop(part.private_data, None))
 
