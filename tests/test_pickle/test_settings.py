@@ -30,6 +30,16 @@ def test_a_relative_store_is_relative_to_where_the_handler_was_made(tmp_path, mo
     assert stored_in(handler, tmp_path / "data")
 
 
+def test_settings_may_be_given_in_the_order_of_the_contract(tmp_path):
+    handler = PickleIOHandler(tmp_path, "below", "secret")
+    assert (handler.prefix, handler.signing_key.get_secret_value()) == ("below", "secret")
+    assert handler == PickleIOHandler(store=tmp_path, prefix="below", signing_key="secret")
+    with pytest.raises(TypeError, match=r"more than 3 settings by position; name them, as in .*fsync=\.\.\."):
+        PickleIOHandler(tmp_path, "below", "secret", True)
+    with pytest.raises(TypeError, match="'store' by position and by name"):
+        PickleIOHandler(tmp_path, store=tmp_path)
+
+
 def test_absolute_stores(tmp_path):
     folder = tmp_path / "my data"
     for store in (folder, str(folder), f"file:{folder}", folder.as_uri(), f"file://localhost{folder}"):

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from rivers_pickle.targets import Target
 
 _CONNECTING: Final = threading.Lock()
-_NOT_GIVEN: Final[Any] = object()
 
 
 class _LocalityOfStore:
@@ -79,6 +78,7 @@ class PickleIOHandler(BaseIOHandler):
 
     model_config = SettingsConfigDict(env_prefix="RIVERS_PICKLE_", frozen=True)
     location_fields: ClassVar[tuple[str, ...]] = ("store",)
+    positional_fields: ClassVar[tuple[str, ...]] = ("store", "prefix", "signing_key")
     locality: ClassVar[Locality] = cast("Any", _LocalityOfStore())
 
     store: Annotated[
@@ -99,10 +99,15 @@ class PickleIOHandler(BaseIOHandler):
 
     _store: Any = PrivateAttr(default=None)
 
-    def __init__(self, store: Any = _NOT_GIVEN, /, **settings: Any) -> None:
-        if store is not _NOT_GIVEN:
-            settings["store"] = store
-        super().__init__(**settings)
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            store: Any = ...,
+            prefix: str = "",
+            signing_key: SecretStr | str | None = None,
+            **settings: Any,
+        ) -> None: ...
 
     @model_validator(mode="after")
     def _settings_fit_the_store(self) -> Self:

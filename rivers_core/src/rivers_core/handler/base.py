@@ -13,7 +13,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from rivers_core.exceptions import NotMaterializedError, RiversError
 from rivers_core.handler.masking import shown
-from rivers_core.handler.settings import from_values, note_variables, reads_nothing_else, refuse_unknown
+from rivers_core.handler.settings import (
+    from_values,
+    note_variables,
+    reads_nothing_else,
+    refuse_unknown,
+    with_names,
+)
 from rivers_core.handler.waiting import finished
 
 if TYPE_CHECKING:
@@ -75,6 +81,9 @@ class BaseIOHandler(BaseSettings, ABC):
 
     location_fields: ClassVar[tuple[str, ...]] = ()
     """Fields that hold a path or URL; in a config file a relative one is relative to that file."""
+
+    positional_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields that may also be given by position, in this order; without it every setting has to be named."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -283,10 +292,7 @@ class BaseIOHandler(BaseSettings, ABC):
         def __init__(self, *unnamed: Any, **settings: Any) -> None:
             # pydantic-settings would take the first for `_case_sensitive` and build a handler without it
             if unnamed:
-                name = type(self).__name__
-                field = next(iter(type(self).model_fields), None)
-                known = f"name them, as in {name}({field}=...)" if field else "it has none"
-                raise TypeError(f"{name} does not take settings by position; {known}.")
+                settings = with_names(type(self), unnamed, settings)
             try:
                 super().__init__(**settings)
             except ValidationError as error:

@@ -10,7 +10,7 @@ from pydantic import AliasChoices
 from pydantic_core import PydanticCustomError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from pydantic import ValidationError
     from pydantic.fields import FieldInfo
@@ -59,6 +59,34 @@ def from_values(cls: type[HandlerT], values: Mapping[str, Any]) -> HandlerT:
         return cls(**arguments)
     finally:
         _given_only.reset(token)
+
+
+def with_names(
+    cls: type[BaseIOHandler], unnamed: Sequence[Any], settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Name the settings that were given by position.
+
+    Args:
+        cls: The handler class; its `positional_fields` say which may be.
+        unnamed: Their values.
+        settings: Those given by name.
+
+    Returns:
+        All of them by name.
+
+    Raises:
+        TypeError: The class takes no or fewer settings by position, or one was given twice.
+    """
+    names, owner = cls.positional_fields, cls.__name__
+    if len(unnamed) > len(names):
+        field = next((name for name in cls.model_fields if name not in names), None)
+        known = f"name them, as in {owner}({field}=...)" if field else "it has no more"
+        most = f"more than {len(names)} settings" if names else "settings"
+        raise TypeError(f"{owner} does not take {most} by position; {known}.")
+    given = dict(zip(names, unnamed, strict=False))
+    for name in given.keys() & settings.keys():
+        raise TypeError(f"{owner} got {name!r} by position and by name; give it once.")
+    return {**given, **settings}
 
 
 def input_names(fields: Mapping[str, FieldInfo]) -> set[str]:
