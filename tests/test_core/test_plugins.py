@@ -139,6 +139,8 @@ def test_what_is_denied_is_not_imported(install_handler, monkeypatch):
         HandlerNotFoundError, match=r"comes with acme-json 1\.0.*denied by 'acme-\*' \(RIVERS_PLUGINS_DENY\)"
     ):
         registry.handler("json")
+    with pytest.raises(AttributeError, match=r"^JsonIOHandler comes with acme-json 1\.0.*denied by"):
+        registry.handler_class("JsonIOHandler")
     assert "json" not in names(registry)
     assert "acme_json" not in sys.modules
     monkeypatch.delenv("RIVERS_PLUGINS_DENY")

@@ -205,7 +205,7 @@ def test_a_format_without_a_year_needs_an_end():
     ("arguments", "says"),
     [
         ({"start": "2024-01-01"}, "none was given"),
-        ({"start": "2024-01-01", "cron_schedule": "0 0 * * *", "interval_seconds": 60}, "both was given"),
+        ({"start": "2024-01-01", "cron_schedule": "0 0 * * *", "interval_seconds": 60}, "both were given"),
         ({"start": "2024-01-01", "interval_seconds": 0}, "above 0"),
         ({"start": "2024-01-01", "interval_seconds": -60}, "above 0"),
         ({"start": "2024-01-01", "interval_seconds": "60"}, "number of seconds"),

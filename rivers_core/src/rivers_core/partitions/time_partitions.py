@@ -221,9 +221,9 @@ def _start_named(value: str, fmt: str, grid: Grid) -> datetime | None:
 
 def _grid(start: datetime, cron_schedule: str | None, interval_seconds: float | None) -> Grid:
     if (cron_schedule is None) == (interval_seconds is None):
-        given = "none" if cron_schedule is None else "both"
+        given = "none was" if cron_schedule is None else "both were"
         raise PartitionDefinitionError(
-            f"Time partitions need exactly one of cron_schedule and interval_seconds; {given} was given."
+            f"Time partitions need exactly one of cron_schedule and interval_seconds; {given} given."
         )
     if cron_schedule is not None:
         if not isinstance(cron_schedule, str):

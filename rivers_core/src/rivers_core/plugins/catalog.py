@@ -145,7 +145,7 @@ class Catalog:
             return item.spec.class_name == class_name
 
         entries = self.entries()
-        likely = [entry for entry in entries if entry.name.replace("_", "-") in words]
+        likely = [entry for entry in entries if _is_called(entry, words)]
         found = self._matching(HandlerSpec, has_class, likely) or self._matching(
             HandlerSpec, has_class, entries
         )
@@ -153,6 +153,9 @@ class Catalog:
             pins = [item for item in found if _is_claimant(item, self._pinned(item.spec.name))]
             return _one("IO handler class", class_name, pins or found)
         self._raise_broken(likely)
+        refused = self._refused(class_name, [entry for entry in self._known() if _is_called(entry, words)])
+        if refused:
+            raise AttributeError(refused)
         package = missing.not_installed(words)
         if package:
             raise AttributeError(f"{class_name} is not installed. Install it: pip install {package}")
@@ -251,10 +254,9 @@ class Catalog:
         noun = NOUNS[kind]
         likely = [entry for entry in self._known() if _is_of(entry, owner) and (owner or entry.name == name)]
         self._raise_broken(likely)
-        for entry in likely:
-            objection = _objection(self._rules_now(), entry)
-            if objection:
-                return HandlerNotFoundError(f"The {noun} {name!r} comes with {entry.owner}, and {objection}.")
+        refused = self._refused(f"The {noun} {name!r}", likely)
+        if refused:
+            return HandlerNotFoundError(refused)
         if owner is not None:
             offered = [item for entry in likely for item in self.loader.provided.get(entry, ())]
             return HandlerNotFoundError(missing.absent_from(owner, noun, name, offered))
@@ -268,6 +270,12 @@ class Catalog:
         error.is_unknown = True
         error.__cause__ = next(iter(self.loader.errors.values()), None)
         return error
+
+    def _refused(self, what: str, entries: Iterable[PluginEntry]) -> str | None:
+        """What to say if a rule keeps out who would provide it."""
+        refused = ((entry, _objection(self._rules_now(), entry)) for entry in entries)
+        told = (f"{what} comes with {entry.owner}, and {why}." for entry, why in refused if why)
+        return next(told, None)
 
     def _raise_broken(self, entries: Iterable[PluginEntry]) -> None:
         for entry in entries:
@@ -297,6 +305,10 @@ def _one(noun: str, name: str, found: list[Provided[RecordT]]) -> Provided[Recor
 def _objection(rules: Iterable[PluginRules], entry: PluginEntry) -> str | None:
     objections = (rule.objection(entry.distribution) for rule in rules)
     return next((objection for objection in objections if objection is not None), None)
+
+
+def _is_called(entry: PluginEntry, words: Iterable[str]) -> bool:
+    return entry.name.replace("_", "-") in words
 
 
 def _is_of(entry: PluginEntry, owner: str | None) -> bool:
