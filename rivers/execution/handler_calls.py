@@ -7,11 +7,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.error_text import error_text
-from rivers_core.exceptions import RiversError
+from rivers_core.exceptions import NotMaterializedError, RiversError
 from rivers_core.handler.waiting import finished
 
 if TYPE_CHECKING:
-    from rivers.graph.plan import HandlerBinding
+    from rivers.graph.plan import HandlerBinding, StoredOutput
     from rivers_core.contexts import InputContext, OutputContext
 
 
@@ -34,6 +34,17 @@ async def stored_late(left: Any, binding: HandlerBinding) -> None:
         await left
     else:
         finished(left)
+
+
+def say_who_stores(error: BaseException, output: StoredOutput) -> None:
+    """Tell who looked in vain for an external asset that it cannot be materialized here.
+
+    Args:
+        error: What the handler raised.
+        output: What was to be loaded.
+    """
+    if output.step_name is None and isinstance(error, NotMaterializedError):
+        error.advice = "It is an external asset: whoever makes it has to store it there first."
 
 
 def add_place(

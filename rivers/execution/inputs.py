@@ -6,7 +6,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.self_dependency import SelfDependency
-from rivers.execution.handler_calls import add_place
+from rivers.execution.handler_calls import add_place, say_who_stores
 from rivers.execution.provenance import combined_version, needed_keys, source_of
 from rivers.execution.several_keys import by_key, load_each
 from rivers.storage.events import MATERIALIZATION
@@ -131,6 +131,7 @@ async def _load(loaded: LoadedInput, context: InputContext, run: Run) -> Any:
         elif type(value) is CoroutineType:  # a plain handler around an asynchronous one
             value = finished(value)
     except Exception as error:
+        say_who_stores(error, loaded.upstream)
         add_place(error, "loading", binding, context)
         for observe in run.observers.io_failed:
             observe(context, binding.handler, error)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rivers.execution.drive import run_now
+from rivers.execution.handler_calls import say_who_stores
 from rivers.execution.keys import asks_for_several, requested_keys
 from rivers.execution.several_keys import by_key, load_each
 from rivers.graph.types import stated, value_of_mapping
 from rivers_core.contexts import InputContext
-from rivers_core.exceptions import ExecutionError, PartitionValidationError
+from rivers_core.exceptions import ExecutionError, NotMaterializedError, PartitionValidationError
 from rivers_core.handler.waiting import finished
 from rivers_core.partitions import PartitionContext
 
@@ -108,5 +109,9 @@ async def _load(output: StoredOutput, context: InputContext) -> Any:
             f"asset {output.name!r} returned a Materialization in run {event.run_id}: "
             "it is stored elsewhere, so there is no value to load here"
         )
-    value = output.handler.load_input(context)
-    return await value if output.handler.is_async_input else value
+    try:
+        value = output.handler.load_input(context)
+        return await value if output.handler.is_async_input else value
+    except NotMaterializedError as error:
+        say_who_stores(error, output)
+        raise

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 
+import pytest
+
 import rivers as rs
 
 
@@ -32,3 +34,16 @@ def test_a_pickled_result_is_equal_and_arrives_without_the_errors():
     arrived = pickle.loads(pickle.dumps(result))
     assert arrived == result
     assert arrived.errors == {}
+
+
+def test_an_external_asset_that_is_absent_is_not_to_be_materialized(tmp_path):
+    outside = rs.Asset.external(name="outside", io_handler=rs.PickleIOHandler(tmp_path))
+    repo = rs.CodeRepository([outside, rs.Asset(lambda outside: outside, name="inside")], config=False)
+    with pytest.raises(rs.exceptions.NotMaterializedError) as loading:
+        repo.load_node("outside")
+    with pytest.raises(rs.exceptions.ExecutionError) as running:
+        repo.materialize()
+    for error in (loading.value, running.value.__cause__):
+        assert str(error).endswith("It is an external asset: whoever makes it has to store it there first.")
+        assert str(tmp_path) in str(error)
+        assert "Materialize it" not in str(error)

@@ -149,7 +149,12 @@ class NotMaterializedError(RiversError, FileNotFoundError):
         nearest: What exists instead and comes closest; or a function that looks for it when somebody reads
             the message, for who takes this error for a first run never does.
         message: Says it in your own words, instead of the sentence built from the above.
+
+    Attributes:
+        advice: What to do about it, which follows the built sentence.
     """
+
+    advice: str = "Materialize it first."
 
     def __init__(
         self,
@@ -180,9 +185,10 @@ class NotMaterializedError(RiversError, FileNotFoundError):
         return self._nearest
 
     def __str__(self) -> str:
-        if self._message or not self.nearest:
-            return str(self.args[0])
-        return f"{self.args[0]} The nearest that exists: {self.nearest}."
+        if self._message:
+            return self._message
+        nearest = f" The nearest that exists: {self.nearest}." if self.nearest else ""
+        return f"{self.args[0]} {self.advice}{nearest}"
 
     def _sentence(self) -> str:
         what = f"asset {self.asset_name!r}"
@@ -192,7 +198,7 @@ class NotMaterializedError(RiversError, FileNotFoundError):
             part for part in (self.handler, f"at {self.address!r}" if self.address else None) if part
         )
         looked = f" (looked with {where})" if self.handler else f" (looked {where})" if where else ""
-        return f"Nothing is stored for {what}{looked}. Materialize it first."
+        return f"Nothing is stored for {what}{looked}."
 
     def __reduce__(self) -> tuple[object, ...]:
         return _restored, (type(self), *self.args), {**self.__dict__, "_nearest": self.nearest}
