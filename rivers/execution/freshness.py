@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rivers_core.partitions import PartitionKey
 
 LOST = "its value was in the memory of a process that is gone"
+_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +134,23 @@ class Skipping:
         self._needed = self._needed_again()
 
     def reason(self, step: Step) -> str | None:
-        """Why a step need not run; None if it has to."""
+        """Why a step need not run; None if it has to, which is then for the keys that are not fresh."""
         statuses = self._statuses(step)
         if all(status.state == "fresh" for status in statuses):
             return "fresh: its code, handler and inputs are as they were"
         if _only_lost(statuses) and step.name not in self._needed:
             return "fresh, and nothing that runs needs its value again"
+        self._leave_out_fresh_keys(step, statuses)
         return None
+
+    def _leave_out_fresh_keys(self, step: Step, statuses: list[AssetStatus]) -> None:
+        keys = self._run.keys.get(step.name, ())
+        to_run = {status.partition for status in statuses if status.state != "fresh"}
+        fresh = [str(key) for key in keys if str(key) not in to_run]
+        if fresh:
+            listed = ", ".join(fresh[:_SHOWN]) + (", ..." if len(fresh) > _SHOWN else "")
+            message = f"fresh for {len(fresh)} of the {len(keys)} partition keys: {listed}"
+            self._run.narrow(step, [key for key in keys if str(key) in to_run], message)
 
     def _needed_again(self) -> set[str]:
         plan = self._run.plan

@@ -63,8 +63,8 @@ async def load_own_value(own: OwnValue, step: Step, run: Run) -> SelfDependency[
 
 
 def _takes_several(loaded: LoadedInput, step: Step, run: Run) -> bool:
-    """Whether a step gets `{key: value}`: told from definitions and its own keys, never from what is stored."""
-    return loaded.fans_in or len(run.keys.get(step.name, ())) > 1
+    """Whether a step gets `{key: value}`: told from definitions and the keys asked for, never from what is stored."""
+    return loaded.fans_in or run.is_over_several(step)
 
 
 async def _load_partitions(loaded: LoadedInput, step: Step, run: Run, versions: list[tuple[str, str]]) -> Any:

@@ -45,7 +45,7 @@ class Storing:
         step: The step.
         run: The run.
         context: The context that the function got, if it takes one.
-        versions: What went in: asset and data version of each loaded input.
+        versions: What went in: asset and data version of each input.
         attempt: Which attempt at the function this is, from 1.
         started_ns: `perf_counter_ns` when the attempt began.
 
@@ -218,7 +218,7 @@ class Storing:
 
     def _inputs_of(self, key: PartitionKey) -> Sequence[tuple[str, str]]:
         """What went into one key: of a step over several, only what belongs to this one."""
-        if len(self.run.keys[self.step.name]) == 1 or not self.step.inputs:
+        if len(self.run.keys[self.step.name]) == 1 or not (self.step.inputs or self.step.awaited):
             return self.versions
         if self.history is None:
             self.history = History(self.run.storage, self.run.latest)

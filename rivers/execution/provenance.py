@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from rivers.graph.mappings import upstream_keys
+from rivers_core.exceptions import PartitionValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rivers.graph.plan import LoadedInput, Step, StoredOutput
+    from rivers.graph.plan import Awaited, LoadedInput, Step, StoredOutput
     from rivers.storage import Event
     from rivers_core.partitions import PartitionKey, PartitionsDefinition
 
@@ -46,7 +48,7 @@ def combined_version(versions: Sequence[tuple[str, str]]) -> str:
 
 
 def input_versions(step: Step, keys: Sequence[PartitionKey], past: Past) -> list[tuple[str, str]]:
-    """The newest data version of everything that a step loads.
+    """The newest data version of everything that a step loads, or waits for without loading it.
 
     Args:
         step: The step.
@@ -55,22 +57,47 @@ def input_versions(step: Step, keys: Sequence[PartitionKey], past: Past) -> list
 
     Returns:
         Asset and data version, for each input of which anything is known.
+
+    Raises:
+        PartitionValidationError: The upstream does not have the keys that the step loads.
     """
-    found = []
-    for loaded in step.inputs:
-        if loaded.mapping is None:
-            event = source_of(loaded.upstream, past)
-            if event is not None:
-                found.append((loaded.upstream.name, event.data_version or ""))
+    found = [(loaded.upstream.name, _version_of(loaded, step, keys, past)) for loaded in step.inputs]
+    return [(name, version) for name, version in found if version is not None] + awaited_versions(
+        step, keys, past
+    )
+
+
+def awaited_versions(step: Step, keys: Sequence[PartitionKey], past: Past) -> list[tuple[str, str]]:
+    """The newest data version of everything that a step waits for without loading it; see `input_versions`.
+
+    It may read that itself, where it is, so that what it makes is of this version too.
+    """
+    found: list[tuple[str, str]] = []
+    for awaited in step.awaited:
+        is_own = awaited.upstream.step_name == step.name
+        is_unmapped = awaited.mapping is None and awaited.upstream.partitions_def is not None
+        if is_own or is_unmapped:
             continue
-        known = [
-            (str(key), event.data_version or "")
-            for key in needed_keys(loaded, step, keys, past)
-            if (event := past.stored(loaded.upstream.name, str(key))) is not None
-        ]
-        if known:
-            found.append((loaded.upstream.name, combined_version(known)))
+        with suppress(PartitionValidationError):  # of keys that do not exist there is nothing to know
+            version = _version_of(awaited, step, keys, past)
+            if version is not None:
+                found.append((awaited.upstream.name, version))
     return found
+
+
+def _version_of(
+    needed: LoadedInput | Awaited, step: Step, keys: Sequence[PartitionKey], past: Past
+) -> str | None:
+    upstream = needed.upstream
+    if needed.mapping is None:
+        event = source_of(upstream, past)
+        return None if event is None else event.data_version or ""
+    known = [
+        (str(key), event.data_version or "")
+        for key in needed_keys(needed, step, keys, past)
+        if (event := past.stored(upstream.name, str(key))) is not None
+    ]
+    return combined_version(known) if known else None
 
 
 def source_of(upstream: StoredOutput, past: Past) -> Event | None:
@@ -83,13 +110,13 @@ def source_of(upstream: StoredOutput, past: Past) -> Event | None:
 
 
 def needed_keys(
-    loaded: LoadedInput, step: Step, keys: Sequence[PartitionKey], past: Past
+    needed: LoadedInput | Awaited, step: Step, keys: Sequence[PartitionKey], past: Past
 ) -> list[PartitionKey]:
     """The upstream's keys that belong to some keys of a step, in the order of the upstream's definition."""
-    upstream = loaded.upstream.partitions_def
-    assert loaded.mapping is not None
+    upstream = needed.upstream.partitions_def
+    assert needed.mapping is not None
     return upstream_keys(
-        loaded.mapping,
+        needed.mapping,
         downstream=step.partitions_def,
         upstream=upstream,
         keys=keys,

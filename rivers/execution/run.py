@@ -47,6 +47,7 @@ class Run:
         may_skip: Says why a step need not run, asked when its turn comes; None runs them all.
         failed: Error of each failed step.
         skipped: Why each skipped step was not run.
+        narrowed: Which of its keys a step leaves out, in words, by the step's name.
         served: By step, asset and partition: which place served an input whose handler reads from several.
     """
 
@@ -60,6 +61,7 @@ class Run:
         "keys",
         "latest",
         "may_skip",
+        "narrowed",
         "observers",
         "plan",
         "resources",
@@ -91,7 +93,7 @@ class Run:
         self.plan = plan
         self.storage = storage
         self.observers = observers
-        self.keys = keys
+        self.keys = dict(keys)
         self.configs = configs
         self.resources = resources
         self.tags = tuple(tags)
@@ -105,6 +107,7 @@ class Run:
         self.resumed: set[tuple[str, str | None]] = set()
         self.failed: dict[str, BaseException] = {}
         self.skipped: dict[str, str] = {}
+        self.narrowed: dict[str, str] = {}
         self._secrets: frozenset[str] | None = None
         self.served: dict[str, dict[str, dict[str | None, str]]] = {}
 
@@ -201,6 +204,16 @@ class Run:
         """Note that a step is not run, and why."""
         self.skipped[step.name] = message
         self.record("StepSkipped", step, message=message)
+
+    def narrow(self, step: Step, keys: Sequence[PartitionKey], message: str) -> None:
+        """Note that a step over several keys is run for these only, and why; a single one is still one of several."""
+        self.narrowed[step.name] = message
+        self.record("StepSkipped", step, message=message)
+        self.keys[step.name] = keys
+
+    def is_over_several(self, step: Step) -> bool:
+        """Whether a step was asked for several keys, so that it takes and gives one value for each."""
+        return len(self.keys.get(step.name, ())) > 1 or step.name in self.narrowed
 
     def note_served(self, context: InputContext) -> None:
         """Remember where an input came from, since its handler says so."""

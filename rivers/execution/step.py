@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from rivers.definitions.contexts import AssetExecutionContext, TaskExecutionContext
 from rivers.definitions.error_text import error_text
 from rivers.definitions.hook import HookContext
+from rivers.execution.history import History
 from rivers.execution.inputs import load_input, load_own_value
 from rivers.execution.outputs import Storing, WriteFailedError
+from rivers.execution.provenance import awaited_versions
 from rivers.execution.results import closed, named_results
 from rivers.execution.retries import may_retry
 from rivers_core.handler.waiting import finished
@@ -80,6 +82,8 @@ async def _attempt(step: Step, run: Run, attempt: int) -> tuple[Any, Storing]:
             returned = step.function(**arguments)
         except StopIteration as stop:
             raise _out_of_items(step) from stop
+    if step.awaited:
+        versions += awaited_versions(step, run.keys.get(step.name, ()), History(run.storage, run.latest))
     storing = Storing(step, run, context, versions, attempt, started)
     if step.is_multi:
         try:

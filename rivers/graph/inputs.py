@@ -8,11 +8,11 @@ from rivers.definitions.mapping import PartitionMapping
 from rivers.graph.fan_in import fans_in
 from rivers.graph.findings import did_you_mean
 from rivers.graph.mappings import check_mapping, default_mapping
-from rivers.graph.plan import ItemHint, LoadedInput, OwnValue
+from rivers.graph.plan import Awaited, ItemHint, LoadedInput, OwnValue
 from rivers.graph.types import stated, value_of_mapping
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rivers.definitions.asset_def import DepDef
     from rivers.definitions.signature import FunctionSignature
@@ -118,18 +118,21 @@ class InputBinder:
             if name in self._catalog.outputs and name not in self._used and not dep.is_loaded
         )
 
-    def mappings_to(self, names: Sequence[str]) -> tuple[tuple[str, PartitionMapping], ...]:
-        """How the step's partitions belong to those of outputs that it waits for; nothing where nothing is obvious."""
-        found: list[tuple[str, PartitionMapping]] = []
-        for name in names:
-            upstream, dep = self._catalog.outputs[name], self._deps.get(name)
-            declared = (dep.partition_mapping if dep is not None else None) or self._mapping
-            if declared is None and default_mapping(self._partitions_def, upstream.partitions_def) is None:
-                continue
-            mapping, _ = self._mapping_to(upstream, dep)
-            if mapping is not None:
-                found.append((name, mapping))
-        return tuple(found)
+    def awaited(self, names: Iterable[str]) -> tuple[Awaited, ...]:
+        """The outputs of these names that exist, as what a step waits for without loading it."""
+        return tuple(
+            Awaited(self._catalog.outputs[name], self._mapping_to_awaited(name))
+            for name in names
+            if name in self._catalog.outputs
+        )
+
+    def _mapping_to_awaited(self, name: str) -> PartitionMapping | None:
+        """The declared mapping, else the obvious one; that there is none is no mistake where nothing is loaded."""
+        upstream, dep = self._catalog.outputs[name], self._deps.get(name)
+        declared = (dep.partition_mapping if dep is not None else None) or self._mapping
+        if declared is None and default_mapping(self._partitions_def, upstream.partitions_def) is None:
+            return None
+        return self._mapping_to(upstream, dep)[0]
 
     def _unknown(self, name: str) -> None:
         self._findings.add(

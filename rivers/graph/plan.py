@@ -124,6 +124,19 @@ class LoadedInput:
 
 
 @dataclass(frozen=True, slots=True)
+class Awaited:
+    """One output that must exist first without being loaded.
+
+    Attributes:
+        upstream: The output.
+        mapping: Which of its keys belong to the step's own; None without partitions, or where nothing is obvious.
+    """
+
+    upstream: StoredOutput
+    mapping: PartitionMapping | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OwnValue:
     """The parameter that receives what an earlier run stored of this very asset.
 
@@ -152,8 +165,7 @@ class Step:
         context_parameter: The parameter that receives the context, if any.
         context_is_task: Whether that context is a `TaskExecutionContext`.
         config_type: The `ConfigT` of the context, if any.
-        waits_for: Names of the outputs that must exist first without being loaded.
-        waits_mappings: For those of them with partitions, which belong to this step's keys.
+        awaited: The outputs that must exist first without being loaded.
         executor: The executor asked for by `metadata={"rivers/executor": ...}`.
     """
 
@@ -170,8 +182,7 @@ class Step:
     context_parameter: str | None = None
     context_is_task: bool = False
     config_type: type | None = None
-    waits_for: tuple[str, ...] = ()
-    waits_mappings: tuple[tuple[str, PartitionMapping], ...] = ()
+    awaited: tuple[Awaited, ...] = ()
     partitions_def: PartitionsDefinition | None = None
     retry: RetryPolicy | None = None
     success_hooks: tuple[Hook, ...] = ()
@@ -181,6 +192,11 @@ class Step:
     is_multi: bool = False
     needs_loop: bool = False
 
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """Names of the outputs that must exist first without being loaded."""
+        return tuple(awaited.upstream.name for awaited in self.awaited)
+
     def upstream_names(self) -> Iterable[str]:
         """Names of all outputs that this step comes after."""
         yield from (loaded.upstream.name for loaded in self.inputs)
@@ -188,10 +204,10 @@ class Step:
 
     def mappings(self) -> Iterable[tuple[str, PartitionMapping]]:
         """The partitioned outputs that this step comes after, and which of their keys belong to its own."""
-        for loaded in self.inputs:
-            if loaded.mapping is not None:
-                yield loaded.upstream.name, loaded.mapping
-        yield from self.waits_mappings
+        everything: tuple[LoadedInput | Awaited, ...] = (*self.inputs, *self.awaited)
+        for needed in everything:
+            if needed.mapping is not None:
+                yield needed.upstream.name, needed.mapping
 
 
 @dataclass(slots=True, eq=False)

@@ -159,10 +159,10 @@ class StepBuilder:
         self._finish(step, binder)
         step.inputs = (*step.inputs, *outside.inputs)
         step.resources = (*step.resources, *outside.resources)
+        taken = {loaded.upstream.name for loaded in step.inputs}
         after = [ref.node_name if isinstance(ref, NodeRef) else ref.asset_name for ref in node.after]
         after += [dep.name for dep in graph.deps if not dep.is_loaded]
-        step.waits_for = tuple(name for name in dict.fromkeys(after) if name in self._catalog.outputs)
-        step.waits_mappings = outside.mappings_to(step.waits_for)
+        step.awaited = outside.awaited(name for name in dict.fromkeys(after) if name not in taken)
         if recording.result.node_name == node.name:
             step.success_hooks = _hooks(graph.hooks, "success")
         step.failure_hooks = _hooks(graph.hooks, "failure")
@@ -214,8 +214,7 @@ class StepBuilder:
         return None
 
     def _finish(self, step: Step, binder: InputBinder) -> None:
-        step.waits_for = binder.order_only()
-        step.waits_mappings = binder.mappings_to(step.waits_for)
+        step.awaited = binder.awaited(binder.order_only())
         step.inputs = tuple(binder.inputs)
         step.resources = tuple(binder.resources)
 

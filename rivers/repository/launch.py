@@ -173,6 +173,8 @@ def _result(run: Run) -> RunResult:
             if output.is_asset and output.name in now
         ],
         failed_assets=[(steps[name].owner, _told(run, error)) for name, error in run.failed.items()],
-        skipped_assets=[(steps[name].owner, why) for name, why in run.skipped.items()],
+        skipped_assets=[
+            (steps[name].owner, why) for name, why in (*run.skipped.items(), *run.narrowed.items())
+        ],
         errors={steps[name].owner: error for name, error in run.failed.items()},
     )

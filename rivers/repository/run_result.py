@@ -19,7 +19,7 @@ class RunResult:
         materialized_assets: Assets and tasks that have a new value or `Materialization`, in the order of the plan.
         failed_assets: Asset and message of each failure.
         skipped_assets: Asset and reason of each that was not run: an upstream failed, or it was fresh or
-            finished already.
+            finished already, perhaps for some of its partition keys only.
         errors: The error of each failure by asset, with its traceback; for this process, so that a pickled
             result arrives without.
     """

@@ -128,6 +128,113 @@ def test_each_partition_has_its_own_status(repository):
     assert result.materialized_assets == []
 
 
+def test_of_several_keys_only_those_that_are_not_fresh_run_again(repository):
+    letters = rs.PartitionsDefinition.static_(["a", "b", "c"])
+    handler = Content(values={})
+    now = {"a": 1, "b": 1, "c": 1}
+    seen: list[dict] = []
+
+    @rs.Asset(partitions_def=letters, io_handler=handler)
+    def up(context: rs.AssetExecutionContext):
+        return rs.PartitionedOutput({key: now[str(key)] for key in context.partition.keys})
+
+    @rs.Asset(partitions_def=letters, io_handler=handler)
+    def down(up: dict[str, int]):
+        seen.append(up)
+        return rs.PartitionedOutput({key: value + 1 for key, value in up.items()})
+
+    repo = repository(up, down)
+    repo.materialize(partition_key=["a", "b", "c"])
+    now["b"] = 5
+    repo.materialize(["up"], partition_key="b")
+    result = repo.materialize(["down"], partition_key=["a", "b", "c"], only_stale=True)
+    assert seen[1:] == [{"b": 5}]  # one of several, whatever is left to do
+    assert result.materialized_assets == ["down"]
+    assert result.skipped_assets == [("down", "fresh for 2 of the 3 partition keys: a, c")]
+    skipped = [e.message for e in repo.storage.get_events_for_asset("down") if e.event_type == "StepSkipped"]
+    assert skipped == ["fresh for 2 of the 3 partition keys: a, c"]
+    assert {status.state for status in repo.status()} == {"fresh"}
+
+
+def test_a_narrowed_step_that_fails_is_the_reason_why_others_are_skipped(repository):
+    letters = rs.PartitionsDefinition.static_(["a", "b"])
+
+    @rs.Asset(partitions_def=letters)
+    def up(context: rs.AssetExecutionContext):
+        if len(context.partition.keys) == 1 and context.partition_key == "b":
+            raise ValueError("no b")
+        return rs.PartitionedOutput(dict.fromkeys(context.partition.keys, 1))
+
+    @rs.Asset(partitions_def=letters)
+    def down(up: dict[str, int]):
+        return rs.PartitionedOutput(dict.fromkeys(up, 1))
+
+    repo = repository(up, down)
+    repo.materialize(["up"], partition_key="a")
+    result = repo.materialize(partition_key=["a", "b"], only_stale=True, raise_on_error=False)
+    assert [name for name, _ in result.failed_assets] == ["up"]
+    assert ("down", "not run, since 'up' failed") in result.skipped_assets
+
+
+def test_an_upstream_that_is_waited_for_without_being_loaded_makes_stale_too(repository):
+    version = ["1"]
+
+    @rs.Asset
+    def table() -> rs.Materialization:
+        return rs.Materialization(data_version=version[0])
+
+    @rs.Asset(deps=[rs.AssetDef.dep("table")], io_handler=Content(values={}))
+    def report() -> str:
+        return "read from the table itself"
+
+    repo = repository(table, report)
+    repo.materialize()
+    assert repo.storage.get_latest_materialization("report").input_data_versions == [("table", "1")]
+    repo.materialize(["table"])
+    assert states(repo) == {"table": "fresh", "report": "fresh"}
+    version[0] = "2"
+    repo.materialize(["table"])
+    reasons = {status.asset: status.reason for status in repo.status()}
+    assert reasons == {"table": None, "report": "upstream 'table' has a new data version"}
+
+
+def test_partitions_that_are_waited_for_make_only_their_own_consumers_stale(repository):
+    days = rs.PartitionsDefinition.daily("2024-01-01", "2024-01-04")
+    handler = Content(values={})
+    versions = {"2024-01-01": "1", "2024-01-02": "1", "2024-01-03": "1"}
+
+    @rs.Asset(partitions_def=days)
+    def table(context: rs.AssetExecutionContext) -> rs.Materialization:
+        return rs.Materialization(data_version=versions[context.partition_key])
+
+    yesterday = rs.AssetDef.dep("table", partition_mapping=rs.PartitionMapping.time_window(-1))
+
+    @rs.Asset(partitions_def=days, deps=[yesterday], io_handler=handler)
+    def report(context: rs.AssetExecutionContext):
+        return rs.PartitionedOutput({key: str(key) for key in context.partition.keys})
+
+    repo = repository(table, report)
+    for day in versions:
+        repo.materialize(["table"], partition_key=day)
+    repo.materialize(["report"], partition_key=list(versions))  # of the first day there is no yesterday
+    assert {status.state for status in repo.status()} == {"fresh"}
+    versions["2024-01-02"] = "2"
+    repo.materialize(["table"], partition_key="2024-01-02")
+    assert [s.partition for s in repo.status() if s.state == "stale"] == ["2024-01-03"]
+
+
+def test_outputs_of_one_call_that_wait_for_each_other_do_not_make_each_other_stale(repository):
+    @rs.Asset.from_multi(
+        output_defs=[rs.AssetDef("first"), rs.AssetDef("second", deps=[rs.AssetDef.dep("first")])]
+    )
+    def both():
+        return {"first": 1, "second": 2}
+
+    repo = repository(both)
+    repo.materialize()
+    assert states(repo) == {"first": "fresh", "second": "fresh"}
+
+
 def test_an_asset_that_returned_a_materialization_has_a_status_too(repository):
     @rs.Asset
     def report():
