@@ -102,6 +102,14 @@ def test_a_wrong_storage_option_is_named():
     assert "value-not-shown" not in str(caught.value)
 
 
+def test_a_store_that_does_not_answer_is_told_from_one_that_refuses():
+    options = {"endpoint": "http://127.0.0.1:9", "allow_http": True, "max_retries": 0, "skip_signature": True}
+    handler = PickleIOHandler("s3://bucket", storage_options=options)
+    with pytest.raises(RiversError, match=r"http://127\.0\.0\.1:9/bucket.* Nothing answers there") as caught:
+        handler.handle_output(OutputContext("asset"), 1)
+    assert "is the server running" in str(caught.value)
+
+
 @pytest.mark.parametrize("option", ["max_retries", "retry_timeout"])
 def test_a_malformed_storage_option_is_named(option):
     handler = PickleIOHandler("s3://bucket", storage_options={option: "many"})

@@ -39,6 +39,12 @@ _ADVICE: Final = {
     "UnauthenticatedError": "No valid credentials were given; pass them as `storage_options` or by the "
     "environment.",
 }
+_NO_ANSWER: Final = re.compile(
+    r"error sending request|dns error|Connection refused|operation timed out", re.IGNORECASE
+)
+_UNREACHABLE: Final = (
+    "Nothing answers there: is the server running, is the address right, and can it be reached from here?"
+)
 _PLAIN_HTTP: Final = "An endpoint with http:// instead of https:// needs the storage option `allow_http`."
 
 
@@ -59,9 +65,15 @@ def store_failure(
         address: Where.
         error: What the store raised, made showable.
     """
-    advice = _ADVICE.get(type(error).__name__, _PLAIN_HTTP if "builder error" in str(error) else "")
+    advice = _ADVICE.get(type(error).__name__) or _advice(str(error))
     told = " ".join(part for part in (str(error).rstrip(".") + ".", advice) if part)
     return RiversError(f"Could not {doing} {named(context)} at {address!r}: {told}")
+
+
+def _advice(said: str) -> str:
+    if "builder error" in said:
+        return _PLAIN_HTTP
+    return _UNREACHABLE if _NO_ANSWER.search(said) else ""
 
 
 def lacks_bucket(error: FileNotFoundError) -> bool:

@@ -15,6 +15,13 @@ _SECRET_NAME: Final = re.compile(
     r"signing_?key|encryption_?key|shared_?key|(^|_)(key|sas|pwd|auth)$",
     re.IGNORECASE,
 )
+# what says where a store is and how it is asked; without it nobody can tell why it does not answer
+_PLAIN_NAME: Final = re.compile(
+    r"((aws|azure|google)_)?(endpoint(_url)?|(default_)?region|allow_http|allow_invalid_certificates|bucket(_name)?|"
+    r"container_name|account_name|max_retries|retry_timeout|timeout|connect_timeout|skip_signature|use_emulator|"
+    r"virtual_hosted_style_request|proxy_url)",
+    re.IGNORECASE,
+)
 _SHORTEST_SECRET: Final = 4
 _URL_PASSWORD: Final = re.compile(r"(?P<start>[a-z][a-z0-9+.-]*://[^/?#\s:@]*:)[^/?#\s]*(?=@)", re.IGNORECASE)
 # a token instead of a user; with other schemes that place is for a name or a container
@@ -38,6 +45,10 @@ def looks_secret(name: str) -> bool:
     return _SECRET_NAME.search(name.replace("-", "_")) is not None
 
 
+def _is_plain(name: object) -> bool:
+    return _PLAIN_NAME.fullmatch(str(name).replace("-", "_")) is not None
+
+
 def masked(value: Any, name: str = "", *, all_of_it: bool = False) -> Any:
     """The value with every credential in it replaced by asterisks.
 
@@ -47,7 +58,8 @@ def masked(value: Any, name: str = "", *, all_of_it: bool = False) -> Any:
     Args:
         value: What is to be shown.
         name: The field or key the value belongs to; a name that looks secret masks the whole value.
-        all_of_it: Whether every text in it is a secret.
+        all_of_it: Whether every text in it is a secret, but for entries that only say where a store is and how it
+            is asked, such as `endpoint` and `region`; of those too, passwords inside a URL are.
 
     Returns:
         A value of the same shape that can be printed.
@@ -59,7 +71,10 @@ def masked(value: Any, name: str = "", *, all_of_it: bool = False) -> Any:
             return MASK
         return _without_passwords(value) if isinstance(value, str) else value
     if isinstance(value, Mapping):
-        return {key: masked(item, str(key), all_of_it=all_of_it) for key, item in value.items()}
+        return {
+            key: masked(item, str(key), all_of_it=all_of_it and not _is_plain(key))
+            for key, item in value.items()
+        }
     if type(value) in (list, tuple, set, frozenset):
         return type(value)(masked(item, name, all_of_it=all_of_it) for item in value)
     if isinstance(value, BaseModel) and not hasattr(value, "handle_output"):
@@ -138,7 +153,7 @@ def secrets_in(value: Any, name: str = "", *, all_of_it: bool = False) -> list[s
     Args:
         value: What was given for a field.
         name: The field or key.
-        all_of_it: Whether every text in it is a secret.
+        all_of_it: Whether every text in it is a secret, with the exceptions of `masked`.
 
     Returns:
         Credentials as plain text, to be cut out of messages that others wrote.
@@ -150,12 +165,18 @@ def secrets_in(value: Any, name: str = "", *, all_of_it: bool = False) -> list[s
     if isinstance(value, str):
         return [value] if value and (all_of_it or masked(value, name) != value) else []
     if isinstance(value, Mapping):
-        pairs = [(str(key), item) for key, item in value.items()]
-    elif isinstance(value, (list, tuple, set, frozenset)):
-        pairs = [(name, item) for item in value]
-    else:
-        return []
-    return [secret for key, item in pairs for secret in secrets_in(item, key, all_of_it=all_of_it)]
+        return [secret for key, item in value.items() for secret in _entry(str(key), item, all_of_it)]
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [secret for item in value for secret in secrets_in(item, name, all_of_it=all_of_it)]
+    return []
+
+
+def _entry(key: str, value: Any, all_of_it: bool) -> list[str]:
+    """The secrets of one entry of a mapping: the type says that each is one, the name that some are none."""
+    if not _is_plain(key):
+        return secrets_in(value, key, all_of_it=all_of_it)
+    is_secret = isinstance(value, (SecretStr, SecretBytes))
+    return secrets_in(value.get_secret_value() if is_secret else value, key)
 
 
 def secrets_of(handler: Any) -> list[str]:
