@@ -40,9 +40,17 @@ def test_every_installed_handler_is_offered_with_its_fields(schema):
         {"$ref": f"#/$defs/{name}"} for name in ("bare", "disk", "either", "overlay", "table")
     ]
     disk = schema["$defs"]["disk"]
-    assert disk["properties"]["use"] == {"const": "disk", "description": "Disk."}
+    assert disk["properties"]["use"] == {"enum": ["disk", "acme:disk"], "description": "Disk."}
     assert disk["properties"]["size"] == {"default": 1, "title": "Size", "type": "integer"}
     assert (disk["required"], disk["additionalProperties"]) == (["use", "store"], False)
+
+
+def test_an_environment_takes_the_fields_of_every_handler_and_requires_none(schema):
+    environment = schema["properties"]["environments"]["additionalProperties"]
+    table = environment["properties"]["io_handlers"]["additionalProperties"]
+    assert table["properties"]["size"] == {"$ref": "#/$defs/disk/properties/size"}
+    assert {"disk", "acme:disk"} <= set(table["properties"]["use"]["enum"])
+    assert "required" not in table
 
 
 def test_a_secret_is_not_required_for_it_may_come_from_a_variable(schema):

@@ -36,7 +36,8 @@ def json_schema(registry: PluginRegistry | None = None) -> dict[str, Any]:
     for use, provided in offered.items():
         definitions[use] = _handler(use, provided, registry or get_registry())
     handlers = {"oneOf": [{"$ref": f"#/$defs/{_pointer(use)}"} for use in offered]} if offered else True
-    overrides = {"type": "object", "properties": {"use": {"enum": list(offered)}}}
+    uses = [name for use, provided in offered.items() for name in _spellings(use, provided)]
+    overrides = _overrides(definitions, uses)
     tables = _tables(list(offered))
     environment = _object(
         {**tables, "io_handlers": _table(overrides, "Settings laid over those of the base.")}
@@ -82,8 +83,29 @@ def _offered(registry: PluginRegistry) -> dict[str, Provided[HandlerSpec]]:
     }
 
 
+def _spellings(use: str, provided: Provided[HandlerSpec]) -> list[str]:
+    """What may stand after `use =` for one handler."""
+    return list(dict.fromkeys((use, provided.qualified_name)))
+
+
+def _overrides(definitions: dict[str, Any], uses: list[str]) -> dict[str, Any]:
+    """The table of a handler in an environment: fields of any handler, since which one it is stands in the base."""
+    fields: dict[str, list[dict[str, str]]] = {}
+    for use, definition in definitions.items():
+        for field in definition["properties"]:
+            reference = {"$ref": f"#/$defs/{_pointer(use)}/properties/{_pointer(field)}"}
+            fields.setdefault(field, []).append(reference)
+    properties = {field: found[0] if len(found) == 1 else {"anyOf": found} for field, found in fields.items()}
+    is_open = any(definition.get("additionalProperties", True) for definition in definitions.values())
+    properties |= {"use": {"enum": uses}}
+    return {"type": "object", "properties": properties, "additionalProperties": is_open or not definitions}
+
+
 def _handler(use: str, provided: Provided[HandlerSpec], registry: PluginRegistry) -> dict[str, Any]:
-    named = {"const": use, "description": provided.spec.summary or f"From {provided.distribution}."}
+    named = {
+        "enum": _spellings(use, provided),
+        "description": provided.spec.summary or f"From {provided.distribution}.",
+    }
     try:
         cls = registry.handler(provided.qualified_name)
         schema = cls.model_json_schema(
