@@ -10,6 +10,11 @@ import rivers as rs
 from rivers_cli.probing import probe_value, stores_of, try_all
 from rivers_core.handler import BaseIOHandler
 
+DEAD = (
+    'endpoint = "http://127.0.0.1:9", allow_http = "true", max_retries = "0", aws_access_key_id = "not-to-be-shown-1", '
+    'aws_secret_access_key = "not-to-be-shown-2"'
+)
+
 
 def test_a_sound_project_passes_and_its_stores_are_timed(project):
     document = project.ok("check", "--json").document
@@ -40,6 +45,33 @@ def test_a_store_that_cannot_be_written_fails_with_the_reason(project):
     assert "1 of 1 stores failed" in done.out
     assert "data" in done.out
     assert "Traceback" not in done.out + done.err
+
+
+@pytest.mark.parametrize("option", [[], ["--traceback"]])
+def test_a_store_that_does_not_answer_is_named_with_its_address_and_no_credential(project, option):
+    project.edit(
+        "rivers.toml", 'store = "file:./data"', 'store = "s3://bucket/x"\nstorage_options = { ' + DEAD + " }"
+    )
+    done = project.rivers("check", *option)
+    assert done.code == 1
+    assert "http://127.0.0.1:9/bucket/x" in done.out
+    assert "Nothing answers there" in done.out
+    assert "not-to-be-shown" not in done.out + done.err
+
+
+def test_a_misspelt_repository_is_told_with_all_the_rest(project):
+    project.edit("rivers.toml", "repository =", "repositry =")
+    project.edit("rivers.toml", 'default_io_handler = "files"', 'default_io_handler = "flies"')
+    done = project.rivers("materialize")
+    assert done.code == 2
+    for said in ("did you mean 'repository'", "'flies'", "does not say where the repository is"):
+        assert said in done.err
+
+
+def test_an_environment_is_refused_by_who_asked_for_it(project, monkeypatch):
+    assert "'prd' (asked for) (did you mean 'prod'?)" in project.rivers("assets", "--env", "prd").err
+    monkeypatch.setenv("RIVERS_ENV", "prd")
+    assert "'prd' (RIVERS_ENV in the environment)" in project.rivers("assets").err
 
 
 def test_stores_are_left_alone_without_probe(project):

@@ -213,6 +213,9 @@ def test_shells_complete_commands_options_and_names_of_assets(project):
     assert completed("rivers load re") == ["report"]
     assert completed("rivers materialize --job n") == ["nightly"]
     assert completed("rivers handlers show fi") == ["files"]
+    assert completed("rivers assets --env p") == ["prod"]
+    assert completed("rivers materialize --executor in") == ["in_process"]
+    assert completed("rivers migrate --to files@") == ["files@prod"]
 
 
 def test_completion_is_silent_where_there_is_nothing_to_complete(empty):

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from rivers_cli.builtin import COMMANDS, SECTIONS
+from rivers_cli.options import complete_environments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -170,6 +171,7 @@ def _common(
             callback=_session_option("environment"),
             expose_value=False,
             help="Environment of rivers.toml; without it RIVERS_ENV decides.",
+            autocompletion=complete_environments,
         ),
     ] = None,
     config: Annotated[

@@ -22,6 +22,38 @@ def _complete_handlers(ctx: typer.Context, incomplete: str) -> list[str]:
     return _names(ctx, incomplete, lambda session: getattr(session.project.config, "handler_names", ()))
 
 
+def complete_environments(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Environments of the configuration that begin like this, for a shell."""
+    return _names(ctx, incomplete, _environments)
+
+
+def complete_stored(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Handlers of the configuration that begin like this, after an `@` their environments, for a shell."""
+    handler, at, environment = incomplete.partition("@")
+    if not at:
+        return _complete_handlers(ctx, incomplete)
+    return [f"{handler}@{name}" for name in _names(ctx, environment, _environments)]
+
+
+def complete_executors(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Executors that begin like this, for a shell."""
+    return _names(ctx, incomplete, _executors)
+
+
+def _environments(session: Session) -> list[str]:
+    from rivers_core.config import find_config
+    from rivers_core.config.find import located, read
+
+    path = find_config() if session.config is None else located(session.config)
+    return [] if path is None else sorted(read(path).get("environments", {}))
+
+
+def _executors(session: Session) -> list[str]:
+    from rivers_core.plugins import get_registry
+
+    return ["in_process", *(provided.spec.name for provided in get_registry().executors())]
+
+
 def _names(ctx: typer.Context, incomplete: str, find: Any) -> list[str]:
     from contextlib import redirect_stdout
     from sys import stderr

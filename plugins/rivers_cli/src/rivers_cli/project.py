@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rivers_cli.problems import UsageProblemError, UserCodeError
-from rivers_core.exceptions import RiversError
+from rivers_core.exceptions import ConfigurationError, RiversError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +37,7 @@ class Project:
             os.environ["RIVERS_ENV"] = environment
         if config is not None:
             os.environ["RIVERS_CONFIG"] = str(Path(config).absolute())
+        self._environment, self._file = environment, config
         self._repository_name = repository
         self._storages: list[EventStorage] = []
 
@@ -49,11 +50,11 @@ class Project:
         """
         from rivers_core.config import find_config, load_config
 
-        path = find_config()
+        path = find_config() if self._file is None else Path(self._file).absolute()
         if path is None:
             return None
         os.environ["RIVERS_CONFIG"] = str(path)
-        return load_config(path)
+        return load_config(path, environment=self._environment)
 
     @property
     def root(self) -> Path:
@@ -156,10 +157,14 @@ class Project:
                 f"There is no rivers.toml in {Path.cwd()} or above it. Start a project with `rivers new NAME`, go "
                 "to the folder of one, or say where the repository is: --repository module:name."
             )
-        raise UsageProblemError(
+        absent = (
             f"{self.config.path} does not say where the repository is; write "
             'repository = "package.module:name" at its top, or use --repository.'
         )
+        findings = self.config.findings()  # one of them may be the misspelt key
+        if findings:
+            raise ConfigurationError("the configuration cannot be used as it is:", [*findings, absent])
+        raise UsageProblemError(absent)
 
 
 def _imported(name: str, root: Path) -> Any:

@@ -6,12 +6,16 @@ from typing import Annotated
 
 import typer
 
-from rivers_cli.options import AsJson, Assets, Job, Partitions
+from rivers_cli.options import AsJson, Assets, Job, Partitions, complete_executors
 
 ExecutorOption = Annotated[
     str | None,
     typer.Option(
-        "--executor", "-x", metavar="NAME", help="Where steps run: in_process, parallel:max_workers=4, ..."
+        "--executor",
+        "-x",
+        metavar="NAME",
+        help="Where steps run: in_process, parallel:max_workers=4, ...",
+        autocompletion=complete_executors,
     ),
 ]
 OnlyStale = Annotated[bool, typer.Option("--only-stale", help="Skip what is fresh.")]

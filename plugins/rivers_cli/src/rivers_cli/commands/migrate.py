@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rivers_cli.options import AsJson, Assets
+from rivers_cli.options import AsJson, Assets, complete_stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,8 +16,18 @@ if TYPE_CHECKING:
 
 def migrate(
     context: typer.Context,
-    source: Annotated[str, typer.Option("--from", metavar="HANDLER[@ENV]", help="Where the values are.")],
-    target: Annotated[str, typer.Option("--to", metavar="HANDLER[@ENV]", help="Where they are to be.")],
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from", metavar="HANDLER[@ENV]", help="Where the values are.", autocompletion=complete_stored
+        ),
+    ],
+    target: Annotated[
+        str,
+        typer.Option(
+            "--to", metavar="HANDLER[@ENV]", help="Where they are to be.", autocompletion=complete_stored
+        ),
+    ],
     assets: Assets = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be copied.")] = False,
     overwrite: Annotated[

@@ -21,6 +21,9 @@ _LEGEND: Final = 34.0
 _SWATCH: Final = 12.0
 _CHARACTER: Final = 7.0
 
+# what every viewer understands, also one that reads no style
+_LINE: Final = 'fill="none" stroke="#8a8f98" stroke-width="1.4"'
+_FONT: Final = 'font-family="ui-sans-serif, system-ui, sans-serif" font-size="13"'
 _STYLE: Final = """
 text { font: 13px ui-sans-serif, system-ui, sans-serif; fill: #1a1a1a }
 .legend text, .empty { font-size: 12px; fill: #444 }
@@ -51,7 +54,7 @@ def svg_of(lineage: Lineage) -> str:
     lines = [
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-            f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label={quoteattr(about)}>'
+            f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" {_FONT} aria-label={quoteattr(about)}>'
         ),
         f"<style>{_STYLE}</style>",
         (
@@ -103,7 +106,7 @@ def _edge(edge: Edge, path: Sequence[Box]) -> str:
     points += [(box.x, box.y) for box in path[1:]]
     kind = "edge" if edge.is_loaded else "edge order"
     return (
-        f'<path class="{kind}" data-from={quoteattr(edge.source)} data-to={quoteattr(edge.target)} '
+        f'<path class="{kind}" {_LINE} data-from={quoteattr(edge.source)} data-to={quoteattr(edge.target)} '
         f'd="{_curve(points)}" marker-end="url(#arrow)"/>'
     )
 
