@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 import subprocess
 import sys
@@ -101,6 +102,8 @@ def test_the_environment_lake_keeps_tables_that_others_can_read(project: Path) -
     months = DeltaTable(project / "lake" / "month_delays").partitions()
     assert sorted(part["month"] for part in months) == [str(key) for key in MONTHS.get_partition_keys()]
     assert "Leave before nine" in rivers(project, "load", "advice", "--env", "lake")
+    stored = sum(path.stat().st_size for path in (project / "lake" / "flights").rglob("*") if path.is_file())
+    assert stored < len(pickle.dumps(flights)) / 10
 
 
 @pytest.mark.server
