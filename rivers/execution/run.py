@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FEW_KEYS = 8
 
 SERVED_BY = "rivers/served_by"
+TO_STORE = "rivers/to_store"
 
 
 class Run:
@@ -143,7 +144,14 @@ class Run:
         return f"{head}-{self._version_rest}"
 
     def record(
-        self, event_type: str, step: Step, *, asset: str | None = None, attempt: int = 1, message: str
+        self,
+        event_type: str,
+        step: Step,
+        *,
+        asset: str | None = None,
+        attempt: int = 1,
+        message: str,
+        metadata: Mapping[str, MetadataValue] | None = None,
     ) -> None:
         """Record what happened to a step other than storing a value."""
         key = self.keys.get(step.name)
@@ -153,6 +161,7 @@ class Run:
                 run_id=self.run_id,
                 asset_key=asset or step.owner,
                 partition_key=str(key[0]) if key is not None and len(key) == 1 else None,
+                metadata=metadata,
                 tags=self.tags,
                 step=step.name,
                 attempt=attempt,
@@ -208,7 +217,8 @@ class Run:
     def narrow(self, step: Step, keys: Sequence[PartitionKey], message: str) -> None:
         """Note that a step over several keys is run for these only, and why; a single one is still one of several."""
         self.narrowed[step.name] = message
-        self.record("StepSkipped", step, message=message)
+        left = MetadataValue.int(len(keys) * len(self.plan.outputs_of(step)))
+        self.record("StepSkipped", step, message=message, metadata={TO_STORE: left})
         self.keys[step.name] = keys
 
     def is_over_several(self, step: Step) -> bool:

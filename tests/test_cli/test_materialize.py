@@ -219,6 +219,14 @@ def test_partitions_are_one_several_or_a_range(project_of, asked, keys):
     assert project.ok("load", "daily", "-p", keys[0], "--json").document["head"] == f"on {keys[0]}"
 
 
+def test_only_stale_leaves_out_the_partitions_that_are_fresh_and_says_so(project_of):
+    project = project_of(PARTITIONED)
+    project.ok("materialize", "daily", "-p", "2024-01-02")
+    done = project.ok("materialize", "daily", "-p", "2024-01-01..2024-01-03", "--only-stale")
+    assert "fresh for 1 of the 3 partition keys: 2024-01-02" in done.out + done.err
+    assert "1 of 1 stored" in done.err
+
+
 def test_a_range_may_be_of_one_dimension(project_of):
     project = project_of(PARTITIONED)
     project.ok("materialize", "sales", "-p", "day=2024-01-01..2024-01-02|shop=a,b")

@@ -151,8 +151,9 @@ def test_of_several_keys_only_those_that_are_not_fresh_run_again(repository):
     assert seen[1:] == [{"b": 5}]  # one of several, whatever is left to do
     assert result.materialized_assets == ["down"]
     assert result.skipped_assets == [("down", "fresh for 2 of the 3 partition keys: a, c")]
-    skipped = [e.message for e in repo.storage.get_events_for_asset("down") if e.event_type == "StepSkipped"]
-    assert skipped == ["fresh for 2 of the 3 partition keys: a, c"]
+    (skipped,) = [e for e in repo.storage.get_events_for_asset("down") if e.event_type == "StepSkipped"]
+    assert skipped.message == "fresh for 2 of the 3 partition keys: a, c"
+    assert skipped.typed_metadata["rivers/to_store"] == rs.MetadataValue.int(1)
     assert {status.state for status in repo.status()} == {"fresh"}
 
 

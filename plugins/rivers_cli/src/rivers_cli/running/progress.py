@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 State = Literal["waiting", "running", "done", "failed", "skipped", "stopped"]
 
+TO_STORE: Final = "rivers/to_store"
+"""What a step says that leaves out the partitions that are fresh: how many values it is still to store."""
 _STOPS: Final = ("KeyboardInterrupt", "SystemExit", "Terminated", "CancelledError")
 
 
@@ -96,6 +98,8 @@ class Progress:
             line.state, line.message = ("done" if line.stored >= line.expected else "running"), ""
         elif event.event_type == "StepFailure":
             line.state, line.message = ("stopped", "") if is_stop(event) else ("failed", event.message or "")
+        elif event.event_type == "StepSkipped" and (left := event.typed_metadata.get(TO_STORE)) is not None:
+            line.expected = int(left.raw_value())
         elif event.event_type == "StepSkipped":
             line.state, line.message = "skipped", event.message or ""
         elif event.event_type == "StepRetry":
