@@ -95,9 +95,11 @@ def _overrides(definitions: dict[str, Any], uses: list[str]) -> dict[str, Any]:
         for field in definition["properties"]:
             reference = {"$ref": f"#/$defs/{_pointer(use)}/properties/{_pointer(field)}"}
             fields.setdefault(field, []).append(reference)
-    properties = {field: found[0] if len(found) == 1 else {"anyOf": found} for field, found in fields.items()}
+    properties: dict[str, Any] = {
+        field: found[0] if len(found) == 1 else {"anyOf": found} for field, found in fields.items()
+    }
     is_open = any(definition.get("additionalProperties", True) for definition in definitions.values())
-    properties |= {"use": {"enum": uses}}
+    properties["use"] = {"enum": uses}
     return {"type": "object", "properties": properties, "additionalProperties": is_open or not definitions}
 
 
