@@ -64,7 +64,7 @@ def status_of(output: StoredOutput, step: Step, key: PartitionKey | None, past: 
         reason = _changed_input(event, step, key, past)
     if reason is not None:
         return AssetStatus(output.name, partition, "stale", reason)
-    if event.handler is not None and _is_lost(output, key):
+    if event.handler is not None and is_lost(output, key):
         return AssetStatus(output.name, partition, "missing", LOST)
     return AssetStatus(output.name, partition, "fresh")
 
@@ -109,8 +109,16 @@ def _first_difference(then: dict[str, str], now: dict[str, str]) -> str | None:
     return f"upstream {gone[0]!r} is no longer an input, or its history is gone" if gone else None
 
 
-def _is_lost(output: StoredOutput, key: PartitionKey | None) -> bool:
-    """Whether a value that lives as long as its process was stored by another one."""
+def is_lost(output: StoredOutput, key: PartitionKey | None) -> bool:
+    """Whether a value that lives as long as its process was stored by another one.
+
+    Args:
+        output: What was stored.
+        key: Its partition; None for an unpartitioned asset.
+
+    Returns:
+        True if its handler keeps values in the process and has this one no more.
+    """
     handler = output.handler.storing_handler()
     if handler.locality != "process":
         return False

@@ -6,7 +6,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from rivers.definitions.error_text import error_text
-from rivers.execution.freshness import Skipping
+from rivers.execution.freshness import Skipping, is_lost
 from rivers.execution.keys import keys_of_plan, shown_request
 from rivers.execution.run import Run
 from rivers.graph.findings import Findings
@@ -130,19 +130,19 @@ def _take_up(run: Run, request: RunRequest) -> None:
         if event.event_type == "Materialization" and event.asset_key is not None
     }
     for step in run.plan.steps:
-        wanted = [
-            (output.name, None if key is None else str(key))
+        wanted = {
+            (output.name, None if key is None else str(key)): (output, key)
             for output in run.plan.outputs_of(step)
             for key in run.keys.get(step.name) or (None,)
-        ]
-        lost = any(
-            output.handler.storing_handler().locality == "process" for output in run.plan.outputs_of(step)
-        )
-        if not lost and all(name in done for name in wanted):
+        }
+        if all(
+            name in done and (done[name].handler is None or not is_lost(output, key))
+            for name, (output, key) in wanted.items()
+        ):
             run.finished.add(step.name)
             run.skipped[step.name] = "finished in this run before"
             run.resumed.update(wanted)
-            run.latest.update({(name, key): done[name, key] for name, key in wanted})
+            run.latest.update({name: done[name] for name in wanted})
 
 
 def _end(run: Run, status: str, error: BaseException | None) -> None:

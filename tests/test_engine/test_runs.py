@@ -94,6 +94,27 @@ def test_resuming_skips_what_was_finished(diamond, diary):
     assert diamond.storage.get_run("r1").status == "success"
 
 
+def test_resuming_runs_again_only_what_went_with_its_process(tmp_path):
+    calls = []
+
+    @rs.Asset
+    def kept():
+        calls.append("kept")
+
+    @rs.Asset
+    def elsewhere():
+        calls.append("elsewhere")
+        return rs.Materialization()
+
+    storage = rs.Storage.embedded(tmp_path)
+    repo = rs.CodeRepository([kept, elsewhere], config=False).resolve(storage=storage)
+    repo.materialize(run_id_override="r1")
+    assert repo.materialize(run_id_override="r1", resume=True).materialized_assets == []
+    later = rs.CodeRepository([kept, elsewhere], config=False).resolve(storage=storage)
+    assert later.materialize(run_id_override="r1", resume=True).materialized_assets == ["kept"]
+    assert calls == ["kept", "elsewhere", "kept"]
+
+
 def test_a_run_identifier_is_not_used_twice_by_accident(diamond):
     diamond.materialize(run_id_override="r1")
     with pytest.raises(rs.exceptions.ConflictError, match="resume=True"):
