@@ -88,7 +88,23 @@ class Session:
             declared.assets, declared.tasks, declared.partition_defs, declared.retries, declared.resources
         )
         binder = HandlerBinder(get_registry(), declared.config, declared.resources, declared.everywhere)
-        return resolve(definitions, binder, self.executor.check, job_check(declared), self._check_config)
+        return resolve(
+            definitions,
+            binder,
+            self.executor.check,
+            job_check(declared),
+            self._check_config,
+            self._check_executors,
+        )
+
+    def _check_executors(self, graph: Graph, findings: Findings) -> None:
+        """An asset that asks for an executor which is not installed would silently run elsewhere."""
+        for step in graph.steps.values():
+            if step.executor is not None:
+                try:
+                    getattr(Executor, step.executor)
+                except AttributeError as error:
+                    findings.add(f"asset {step.name!r}: rivers/executor={step.executor!r}: {error}")
 
     def _check_config(self, _graph: Graph, findings: Findings) -> None:
         for text in self._declared.config.findings() if self._declared.config is not None else ():

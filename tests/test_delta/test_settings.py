@@ -160,3 +160,8 @@ def test_a_store_that_cannot_be_reached_is_not_a_first_run():
     with pytest.raises(RiversError) as failure:
         handler.load_input(InputContext("asset", "next"))
     assert not isinstance(failure.value, FileNotFoundError)
+
+
+def test_the_promised_arguments_may_be_given_by_position(tmp_path):
+    handler = DeltaIOHandler(tmp_path / "lake", "append", None, None, None, None, None, None, None)
+    assert (handler.mode, handler.handler_config) == ("append", DeltaIOHandler(tmp_path).handler_config)

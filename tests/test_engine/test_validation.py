@@ -251,3 +251,15 @@ def test_what_is_wrong_with_many_assets_alike_is_told_once():
     assert finding.startswith(
         "asset 'a0', asset 'a1', asset 'a2', asset 'a3' and 3 more: There is no IO handler 'nowhere'"
     )
+
+
+def test_an_executor_that_is_not_installed_is_a_finding(repository):
+    @rs.Asset(metadata={"rivers/executor": "parallel"})
+    def a(): ...
+
+    @rs.Asset(metadata={"rivers/executor": "in_process"})
+    def b(): ...
+
+    with pytest.raises(Wrong, match=r"asset 'a': rivers/executor='parallel'") as caught:
+        repository(a, b).validate()
+    assert len(caught.value.findings) == 1

@@ -50,6 +50,17 @@ class DeltaIOHandler(BaseIOHandler):
     partition_batches: ClassVar[bool] = True
     option_namespace: ClassVar[str | None] = NAMESPACE
     location_fields: ClassVar[tuple[str, ...]] = ("table_uri",)
+    positional_fields: ClassVar[tuple[str, ...]] = (
+        "table_uri",
+        "mode",
+        "schema_mode",
+        "storage_options",
+        "writer_properties",
+        "commit_properties",
+        "table_config",
+        "merge_config",
+        "handler_config",
+    )
 
     table_uri: str
     mode: Mode = "overwrite"
@@ -62,6 +73,27 @@ class DeltaIOHandler(BaseIOHandler):
     handler_config: HandlerConfig = HandlerConfig()
 
     _ledgers: dict[str, Ledger] = PrivateAttr(default_factory=dict)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            table_uri: Any = ...,
+            mode: Mode = "overwrite",
+            schema_mode: SchemaMode | None = None,
+            storage_options: Mapping[str, SecretStr | str] | None = None,
+            writer_properties: Any = None,
+            commit_properties: Any = None,
+            table_config: Mapping[str, Any] | None = None,
+            merge_config: MergeConfig | None = None,
+            handler_config: HandlerConfig | Mapping[str, Any] | None = None,
+            **settings: Any,
+        ) -> None: ...
+
+    @field_validator("handler_config", mode="before")
+    @classmethod
+    def _as_usual(cls, value: Any) -> Any:
+        return HandlerConfig() if value is None else value
 
     @field_validator("table_uri", mode="before")
     @classmethod
