@@ -23,13 +23,14 @@ def flights_by_month(context: rs.AssetExecutionContext, raw_flights: pl.DataFram
     """What took off in a month. The partition is a range of dates; a row of another month would be refused."""
     window = context.partition_time_window
     assert window is not None
+    start, end = (day.date() for day in window)
     return raw_flights.select(
         date=pl.date("year", "month", "day"),
         carrier=pl.col("carrier").cast(pl.Categorical),
         tailnum=pl.col("tailnum"),
         distance=pl.col("distance").cast(pl.UInt16),
         arr_delay=pl.col("arr_delay"),
-    ).filter(pl.col("date").is_between(*(day.date() for day in window), closed="left"))
+    ).filter(pl.col("date").is_between(start, end, closed="left"))
 
 
 @rs.Asset(
@@ -65,7 +66,9 @@ def main() -> None:
         for month in ("2013-01", "2013-02"):
             repo.materialize(["flights_by_month"], partition_key=month)
             repo.materialize(["aircraft"])
-            facts = repo.storage.get_latest_materialization("aircraft").typed_metadata
+            event = repo.storage.get_latest_materialization("aircraft")
+            assert event is not None
+            facts = event.typed_metadata
             inserted = facts.get("delta/rows_inserted", facts["delta/num_rows"]).raw_value()
             print(
                 f"{month}: {inserted:,} aircraft are new, {facts['delta/num_rows'].raw_value():,} are known"
