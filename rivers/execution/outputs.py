@@ -205,7 +205,7 @@ class Storing:
             run_id=self.run.run_id,
             asset_key=output.name,
             partition_key=None if key is None else str(key),
-            metadata=metadata,
+            metadata=None if metadata is None else self.run.recordable(metadata),
             data_version=version,
             code_version=output.code_version,
             input_data_versions=self.versions if key is None else self._inputs_of(key),

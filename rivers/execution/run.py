@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rivers.execution.history import latest_observation
 from rivers.execution.keys import existing_keys
+from rivers.execution.shown_metadata import without_secrets
 from rivers.storage import Event
 from rivers_core.handler.masking import scrubbed, secrets_of
 from rivers_core.metadata import MetadataValue
@@ -109,7 +110,7 @@ class Run:
         self.failed: dict[str, BaseException] = {}
         self.skipped: dict[str, str] = {}
         self.narrowed: dict[str, str] = {}
-        self._secrets: frozenset[str] | None = None
+        self._secrets: tuple[str, ...] | None = None
         self.served: dict[str, dict[str, dict[str | None, str]]] = {}
 
     def stored(self, asset_name: str, key: str | None) -> Event | None:
@@ -171,14 +172,25 @@ class Run:
 
     def without_secrets(self, text: str) -> str:
         """A message as it may be recorded and shown: without the credentials of any handler of this run."""
+        return scrubbed(text, self.secrets)
+
+    def recordable(self, metadata: Mapping[str, MetadataValue]) -> Mapping[str, MetadataValue]:
+        """Metadata as it may be recorded and shown, likewise."""
+        secrets = self._secrets
+        if secrets is None:
+            secrets = self.secrets
+        return without_secrets(metadata, secrets) if secrets else metadata
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The credentials of all handlers of this run, the longest first."""
         if self._secrets is None:
             bindings = [loaded.binding for step in self.plan.steps for loaded in step.inputs]
             bindings += [o.binding for step in self.plan.steps for o in step.outputs if o.binding is not None]
             handlers = {id(binding.handler): binding.handler for binding in bindings}
-            self._secrets = frozenset(
-                secret for handler in handlers.values() for secret in secrets_of(handler)
-            )
-        return scrubbed(text, sorted(self._secrets, key=len, reverse=True))
+            found = {secret for handler in handlers.values() for secret in secrets_of(handler)}
+            self._secrets = tuple(sorted(found, key=len, reverse=True))
+        return self._secrets
 
     def may_start(self, step: Step) -> bool:
         """Whether a step is to be run; one that waits for a failed or skipped step is skipped here."""

@@ -12,6 +12,7 @@ import pytest
 from pydantic import Secret, SecretBytes, SecretStr
 
 from rivers_core import BaseIOHandler, load_config
+from rivers_core.handler import MASK
 
 PLANTED = [f"planted{number:02d}q7Zk{number * 7919:x}" for number in range(1, 31)]
 
@@ -64,9 +65,9 @@ top = "signed"
 base = "bucket"
 
 [environments.wrong.io_handlers.signed]
-signing_key = {{ value = "{10}" }}
 fsync = "{11}"
-[environments.wrong.io_handlers.bucket]
+[environments.wrong.io_handlers.shared]
+signing_key = {{ value = "{10}" }}
 storage_options = "{12}"
 [environments.wrong.io_handlers.tables]
 storage_options = {{ nested = {{ token = "{13}" }} }}
@@ -110,6 +111,15 @@ class Database(BaseIOHandler):
     def describe_address(self, context):
         return self.dsn.rpartition("@")[2]
 
+class Talkative(Database):
+    def handle_output(self, context, obj):
+        context.add_output_metadata({
+            "dsn": self.dsn,
+            "key": rs.MetadataValue.json({"deep": [self.api_key]}),
+            "password": f"used {self.password.get_secret_value()}",
+        })
+        context.log.warning("connected to %s with %s", self.dsn, self.password.get_secret_value())
+
 class Api(rs.Resource):
     token: SecretStr
 
@@ -124,6 +134,12 @@ database = Database(
 
 @rs.Asset(io_handler=database)
 def people() -> int:
+    return 1
+
+talkative = Talkative(password=planted[15], api_key=planted[16], dsn=f"postgres://ada:{planted[18]}@host/db")
+
+@rs.Asset(io_handler=talkative)
+def told() -> int:
     return 1
 
 @rs.Asset(io_handler="bucket")
@@ -142,7 +158,7 @@ def near(api: Api, context_free: int = 1) -> int:
 def best(context: rs.AssetExecutionContext[Limits]) -> int:
     raise ValueError(f"called with {context.config!r} and {database!r}")
 
-repo = rs.CodeRepository([people, far, farther, near, best], resources={"api": Api(token=planted[22])})
+repo = rs.CodeRepository([people, told, far, farther, near, best], resources={"api": Api(token=planted[22])})
 """
 
 COMMANDS = [
@@ -162,6 +178,7 @@ COMMANDS = [
     ["load", "far"],
     ["log"],
     ["log", "people", "--metadata"],
+    ["log", "told", "--metadata"],
     ["materialize"],
     ["materialize", "--fail-fast"],
     ["materialize", "best", "--set", f"best.token={PLANTED[23]}"],
@@ -202,7 +219,35 @@ def test_no_command_shows_one_in_whatever_form(planted, caplog, command):
             done = planted.rivers(*command, *more, *environment)
             out += [done.out, done.err]
     assert any(out)
-    assert not leaks("\n".join([*out, caplog.text]))
+    ours = [
+        record.getMessage() for record in caplog.records if not record.pathname.endswith("definitions.py")
+    ]
+    assert not leaks("\n".join([*out, *ours]))
+
+
+def test_the_places_where_one_would_show_are_reached(planted, monkeypatch):
+    """Else nothing above would say anything."""
+    for name in ("signed", "bucket", "azure", "shared", "tables", "layered", "Database"):
+        assert MASK in planted.ok("handlers", "show", name).out
+    done = planted.rivers("check", "--env", "wrong")
+    for place in (
+        "signed] fsync",
+        "shared] signing_key",
+        "shared] storage_options",
+        "tables] storage_options",
+        "web] store",
+        "azure] passwrod",
+    ):
+        assert f"[environments.wrong.io_handlers.{place}" in done.out + done.err
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            logging.getLogger(), "handlers", []
+        )  # those of pytest; the command shows what nobody else does
+        done = planted.rivers("materialize")
+    assert f"connected to {MASK} with {MASK}" in done.err
+    log = planted.ok("log", "told", "--metadata").out
+    assert f'key: {{"deep": ["{MASK}"]}}' in log
+    assert f"password: used {MASK}" in log
 
 
 def test_no_history_holds_one(planted):

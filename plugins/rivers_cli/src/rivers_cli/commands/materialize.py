@@ -79,7 +79,8 @@ def materialize(
     )
     with others_to_stderr(as_json):
         repository = context.obj.project.opened()
-        outcome = running.run(running.prepared(request, repository), silent=as_json)
+        prepared = running.prepared(request, repository)
+        outcome = running.run(prepared, context.obj.without_secrets, silent=as_json)
     for text in outcome.tracebacks(whole=context.obj.traceback):
         running.say(f"\n{context.obj.without_secrets(text)}\n")
     if as_json:

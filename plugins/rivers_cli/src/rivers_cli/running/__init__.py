@@ -16,18 +16,19 @@ from rivers_cli.running.views import say, view_of
 from rivers_core.exceptions import ExecutionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from rivers_cli.running.request import Prepared
 
 __all__ = ["Outcome", "Request", "prepared", "run", "say"]
 
 
-def run(prepared: Prepared, *, silent: bool = False) -> Outcome:
+def run(prepared: Prepared, without_secrets: Callable[[str], str], *, silent: bool = False) -> Outcome:
     """Run what was prepared, and show it.
 
     Args:
         prepared: What to run.
+        without_secrets: Takes credentials out of what functions and handlers log.
         silent: Show nothing while it runs.
 
     Returns:
@@ -37,7 +38,8 @@ def run(prepared: Prepared, *, silent: bool = False) -> Outcome:
     started = monotonic_ns()
     view = view_of(progress, silent=silent)
     try:
-        with _ended_by_signal(), logs_shown(), view, prepared.repository.storage.watching(view.note):
+        logs, watched = logs_shown(without_secrets), prepared.repository.storage.watching(view.note)
+        with _ended_by_signal(), logs, view, watched:
             errors: Any = prepared.run().errors
     except ExecutionError as error:
         failed = progress.names("failed")
