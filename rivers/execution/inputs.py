@@ -16,9 +16,12 @@ from rivers_core.handler.waiting import finished
 from rivers_core.partitions import PartitionContext
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rivers.execution.run import Run
     from rivers.graph.plan import LoadedInput, OwnValue, Step
     from rivers.storage import Event
+    from rivers_core.partitions import PartitionKey
 
 
 async def load_input(loaded: LoadedInput, step: Step, run: Run, versions: list[tuple[str, str]]) -> Any:
@@ -80,8 +83,7 @@ async def _load_partitions(loaded: LoadedInput, step: Step, run: Run, versions: 
         partition = PartitionContext(keys, upstream.partitions_def)
         value = await _load(loaded, _context(loaded, step, run, events[0], partition, loaded.type_hint), run)
     elif loaded.binding.handler.partition_batches and not loaded.items.is_mapping and keys:
-        partition = PartitionContext(keys, upstream.partitions_def)
-        value = await _load(loaded, _context(loaded, step, run, None, partition, loaded.type_hint), run)
+        value = await _load_batch(loaded, step, run, keys, events)
     else:
         contexts = [
             _context(
@@ -111,6 +113,33 @@ async def _load_partitions(loaded: LoadedInput, step: Step, run: Run, versions: 
     if known:
         versions.append((upstream.name, combined_version(known)))
     return value
+
+
+async def _load_batch(
+    loaded: LoadedInput, step: Step, run: Run, keys: Sequence[PartitionKey], events: Sequence[Event | None]
+) -> Any:
+    """Load several keys in one call; a mapping that may miss keys asks only for those that are there."""
+    assert loaded.mapping is not None
+    handler, definition = loaded.binding.handler, loaded.upstream.partitions_def
+    there = [
+        key
+        for key, event in zip(keys, events, strict=True)
+        if not loaded.mapping.allows_missing
+        or event is not None
+        or finished(
+            handler.exists(_context(loaded, step, run, None, PartitionContext([key], definition), None))
+        )
+    ]
+    if not there:
+        raise NotMaterializedError(
+            loaded.upstream.name,
+            handler=loaded.binding.label,
+            message=f"asset {loaded.upstream.name!r} is not materialized for any of the {len(keys)} partition keys "
+            f"that {loaded.mapping!r} gives; annotate the parameter as a dictionary to get an empty one",
+        )
+    elsewhere = next((event for event in events if event is not None and event.handler is None), None)
+    partition = PartitionContext(there, definition)
+    return await _load(loaded, _context(loaded, step, run, elsewhere, partition, loaded.type_hint), run)
 
 
 def _nothing_maps(loaded: LoadedInput, step: Step, run: Run) -> NotMaterializedError:
