@@ -1,4 +1,4 @@
-"""A handler that takes batches gives one value for all keys; for a mapping that may miss keys, of those that are there."""
+"""A handler that takes batches gives one value for all keys, or for those that are there."""
 
 from __future__ import annotations
 
