@@ -25,7 +25,8 @@ demo: $(VENV)/.demo
 	@$(BIN)/python docs/examples/flights/run.py
 
 test: $(VENV)/.test tests/node/node_modules/.installed
-	$(BIN)/python -m pytest -q -n auto $(ARGS)
+	@# a native thread of a store or table library may take a worker down: that test, and no other, is tried again
+	$(BIN)/python -m pytest -q -n auto --reruns 1 --only-rerun "worker .* crashed" $(ARGS)
 
 # The Azure emulator. Where npm is not, its tests are skipped, and say so; with CI=true they fail.
 tests/node/node_modules/.installed: tests/node/package-lock.json
