@@ -6,9 +6,11 @@ import os
 
 import polars as pl
 import pytest
+from deltalake.table import TableOptimizer
 
 from rivers_core.exceptions import RiversError
 from rivers_delta import DeltaIOHandler
+from rivers_delta.tables import Table
 
 
 def files(lake, name="asset"):
@@ -38,6 +40,39 @@ def test_small_files_are_put_together_and_old_ones_removed(lake):
     assert told[0]["bytes"] > 0
     assert len(files(lake)) == 1
     assert sorted(lake.load(pl.DataFrame)["n"]) == [0, 1, 2, 3]
+
+
+@pytest.fixture
+def overtaken(lake, monkeypatch):
+    """A table of four rows whose compaction is overtaken by another; and what happens right after it, if anything."""
+    for number in range(4):
+        lake.store(pl.DataFrame({"n": [number]}), mode="append")
+    real = TableOptimizer.compact
+    afterwards = []
+
+    def compact(self, **arguments):
+        if not isinstance(self.table, Table):
+            return real(self, **arguments)
+        lake.table().optimize.compact()
+        metrics = real(self, **arguments)
+        for follow in afterwards:
+            follow()
+        return metrics
+
+    monkeypatch.setattr(TableOptimizer, "compact", compact)
+    return afterwards
+
+
+def test_two_compactions_at_once_leave_every_row_once(lake, overtaken):
+    (optimize,) = lake.handler.maintain(dry_run=False, vacuum=False)
+    assert (optimize["files"], optimize["done"]) == (0, False)
+    assert sorted(lake.load(pl.DataFrame)["n"]) == [0, 1, 2, 3]
+
+
+def test_two_compactions_at_once_that_cannot_be_put_right_are_an_error_that_says_what_to_do(lake, overtaken):
+    overtaken.append(lambda: lake.store(pl.DataFrame({"n": [4]}), mode="append"))
+    with pytest.raises(RiversError, match=r"asset.*two compactions.*since version 5.*Restore version 4"):
+        lake.handler.maintain(dry_run=False, vacuum=False)
 
 
 def test_within_the_retention_nothing_is_removed(lake):

@@ -136,6 +136,33 @@ def test_a_write_that_was_overtaken_is_tried_again_on_what_is_there_now(lake, mo
     assert facts(context)["version"] == 3
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"mode": "overwrite"}, [(9, "b")]),
+        ({"mode": "create_or_replace"}, [(9, "b")]),
+        ({"mode": "overwrite", "keys": "b", "partition_expr": "v"}, [(1, "a"), (2, "a"), (9, "b")]),
+        ({"mode": "merge", "merge_predicate": "s.v = t.v"}, [(1, "a"), (2, "a"), (9, "b")]),
+        ({"mode": "append"}, [(1, "a"), (2, "a"), (3, "b"), (9, "b")]),
+    ],
+    ids=["overwrite", "create_or_replace", "a partition", "merge", "append"],
+)
+def test_a_write_that_was_overtaken_by_a_compaction_leaves_no_row_twice(lake, monkeypatch, options, expected):
+    for number, letter in enumerate("aab", start=1):
+        lake.store(pl.DataFrame({"id": [number], "v": [letter]}), mode="append")
+    opened = writing.open_table
+    compactions = iter([lambda: lake.table().optimize.compact()])
+
+    def open_before_a_compaction(*args, **kwargs):
+        table = opened(*args, **kwargs)
+        next(compactions, lambda: None)()
+        return table
+
+    monkeypatch.setattr(writing, "open_table", open_before_a_compaction)
+    lake.store(pl.DataFrame({"id": [9], "v": ["b"]}), **options)
+    assert sorted(lake.load(pl.DataFrame).rows()) == expected
+
+
 def test_who_keeps_coming_first_is_named_in_the_end(tmp_path, monkeypatch):
     lake = Lake(tmp_path, handler_config={"max_attempts": 3, "first_delay_s": 0})
     lake.store(ROW)

@@ -6,7 +6,7 @@ import os
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
-from rivers_core.exceptions import NotMaterializedError, RiversError
+from rivers_core.exceptions import IntegrityError, NotMaterializedError, RiversError
 from rivers_delta.errors import scrubbed
 from rivers_delta.location import is_local, shown, table_root
 from rivers_delta.settings import build_commit_properties, build_writer_properties
@@ -99,8 +99,41 @@ def _optimize(
         "writer_properties": build_writer_properties(handler.writer_properties),
         "commit_properties": build_commit_properties(handler.commit_properties, {}, []),
     }
+    based_on = table.version()
     metrics = table.optimize.z_order(z_order, **arguments) if z_order else table.optimize.compact(**arguments)
+    if _was_done_already(table, based_on):
+        _take_back(table, address)
+        return report | {"files": 0}
     return report | {"files": int(metrics["numFilesRemoved"]), "done": True}
+
+
+def _was_done_already(table: Table, based_on: int) -> bool:
+    """Whether somebody else replaced the same files at the same time: deltalake commits both, and rows are there twice.
+
+    Args:
+        table: At the version of the compaction.
+        based_on: The version that was compacted.
+    """
+    if table.version() <= based_on + 1:
+        return False
+    ours = _removed(table, table.version())
+    return any(ours & _removed(table, version) for version in range(based_on + 1, table.version()))
+
+
+def _take_back(table: Table, address: str) -> None:
+    version = table.version()
+    try:
+        table.restore(version - 1)
+    except Exception as error:
+        raise IntegrityError(
+            f"two compactions of {shown(address)!r} ran at once, and since version {version} rows are there twice; "
+            "it could not be put right, for another commit followed. "
+            f"Restore version {version - 1} with deltalake, and write again what came after."
+        ) from error
+
+
+def _removed(table: Table, version: int) -> set[str]:
+    return {action["remove"]["path"] for action in table.read_commit(version) if "remove" in action}
 
 
 def _compactable(table: Table, target: int, *, everything: bool) -> tuple[int, int]:

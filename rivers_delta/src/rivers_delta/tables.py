@@ -41,9 +41,13 @@ class Table(DeltaTable):
         """Equal only for the same state of the same table: its id and version."""
         return f"{self.metadata().id}@{self.version()}"
 
-    def read_commit(self) -> list[dict[str, Any]]:
-        """The actions of the commit that made this version: one small object, whatever the table's size."""
-        name = f"_delta_log/{self.version():020d}.json"
+    def read_commit(self, version: int | None = None) -> list[dict[str, Any]]:
+        """The actions of one commit: one small object, whatever the table's size.
+
+        Args:
+            version: What the commit made; None for this version.
+        """
+        name = f"_delta_log/{self.version() if version is None else version:020d}.json"
         uri = self.table_uri
         text = _read_local(uri, name) if uri.startswith((_FILE, os.sep)) else self._read_remote(name)
         return [json.loads(line) for line in text.splitlines() if line]

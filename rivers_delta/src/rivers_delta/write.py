@@ -149,6 +149,7 @@ class _Writer:
         if request.mode == "merge":
             return self._merge(table, stream)
         arguments: dict[str, Any] = {"mode": "append", "schema_mode": request.schema_mode}
+        retries = None
         if request.mode == "create_or_replace":
             arguments = {"mode": "overwrite", "schema_mode": "overwrite", "partition_by": [],
                          "configuration": dict(request.configuration)}  # fmt: skip
@@ -157,7 +158,10 @@ class _Writer:
             arguments = {"mode": "overwrite", "schema_mode": stream.schema_mode, "predicate": predicate}
         elif stream.schema_mode == "overwrite":
             arguments["schema_mode"] = None
-        self._write(table, stream.rows.open(), self._transactions(table), **arguments)
+        if arguments["mode"] == "overwrite" and arguments.get("predicate") is None:
+            # deltalake would commit on top of a compaction that came first, and its rows would stay beside the new.
+            retries = 0
+        self._write(table, stream.rows.open(), self._transactions(table), retries, **arguments)
         return Outcome(table, schema=stream.encoding.schema())
 
     def _create(self, stream: Incoming) -> Outcome:
