@@ -147,6 +147,8 @@ class InputBinder:
         is_mapping, key_hint, item_hint = value_of_mapping(hint)
         if binding is None:
             return None
+        metadata = {**upstream.metadata, **((dep.metadata if dep is not None else None) or {})}
+        self._check_options(upstream, binding, metadata)
         return LoadedInput(
             parameter,
             upstream,
@@ -155,7 +157,7 @@ class InputBinder:
             items=ItemHint(
                 item_hint if item_hint is not None else upstream.type_hint, is_mapping, key_hint is str
             ),
-            metadata={**upstream.metadata, **((dep.metadata if dep is not None else None) or {})},
+            metadata=metadata,
             mapping=mapping,
             fans_in=many,
         )
@@ -166,6 +168,17 @@ class InputBinder:
         with self._findings.collecting(f"{self._subject}, input {upstream.name!r}"):
             return self._catalog.binder.bind(upstream.name, dep.io_handler, upstream.metadata)
         return None
+
+    def _check_options(
+        self, upstream: StoredOutput, binding: HandlerBinding, metadata: Mapping[str, Any]
+    ) -> None:
+        """Tell what is wrong with the options of this consumer; what is wrong with the upstream's is told there."""
+        if binding is upstream.binding and metadata == upstream.metadata:
+            return
+        told = upstream.handler.check_options(upstream.metadata) if upstream.binding is not None else []
+        for problem in binding.handler.check_options(metadata):
+            if problem not in told:
+                self._findings.add(f"{self._subject}, input {upstream.name!r}: {problem}")
 
     def _mapping_to(
         self, upstream: StoredOutput, dep: DepDef | None, *, may_miss: bool = False

@@ -166,6 +166,30 @@ def test_handler_options_are_checked(repository):
         repository(a).validate()
 
 
+def test_options_of_one_consumer_are_checked_like_those_of_the_asset(repository):
+    class Optioned(rs.BaseIOHandler):
+        @classmethod
+        def check_options(cls, metadata):
+            return [f"unknown option {key!r}" for key in metadata if key != "opt/mode"]
+
+        def handle_output(self, context, obj): ...
+
+        def load_input(self, context): ...
+
+    @rs.Asset(io_handler=Optioned(), metadata={"opt/mdoe": 1})
+    def up(): ...
+
+    @rs.Asset(io_handler=Optioned(), deps=[rs.AssetDef.input("up", metadata={"opt/colums": ["a"]})])
+    def down(up): ...
+
+    with pytest.raises(Wrong) as caught:
+        repository(up, down).validate()
+    assert sorted(caught.value.findings) == [
+        "asset 'down', input 'up': unknown option 'opt/colums'",
+        "asset 'up': unknown option 'opt/mdoe'",
+    ]
+
+
 @pytest.mark.parametrize("wrong", [3, "asset", None, len, lambda: 1])
 def test_what_is_no_asset_is_refused_at_once(repository, wrong):
     with pytest.raises(rs.exceptions.AssetDefinitionError, match="assets: .* is no Asset"):
