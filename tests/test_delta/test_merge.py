@@ -55,9 +55,24 @@ def test_each_ready_made_merge_does_what_it_is_called(lake, kind, expected, coun
     [("upsert", 2), ("deduplicate_insert", 2), ("replace_delete_unmatched", 2), ("update_only", 0)],
 )
 def test_a_merge_into_a_table_that_is_not_there_makes_it(lake, kind, expected):
-    lake.store(OLD, merge_type=kind, **MATCH)
+    found = facts(lake.store(OLD, merge_type=kind, **MATCH))
+    assert (found["source_rows"], found["rows_inserted"], found["rows_updated"]) == (2, expected, 0)
     assert lake.load(pl.DataFrame).height == expected
     assert lake.load(pl.DataFrame).schema == OLD.schema
+
+
+@pytest.mark.parametrize("kind", ["upsert", "update_only"])
+@pytest.mark.parametrize("is_first", [True, False], ids=["absent table", "table with another partition"])
+def test_a_partition_is_there_though_its_merge_changed_nothing(lake, kind, is_first):
+    options = {"keys": "b", "partition_expr": "p", "merge_type": kind, **MATCH}
+    empty = pl.DataFrame(schema={"p": pl.String, "id": pl.Int64})
+    if not is_first:
+        lake.store(pl.DataFrame({"p": ["a"], "id": [1]}), **options | {"keys": "a"})
+    lake.store(empty, **options)
+    assert lake.load(pl.DataFrame, keys="b", partition_expr="p").equals(empty)
+    again = lake.table().version()
+    lake.store(empty, **options)
+    assert lake.table().version() == again
 
 
 def custom(**operations):

@@ -69,7 +69,7 @@ def main() -> None:
             event = repo.storage.get_latest_materialization("aircraft")
             assert event is not None
             facts = event.typed_metadata
-            inserted = facts.get("delta/rows_inserted", facts["delta/num_rows"]).raw_value()
+            inserted = facts["delta/rows_inserted"].raw_value()
             print(
                 f"{month}: {inserted:,} aircraft are new, {facts['delta/num_rows'].raw_value():,} are known"
             )

@@ -103,6 +103,15 @@ def described(metrics: dict[str, Any]) -> dict[str, int]:
     return facts | {"delta/rows_written": facts["delta/rows_inserted"] + facts["delta/rows_updated"]}
 
 
+def inserted(rows: int) -> dict[str, int]:
+    """The statistics of a merge into a table that it made.
+
+    Args:
+        rows: How many it has.
+    """
+    return dict.fromkeys(METRICS, 0) | {"delta/source_rows": rows, "delta/rows_inserted": rows}
+
+
 def _column(name: str, alias: str, known: Sequence[str]) -> str:
     """A column of the table, which may be written with the alias in front.
 

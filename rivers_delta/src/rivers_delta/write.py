@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
+from arro3.core import RecordBatchReader
 from deltalake import PostCommitHookProperties, write_deltalake
 
 from rivers_core.exceptions import ConflictError, PartitionValidationError
@@ -14,7 +15,7 @@ from rivers_delta.conflicts import describe_commits, final_conflict, is_conflict
 from rivers_delta.errors import named
 from rivers_delta.incoming import Incoming
 from rivers_delta.location import neighbour_in_the_way, shown
-from rivers_delta.merging import add_operations, described, merge_predicate
+from rivers_delta.merging import add_operations, described, inserted, merge_predicate
 from rivers_delta.partitions import folder_columns, presence_id
 from rivers_delta.presence import WRITTEN, absent_keys, unmarked_keys
 from rivers_delta.read import all_columns
@@ -23,8 +24,6 @@ from rivers_delta.tables import open_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from arro3.core import RecordBatchReader
 
     from rivers_core.contexts import OutputContext
     from rivers_core.metadata import Schema
@@ -78,7 +77,9 @@ def write(request: WriteRequest) -> Outcome:
     )
     if not outcome.is_written or outcome.is_repeated:
         return outcome
-    return replace(outcome, written=request.ledger.record(outcome.table, writer.app_id))
+    written = request.ledger.record(outcome.table, writer.app_id)
+    facts = outcome.facts or (inserted(written.rows) if request.mode == "merge" else {})
+    return replace(outcome, written=written, facts=facts)
 
 
 class _Writer:
@@ -255,11 +256,19 @@ class _Writer:
         keys = partition.keys if fresh or table is None else unmarked_keys(table, name, partition)
         return marks + [Mark(presence_id(name, key), WRITTEN) for key in keys]
 
+    def _mark_unchanged(self, table: Table) -> None:
+        """Say that partitions are there which a merge left as they are: without a change, deltalake makes no commit."""
+        partition = self._context.partition
+        if partition is not None and unmarked_keys(table, self._context.asset_name, partition):
+            nothing = RecordBatchReader.from_batches(table.schema().to_arrow(), [])
+            self._write(table, nothing, self._transactions(table), mode="append")
+
     def _merge(self, table: Table, stream: Incoming) -> Outcome:
         request = self._request
         merge = request.merge
         assert merge is not None
         assert merge.predicate is not None
+        before = table.version()
         merger = table.merge(
             stream.rows.open(),
             predicate=merge_predicate(merge.predicate, merge.target_alias, stream.belonging),
@@ -279,6 +288,8 @@ class _Writer:
             else there
         )
         metrics = add_operations(merger, merge, columns, target, stream.belonging).execute()
+        if table.version() == before:
+            self._mark_unchanged(table)
         return Outcome(table, schema=stream.encoding.schema(), facts=described(metrics))
 
 
