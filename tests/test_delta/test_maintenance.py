@@ -109,6 +109,22 @@ def test_rows_may_be_ordered_by_columns(lake):
     assert lake.load(pl.DataFrame).height == 3
 
 
+def test_columns_to_order_by_may_be_text_with_commas(lake):
+    for number in range(2):
+        lake.store(pl.DataFrame({"name": ["b", "a"], "n": [number, 0]}), mode="append")
+    (optimize,) = lake.handler.maintain(dry_run=False, vacuum=False, z_order="name, n")
+    assert optimize["done"] is True
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"retention_hours": "abc"}, {"retention_hours": -1}, {"target_file_size": 0}]
+)
+def test_an_option_that_cannot_be_is_named(lake, wrong):
+    (name,) = wrong
+    with pytest.raises(RiversError, match=f"'{name}' is a whole number from"):
+        lake.handler.maintain(**wrong)
+
+
 def test_an_object_store_is_not_listed():
     with pytest.raises(RiversError, match="name the assets"):
         DeltaIOHandler(table_uri="s3://bucket/lake").maintain()

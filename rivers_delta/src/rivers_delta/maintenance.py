@@ -6,7 +6,7 @@ import os
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
-from rivers_core.exceptions import IntegrityError, NotMaterializedError, RiversError
+from rivers_core.exceptions import ConfigurationError, IntegrityError, NotMaterializedError, RiversError
 from rivers_delta.errors import scrubbed
 from rivers_delta.location import is_local, shown, table_root
 from rivers_delta.settings import build_commit_properties, build_writer_properties
@@ -31,7 +31,7 @@ def maintain(
     vacuum: bool = True,
     retention_hours: int | None = None,
     target_file_size: int | None = None,
-    z_order: Sequence[str] = (),
+    z_order: Sequence[str] | str = (),
 ) -> list[dict[str, Any]]:
     """Compact and vacuum tables.
 
@@ -43,7 +43,7 @@ def maintain(
         vacuum: Whether to remove files that no version within the retention needs.
         retention_hours: How long versions stay readable; the table's own setting (a week) if None.
         target_file_size: Bytes a file should have.
-        z_order: Columns by which rows are put near each other.
+        z_order: Columns by which rows are put near each other; as text, with commas between.
 
     Returns:
         One dictionary per table and action: `table`, `action`, `files` and `bytes` that are (or would be) replaced or
@@ -51,7 +51,11 @@ def maintain(
 
     Raises:
         RiversError: A table cannot be opened or changed; or tables in an object store are not named.
+        ConfigurationError: An option is no such value.
     """
+    _check_number("retention_hours", retention_hours, least=0)
+    _check_number("target_file_size", target_file_size, least=1)
+    columns = [name.strip() for name in z_order.split(",")] if isinstance(z_order, str) else list(z_order)
     reports: list[dict[str, Any]] = []
     for address in _addresses(handler, contexts):
         try:
@@ -60,7 +64,7 @@ def maintain(
                 continue
             if optimize:
                 target = target_file_size or handler.handler_config.target_file_size or _TARGET_BYTES
-                reports.append(_optimize(handler, table, address, target, z_order, dry_run))
+                reports.append(_optimize(handler, table, address, target, columns, dry_run))
             if vacuum:
                 reports.append(_vacuum(handler, table, address, retention_hours, dry_run))
         except Exception as error:
@@ -68,6 +72,11 @@ def maintain(
                 f"Maintaining table {shown(address)!r} failed: {scrubbed(str(error), handler.secrets())}"
             ) from None
     return reports
+
+
+def _check_number(name: str, value: Any, least: int) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+        raise ConfigurationError(f"{name!r} is a whole number from {least} upwards, got {value!r}.")
 
 
 def _addresses(handler: DeltaIOHandler, contexts: Sequence[InputContext]) -> list[str]:
