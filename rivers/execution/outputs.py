@@ -14,6 +14,7 @@ from rivers.execution.retries import may_retry
 from rivers.storage import Event
 from rivers.storage.events import MATERIALIZATION, OBSERVATION
 from rivers_core.contexts import OutputContext
+from rivers_core.exceptions import SpentValueError
 from rivers_core.partitions import PartitionContext
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class Storing:
         Raises:
             AssetOutputValidationError: It contradicts the annotation or the partition keys; nothing was stored.
             WriteFailedError: The handler failed, also when tried again.
+            SpentValueError: It was to be tried again, but only the function can make the value again; the cause is why.
         """
         value, described = result, None
         if isinstance(result, Result):  # most are plain values, and answer one question instead of three
@@ -129,6 +131,7 @@ class Storing:
         binding = output.binding
         assert binding is not None
         attempt = self.attempt
+        failure: Exception | None = None
         while True:
             context = OutputContext(
                 output.name,
@@ -147,6 +150,9 @@ class Storing:
                 add_place(error, "storing", binding, context)
                 for observe in self.run.observers.io_failed:
                     observe(context, binding.handler, error)
+                if isinstance(error, SpentValueError):
+                    raise error from failure or error.__cause__
+                failure = error
                 if not await may_retry(self.step, self.run, error, attempt, output.name):
                     raise WriteFailedError(error) from error
                 attempt += 1

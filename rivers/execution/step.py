@@ -17,6 +17,7 @@ from rivers.execution.outputs import Storing, WriteFailedError
 from rivers.execution.provenance import awaited_versions
 from rivers.execution.results import closed, named_results
 from rivers.execution.retries import may_retry
+from rivers_core.exceptions import SpentValueError
 from rivers_core.handler.waiting import finished
 from rivers_core.partitions import PartitionContext
 
@@ -50,7 +51,8 @@ async def execute_step(step: Step, run: Run) -> None:
             _failed(step, run, failure.error, attempt)
             raise failure.error from failure.error.__cause__
         except Exception as error:
-            if await may_retry(step, run, error, attempt):
+            reason = error.__cause__ if isinstance(error, SpentValueError) else None
+            if await may_retry(step, run, reason if isinstance(reason, Exception) else error, attempt):
                 attempt += 1
                 continue
             _failed(step, run, error, attempt)

@@ -38,6 +38,48 @@ def test_a_step_is_tried_again_and_each_retry_is_recorded_with_its_reason(reposi
     assert repo.storage.get_latest_materialization("a").attempt == 3
 
 
+class Pouring(rs.BaseIOHandler):
+    """Takes what is left of an iterator; the first time, it fails in the middle."""
+
+    stored: list[list[int]] = []
+    is_broken: bool = True
+
+    def handle_output(self, context, obj):
+        rest = list(obj)
+        if not rest:
+            raise rs.exceptions.SpentValueError("nothing left")
+        if self.is_broken:
+            self.is_broken = False
+            raise ConnectionError("reset")
+        self.stored.append(rest)
+
+    def load_input(self, context): ...
+
+
+def test_a_value_that_can_be_read_once_is_made_anew_by_the_function(repository):
+    handler, calls = Pouring(), []
+
+    @rs.Asset(io_handler=handler, retry=rs.RetryPolicy(3, retry_on=rs.RetryOn.TRANSIENT))
+    def numbers():
+        calls.append(1)
+        return iter([1, 2, 3])
+
+    assert repository(numbers).materialize().success
+    assert handler.stored == [[1, 2, 3]]
+    assert len(calls) == 2
+
+
+def test_a_value_that_was_read_before_is_an_error_without_a_policy(repository):
+    gone = iter(())
+
+    @rs.Asset(io_handler=Pouring())
+    def numbers():
+        return gone
+
+    with pytest.raises(rs.exceptions.ExecutionError, match="nothing left"):
+        repository(numbers).materialize()
+
+
 def test_what_is_not_worth_retrying_is_not_retried(repository):
     flaky = Flaky(1, ValueError("wrong"))
     repo = repository(flaky_asset(flaky, retry=rs.RetryPolicy(5, retry_on=rs.RetryOn.TRANSIENT)))

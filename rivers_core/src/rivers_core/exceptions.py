@@ -27,6 +27,7 @@ __all__ = [
     "PluginLoadError",
     "ResultDefinitionError",
     "RiversError",
+    "SpentValueError",
     "StorageError",
     "TaskDefinitionError",
 ]
@@ -97,6 +98,14 @@ class PluginLoadError(RiversError, ImportError):
 
 class IntegrityError(RiversError, ValueError):
     """Stored bytes are not what was written: damaged, foreign, or signed with another key."""
+
+
+class SpentValueError(RiversError, RuntimeError):
+    """A value can be read only once, and was read already.
+
+    Raise it from `handle_output` instead of storing what is left of a stream. A retry policy that allows another
+    attempt then calls the function again, for a new value.
+    """
 
 
 class ConflictError(RiversError, RuntimeError):
