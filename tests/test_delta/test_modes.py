@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
-from rivers_core import MetadataValue
+from rivers_core import MetadataValue, PartitionKey
 from rivers_core.exceptions import AssetOutputValidationError, ConflictError, NotMaterializedError
+from rivers_delta import streams
 from tests.test_delta.support import Lake, facts
 
 ONE, TWO = pl.DataFrame({"n": [1]}), pl.DataFrame({"n": [2]})
@@ -44,6 +46,28 @@ def test_ignore_leaves_what_is_there_and_says_so(lake):
     assert facts(context)["num_rows"] == 1
     assert context.content_version == f"{lake.table().metadata().id}@0"
     assert numbers(lake) == [1]
+
+
+def several(lake, keys, number, mode):
+    table = pa.table({"k": keys, "n": [number] * len(keys)})
+    return lake.store(table, keys=[PartitionKey(key) for key in keys], partition_expr="k", mode=mode)
+
+
+def test_error_refuses_several_partitions_if_one_is_there(lake):
+    several(lake, ["a"], 1, "error")
+    with pytest.raises(ConflictError, match="'a' of partitions 'a', 'b' of asset 'asset' is there already"):
+        several(lake, ["a", "b"], 2, "error")
+    assert lake.load(pl.DataFrame).rows() == [("a", 1)]
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow"])
+def test_ignore_stores_the_partitions_that_are_not_there(lake, monkeypatch, library):
+    monkeypatch.setattr(streams, "_prefers_polars", lambda: library == "polars")
+    several(lake, ["a"], 1, "ignore")
+    told = facts(several(lake, ["a", "b", "c"], 2, "ignore"))
+    assert (told["rows_written"], told["num_rows"]) == (2, 3)
+    assert sorted(lake.load(pl.DataFrame).rows()) == [("a", 1), ("b", 2), ("c", 2)]
+    assert facts(several(lake, ["a", "b", "c"], 3, "ignore"))["ignored"] is True
 
 
 def test_error_and_ignore_look_at_the_partition_not_at_the_table(lake):

@@ -16,7 +16,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from rivers_core import OutputContext
-from rivers_core.exceptions import ConflictError, RiversError
+from rivers_core.exceptions import ConflictError, NotMaterializedError, RiversError
 from rivers_delta import write as writing
 from tests.test_delta.support import Lake, facts
 
@@ -239,6 +239,34 @@ def test_a_kill_at_any_point_leaves_the_old_or_the_new_table(tmp_path):
         assert loaded.height == 1000
         assert loaded["n"].n_unique() == 1
         Lake(tmp_path).store(pl.DataFrame({"n": [-1] * 1000}))
+
+
+def test_a_kill_while_the_first_merge_makes_its_table_leaves_no_table(tmp_path, monkeypatch):
+    config = {"merge_type": "update_only", "merge_predicate": "s.id = t.id", "mode": "merge"}
+    lake = Lake(tmp_path)
+
+    def killed(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(writing._Writer, "_merge", killed)
+    with pytest.raises(KeyboardInterrupt):
+        lake.store(ROW, **config)
+    monkeypatch.undo()
+    assert not lake.handler.exists(lake.asked())
+    with pytest.raises(NotMaterializedError):
+        lake.load(pl.DataFrame)
+    lake.store(ROW, **config)
+    assert lake.load(pl.DataFrame).equals(ROW.clear())
+
+
+def test_a_table_that_a_kill_left_unfinished_is_no_obstacle(tmp_path, monkeypatch):
+    lake = Lake(tmp_path)
+    monkeypatch.setattr(writing._Writer, "_merge", lambda *args: 1 / 0)
+    with pytest.raises(RiversError):
+        lake.store(ROW, mode="merge", merge_type="update_only", merge_predicate="s.id = t.id")
+    monkeypatch.undo()
+    lake.store(ROW, mode="error")
+    assert lake.load(pl.DataFrame).equals(ROW)
 
 
 def test_many_processes_append_to_a_table_that_nobody_made_yet(tmp_path):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rivers_core.contexts import OutputContext
+    from rivers_core.partitions import PartitionContext
     from rivers_delta.columns import Column
     from rivers_delta.ledger import Ledger
     from rivers_delta.merge import MergeConfig
@@ -57,13 +58,20 @@ class Incoming:
         request: What, where and how.
         subject: The asset and partition, for messages.
         table: The table; None if it has to be made.
+        wanted: The keys whose rows are stored, and the others passed over; None for all.
 
     Raises:
         AssetOutputValidationError: A column cannot be stored, or does not fit the table.
         PartitionValidationError: The partition and the table do not go together.
     """
 
-    def __init__(self, request: WriteRequest, subject: str, table: Table | None) -> None:
+    def __init__(
+        self,
+        request: WriteRequest,
+        subject: str,
+        table: Table | None,
+        wanted: PartitionContext | None = None,
+    ) -> None:
         reader = request.adapter.open(request.value)
         schema = request.adapter.schema(request.value, reader)
         self.encoding: Encoding = encode(schema, request.adapter.extras(request.value, reader))
@@ -76,10 +84,13 @@ class Incoming:
             self.columns = all_columns(table)
             _check_partitioning(request, subject, table)
             hinted = self._fit(request)
-        self.belonging = self._predicate(request)
+        self.belonging = self._predicate(request, request.context.partition)
+        kept = self._predicate(request, wanted)
         marked = request.partition_expr.columns if request.partition_expr and self.belonging else ()
         marks_needed = marked if table is None else ()
-        self.rows = RowStream(subject, reader, hinted, self.belonging, marks_needed, request.adapter.source)
+        self.rows = RowStream(
+            subject, reader, hinted, self.belonging, marks_needed, request.adapter.source, kept
+        )
 
     def _fit(self, request: WriteRequest) -> Encoding:
         """Check the columns against the table's; which hints are written is what comes out."""
@@ -98,8 +109,8 @@ class Incoming:
             return self.encoding
         return compatibility.without_known_hints(self.encoding, self.columns)
 
-    def _predicate(self, request: WriteRequest) -> Predicate | None:
-        partition, expr = request.context.partition, request.partition_expr
+    def _predicate(self, request: WriteRequest, partition: PartitionContext | None) -> Predicate | None:
+        expr = request.partition_expr
         if partition is None or expr is None:
             return None
         given = {column.name for column in self.encoding.columns}

@@ -10,7 +10,7 @@ from rivers_core.exceptions import InvalidMetadataError, NotMaterializedError, P
 from rivers_delta.location import is_local, shown, table_root
 from rivers_delta.options import read_options
 from rivers_delta.partitions import partition_predicate
-from rivers_delta.presence import absent_keys
+from rivers_delta.presence import absent_keys, is_unfinished
 from rivers_delta.read import FeedScan, Scan, all_columns
 from rivers_delta.tables import open_table
 from rivers_delta.types.registry import get_types
@@ -67,7 +67,7 @@ def find(handler: DeltaIOHandler, context: InputContext) -> Table:
     options = read_options(context.asset_name, context.asset_metadata)
     address = handler.address(context.asset_name, context.asset_metadata)
     table = open_table(address, handler.plain_storage_options(), options.version)
-    if table is None:
+    if table is None or is_unfinished(table):
         raise NotMaterializedError(
             context.asset_name,
             partition=None if context.partition is None else context.partition.key,
@@ -142,7 +142,9 @@ def _nearest(handler: DeltaIOHandler, address: str) -> str | None:
     if not is_local(root) or not os.path.isdir(root):
         return None
     names = [
-        entry.name for entry in os.scandir(root) if os.path.isdir(os.path.join(entry.path, "_delta_log"))
+        entry.name
+        for entry in os.scandir(root)
+        if entry.path != address and os.path.isdir(os.path.join(entry.path, "_delta_log"))
     ]
     close = difflib.get_close_matches(os.path.basename(address), names, n=1, cutoff=0.4)
     return f"table {close[0]!r} under {root!r}" if close else None

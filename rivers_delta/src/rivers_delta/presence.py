@@ -1,4 +1,4 @@
-"""Whether a partition was ever written: known from the log, so that one written with no rows is there too."""
+"""Whether a table or partition was ever written: known from the log, so that one written with no rows is there too."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ if TYPE_CHECKING:
 
 WRITTEN = 1
 DELETED = 0
+UNFINISHED = "rivers/unfinished"
+
+
+def is_unfinished(table: Table) -> bool:
+    """Whether a table was made for a merge that never came: it counts as not there until the next commit.
+
+    Args:
+        table: At the version that is meant.
+    """
+    return table.version() == 0 and table.transaction_version(UNFINISHED) is not None
 
 
 def unmarked_keys(table: Table, asset_name: str, partition: PartitionContext) -> list[PartitionKey]:

@@ -32,6 +32,7 @@ class RowStream:
         belonging: Which rows may pass; None for all.
         partition_columns: Columns to be marked, so that the table is known to have partitions.
         source: Where the batches are, as the adapter says.
+        kept: Of the rows that may pass, those that do; None for all.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class RowStream:
         belonging: Predicate | None,
         partition_columns: tuple[str, ...] = (),
         source: str = "memory",
+        kept: Predicate | None = None,
     ) -> None:
         self._subject = subject
         self._reader = reader
@@ -49,6 +51,7 @@ class RowStream:
         self._belonging = belonging
         self._marked = partition_columns
         self._source = source
+        self._kept = kept
         self.failure: Exception | None = None
 
     def open(self) -> RecordBatchReader:
@@ -98,7 +101,7 @@ class RowStream:
             made = batch if is_same else self._encoded(batch, schema)
             if self._belonging is not None:
                 refuse_strangers(self._subject, made, self._belonging)
-            yield made
+            yield made if self._kept is None else only(made, self._kept)
 
     def _encoded(self, batch: RecordBatch, schema: ArrowSchema) -> RecordBatch:
         from arro3.core import RecordBatch
@@ -183,6 +186,29 @@ def refuse_strangers(subject: str, batch: Any, belonging: Predicate) -> None:
         f"{subject}: {f'{count} rows belong' if count > 1 else 'one row belongs'} elsewhere ({shown}); nothing was "
         f"stored. Keep only rows of this partition, or correct 'delta/partition_expr' ({', '.join(columns)})."
     )
+
+
+def only(batch: RecordBatch, belonging: Predicate) -> RecordBatch:
+    """The rows of a batch that belong to partitions.
+
+    Args:
+        batch: The rows.
+        belonging: Which are meant.
+    """
+    from arro3.core import Array, DataType
+
+    rows = batch.select(list(belonging.columns))
+    if _prefers_polars():
+        import polars as pl
+
+        places = pl.DataFrame(rows).select(pl.arg_where(belonging.polars())).to_series().to_list()
+    else:
+        import pyarrow as pa
+
+        table, number = pa.table(rows), "\0".join(["row", *belonging.columns])
+        numbered = table.append_column(number, pa.array(range(table.num_rows)))
+        places = numbered.filter(belonging.pyarrow()).column(number).to_pylist()
+    return batch.take(Array(places, DataType.uint64()))
 
 
 def _strangers(batch: Any, belonging: Predicate) -> tuple[int, dict[str, Any]]:

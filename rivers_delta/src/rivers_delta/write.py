@@ -11,13 +11,15 @@ from arro3.core import RecordBatchReader
 from deltalake import PostCommitHookProperties, write_deltalake
 
 from rivers_core.exceptions import ConflictError, PartitionValidationError
+from rivers_core.partitions import PartitionContext
+from rivers_delta import once
 from rivers_delta.conflicts import describe_commits, final_conflict, is_conflict, retried
 from rivers_delta.errors import named
 from rivers_delta.incoming import Incoming
 from rivers_delta.location import neighbour_in_the_way, shown
 from rivers_delta.merging import add_operations, described, inserted, merge_predicate
 from rivers_delta.partitions import folder_columns, presence_id
-from rivers_delta.presence import WRITTEN, absent_keys, unmarked_keys
+from rivers_delta.presence import UNFINISHED, WRITTEN, absent_keys, is_unfinished, unmarked_keys
 from rivers_delta.read import all_columns
 from rivers_delta.settings import Mark, build_commit_properties, build_writer_properties
 from rivers_delta.tables import open_table
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
     from rivers_core.contexts import OutputContext
     from rivers_core.metadata import Schema
-    from rivers_core.partitions import PartitionKey
     from rivers_delta.incoming import WriteRequest
     from rivers_delta.tables import Table
     from rivers_delta.totals import Written
@@ -69,16 +70,14 @@ def write(request: WriteRequest) -> Outcome:
         ConflictError: Others kept committing, or what is there forbids the write.
     """
     writer = _Writer(request)
-    outcome = retried(
-        writer.attempt,
-        request.config,
-        may_repeat=request.adapter.is_replayable(request.value),
-        give_up=writer.give_up,
-    )
+    may_repeat = request.adapter.is_replayable(request.value)
+    outcome = retried(writer.attempt, request.config, may_repeat=may_repeat, give_up=writer.give_up)
     if not outcome.is_written or outcome.is_repeated:
         return outcome
     written = request.ledger.record(outcome.table, writer.app_id)
     facts = outcome.facts or (inserted(written.rows) if request.mode == "merge" else {})
+    if not may_repeat:
+        once.remember(request.value, facts.get("delta/source_rows", written.rows))
     return replace(outcome, written=written, facts=facts)
 
 
@@ -91,6 +90,7 @@ class _Writer:
         self._subject = named(request.context)
         self.app_id = _transaction_id(request.context)
         self._based_on: int | None = None
+        self._wanted: PartitionContext | None = None
         _check_shape(request)
 
     def attempt(self, number: int) -> Outcome:
@@ -101,15 +101,25 @@ class _Writer:
         if table is not None:
             if self._is_done(table, number):
                 return Outcome(table, is_written=False, is_repeated=True)
-            if request.mode in {"error", "ignore"} and not self._absent(table):
-                return self._not_touched(table)
-        stream = Incoming(request, self._subject, table)
+            if request.mode in {"error", "ignore"}:
+                there = self._there(table)
+                if there is not None:
+                    return self._not_touched(table, there)
+        self._take()
+        stream = Incoming(request, self._subject, table, self._wanted)
         try:
             return self._commit(table, stream)
         except BaseException as error:
             if stream.rows.failure is not None and not is_conflict(error):
                 raise stream.rows.failure from None
             raise
+
+    def _take(self) -> None:
+        """Refuse the rest of a stream that was read before; from here on, the value counts as such a one."""
+        value, adapter = self._request.value, self._request.adapter
+        if not adapter.is_replayable(value):
+            once.refuse_if_spent(self._subject, value, adapter)
+            once.remember(value, None)
 
     def give_up(self, attempts: int, error: BaseException) -> ConflictError:
         """The final error, which names who was first."""
@@ -128,18 +138,26 @@ class _Writer:
             return False
         return self._request.ledger.is_committed(table, self.app_id)
 
-    def _absent(self, table: Table) -> list[PartitionKey]:
-        """The partitions at hand that were never written; an unpartitioned asset is there with its table."""
+    def _there(self, table: Table) -> str | None:
+        """What of this write is there already, as a sentence names it; None if nothing is."""
         partition, expr = self._context.partition, self._request.partition_expr
         if partition is None or expr is None:
-            return []
-        return absent_keys(table, self._context.asset_name, partition, expr, all_columns(table))
+            return None if is_unfinished(table) else self._subject
+        absent = absent_keys(table, self._context.asset_name, partition, expr, all_columns(table))
+        there = [key for key in partition.keys if key not in absent]
+        if self._request.mode == "ignore" and absent:
+            self._wanted = PartitionContext(absent, partition.definition)
+            return None
+        if len(there) == len(partition.keys):
+            return self._subject
+        shown_keys = ", ".join(repr(str(key)) for key in there[:3]) + (", ..." if len(there) > 3 else "")
+        return f"{shown_keys} of {self._subject}" if there else None
 
-    def _not_touched(self, table: Table) -> Outcome:
+    def _not_touched(self, table: Table, there: str) -> Outcome:
         if self._request.mode == "ignore":
             return Outcome(table, is_written=False)
         raise ConflictError(
-            f"{self._subject} is there already, in table {shown(self._request.address)!r} at version "
+            f"{there} is there already, in table {shown(self._request.address)!r} at version "
             f"{table.version()}, and 'delta/mode' is 'error'. Nothing was stored. Delete it, or use another mode."
         )
 
@@ -171,7 +189,7 @@ class _Writer:
         if merge is None or merge.inserts_everything:
             self._make(stream, stream.rows.open(), self._transactions(None))
             return Outcome(self._made(), schema=stream.encoding.schema())
-        self._make(stream, stream.rows.empty(), [])
+        self._make(stream, stream.rows.empty(), [Mark(UNFINISHED, 1)])
         return self._merge(self._made(), stream)
 
     def _make(self, stream: Incoming, rows: RecordBatchReader, transactions: list[Mark]) -> None:
@@ -257,11 +275,13 @@ class _Writer:
         return marks + [Mark(presence_id(name, key), WRITTEN) for key in keys]
 
     def _mark_unchanged(self, table: Table) -> None:
-        """Say that partitions are there which a merge left as they are: without a change, deltalake makes no commit."""
+        """Say that what a merge left as it was is there: without a change, deltalake makes no commit."""
         partition = self._context.partition
-        if partition is not None and unmarked_keys(table, self._context.asset_name, partition):
-            nothing = RecordBatchReader.from_batches(table.schema().to_arrow(), [])
-            self._write(table, nothing, self._transactions(table), mode="append")
+        is_marked = partition is None or not unmarked_keys(table, self._context.asset_name, partition)
+        if is_marked and not is_unfinished(table):
+            return
+        nothing = RecordBatchReader.from_batches(table.schema().to_arrow(), [])
+        self._write(table, nothing, self._transactions(table), mode="append")
 
     def _merge(self, table: Table, stream: Incoming) -> Outcome:
         request = self._request

@@ -1,0 +1,89 @@
+"""Streams that can be read once: stored whole, or refused; never what happens to be left of them."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+from arro3.core import RecordBatchReader
+
+import rivers as rs
+from rivers_core.exceptions import RiversError, SpentValueError
+from rivers_delta import DeltaIOHandler
+
+TABLE = pa.table({"v": [1, 2, 3]})
+
+
+class Stream:
+    """Speaks the Arrow C stream and nothing else; gives its rows as often as it is told to."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        self.left -= 1
+        return (TABLE if self.left >= 0 else TABLE.schema.empty_table()).__arrow_c_stream__()
+
+
+READERS = [TABLE.to_reader, lambda: RecordBatchReader.from_arrow(TABLE), lambda: Stream(1)]
+
+
+@pytest.mark.parametrize("made", READERS, ids=["pyarrow", "arro3", "another"])
+def test_what_is_left_of_a_stream_is_not_stored(lake, made):
+    stream = made()
+    lake.store(stream, "first")
+    with pytest.raises(SpentValueError, match=r"Asset 'second' is a stream.*gave 3 rows.*LazyFrame"):
+        lake.store(stream, "second")
+    assert lake.load(pa.Table, "first").num_rows == 3
+
+
+@pytest.mark.parametrize("made", READERS, ids=["pyarrow", "arro3", "another"])
+def test_a_stream_whose_write_failed_is_refused_though_rows_are_left(lake, made, monkeypatch):
+    stream = made()
+
+    def fail(*args, **kwargs):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr("rivers_delta.write.write_deltalake", fail)
+    with pytest.raises(RiversError, match="disk is full"):
+        lake.store(stream)
+    monkeypatch.undo()
+    with pytest.raises(SpentValueError, match="not to its end"):
+        lake.store(stream)
+
+
+def test_what_gives_its_rows_again_may_be_stored_again(lake):
+    stream = Stream(99)
+    lake.store(stream, "first")
+    lake.store(stream, "second")
+    assert lake.load(pa.Table, "second").num_rows == 3
+
+
+def test_a_stream_without_rows_is_empty_however_often_it_is_read(lake):
+    stream = TABLE.schema.empty_table().to_reader()
+    lake.store(stream, "first")
+    lake.store(stream, "second")
+    assert lake.load(pa.Table, "second").num_rows == 0
+
+
+class Unreliable(DeltaIOHandler):
+    """The answer to the first write gets lost."""
+
+    def handle_output(self, context, obj):
+        super().handle_output(context, obj)
+        if context.attempt == 1:
+            raise ConnectionError("no answer")
+
+
+@pytest.mark.parametrize("mode", ["overwrite", "append", "create_or_replace"])
+def test_a_retry_stores_the_whole_stream_once(tmp_path, mode):
+    lake, calls = Unreliable(table_uri=str(tmp_path), mode=mode), []
+
+    @rs.Asset(io_handler=lake, retry=rs.RetryPolicy(2))
+    def numbers() -> pa.RecordBatchReader:
+        calls.append(1)
+        return TABLE.to_reader()
+
+    with rs.CodeRepository([numbers], config=False) as repo:
+        assert repo.materialize().success
+        assert repo.load_node("numbers", type_hint=pa.Table).equals(TABLE)
+    assert len(calls) == (1 if mode == "append" else 2)
