@@ -111,6 +111,23 @@ def test_without_partition_expr_a_partitioned_asset_is_refused(lake):
         lake.store(sales(("us", 1)), keys="us")
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"mode": "merge", "merge_type": "replace_delete_unmatched", "merge_predicate": "s.n = t.n"}],
+)
+def test_partitions_that_came_later_are_not_replaced_without_a_partition_either(lake, options):
+    lake.store(pl.DataFrame({"k": ["a"], "n": [0]}))
+    for key in "ab":
+        lake.store(pl.DataFrame({"k": [key], "n": [1]}), keys=key, partition_expr="k")
+    with pytest.raises(
+        PartitionValidationError, match="has no partition, and table .* has: replacing its rows"
+    ):
+        lake.store(pl.DataFrame({"k": ["z"], "n": [9]}), **options)
+    lake.store(pl.DataFrame({"k": ["z"], "n": [9]}), mode="create_or_replace")
+    lake.store(pl.DataFrame({"k": ["z"], "n": [10]}))
+    assert lake.load(pl.DataFrame).rows() == [("z", 10)]
+
+
 def test_without_a_partition_a_partitioned_table_is_not_overwritten(lake):
     lake.store(sales(("us", 1)), keys="us", **REGION)
     with pytest.raises(PartitionValidationError, match=r"by 'region'.*create_or_replace"):

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from rivers_core.exceptions import AssetOutputValidationError, PartitionValidationError
 from rivers_delta import compatibility
-from rivers_delta.columns import PARTITION_HINT, Encoding, encode
+from rivers_delta.columns import Encoding, encode
 from rivers_delta.location import shown
 from rivers_delta.partitions import partition_predicate
+from rivers_delta.presence import is_marked_partitioned, partition_columns
 from rivers_delta.read import all_columns
 from rivers_delta.streams import RowStream
 
@@ -133,13 +134,16 @@ class Incoming:
 
 def _check_partitioning(request: WriteRequest, subject: str, table: Table) -> None:
     """Refuse to replace all partitions by a value that knows of none."""
-    if request.context.partition is not None or request.mode != "overwrite":
+    replaces = request.mode == "overwrite" or (
+        request.merge is not None and request.merge.merge_type == "replace_delete_unmatched"
+    )
+    if request.context.partition is not None or not replaces:
         return
-    marked = [one.name for one in table.schema().fields if PARTITION_HINT in one.metadata]
-    columns = list(dict.fromkeys([*table.metadata().partition_columns, *marked]))
-    if columns:
+    columns = partition_columns(table)
+    if columns or is_marked_partitioned(table):
+        by = f" (by {', '.join(map(repr, columns))})" if columns else ""
         raise PartitionValidationError(
-            f"{subject} has no partition, and table {shown(request.address)!r} has "
-            f"(by {', '.join(map(repr, columns))}): overwriting would drop them all, and nothing was stored. Give the "
-            "asset its partitions back, or replace the table with 'delta/mode': 'create_or_replace'."
+            f"{subject} has no partition, and table {shown(request.address)!r} has{by}: replacing its rows would drop "
+            "those of all partitions, and nothing was stored. Give the asset its partitions back, or replace the table "
+            "with 'delta/mode': 'create_or_replace'."
         )

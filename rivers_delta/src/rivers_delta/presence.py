@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rivers_delta.columns import PARTITION_HINT
 from rivers_delta.partitions import partition_predicate, presence_id
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 WRITTEN = 1
 DELETED = 0
 UNFINISHED = "rivers/unfinished"
+PARTITIONED = "rivers/partitioned"
 
 
 def is_unfinished(table: Table) -> bool:
@@ -26,6 +28,25 @@ def is_unfinished(table: Table) -> bool:
         table: At the version that is meant.
     """
     return table.version() == 0 and table.transaction_version(UNFINISHED) is not None
+
+
+def partition_columns(table: Table) -> list[str]:
+    """The columns that a table was divided by when it was made; none if it got partitions only later.
+
+    Args:
+        table: At the version that is meant.
+    """
+    marked = [one.name for one in table.schema().fields if PARTITION_HINT in one.metadata]
+    return list(dict.fromkeys([*table.metadata().partition_columns, *marked]))
+
+
+def is_marked_partitioned(table: Table) -> bool:
+    """Whether partitions were written to a table that was made without.
+
+    Args:
+        table: At the version that is meant.
+    """
+    return table.version() > 0 and table.transaction_version(PARTITIONED) == WRITTEN
 
 
 def unmarked_keys(table: Table, asset_name: str, partition: PartitionContext) -> list[PartitionKey]:

@@ -19,7 +19,17 @@ from rivers_delta.incoming import Incoming
 from rivers_delta.location import neighbour_in_the_way, shown
 from rivers_delta.merging import add_operations, described, inserted, merge_predicate
 from rivers_delta.partitions import folder_columns, presence_id
-from rivers_delta.presence import UNFINISHED, WRITTEN, absent_keys, is_unfinished, unmarked_keys
+from rivers_delta.presence import (
+    DELETED,
+    PARTITIONED,
+    UNFINISHED,
+    WRITTEN,
+    absent_keys,
+    is_marked_partitioned,
+    is_unfinished,
+    partition_columns,
+    unmarked_keys,
+)
 from rivers_delta.read import all_columns
 from rivers_delta.settings import Mark, build_commit_properties, build_writer_properties
 from rivers_delta.tables import open_table
@@ -268,7 +278,15 @@ class _Writer:
             marks.append(Mark(self.app_id, 1, expires=True))
         partition, name = self._context.partition, self._context.asset_name
         if partition is None:
+            if (
+                self._request.mode == "create_or_replace"
+                and table is not None
+                and is_marked_partitioned(table)
+            ):
+                marks.append(Mark(PARTITIONED, DELETED))
             return marks
+        if table is not None and not partition_columns(table) and not is_marked_partitioned(table):
+            marks.append(Mark(PARTITIONED, WRITTEN))
         # Two appends that both carry a mark conflict; overwrites of one partition do so anyway.
         fresh = table is None or self._request.mode == "overwrite"
         keys = partition.keys if fresh or table is None else unmarked_keys(table, name, partition)
