@@ -110,6 +110,72 @@ def test_whole_rows_may_leave_columns_out(tmp_path):
     assert rows(lake) == [(1, "old", 10), (2, None, 20)]
 
 
+def test_operations_with_a_predicate_come_before_those_for_all_rows_and_deletes_before_updates(tmp_path):
+    config = custom(
+        when_matched_update=[
+            WhenMatchedUpdate(predicate="s.v = 'x'", updates={"v": "'first'"}),
+            WhenMatchedUpdate(predicate="s.v < 'y'", updates={"v": "'second'"}),
+        ],
+        when_matched_update_all=[WhenMatchedUpdateAll()],
+        when_matched_delete=[WhenMatchedDelete(predicate="s.gone")],
+        when_not_matched_insert=[WhenNotMatchedInsert(updates={"id": "s.id", "v": "'other'"})],
+        when_not_matched_insert_all=[WhenNotMatchedInsertAll(predicate="NOT s.gone")],
+        when_not_matched_by_source_update=[WhenNotMatchedBySourceUpdate(updates={"v": "'left'"})],
+        when_not_matched_by_source_delete=[WhenNotMatchedBySourceDelete(predicate="t.id = 9")],
+    )
+    lake = Lake(tmp_path, mode="merge", merge_config=config)
+    gone = {"gone": False}
+    old = [{"id": number, "v": "old", **gone} for number in (1, 2, 3, 4, 8, 9)]
+    lake.store(pl.DataFrame(old), mode="overwrite")
+    new = [
+        {"id": 1, "v": "x", "gone": True},
+        {"id": 2, "v": "x", **gone},
+        {"id": 3, "v": "w", **gone},
+        {"id": 4, "v": "z", **gone},
+        {"id": 5, "v": "new", **gone},
+        {"id": 6, "v": "new", "gone": True},
+    ]
+    lake.store(pl.DataFrame(new))
+    assert [row[:2] for row in rows(lake)] == [
+        (2, "first"), (3, "second"), (4, "z"), (5, "new"), (6, "other"), (8, "left")
+    ]  # fmt: skip
+
+
+def test_deletes_come_before_updates_also_if_both_are_for_all_rows(tmp_path):
+    config = custom(
+        when_matched_update=[WhenMatchedUpdate(updates={"v": "'kept'"})],
+        when_matched_delete=[WhenMatchedDelete()],
+    )
+    lake = Lake(tmp_path, mode="merge", merge_config=config)
+    lake.store(OLD, mode="overwrite")
+    lake.store(NEW)
+    assert rows(lake) == [(1, "a")]
+
+
+@pytest.mark.parametrize(
+    "operations",
+    [
+        {"when_matched_update_all": [WhenMatchedUpdateAll(except_cols=["creatd"])]},
+        {"when_not_matched_insert_all": [WhenNotMatchedInsertAll(except_cols=["id", "t.creatd"])]},
+    ],
+)
+def test_a_column_to_leave_out_that_is_not_there_names_the_nearest(tmp_path, operations):
+    lake = Lake(tmp_path, mode="merge", merge_config=custom(**operations))
+    old = pl.DataFrame({"id": [1], "created": ["then"]})
+    lake.store(old, mode="overwrite")
+    with pytest.raises(InvalidMetadataError, match="leaves out the column .*'created'"):
+        lake.store(pl.DataFrame({"id": [1], "created": ["now"]}))
+    assert lake.load(pl.DataFrame).equals(old)
+
+
+def test_a_column_to_leave_out_may_have_an_alias_in_front_and_be_absent_from_the_value(tmp_path):
+    config = custom(when_matched_update_all=[WhenMatchedUpdateAll(except_cols=["t.keep", "s.v"])])
+    lake = Lake(tmp_path, mode="merge", merge_config=config)
+    lake.store(pl.DataFrame({"id": [1], "keep": ["old"], "v": [1], "w": [1]}), mode="overwrite")
+    lake.store(pl.DataFrame({"id": [1], "v": [2], "w": [2]}))
+    assert rows(lake) == [(1, "old", 1, 2)]
+
+
 def test_a_custom_merge_makes_the_table_too(tmp_path):
     config = custom(
         when_not_matched_insert=[WhenNotMatchedInsert(predicate="s.id > 1", updates={"id": "s.id"})]

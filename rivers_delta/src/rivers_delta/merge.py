@@ -2,21 +2,113 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic.dataclasses import dataclass
+from pydantic_core import ArgsKwargs
+
+from rivers_core.handler.settings import nearest
 
 if TYPE_CHECKING:
     from typing import Self
 
 MergeType = Literal["deduplicate_insert", "update_only", "upsert", "replace_delete_unmatched", "custom"]
 
+_Operation = TypeVar("_Operation")
+_STRICT: Final = ConfigDict(extra="forbid", validate_default=True)
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+class _Assignments(Mapping[str, str]):
+    """A dictionary that stays as it is, so that what holds it can be hashed."""
+
+    __slots__ = ("_given",)
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        self._given = dict(given)
+
+    def __getitem__(self, column: str) -> str:
+        return self._given[column]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._given)
+
+    def __len__(self) -> int:
+        return len(self._given)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._given.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._given)
 
 
-class WhenNotMatchedInsert(_Model):
+class _Items(tuple[Any, ...]):
+    """A list that stays as it is; it is equal to the list that was given."""
+
+    __slots__ = ()
+    __hash__ = tuple.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return tuple(self) == (tuple(other) if isinstance(other, list) else other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __repr__(self) -> str:
+        return repr(list(self))
+
+
+def _several(given: Any) -> Any:
+    """Take a single operation as a list of one."""
+    return given if isinstance(given, (list, tuple)) else [given]
+
+
+_Updates = Annotated[Mapping[str, str], AfterValidator(_Assignments), PlainSerializer(dict)]
+_Columns = Annotated[Sequence[str], AfterValidator(_Items)]
+_Operations = Annotated[Sequence[_Operation], BeforeValidator(_several), AfterValidator(_Items)]
+
+
+@dataclass(frozen=True, repr=False, config=_STRICT)
+class _Part:
+    """What a merge is put together from: a value, also given as a dictionary or as JSON."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _readable(cls, given: Any) -> Any:
+        """Read JSON, and refuse a misspelt name with the nearest that there is.
+
+        Raises:
+            ValueError: It is no JSON, or a name is unknown.
+        """
+        if isinstance(given, str):
+            given = _from_json(given)
+        named = given.kwargs if isinstance(given, ArgsKwargs) else given
+        known = [field.name for field in fields(cls)]
+        for name in named if isinstance(named, Mapping) else ():
+            if name not in known:
+                told = f"{name!r} is no field of {cls.__name__}{nearest(str(name), known)}"
+                raise ValueError(f"{told}; it has {', '.join(known)}")
+        return given
+
+    def __repr__(self) -> str:
+        values = ((field, getattr(self, field.name)) for field in fields(self))
+        told = [f"{field.name}={value!r}" for field, value in values if value != field.default]
+        return f"{type(self).__name__}({', '.join(told)})"
+
+
+def _from_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise ValueError(f"is a dictionary, or JSON of one, got {text!r}") from None
+
+
+@dataclass(frozen=True, repr=False, config=_STRICT)
+class WhenNotMatchedInsert(_Part):
     """Insert source rows that match no target row, column by column.
 
     Args:
@@ -25,10 +117,11 @@ class WhenNotMatchedInsert(_Model):
     """
 
     predicate: str | None = None
-    updates: dict[str, str]
+    updates: _Updates = Field(default_factory=dict, min_length=1)
 
 
-class WhenNotMatchedInsertAll(_Model):
+@dataclass(frozen=True, repr=False, config=_STRICT)
+class WhenNotMatchedInsertAll(_Part):
     """Insert source rows that match no target row, with all their columns.
 
     Args:
@@ -37,10 +130,11 @@ class WhenNotMatchedInsertAll(_Model):
     """
 
     predicate: str | None = None
-    except_cols: list[str] | None = None
+    except_cols: _Columns | None = None
 
 
-class WhenMatchedUpdate(_Model):
+@dataclass(frozen=True, repr=False, config=_STRICT)
+class WhenMatchedUpdate(_Part):
     """Update target rows that match, column by column.
 
     Args:
@@ -49,10 +143,11 @@ class WhenMatchedUpdate(_Model):
     """
 
     predicate: str | None = None
-    updates: dict[str, str]
+    updates: _Updates = Field(default_factory=dict, min_length=1)
 
 
-class WhenMatchedUpdateAll(_Model):
+@dataclass(frozen=True, repr=False, config=_STRICT)
+class WhenMatchedUpdateAll(_Part):
     """Update target rows that match, with all columns of the source.
 
     Args:
@@ -61,10 +156,11 @@ class WhenMatchedUpdateAll(_Model):
     """
 
     predicate: str | None = None
-    except_cols: list[str] | None = None
+    except_cols: _Columns | None = None
 
 
-class WhenMatchedDelete(_Model):
+@dataclass(frozen=True, repr=False, config=_STRICT)
+class WhenMatchedDelete(_Part):
     """Delete target rows that match.
 
     Args:
@@ -74,7 +170,8 @@ class WhenMatchedDelete(_Model):
     predicate: str | None = None
 
 
-class WhenNotMatchedBySourceDelete(_Model):
+@dataclass(frozen=True, repr=False, config=_STRICT)
+class WhenNotMatchedBySourceDelete(_Part):
     """Delete target rows that no source row matches.
 
     Args:
@@ -84,7 +181,8 @@ class WhenNotMatchedBySourceDelete(_Model):
     predicate: str | None = None
 
 
-class WhenNotMatchedBySourceUpdate(_Model):
+@dataclass(frozen=True, repr=False, config=_STRICT)
+class WhenNotMatchedBySourceUpdate(_Part):
     """Update target rows that no source row matches.
 
     Args:
@@ -93,11 +191,16 @@ class WhenNotMatchedBySourceUpdate(_Model):
     """
 
     predicate: str | None = None
-    updates: dict[str, str]
+    updates: _Updates = Field(default_factory=dict, min_length=1)
 
 
-class MergeOperationsConfig(_Model):
-    """The operations of a custom merge. Of one kind, the first whose predicate holds is done.
+@dataclass(frozen=True, repr=False, config=_STRICT)
+class MergeOperationsConfig(_Part):
+    """The operations of a custom merge; each row gets the first one whose predicate holds.
+
+    Asked first are operations with a predicate, then those without, which take the rows that are left; among
+    each, deletes come before updates, updates and inserts column by column before those of whole rows, and
+    operations of one list in its order.
 
     Args:
         when_not_matched_insert: Inserts, column by column.
@@ -109,32 +212,24 @@ class MergeOperationsConfig(_Model):
         when_not_matched_by_source_update: Updates of rows that no source row matches.
     """
 
-    when_not_matched_insert: list[WhenNotMatchedInsert] = Field(default_factory=list)
-    when_not_matched_insert_all: list[WhenNotMatchedInsertAll] = Field(default_factory=list)
-    when_matched_update: list[WhenMatchedUpdate] = Field(default_factory=list)
-    when_matched_update_all: list[WhenMatchedUpdateAll] = Field(default_factory=list)
-    when_matched_delete: list[WhenMatchedDelete] = Field(default_factory=list)
-    when_not_matched_by_source_delete: list[WhenNotMatchedBySourceDelete] = Field(default_factory=list)
-    when_not_matched_by_source_update: list[WhenNotMatchedBySourceUpdate] = Field(default_factory=list)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _lists(cls, values: Any) -> Any:
-        """Take a single operation as a list of one."""
-        if not isinstance(values, dict):
-            return values
-        return {
-            name: item if isinstance(item, list) or item is None else [item] for name, item in values.items()
-        }
+    when_not_matched_insert: _Operations[WhenNotMatchedInsert] = ()
+    when_not_matched_insert_all: _Operations[WhenNotMatchedInsertAll] = ()
+    when_matched_update: _Operations[WhenMatchedUpdate] = ()
+    when_matched_update_all: _Operations[WhenMatchedUpdateAll] = ()
+    when_matched_delete: _Operations[WhenMatchedDelete] = ()
+    when_not_matched_by_source_delete: _Operations[WhenNotMatchedBySourceDelete] = ()
+    when_not_matched_by_source_update: _Operations[WhenNotMatchedBySourceUpdate] = ()
 
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if not any(getattr(self, name) for name in type(self).model_fields):
-            raise ValueError("give at least one operation; there are " + ", ".join(type(self).model_fields))
+        names = [field.name for field in fields(self)]
+        if not any(getattr(self, name) for name in names):
+            raise ValueError(f"give at least one operation; there are {', '.join(names)}")
         return self
 
 
-class MergeConfig(_Model):
+@dataclass(frozen=True, repr=False, config=_STRICT)
+class MergeConfig(_Part):
     """How the rows of a value are merged into a table.
 
     Args:
@@ -180,7 +275,8 @@ class MergeConfig(_Model):
         """The operations that the merge type stands for."""
         if self.operations is not None:
             return self.operations
-        return MergeOperationsConfig(**{name: [{}] for name in _READY_MADE[self.merge_type]})
+        ready: dict[str, Any] = {name: [{}] for name in _READY_MADE[self.merge_type]}
+        return MergeOperationsConfig(**ready)
 
 
 _INSERT, _UPDATE = "when_not_matched_insert_all", "when_matched_update_all"

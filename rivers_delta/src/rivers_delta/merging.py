@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any
 
 from rivers_core.exceptions import InvalidMetadataError
+from rivers_core.handler.settings import nearest
+from rivers_delta.merge import WhenMatchedDelete, WhenNotMatchedBySourceDelete
 from rivers_delta.predicates import identifier
 
 if TYPE_CHECKING:
@@ -55,17 +56,20 @@ def add_operations(
     """
     operations = config.resolved()
 
-    def quoted(updates: dict[str, str]) -> dict[str, str]:
-        return {
-            identifier(_column(name, config.target_alias, target_columns)): expression
-            for name, expression in updates.items()
-        }
-
-    def whole(excepted: Sequence[str] | None) -> dict[str, str]:
+    def assigned(operation: Any) -> dict[str, str]:
+        updates = getattr(operation, "updates", None)
+        if updates is not None:
+            names = {name: _column(name, "sets", (config.target_alias,), target_columns) for name in updates}
+            return {identifier(names[name]): expression for name, expression in updates.items()}
+        known, aliases = (
+            [*dict.fromkeys([*target_columns, *columns])],
+            (config.source_alias, config.target_alias),
+        )
+        left_out = {_column(name, "leaves out", aliases, known) for name in operation.except_cols or ()}
         return {
             identifier(name): identifier(name, config.source_alias)
             for name in columns
-            if name not in (excepted or ())
+            if name not in left_out
         }
 
     def within(predicate: str | None) -> str | None:
@@ -74,23 +78,30 @@ def add_operations(
         partition = belonging.sql(config.target_alias)
         return partition if predicate is None else f"({predicate}) AND ({partition})"
 
-    for update in operations.when_matched_update:
-        merger.when_matched_update(quoted(update.updates), update.predicate)
-    for update_all in operations.when_matched_update_all:
-        merger.when_matched_update(whole(update_all.except_cols), update_all.predicate)
-    for delete in operations.when_matched_delete:
-        merger.when_matched_delete(delete.predicate)
-    for insert in operations.when_not_matched_insert:
-        merger.when_not_matched_insert(quoted(insert.updates), insert.predicate)
-    for insert_all in operations.when_not_matched_insert_all:
-        merger.when_not_matched_insert(whole(insert_all.except_cols), insert_all.predicate)
-    for orphan_update in operations.when_not_matched_by_source_update:
-        merger.when_not_matched_by_source_update(
-            quoted(orphan_update.updates), within(orphan_update.predicate)
-        )
-    for orphan_delete in operations.when_not_matched_by_source_delete:
-        merger.when_not_matched_by_source_delete(within(orphan_delete.predicate))
+    found = _by_turn(
+        operations.when_matched_delete, operations.when_matched_update, operations.when_matched_update_all
+    )
+    for one in found:
+        if isinstance(one, WhenMatchedDelete):
+            merger.when_matched_delete(one.predicate)
+        else:
+            merger.when_matched_update(assigned(one), one.predicate)
+    for one in _by_turn(operations.when_not_matched_insert, operations.when_not_matched_insert_all):
+        merger.when_not_matched_insert(assigned(one), one.predicate)
+    orphans = _by_turn(
+        operations.when_not_matched_by_source_delete, operations.when_not_matched_by_source_update
+    )
+    for one in orphans:
+        if isinstance(one, WhenNotMatchedBySourceDelete):
+            merger.when_not_matched_by_source_delete(within(one.predicate))
+        else:
+            merger.when_not_matched_by_source_update(assigned(one), within(one.predicate))
     return merger
+
+
+def _by_turn(*kinds: Sequence[Any]) -> list[Any]:
+    """Operations in the order in which a row tries them: what is for every row comes last."""
+    return sorted((one for kind in kinds for one in kind), key=lambda one: one.predicate is None)
 
 
 def described(metrics: dict[str, Any]) -> dict[str, int]:
@@ -112,18 +123,19 @@ def inserted(rows: int) -> dict[str, int]:
     return dict.fromkeys(METRICS, 0) | {"delta/source_rows": rows, "delta/rows_inserted": rows}
 
 
-def _column(name: str, alias: str, known: Sequence[str]) -> str:
-    """A column of the table, which may be written with the alias in front.
+def _column(name: str, does: str, aliases: Sequence[str], known: Sequence[str]) -> str:
+    """A column that is there, which may be written with an alias in front.
 
     Raises:
-        InvalidMetadataError: The table has no such column.
+        InvalidMetadataError: There is no such column.
     """
-    bare = name.removeprefix(f"{alias}.")
+    bare = name
+    for alias in aliases:
+        bare = bare.removeprefix(f"{alias}.")
     for candidate in (name, bare, bare.strip('`"')):
         if candidate in known:
             return candidate
-    close = difflib.get_close_matches(bare, known, n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
     raise InvalidMetadataError(
-        f"The merge sets the column {name!r}, which the table has not{hint}; it has {', '.join(map(repr, known))}."
+        f"The merge {does} the column {name!r}, which the table has not{nearest(bare, known)}; it has "
+        f"{', '.join(map(repr, known))}."
     )

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from rivers_core.exceptions import PartitionValidationError
+from rivers_core.values import Value
 
 
-class PartitionExpr:
+class PartitionExpr(Value):
     """Says in which column, or for several dimensions in which columns, the partition keys are.
 
     Args:
@@ -24,10 +25,12 @@ class PartitionExpr:
         ('day', 'region')
     """
 
-    __slots__ = ("expr",)
+    __slots__ = ("_given",)
+    _fields = ("expr",)
+    _given: str | dict[str, str]
 
     def __init__(self, expr: str | Mapping[str, str]) -> None:
-        self.expr: str | dict[str, str] = dict(expr) if isinstance(expr, Mapping) else expr
+        self._set(_given=dict(expr) if isinstance(expr, Mapping) else expr)
         for column in self.columns:
             given: object = column
             if not isinstance(given, str) or not given:
@@ -54,9 +57,14 @@ class PartitionExpr:
         return cls(value)
 
     @property
+    def expr(self) -> str | dict[str, str]:
+        """The column, or a dictionary `{dimension: column}`."""
+        return dict(self._given) if isinstance(self._given, dict) else self._given
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns, in the order in which they were given."""
-        return tuple(self.expr.values()) if isinstance(self.expr, dict) else (self.expr,)
+        return tuple(self._given.values()) if isinstance(self._given, dict) else (self._given,)
 
     def column_of(self, dimension: str | None) -> str:
         """The column that holds a dimension.
@@ -67,12 +75,12 @@ class PartitionExpr:
         Raises:
             PartitionValidationError: The expression does not say.
         """
-        if not isinstance(self.expr, dict):
+        if not isinstance(self._given, dict):
             if dimension is None:
-                return self.expr
-        elif dimension in self.expr:
-            return self.expr[dimension]
-        elif dimension is None and len(self.expr) == 1:
+                return self._given
+        elif dimension in self._given:
+            return self._given[dimension]
+        elif dimension is None and len(self._given) == 1:
             return self.columns[0]
         what = "a key with one dimension" if dimension is None else f"dimension {dimension!r}"
         raise PartitionValidationError(
@@ -80,11 +88,8 @@ class PartitionExpr:
             + ("the name of a column." if dimension is None else f"{{{dimension!r}: <column>, ...}}.")
         )
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, PartitionExpr) and self.expr == other.expr
-
     def __hash__(self) -> int:
-        return hash(self.columns)
+        return hash(frozenset(self.columns))
 
     def __repr__(self) -> str:
         return f"PartitionExpr({self.expr!r})"

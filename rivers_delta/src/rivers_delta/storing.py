@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from rivers_core.exceptions import AssetOutputValidationError, InvalidMetadataError
@@ -126,6 +127,4 @@ def _merge(handler: DeltaIOHandler, context: OutputContext, options: DeltaOption
             "{'delta/merge_predicate': 's.id = t.id'}, or the handler a merge_config with a predicate."
         )
     operations = config.operations if merge_type == "custom" else None
-    return config.model_copy(
-        update={"merge_type": merge_type, "predicate": predicate, "operations": operations}
-    )
+    return replace(config, merge_type=merge_type, predicate=predicate, operations=operations)
