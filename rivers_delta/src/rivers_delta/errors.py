@@ -15,11 +15,18 @@ if TYPE_CHECKING:
     from rivers_core.contexts import InputContext, OutputContext
 
 _BACKTRACE: Final = re.compile(r"\n\s*\d+: .*", re.DOTALL)
-_DEBUG: Final = re.compile(r"\s*(Debug source|Help|stack backtrace):.*", re.DOTALL)
+_DEBUG: Final = re.compile(
+    r"\s*(Debug source|Help|stack backtrace|Resolved plan until failure):.*", re.DOTALL
+)
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _STEP: Final = re.compile(r"\s*\n\s*↳\s*")
 _LABELS: Final = re.compile(r"^(?:(?:Generic )?(?:DeltaTable error|delta kernel error|error)|Kernel error"
-                            r"|External error|Kernel): ")  # fmt: skip
+                            r"|External error|Kernel|Arrow error|C Data interface error): ")  # fmt: skip
+_STATUS: Final = re.compile(
+    r"^(?:[A-Z][\w ]*?(?:error|Error)|Invalid|NotImplemented|Out of memory|Cancelled): "
+)
+_IN_PYTHON: Final = re.compile(r"\.? Detail: Python exception: (?P<trace>.*)", re.DOTALL)
+_PANIC: Final = ("pyo3_runtime", "PanicException")
 _ADVICE: Final = (
     (r"403|Forbidden|SignatureDoesNotMatch|InvalidAccessKeyId|AuthenticationFailed|AccessDenied|401|Unauthorized",
      "The credentials are wrong or may not do this; check them, and what they are allowed to do."),
@@ -51,10 +58,8 @@ def scrubbed(text: str, secrets: Iterable[str] = ()) -> str:
         text: What the library said.
         secrets: Credentials that must not be shown.
     """
-    text = _STEP.sub(": ", _COLOUR.sub("", text))
-    text = _DEBUG.sub("", _BACKTRACE.sub("", text))
-    while _LABELS.match(text):
-        text = _LABELS.sub("", text)
+    text = _without_labels(_STEP.sub(": ", _COLOUR.sub("", text)))
+    text = _DEBUG.sub("", _BACKTRACE.sub("", _raised_in_python(text)))
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, MASK)
     return str(masked(text)).strip()
@@ -81,6 +86,8 @@ def table_failure(
     """
     secrets = tuple(secrets)
     said = scrubbed(str(error), secrets)
+    if _is_panic(error):
+        said = f"a native library panicked: {said.partition(chr(10))[0]}"
     advice = next((text for pattern, text in _ADVICE if re.search(pattern, str(error))), "")
     told = " ".join(part for part in (said.rstrip(".") + ".", advice) if part)
     failure = RiversError(f"Could not {doing} {named(context)}, table {address!r}: {told}")
@@ -104,13 +111,39 @@ def told(
         yield
     except RiversError:
         raise
-    except Exception as error:
+    except BaseException as error:
+        if not isinstance(error, Exception) and not _is_panic(error):
+            raise
         failure = table_failure(doing, context, address, error, secrets())
         raise failure from failure.__cause__
 
 
+def _is_panic(error: BaseException) -> bool:
+    """Whether Rust code broke down: each library has a class of its own for it, which is no `Exception`."""
+    return (type(error).__module__, type(error).__name__) == _PANIC
+
+
+def _without_labels(text: str) -> str:
+    while _LABELS.match(text):
+        text = _LABELS.sub("", text)
+    return text
+
+
+def _raised_in_python(text: str) -> str:
+    """Of an exception that passed through Arrow, its name and its own sentence instead of Arrow's and its traceback."""
+    found = _IN_PYTHON.search(text)
+    if found is None:
+        return text
+    said = _STATUS.sub("", text[: found.start()])
+    after = f": {re.escape(said)}" if said else r"\.?\s*\Z"
+    name = re.search(rf"^(?:\w+\.)*(\w+)(?={after})", found["trace"], re.MULTILINE)
+    return ": ".join(part for part in (name[1] if name else "", said) if part)
+
+
 def _clean_cause(error: BaseException, said: str) -> BaseException:
     """The library's own error if its text needed no scrubbing, else one of its type that shows nothing."""
+    if not isinstance(error, Exception):
+        return RuntimeError(said)
     if str(error) == said:
         return error
     try:

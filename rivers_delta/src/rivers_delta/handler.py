@@ -137,9 +137,10 @@ class DeltaIOHandler(BaseIOHandler):
         from rivers_delta.storing import report, request_for
         from rivers_delta.write import write
 
-        request = request_for(self, context, obj)
-        started = time.perf_counter()
-        with told("write", context, shown(request.address), self.secrets):
+        address = shown(self.address(context.asset_name, context.asset_metadata))
+        with told("write", context, address, self.secrets):
+            request = request_for(self, context, obj)
+            started = time.perf_counter()
             outcome = write(request)
             report(request, outcome, time.perf_counter() - started)
 

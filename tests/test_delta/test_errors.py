@@ -1,0 +1,99 @@
+"""What a library raises becomes one sentence that says which asset, which table, and why."""
+
+from __future__ import annotations
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from polars.exceptions import PanicException
+
+from rivers_core.exceptions import RiversError
+from rivers_delta import loading
+from rivers_delta.errors import scrubbed
+
+ROW = pl.DataFrame({"id": [1], "v": ["x"]})
+
+
+class SourceError(Exception):
+    """An exception of the user's own."""
+
+
+def broken_reader(error):
+    def batches():
+        yield from ROW.to_arrow().to_batches()
+        raise error
+
+    return pa.RecordBatchReader.from_batches(ROW.to_arrow().schema, batches())
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ValueError("the source broke"), "ValueError: the source broke."),
+        (KeyError("missing"), "KeyError: 'missing'."),
+        (SourceError("why: line 1\nand line 2\nlast"), "SourceError: why: line 1\nand line 2\nlast."),
+        (ValueError(), "ValueError."),
+        (MemoryError("too much"), "MemoryError: too much."),
+    ],
+    ids=["one sentence", "a key", "several lines", "no text", "memory"],
+)
+@pytest.mark.parametrize("mode", ["append", "merge"])
+def test_an_exception_in_a_reader_is_told_by_its_own_sentence_and_without_a_traceback(
+    lake, error, expected, mode
+):
+    lake.store(ROW)
+    with pytest.raises(RiversError) as failure:
+        lake.store(broken_reader(error), mode=mode, merge_predicate="s.id = t.id")
+    assert str(failure.value).endswith(f"lake/asset': {expected}")
+    assert "Traceback" not in str(failure.value.__cause__)
+
+
+def test_the_last_exception_of_a_chain_is_the_one_that_is_told():
+    said = scrubbed(
+        "Arrow error: C Data interface error: Invalid: at last. Detail: Python exception: Traceback (most recent call "
+        'last):\n  File "a.py", line 1, in f\n    1 / 0\nZeroDivisionError: division by zero\n\nThe above exception '
+        "was the direct cause of the following exception:\n\nTraceback (most recent call last):\n"
+        '  File "a.py", line 3, in f\n    raise ValueError\nsome.package.LoadError: at last\n'
+    )
+    assert said == "LoadError: at last"
+
+
+@pytest.mark.parametrize("doing", ["store", "load", "exists", "delete"])
+def test_a_panic_of_a_native_library_is_an_error_of_the_asset(lake, monkeypatch, doing):
+    lake.store(ROW)
+
+    def panic(*args, **kwargs):
+        raise PanicException("called `Result::unwrap()` on an `Err` value\nstack backtrace:\n   0: main")
+
+    monkeypatch.setattr(loading, "find", panic)
+    monkeypatch.setattr("rivers_delta.deleting.find", panic)
+    monkeypatch.setattr("rivers_delta.write.open_table", panic)
+    deed = {
+        "store": lambda: lake.store(ROW),
+        "load": lake.load,
+        "exists": lambda: lake.handler.exists(lake.asked()),
+        "delete": lambda: lake.handler.delete(lake.asked()),
+    }[doing]
+    with pytest.raises(
+        RiversError, match=r"asset 'asset'.*lake/asset'.*panicked: called `Result::unwrap\(\)"
+    ) as told:
+        deed()
+    assert str(told.value).endswith("on an `Err` value.")
+    assert isinstance(told.value.__cause__, Exception)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_whoever_stops_the_process_is_not_held_up(lake, monkeypatch, error):
+    def stop(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr("rivers_delta.write.open_table", stop)
+    with pytest.raises(error):
+        lake.store(ROW)
+
+
+def test_a_query_that_cannot_be_planned_is_told_with_its_asset(lake):
+    with pytest.raises(
+        RiversError, match=r"write asset 'asset'.*lake/asset': unable to find column \"nope\".*\]\.$"
+    ):
+        lake.store(ROW.lazy().select("nope"))
