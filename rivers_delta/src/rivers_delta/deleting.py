@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from typing import TYPE_CHECKING
+import uuid
+from typing import TYPE_CHECKING, Final
 
-from rivers_core.exceptions import RiversError
-from rivers_delta.errors import named
+from arro3.core import RecordBatchReader
+from deltalake import write_deltalake
+
+from rivers_core.exceptions import ConflictError, RiversError
+from rivers_delta.conflicts import describe_commits, retried
+from rivers_delta.errors import named, scrubbed
 from rivers_delta.loading import find
 from rivers_delta.location import is_local, shown
 from rivers_delta.options import read_options
 from rivers_delta.partitions import partition_predicate, presence_id
-from rivers_delta.presence import DELETED
+from rivers_delta.presence import DELETED, unmarked_keys
 from rivers_delta.read import all_columns
-from rivers_delta.settings import Mark, build_commit_properties
+from rivers_delta.settings import Mark, build_commit_properties, build_writer_properties
+from rivers_delta.tables import open_table
 
 if TYPE_CHECKING:
     from rivers_core.contexts import InputContext
+    from rivers_core.partitions import PartitionContext
     from rivers_delta.handler import DeltaIOHandler
+    from rivers_delta.tables import Table
+
+DISCARDED: Final = ".rivers-deleted"
+"""The folder beside tables into which a deleted one is moved: no reader takes what lies in there for a table."""
 
 
 def delete(handler: DeltaIOHandler, context: InputContext) -> None:
@@ -29,26 +41,118 @@ def delete(handler: DeltaIOHandler, context: InputContext) -> None:
 
     Raises:
         NotMaterializedError: There is nothing to delete.
+        ConflictError: Others kept committing first.
         RiversError: It is a whole table in an object store.
     """
-    table = find(handler, context)
-    address = handler.address(context.asset_name, context.asset_metadata)
+    find(handler, context)
     if context.partition is None:
-        if not is_local(address):
-            raise RiversError(
-                f"{named(context)}: deltalake cannot remove a whole table from an object store; delete the folder "
-                f"{shown(address)!r} with the store's own tool. Nothing was deleted."
-            )
-        shutil.rmtree(address)
+        _delete_table(context, handler.address(context.asset_name, context.asset_metadata))
         return
-    expr = read_options(context.asset_name, context.asset_metadata).partition_expr
-    assert expr is not None
-    predicate = partition_predicate(context.asset_name, context.partition, expr, all_columns(table))
-    marks = [Mark(presence_id(context.asset_name, key), DELETED) for key in context.partition.keys]
-    facts = {
-        "rivers.asset": context.asset_name,
-        "rivers.partition": ",".join(map(str, context.partition.keys)),
-    }
-    table.delete(
-        predicate.sql(), commit_properties=build_commit_properties(handler.commit_properties, facts, marks)
-    )
+    deletion = _PartitionDeletion(handler, context, context.partition)
+    retried(deletion.attempt, handler.handler_config, may_repeat=True, give_up=deletion.give_up)
+
+
+class _PartitionDeletion:
+    """The deletion of partitions, through all its attempts."""
+
+    def __init__(self, handler: DeltaIOHandler, context: InputContext, partition: PartitionContext) -> None:
+        self._handler = handler
+        self._context = context
+        self._partition = partition
+        self._address = handler.address(context.asset_name, context.asset_metadata)
+        self._based_on: int | None = None
+
+    def attempt(self, number: int) -> None:
+        """Delete the rows that are there now, and say that the partitions are not there any more.
+
+        Args:
+            number: Of the attempt; what another deleted meanwhile is deleted.
+        """
+        del number
+        table = self._open()
+        if table is None:
+            return
+        self._based_on = table.version()
+        name, partition = self._context.asset_name, self._partition
+        expr = read_options(name, self._context.asset_metadata).partition_expr
+        assert expr is not None
+        columns = all_columns(table)
+        predicate = partition_predicate(name, partition, expr, columns)
+        marks = [Mark(presence_id(name, key), DELETED) for key in partition.keys]
+        commit = build_commit_properties(self._handler.commit_properties, self._facts(), marks)
+        writer = build_writer_properties(self._handler.writer_properties)
+        table.delete(predicate.sql(), writer_properties=writer, commit_properties=commit)
+        if table.version() == self._based_on and len(unmarked_keys(table, name, partition)) < len(marks):
+            # there were no rows, for which deltalake makes no commit
+            nothing = RecordBatchReader.from_batches(table.schema().to_arrow(), [])
+            write_deltalake(table, nothing, mode="append", commit_properties=commit)
+
+    def give_up(self, attempts: int, error: BaseException) -> ConflictError:
+        """The final error, which names who was first.
+
+        Args:
+            attempts: How often it was tried.
+            error: What deltalake said last.
+        """
+        others = describe_commits(self._based_on, self._open())
+        said = scrubbed(str(error), self._handler.secrets()).rstrip(".")
+        return ConflictError(
+            f"Deleting {named(self._context)} from {shown(self._address)!r} gave way to another commit and gave up "
+            f"after {attempts} attempts: {others}. Nothing of it was deleted. deltalake says: {said}. "
+            "Run it again when the other writer is done, or raise handler_config.max_attempts."
+        )
+
+    def _open(self) -> Table | None:
+        return open_table(self._address, self._handler.plain_storage_options())
+
+    def _facts(self) -> dict[str, str]:
+        facts = {
+            "rivers.asset": self._context.asset_name,
+            "rivers.partition": ",".join(map(str, self._partition.keys)),
+        }
+        return facts if self._context.run_id is None else facts | {"rivers.run_id": self._context.run_id}
+
+
+def _delete_table(context: InputContext, address: str) -> None:
+    """Delete a table of this machine: it is gone at once, its files follow."""
+    if not is_local(address):
+        raise RiversError(
+            f"{named(context)}: deltalake cannot remove a whole table from an object store; delete the folder "
+            f"{shown(address)!r} with the store's own tool. Nothing was deleted."
+        )
+    if os.path.islink(address):
+        raise RiversError(
+            f"{named(context)}: {address!r} is a link to a table elsewhere; delete both by hand. Nothing was deleted."
+        )
+    discarded = _set_aside(address)
+    if discarded is None:
+        return
+    try:
+        shutil.rmtree(discarded)
+    except FileNotFoundError:
+        pass  # another deletion is tidying up
+    except OSError as error:
+        raise RiversError(
+            f"{named(context)} is deleted, but not all of its files could be removed: {error}. "
+            f"Remove the rest by hand; it lies in {discarded!r}."
+        ) from error
+    # with what deletions that were killed have left
+    shutil.rmtree(os.path.dirname(discarded), ignore_errors=True)
+
+
+def _set_aside(address: str) -> str | None:
+    """Move a table to where nobody looks for one: a kill before leaves it whole, a kill after leaves none.
+
+    Returns:
+        Where it lies now; None if another deletion came first.
+    """
+    folder = os.path.join(os.path.dirname(address), DISCARDED)
+    target = os.path.join(folder, uuid.uuid4().hex)
+    while os.path.isdir(address):
+        os.makedirs(folder, exist_ok=True)
+        try:
+            os.rename(address, target)
+        except FileNotFoundError:
+            continue  # another deletion has just tidied up
+        return target
+    return None

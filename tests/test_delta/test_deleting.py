@@ -1,0 +1,236 @@
+"""Deleting: a partition in one commit, whoever else commits; a whole table at once, whenever it is killed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from datetime import datetime
+
+import polars as pl
+import pytest
+
+from rivers_core import PartitionsDefinition
+from rivers_core.exceptions import ConflictError, NotMaterializedError, RiversError
+from rivers_delta import DeltaIOHandler, deleting
+from tests.test_delta.support import Lake
+
+REGION = {"partition_expr": "r"}
+DAYS = PartitionsDefinition.daily(datetime(2024, 1, 1), datetime(2024, 1, 4))
+KINDS = {
+    "folders": (["us", "eu"], None, ["us", "eu"]),
+    "statistics": (["1.5", "2.5"], None, [1.5, 2.5]),
+    "times": (["2024-01-01", "2024-01-02"], DAYS, [datetime(2024, 1, 1, 7), datetime(2024, 1, 2, 7)]),
+}
+
+
+class Divided:
+    """A table with two partitions, each in several files, of which the first is going to be deleted."""
+
+    def __init__(self, lake, kind):
+        self.keys, self.definition, self.values = KINDS[kind]
+        self.lake = lake
+        for number in range(3):
+            self.append(0, number)
+            self.append(1, number)
+
+    def options(self, which):
+        return {"keys": self.keys[which], "definition": self.definition, **REGION}
+
+    def append(self, which, number=7):
+        frame = pl.DataFrame({"r": [self.values[which]], "n": [number]})
+        self.lake.store(frame, mode="append", **self.options(which))
+
+    def overwrite(self, which):
+        self.lake.store(pl.DataFrame({"r": [self.values[which]], "n": [8]}), **self.options(which))
+
+    def delete(self, which=0):
+        self.lake.handler.delete(self.lake.asked(**self.options(which)))
+
+    def exists(self, which):
+        return self.lake.handler.exists(self.lake.asked(**self.options(which)))
+
+    def numbers(self):
+        assert not self.exists(0)
+        frame = self.lake.load(pl.DataFrame)
+        assert frame["r"].unique().to_list() in ([], [self.values[1]])
+        return sorted(frame["n"])
+
+
+OTHERS = {
+    "a compaction": (lambda it: it.lake.table().optimize.compact(), [0, 1, 2]),
+    "an append to it": (lambda it: it.append(0), [0, 1, 2]),
+    "an overwrite of it": (lambda it: it.overwrite(0), [0, 1, 2]),
+    "a deletion of it": (lambda it: it.delete(0), [0, 1, 2]),
+    "an append to another": (lambda it: it.append(1), [0, 1, 2, 7]),
+    "an overwrite of another": (lambda it: it.overwrite(1), [8]),
+    "a deletion of another": (lambda it: it.delete(1), []),
+    "a compaction and an append": (lambda it: (it.lake.table().optimize.compact(), it.append(0)), [0, 1, 2]),
+}
+
+
+@pytest.fixture
+def overtake(monkeypatch):
+    """Let others commit between the opening of the table and the deletion, so many times."""
+
+    def begin(deed, times=1):
+        opened, left = deleting.open_table, [times]
+
+        def open_before_the_other(*args, **kwargs):
+            table = opened(*args, **kwargs)
+            if left[0]:
+                left[0] -= 1
+                kept, left[0] = left[0], 0
+                deed()
+                left[0] = kept
+            return table
+
+        monkeypatch.setattr(deleting, "open_table", open_before_the_other)
+
+    return begin
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_deletion_that_is_overtaken_deletes_what_is_there_now_and_nothing_else(
+    tmp_path, overtake, kind, other
+):
+    table = Divided(Lake(tmp_path, handler_config={"first_delay_s": 0}), kind)
+    deed, expected = OTHERS[other]
+    overtake(lambda: deed(table))
+    table.delete()
+    assert table.numbers() == expected
+
+
+def test_a_deletion_that_is_overtaken_again_and_again_names_the_other_in_the_end(tmp_path, overtake):
+    lake = Lake(tmp_path, handler_config={"max_attempts": 3, "first_delay_s": 0})
+    table = Divided(lake, "folders")
+    overtake(lambda: table.append(0), times=99)
+    with pytest.raises(ConflictError) as failure:
+        table.delete()
+    said = str(failure.value)
+    assert said.startswith("Deleting partition 'us' of asset 'asset'")
+    assert "after 3 attempts: version 8 (WRITE) of asset 'asset'" in said
+    assert "max_attempts" in said
+    assert set(lake.load(pl.DataFrame, **table.options(0))["n"]) == {0, 1, 2, 7}
+
+
+def test_a_partition_that_was_written_with_no_rows_can_be_deleted(lake):
+    frame = pl.DataFrame({"r": ["us"], "n": [1]})
+    lake.store(frame, keys="us", **REGION)
+    lake.store(frame.clear(), keys="eu", **REGION)
+    lake.handler.delete(lake.asked(keys="eu", **REGION))
+    assert not lake.handler.exists(lake.asked(keys="eu", **REGION))
+    with pytest.raises(NotMaterializedError):
+        lake.handler.delete(lake.asked(keys="eu", **REGION))
+    assert lake.load(pl.DataFrame).equals(frame)
+    lake.store(frame.clear(), keys="eu", **REGION)
+    assert lake.handler.exists(lake.asked(keys="eu", **REGION))
+
+
+def test_several_partitions_go_in_one_commit(lake):
+    for key in ("us", "eu", "asia"):
+        lake.store(pl.DataFrame({"r": [key], "n": [1]}), keys=key, **REGION)
+    before = lake.table().version()
+    lake.handler.delete(lake.asked(keys=["us", "eu"], **REGION))
+    assert lake.table().version() == before + 1
+    assert lake.load(pl.DataFrame)["r"].to_list() == ["asia"]
+
+
+def test_a_partition_of_an_asset_that_reads_an_older_version_is_deleted_from_the_latest(lake):
+    for key in ("us", "eu"):
+        lake.store(pl.DataFrame({"r": [key], "n": [1]}), keys=key, **REGION)
+    lake.handler.delete(lake.asked(keys="us", version=1, **REGION))
+    assert lake.load(pl.DataFrame)["r"].to_list() == ["eu"]
+
+
+def test_a_deleted_table_leaves_nothing_behind(lake, tmp_path):
+    lake.store(pl.DataFrame({"n": [1]}))
+    lake.store(pl.DataFrame({"n": [1]}), "other")
+    lake.handler.delete(lake.asked())
+    assert os.listdir(tmp_path / "lake") == ["other"]
+
+
+class Killed(BaseException):
+    """What is not caught, as a kill is not."""
+
+
+@pytest.mark.parametrize("moment", ["before it begins", "in the middle", "at the end"])
+def test_a_deletion_that_is_killed_leaves_the_whole_table_or_none(lake, tmp_path, monkeypatch, moment):
+    for number in range(3):
+        lake.store(pl.DataFrame({"n": [number]}), mode="append")
+    lake.store(pl.DataFrame({"n": [9]}), "other")
+    remove = shutil.rmtree
+
+    def killed(path, *others, **options):
+        if moment == "in the middle":
+            remove(os.path.join(path, "_delta_log"))
+        if moment == "at the end":
+            remove(path)
+        raise Killed
+
+    monkeypatch.setattr(deleting.os if moment == "before it begins" else shutil,
+                        "rename" if moment == "before it begins" else "rmtree", killed)  # fmt: skip
+    with pytest.raises(Killed):
+        lake.handler.delete(lake.asked())
+    monkeypatch.undo()
+    if moment == "before it begins":
+        assert sorted(lake.load(pl.DataFrame)["n"]) == [0, 1, 2]
+    else:
+        with pytest.raises(NotMaterializedError):
+            lake.load(pl.DataFrame)
+    assert [report["table"] for report in lake.handler.maintain(vacuum=False)] == sorted(
+        lake.handler.address(name, None)
+        for name in (["asset", "other"] if moment == "before it begins" else ["other"])
+    )
+    lake.store(pl.DataFrame({"n": [5]}))
+    assert lake.load(pl.DataFrame)["n"].to_list() == [5]
+    lake.handler.delete(lake.asked())
+    assert os.listdir(tmp_path / "lake") == ["other"]
+
+
+def test_what_a_kill_left_is_in_nobodys_way(lake, tmp_path, monkeypatch):
+    """Also not of a handler whose tables lie one level higher."""
+    lake.store(pl.DataFrame({"n": [1]}))
+    monkeypatch.setattr(shutil, "rmtree", lambda path, **options: (_ for _ in ()).throw(Killed))
+    with pytest.raises(Killed):
+        lake.handler.delete(lake.asked())
+    above = Lake(tmp_path)
+    above.store(pl.DataFrame({"n": [2]}), "lake")
+    assert above.load(pl.DataFrame, "lake")["n"].to_list() == [2]
+
+
+def test_files_that_cannot_be_removed_are_named(lake, monkeypatch):
+    lake.store(pl.DataFrame({"n": [1]}))
+
+    def refuse(path, **options):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    with pytest.raises(RiversError, match=r"asset 'asset' is deleted, but.*\.rivers-deleted"):
+        lake.handler.delete(lake.asked())
+    assert not lake.handler.exists(lake.asked())
+
+
+def test_a_table_behind_a_link_is_left_alone(lake, tmp_path):
+    elsewhere = Lake(tmp_path / "elsewhere")
+    elsewhere.store(pl.DataFrame({"n": [1]}))
+    os.makedirs(tmp_path / "lake")
+    os.symlink(elsewhere.handler.address("asset", None), lake.handler.address("asset", None))
+    with pytest.raises(RiversError, match="is a link"):
+        lake.handler.delete(lake.asked())
+    assert lake.load(pl.DataFrame).height == 1
+
+
+def test_two_deletions_of_one_table_at_once_are_both_done(lake, monkeypatch):
+    lake.store(pl.DataFrame({"n": [1]}))
+    found = deleting.find
+
+    def find_before_the_other(handler, context):
+        table = found(handler, context)
+        monkeypatch.setattr(deleting, "find", found)
+        DeltaIOHandler(lake.handler.table_uri).delete(lake.asked())
+        return table
+
+    monkeypatch.setattr(deleting, "find", find_before_the_other)
+    lake.handler.delete(lake.asked())
+    assert not lake.handler.exists(lake.asked())
