@@ -99,8 +99,7 @@ class Folder:
             out, err = self._capfd.readouterr()
             return Done(int(end.value.code or 0), out, err)
         finally:
-            os.environ.clear()
-            os.environ.update(environment)
+            _restore(environment)
             sys.path[:] = path
             for name in set(sys.modules) - set(modules):
                 if str(self.path) in str(getattr(sys.modules[name], "__file__", "")):
@@ -132,6 +131,15 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
     folder.mkdir()
     monkeypatch.chdir(folder)
     return Folder(folder, capfd)
+
+
+def _restore(environment: dict[str, str]) -> None:
+    """Set back what differs, and nothing else: threads of native libraries may be reading the environment."""
+    for name in set(os.environ) - set(environment):
+        del os.environ[name]
+    for name, value in environment.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
 
 
 @pytest.fixture
