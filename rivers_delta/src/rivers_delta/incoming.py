@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rivers_core.exceptions import AssetOutputValidationError, PartitionValidationError
 from rivers_delta import compatibility
 from rivers_delta.columns import Encoding, encode
-from rivers_delta.location import shown
-from rivers_delta.partitions import partition_predicate
+from rivers_delta.location import is_local, shown
+from rivers_delta.partitions import partition_predicate, refuse_long_folders
 from rivers_delta.presence import is_marked_partitioned, partition_columns
 from rivers_delta.read import all_columns
 from rivers_delta.streams import RowStream
@@ -133,7 +133,10 @@ class Incoming:
 
 
 def _check_partitioning(request: WriteRequest, subject: str, table: Table) -> None:
-    """Refuse to replace all partitions by a value that knows of none."""
+    """Refuse to replace all partitions by a value that knows of none, and a key that its folder cannot have."""
+    partition, expr = request.context.partition, request.partition_expr
+    if partition is not None and expr is not None and is_local(request.root):
+        refuse_long_folders(request.context.asset_name, partition, expr, table.metadata().partition_columns)
     replaces = request.mode == "overwrite" or (
         request.merge is not None and request.merge.merge_type == "replace_delete_unmatched"
     )

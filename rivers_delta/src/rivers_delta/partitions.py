@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from rivers_core.exceptions import PartitionValidationError
@@ -26,6 +27,7 @@ PRESENCE: Final = "rivers/partition/"
 
 _DAY: Final = timedelta(days=1)
 _UNREADABLE_FOLDERS: Final = "/="
+_LONGEST_NAME: Final = 255
 _NULL_FOLDER: Final = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -85,8 +87,9 @@ def folder_columns(
 ) -> list[str]:
     """The columns by which a new table is divided into folders, so that writers of two keys never meet.
 
-    Those are columns that hold one value per key. Times would make a folder per moment, and some names and
-    roots make folders that readers misread; the others are found by the statistics of their files.
+    Those are columns that hold one value per key. Times would make a folder per moment, some names and roots
+    make folders that readers misread, and some keys are too long; the others are found by the statistics of
+    their files.
 
     Args:
         partition: The keys and what defines them.
@@ -95,14 +98,55 @@ def folder_columns(
         root: Where tables lie.
     """
     by_name = {column.name: column for column in columns}
-    (dimensions, *_) = _boxes(partition, expr)
+    (dimensions, *others) = _boxes(partition, expr)
+    every = (one for box in (dimensions, *others) for one in box)
+    too_long = {one.column for one in every if _longest_folder(one) > _LONGEST_NAME}
     if "=" in root or any(
         sign in dimension.column for dimension in dimensions for sign in _UNREADABLE_FOLDERS
     ):
         return []
-    chosen = [one.column for one in dimensions if _is_one_value(one, by_name[one.column].stored)]
+    chosen = [
+        one.column
+        for one in dimensions
+        if one.column not in too_long and _is_one_value(one, by_name[one.column].stored)
+    ]
     # a data file needs a column of its own
     return chosen if len(chosen) < len(columns) else []
+
+
+def refuse_long_folders(
+    asset_name: str, partition: PartitionContext, expr: PartitionExpr, folders: Sequence[str]
+) -> None:
+    """Refuse keys that are too long for the name of a folder, in a table on this machine that is divided into some.
+
+    Args:
+        asset_name: The asset, for the message.
+        partition: The keys and what defines them.
+        expr: In which columns they are.
+        folders: The columns by which the table is divided.
+
+    Raises:
+        PartitionValidationError: A key is too long.
+    """
+    dimensions = (one for box in _boxes(partition, expr) for one in box if one.column in folders)
+    for column, key in ((one.column, key) for one in dimensions for key in one.keys):
+        length = _folder_length(column, key)
+        if length > _LONGEST_NAME:
+            raise PartitionValidationError(
+                f"Asset {asset_name!r}: partition key {key[:30] + '...'!r} is too long: the table has a folder for "
+                f"each {column!r}, whose name would have {length} bytes, and file systems take {_LONGEST_NAME}. "
+                "Shorten the key; or delete the table and begin it with this partition, then it gets no such folders."
+            )
+
+
+def _longest_folder(dimension: Dimension) -> int:
+    """The bytes of the longest name that one of the keys gives a folder, also one that is only listed so far."""
+    listed = getattr(dimension.definition, "keys", ())
+    return max(_folder_length(dimension.column, key) for key in (*dimension.keys, *listed))
+
+
+def _folder_length(column: str, key: str) -> int:
+    return len(f"{column}=".encode()) + len(quote(key, safe=""))
 
 
 def _is_one_value(dimension: Dimension, stored: ArrowField) -> bool:

@@ -205,7 +205,7 @@ def only(batch: RecordBatch, belonging: Predicate) -> RecordBatch:
     else:
         import pyarrow as pa
 
-        table, number = pa.table(rows), "\0".join(["row", *belonging.columns])
+        table, number = _arrow_table(rows), "\0".join(["row", *belonging.columns])
         numbered = table.append_column(number, pa.array(range(table.num_rows)))
         places = numbered.filter(belonging.pyarrow()).column(number).to_pylist()
     return batch.take(Array(places, DataType.uint64()))
@@ -223,12 +223,20 @@ def _strangers(batch: Any, belonging: Predicate) -> tuple[int, dict[str, Any]]:
         from rivers_delta.types.registry import PIP_LINE
 
         raise RiversError(f"Telling the rows of a partition needs polars or pyarrow. Run: {PIP_LINE}")
-    import pyarrow as pa
     import pyarrow.compute as pc
 
-    table = pa.table(batch)
+    table = _arrow_table(batch)
     strange = table.filter(~pc.coalesce(belonging.pyarrow(), pc.scalar(False)))
     return strange.num_rows, strange.slice(0, 1).to_pylist()[0] if strange.num_rows else {}
+
+
+def _arrow_table(batch: Any) -> Any:
+    """A batch as pyarrow can filter it: there is no comparison of string views."""
+    import pyarrow as pa
+
+    table = pa.table(batch)
+    plain = [one.with_type(pa.string()) if pa.types.is_string_view(one.type) else one for one in table.schema]
+    return table.cast(pa.schema(plain))
 
 
 def _prefers_polars() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from arro3.core import RecordBatch, RecordBatchReader
 
+    from rivers_core.metadata.schema import ArrowField
     from rivers_delta.columns import Column
     from rivers_delta.types.base import Source, TableScan
 
@@ -67,6 +69,7 @@ class LazyFrameAdapter(TypeAdapter):
 
     def read(self, scan: TableScan) -> Any:
         """Scan the table; projection and predicates that follow are pushed down to it."""
+        _refuse_unknown_zones(scan.columns)
         if scan.is_feed:
             return self.from_reader(scan.reader())
         frame = pl.scan_delta(scan.table)
@@ -123,6 +126,34 @@ def _dtype(column: Column) -> pl.DataType | None:
     if metadata:
         schema = schema.set(0, schema.field(0).with_metadata(dict(metadata)))
     return pl.Schema(schema)[column.name]
+
+
+def _refuse_unknown_zones(columns: tuple[Column, ...]) -> None:
+    for column in columns:
+        for zone in _zones(column.given):
+            if not _is_known(zone):
+                raise ValueError(
+                    f"column {column.name!r} is {column.given.type_name()}, and polars has no time zone {zone!r}; "
+                    "load it as pyarrow.Table or pandas.DataFrame, or store it in UTC or in a zone with a name"
+                )
+
+
+def _zones(given: ArrowField) -> Iterator[str]:
+    kind, _, zone = given.format.partition(":")
+    if kind.startswith("ts") and zone:
+        yield zone
+    for inner in (*given.children, *([given.dictionary] if given.dictionary else [])):
+        yield from _zones(inner)
+
+
+@cache
+def _is_known(zone: str) -> bool:
+    """Whether polars has a time zone; where it has not, reading panics."""
+    try:
+        pl.Series(dtype=pl.Datetime("us", "UTC")).dt.convert_time_zone(zone)
+    except pl.exceptions.PolarsError:
+        return False
+    return True
 
 
 def _refuse_foreign_types(schema: Mapping[str, pl.DataType]) -> None:
