@@ -80,7 +80,9 @@ class _PartitionDeletion:
         predicate = partition_predicate(name, partition, expr, columns)
         marks = [Mark(presence_id(name, key), DELETED) for key in partition.keys]
         commit = build_commit_properties(self._handler.commit_properties, self._facts(), marks)
-        writer = build_writer_properties(self._handler.writer_properties)
+        writer = build_writer_properties(
+            self._handler.writer_properties, (column.stored for column in columns)
+        )
         table.delete(predicate.sql(), writer_properties=writer, commit_properties=commit)
         if table.version() == self._based_on and len(unmarked_keys(table, name, partition)) < len(marks):
             # there were no rows, for which deltalake makes no commit

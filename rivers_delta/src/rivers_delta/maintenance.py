@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rivers_core.exceptions import ConfigurationError, IntegrityError, NotMaterializedError, RiversError
 from rivers_delta.errors import scrubbed
 from rivers_delta.location import is_local, shown, table_root
+from rivers_delta.read import all_columns
 from rivers_delta.settings import build_commit_properties, build_writer_properties
 from rivers_delta.tables import open_table
 
@@ -105,7 +106,9 @@ def _optimize(
         return report
     arguments: dict[str, Any] = {
         "target_size": target,
-        "writer_properties": build_writer_properties(handler.writer_properties),
+        "writer_properties": build_writer_properties(
+            handler.writer_properties, (column.stored for column in all_columns(table))
+        ),
         "commit_properties": build_commit_properties(handler.commit_properties, {}, []),
     }
     based_on = table.version()

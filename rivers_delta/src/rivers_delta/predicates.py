@@ -18,10 +18,20 @@ Literal: TypeAlias = str | int | float | bool | Decimal | date | datetime
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """Rows whose column has one of these values."""
+    """Rows whose column has one of these values.
+
+    Args:
+        column: The column.
+        values: The values, as Python has them.
+        sql_type: What SQL calls the type of the column; needed for decimals and floats.
+        is_rounded: Whether the bounds of the column's files may be wrong. SQL then compares text, for which
+            deltalake passes over no file.
+    """
 
     column: str
     values: tuple[Literal, ...]
+    sql_type: str = ""
+    is_rounded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,11 @@ class Predicate:
     def columns(self) -> tuple[str, ...]:
         """The columns it looks at."""
         return tuple(dict.fromkeys(term.column for group in self.groups for term in group))
+
+    @property
+    def is_rounded(self) -> bool:
+        """Whether the bounds of a file's columns may be wrong, so that no file may be passed over by them."""
+        return any(isinstance(term, OneOf) and term.is_rounded for group in self.groups for term in group)
 
     def sql(self, alias: str | None = None) -> str:
         """The predicate for deltalake.
@@ -75,11 +90,16 @@ def identifier(name: str, alias: str | None = None) -> str:
     return f"{alias}.{quoted}" if alias else quoted
 
 
-def literal(value: Literal) -> str:
+def literal(value: Literal, sql_type: str = "") -> str:
     """A value in SQL, whatever it holds.
 
     Args:
         value: Text, a number, a truth value, a date or a moment.
+        sql_type: What SQL calls the type of its column, needed for decimals and floats: SQL reads a plain number as a
+            float of 64 bits, and a name such as `inf` as a column.
+
+    Raises:
+        ValueError: It is a decimal or a float, and its type is not given.
     """
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -87,9 +107,13 @@ def literal(value: Literal) -> str:
         return _moment(value)
     if isinstance(value, date):
         return f"DATE '{value.isoformat()}'"
-    if isinstance(value, (int, float, Decimal)):
+    if isinstance(value, int):
         return str(value)
-    return "'" + value.replace("'", "''") + "'"
+    if isinstance(value, str):
+        return _quoted(value)
+    if not sql_type:
+        raise ValueError(f"{value!r} cannot be said in SQL without its type")
+    return f"CAST({_quoted(_text(value))} AS {sql_type})"
 
 
 def polars_column(name: str) -> pl.Expr:
@@ -106,13 +130,25 @@ def polars_column(name: str) -> pl.Expr:
     return pl.col(name)
 
 
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _text(value: Literal) -> str:
+    """A number or moment as deltalake casts it to text: a decimal without an exponent, UTC as `Z`."""
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, datetime):
+        zone = "" if value.tzinfo is None else "Z"
+        local = value.astimezone(UTC).replace(tzinfo=None) if zone else value
+        is_short = local.microsecond and not local.microsecond % 1000
+        return local.isoformat(timespec="milliseconds" if is_short else "auto") + zone
+    return repr(value)
+
+
 def _moment(value: datetime) -> str:
-    kind = "Timestamp(Microsecond, None)"
-    if value.tzinfo is not None:
-        value = value.astimezone(UTC).replace(tzinfo=None)
-        kind = 'Timestamp(Microsecond, Some("UTC"))'
-        return f"arrow_cast('{value.isoformat()}Z', '{kind}')"
-    return f"arrow_cast('{value.isoformat()}', '{kind}')"
+    zone = "None" if value.tzinfo is None else 'Some("UTC")'
+    return f"arrow_cast('{_text(value)}', 'Timestamp(Microsecond, {zone})')"
 
 
 def _term_sql(term: Term, alias: str | None) -> str:
@@ -120,9 +156,12 @@ def _term_sql(term: Term, alias: str | None) -> str:
     if isinstance(term, Within):
         ranges = [f"{column} >= {literal(low)} AND {column} < {literal(high)}" for low, high in term.ranges]
         return ranges[0] if len(ranges) == 1 else "(" + " OR ".join(f"({one})" for one in ranges) + ")"
-    if len(term.values) == 1:
-        return f"{column} = {literal(term.values[0])}"
-    return f"{column} IN ({', '.join(map(literal, term.values))})"
+    if term.is_rounded:
+        column = f"arrow_cast({column}, 'Utf8')"
+        values = [literal(_text(value)) for value in term.values]
+    else:
+        values = [literal(value, term.sql_type) for value in term.values]
+    return f"{column} = {values[0]}" if len(values) == 1 else f"{column} IN ({', '.join(values)})"
 
 
 def _term_polars(term: Term) -> pl.Expr:

@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from rivers_delta.statistics import without_rounded
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from deltalake import CommitProperties, WriterProperties
+
+    from rivers_core.metadata.schema import ArrowField
 
 _WRITER: Final = (
     "data_page_size_limit", "dictionary_page_size_limit", "data_page_row_count_limit", "write_batch_size",
@@ -18,6 +24,7 @@ _WRITER: Final = (
 )  # fmt: skip
 _COLUMN: Final = ("dictionary_enabled", "statistics_enabled", "bloom_filter_properties", "encoding")
 _BLOOM: Final = ("set_bloom_filter_enabled", "fpp", "ndv")
+_DELTALAKE_USUAL: Final[dict[str, Any]] = {"compression": "SNAPPY", "statistics_truncate_length": 64}
 _COMMIT: Final = ("custom_metadata", "max_commit_retries")
 
 
@@ -100,24 +107,30 @@ def read_commit_properties(value: Any) -> dict[str, Any]:
     return properties
 
 
-def build_writer_properties(properties: Mapping[str, Any] | None) -> WriterProperties | None:
+def build_writer_properties(
+    properties: Mapping[str, Any] | None, columns: Iterable[ArrowField] = ()
+) -> WriterProperties | None:
     """What deltalake takes, from checked settings; None if there are none.
+
+    A setting changes what it names: deltalake itself would write without compression as soon as there is any.
 
     Args:
         properties: As `read_writer_properties` gives them.
+        columns: The columns that are written, as the table has them; some of them need settings of their own.
     """
-    if not properties:
+    arguments = without_rounded(properties or {}, columns)
+    if not arguments:
         return None
     from deltalake import WriterProperties
 
-    arguments = dict(properties)
     if arguments.get("default_column_properties") is not None:
         arguments["default_column_properties"] = _column(arguments["default_column_properties"])
     if arguments.get("column_properties"):
         arguments["column_properties"] = {
             name: _column(column) for name, column in arguments["column_properties"].items()
         }
-    return WriterProperties(**arguments)
+    given = {name: item for name, item in arguments.items() if item is not None}
+    return WriterProperties(**given if "compression_level" in given else {**_DELTALAKE_USUAL, **given})
 
 
 def build_commit_properties(

@@ -11,10 +11,14 @@ from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
 from rivers_core.exceptions import InvalidMetadataError
+from rivers_core.metadata import Schema
 from rivers_delta.location import is_local, shown
+from rivers_delta.statistics import is_rounded, without_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from arro3.core import Table as ArrowTable
 
 _FILE: Final = "file://"
 
@@ -36,6 +40,16 @@ class Table(DeltaTable):
             return paths
         folder = encoded.removeprefix(_FILE)
         return [unquote(folder) + path.removeprefix(folder) for path in paths]
+
+    def get_add_actions(self, flatten: bool = False) -> ArrowTable:
+        """The data files, as polars asks for them to pass over some; without bounds that deltalake has rounded.
+
+        Args:
+            flatten: Whether statistics are columns of their own; then all of them are there.
+        """
+        actions = super().get_add_actions(flatten)
+        rounded = [] if flatten else [one.name for one in Schema(self.schema()).columns if is_rounded(one)]
+        return without_bounds(actions, rounded) if rounded else actions
 
     def data_version(self) -> str:
         """Equal only for the same state of the same table: its id and version."""

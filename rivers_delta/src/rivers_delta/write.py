@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from rivers_core.contexts import OutputContext
     from rivers_core.metadata import Schema
+    from rivers_core.metadata.schema import ArrowField
     from rivers_delta.incoming import WriteRequest
     from rivers_delta.tables import Table
     from rivers_delta.totals import Written
@@ -101,6 +102,7 @@ class _Writer:
         self.app_id = _transaction_id(request.context)
         self._based_on: int | None = None
         self._wanted: PartitionContext | None = None
+        self._columns: list[ArrowField] = []
         _check_shape(request)
 
     def attempt(self, number: int) -> Outcome:
@@ -117,6 +119,7 @@ class _Writer:
                     return self._not_touched(table, there)
         self._take()
         stream = Incoming(request, self._subject, table, self._wanted)
+        self._columns = [column.stored for column in (*stream.columns, *stream.encoding.columns)]
         try:
             return self._commit(table, stream)
         except BaseException as error:
@@ -244,7 +247,7 @@ class _Writer:
         write_deltalake(
             target,
             rows,
-            writer_properties=build_writer_properties(request.writer_properties),  # type: ignore[arg-type]
+            writer_properties=build_writer_properties(request.writer_properties, self._columns),  # type: ignore[arg-type]
             commit_properties=self._commit_properties(transactions, retries),
             post_commithook_properties=self._hooks(),
             target_file_size=request.config.target_file_size,
@@ -314,7 +317,7 @@ class _Writer:
             target_alias=merge.target_alias,
             merge_schema=request.schema_mode == "merge",
             error_on_type_mismatch=merge.error_on_type_mismatch,
-            writer_properties=build_writer_properties(request.writer_properties),
+            writer_properties=build_writer_properties(request.writer_properties, self._columns),
             commit_properties=self._commit_properties(self._transactions(table)),
             post_commithook_properties=self._hooks(),
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pyarrow as pa
 
 from rivers_core.metadata import Schema
+from rivers_delta.statistics import trusted_dataset
 from rivers_delta.types.base import TypeAdapter
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _scanner(scan: TableScan) -> Any:
     features = scan.table.protocol().reader_features or ()
     if scan.is_feed or _BEYOND_DATASETS.intersection(features):
         return None
-    dataset = scan.table.to_pyarrow_dataset()
+    dataset = trusted_dataset(scan.table, scan.predicate)
     predicate = None if scan.predicate is None else scan.predicate.pyarrow()
     return dataset.scanner(columns=[column.name for column in scan.columns], filter=predicate)
 
