@@ -185,6 +185,8 @@ class DeltaIOHandler(BaseIOHandler):
             context: Which asset and partition.
 
         Raises:
+            NotMaterializedError: The table, or the partition, was never written.
+            ConflictError: Others kept committing first; a partition is tried again like a write.
             RiversError: It is a whole table in an object store, which deltalake cannot remove.
         """
         from rivers_delta.deleting import delete
