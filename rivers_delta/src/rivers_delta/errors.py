@@ -65,6 +65,26 @@ def scrubbed(text: str, secrets: Iterable[str] = ()) -> str:
     return str(masked(text)).strip()
 
 
+def sentence_of(error: BaseException, secrets: Iterable[str] = ()) -> str:
+    """What a library's error says; of a panic its first line, for the rest is where in the library it was.
+
+    Args:
+        error: What the library raised.
+        secrets: Credentials that must not be shown.
+    """
+    said = scrubbed(str(error), secrets)
+    return f"a native library panicked: {said.splitlines()[0]}" if said and is_panic(error) else said
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether Rust code broke down: each library has a class of its own for it, which is no `Exception`.
+
+    Args:
+        error: What was raised.
+    """
+    return (type(error).__module__, type(error).__name__) == _PANIC
+
+
 def table_failure(
     doing: str,
     context: OutputContext | InputContext,
@@ -84,10 +104,7 @@ def table_failure(
     Returns:
         The error to raise, with a scrubbed cause.
     """
-    secrets = tuple(secrets)
-    said = scrubbed(str(error), secrets)
-    if _is_panic(error):
-        said = f"a native library panicked: {said.partition(chr(10))[0]}"
+    said = sentence_of(error, secrets)
     advice = next((text for pattern, text in _ADVICE if re.search(pattern, str(error))), "")
     told = " ".join(part for part in (said.rstrip(".") + ".", advice) if part)
     failure = RiversError(f"Could not {doing} {named(context)}, table {address!r}: {told}")
@@ -112,15 +129,10 @@ def told(
     except RiversError:
         raise
     except BaseException as error:
-        if not isinstance(error, Exception) and not _is_panic(error):
+        if not isinstance(error, Exception) and not is_panic(error):
             raise
         failure = table_failure(doing, context, address, error, secrets())
         raise failure from failure.__cause__
-
-
-def _is_panic(error: BaseException) -> bool:
-    """Whether Rust code broke down: each library has a class of its own for it, which is no `Exception`."""
-    return (type(error).__module__, type(error).__name__) == _PANIC
 
 
 def _without_labels(text: str) -> str:

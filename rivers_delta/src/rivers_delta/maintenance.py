@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from rivers_core.exceptions import ConfigurationError, IntegrityError, NotMaterializedError, RiversError
-from rivers_delta.errors import scrubbed
+from rivers_delta.errors import is_panic, sentence_of
 from rivers_delta.location import is_local, shown, table_root
 from rivers_delta.read import all_columns
 from rivers_delta.settings import build_commit_properties, build_writer_properties
@@ -68,9 +68,11 @@ def maintain(
                 reports.append(_optimize(handler, table, address, target, columns, dry_run))
             if vacuum:
                 reports.append(_vacuum(handler, table, address, retention_hours, dry_run))
-        except Exception as error:
+        except BaseException as error:
+            if not isinstance(error, Exception) and not is_panic(error):
+                raise
             raise RiversError(
-                f"Maintaining table {shown(address)!r} failed: {scrubbed(str(error), handler.secrets())}"
+                f"Maintaining table {shown(address)!r} failed: {sentence_of(error, handler.secrets())}"
             ) from None
     return reports
 
