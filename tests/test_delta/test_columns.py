@@ -37,7 +37,7 @@ def nested(inner):
         st.builds(pa.large_list, inner),
         st.builds(lambda value: pa.list_(value, 2), inner),
         st.builds(lambda a, b: pa.struct({"a": a, "b c": b}), inner, inner),
-        st.builds(lambda value: pa.map_(pa.string(), value), inner),
+        st.builds(lambda value, is_sorted: pa.map_(pa.string(), value, is_sorted), inner, st.booleans()),
     )
 
 
@@ -127,6 +127,7 @@ def test_any_arrow_table_comes_back_equal_or_is_refused_with_a_column_named(tabl
         assert loaded.schema.equals(table.schema), (loaded.schema, table.schema)
         assert loaded.to_pylist() == table.to_pylist()
         lazy = handler.load_input(InputContext("asset", "next", type_hint=pa.RecordBatchReader))
+        assert lazy.schema.equals(table.schema)
         assert lazy.read_all().to_pylist() == table.to_pylist()
 
 

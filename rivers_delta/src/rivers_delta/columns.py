@@ -13,20 +13,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rivers_core.metadata import Schema
 from rivers_core.metadata.schema import ArrowField
+from rivers_delta.categories import order_fault, remembered
+from rivers_delta.type_relations import KEYS_SORTED, LISTS, ORDERED, VARIANTS, inner, is_exactly, same_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from arro3.core import Field as ArrowSchemaField
     from arro3.core import Schema as ArrowSchema
 
+    from rivers_delta.categories import Categories
+
 TYPE_HINT: Final = "rivers.type"
 PARTITION_HINT: Final = "rivers.partition"
+EXTENSION: Final = "ARROW:extension:name"
+"""Where Arrow writes the name of an extension type."""
 
 _KEPT: Final = frozenset(["b", "c", "s", "i", "l", "f", "g", "tdD", "u", "z", "tsu:", "tsu:UTC"])
 _WIDENED: Final = {"C": "s", "S": "i", "I": "l", "L": "d:20,0", "e": "f"}
-_VARIANTS: Final = {"U": "u", "vu": "u", "Z": "z", "vz": "z"}
-_LISTS: Final = {"+l": "+l", "+L": "+l"}
 _ADVICE: Final = {
     "n": "has the type null; cast it to the type it is meant to have",
     "tsn": "has nanoseconds, and Delta keeps microseconds; cast it to microseconds",
@@ -56,6 +60,7 @@ class Column:
         hint: What is written into the column's metadata so that `given` is known again; empty if not needed.
         is_cast: Whether values have to be cast before deltalake takes them.
         is_checked: Whether that cast might not hold every value, so that the result has to be looked at.
+        categories: The values of a dictionary in their order, as text, if they are remembered.
     """
 
     given: ArrowField
@@ -63,6 +68,7 @@ class Column:
     hint: str = ""
     is_cast: bool = False
     is_checked: bool = False
+    categories: Categories | None = None
 
     @property
     def name(self) -> str:
@@ -91,12 +97,17 @@ class Encoding:
         return next((column for column in self.columns if column.name == name), None)
 
 
-def encode(schema: Schema, metadata: Mapping[str, Mapping[str, str]]) -> Encoding:
+def encode(
+    schema: Schema,
+    metadata: Mapping[str, Mapping[str, str]],
+    categories: Mapping[str, Sequence[str | None]] | None = None,
+) -> Encoding:
     """Work out how each column is stored.
 
     Args:
         schema: The columns of a value.
-        metadata: Per column, what a library needs to know its own type again (polars: the values of an Enum).
+        metadata: Per column, what a library needs to know its own type again.
+        categories: Per column, the values that it may hold, in their order and as text.
 
     Returns:
         The encoding, with one sentence for each column that cannot be stored.
@@ -106,14 +117,12 @@ def encode(schema: Schema, metadata: Mapping[str, Mapping[str, str]]) -> Encodin
     for given in schema.columns:
         extras = metadata.get(given.name, {})
         try:
-            if "ARROW:extension:name" in extras:
-                raise _UnstorableError(
-                    f"has the extension type {extras['ARROW:extension:name']!r}; store its storage"
-                )
-            columns.append(_column(given, extras))
+            if EXTENSION in extras:
+                raise _UnstorableError(f"has the extension type {extras[EXTENSION]!r}; store its storage")
+            columns.append(_column(given, extras, (categories or {}).get(given.name)))
         except _UnstorableError as reason:
             faults.append(f"column {given.name!r} ({given.type_name()}) {reason}")
-    return Encoding(tuple(columns), tuple(faults + _name_faults(schema.names)))
+    return Encoding(tuple(columns), (*faults, *_name_faults(schema)))
 
 
 def decode(schema: Any) -> list[Column]:
@@ -135,28 +144,6 @@ def schema_of(fields: Iterable[ArrowField]) -> Schema:
     return Schema.from_plain([one.to_plain() for one in fields])
 
 
-def same_type(left: ArrowField, right: ArrowField) -> bool:
-    """Whether two types hold the same values: large and view variants count as the plain type.
-
-    Args:
-        left: One column.
-        right: The other; names of list items and nullability do not matter.
-    """
-    return _comparable(left) == _comparable(right)
-
-
-def plain_variant(given: ArrowField) -> ArrowField:
-    """The type with large and view variants replaced by the plain ones, at any depth.
-
-    Args:
-        given: A column.
-    """
-    kind = _VARIANTS.get(given.format) or _LISTS.get(given.format) or given.format
-    dictionary = plain_variant(given.dictionary) if given.dictionary is not None else None
-    children = tuple(plain_variant(child) for child in given.children)
-    return given._replace(format=kind, children=children, dictionary=dictionary)
-
-
 def fields_of(schema: ArrowSchema) -> list[ArrowSchemaField]:
     """The fields of an arro3 schema.
 
@@ -166,19 +153,29 @@ def fields_of(schema: ArrowSchema) -> list[ArrowSchemaField]:
     return [schema.field(i) for i in range(len(schema.names))]
 
 
-def _column(given: ArrowField, extras: Mapping[str, str]) -> Column:
+def _column(given: ArrowField, extras: Mapping[str, str], categories: Sequence[str | None] | None) -> Column:
     checked = given.format[:3] in {"tss", "tsm"}
     stored = _stored(given, nested=False)
+    fault = order_fault(given, categories)
+    if fault is not None:
+        raise _UnstorableError(fault)
     cast = not same_type(given, stored)
-    hint = "" if _exactly(given) == _exactly(stored) and not extras else _hint(given, extras)
-    return Column(given, stored, hint, cast or bool(given.dictionary), checked)
+    known = remembered(categories)
+    hint = "" if is_exactly(given, stored) and not extras else _hint(given, extras, known)
+    return Column(given, stored, hint, cast or bool(given.dictionary), checked, known)
 
 
-def _hint(given: ArrowField, extras: Mapping[str, str]) -> str:
+def _hint(given: ArrowField, extras: Mapping[str, str], categories: Categories | None) -> str:
     told: dict[str, Any] = {"arrow": given._replace(name="").to_plain()}
     if extras:
         told["metadata"] = dict(extras)
-    return json.dumps(told, separators=(",", ":"))
+    if categories is not None:
+        told["categories"] = categories
+    return _said(told)
+
+
+def _said(told: dict[str, Any]) -> str:
+    return json.dumps(told, separators=(",", ":"), ensure_ascii=False)
 
 
 def _decoded(one: Any, stored: ArrowField) -> Column:
@@ -187,7 +184,8 @@ def _decoded(one: Any, stored: ArrowField) -> Column:
         return Column(stored, stored)
     told = json.loads(hint) if isinstance(hint, str) else hint
     given = ArrowField.from_plain(told["arrow"])._replace(name=stored.name)
-    return Column(given, stored, json.dumps(told, separators=(",", ":")), is_cast=True)
+    categories = tuple(told["categories"]) if "categories" in told else None
+    return Column(given, stored, _said(told), is_cast=True, categories=categories)
 
 
 def _stored(given: ArrowField, *, nested: bool) -> ArrowField:
@@ -200,19 +198,19 @@ def _stored(given: ArrowField, *, nested: bool) -> ArrowField:
     if given.dictionary is not None:
         if nested:
             raise _UnstorableError("has a dictionary inside of another type; decode it")
-        return _stored(given.dictionary, nested=True)._replace(name=given.name, flags=given.flags & ~1)
+        return _stored(given.dictionary, nested=True)._replace(name=given.name, flags=given.flags & ~ORDERED)
     if kind in _KEPT or _is_decimal(kind):
         return given
-    simple = _WIDENED.get(kind) or _VARIANTS.get(kind) or _timestamp(kind, nested) or _fixed(kind)
+    simple = _WIDENED.get(kind) or VARIANTS.get(kind) or _timestamp(kind, nested) or _fixed(kind)
     if simple:
         return given._replace(format=simple, children=())
-    if kind in _LISTS or kind.startswith("+w:"):
+    if kind in LISTS or kind.startswith("+w:"):
         return given._replace(format="+l", children=_children(given))
     if kind == "+m":
         # deltalake does not look for them in maps when it decides which features a table needs
         if _has(given, "tsu:"):
             raise _UnstorableError("has timestamps without a time zone inside of a map; give them one")
-        return given._replace(children=_children(given))
+        return given._replace(flags=given.flags & ~KEYS_SORTED, children=_children(given))
     if kind == "+s" and given.children:
         return given._replace(children=_children(given))
     advice = (
@@ -251,34 +249,32 @@ def _is_decimal(kind: str) -> bool:
     return precision <= 38 and 0 <= scale <= precision and width in ([], [128])
 
 
-def _comparable(one: ArrowField) -> tuple[Any, ...]:
-    kind = _VARIANTS.get(one.format) or _LISTS.get(one.format) or one.format
-    children = tuple((child.name if kind == "+s" else "", *_comparable(child)) for child in _inner(one))
-    dictionary = None if one.dictionary is None else _comparable(one.dictionary)
-    return kind.removesuffix(",128"), children, dictionary
+def _name_faults(schema: Schema) -> Iterator[str]:
+    if not schema.columns:
+        yield "it has no columns, and a table needs one"
+    for one, other in _alike(schema.names):
+        yield (
+            f"column {one!r} is there more than once"
+            if one == other
+            else f"columns {one!r} and {other!r} differ in nothing but case, which Delta does not tell apart"
+        )
+    for column in schema.columns:
+        for one, other in _alike_fields(column):
+            yield f"column {column.name!r} has fields {one!r} and {other!r} inside, which Delta does not tell apart"
 
 
-def _exactly(one: ArrowField) -> tuple[Any, ...]:
-    """A type as Arrow compares it: names of list items and map entries do not count."""
-    children = tuple(
-        (child.name if one.format == "+s" else "", child.flags, *_exactly(child)) for child in _inner(one)
-    )
-    dictionary = None if one.dictionary is None else (one.flags & 1, _exactly(one.dictionary))
-    return one.format.removesuffix(",128"), children, dictionary
-
-
-def _inner(one: ArrowField) -> tuple[ArrowField, ...]:
-    """The children that matter: of a map, key and value."""
-    return one.children[0].children if one.format == "+m" else one.children
-
-
-def _name_faults(names: list[str]) -> list[str]:
+def _alike(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Names that are the same but for their case: the first, and each further one."""
     seen: dict[str, str] = {}
-    faults = [] if names else ["it has no columns, and a table needs one"]
     for name in names:
-        other = seen.setdefault(name.casefold(), name)
-        if other is not name:
-            faults.append(
-                f"columns {other!r} and {name!r} differ in nothing but case, which Delta does not tell apart"
-            )
-    return faults
+        first = seen.get(name.casefold())
+        if first is not None:
+            yield first, name
+        seen.setdefault(name.casefold(), name)
+
+
+def _alike_fields(one: ArrowField) -> Iterator[tuple[str, str]]:
+    if one.format == "+s":
+        yield from _alike([field.name for field in one.children])
+    for child in inner(one):
+        yield from _alike_fields(child)

@@ -5,53 +5,82 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rivers_delta.columns import Encoding, same_type
+from rivers_core.metadata.schema import NULLABLE
+from rivers_delta.categories import has_same_kind, is_ordered, misfit
+from rivers_delta.columns import Encoding
+from rivers_delta.type_relations import keeps_or_drops, same_type, widens
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rivers_delta.columns import Column
 
 
-def mismatches(encoding: Encoding, table: Sequence[Column], *, may_grow: bool) -> list[str]:
+def mismatches(
+    encoding: Encoding, table: Sequence[Column], *, may_grow: bool, replaces: bool = False
+) -> list[str]:
     """One sentence for each column that does not fit.
 
     Args:
         encoding: The columns of the value.
         table: The columns of the table.
         may_grow: Whether the value may bring columns, or leave some out.
+        replaces: Whether no row stays that would have to be of the same categories.
     """
-    there = {column.name: column for column in table}
-    found = []
+    there = _by_name(table)
+    faults: list[str] = []
     for column in encoding.columns:
         other = there.pop(column.name, None)
-        if other is None and not may_grow:
-            found.append(f"column {column.name!r} is not in the table")
-        elif other is not None and not same_type(column.given, other.given):
-            found.append(
-                f"column {column.name!r} is {column.given.type_name()} here and {other.given.type_name()} in the table"
-            )
-    if not may_grow:
-        found += [f"column {name!r} of the table is missing" for name in there]
-    return found
+        if other is None:
+            faults += _unknown(column.name, table, may_grow=may_grow)
+        elif not (same_type(column.given, other.given) or has_same_kind(column, other)):
+            faults.append(_differs(column, other))
+        elif not replaces and (fault := misfit(column, other)) is not None:
+            faults.append(fault)
+    return faults + list(_missing(there.values(), may_grow=may_grow))
 
 
-def merge_mismatches(encoding: Encoding, table: Sequence[Column]) -> list[str]:
-    """One sentence for each column that a merge would make unreadable.
+def merge_mismatches(
+    encoding: Encoding,
+    table: Sequence[Column],
+    assigned: Iterable[tuple[str, str]],
+    *,
+    may_grow: bool,
+    may_be_null: bool,
+) -> list[str]:
+    """One sentence for each column whose values a merge would change, lose, or make unreadable.
 
-    deltalake casts the source of a merge to the table's types; where those stand for another (an unsigned
-    integer, a category), the value has to be of that very type.
+    deltalake casts the source of a merge to the table's types, and passes over columns that it has not.
 
     Args:
         encoding: The columns of the source.
         table: The columns of the table.
+        assigned: Which column of the source goes into which of the table.
+        may_grow: Whether the source may bring columns.
+        may_be_null: Whether a number that is too large for its column may become null.
     """
-    hinted = {column.name: column for column in table if column.hint}
-    return [
-        f"column {column.name!r} is {column.given.type_name()} here and {there.given.type_name()} in the table"
-        for column in encoding.columns
-        if (there := hinted.get(column.name)) is not None and not same_type(column.given, there.given)
-    ]
+    here, there = _by_name(encoding.columns), _by_name(table)
+    faults: list[str] = []
+    for source, target in assigned:
+        column, other = here[source], there.get(target)
+        if other is None:
+            faults += _unknown(target, table, may_grow=may_grow)
+        elif not _is_merged(column, other, may_be_null=may_be_null):
+            faults.append(_differs(column, other))
+        elif is_ordered(other.given) and (fault := misfit(column, other)) is not None:
+            faults.append(fault)
+    return faults
+
+
+def missing_values(encoding: Encoding, table: Sequence[Column]) -> list[str]:
+    """One sentence for each column that the value has not, and that new rows need.
+
+    Args:
+        encoding: The columns of the value.
+        table: The columns of the table.
+    """
+    here = _by_name(encoding.columns)
+    return list(_missing((column for column in table if column.name not in here), may_grow=True))
 
 
 def has_other_variants(encoding: Encoding, table: Sequence[Column]) -> bool:
@@ -77,3 +106,35 @@ def without_known_hints(encoding: Encoding, table: Sequence[Column]) -> Encoding
         replace(column, hint="") if column.name in names else column for column in encoding.columns
     )
     return Encoding(columns)
+
+
+def _by_name(columns: Iterable[Column]) -> dict[str, Column]:
+    return {column.name: column for column in columns}
+
+
+def _differs(column: Column, there: Column) -> str:
+    return f"column {column.name!r} is {column.given.type_name()} here and {there.given.type_name()} in the table"
+
+
+def _unknown(name: str, table: Iterable[Column], *, may_grow: bool) -> Iterator[str]:
+    alike = next((column.name for column in table if column.name.casefold() == name.casefold()), None)
+    if alike is not None:
+        yield f"column {name!r} is {alike!r} in the table, and Delta does not tell names apart by their case"
+    elif not may_grow:
+        yield f"column {name!r} is not in the table"
+
+
+def _missing(columns: Iterable[Column], *, may_grow: bool) -> Iterator[str]:
+    for column in columns:
+        if not may_grow:
+            yield f"column {column.name!r} of the table is missing"
+        elif not column.stored.flags & NULLABLE:
+            yield f"column {column.name!r} of the table is missing, and may not be null"
+
+
+def _is_merged(column: Column, there: Column, *, may_be_null: bool) -> bool:
+    """Whether deltalake's cast to the type of the table keeps each value, or makes it null where that is allowed."""
+    if widens(column.given, there.given):
+        return True
+    is_plain = same_type(there.given, there.stored)
+    return may_be_null and is_plain and keeps_or_drops(column.given, there.given)

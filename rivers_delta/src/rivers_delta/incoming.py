@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rivers_core.exceptions import AssetOutputValidationError, PartitionValidationError
+from rivers_core.metadata.schema import NULLABLE
 from rivers_delta import compatibility
 from rivers_delta.columns import Encoding, encode
 from rivers_delta.location import is_local, shown
+from rivers_delta.merging import assigned_columns
 from rivers_delta.partitions import partition_predicate, refuse_long_folders
 from rivers_delta.presence import is_marked_partitioned, partition_columns
 from rivers_delta.read import all_columns
@@ -16,6 +18,8 @@ from rivers_delta.streams import RowStream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from arro3.core import RecordBatchReader
 
     from rivers_core.contexts import OutputContext
     from rivers_core.partitions import PartitionContext
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
     from rivers_delta.settings import HandlerConfig
     from rivers_delta.tables import Table
     from rivers_delta.types.base import TypeAdapter
+
+_FEED_PROPERTY: Final = "delta.enableChangeDataFeed"
+_FEED_COLUMNS: Final = frozenset(["_change_type", "_commit_version", "_commit_timestamp"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,42 +80,87 @@ class Incoming:
         table: Table | None,
         wanted: PartitionContext | None = None,
     ) -> None:
-        reader = request.adapter.open(request.value)
-        schema = request.adapter.schema(request.value, reader)
-        self.encoding: Encoding = encode(schema, request.adapter.extras(request.value, reader))
         self._subject = subject
-        self._refuse(list(self.encoding.faults), "Cast or drop what is named.")
-        self.columns: Sequence[Column] = self.encoding.columns
         self.schema_mode: SchemaMode | None = request.schema_mode
-        hinted = self.encoding
-        if table is not None and request.mode != "create_or_replace":
-            self.columns = all_columns(table)
-            _check_partitioning(request, subject, table)
-            hinted = self._fit(request)
-        self.belonging = self._predicate(request, request.context.partition)
-        kept = self._predicate(request, wanted)
+        reader = request.adapter.open(request.value)
+        try:
+            self.encoding = _encoding(request, reader)
+            self.columns: Sequence[Column] = self.encoding.columns
+            self._required: list[str] = []
+            hinted = self._checked(request, table)
+            self.belonging = self._predicate(request, request.context.partition)
+            kept = self._predicate(request, wanted)
+        except BaseException:
+            # An error keeps what was at hand where it was raised, and a reader keeps the connection it reads from.
+            del reader
+            raise
         marked = request.partition_expr.columns if request.partition_expr and self.belonging else ()
         marks_needed = marked if table is None else ()
         self.rows = RowStream(
-            subject, reader, hinted, self.belonging, marks_needed, request.adapter.source, kept
+            subject,
+            reader,
+            hinted,
+            self.belonging,
+            marks_needed,
+            request.adapter.source,
+            kept,
+            self._required,
         )
 
+    def _checked(self, request: WriteRequest, table: Table | None) -> Encoding:
+        """Check the columns by themselves and against the table's; which hints are written is what comes out."""
+        self._refuse(list(self.encoding.faults), "Cast or drop what is named.")
+        is_new = table is None or request.mode == "create_or_replace"
+        configuration = request.configuration if table is None or is_new else table.metadata().configuration
+        faults = _feed_faults(self.encoding, configuration)
+        self._refuse(faults, f"Rename what is named, or make the table without {_FEED_PROPERTY!r}.")
+        if table is None or is_new:
+            return self.encoding
+        self.columns = all_columns(table)
+        _check_partitioning(request, self._subject, table)
+        return self._fit(request) if request.merge is None else self._merged(request, request.merge)
+
+    def _merged(self, request: WriteRequest, merge: MergeConfig) -> Encoding:
+        """Check what a merge writes; a custom one may have further columns, for its predicates."""
+        columns, names = self.encoding.columns, [column.name for column in self.columns]
+        may_grow = request.schema_mode == "merge"
+        own = [column.name for column in columns]
+        faults = compatibility.merge_mismatches(
+            self.encoding,
+            self.columns,
+            assigned_columns(merge, own, [*dict.fromkeys([*names, *own])] if may_grow else names),
+            may_grow=may_grow,
+            may_be_null=not merge.error_on_type_mismatch,
+        )
+        if merge.inserts_everything:
+            faults += compatibility.missing_values(self.encoding, self.columns)
+        self._refuse(faults, "Cast before merging, drop what the table has not, or let 'delta/schema_mode': 'merge' "
+                     "add it.")  # fmt: skip
+        self._require(() if merge.merge_type == "custom" else self.columns)
+        return compatibility.without_known_hints(self.encoding, self.columns)
+
     def _fit(self, request: WriteRequest) -> Encoding:
-        """Check the columns against the table's; which hints are written is what comes out."""
-        if request.mode == "merge":
-            self._refuse(compatibility.merge_mismatches(self.encoding, self.columns), "Cast before merging.")
-            return compatibility.without_known_hints(self.encoding, self.columns)
+        """Check the columns of what is added, or put in the place of something."""
         replaces = request.mode == "overwrite" and request.context.partition is None
         if replaces and request.schema_mode == "overwrite":
             return self.encoding
         may_grow = request.schema_mode == "merge"
-        faults = compatibility.mismatches(self.encoding, self.columns, may_grow=may_grow)
+        replaces = replaces and not may_grow
+        faults = compatibility.mismatches(self.encoding, self.columns, may_grow=may_grow, replaces=replaces)
         self._refuse(faults, "Cast, or say what may change: 'delta/schema_mode' is 'merge' to add columns, and "
                      "'overwrite' to replace them all in mode 'overwrite'.")  # fmt: skip
-        if replaces and not may_grow and compatibility.has_other_variants(self.encoding, self.columns):
+        if replaces and compatibility.has_other_variants(self.encoding, self.columns):
             self.schema_mode = "overwrite"
             return self.encoding
+        self._require(self.columns)
         return compatibility.without_known_hints(self.encoding, self.columns)
+
+    def _require(self, columns: Sequence[Column]) -> None:
+        """Look for nulls where the table has none."""
+        given = {column.name for column in self.encoding.columns}
+        self._required = [
+            one.name for one in columns if one.name in given and not one.stored.flags & NULLABLE
+        ]
 
     def _predicate(self, request: WriteRequest, partition: PartitionContext | None) -> Predicate | None:
         expr = request.partition_expr
@@ -130,6 +182,23 @@ class Incoming:
             raise AssetOutputValidationError(
                 f"{self._subject} cannot be stored as it is; nothing was. {'; '.join(faults)}. {advice}"
             )
+
+
+def _encoding(request: WriteRequest, reader: RecordBatchReader) -> Encoding:
+    adapter, value = request.adapter, request.value
+    schema = adapter.schema(value, reader)
+    return encode(schema, adapter.extras(value, reader), adapter.categories(value, reader))
+
+
+def _feed_faults(encoding: Encoding, configuration: Mapping[str, str | None]) -> list[str]:
+    """One sentence for each column that would be taken for one of the change feed's own."""
+    if (configuration.get(_FEED_PROPERTY) or "").lower() != "true":
+        return []
+    return [
+        f"column {column.name!r} is called like one that the change feed of the table adds"
+        for column in encoding.columns
+        if column.name.casefold() in _FEED_COLUMNS
+    ]
 
 
 def _check_partitioning(request: WriteRequest, subject: str, table: Table) -> None:

@@ -6,7 +6,12 @@ import difflib
 import os
 from typing import TYPE_CHECKING, Any
 
-from rivers_core.exceptions import InvalidMetadataError, NotMaterializedError, PartitionValidationError
+from rivers_core.exceptions import (
+    InvalidMetadataError,
+    NotMaterializedError,
+    PartitionValidationError,
+    RiversError,
+)
 from rivers_delta.location import is_local, shown, table_root
 from rivers_delta.options import read_options
 from rivers_delta.partitions import partition_predicate
@@ -36,6 +41,7 @@ def load(handler: DeltaIOHandler, context: InputContext) -> Any:
     Raises:
         NotMaterializedError: It was never written.
         InvalidMetadataError: A column or version that is asked for does not exist.
+        RiversError: No table can be what the consumer asks for.
     """
     options = read_options(context.asset_name, context.asset_metadata)
     table = find(handler, context)
@@ -106,6 +112,13 @@ def _type(handler: DeltaIOHandler, context: InputContext) -> TypeSpec:
     asked = types.for_hint(context.type_hint)
     if asked is not None:
         return asked
+    if not types.can_load(context.type_hint) and not types.can_store(context.type_hint):
+        hint = context.type_hint
+        wanted = hint.__qualname__ if isinstance(hint, type) else hint
+        raise RiversError(
+            f"Asset {context.asset_name!r} is a table, which cannot be loaded as {wanted}; ask for "
+            f"{', '.join(types.names)}, or for nothing in particular."
+        )
     for name in (_recorded(context), handler.handler_config.default_type):
         known = types.for_name(name)
         if known is not None:

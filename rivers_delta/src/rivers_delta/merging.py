@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from rivers_core.exceptions import InvalidMetadataError
@@ -61,15 +62,9 @@ def add_operations(
         if updates is not None:
             names = {name: _column(name, "sets", (config.target_alias,), target_columns) for name in updates}
             return {identifier(names[name]): expression for name, expression in updates.items()}
-        known, aliases = (
-            [*dict.fromkeys([*target_columns, *columns])],
-            (config.source_alias, config.target_alias),
-        )
-        left_out = {_column(name, "leaves out", aliases, known) for name in operation.except_cols or ()}
         return {
             identifier(name): identifier(name, config.source_alias)
-            for name in columns
-            if name not in left_out
+            for name in _whole(operation, config, columns, target_columns)
         }
 
     def within(predicate: str | None) -> str | None:
@@ -97,6 +92,51 @@ def add_operations(
         else:
             merger.when_not_matched_by_source_update(assigned(one), within(one.predicate))
     return merger
+
+
+def assigned_columns(
+    config: MergeConfig, columns: Sequence[str], target_columns: Sequence[str]
+) -> list[tuple[str, str]]:
+    """Which column of the source goes into which of the table as it is; what expressions compute is not looked into.
+
+    Args:
+        config: What to do.
+        columns: The columns of the source.
+        target_columns: The columns of the table.
+
+    Raises:
+        InvalidMetadataError: An operation names a column that is not there.
+    """
+    operations = config.resolved()
+    pairs: list[tuple[str, str]] = []
+    for whole in (*operations.when_matched_update_all, *operations.when_not_matched_insert_all):
+        pairs += [(name, name) for name in _whole(whole, config, columns, target_columns)]
+    singles: tuple[Any, ...] = (*operations.when_matched_update, *operations.when_not_matched_insert)
+    for one in singles:
+        for name, expression in one.updates.items():
+            source = _source_column(expression, config.source_alias)
+            if source is not None and source in columns:
+                pairs.append((source, _column(name, "sets", (config.target_alias,), target_columns)))
+    return list(dict.fromkeys(pairs))
+
+
+def _whole(
+    operation: Any, config: MergeConfig, columns: Sequence[str], target_columns: Sequence[str]
+) -> list[str]:
+    """The columns of the source that an operation on whole rows writes."""
+    known = [*dict.fromkeys([*target_columns, *columns])]
+    aliases = (config.source_alias, config.target_alias)
+    left_out = {_column(name, "leaves out", aliases, known) for name in operation.except_cols or ()}
+    return [name for name in columns if name not in left_out]
+
+
+def _source_column(expression: str, alias: str) -> str | None:
+    """The column of the source that an expression is, if it is nothing more than one."""
+    found = re.fullmatch(rf'\s*{alias}\.(?:"((?:[^"]|"")+)"|`([^`]+)`|(\w+))\s*', expression)
+    if found is None:
+        return None
+    quoted, ticked, bare = found.groups()
+    return quoted.replace('""', '"') if quoted else ticked or bare
 
 
 def _by_turn(*kinds: Sequence[Any]) -> list[Any]:

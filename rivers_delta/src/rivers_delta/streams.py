@@ -10,7 +10,7 @@ from rivers_core.exceptions import AssetOutputValidationError, PartitionValidati
 from rivers_delta.columns import PARTITION_HINT, TYPE_HINT, Encoding, schema_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from arro3.core import Array, RecordBatch, RecordBatchReader
     from arro3.core import Schema as ArrowSchema
@@ -33,6 +33,7 @@ class RowStream:
         partition_columns: Columns to be marked, so that the table is known to have partitions.
         source: Where the batches are, as the adapter says.
         kept: Of the rows that may pass, those that do; None for all.
+        required: Columns that may not hold null.
     """
 
     def __init__(
@@ -44,14 +45,17 @@ class RowStream:
         partition_columns: tuple[str, ...] = (),
         source: str = "memory",
         kept: Predicate | None = None,
+        required: Sequence[str] = (),
     ) -> None:
         self._subject = subject
-        self._reader = reader
+        self._reader: RecordBatchReader | None = reader
+        self._given: ArrowSchema = reader.schema
         self._encoding = encoding
         self._belonging = belonging
         self._marked = partition_columns
         self._source = source
         self._kept = kept
+        self._required = required
         self.failure: Exception | None = None
 
     def open(self) -> RecordBatchReader:
@@ -59,8 +63,8 @@ class RowStream:
         from arro3.core import RecordBatchReader
 
         is_same = self._encoding.is_identity and self._belonging is None and not self._marked
-        if is_same and self._source == "stream":
-            return self._reader
+        if is_same and self._source == "stream" and not self._required:
+            return self._unread()
         schema = self._schema()
         batches = self._guarded(schema)
         return RecordBatchReader.from_batches(
@@ -73,13 +77,21 @@ class RowStream:
 
         return RecordBatchReader.from_batches(self._schema(), [])
 
+    def close(self) -> None:
+        """Let go of the value: whoever keeps this stream, in an error's traceback perhaps, keeps no connection busy."""
+        self._reader = None
+
+    def _unread(self) -> RecordBatchReader:
+        assert self._reader is not None
+        return self._reader
+
     def _schema(self) -> ArrowSchema:
         """The stored columns; those that deltalake casts by itself keep the type they come in."""
         from arro3.core import Schema as ArrowSchema
 
         stored = ArrowSchema.from_arrow(schema_of(column.stored for column in self._encoding.columns))
         for i, column in enumerate(self._encoding.columns):
-            given = self._reader.schema.field(i)
+            given = self._given.field(i)
             metadata = {TYPE_HINT: column.hint} if column.hint else {}
             if column.name in self._marked:
                 metadata[PARTITION_HINT] = "true"
@@ -97,11 +109,22 @@ class RowStream:
 
     def _batches(self, schema: ArrowSchema) -> Iterator[RecordBatch]:
         is_same = self._encoding.is_identity and not self._marked
-        for batch in _awaited(self._reader) if self._source == "stream" else self._reader:
+        reader = self._unread()
+        for batch in _awaited(reader) if self._source == "stream" else reader:
+            self._refuse_nulls(batch)
             made = batch if is_same else self._encoded(batch, schema)
             if self._belonging is not None:
                 refuse_strangers(self._subject, made, self._belonging)
             yield made if self._kept is None else only(made, self._kept)
+
+    def _refuse_nulls(self, batch: RecordBatch) -> None:
+        for name in self._required:
+            count = batch.column(name).null_count
+            if count:
+                raise AssetOutputValidationError(
+                    f"{self._subject}: column {name!r} may not be null in the table, and is in "
+                    f"{f'{count} rows' if count > 1 else 'one row'}; nothing was stored. Fill it, or drop those rows."
+                )
 
     def _encoded(self, batch: RecordBatch, schema: ArrowSchema) -> RecordBatch:
         from arro3.core import RecordBatch

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
 
 from rivers_core.metadata import Schema
-from rivers_delta.columns import fields_of
+from rivers_delta.columns import EXTENSION, fields_of
 
 if TYPE_CHECKING:
-    from arro3.core import RecordBatchReader
+    from collections.abc import Mapping, Sequence
+
+    from arro3.core import Field, RecordBatchReader
     from deltalake import DeltaTable
 
     from rivers_delta.columns import Column
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 
 Source = Literal["memory", "query", "stream"]
+
+_INNER_EXTENSION: Final = re.compile(rf'"{EXTENSION}": "([^"]*)"')
 
 
 class TableScan(Protocol):
@@ -121,10 +126,18 @@ class TypeAdapter(ABC):
         """
         del value
         return {
-            field.name: {"ARROW:extension:name": name}
-            for field in fields_of(reader.schema)
-            if (name := (field.metadata_str or {}).get("ARROW:extension:name"))
+            field.name: {EXTENSION: name} for field in fields_of(reader.schema) if (name := _extension(field))
         }
+
+    def categories(self, value: Any, reader: RecordBatchReader) -> Mapping[str, Sequence[str | None]]:
+        """Per column of categories, all that it may hold, in their order and as text; what is not named is not kept.
+
+        Args:
+            value: A value of the type.
+            reader: A stream over it, not yet read.
+        """
+        del value, reader
+        return {}
 
     def read(self, scan: TableScan) -> Any:
         """Load a value; override it where a library reads Delta better than through a stream.
@@ -133,3 +146,13 @@ class TypeAdapter(ABC):
             scan: What is to be read.
         """
         return self.from_reader(scan.reader())
+
+
+def _extension(field: Field) -> str | None:
+    """The extension type of a column, or one that it has inside."""
+    own = (field.metadata_str or {}).get(EXTENSION)
+    if own is not None:
+        return own
+    # arro3 gives the fields of a struct and of a list, and of a map only their text
+    inside = _INNER_EXTENSION.search(str(field.type))
+    return inside and inside[1]

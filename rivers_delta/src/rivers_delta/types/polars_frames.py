@@ -10,12 +10,14 @@ import polars as pl
 from arro3.core import RecordBatchReader as ArrowReader
 
 from rivers_core.metadata import Schema
-from rivers_delta.columns import fields_of, plain_variant, schema_of
+from rivers_delta.categories import is_ordered
+from rivers_delta.columns import fields_of, schema_of
 from rivers_delta.predicates import polars_column
+from rivers_delta.type_relations import ORDERED, plain_variant, same_type
 from rivers_delta.types.base import TypeAdapter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from arro3.core import RecordBatch, RecordBatchReader
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from rivers_delta.types.base import Source, TableScan
 
 _OWN_METADATA = "_PL_"
+_ENUM_METADATA = "_PL_ENUM_"
+_TEXT = {"u", "U", "vu"}
 _NOT_ARROW = re.compile(r"\b(U?Int128|Object|Unknown)\b|Decimal\(precision=(39|[4-9]\d|\d{3})")
 
 
@@ -48,20 +52,31 @@ class LazyFrameAdapter(TypeAdapter):
         return ArrowReader.from_batches(schema, _batches(frames))
 
     def schema(self, value: Any, reader: RecordBatchReader) -> Schema:
-        """Polars has one type for text and one for lists, whatever variant it exports."""
-        del value
-        return schema_of(plain_variant(column) for column in Schema(reader.schema).columns)
+        """Polars has one type for text and one for lists, whatever variant it exports; an Enum is ordered."""
+        enums = _enums(value)
+        plain = (plain_variant(column) for column in Schema(reader.schema).columns)
+        return schema_of(
+            column._replace(flags=column.flags | ORDERED) if column.name in enums else column
+            for column in plain
+        )
 
     def extras(self, value: Any, reader: RecordBatchReader) -> dict[str, dict[str, str]]:
-        """The values of an Enum are metadata of polars' own."""
+        """Which Categories a column is of; the values of an Enum are categories like others."""
         extras = super().extras(value, reader)
         for field in fields_of(reader.schema):
             own = {
-                key: text for key, text in (field.metadata_str or {}).items() if key.startswith(_OWN_METADATA)
+                key: text
+                for key, text in (field.metadata_str or {}).items()
+                if key.startswith(_OWN_METADATA) and not key.startswith(_ENUM_METADATA)
             }
             if own:
                 extras.setdefault(field.name, {}).update(own)
         return extras
+
+    def categories(self, value: Any, reader: RecordBatchReader) -> Mapping[str, Sequence[str | None]]:
+        """The values of each Enum."""
+        del reader
+        return {name: dtype.categories.to_list() for name, dtype in _enums(value).items()}
 
     def from_reader(self, reader: RecordBatchReader) -> Any:
         """Read all of it."""
@@ -70,15 +85,8 @@ class LazyFrameAdapter(TypeAdapter):
     def read(self, scan: TableScan) -> Any:
         """Scan the table; projection and predicates that follow are pushed down to it."""
         _refuse_unknown_zones(scan.columns)
-        if scan.is_feed:
-            return self.from_reader(scan.reader())
-        frame = pl.scan_delta(scan.table)
-        if scan.predicate is not None:
-            frame = frame.filter(scan.predicate.polars())
-        names = [column.name for column in scan.columns]
-        if names != scan.table.schema().to_arrow().names:
-            frame = frame.select([polars_column(name) for name in names])
-        casts = [_cast_back(column) for column in scan.columns if column.hint]
+        frame = pl.DataFrame(scan.reader()).lazy() if scan.is_feed else _scanned(scan)
+        casts = [_cast_back(column) for column in scan.columns if not same_type(column.given, column.stored)]
         return frame.with_columns(casts) if casts else frame
 
 
@@ -97,8 +105,6 @@ class DataFrameAdapter(LazyFrameAdapter):
 
     def read(self, scan: TableScan) -> Any:
         """Scan and collect, so that only the columns and rows asked for are read."""
-        if scan.is_feed:
-            return self.from_reader(scan.reader())
         return super().read(scan).collect()
 
 
@@ -107,22 +113,47 @@ def _batches(frames: Iterator[pl.DataFrame]) -> Iterator[RecordBatch]:
         yield from ArrowReader.from_arrow(frame)
 
 
+def _scanned(scan: TableScan) -> pl.LazyFrame:
+    frame = pl.scan_delta(scan.table)
+    if scan.predicate is not None:
+        frame = frame.filter(scan.predicate.polars())
+    names = [column.name for column in scan.columns]
+    if names == scan.table.schema().to_arrow().names:
+        return frame
+    return frame.select([polars_column(name) for name in names])
+
+
+def _enums(value: pl.DataFrame | pl.LazyFrame) -> dict[str, pl.Enum]:
+    return {name: dtype for name, dtype in value.collect_schema().items() if isinstance(dtype, pl.Enum)}
+
+
 def _cast_back(column: Column) -> pl.Expr:
-    dtype, expression = _dtype(column), polars_column(column.name)
-    return expression if dtype is None else expression.cast(dtype)
+    dtype = _dtype(column)
+    # polars takes a null row for a failure if the items of an Array are lists, Arrays or structs
+    return polars_column(column.name).cast(dtype, strict=not _has_arrays_of_nested(dtype))
 
 
-def _dtype(column: Column) -> pl.DataType | None:
-    """The type a column was given as, in polars; None if polars has no other than the stored one."""
+def _has_arrays_of_nested(dtype: Any) -> bool:
+    if isinstance(dtype, pl.Struct):
+        return any(_has_arrays_of_nested(field.dtype) for field in dtype.fields)
+    if not isinstance(dtype, (pl.List, pl.Array)):
+        return False
+    return (isinstance(dtype, pl.Array) and dtype.inner.is_nested()) or _has_arrays_of_nested(dtype.inner)
+
+
+def _dtype(column: Column) -> pl.DataType:
+    """The type a column was given as, in polars."""
     import json
 
     from arro3.core import Schema as ArrowSchema
 
-    dictionary = column.given.dictionary
-    if dictionary is not None and dictionary.format not in {"u", "U", "vu"}:
-        return None
-    schema = ArrowSchema.from_arrow(schema_of([column.given]))
-    metadata: Mapping[str, str] = json.loads(column.hint).get("metadata", {})
+    given, known = column.given, column.categories
+    if given.dictionary is not None and given.dictionary.format not in _TEXT:
+        given = given.dictionary._replace(name=given.name)
+    elif is_ordered(given) and known is not None and None not in known and len(set(known)) == len(known):
+        return pl.Enum([one for one in known if one is not None])
+    schema = ArrowSchema.from_arrow(schema_of([given]))
+    metadata: Mapping[str, str] = json.loads(column.hint).get("metadata", {}) if column.hint else {}
     if metadata:
         schema = schema.set(0, schema.field(0).with_metadata(dict(metadata)))
     return pl.Schema(schema)[column.name]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _LOG: Final = logging.getLogger("rivers.plugins")
-_PREFERRED: Final = ("polars.DataFrame", "pyarrow.Table", "pandas.DataFrame")
+_PREFERRED: Final = ("polars.DataFrame", "pandas.DataFrame", "pyarrow.Table")
 _STREAM: Final = TypeSpec("arrow.stream", "rivers_delta.types.arrow_streams:StreamAdapter")
 PIP_LINE: Final = "pip install 'rivers-delta[polars]' (or [pyarrow], or [pandas])"
 
@@ -88,7 +88,9 @@ class TypeRegistry:
         return self._specs.get(name) if name is not None else None
 
     def installed(self) -> TypeSpec:
-        """The type to load when nobody says: of the only library installed, else polars, pyarrow, pandas in turn.
+        """The type to load when nobody says: of the only library installed, else polars, pandas, pyarrow in turn.
+
+        pandas comes with pyarrow as its means of transport, so it goes before it.
 
         Raises:
             RiversError: None of them is installed.

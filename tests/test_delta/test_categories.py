@@ -1,0 +1,210 @@
+"""Categories keep their order and those that do not occur; a table never gets one that it could not give back."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rivers_core.exceptions import AssetOutputValidationError, RiversError
+from rivers_delta import categories
+from rivers_delta.types import arrow_categories
+from tests.test_delta.support import Lake
+
+SIZES = pd.CategoricalDtype(["S", "M", "L", "XL"], ordered=True)
+MATCH = {"mode": "merge", "merge_predicate": "s.k = t.k"}
+WAYS = [{"mode": "append"}, MATCH, {"mode": "append", "schema_mode": "merge"}, {"schema_mode": "merge"}]
+
+
+def sizes(values: list[str], dtype: object = SIZES) -> pd.DataFrame:
+    return pd.DataFrame({"k": range(len(values)), "size": pd.Series(values, dtype=dtype)})
+
+
+def enum(values: list[str], known: list[str], key: int = 0) -> pl.DataFrame:
+    return pl.DataFrame({"k": [key] * len(values), "e": pl.Series(values, dtype=pl.Enum(known))})
+
+
+def dictionary(values: list[object], known: list[object], *, ordered: bool = True) -> pa.Table:
+    indices = pa.array([None if value is None else known.index(value) for value in values], pa.int8())
+    column = pa.DictionaryArray.from_arrays(indices, pa.array(known), ordered=ordered)
+    return pa.table({"k": range(len(values)), "size": column})
+
+
+def test_sizes_are_compared_as_before(lake):
+    lake.store(sizes(["L", "S", "M"]))
+    found = lake.load(pd.DataFrame)["size"]
+    assert found.dtype == SIZES
+    assert found.max() == "L"
+    assert list(found[found > "S"]) == ["L", "M"]
+    assert lake.load(pl.DataFrame)["size"].max() == "L"
+    assert lake.load(pl.LazyFrame).filter(pl.col("size") > "S").collect().height == 2
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize(
+    "known",
+    [
+        ["b", "a", "c"],
+        [3, 1, 2],
+        [0.1, 1 / 3, 1e300],
+        [True, False],
+        pd.to_datetime(["2021", "2020"]).as_unit("us"),
+        pd.to_datetime(["2021", "2020"]).as_unit("us").tz_localize("Europe/Berlin"),
+        [dt.date(2021, 1, 1), dt.date(2020, 1, 1)],
+        [Decimal("2.50"), Decimal("1.00")],
+    ],
+)
+def test_categories_of_pandas_come_back_in_their_order_with_those_that_do_not_occur(lake, known, ordered):
+    frame = pd.DataFrame({"c": pd.Categorical([known[1], None], known, ordered=ordered)})
+    lake.store(frame)
+    pd.testing.assert_frame_equal(lake.load(pd.DataFrame), frame)
+    lake.store(frame[:0])
+    pd.testing.assert_frame_equal(lake.load(pd.DataFrame), frame[:0])
+
+
+@pytest.mark.parametrize("read", [pa.Table, pa.RecordBatchReader])
+def test_an_ordered_dictionary_comes_back_with_all_its_values(lake, read):
+    table = dictionary(["L", None, "S"], ["S", "M", "L"])
+    lake.store(table)
+    found = lake.load(read)
+    found = found.read_all() if read is pa.RecordBatchReader else found
+    assert found.equals(table)
+    assert found["size"].chunk(0).dictionary.to_pylist() == ["S", "M", "L"]
+
+
+@settings(max_examples=40)
+@given(st.lists(st.text(max_size=3), min_size=1, max_size=5, unique=True), st.data())
+def test_any_text_can_be_a_category(tmp_path_factory, known, data):
+    values = data.draw(st.lists(st.sampled_from([*known, None]), max_size=4))
+    lake = Lake(tmp_path_factory.mktemp("lake"))
+    frame = pl.DataFrame({"e": pl.Series(values, dtype=pl.Enum(known))})
+    lake.store(frame)
+    assert lake.load(pl.DataFrame).equals(frame)
+    assert lake.load(pl.DataFrame).schema == frame.schema
+    expected = pd.DataFrame({"e": pd.Categorical(values, pd.Index(known, dtype="str"), ordered=True)})
+    pd.testing.assert_frame_equal(lake.load(pd.DataFrame), expected)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_enum_with_other_values_is_refused_with_those_that_are_new(lake, way):
+    lake.store(enum(["a"], ["a", "b"]))
+    with pytest.raises(AssetOutputValidationError, match=r"'e' has categories .* not in the table: 'c', 'd'"):
+        lake.store(enum(["c"], ["c", "b", "d"]), **way)
+    assert lake.load(pl.DataFrame).equals(enum(["a"], ["a", "b"]))
+
+
+def test_a_partition_with_other_values_of_an_enum_is_refused(lake):
+    lake.store(enum(["a"], ["a", "b"]), keys="0", partition_expr="k")
+    with pytest.raises(AssetOutputValidationError, match="not in the table: 'c'"):
+        lake.store(enum(["c"], ["c"], key=1), keys="1", partition_expr="k")
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("known", "said"), [(["b", "a"], "in another order"), (["a"], "fewer")])
+def test_categories_in_another_order_or_fewer_of_them_are_refused(lake, way, known, said):
+    lake.store(enum(["a"], ["a", "b"]))
+    with pytest.raises(AssetOutputValidationError, match=rf"column 'e' are {said}.*'a', 'b'"):
+        lake.store(enum(["a"], known), **way)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_ordered_categories_and_others_do_not_mix_in_what_comes_back(lake, way):
+    lake.store(sizes(["S"]))
+    with pytest.raises(AssetOutputValidationError, match="column 'size'"):
+        lake.store(sizes(["S"], "category"), **way)
+    with pytest.raises(AssetOutputValidationError, match="column 'size'"):
+        lake.store(pa.table({"k": [0], "size": pa.array(["XXL"]).dictionary_encode()}), **way)
+
+
+def test_an_overwrite_of_the_whole_table_brings_its_own_categories(lake):
+    lake.store(enum(["a"], ["a", "b"]))
+    lake.store(enum(["c"], ["c"]))
+    assert lake.load(pl.DataFrame).equals(enum(["c"], ["c"]))
+    lake.store(sizes(["S"]), "other")
+    many = pd.CategoricalDtype([str(i) for i in range(300)], ordered=True)
+    lake.store(sizes(["7"], many), "other")
+    assert lake.load(pd.DataFrame, "other")["size"].dtype == many
+
+
+def test_libraries_agree_on_what_the_same_categories_are(lake):
+    lake.store(sizes(["L"]))
+    lake.store(lake.load(pl.DataFrame), mode="append")
+    lake.store(lake.load(pa.Table), mode="append")
+    assert lake.load(pd.DataFrame)["size"].dtype == SIZES
+    assert list(lake.load(pd.DataFrame)["size"]) == ["L"] * 4
+
+
+def test_categories_without_an_order_take_new_ones_which_come_last(lake):
+    lake.store(sizes(["b"], pd.CategoricalDtype(["c", "b"])))
+    more = [str(i) for i in range(200)]
+    lake.store(sizes(more, pd.CategoricalDtype(more)), mode="append")
+    found = lake.load(pd.DataFrame)["size"]
+    assert sorted(found) == sorted(["b", *more])
+    assert list(found.cat.categories[:2]) == ["c", "b"]
+    assert lake.load(pa.Table)["size"].type.index_type == pa.int32()
+    assert lake.load(pl.DataFrame)["size"].dtype == pl.Categorical
+
+
+def test_a_merge_of_ordered_categories_into_text_or_unordered_ones_keeps_the_values(lake):
+    for name, old in {"text": ["x"], "categories": pa.array(["x"]).dictionary_encode()}.items():
+        lake.store(pa.table({"k": [0], "e": old}), name)
+        lake.store(enum(["a"], ["a", "b"]), name, **MATCH)
+        assert lake.load(pl.DataFrame, name)["e"].to_list() == ["a"]
+
+
+def test_a_stream_does_not_say_the_order_of_its_categories(lake):
+    with pytest.raises(AssetOutputValidationError, match="column 'size'.*read it into a table"):
+        lake.store(dictionary(["S"], ["S", "M"]).to_reader())
+    lake.store(dictionary(["S"], ["S", "M"], ordered=False).to_reader())
+
+
+def test_chunks_that_differ_in_the_order_of_categories_are_refused(lake):
+    parts = [dictionary(["S"], ["S", "M"]), dictionary(["S"], ["M", "S"])]
+    with pytest.raises(AssetOutputValidationError, match="column 'size' has categories in an order"):
+        lake.store(pa.concat_tables(parts))
+
+
+def test_ordered_categories_that_text_cannot_say_are_refused(lake):
+    with pytest.raises(AssetOutputValidationError, match="column 'size'.*ordered categories.*binary"):
+        lake.store(dictionary([b"\xff"], [b"\xff", b"a"]))
+    lake.store(dictionary([b"\xff"], [b"\xff", b"a"], ordered=False))
+    assert lake.load(pa.Table)["size"].to_pylist() == [b"\xff"]
+
+
+@pytest.mark.parametrize(("count", "length"), [(categories.MOST_CATEGORIES + 1, 1), (300, 1000)])
+def test_more_categories_than_a_schema_should_carry_are_refused_if_they_have_an_order(lake, count, length):
+    known = [f"{i:0{length}}" for i in range(count)]
+    with pytest.raises(AssetOutputValidationError, match=rf"column 'size'.*{count:,} categories"):
+        lake.store(sizes([known[1]], pd.CategoricalDtype(known, ordered=True)))
+    lake.store(sizes([known[1]], pd.CategoricalDtype(known)))
+    assert list(lake.load(pd.DataFrame)["size"].cat.categories) == [known[1]]
+    assert len(lake.table().metadata().configuration) < 10
+    assert len(lake.table().schema().to_json()) < 2000
+
+
+def test_what_somebody_else_wrote_beside_the_categories_is_an_error_that_names_it(lake):
+    lake.store(dictionary(["S"], ["S", "M"]))
+    lake.table().update(updates={"size": "'huge'"})
+    for kind in (pa.Table, pd.DataFrame):
+        with pytest.raises(RiversError, match="column 'size' holds 'huge'"):
+            lake.load(kind)
+
+
+def test_the_change_feed_has_the_categories_too(tmp_path):
+    lake = Lake(tmp_path, table_config={"delta.enableChangeDataFeed": "true"})
+    lake.store(sizes(["L"]))
+    asked = {"change_feed": {"start": 0}}
+    assert lake.load(pd.DataFrame, **asked)["size"].dtype == SIZES
+    assert lake.load(pl.DataFrame, **asked).schema["size"] == pl.Enum(["S", "M", "L", "XL"])
+    assert lake.load(pa.Table, **asked)["size"].chunk(0).dictionary.to_pylist() == ["S", "M", "L", "XL"]
+
+
+@pytest.mark.parametrize("value", [None, "", "x", "ü", "a;b", '"'])
+def test_text_is_said_as_it_is(value):
+    assert arrow_categories.as_texts(pa.array([value], pa.string())) == [value]
