@@ -16,6 +16,7 @@ from rivers_delta.location import shown, table_address, table_root
 from rivers_delta.merge import MergeConfig
 from rivers_delta.options import NAMESPACE, Mode, SchemaMode, find_faults, read_options
 from rivers_delta.settings import HandlerConfig, read_commit_properties, read_writer_properties
+from rivers_delta.warm import WarmTables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,6 +74,7 @@ class DeltaIOHandler(BaseIOHandler):
     handler_config: HandlerConfig = HandlerConfig()
 
     _ledgers: dict[str, Ledger] = PrivateAttr(default_factory=dict)
+    _warm: WarmTables = PrivateAttr(default_factory=WarmTables)
 
     if TYPE_CHECKING:
 
@@ -141,8 +143,9 @@ class DeltaIOHandler(BaseIOHandler):
         with told("write", context, address, self.secrets):
             request = request_for(self, context, obj)
             started = time.perf_counter()
-            outcome = write(request)
+            outcome = write(request, self._warm.take(request.address))
             report(request, outcome, time.perf_counter() - started)
+            self._warm.keep(request.address, outcome.table)
 
     def load_input(self, context: InputContext) -> Any:
         """Load a table, or the part of it that a partition means.

@@ -24,7 +24,13 @@ _FILE: Final = "file://"
 
 
 class Table(DeltaTable):
-    """A table whose file paths are paths; deltalake gives those of a folder like `my data` as in a URL."""
+    """A table whose file paths are paths; deltalake gives those of a folder like `my data` as in a URL.
+
+    Attributes:
+        uses: For how many writes it was kept open.
+    """
+
+    uses: int = 0
 
     @property
     def table_uri(self) -> str:

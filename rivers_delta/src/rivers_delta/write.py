@@ -69,18 +69,19 @@ class Outcome:
     written: Written | None = None
 
 
-def write(request: WriteRequest) -> Outcome:
+def write(request: WriteRequest, opened: Table | None = None) -> Outcome:
     """Write a value in one commit.
 
     Args:
         request: What, where and how.
+        opened: The table as it is now, if it is open already.
 
     Raises:
         AssetOutputValidationError: A column cannot be stored, or does not fit the table.
         PartitionValidationError: Rows belong elsewhere, or the partition and the table do not go together.
         ConflictError: Others kept committing, or what is there forbids the write.
     """
-    writer = _Writer(request)
+    writer = _Writer(request, opened)
     may_repeat = request.adapter.is_replayable(request.value)
     outcome = retried(writer.attempt, request.config, may_repeat=may_repeat, give_up=writer.give_up)
     if not outcome.is_written or outcome.is_repeated:
@@ -95,8 +96,9 @@ def write(request: WriteRequest) -> Outcome:
 class _Writer:
     """One write, through all its attempts."""
 
-    def __init__(self, request: WriteRequest) -> None:
+    def __init__(self, request: WriteRequest, opened: Table | None) -> None:
         self._request = request
+        self._opened = opened
         self._context = request.context
         self._subject = named(request.context)
         self.app_id = _transaction_id(request.context)
@@ -108,7 +110,8 @@ class _Writer:
     def attempt(self, number: int) -> Outcome:
         """Open the table as it is now, and write."""
         request = self._request
-        table = open_table(request.address, request.storage_options)
+        table = self._opened or open_table(request.address, request.storage_options)
+        self._opened = None
         self._based_on = None if table is None else table.version()
         if table is not None:
             if self._is_done(table, number):

@@ -1,0 +1,187 @@
+"""Tables with a long log: kept open between writes, and never mistaken for what they were."""
+
+from __future__ import annotations
+
+import copy
+import os
+import shutil
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rivers_core.exceptions import AssetOutputValidationError, RiversError
+from rivers_delta import warm, write
+from rivers_delta.tables import open_table
+from tests.test_delta.support import Lake, facts
+
+
+@pytest.fixture(autouse=True)
+def from_the_first(monkeypatch):
+    """Every log counts as long."""
+    monkeypatch.setattr(warm, "LONG", 0)
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """The tables that writes had to open."""
+    addresses = []
+    real = write.open_table
+
+    def counting(address, *args, **kwargs):
+        addresses.append(os.path.basename(address))
+        return real(address, *args, **kwargs)
+
+    monkeypatch.setattr(write, "open_table", counting)
+    return addresses
+
+
+def row(number):
+    return pl.DataFrame({"n": [number]})
+
+
+def append(lake, number, **options):
+    return lake.store(row(number), mode="append", run_id=f"run-{number}", **options)
+
+
+def test_the_next_write_need_not_open_its_table(lake, opened):
+    append(lake, 0)
+    before = len(opened)
+    for number in range(1, 8):
+        append(lake, number)
+    assert len(opened) == before
+    assert lake.load(pl.DataFrame).height == 8
+
+
+def test_a_short_log_is_opened_each_time(lake, opened, monkeypatch):
+    monkeypatch.setattr(warm, "LONG", 100)
+    append(lake, 0)
+    before = len(opened)
+    append(lake, 1)
+    assert len(opened) == before + 1
+
+
+def test_a_checkpoint_is_read_when_there_is_a_new_one(tmp_path, opened):
+    lake = Lake(tmp_path, handler_config={"checkpoint_interval": 4})
+    for number in range(4):
+        append(lake, number)
+    before = len(opened)
+    append(lake, 4)
+    assert len(opened) == before + 1
+
+
+def test_without_checkpoints_a_table_is_opened_anew_now_and_then(tmp_path, opened):
+    lake = Lake(tmp_path, handler_config={"checkpoint_interval": 1000})
+    for number in range(30):
+        append(lake, number)
+    assert 2 < len(opened) < 6
+
+
+@pytest.mark.parametrize("change", ["a commit", "another table", "no table", "an older table"])
+def test_what_others_did_meanwhile_is_seen(lake, tmp_path, change):
+    append(lake, 0)
+    append(lake, 1)
+    address = lake.handler.address("asset", None)
+    other = Lake(tmp_path / "other")
+    if change == "a commit":
+        Lake(tmp_path / "lake").store(row(9), mode="append")
+        expected = [0, 1, 2, 9]
+    elif change == "another table":
+        other.store(row(7), mode="append")
+        other.store(row(8), mode="append")
+        shutil.rmtree(address)
+        os.rename(other.handler.address("asset", None), address)
+        expected = [2, 7, 8]
+    elif change == "no table":
+        shutil.rmtree(address)
+        expected = [2]
+    else:
+        os.remove(os.path.join(address, "_delta_log", f"{1:020d}.json"))
+        expected = [0, 2]
+    told = facts(append(lake, 2))
+    assert sorted(lake.load(pl.DataFrame)["n"]) == expected
+    assert told["num_rows"] == len(expected)
+
+
+def test_columns_that_others_added_meanwhile_are_seen(lake, tmp_path):
+    append(lake, 0)
+    wider = row(9).with_columns(more=pl.lit("x"))
+    Lake(tmp_path / "lake").store(wider, mode="append", schema_mode="merge")
+    with pytest.raises(AssetOutputValidationError, match="'more' of the table is missing"):
+        append(lake, 1)
+
+
+def test_a_write_that_failed_leaves_nothing_to_be_mistaken(lake, monkeypatch, opened):
+    append(lake, 0)
+    monkeypatch.setattr(write, "write_deltalake", lambda *args, **kwargs: 1 / 0)
+    with pytest.raises(Exception, match="division"):
+        append(lake, 1)
+    monkeypatch.undo()
+    append(lake, 1)
+    assert sorted(lake.load(pl.DataFrame)["n"]) == [0, 1]
+
+
+def test_no_more_than_a_few_tables_are_kept(lake, opened):
+    for number in range(20):
+        append(lake, 0, name=f"t{number}")
+    before = len(opened)
+    for number in range(20):
+        append(lake, 1, name=f"t{number}")
+    assert len(opened) - before >= 4
+
+
+def test_a_copy_of_a_handler_starts_cold(lake):
+    append(lake, 0)
+    assert copy.deepcopy(lake.handler).table_uri == lake.handler.table_uri
+
+
+WRITES = st.lists(
+    st.tuples(
+        st.sampled_from(["append", "overwrite", "merge", "create_or_replace", "error", "ignore"]),
+        st.integers(0, 5),
+        st.sampled_from([None, "a", "b"]),
+        st.sampled_from(["warm", "another process"]),
+    ),
+    max_size=8,
+)
+
+
+def written(lake, place, mode, number, key):
+    """What a write tells, in short."""
+    options = {"merge_predicate": "s.n = t.n"} if mode == "merge" else {}
+    if key is not None:
+        options |= {"keys": key, "partition_expr": "k"}
+    value = pl.DataFrame({"k": [key or "a"], "n": [number]})
+    try:
+        known = facts(lake.store(value, mode=mode, run_id=f"run-{place}", **options))
+    except RiversError as error:
+        return type(error).__name__
+    return known["version"], known["num_rows"], known["rows_written"]
+
+
+def transactions(lake, version):
+    return sorted(
+        action["txn"]["appId"]
+        for action in open_table(lake.handler.address("asset", None), None).read_commit(version)
+        if "txn" in action
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(writes=WRITES)
+def test_a_warm_table_is_written_to_like_any_other(tmp_path_factory, writes):
+    seen = []
+    for is_warm in (True, False):
+        root = tmp_path_factory.mktemp("lake")
+        ours, theirs = Lake(root), Lake(root)
+        told = []
+        for place, (mode, number, key, who) in enumerate(writes):
+            lake = Lake(root) if not is_warm else ours if who == "warm" else theirs
+            told.append(written(lake, place, mode, number, key))
+        rows, marks = [], []
+        if any(isinstance(one, tuple) for one in told):
+            rows = sorted(ours.load(pl.DataFrame).rows())
+            marks = [transactions(ours, version) for version in range(ours.table().version() + 1)]
+        seen.append((told, rows, marks))
+    assert seen[0] == seen[1]
