@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
 import pytest
 
 from rivers_core.exceptions import InvalidMetadataError, NotMaterializedError
+from rivers_delta import DeltaIOHandler
 
 THREE = pl.DataFrame({"id": [1, 2], "name": ["a", "b"], "value": [0.5, 1.5]})
 
@@ -58,6 +62,95 @@ def test_a_version_that_is_not_there_says_which_is_the_latest(lake):
         lake.load(pl.DataFrame, version="yesterday")
     with pytest.raises(InvalidMetadataError, match="delta/version"):
         lake.load(pl.DataFrame, version=-1)
+
+
+def test_a_time_without_a_zone_is_meant_in_utc_and_a_day_is_its_start(lake):
+    lake.store(THREE.head(1))
+    now = datetime.now(UTC) + timedelta(seconds=1)
+    for said in (
+        now.replace(tzinfo=None).isoformat(),
+        now.replace(tzinfo=None).isoformat(" "),
+        now.astimezone(timezone(timedelta(hours=5))).isoformat(),
+        now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        now.replace(tzinfo=None),
+        "9999-12-31",
+        date(9999, 12, 31),
+        "9999-W52-1",
+    ):
+        assert lake.load(pl.DataFrame, version=said).height == 1
+    assert lake.load(pl.DataFrame, version=" 0 ").height == 1
+
+
+@pytest.mark.parametrize("said", ["1970-01-01", "1970-01-01T00:00:00+05:00", date(1970, 1, 1)])
+def test_a_time_before_the_table_is_told_when_it_began(lake, said):
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    lake.store(THREE)
+    with pytest.raises(InvalidMetadataError, match="the first in its log is 0, of") as refused:
+        lake.load(pl.DataFrame, version=said)
+    told = re.search(r"0, of ([^ ]+)\.$", str(refused.value))
+    assert told is not None
+    assert before < datetime.fromisoformat(told[1]) <= datetime.now(UTC)
+    assert repr(lake.handler.address("asset", None)) in str(refused.value)
+
+
+def test_a_time_before_what_is_left_of_the_log_is_refused_as_well(lake):
+    for _ in range(3):
+        lake.store(THREE)
+    lake.table().create_checkpoint()
+    for version in (0, 1):
+        os.remove(f"{lake.handler.address('asset', None)}/_delta_log/{version:020}.json")
+    with pytest.raises(InvalidMetadataError, match="the first in its log is 2, of"):
+        lake.load(pl.DataFrame, version="1970-01-01")
+
+
+def test_a_clock_that_runs_ahead_takes_no_version_away(lake):
+    lake.store(THREE.head(1))
+    lake.store(THREE)
+    commit = Path(lake.handler.address("asset", None), "_delta_log", f"{1:020}.json")
+    ahead = re.sub(
+        r'"timestamp":(\d+)', lambda told: f'"timestamp":{int(told[1]) + 3_600_000}', commit.read_text()
+    )
+    commit.write_text(ahead)
+    assert lake.load(pl.DataFrame, version=datetime.now(UTC) + timedelta(seconds=1)).height == 2
+
+
+@pytest.mark.parametrize(("said", "why"), [
+    ("soon", "a version number or a timestamp in ISO 8601, got 'soon'"), ("20240101", "'20240101' may be either"),
+    ("-1", "from 0 upwards"), ("²", "ISO 8601"), ("2024-13-01", "ISO 8601"), (True, "ISO 8601"), (1.5, "ISO 8601"),
+    ("0001-01-01T00:00:00+14:00", "within the years 1 to 9999"),
+])  # fmt: skip
+def test_a_version_that_can_never_be_is_found_before_anything_runs(said, why):
+    for options in ({"delta/version": said}, {"delta/change_feed": {"start": said}}):
+        (fault,) = DeltaIOHandler.check_options(options)
+        assert why in fault
+    assert DeltaIOHandler.check_options({"delta/version": 20240101}) == []
+    assert DeltaIOHandler.check_options({"delta/version": "20241301"}) == []
+
+
+def test_options_that_exclude_each_other_and_repeated_columns_are_found_before_anything_runs():
+    (fault,) = DeltaIOHandler.check_options({"delta/version": 1, "delta/change_feed": True})
+    assert "give one of the two" in fault
+    (fault,) = DeltaIOHandler.check_options({"delta/columns": ["b", "a", "b", "a"]})
+    assert "names 'b', 'a' more than once" in fault
+
+
+def test_a_feed_is_between_times_too_and_its_bounds_lie_within_the_life_of_the_table(lake):
+    feed = {"table_configuration": {"delta.enableChangeDataFeed": "true"}}
+    lake.store(THREE.head(1), **feed)
+    time.sleep(0.01)
+    between = datetime.now(UTC).replace(tzinfo=None).isoformat()
+    time.sleep(0.01)
+    lake.store(THREE, mode="append", **feed)
+    assert lake.load(pl.DataFrame, change_feed={"start": between}).height == 2
+    assert lake.load(pl.DataFrame, change_feed={"end": between}).height == 1
+    assert lake.load(pl.DataFrame, change_feed={"start": "1970-01-01", "end": "2999-01-01"}).height == 3
+    for late in (2, "2999-01-01"):
+        with pytest.raises(
+            InvalidMetadataError, match=r"nothing was written since: the latest version of .* is 1 of"
+        ):
+            lake.load(pl.DataFrame, change_feed={"start": late})
+    with pytest.raises(InvalidMetadataError, match=r"nothing was written yet: version 0 of .* is of"):
+        lake.load(pl.DataFrame, change_feed={"end": "1970-01-01"})
 
 
 def test_a_partition_that_came_later_is_not_in_an_older_version(lake):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from rivers_core.exceptions import InvalidMetadataError
@@ -83,6 +84,11 @@ def _parse(metadata: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
             values[name] = reader(value)
         except (ValueError, TypeError) as error:
             faults.append(f"{key!r}: {error}.")
+    if {"version", "change_feed"} <= values.keys():
+        faults.append(
+            f"'{NAMESPACE}/change_feed' is what happened between versions, and '{NAMESPACE}/version' is one of them; "
+            "give one of the two, and bounds of the feed as its 'start' and 'end'."
+        )
     return values, faults
 
 
@@ -124,20 +130,55 @@ def _columns(value: Any) -> tuple[str, ...]:
     columns = _from_json(value)
     if isinstance(columns, str) or not isinstance(columns, (list, tuple)) or not columns:
         raise TypeError(f"is a list of column names, got {value!r}")
-    return tuple(_text(column) for column in columns)
+    names = tuple(_text(column) for column in columns)
+    repeated = [name for name, times in Counter(names).items() if times > 1]
+    if repeated:
+        raise ValueError(f"names {', '.join(map(repr, repeated))} more than once")
+    return names
 
 
 def _version(value: Any) -> int | str:
-    if isinstance(value, datetime):
-        return value.isoformat()
+    """A number, or a moment in RFC 3339 and UTC, which is all that deltalake reads."""
+    if isinstance(value, date):
+        return _moment(value if isinstance(value, datetime) else datetime.combine(value, time()))
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise TypeError(f"is a version number or a timestamp in ISO 8601, got {value!r}")
-    if isinstance(value, str) and not value.strip().isdigit():
-        datetime.fromisoformat(value)
-        return value
-    if int(value) < 0:
+    text = str(value).strip()
+    if not (text.isascii() and text.removeprefix("-").isdigit()):
+        return _moment(_read_moment(text, value))
+    if isinstance(value, str) and _is_compact_day(text):
+        raise ValueError(
+            f"is a version or a day, and {value!r} may be either; write the number {text}, or "
+            f"'{text[:4]}-{text[4:6]}-{text[6:]}'"
+        )
+    if int(text) < 0:
         raise ValueError(f"is a version number from 0 upwards, got {value!r}")
-    return int(value)
+    return int(text)
+
+
+def _read_moment(text: str, value: Any) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"is a version number or a timestamp in ISO 8601, got {value!r}") from None
+
+
+def _moment(moment: datetime) -> str:
+    """A moment without a zone is meant in UTC."""
+    try:
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC).isoformat()
+    except OverflowError:
+        raise ValueError(f"is a timestamp within the years 1 to 9999, got {moment.isoformat()!r}") from None
+
+
+def _is_compact_day(text: str) -> bool:
+    if len(text) != len("YYYYMMDD"):
+        return False
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _change_feed(value: Any) -> Mapping[str, int | str]:

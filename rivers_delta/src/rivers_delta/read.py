@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from rivers_core.exceptions import InvalidMetadataError
 from rivers_delta.columns import decode, fields_of, schema_of
 
 if TYPE_CHECKING:
@@ -60,7 +62,12 @@ class FeedScan:
         return schema_of(column.given for column in self.columns)
 
     def reader(self) -> RecordBatchReader:
-        """The changes as a stream."""
+        """The changes as a stream.
+
+        Raises:
+            InvalidMetadataError: A bound lies outside of the table's life.
+        """
+        self._refuse_outside()
         arguments: dict[str, Any] = {}
         for side, name in (("start", "starting"), ("end", "ending")):
             bound = self.bounds.get(side)
@@ -71,6 +78,30 @@ class FeedScan:
         return cast_back(
             self.table.load_cdf(columns=None, predicate=predicate, **arguments), self.schema(), names
         )
+
+    def _refuse_outside(self) -> None:
+        """A start after the last version, or an end before the first, is a mistake and no empty feed."""
+        start, end = self.bounds.get("start"), self.bounds.get("end")
+        latest = self.table.version()
+        if (isinstance(start, int) and start > latest) or _is_after(start, self.table.committed_at()):
+            raise InvalidMetadataError(
+                f"'delta/change_feed' starts at {start}, and nothing was written since: the latest version of "
+                f"{self.table.address!r} is {latest}{_of(self.table.committed_at())}."
+            )
+        first = self.table.committed_at(0)
+        if isinstance(end, str) and first is not None and not _is_after(end, first):
+            raise InvalidMetadataError(
+                f"'delta/change_feed' ends at {end}, when nothing was written yet: version 0 of "
+                f"{self.table.address!r} is{_of(first)}."
+            )
+
+
+def _is_after(bound: int | str | None, moment: datetime | None) -> bool:
+    return isinstance(bound, str) and moment is not None and datetime.fromisoformat(bound) > moment
+
+
+def _of(moment: datetime | None) -> str:
+    return "" if moment is None else f" of {moment.isoformat()}"
 
 
 def all_columns(table: Table) -> tuple[Column, ...]:

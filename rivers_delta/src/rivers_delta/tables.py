@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
@@ -37,6 +38,11 @@ class Table(DeltaTable):
         """The folder or URL of the table."""
         encoded = str(super().table_uri)
         return unquote(encoded.removeprefix(_FILE)) if _is_escaped(encoded) else encoded
+
+    @property
+    def address(self) -> str:
+        """The path or URL of the table, as a message shows it."""
+        return shown(self.table_uri.removeprefix(_FILE).rstrip("/"))
 
     def file_uris(self, *args: Any, **kwargs: Any) -> list[str]:
         """Paths or URLs of the data files."""
@@ -72,6 +78,22 @@ class Table(DeltaTable):
         text = _read_local(uri, name) if uri.startswith((_FILE, os.sep)) else self._read_remote(name)
         return [json.loads(line) for line in text.splitlines() if line]
 
+    def committed_at(self, version: int | None = None) -> datetime | None:
+        """When a version was made, as its commit says; None if it does not, or is no longer in the log.
+
+        Args:
+            version: What the commit made; None for this version.
+        """
+        try:
+            commit = self.read_commit(version)
+        except FileNotFoundError:
+            return None
+        told = (action["commitInfo"].get("timestamp") for action in commit if "commitInfo" in action)
+        milliseconds = next(told, None)
+        if not isinstance(milliseconds, int):
+            return None
+        return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=milliseconds)
+
     def _read_remote(self, name: str) -> str:
         from deltalake._internal import DeltaFileSystemHandler
 
@@ -97,10 +119,10 @@ def open_table(
     Args:
         address: Its path or URL.
         storage_options: For the object store.
-        version: A version number or a timestamp; None for the latest version.
+        version: A version number, or a moment in RFC 3339; None for the latest version.
 
     Raises:
-        InvalidMetadataError: The table has no such version.
+        InvalidMetadataError: The table has no such version, or was not there at that moment.
         Exception: deltalake's own, for a table that is damaged or cannot be reached.
     """
     if is_local(address) and not _has_log(address):
@@ -116,6 +138,7 @@ def open_table(
         raise
     if isinstance(version, str):
         table.load_as_version(version)
+        refuse_earlier(table, version)
     return table
 
 
@@ -126,6 +149,26 @@ def _has_log(folder: str) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
+
+
+def refuse_earlier(table: Table, moment: str) -> None:
+    """Say so if a table was made after a moment; deltalake then gives the first version that its log still has.
+
+    Args:
+        table: At the version that deltalake gives for the moment.
+        moment: In RFC 3339.
+
+    Raises:
+        InvalidMetadataError: It was; the message says when.
+    """
+    version, asked = table.version(), datetime.fromisoformat(moment)
+    committed = table.committed_at(version)
+    if committed is None or committed <= asked or (version and table.committed_at(version - 1) is not None):
+        return
+    raise InvalidMetadataError(
+        f"The table {table.address!r} has no version of {asked.isoformat()}: the first in its log is "
+        f"{version}, of {committed.isoformat()}."
+    )
 
 
 def _refuse_version(address: str, options: dict[str, str] | None, version: int, error: Exception) -> None:
