@@ -262,6 +262,15 @@ def test_a_value_that_breaks_its_own_schema_is_refused_with_the_column(lake):
         lake.store(broken)
 
 
+def test_a_null_inside_of_a_column_that_has_none_there_is_told_without_the_rows(lake):
+    kinds = [pa.struct([pa.field("a", pa.int64(), nullable=nullable)]) for nullable in (False, True)]
+    lake.store(pa.table({"s": pa.array([{"a": 1}], kinds[0])}))
+    lake.store(pa.table({"s": pa.array([{"a": 2}], kinds[1])}), mode="append")
+    with pytest.raises(RiversError, match="1 rows failed.*null where the table allows none") as refused:
+        lake.store(pa.table({"s": pa.array([{"a": None}], kinds[1])}), mode="append")
+    assert "+--" not in str(refused.value)
+
+
 def test_columns_called_as_those_of_the_change_feed_are_refused_where_there_is_one(tmp_path):
     lake = Lake(tmp_path, table_config={"delta.enableChangeDataFeed": "true"})
     value = pa.table({"k": [1], "_Change_Type": ["x"]})

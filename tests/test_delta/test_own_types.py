@@ -16,7 +16,13 @@ import pyarrow as pa
 import pytest
 from polars.testing import assert_frame_equal
 
-from rivers_core.exceptions import AssetOutputValidationError, PartitionValidationError, RiversError
+from rivers_core.exceptions import (
+    AssetOutputValidationError,
+    ConflictError,
+    PartitionValidationError,
+    RiversError,
+)
+from tests.test_delta.support import Lake
 
 ARROW = {
     pa.list_(pa.int64()): [[1], None],
@@ -199,6 +205,16 @@ def test_a_relation_that_is_refused_leaves_its_connection_free(lake, why):
             assert refused.tb is not None
         finally:
             gc.enable()
+
+
+def test_a_relation_for_a_table_that_may_not_be_made_leaves_its_connection_free(lake):
+    lake.store(pl.DataFrame({"n": [1]}))
+    inside = Lake(lake.handler.address("asset", None))
+    with duckdb.connect() as connection:
+        with pytest.raises(ConflictError) as refused:
+            inside.store(connection.sql("SELECT 1 AS n"))
+        assert connection.sql("SELECT 1").fetchall() == [(1,)]
+        assert refused.tb is not None
 
 
 @pytest.mark.parametrize("hint", [int, str, list[pl.DataFrame], int | None])

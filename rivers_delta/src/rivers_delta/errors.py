@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _BACKTRACE: Final = re.compile(r"\n\s*\d+: .*", re.DOTALL)
 _DEBUG: Final = re.compile(
-    r"\s*(Debug source|Help|stack backtrace|Resolved plan until failure):.*", re.DOTALL
+    r"\s*(Debug source|Help|stack backtrace|Resolved plan until failure|Preview of invalid data):.*",
+    re.DOTALL,
 )
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _STEP: Final = re.compile(r"\s*\n\s*↳\s*")
@@ -34,6 +35,8 @@ _ADVICE: Final = (
      "The bucket or container does not exist; create it first."),
     (r"Permission denied|os error 13", "This process may not read or write there."),
     (r"No space left|os error 28", "The disk is full."),
+    (r"failed validation check",
+     "They hold null where the table allows none, perhaps inside of a column, or break one of its constraints."),
 )  # fmt: skip
 
 

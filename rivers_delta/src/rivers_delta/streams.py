@@ -10,16 +10,27 @@ from rivers_core.exceptions import AssetOutputValidationError, PartitionValidati
 from rivers_delta.columns import PARTITION_HINT, TYPE_HINT, Encoding, schema_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from arro3.core import Array, RecordBatch, RecordBatchReader
     from arro3.core import Schema as ArrowSchema
+    from arro3.core.types import ArrowStreamExportable
 
     from rivers_delta.columns import Column
     from rivers_delta.predicates import Predicate
 
 
 _JOINED_BYTES: Final = 64 * 1024 * 1024
+
+
+class _Handover:
+    """A value's own stream, to be taken when it is asked for and not before."""
+
+    def __init__(self, take: Callable[[], RecordBatchReader]) -> None:
+        self._take = take
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self._take().__arrow_c_stream__(requested_schema)
 
 
 class RowStream:
@@ -58,13 +69,13 @@ class RowStream:
         self._required = required
         self.failure: Exception | None = None
 
-    def open(self) -> RecordBatchReader:
+    def open(self) -> ArrowStreamExportable:
         """The stream for deltalake; the value's own if there is nothing to do on the way."""
         from arro3.core import RecordBatchReader
 
         is_same = self._encoding.is_identity and self._belonging is None and not self._marked
         if is_same and self._source == "stream" and not self._required:
-            return self._unread()
+            return _Handover(self._unread)
         schema = self._schema()
         batches = self._guarded(schema)
         return RecordBatchReader.from_batches(
@@ -78,7 +89,7 @@ class RowStream:
         return RecordBatchReader.from_batches(self._schema(), [])
 
     def close(self) -> None:
-        """Let go of the value: whoever keeps this stream, in an error's traceback perhaps, keeps no connection busy."""
+        """Let go of the value: the traceback of an error keeps this stream, and would keep a connection busy."""
         self._reader = None
 
     def _unread(self) -> RecordBatchReader:

@@ -37,6 +37,8 @@ from rivers_delta.tables import open_table
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from arro3.core.types import ArrowStreamExportable
+
     from rivers_core.contexts import OutputContext
     from rivers_core.metadata import Schema
     from rivers_core.metadata.schema import ArrowField
@@ -126,6 +128,7 @@ class _Writer:
         try:
             return self._commit(table, stream)
         except BaseException as error:
+            stream.rows.close()
             if stream.rows.failure is not None and not is_conflict(error):
                 raise stream.rows.failure from None
             raise
@@ -208,7 +211,7 @@ class _Writer:
         self._make(stream, stream.rows.empty(), [Mark(UNFINISHED, 1)])
         return self._merge(self._made(), stream)
 
-    def _make(self, stream: Incoming, rows: RecordBatchReader, transactions: list[Mark]) -> None:
+    def _make(self, stream: Incoming, rows: ArrowStreamExportable, transactions: list[Mark]) -> None:
         """Make the table; of several writers that try at once, one gets through and the others see a conflict."""
         request, partition = self._request, self._context.partition
         other = neighbour_in_the_way(request.address)
@@ -241,7 +244,7 @@ class _Writer:
     def _write(
         self,
         target: Table | str,
-        rows: RecordBatchReader,
+        rows: ArrowStreamExportable,
         transactions: list[Mark],
         retries: int | None = None,
         **arguments: Any,
