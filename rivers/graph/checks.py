@@ -61,7 +61,7 @@ def _check_partitions(step: Step, findings: Findings) -> None:
 
 
 def _check_locations(graph: Graph, findings: Findings) -> None:
-    """No two outputs may lie at one address of one kind of handler."""
+    """Of two outputs of one kind of handler, neither may lie at the address of the other, or inside of it."""
     seen: dict[tuple[type, str], str] = {}
     for output in graph.outputs.values():
         if output.binding is None:
@@ -74,3 +74,17 @@ def _check_locations(graph: Graph, findings: Findings) -> None:
             findings.add(
                 f"assets {other!r} and {output.name!r} would both be stored at {address}; give one another name or root"
             )
+    for (kind, address), name in seen.items():
+        for folder in _above(address):
+            outer = seen.get((kind, folder))
+            if outer is not None:
+                findings.add(
+                    f"asset {name!r} would be stored at {address}, inside of asset {outer!r} at {folder}; give one "
+                    "another name or root"
+                )
+
+
+def _above(address: str) -> list[str]:
+    """The addresses that an address lies inside of: what stands before each of its slashes."""
+    parts = address.split("/")
+    return ["/".join(parts[:number]) for number in range(1, len(parts))]

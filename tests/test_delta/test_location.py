@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from itertools import product
 
 import polars as pl
@@ -12,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+import rivers as rs
 from rivers_core.exceptions import ConflictError, InvalidMetadataError
-from rivers_delta import DeltaIOHandler
+from rivers_delta import DeltaIOHandler, location
 from rivers_delta.location import folder_name, table_root
 from tests.test_delta.support import Lake
 
@@ -91,15 +93,92 @@ def test_one_location_is_one_asset(lake):
     assert where("orders", {"delta/root_name": "../x"}) is None
 
 
-def test_no_table_lies_inside_another(lake):
+def test_a_place_has_one_location_however_it_is_written(tmp_path):
+    (tmp_path / "lake").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "lake")
+    roots = [tmp_path / "lake", tmp_path / "link", f"file:{tmp_path}/lake/", tmp_path / "x/../lake"]
+    assert len({Lake(root).handler.storage_location("orders", None) for root in roots}) == 1
+    urls = ["s3://bucket/lake", "s3a://bucket/lake/", "S3://bucket/lake"]
+    assert len({Lake(url).handler.storage_location("orders", None) for url in urls}) == 1
+
+
+@pytest.mark.parametrize(
+    "roots", [("lake", "lake/orders"), ("lake", "lake/orders/eu/raw"), ("s3://b/l", "s3://b/l/orders/x")]
+)
+def test_a_table_that_would_lie_inside_another_is_refused_before_anything_runs(tmp_path, roots):
+    outer, inner = (root if "://" in root else str(tmp_path / root) for root in roots)
+
+    @rs.Asset(io_handler=DeltaIOHandler(table_uri=inner))
+    def items() -> pl.DataFrame: ...
+
+    @rs.Asset(io_handler=DeltaIOHandler(table_uri=outer))
+    def orders() -> pl.DataFrame: ...
+
+    @rs.Asset(io_handler=DeltaIOHandler(table_uri=outer))
+    def orders_eu() -> pl.DataFrame: ...
+
+    with pytest.raises(rs.exceptions.GraphValidationError) as refused:
+        rs.CodeRepository([items, orders, orders_eu], config=False).validate()
+    (finding,) = refused.value.findings
+    assert re.fullmatch(
+        r"asset 'items' would be stored at .*/items, inside of asset 'orders' at .*/orders; .*", finding
+    )
+
+
+def test_no_table_is_made_inside_another(lake):
     lake.store(pl.DataFrame({"n": [1]}), "orders")
-    inner = Lake(lake.handler.address("orders", None))
-    with pytest.raises(ConflictError, match="inside of another"):
+    for inside in ("", "/a/b/c"):
+        inner = Lake(f"{lake.handler.address('orders', None)}{inside}")
+        with pytest.raises(ConflictError, match="inside of another"):
+            inner.store(pl.DataFrame({"n": [1]}), "items")
+
+
+@pytest.mark.server
+def test_no_table_is_made_inside_another_of_a_store(s3_server, s3_url):
+    Lake(s3_url, storage_options=s3_server.options()).store(pl.DataFrame({"n": [1]}), "orders")
+    inner = Lake(f"{s3_url}/orders/eu", storage_options=s3_server.options())
+    with pytest.raises(ConflictError, match="/orders' is one already"):
         inner.store(pl.DataFrame({"n": [1]}), "items")
-    deep = Lake(f"{lake.handler.table_uri}/deep/lake")
-    deep.store(pl.DataFrame({"n": [1]}), "items")
-    with pytest.raises(ConflictError, match="inside of another"):
-        Lake(f"{lake.handler.table_uri}/deep").store(pl.DataFrame({"n": [1]}), "lake")
+
+
+@pytest.mark.parametrize("depth", ["", "/eu", "/eu/raw/of/shops"])
+def test_no_table_is_made_around_another(lake, depth):
+    Lake(f"{lake.handler.table_uri}/orders{depth}").store(pl.DataFrame({"n": [1]}), "items")
+    with pytest.raises(ConflictError, match="items' is one already"):
+        lake.store(pl.DataFrame({"n": [1]}), "orders")
+    lake.store(pl.DataFrame({"n": [1]}), "orders_too")
+
+
+def test_a_big_folder_is_not_searched_to_its_end(lake, monkeypatch):
+    for number in range(20):
+        os.makedirs(f"{lake.handler.table_uri}/orders/{number}/_delta_log")
+    looked = []
+    monkeypatch.setattr(location, "_MOST_LOOKED_AT", 10)
+    monkeypatch.setattr(
+        location,
+        "_folders",
+        lambda folder, real=location._folders: (looked.append(one) or one for one in real(folder)),
+    )
+    lake.store(pl.DataFrame({"n": [1]}), "orders")
+    assert len(looked) <= 11
+
+
+@pytest.mark.parametrize("options", [{}, {"root_name": "_delta_log"}])
+def test_an_asset_called_like_the_log_of_a_table_hides_no_other(lake, options):
+    name = "orders" if options else "_delta_log"
+    lake.store(pl.DataFrame({"n": [1]}), name, **options)
+    lake.store(pl.DataFrame({"n": [2]}), "other")
+    assert sorted(os.listdir(lake.handler.table_uri)) == ["other", "~_5Fdelta_log"]
+    assert lake.load(pl.DataFrame, name, **options)["n"].to_list() == [1]
+    assert len(lake.handler.maintain(dry_run=True, vacuum=False)) == 2
+
+
+@pytest.mark.parametrize(
+    "root", ["lake/_delta_log", "s3://bucket/orders/_delta_log/", "file:lake/_delta_log/x"]
+)
+def test_the_log_of_a_table_is_no_place_for_tables(root):
+    with pytest.raises(ValidationError, match="where a table keeps its log"):
+        DeltaIOHandler(table_uri=root)
 
 
 def test_addresses_are_shown_without_credentials():

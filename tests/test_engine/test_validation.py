@@ -248,7 +248,7 @@ def test_the_in_process_executor_is_named_and_compared():
     assert repr(rs.Executor.in_process()) == "Executor.InProcess()"
 
 
-def test_two_assets_at_one_address_are_refused(repository):
+def test_two_assets_at_one_address_or_one_inside_of_the_other_are_refused(repository):
     class Anywhere(rs.BaseIOHandler):
         @classmethod
         def describe(cls): ...
@@ -260,10 +260,18 @@ def test_two_assets_at_one_address_are_refused(repository):
 
         def load_input(self, context): ...
 
-    first = rs.Asset(lambda: 1, name="a", io_handler=Anywhere())
-    second = rs.Asset(lambda: 1, name="b", io_handler=Anywhere(), metadata={"root": "a"})
-    with pytest.raises(Wrong, match="'a' and 'b' would both be stored at a"):
-        repository(first, second).validate()
+    def asset(name, root):
+        return rs.Asset(lambda: 1, name=name, io_handler=Anywhere(), metadata={"root": root})
+
+    with pytest.raises(Wrong, match="'a' and 'b' would both be stored at x"):
+        repository(asset("a", "x"), asset("b", "x")).validate()
+    with pytest.raises(Wrong) as refused:
+        repository(asset("a", "x/y/z"), asset("b", "x"), asset("c", "x/y"), asset("d", "xy")).validate()
+    assert [finding.partition(";")[0] for finding in refused.value.findings] == [
+        "asset 'a' would be stored at x/y/z, inside of asset 'b' at x",
+        "asset 'a' would be stored at x/y/z, inside of asset 'c' at x/y",
+        "asset 'c' would be stored at x/y, inside of asset 'b' at x",
+    ]
 
 
 def test_what_is_wrong_with_many_assets_alike_is_told_once():

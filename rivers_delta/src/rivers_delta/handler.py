@@ -12,7 +12,7 @@ from rivers_core.exceptions import NotMaterializedError
 from rivers_core.handler import BaseIOHandler
 from rivers_delta.errors import told
 from rivers_delta.ledger import Ledger
-from rivers_delta.location import shown, table_address, table_root
+from rivers_delta.location import compared, shown, table_address, table_root
 from rivers_delta.merge import MergeConfig
 from rivers_delta.options import NAMESPACE, Mode, SchemaMode, find_faults, read_options
 from rivers_delta.settings import HandlerConfig, read_commit_properties, read_writer_properties
@@ -256,7 +256,7 @@ class DeltaIOHandler(BaseIOHandler):
         return shown(self.address(context.asset_name, context.asset_metadata))
 
     def storage_location(self, asset_name: str, asset_metadata: Mapping[str, Any] | None) -> str | None:
-        """The table of an asset; two assets cannot share one.
+        """The table of an asset; two assets cannot share one, and none lies inside of another.
 
         Args:
             asset_name: The asset.
@@ -264,7 +264,7 @@ class DeltaIOHandler(BaseIOHandler):
         """
         if find_faults(asset_metadata or {}):
             return None
-        return shown(self.address(asset_name, asset_metadata)).casefold()
+        return compared(self.address(asset_name, asset_metadata))
 
     def address(self, asset_name: str, metadata: Mapping[str, Any] | None) -> str:
         """The path or URL of an asset's table.

@@ -214,7 +214,7 @@ class _Writer:
     def _make(self, stream: Incoming, rows: ArrowStreamExportable, transactions: list[Mark]) -> None:
         """Make the table; of several writers that try at once, one gets through and the others see a conflict."""
         request, partition = self._request, self._context.partition
-        other = neighbour_in_the_way(request.address)
+        other = neighbour_in_the_way(request.address, request.storage_options)
         if other is not None:
             raise ConflictError(
                 f"{self._subject} would be a table at {request.address!r}, and {other!r} is one already: a table "

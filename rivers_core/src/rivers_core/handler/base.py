@@ -194,7 +194,8 @@ class BaseIOHandler(BaseSettings, ABC):
             asset_metadata: Its static metadata.
 
         Returns:
-            An address that two assets may not share, without credentials.
+            An address that two assets may not share, and that none may lie inside of (`outer/inner`); without
+            credentials.
         """
         del asset_name, asset_metadata
         return None
