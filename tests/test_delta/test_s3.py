@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
@@ -29,6 +31,23 @@ def test_tables_are_stored_and_loaded(bucket, hint):
     loaded = loaded.collect() if isinstance(loaded, pl.LazyFrame) else loaded
     loaded = loaded.read_all() if isinstance(loaded, pa.RecordBatchReader) else loaded
     assert pl.DataFrame(loaded)["n"].to_list() == [1, 2]
+
+
+@pytest.mark.parametrize("ending", ["", "reader.read_next_batch()", "del reader", "reader.read_all()"])
+def test_a_program_may_end_before_a_reader_does(bucket, s3_server, s3_url, ending):
+    bucket.store(pl.DataFrame({"n": range(300_000)}))
+    code = f"""
+import pyarrow as pa
+from rivers_core import InputContext
+from rivers_delta import DeltaIOHandler
+handler = DeltaIOHandler(table_uri={s3_url!r}, storage_options={s3_server.options()!r})
+reader = handler.load_input(InputContext("asset", "b", type_hint=pa.RecordBatchReader))
+{ending}
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_partitions_appends_and_merges(bucket):

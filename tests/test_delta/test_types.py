@@ -298,4 +298,20 @@ handler.handle_output(OutputContext('a', options, keys), {table})
 print(len(handler.load_input(InputContext('a', 'b', options, keys, {asked}))))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "1", done.stderr
+    assert (done.stdout.strip(), done.returncode) == ("1", 0), done.stderr
+
+
+def test_a_program_may_end_before_a_reader_does(lake):
+    lake.store(pl.DataFrame({"n": range(500_000)}), mode="append")
+    code = f"""
+import pyarrow as pa
+from rivers_core import InputContext
+from rivers_delta import DeltaIOHandler
+handler = DeltaIOHandler(table_uri={lake.handler.table_uri!r})
+reader = handler.load_input(InputContext("asset", "b", type_hint=pa.RecordBatchReader))
+print(reader.read_next_batch().num_rows > 0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.stdout.strip(), done.returncode) == ("True", 0), done.stderr

@@ -89,7 +89,9 @@ def trusted_dataset(table: DeltaTable, predicate: Predicate | None) -> Any:
         table: At the version that is meant.
         predicate: The rows that are asked for.
     """
-    dataset = table.to_pyarrow_dataset()
+    from rivers_delta.types.pyarrow_files import dataset_of
+
+    dataset = dataset_of(table)
     if predicate is None or not predicate.is_rounded:
         return dataset
     from pyarrow.dataset import FileSystemDataset

@@ -11,6 +11,7 @@ from rivers_delta.categories import MOST_CATEGORIES
 from rivers_delta.statistics import trusted_dataset
 from rivers_delta.types.arrow_categories import as_texts, encoded
 from rivers_delta.types.base import TypeAdapter
+from rivers_delta.types.pyarrow_files import closed_at_exit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,7 +84,7 @@ class ReaderAdapter(TableAdapter):
     def read(self, scan: TableScan) -> Any:
         """Stream the batches, each cast back as it comes."""
         scanner = _scanner(scan)
-        reader = self.from_reader(scan.reader()) if scanner is None else scanner.to_reader()
+        reader = self.from_reader(scan.reader()) if scanner is None else closed_at_exit(scanner.to_reader())
         schema = _as_given(reader.schema.empty_table(), scan).schema
         if reader.schema.equals(schema, check_metadata=True):
             return reader
