@@ -92,14 +92,11 @@ def nested_values(kind: pa.DataType) -> pa.Array:
 def tables(draw):
     names = draw(st.lists(NAMES, min_size=1, max_size=3, unique_by=str.casefold))
     size = draw(st.sampled_from([0, 3]))
-    columns = []
-    for _ in names:
-        kind = draw(TYPES)
-        try:
-            columns.append(values(kind, size))
-        except (pa.ArrowException, ValueError, TypeError):
-            assume(False)
-    return pa.table(columns, names=names)
+    kinds = [draw(TYPES) for _ in names]
+    try:
+        return pa.table([values(kind, size) for kind in kinds], names=names)
+    except (pa.ArrowException, ValueError, TypeError):
+        assume(False)
 
 
 def refusal(handler: DeltaIOHandler, value: object) -> str | None:
