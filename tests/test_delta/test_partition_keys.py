@@ -169,6 +169,12 @@ def test_a_key_is_never_the_name_of_a_column(lake):
     assert lake.load(pl.DataFrame, keys="1.5", **KEYS).height == 1
 
 
+def test_a_key_with_signs_that_end_a_line_is_like_any_other(lake):
+    for key in ("a\u2028b", "a\x85b"):
+        lake.store(pl.DataFrame({"k": [key], "n": [1]}), keys=key, **KEYS)
+        assert lake.load(pl.DataFrame, keys=key, **KEYS)["n"].to_list() == [1]
+
+
 def test_both_zeros_of_floats_are_one_partition(lake):
     frame = pl.DataFrame({"k": [0.0, -0.0], "n": [1, 2]})
     for _ in range(2):

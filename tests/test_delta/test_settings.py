@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import re
 import traceback
 
 import polars as pl
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 
 from rivers_core import InputContext, OutputContext, get_registry
 from rivers_core.exceptions import InvalidMetadataError, RiversError
-from rivers_delta import DeltaIOHandler, HandlerConfig, PartitionExpr
+from rivers_delta import DeltaIOHandler, HandlerConfig, PartitionExpr, errors
 
 SECRET = "hunter2-very-secret-indeed"
 
@@ -89,11 +90,12 @@ def test_every_wrong_option_is_reported_with_the_nearest_name():
 def test_right_options_have_no_findings():
     assert DeltaIOHandler.check_options({
         "delta/mode": "merge", "delta/schema_mode": "merge", "delta/partition_expr": {"day": "t"},
-        "delta/root_name": "x", "delta/columns": ["a"], "delta/version": 3,
+        "delta/root_name": "x", "delta/columns": ["a"],
         "delta/merge_predicate": "s.a = t.a", "delta/merge_type": "upsert",
         "delta/table_configuration": {"delta.appendOnly": "true"}, "delta/writer_properties": {"compression": "zstd"},
         "delta/commit_properties": {"max_commit_retries": 3}, "delta/change_feed": True,
     }) == []  # fmt: skip
+    assert DeltaIOHandler.check_options({"delta/version": 3, "delta/columns": '["a", "b"]'}) == []
 
 
 def test_options_are_checked_again_when_a_value_is_stored(lake):
@@ -149,6 +151,50 @@ def test_no_credential_is_ever_shown(caplog):
         DeltaIOHandler(table_uri="x", storage_options={"aws_secret_access_key": [SECRET]})
     said += [str(failure.value), caplog.text]
     assert not [text for text in said if SECRET in text]
+
+
+def test_where_a_store_is_stays_readable_without_user_and_query():
+    options = {
+        "aws_endpoint_url": f"http://me:{SECRET}@127.0.0.1:9/?key={SECRET}2", "aws_region": "us-east-1",
+        "aws_access_key_id": "kid", "aws_secret_access_key": "pw", "aws_allow_http": "true", "max_retries": "0",
+    }  # fmt: skip
+    handler = DeltaIOHandler(table_uri="s3://bucket/lake", storage_options=options)
+    with pytest.raises(
+        RiversError, match=r"http://\*+@127\.0\.0\.1:9/\?\*+/bucket/lake/asset/.* refused"
+    ) as failure:
+        handler.handle_output(OutputContext("asset"), pl.DataFrame({"n": [1]}))
+    assert SECRET not in "".join(traceback.format_exception(failure.value))
+    assert sorted(handler.secrets()) == sorted([SECRET, f"key={SECRET}2", "kid", "pw"])
+
+
+@pytest.mark.parametrize(("said", "shown"), [
+    ("parsing 'pw' failed", "parsing '*' failed"), ("<Key>pw</Key>", "<Key>*</Key>"), ("id=pw, ok", "id=*, ok"),
+    ("scope=pw/2024/us", "scope=*/2024/us"), ("it is pw.", "it is *."),
+    ("spw pw-a a.pw pw.example.com pwd", None), ("/data/pw/lake", None), ("s3://pw/lake", None),
+])  # fmt: skip
+def test_a_short_secret_is_cut_out_as_a_word_and_leaves_other_text_alone(said, shown):
+    assert re.sub(r"\*+", "*", errors.scrubbed(said, ["pw"])) == (shown or said)
+
+
+def test_what_is_no_credential_is_no_secret():
+    options = {"aws_region": "eu-central-1", "aws_allow_http": "true", "aws_s3_allow_unsafe_rename": "true",
+               "timeout": "30 seconds", "aws_endpoint_url": "http://localhost:9000"}  # fmt: skip
+    assert DeltaIOHandler(table_uri="s3://b", storage_options=options).secrets() == []
+
+
+def test_one_writer_property_changes_nothing_else(tmp_path):
+    for name, properties in (
+        ("plain", None),
+        ("set", {"max_row_group_size": 10}),
+        ("none", {"compression": "UNCOMPRESSED"}),
+    ):
+        handler = DeltaIOHandler(table_uri=str(tmp_path / name), writer_properties=properties)
+        handler.handle_output(OutputContext("asset"), pl.DataFrame({"n": [1], "text": ["x" * 100]}))
+    kept, changed, own = (
+        next((tmp_path / name / "asset").glob("*.parquet")).name.split("-c000")[1]
+        for name in ("plain", "set", "none")
+    )
+    assert (kept, changed, own) == (".snappy.parquet", ".snappy.parquet", ".parquet")
 
 
 def test_a_store_that_cannot_be_reached_is_not_a_first_run():

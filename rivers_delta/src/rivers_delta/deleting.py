@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from arro3.core import RecordBatchReader
 from deltalake import write_deltalake
@@ -14,7 +14,7 @@ from rivers_core.exceptions import ConflictError, RiversError
 from rivers_delta.conflicts import describe_commits, retried
 from rivers_delta.errors import named, scrubbed
 from rivers_delta.loading import find
-from rivers_delta.location import is_local, shown
+from rivers_delta.location import DISCARDED, is_local, shown
 from rivers_delta.options import read_options
 from rivers_delta.partitions import partition_predicate, presence_id
 from rivers_delta.presence import DELETED, unmarked_keys
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from rivers_core.partitions import PartitionContext
     from rivers_delta.handler import DeltaIOHandler
     from rivers_delta.tables import Table
-
-DISCARDED: Final = ".rivers-deleted"
-"""The folder beside tables into which a deleted one is moved: no reader takes what lies in there for a table."""
 
 
 def delete(handler: DeltaIOHandler, context: InputContext) -> None:

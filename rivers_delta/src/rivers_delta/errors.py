@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from rivers_core.exceptions import RiversError
-from rivers_core.handler import MASK, masked
+from rivers_core.handler import masked
+from rivers_delta.credentials import without
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -63,9 +64,7 @@ def scrubbed(text: str, secrets: Iterable[str] = ()) -> str:
     """
     text = _without_labels(_STEP.sub(": ", _COLOUR.sub("", text)))
     text = _DEBUG.sub("", _BACKTRACE.sub("", _raised_in_python(text)))
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, MASK)
-    return str(masked(text)).strip()
+    return str(masked(without(text, secrets))).strip()
 
 
 def sentence_of(error: BaseException, secrets: Iterable[str] = ()) -> str:

@@ -10,6 +10,7 @@ from pydantic_settings import SettingsConfigDict
 
 from rivers_core.exceptions import NotMaterializedError
 from rivers_core.handler import BaseIOHandler
+from rivers_delta.credentials import secrets_among
 from rivers_delta.errors import told
 from rivers_delta.ledger import Ledger
 from rivers_delta.location import compared, shown, table_address, table_root
@@ -293,4 +294,4 @@ class DeltaIOHandler(BaseIOHandler):
 
     def secrets(self) -> list[str]:
         """What must not appear in any message."""
-        return [text for text in (self.plain_storage_options() or {}).values() if len(text) > 5]
+        return secrets_among(self.plain_storage_options() or {})

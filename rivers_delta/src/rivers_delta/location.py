@@ -16,6 +16,9 @@ from rivers_core.keys import storage_key
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+DISCARDED: Final = ".rivers-deleted"
+"""The folder beside tables into which a deleted one is moved: no reader takes what lies in there for a table."""
+
 _SCHEME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 _KEPT: Final = re.compile(r"[A-Za-z0-9._~=+@,-]")
 _LONGEST: Final = 200
@@ -166,7 +169,8 @@ def _table_below(folder: str) -> str | None:
 def _folders(folder: str) -> Iterator[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            yield from (entry for entry in entries if entry.is_dir(follow_symlinks=False))
+            found = (entry for entry in entries if entry.is_dir(follow_symlinks=False))
+            yield from (entry for entry in found if entry.name != DISCARDED)
     except OSError:
         return
 

@@ -76,7 +76,7 @@ class Table(DeltaTable):
         name = f"_delta_log/{self.version() if version is None else version:020d}.json"
         uri = self.table_uri
         text = _read_local(uri, name) if uri.startswith((_FILE, os.sep)) else self._read_remote(name)
-        return [json.loads(line) for line in text.splitlines() if line]
+        return [json.loads(line) for line in text.split("\n") if line]
 
     def committed_at(self, version: int | None = None) -> datetime | None:
         """When a version was made, as its commit says; None if it does not, or is no longer in the log.
