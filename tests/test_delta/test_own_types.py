@@ -235,3 +235,10 @@ print(type(DeltaIOHandler(table_uri={lake.handler.table_uri!r}).load_input(Input
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.startswith("pandas"), done.stderr
+
+
+@pytest.mark.parametrize("name", ["a\x85b", "a\u2028b", "a\x0bb", "a\x1cb"])
+def test_a_name_with_an_odd_end_of_a_line_is_a_name(lake, name):
+    for _ in range(2):
+        lake.store(pl.DataFrame({name: [1]}), mode="append")
+    assert lake.load(pl.DataFrame)[name].to_list() == [1, 1]

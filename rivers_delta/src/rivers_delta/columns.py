@@ -175,7 +175,7 @@ def _hint(given: ArrowField, extras: Mapping[str, str], categories: Categories |
 
 
 def _said(told: dict[str, Any]) -> str:
-    return json.dumps(told, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(told, separators=(",", ":"))
 
 
 def _decoded(one: Any, stored: ArrowField) -> Column:
