@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from rivers_core.exceptions import PartitionDefinitionError
 from rivers_core.partitions import PartitionKey, PartitionKeyRange
+from rivers_core.partitions.keys import each_once
 
 __all__ = ["key_of_text", "keys_of", "listed_keys"]
 
@@ -24,7 +25,7 @@ def key_of_text(text: str) -> PartitionKey:
     parts = [part.partition("=") for part in text.split("|")]
     if len(parts) == 1 or not all(separator for _, separator, _ in parts):
         return PartitionKey.single(text)
-    return PartitionKey.multi({name: value for name, _, value in parts})
+    return PartitionKey.multi(each_once((name, value) for name, _, value in parts))
 
 
 def listed_keys(where: str, given: object) -> tuple[PartitionKey | PartitionKeyRange, ...]:

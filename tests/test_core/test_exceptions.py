@@ -26,6 +26,7 @@ STDLIB = {
     "ExecutionError": RuntimeError,
     "StorageError": RuntimeError,
     "ConflictError": RuntimeError,
+    "SpentValueError": RuntimeError,
     "NotMaterializedError": FileNotFoundError,
     "PluginLoadError": ImportError,
 }

@@ -123,6 +123,26 @@ def test_text_that_is_no_key_in_json_is_refused(text):
         PartitionKey.from_json(text)
 
 
+def test_a_dimension_that_a_text_names_twice_is_refused_instead_of_losing_the_first():
+    regions = PartitionsDefinition.static_(["us", "eu"])
+    both = PartitionsDefinition.multi({"region": regions, "d": PartitionsDefinition.static_(["1", "2"])})
+    twice = "d=1|region=us|region=eu"
+    with pytest.raises(PartitionDefinitionError, match=r"'region' is given twice.*region=a,b"):
+        both.parse_partition_key(twice)
+    assert not both.validate_partition_key(twice)
+    with pytest.raises(PartitionDefinitionError, match="'region' is given twice"):
+        PartitionKey.from_json('{"region": "us", "region": "eu"}')
+
+
+@pytest.mark.parametrize("made", [str, lambda text: ["b", text], lambda text: {"day": text}])
+def test_half_a_character_is_no_key(made):
+    with pytest.raises(PartitionDefinitionError, match="surrogate"):
+        PartitionKey(made("a\ud800"))
+    with pytest.raises(PartitionDefinitionError, match="surrogate"):
+        PartitionKey({"region\udfff": "us"})
+    assert str(PartitionKey("\U00010400é")) == "\U00010400é"
+
+
 def test_a_context_gives_keys_one_by_one():
     context = PartitionContext([PartitionKey.single(["a", "b"]), PartitionKey("c")])
 

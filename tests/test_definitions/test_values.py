@@ -533,3 +533,8 @@ def test_keys_of_a_mapping_may_be_text_dictionaries_or_keys():
         (multi, (PartitionKey({"y": "2"}), PartitionKey({"y": "3"}))),
         (PartitionKey.single("a"), (PartitionKey.single("b"), PartitionKey.single("c"))),
     )
+
+
+def test_a_mapping_refuses_a_key_whose_text_names_a_dimension_twice():
+    with pytest.raises(PartitionDefinitionError, match="'region' is given twice"):
+        PartitionMapping.specific_partitions("d=1|region=us|region=eu")

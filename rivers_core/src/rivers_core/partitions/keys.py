@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from itertools import product
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from rivers_core.exceptions import PartitionDefinitionError
 from rivers_core.values import Value, source, variant_of
@@ -16,8 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = ["PartitionKey"]
 
+T = TypeVar("T")
+
 _RESERVED_IN_VALUES: Final = "|,"
 _RESERVED_IN_NAMES: Final = "|,="
+_HALF_A_CHARACTER: Final = (
+    "contains half of a surrogate pair, which is no character and cannot be stored; "
+    "what made it was decoded wrongly"
+)
 
 
 class PartitionKey(Value):
@@ -93,7 +99,9 @@ class PartitionKey(Value):
             PartitionDefinitionError: The text is not JSON or not a partition key.
         """
         try:
-            plain = json.loads(text)
+            plain = json.loads(text, object_pairs_hook=each_once)
+        except PartitionDefinitionError:
+            raise
         except ValueError as error:
             raise PartitionDefinitionError(f"Not a partition key in JSON: {text!r} ({error}).") from error
         return PartitionKey(plain)
@@ -198,10 +206,12 @@ def check_dimension_name(name: object) -> None:
     """Refuse a dimension's name that the display form could not hold.
 
     Raises:
-        PartitionDefinitionError: It is not text, empty, or has one of `|`, `,` and `=`.
+        PartitionDefinitionError: It is not text, empty, or has one of `|`, `,` and `=` or half a character.
     """
     if not isinstance(name, str) or not name:
         raise PartitionDefinitionError(f"A partition dimension is named by non-empty text, got {name!r}.")
+    if not _is_encodable(name):
+        raise PartitionDefinitionError(f"The partition dimension {name!r} {_HALF_A_CHARACTER}.")
     for character in _RESERVED_IN_NAMES:
         if character in name:
             raise PartitionDefinitionError(
@@ -218,7 +228,7 @@ def check_key_value(value: object, dimension: str | None = None) -> str:
         dimension: The dimension it belongs to, for the message.
 
     Raises:
-        PartitionDefinitionError: It is not text, empty, or has one of `|` and `,`.
+        PartitionDefinitionError: It is not text, empty, or has one of `|` and `,` or half a character.
     """
     where = f" of dimension {dimension!r}" if dimension is not None else ""
     if not isinstance(value, str):
@@ -228,6 +238,8 @@ def check_key_value(value: object, dimension: str | None = None) -> str:
         )
     if not value:
         raise PartitionDefinitionError(f"A partition key{where} is empty; give it at least one character.")
+    if not _is_encodable(value):
+        raise PartitionDefinitionError(f"The partition key {value!r}{where} {_HALF_A_CHARACTER}.")
     for character in _RESERVED_IN_VALUES:
         if character in value:
             raise PartitionDefinitionError(
@@ -237,8 +249,38 @@ def check_key_value(value: object, dimension: str | None = None) -> str:
     return str(value)
 
 
+def each_once(dimensions: Iterable[tuple[str, T]]) -> dict[str, T]:
+    """What a text says of each dimension; one that it names twice would lose what came first.
+
+    Args:
+        dimensions: Name and keys, as they were read.
+
+    Raises:
+        PartitionDefinitionError: A dimension comes twice.
+    """
+    found: dict[str, T] = {}
+    for name, keys in dimensions:
+        if name in found:
+            raise PartitionDefinitionError(
+                f"The dimension {name!r} is given twice, as {found[name]!r} and as {keys!r}; name it once, "
+                f"with all its keys: {name}=a,b."
+            )
+        found[name] = keys
+    return found
+
+
+def _is_encodable(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _is_plain(value: str) -> bool:
-    return bool(value) and "," not in value and "|" not in value
+    return bool(value) and "," not in value and "|" not in value and _is_encodable(value)
 
 
 def _checked(keys: object, dimension: str | None = None) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from rivers_core.partitions.keys import (
     PartitionKey,
     SinglePartitionKey,
     check_dimension_name,
+    each_once,
 )
 from rivers_core.values import source, variant_of
 
@@ -70,7 +71,7 @@ class MultiPartitions(PartitionsDefinition):
         if not all(separator for _, separator, _ in parts):
             shape = "|".join(f"{name}=..." for name, _ in self._sorted)
             raise PartitionDefinitionError(f"Not a key of these partitions: {text!r}; write it as {shape}.")
-        return MultiPartitionKey({name: values.split(",") for name, _, values in parts})
+        return MultiPartitionKey(each_once((name, values.split(",")) for name, _, values in parts))
 
     def _window(self, key: PartitionKey) -> tuple[datetime, datetime] | None:
         windows = [
