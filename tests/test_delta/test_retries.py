@@ -17,7 +17,9 @@ from deltalake import DeltaTable, write_deltalake
 
 from rivers_core import OutputContext
 from rivers_core.exceptions import ConflictError, NotMaterializedError, RiversError
+from rivers_delta import commits
 from rivers_delta import write as writing
+from rivers_delta.settings import build_commit_properties
 from tests.test_delta.support import Lake, facts
 
 ROW = pl.DataFrame({"id": [1], "v": ["x"]})
@@ -114,18 +116,18 @@ def test_writers_of_one_partition_leave_one_of_their_values(tmp_path):
 
 def overtaken(monkeypatch, lake, times):
     """Let another writer commit between opening the table and writing, so many times."""
-    real, left = writing.write_deltalake, [times]
+    real, left = commits.write_deltalake, [times]
 
     def first_the_other(target, *args, **kwargs):
         if left[0] and not isinstance(target, str):
             left[0] -= 1
             other = pl.DataFrame({"id": [90 + left[0]], "v": ["other"]})
             real(lake.handler.address("asset", None), other, mode="overwrite",
-                 commit_properties=writing.build_commit_properties(
+                 commit_properties=build_commit_properties(
                      None, {"rivers.asset": "intruder", "rivers.run_id": "run-x"}, []))  # fmt: skip
         return real(target, *args, **kwargs)
 
-    monkeypatch.setattr(writing, "write_deltalake", first_the_other)
+    monkeypatch.setattr(commits, "write_deltalake", first_the_other)
 
 
 def test_a_write_that_was_overtaken_is_tried_again_on_what_is_there_now(lake, monkeypatch):
@@ -248,7 +250,7 @@ def test_a_kill_while_the_first_merge_makes_its_table_leaves_no_table(tmp_path, 
     def killed(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(writing._Writer, "_merge", killed)
+    monkeypatch.setattr(commits.Committer, "_merge", killed)
     with pytest.raises(KeyboardInterrupt):
         lake.store(ROW, **config)
     monkeypatch.undo()
@@ -261,7 +263,7 @@ def test_a_kill_while_the_first_merge_makes_its_table_leaves_no_table(tmp_path, 
 
 def test_a_table_that_a_kill_left_unfinished_is_no_obstacle(tmp_path, monkeypatch):
     lake = Lake(tmp_path)
-    monkeypatch.setattr(writing._Writer, "_merge", lambda *args: 1 / 0)
+    monkeypatch.setattr(commits.Committer, "_merge", lambda *args: 1 / 0)
     with pytest.raises(RiversError):
         lake.store(ROW, mode="merge", merge_type="update_only", merge_predicate="s.id = t.id")
     monkeypatch.undo()

@@ -17,9 +17,9 @@ from rivers_delta.types.registry import get_types
 
 if TYPE_CHECKING:
     from rivers_core.contexts import OutputContext
+    from rivers_delta.commits import Outcome
     from rivers_delta.handler import DeltaIOHandler
     from rivers_delta.options import DeltaOptions
-    from rivers_delta.write import Outcome
 
 
 _REMEMBERED: Final = "interval 30 days"
