@@ -79,7 +79,7 @@ def find(handler: DeltaIOHandler, context: InputContext) -> Table:
             partition=None if context.partition is None else context.partition.key,
             handler=type(handler).__name__,
             address=shown(address),
-            nearest=_nearest(handler, address),
+            nearest=lambda: _nearest(handler, address),
         )
     if context.partition is not None:
         _check_presence(handler, context, options, table)
