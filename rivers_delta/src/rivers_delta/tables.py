@@ -138,7 +138,7 @@ def open_table(
         raise
     if isinstance(version, str):
         table.load_as_version(version)
-        refuse_earlier(table, version)
+        _refuse_earlier(table, version)
     return table
 
 
@@ -151,16 +151,8 @@ def _has_log(folder: str) -> bool:
     return True
 
 
-def refuse_earlier(table: Table, moment: str) -> None:
-    """Say so if a table was made after a moment; deltalake then gives the first version that its log still has.
-
-    Args:
-        table: At the version that deltalake gives for the moment.
-        moment: In RFC 3339.
-
-    Raises:
-        InvalidMetadataError: It was; the message says when.
-    """
+def _refuse_earlier(table: Table, moment: str) -> None:
+    """Say so if a table was made after a moment: deltalake then gives the first version that its log still has."""
     version, asked = table.version(), datetime.fromisoformat(moment)
     committed = table.committed_at(version)
     if committed is None or committed <= asked or (version and table.committed_at(version - 1) is not None):
