@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rivers_cli import command
 from rivers_cli.main import main
 from rivers_core.plugins import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 DEFINITIONS = """
@@ -113,15 +112,12 @@ class Folder:
 
 
 @pytest.fixture(autouse=True)
-def fresh_plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def fresh_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
     """No rules and no plugins of another test."""
     monkeypatch.setattr(registry, "_registry", None)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     for variable in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(variable, raising=False)
-    command.offered_commands.cache_clear()
-    yield
-    command.offered_commands.cache_clear()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from importlib import import_module
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
@@ -12,10 +11,12 @@ from typer.core import TyperCommand, TyperGroup
 
 from rivers_cli.builtin import COMMANDS, SECTIONS
 from rivers_cli.options import complete_environments
+from rivers_core.exceptions import PluginLoadError, RiversError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
+    from rivers_cli.plugin_commands import PluginCommands
     from rivers_cli.session import Session
     from rivers_core.plugins import CommandSpec, Provided
 
@@ -58,17 +59,23 @@ class CommandGroup(Group):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names of all commands, those of plugins last."""
-        return list(offered_commands())
+        return list(offered_commands(ctx))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """A stand-in for the command, which is imported when its arguments are parsed."""
-        offered = _find(cmd_name)
+        try:
+            offered = _find(ctx, cmd_name)
+        except RiversError:
+            if ctx.resilient_parsing:  # somebody pressed TAB
+                return None
+            raise
         return None if offered is None else Pending(cmd_name, offered)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command, or say which name comes nearest."""
-        if args and not args[0].startswith("-") and _find(args[0]) is None:
-            ctx.fail(_no_such_command(args[0]))
+        is_name = args and not args[0].startswith("-") and not ctx.resilient_parsing
+        if is_name and _find(ctx, args[0]) is None:
+            ctx.fail(_no_such_command(ctx, args[0]))
         return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -79,7 +86,9 @@ class CommandGroup(Group):
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands by what they are for."""
         for section in (*SECTIONS, FROM_PLUGINS):
-            rows = [(name, one.summary) for name, one in offered_commands().items() if one.section == section]
+            rows = [
+                (name, one.summary) for name, one in offered_commands(ctx).items() if one.section == section
+            ]
             if rows:
                 with formatter.section(section):
                     formatter.write_dl(rows)
@@ -98,47 +107,67 @@ class Pending(Command):
         return command.make_context(info_name, args, parent=parent, **extra)
 
 
-def _find(name: str) -> Offered | None:
-    """A command by name; plugins are only asked for what this package does not have."""
-    return Offered(*COMMANDS[name]) if name in COMMANDS else offered_commands().get(name)
+def _find(ctx: Any, name: str) -> Offered | None:
+    """A command by name; plugins are only asked for what this package does not have.
+
+    Raises:
+        RiversError: A plugin has it, and it cannot be used.
+    """
+    if name in COMMANDS:
+        return Offered(*COMMANDS[name])
+    provided = _plugin_commands(ctx).find(name)
+    return None if provided is None else _from_plugin(provided)
 
 
-@cache
-def offered_commands() -> dict[str, Offered]:
+def offered_commands(ctx: Any) -> dict[str, Offered]:
     """Every command by name, those of plugins last."""
     found = {name: Offered(*entry) for name, entry in COMMANDS.items()}
-    for offered in _from_plugins():
-        assert offered.provided is not None
-        found.setdefault(offered.provided.spec.name, offered)
-    return found
+    of_plugins = _plugin_commands(ctx).offered()
+    return found | {name: _from_plugin(provided) for name, provided in of_plugins.items()}
 
 
-def _from_plugins() -> Iterator[Offered]:
-    from rivers_cli.plugin_commands import plugin_commands
+def _plugin_commands(ctx: Any) -> PluginCommands:
+    session: Session = ctx.find_root().obj
+    return session.plugin_commands
 
-    for provided in plugin_commands():
-        summary = provided.spec.summary or f"Comes with {provided.distribution}."
-        yield Offered(provided.spec.target, summary, FROM_PLUGINS, provided)
+
+def _from_plugin(provided: Provided[CommandSpec]) -> Offered:
+    summary = provided.spec.summary or f"Comes with {provided.distribution}."
+    return Offered(provided.spec.target, summary, FROM_PLUGINS, provided)
 
 
 def _imported(name: str, offered: Offered) -> Any:
     if offered.provided is not None:
-        from rivers_core.plugins.targets import target_of
-
-        found = target_of(offered.provided)
+        command = _imported_from_plugin(name, offered.provided)
     else:
         module, _, attribute = offered.target.partition(":")
-        found = getattr(import_module(module), attribute)
-    command = found if isinstance(found, (TyperCommand, TyperGroup)) else _command_of(name, found)
+        command = _command_of(name, getattr(import_module(module), attribute))
     add_common_options(command)
     return command
 
 
-def _command_of(name: str, found: typer.Typer | Callable[..., Any]) -> Any:
+def _imported_from_plugin(name: str, provided: Provided[CommandSpec]) -> Any:
+    from rivers_core.plugins.targets import target_of
+
+    found = target_of(provided)
+    try:
+        return _command_of(name, found)
+    except Exception as error:  # what typer makes of a function that it cannot turn into a command
+        raise PluginLoadError(
+            f"The command {provided.spec.name!r} of {provided.distribution} {provided.version} (plugin "
+            f"{provided.entry_point!r}, target {provided.spec.target!r}) cannot be used: {error}"
+        ) from error
+
+
+def _command_of(name: str, found: Any) -> Any:
+    if isinstance(found, (TyperCommand, TyperGroup)):
+        return found
     if isinstance(found, typer.Typer):
         command = typer.main.get_command(found)
         command.name = name
         return command
+    if not callable(found):
+        raise TypeError(f"a {type(found).__name__} is neither a function nor a typer.Typer.")
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
     single.command(name, cls=Command)(found)
     return typer.main.get_command(single)
@@ -162,13 +191,20 @@ def _session_option(attribute: str) -> Callable[[typer.Context, Any], Any]:
     return remember
 
 
+def _remember_environment(ctx: typer.Context, value: str | None) -> str | None:
+    if value == "":
+        raise typer.BadParameter("it is empty; write the name of an environment, or leave --env out.")
+    remembered: str | None = _session_option("environment")(ctx, value)
+    return remembered
+
+
 def _common(
     env: Annotated[
         str | None,
         typer.Option(
             "--env",
             metavar="NAME",
-            callback=_session_option("environment"),
+            callback=_remember_environment,
             expose_value=False,
             help="Environment of rivers.toml; without it RIVERS_ENV decides.",
             autocompletion=complete_environments,
@@ -213,12 +249,18 @@ def _common_params() -> Sequence[Any]:
     return [param for param in typer.main.get_command(single).params if param.name != "help"]
 
 
-def _no_such_command(name: str) -> str:
+def _no_such_command(ctx: Any, name: str) -> str:
     from difflib import get_close_matches
 
-    close = get_close_matches(name, offered_commands(), n=1)
-    meant = f"Did you mean '{close[0]}'?" if close else f"There are {', '.join(offered_commands())}."
-    return f"There is no command '{name}'. {meant}"
+    known, plugins = list(offered_commands(ctx)), _plugin_commands(ctx)
+    close = get_close_matches(name, [*known, *(claim.spec.name for claim in plugins.claims)], n=1)
+    meant = f"Did you mean '{close[0]}'?" if close else f"There are {', '.join(known)}."
+    absent = (
+        f"There is no command '{name}'"
+        if plugins.problem is None
+        else f"rivers itself has no command '{name}'"
+    )
+    return "\n".join([f"{absent}. {meant}", *plugins.unknown()])
 
 
 def _write_help(text: str | None, formatter: Any) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from rivers_cli.problems import ReportedError, UsageProblemError, UserCodeError
 from rivers_core import exceptions
+from rivers_core.plugins.entries import GROUP
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -103,11 +104,12 @@ def _is_of_project(filename: str) -> bool:
 @cache
 def _our_folders() -> tuple[str, ...]:
     """Where Python, this command, the engine, handlers and executors are."""
-    from rivers_core.plugins import get_registry
+    from importlib.metadata import entry_points
 
-    registry = get_registry()
-    modules = [provided.spec.module for provided in registry.handlers()]
-    modules += [provided.spec.module for provided in registry.executors()]
-    packages = {*_OURS, *(module.partition(".")[0] for module in modules)}
+    # of what was announced, whether it may be imported or not: this is no moment to import anything
+    packages = {
+        *_OURS,
+        *(entry.value.partition(":")[0].partition(".")[0] for entry in entry_points(group=GROUP)),
+    }
     files = [getattr(sys.modules.get(package), "__file__", None) for package in packages]
     return sysconfig.get_path("stdlib"), *(f"{Path(file).parent}/" for file in files if file)

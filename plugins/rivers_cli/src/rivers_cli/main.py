@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -58,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         SystemExit: Always. 0 all is well, 1 a run or a check failed, 2 a mistake in the call, the
             configuration or the definitions, 130 interrupted.
     """
-    session = Session()
+    _show_whatever_there_is()
+    session = Session(_typed(sys.argv[1:] if arguments is None else arguments))
     command = typer.main.get_command(app)
     add_common_options(command)
     try:
@@ -70,3 +74,24 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     finally:
         session.close()
     sys.exit(0)
+
+
+def _typed(arguments: Sequence[str]) -> Sequence[str]:
+    """What follows `rivers`: the arguments, or what is there so far where a shell wants to complete it."""
+    from shlex import shlex
+
+    if "_RIVERS_COMPLETE" not in os.environ:
+        return arguments
+    words = shlex(os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", ""), posix=True)
+    words.whitespace_split, words.commenters = True, ""
+    typed: list[str] = []
+    with suppress(ValueError):  # a quotation that has not ended yet
+        typed.extend(words)
+    return typed[1:]
+
+
+def _show_whatever_there_is() -> None:
+    """What the encoding of a stream does not have is written as an escape; no text can end the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -51,6 +51,7 @@ def _environments(session: Session) -> list[str]:
 def _executors(session: Session) -> list[str]:
     from rivers_core.plugins import get_registry
 
+    _ = session.project.config  # its rules are in force from here on
     return ["in_process", *(provided.spec.name for provided in get_registry().executors())]
 
 

@@ -3,53 +3,194 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rivers_core.exceptions import RiversError
+from rivers_cli.builtin import COMMANDS
+from rivers_cli.problems import UsageProblemError
+from rivers_core.exceptions import ConfigurationError, PluginLoadError, RiversError
 from rivers_core.plugins import get_registry
+from rivers_core.plugins.entries import canonical
+from rivers_core.plugins.missing import absent_from, claimed_twice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
-    from rivers_core.plugins import CommandSpec, Provided
+    from rivers_core.plugins import CommandSpec, PluginState, Provided
 
 
-def plugin_commands() -> list[Provided[CommandSpec]]:
-    """Every command that a plugin offers, as far as the project in this folder lets it.
+@dataclass(frozen=True, slots=True)
+class PluginCommands:
+    """What plugins add to `rivers`, as far as the project in this folder lets them.
 
-    Help has to work where the configuration does not, so that mistakes in it are not reported here; what
-    it forbids, or cannot be read to allow, is not imported all the same.
+    Attributes:
+        claims: Every command that a plugin offers; a name that several claim is there several times.
+        pins: Name to the distribution that provides it.
+        left_out: The plugins that are denied or broken, so that nobody knows their commands.
+        problem: Why no plugin was asked at all; help has to work then too.
     """
+
+    claims: Sequence[Provided[CommandSpec]] = ()
+    pins: Mapping[str, str] | None = None
+    left_out: Sequence[PluginState] = ()
+    problem: RiversError | None = None
+
+    def offered(self) -> dict[str, Provided[CommandSpec]]:
+        """The commands by what one types: the name, or `distribution:name` where several claim it."""
+        found = {}
+        for claim in self.claims:
+            name = claim.spec.name
+            if name not in COMMANDS:
+                rivals = self._claims(name, self._pinned(name))
+                if claim in rivals:
+                    found[claim.qualified_name if _differ(rivals) else name] = claim
+        return found
+
+    def find(self, name: str) -> Provided[CommandSpec] | None:
+        """The command with this name, `name` or `distribution:name`; None if it is unknown.
+
+        Raises:
+            ConfigurationError: Several packages claim it.
+            PluginLoadError: What is called like it is broken.
+            UsageProblemError: What is called like it is denied, or that distribution has no such command.
+        """
+        distribution, _, bare = name.rpartition(":")
+        owner = distribution or self._pinned(bare)
+        found = self._claims(bare, owner)
+        if _differ(found):
+            raise ConfigurationError(claimed_twice("command", bare, found))
+        if found:
+            return found[0]
+        for state in self.left_out:
+            if _is_of(state, owner) and (owner or state.entry_point == bare):
+                _refuse(bare, state)
+        if owner is None or self.problem is not None:
+            return None
+        of_owner = [claim for claim in self.claims if _is_of(claim, owner)]
+        raise UsageProblemError(absent_from(owner, "command", bare, of_owner))
+
+    def unknown(self) -> Iterator[str]:
+        """Why a command that is not there may be missing, in sentences."""
+        if self.problem is not None:
+            yield f"Plugins could not be asked for it: {self.problem}"
+        for state in self.left_out:
+            if state.state == "broken":
+                yield f"A broken plugin may have it: {state.error}"
+            else:
+                yield f"A plugin that is not allowed may have it: {_owner(state)}; {state.error}."
+
+    def disputes(self) -> Iterator[tuple[Provided[CommandSpec], str]]:
+        """The commands that do not run under the name they have, each with why not and how they do."""
+        for claim in self.claims:
+            name = claim.spec.name
+            rivals = self._claims(name, self._pinned(name))
+            if name in COMMANDS:
+                what = f"The command {name!r} of {_owner(claim)} does not run under that name"
+                yield claim, f"{what}, for rivers has one of its own; write `rivers {claim.qualified_name}`."
+            elif _differ(rivals) and claim == rivals[0]:
+                yield claim, claimed_twice("command", name, rivals)
+
+    def _claims(self, name: str, owner: str | None) -> list[Provided[CommandSpec]]:
+        return [claim for claim in self.claims if claim.spec.name == name and _is_of(claim, owner)]
+
+    def _pinned(self, name: str) -> str | None:
+        return (self.pins or {}).get(name)
+
+
+def plugin_commands(arguments: Sequence[str]) -> PluginCommands:
+    """Ask plugins for their commands, under the rules of the project that a call is about.
+
+    Help has to work where the configuration does not, so that a mistake in it is kept for later; what it forbids, or
+    cannot be read to allow, is not imported all the same.
+
+    Args:
+        arguments: What was typed after `rivers`. No command is known yet, so that `--env` and `--config` are looked
+            for wherever they stand.
+    """
+    registry = get_registry()
     try:
-        rules = _rules()
-        if rules is None:
-            return []
-        get_registry().configure(**rules)
-        return get_registry().commands()
-    except RiversError:
-        return []
+        rules = _rules(arguments)
+        registry.configure(**rules)
+        claims = registry.commands()
+    except RiversError as error:
+        return PluginCommands(problem=error)
+    left_out = [state for state in registry.plugins() if state.state in ("denied", "broken")]
+    return PluginCommands(claims, rules.get("pin"), left_out)
 
 
-def _rules() -> dict[str, Any] | None:
-    from rivers_core.config.find import find_config, read
+def _rules(arguments: Sequence[str]) -> dict[str, Any]:
+    from rivers_core.config.find import find_config, located, read
 
-    path = find_config()
+    typed = _typed("--config", arguments)
+    path = located(typed) if typed else find_config()
     if path is None:
         return {}
-    rules: dict[str, Any] = {}
-    for table in _plugin_tables(read(path)):
-        if not isinstance(table, dict):
-            return None
+    rules: dict[str, Any] = {"source": path.name, "pin": {}}
+    for table in _plugin_tables(read(path), path.parent, _typed("--env", arguments)):
+        if not _is_sound(table):
+            raise ConfigurationError(f"{path}: [plugins] cannot be read; `rivers check` says why.")
         rules |= {key: table[key] for key in ("allow", "deny") if key in table}
-    is_sound = all(
-        isinstance(names, list) and all(isinstance(name, str) for name in names) for names in rules.values()
-    )
-    return rules if is_sound else None
+        rules["pin"] |= table.get("pin", {})
+    return rules
 
 
-def _plugin_tables(tables: Mapping[str, Any]) -> Iterator[Any]:
+def _plugin_tables(tables: Mapping[str, Any], root: Path, environment: str | None) -> Iterator[Any]:
+    """The table of the base, and over it the one of the environment that `load_config` would take."""
     yield tables.get("plugins", {})
     environments = tables.get("environments", {})
-    chosen = environments.get(os.environ.get("RIVERS_ENV")) if isinstance(environments, dict) else None
-    if isinstance(chosen, dict):
-        yield chosen.get("plugins", {})
+    if isinstance(environments, dict) and environments:
+        # one that is not there is an error that comes later, or means something else to a plugin's command
+        name = environment if environment in environments else _environment_of_variables(root)
+        chosen = environments.get(name)
+        if isinstance(chosen, dict):
+            yield chosen.get("plugins", {})
+
+
+def _environment_of_variables(root: Path) -> str | None:
+    named = os.environ.get("RIVERS_ENV")
+    if named or not (root / ".env").is_file():
+        return named
+    from rivers_core.config.variables import chosen_environment, read_dotenv  # brings pydantic
+
+    chosen = chosen_environment(read_dotenv(root))
+    return None if chosen is None else chosen[0]
+
+
+def _typed(option: str, arguments: Sequence[str]) -> str | None:
+    """What stands after an option; the last one counts, as it does when the call is carried out."""
+    found = None
+    words = iter(arguments)
+    for word in words:
+        if word == "--":
+            break
+        if word == option:
+            found = next(words, None)
+        elif word.startswith(f"{option}="):
+            found = word.partition("=")[2]
+    return found
+
+
+def _is_sound(table: Any) -> bool:
+    if not isinstance(table, dict) or not isinstance(pin := table.get("pin", {}), dict):
+        return False
+    lists = [table[key] for key in ("allow", "deny") if key in table] + [list(pin.values())]
+    return all(isinstance(names, list) and all(isinstance(one, str) for one in names) for names in lists)
+
+
+def _differ(claims: Sequence[Provided[CommandSpec]]) -> bool:
+    return len({claim.spec.target for claim in claims}) > 1
+
+
+def _is_of(item: Provided[CommandSpec] | PluginState, owner: str | None) -> bool:
+    return owner is None or canonical(item.distribution) == canonical(owner)
+
+
+def _refuse(name: str, state: PluginState) -> None:
+    if state.state == "broken":
+        raise PluginLoadError(str(state.error))
+    raise UsageProblemError(f"The command {name!r} comes with {_owner(state)}, and {state.error}.")
+
+
+def _owner(item: Provided[CommandSpec] | PluginState) -> str:
+    return f"{item.distribution} {item.version}".strip()

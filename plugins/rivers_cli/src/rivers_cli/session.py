@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rivers_cli.plugin_commands import PluginCommands
     from rivers_cli.project import Project
 
 _SHORTEST_SECRET: Final = 4
@@ -13,6 +16,9 @@ _SHORTEST_SECRET: Final = 4
 class Session:
     """The options that every command takes, and the project that the call is about.
 
+    Args:
+        arguments: What was typed after `rivers`.
+
     Attributes:
         environment: `--env`; None leaves it to `RIVERS_ENV`.
         config: `--config`; None looks for `rivers.toml` from here upwards.
@@ -20,14 +26,27 @@ class Session:
         traceback: Whether errors are shown with their whole traceback.
     """
 
-    __slots__ = ("_project", "config", "environment", "repository", "traceback")
+    __slots__ = (
+        "_arguments", "_plugin_commands", "_project", "config", "environment", "repository", "traceback",
+    )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, arguments: Sequence[str] = ()) -> None:
         self.environment: str | None = None
         self.config: str | None = None
         self.repository: str | None = None
         self.traceback = False
+        self._arguments = arguments
+        self._plugin_commands: PluginCommands | None = None
         self._project: Project | None = None
+
+    @property
+    def plugin_commands(self) -> PluginCommands:
+        """The commands that plugins add, asked for once, and only if the call needs one."""
+        if self._plugin_commands is None:
+            from rivers_cli.plugin_commands import plugin_commands
+
+            self._plugin_commands = plugin_commands(self._arguments)
+        return self._plugin_commands
 
     @property
     def project(self) -> Project:

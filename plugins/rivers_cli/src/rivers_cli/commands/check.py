@@ -38,6 +38,7 @@ def check(
 
     with others_to_stderr(as_json):
         report = checked(context.obj.project, probe=probe, seconds=timeout)
+        report.warnings += [sentence for _, sentence in context.obj.plugin_commands.disputes()]
         report.clean(context.obj.without_secrets)
     if as_json:
         print_document(_document(report))

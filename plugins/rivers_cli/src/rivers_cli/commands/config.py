@@ -21,7 +21,7 @@ def config() -> None:
 
 
 @app.command(cls=Command)
-def schema() -> None:
+def schema(context: typer.Context) -> None:
     """Print the JSON Schema of rivers.toml, with the settings of every installed handler.
 
     An editor that knows TOML completes and checks with it: name it in the first line of the file.
@@ -33,6 +33,7 @@ def schema() -> None:
     from rivers_cli.output import print_document
     from rivers_core.config import json_schema
 
+    _ = context.obj.project.config  # its rules are in force from here on
     print_document(json_schema())
 
 

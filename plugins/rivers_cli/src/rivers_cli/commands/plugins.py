@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rivers_cli.options import AsJson
+
+if TYPE_CHECKING:
+    from rivers_cli.session import Session
 
 
 def plugins(
@@ -21,6 +24,8 @@ def plugins(
 
     Nothing is imported unless --load is given; until then a plugin shows the names of its entry points. The
     rules under [plugins] of rivers.toml hold.
+
+    Of commands that do not run under the name they have, --load says why.
 
     Exit codes: 0, or 1 if --load found a broken plugin.
 
@@ -39,6 +44,7 @@ def plugins(
         with suppress(PluginLoadError):  # strict: the list tells which one is broken, and why
             registry.load_all()
     states = registry.plugins()
+    remarks = _remarks(context.obj) if load else {}
     if as_json:
         print_document(
             [
@@ -49,6 +55,7 @@ def plugins(
                     "state": one.state,
                     "provides": list(one.provides),
                     "error": one.error,
+                    "remarks": remarks.get((one.distribution, one.entry_point), []),
                 }
                 for one in states
             ]
@@ -61,10 +68,17 @@ def plugins(
                 one.version,
                 one.state,
                 ", ".join(one.provides) or f"({one.entry_point})",
-                one.error or "",
+                " ".join([one.error or "", *remarks.get((one.distribution, one.entry_point), [])]).strip(),
             )
             for one in states
         ]
         print_table([Column(title, wraps=title in ("Provides", "Remark")) for title in columns], rows)
     if load and any(one.state == "broken" for one in states):
         raise ReportedError
+
+
+def _remarks(session: Session) -> dict[tuple[str, str], list[str]]:
+    found: dict[tuple[str, str], list[str]] = {}
+    for claim, sentence in session.plugin_commands.disputes():
+        found.setdefault((claim.distribution, claim.entry_point), []).append(sentence)
+    return found

@@ -1,0 +1,207 @@
+"""Commands of installed packages: under which rules they are imported, and what a name means that two of them claim."""
+
+from __future__ import annotations
+
+import pytest
+
+COMMANDS = """
+from rivers_core.hooks import CommandSpec, hookimpl
+
+@hookimpl
+def rivers_cli_commands():
+    yield CommandSpec("greet", "{package}.cmd:greet", "Greet from {package}.")
+    yield CommandSpec("assets", "{package}.cmd:greet")
+    yield CommandSpec("number", "{package}.cmd:NUMBER")
+"""
+
+GREET = """
+NUMBER = 3
+
+def greet(env: str = "none", name: str = "you"):
+    print("hello from {package}")
+"""
+
+DENIED_IN_PROD = """
+repository = "definitions:repo"
+[environments.dev]
+[environments.prod.plugins]
+deny = ["aa-greet"]
+"""
+
+
+@pytest.fixture
+def installed(empty, monkeypatch):
+    """Installs a package with commands, or with another plugin module."""
+    site = empty.path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+
+    def install(distribution, entry_point="", plugin=COMMANDS):
+        package = distribution.replace("-", "_")
+        empty.write(f"site/{package}/__init__.py", "")
+        empty.write(f"site/{package}/plugin.py", plugin.format(package=package))
+        empty.write(f"site/{package}/cmd.py", GREET.format(package=package))
+        info = f"site/{package}-1.0.dist-info"
+        empty.write(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
+        empty.write(f"{info}/entry_points.txt", f"[rivers]\n{entry_point or package} = {package}.plugin\n")
+        return empty
+
+    return install
+
+
+@pytest.fixture
+def aa(installed):
+    folder = installed("aa-greet")
+    folder.write("rivers.toml", DENIED_IN_PROD)
+    return folder
+
+
+def is_imported(folder, *arguments):
+    """Whether a call imported the plugin, and the call."""
+    trace = folder.path / "imported"
+    trace.unlink(missing_ok=True)
+    plugin = f"open({str(trace)!r}, 'w').close()\n{COMMANDS.format(package='aa_greet')}"
+    folder.write("site/aa_greet/plugin.py", plugin)
+    done = folder.rivers(*arguments)
+    return trace.exists(), done
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["greet", "--env", "prod"],
+        ["greet", "--env=prod"],
+        ["--env", "prod", "greet"],
+        ["--env", "dev", "greet", "--env", "prod"],
+        ["--env", "prod", "--help"],
+        ["--env", "prod", "config", "schema"],
+        ["--env", "prod", "nonsense"],
+    ],
+    ids=" ".join,
+)
+def test_what_the_environment_of_the_call_denies_is_not_imported(aa, arguments):
+    assert not is_imported(aa, *arguments)[0]
+
+
+def test_what_an_environment_chosen_by_variables_denies_is_not_imported(aa, monkeypatch):
+    aa.write(".env", "RIVERS_ENV=prod\n")
+    imported, done = is_imported(aa, "greet")
+    assert not imported
+    assert done.code == 2
+    assert "aa-greet 1.0; it is denied by 'aa-greet' (`deny` in rivers.toml)" in done.err
+    (aa.path / ".env").unlink()
+    monkeypatch.setenv("RIVERS_ENV", "prod")
+    assert not is_imported(aa, "greet")[0]
+
+
+def test_an_environment_of_the_call_goes_before_the_one_of_variables(aa, monkeypatch):
+    monkeypatch.setenv("RIVERS_ENV", "prod")
+    imported, done = is_imported(aa, "--env", "dev", "greet")
+    assert imported
+    assert done.out == "hello from aa_greet\n"
+
+
+def test_an_option_of_a_plugins_own_chooses_no_environment(aa, monkeypatch):
+    monkeypatch.setenv("RIVERS_ENV", "prod")
+    assert not is_imported(aa, "greet", "--env", "something-else")[0]
+
+
+def test_the_rules_of_a_configuration_that_is_named_hold_too(aa):
+    (aa.path / "elsewhere").mkdir()
+    (aa.path / "rivers.toml").rename(aa.path / "elsewhere" / "rivers.toml")
+    assert not is_imported(aa, "greet", "--config", "elsewhere", "--env", "prod")[0]
+    assert is_imported(aa, "greet")[0]
+
+
+def test_rules_that_cannot_be_read_let_nothing_in(aa):
+    for text in ("this is not toml", "[plugins]\nallow = 3", "[plugins.pin]\ngreet = 3"):
+        aa.write("rivers.toml", text)
+        imported, done = is_imported(aa, "greet")
+        assert not imported
+        assert done.code == 2
+        assert "Plugins could not be asked for it" in done.err
+
+
+@pytest.mark.parametrize("variable", ["COMP_WORDS", "_TYPER_COMPLETE_ARGS"])
+def test_completion_imports_nothing_that_is_denied(aa, monkeypatch, variable):
+    monkeypatch.setenv("_RIVERS_COMPLETE", f"complete_{'bash' if variable == 'COMP_WORDS' else 'zsh'}")
+    monkeypatch.setenv(variable, 'rivers --env prod gre "')
+    monkeypatch.setenv("COMP_CWORD", "3")
+    assert not is_imported(aa)[0]
+
+
+@pytest.fixture
+def both(installed):
+    installed("aa-greet")
+    return installed("bb-greet")
+
+
+def test_a_name_that_two_claim_is_an_error_which_names_both(both):
+    done = both.rivers("greet")
+    assert done.code == 2
+    assert done.out == ""
+    assert "claimed by aa-greet 1.0 and bb-greet 1.0" in done.err
+
+
+def test_the_distribution_or_a_pin_says_which_of_two_is_meant(both):
+    assert both.ok("bb-greet:greet").out == "hello from bb_greet\n"
+    both.write("rivers.toml", '[plugins]\npin = { greet = "bb-greet" }\n')
+    assert both.ok("greet").out == "hello from bb_greet\n"
+
+
+def test_help_lists_commands_by_the_names_that_work(both):
+    listed = both.ok("--help").out
+    assert "aa-greet:greet" in listed
+    assert "bb-greet:greet" in listed
+    assert "\n  greet " not in listed
+    assert "Did you mean 'greet'?" in both.rivers("grete").err
+
+
+def test_a_name_of_rivers_itself_stays_with_it_and_who_claims_it_is_told(both):
+    for command in (["plugins", "--load"], ["check"]):
+        done = both.rivers(*command)
+        said = done.out + done.err
+        assert "The command 'assets' of aa-greet 1.0 does not run under that name" in said
+        assert "The command 'greet' is claimed by aa-greet 1.0 and bb-greet 1.0" in said
+    assert both.ok("aa-greet:assets").out == "hello from aa_greet\n"
+    remarks = {one["distribution"]: one["remarks"] for one in both.ok("plugins", "--load", "--json").document}
+    assert "rivers aa-greet:assets" in remarks["aa-greet"][0]
+    assert remarks["rivers-pickle"] == []
+
+
+def test_a_broken_plugin_is_named_where_its_command_is_missed(installed):
+    folder = installed("brk", plugin="import no_such_module")
+    for name in ("brk", "other"):
+        done = folder.rivers(name)
+        assert done.code == 2
+        assert "The plugin 'brk' of brk 1.0" in done.err
+        assert "no_such_module" in done.err
+    assert "There is no command 'brk'" not in folder.rivers("brk").err
+
+
+def test_where_broken_plugins_are_errors_a_command_says_which_one(installed, monkeypatch):
+    installed("brk", plugin="import no_such_module")
+    folder = installed("aa-greet")
+    monkeypatch.setenv("RIVERS_STRICT_PLUGINS", "1")
+    done = folder.rivers("greet")
+    assert done.code == 2
+    assert "The plugin 'brk' of brk 1.0" in done.err
+    assert "materialize" in folder.ok("--help").out
+
+
+def test_a_command_that_is_denied_not_there_or_not_installed_is_not_called_unknown(aa, monkeypatch):
+    assert "pip install zz" in aa.rivers("zz:greet").err
+    assert "provides no command 'nope', but aa-greet:assets" in aa.rivers("aa-greet:nope").err
+    monkeypatch.setenv("RIVERS_PLUGINS_DENY", "aa-*")
+    for name in ("aa_greet", "aa-greet:greet"):
+        done = aa.rivers(name)
+        assert done.code == 2
+        assert "comes with aa-greet 1.0, and it is denied by 'aa-*'" in done.err
+
+
+def test_a_target_that_is_no_command_is_told_with_its_package(aa):
+    done = aa.rivers("number")
+    assert done.code == 2
+    assert "'number' of aa-greet 1.0" in done.err
+    assert "a int is neither a function" in done.err
+    assert "Traceback" not in done.err
