@@ -263,3 +263,51 @@ def test_a_run_over_a_range_resumes_over_that_range(project_of):
     project.edit("definitions.py", "1 / 0", "1")
     done = project.ok("materialize", "--resume", run)
     assert done.out.count("daily [2024-01-0") == 2
+
+
+def test_an_environment_without_a_configuration_is_refused_before_anything_runs(empty):
+    empty.write("definitions.py", "raise AssertionError('imported')")
+    for command in (["materialize", "--repository", "definitions:repo"], ["check"], ["assets"], ["plugins"]):
+        done = empty.rivers(*command, "--env", "prod")
+        assert done.code == 2
+        assert "--env prod: there is no rivers.toml" in done.err
+        assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("position", [0, 1])
+def test_an_empty_environment_is_refused_and_does_not_hide_the_chosen_one(project, monkeypatch, position):
+    monkeypatch.setenv("RIVERS_ENV", "prod")
+    words = ["materialize"]
+    words[position:position] = ["--env", ""]
+    done = project.rivers(*words)
+    assert done.code == 2
+    assert "--env" in done.err
+    assert project.files("data") == []
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("d=1..2|region=us|region=eu", "names the dimension 'region' twice"),
+        ("d=1|d=1..2", "names the dimension 'd' twice"),
+        ("d=1..2|eu", "'eu' names no dimension"),
+    ],
+)
+def test_a_range_that_is_ambiguous_is_refused(project_of, key, said):
+    project = project_of(
+        """
+both = rs.PartitionsDefinition.multi({
+    "d": rs.PartitionsDefinition.static_(["1", "2"]), "region": rs.PartitionsDefinition.static_(["us", "eu"]),
+})
+
+@rs.Asset(partitions_def=both)
+def sales(context: rs.AssetExecutionContext) -> rs.PartitionedOutput:
+    return rs.PartitionedOutput({key: str(key) for key in context.partition.keys})
+
+repo = rs.CodeRepository([sales])
+"""
+    )
+    done = project.rivers("materialize", "-p", key)
+    assert done.code == 2
+    assert said in done.err
+    assert project.files("data") == []

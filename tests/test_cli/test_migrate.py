@@ -162,6 +162,8 @@ repo = rs.CodeRepository([orders, other])
         ("files", "memory", "nothing that another process could copy"),
         ("flies", "other", "did you mean 'files'"),
         ("files", "files@pord", "did you mean 'prod'"),
+        ("files", "other@", "NAME@ENVIRONMENT"),
+        ("files", "@prod", "NAME@ENVIRONMENT"),
     ],
 )
 def test_a_mistake_in_the_call_is_said_before_anything_is_copied(run, source, target, said):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rivers_cli.probing import Store, stores_of, try_all
-from rivers_cli.problems import UserCodeError
+from rivers_cli.problems import UsageProblemError, UserCodeError
 from rivers_core.exceptions import RiversError
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ def _look_at_configuration(project: Project, report: Report) -> bool:
             environment = f", environment {config.environment}" if config.environment else ""
             report.facts["Configuration"] = f"{config.path}{environment}"
             report.findings += config.findings()
+    except UsageProblemError:
+        raise
     except RiversError as error:
         report.findings += _sentences(error)
         return False

@@ -34,6 +34,10 @@ def endpoint(project: Project, usage: Usage, text: str, *, reading: bool) -> End
     from rivers_core.plugins import get_registry
 
     name, at, environment = text.partition("@")
+    if not name or (at and not environment):
+        raise UsageProblemError(
+            f"{text!r}: write the name of a handler, or NAME@ENVIRONMENT for that of another environment."
+        )
     if not at:
         storage = project.storage(reading=reading)
         bound = {output.name: output.handler for output in usage.of(name)}

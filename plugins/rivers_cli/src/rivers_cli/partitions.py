@@ -22,7 +22,7 @@ def requested(texts: Sequence[str] | None) -> KeyRequest | None:
             (`2024-01-01..2024-01-31`, `date=a..b|region=us`), which stands alone.
 
     Raises:
-        UsageProblemError: A range stands beside something else.
+        UsageProblemError: A range stands beside something else, or names a dimension twice.
     """
     if not texts:
         return None
@@ -45,7 +45,15 @@ def _range(text: str) -> KeyRequest:
         return PartitionKeyRange.single(first, last)
     dimensions: dict[str, tuple[str, str] | list[str]] = {}
     for part in text.split("|"):
-        name, _, values = part.partition("=")
+        name, equals, values = part.partition("=")
+        if not equals:
+            raise UsageProblemError(
+                f"--partition {text}: {part!r} names no dimension; write it as name=value."
+            )
+        if name in dimensions:
+            raise UsageProblemError(
+                f"--partition {text}: it names the dimension {name!r} twice; write its keys together, {name}=a,b."
+            )
         first, dots, last = values.partition(RANGE)
         dimensions[name] = (first, last) if dots else values.split(",")
     return PartitionKeyRange.multi(dimensions)

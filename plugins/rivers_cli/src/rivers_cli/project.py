@@ -47,10 +47,16 @@ class Project:
 
         Raises:
             ConfigurationError: It is not valid.
+            UsageProblemError: There is none, and an environment of it was asked for.
         """
         from rivers_core.config import find_config, load_config
 
         path = find_config() if self._file is None else Path(self._file).absolute()
+        if path is None and self._environment is not None:
+            raise UsageProblemError(
+                f"--env {self._environment}: there is no rivers.toml in {Path.cwd()} or above it that could have an "
+                "environment. Go to the folder of the project, or say where the file is: --config FILE."
+            )
         if path is None:
             return None
         os.environ["RIVERS_CONFIG"] = str(path)
