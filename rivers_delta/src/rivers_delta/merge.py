@@ -240,7 +240,8 @@ class MergeConfig(_Part):
             an asset goes before it.
         source_alias: What the value is called in SQL.
         target_alias: What the table is called in SQL.
-        error_on_type_mismatch: Whether a value that cannot be cast to its column is an error; otherwise null.
+        error_on_type_mismatch: Whether an exact number that is too large for its column is an error; otherwise it
+            becomes null. What would become another value on its way is an error in any case.
         operations: For `custom`, and only then.
 
     Examples:
