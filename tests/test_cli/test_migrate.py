@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from rivers.storage import Storage
+
 PARTITIONED = """
 days = rs.PartitionsDefinition.daily("2024-01-01", "2024-01-04")
 
@@ -177,3 +179,36 @@ def test_people_are_told_what_to_do_next(run):
     done = run.ok("migrate", "--from", "files", "--to", "other")
     assert "3 values from files to other: 3 copied." in done.out
     assert "name 'other'" in done.out
+
+
+DYNAMIC = """
+shops = rs.PartitionsDefinition.dynamic("shops")
+both = rs.PartitionsDefinition.multi({"shop": shops, "day": rs.PartitionsDefinition.daily("2024-01-01", "2024-01-03")})
+
+@rs.Asset(partitions_def=shops)
+def stock(context: rs.AssetExecutionContext) -> str:
+    return context.partition_key
+
+@rs.Asset(partitions_def=both)
+def sales(context: rs.AssetExecutionContext) -> str:
+    return context.partition_key
+
+repo = rs.CodeRepository([stock, sales])
+"""
+
+
+@pytest.mark.parametrize(("asset", "key"), [("stock", "b"), ("sales", "day=2024-01-01|shop=b")])
+def test_values_of_dynamic_partitions_can_be_asked_for_where_they_are_now(project_of, asset, key):
+    project = project_of(DYNAMIC)
+    with Storage.embedded(project.path / ".rivers") as storage:
+        storage.add_dynamic_partitions("shops", ["a", "b"])
+    project.ok("materialize", asset, "-p", key)
+    assert states(migrate(project, "--dry-run", target="files@prod")) == {(asset, key): "to copy"}
+    assert migrate(project, target="files@prod").code == 0
+    assert project.ok("load", asset, "-p", key, "--env", "prod", "--json").document["head"] == key
+    with Storage.embedded(project.path / ".rivers" / "prod") as storage:
+        assert storage.get_dynamic_partitions("shops") == ["b"]
+        storage.delete_dynamic_partition("shops", "b")
+    migrate(project, target="files@prod")
+    assert project.ok("load", asset, "-p", key, "--env", "prod", "--json").document["head"] == key
+    assert states(migrate(project, target="files@prod")) == {(asset, key): "there already"}

@@ -11,7 +11,7 @@ from rivers_cli.probing import is_equal, said
 from rivers_core.contexts import InputContext, OutputContext
 from rivers_core.exceptions import ConflictError, IntegrityError, NotMaterializedError
 from rivers_core.handler.waiting import finished
-from rivers_core.partitions import PartitionContext
+from rivers_core.partitions import PartitionContext, PartitionKey, PartitionsDefinition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from rivers.graph.plan import StoredOutput
     from rivers.storage import Event, EventStorage
     from rivers_core.handler import BaseIOHandler
-    from rivers_core.partitions import PartitionKey
 
 TAG: Final = "rivers/migrated_from"
 """The tag of events that tell of a copy; its value is the handler that the value came from."""
@@ -101,7 +100,8 @@ class Migration:
                 loading, storing = self._contexts(value)
                 value.source = self.source.handler_for(output.name).describe_address(loading)
                 value.target = self.target.handler_for(output.name).describe_address(storing)
-                if self._is_recorded(value) and _is_there(self.target, output.name, loading):
+                is_known = self._is_recorded(value) and self._has_its_keys(value)
+                if is_known and _is_there(self.target, output.name, loading):
                     value.state = "there already"
                 yield value
 
@@ -148,6 +148,8 @@ class Migration:
         """Tell the target's history; the versions stay those of the source, so that nothing becomes stale."""
         from rivers.storage import Event
 
+        for name, keys in _dynamic_keys(value):
+            self.target.storage.add_dynamic_partitions(name, keys)
         told = value.event
         self.target.storage.record(
             Event(
@@ -170,6 +172,11 @@ class Migration:
         return (
             copied is not None and value.event is not None and copied.data_version == value.event.data_version
         )
+
+    def _has_its_keys(self, value: Value) -> bool:
+        """Whether a value can be asked for at the target: the keys of dynamic partitions live in the history."""
+        has = self.target.storage.has_dynamic_partition
+        return all(has(name, key) for name, keys in _dynamic_keys(value) for key in keys)
 
     def _earlier_copy(self, value: Value) -> Event | None:
         """What the target's history says last about a value there, if that is a copy from the same source."""
@@ -209,6 +216,18 @@ class Migration:
             step_name=output.step_name,
         )  # fmt: skip
         return loading, storing
+
+
+def _dynamic_keys(value: Value) -> Iterator[tuple[str, list[str]]]:
+    """The keys of dynamic partitions in the key of a value, by name of the definition."""
+    definition, key = value.output.partitions_def, value.key
+    if isinstance(key, PartitionKey.Single):
+        if isinstance(definition, PartitionsDefinition.Dynamic):
+            yield definition.name, key.key
+    elif isinstance(definition, PartitionsDefinition.Multi) and isinstance(key, PartitionKey.Multi):
+        for dimension, part in definition.dimensions.items():
+            if isinstance(part, PartitionsDefinition.Dynamic):
+                yield part.name, key.keys[dimension]
 
 
 def _is_there(place: Endpoint, asset: str, loading: InputContext) -> bool:
