@@ -14,6 +14,7 @@ from deltalake import write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rivers_core import PartitionsDefinition
 from rivers_core.exceptions import NotMaterializedError, PartitionValidationError
 from rivers_core.metadata import Schema
 from rivers_delta import columns, partition_keys
@@ -287,3 +288,17 @@ def test_fields_of_structs_have_no_rounded_bounds_either_and_other_columns_keep_
         == 1
     )
     assert loaded.filter(pl.col("p.q") == Decimal(BIG[0])).collect().height == 1
+
+
+def test_a_key_that_is_listed_as_the_only_one_of_its_value_may_be_written_as_usual(lake):
+    months = PartitionsDefinition.static_([f"{month:02}" for month in range(1, 13)])
+    for key in ("01", "02"):
+        lake.store(pl.DataFrame({"k": [int(key)], "n": [1]}), keys=key, definition=months, **KEYS)
+    loaded = lake.load(pl.DataFrame, keys="02", definition=months, **KEYS)
+    assert loaded.rows() == [(2, 1)]
+
+
+def test_two_listed_keys_of_one_value_are_refused(lake):
+    both = PartitionsDefinition.static_(["01", "1", "x"])
+    with pytest.raises(PartitionValidationError, match="'01' is the value '1'.*two keys of one value"):
+        lake.store(pl.DataFrame({"k": [1], "n": [1]}), keys="01", definition=both, **KEYS)

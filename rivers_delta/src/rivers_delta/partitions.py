@@ -239,12 +239,25 @@ def _read(asset_name: str, dimension: Dimension, column: Column, reading: Readin
         raise PartitionValidationError(
             f"{subject} is no value for {where}{reason}; name another column, or give keys that it can hold."
         ) from error
-    if text != key:
+    if text != key and not _is_alone(dimension, reading, key, value):
         raise PartitionValidationError(
             f"{subject} is the value {text!r} in {where}, and two keys of one value would replace each other's rows; "
             f"write {text!r}, or name a column of text."
         )
     return value
+
+
+def _is_alone(dimension: Dimension, reading: Reading, key: str, value: Any) -> bool:
+    """Whether a key, such as `01` for a month, is known to be the only one of its value: all keys are listed."""
+    listed = getattr(dimension.definition, "keys", ())
+    return key in listed and [_value(reading, one) for one in listed].count(value) == 1
+
+
+def _value(reading: Reading, key: str) -> Any:
+    try:
+        return reading.value(key)
+    except (ValueError, ArithmeticError):
+        return None
 
 
 def _ranges(
