@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import sqlite3
 import threading
 
 import pytest
@@ -29,6 +32,50 @@ def test_a_probe_leaves_nothing_behind_and_begins_no_history(project):
     project.ok("check")
     assert project.files("data") == []
     assert not (project.path / ".rivers").exists()
+
+
+def damaged(history):
+    (history / "rivers.db").write_bytes(b"no history at all" * 100)
+
+
+def of_a_newer_rivers(history):
+    with contextlib.closing(sqlite3.connect(history / "rivers.db")) as database:
+        database.execute("PRAGMA user_version = 99")
+
+
+def replaced_by_a_file(history):
+    shutil.rmtree(history)
+    history.write_text("a file where a folder should be")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (damaged, "it is no SQLite file"),
+        (of_a_newer_rivers, "written by a newer rivers"),
+        (replaced_by_a_file, ".rivers"),
+    ],
+)
+def test_a_history_that_cannot_be_opened_is_found(project, spoil, said):
+    project.ok("materialize")
+    assert "History: 3 assets" in project.ok("check").out
+    spoil(project.path / ".rivers")
+    done = project.rivers("check", "--json")
+    assert done.code == 1
+    assert len(done.document["findings"]) == 1
+    assert said in done.document["findings"][0]
+
+
+def test_a_rule_that_fits_no_asset_is_told_with_the_nearest_name(project):
+    project.edit(
+        "rivers.toml",
+        "[io_handlers.other]",
+        '[assets]\nordes = "other"\n"co*" = "files"\n[io_handlers.other]',
+    )
+    done = project.ok("check", "--json")
+    (warning,) = done.document["warnings"]
+    assert '"ordes" = "other" fits no asset' in warning
+    assert "Did you mean 'orders'?" in warning
 
 
 def test_values_that_are_stored_stay_as_they_are(project):

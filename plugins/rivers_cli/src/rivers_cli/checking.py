@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from rivers_cli.probing import Store, stores_of, try_all
@@ -10,7 +12,7 @@ from rivers_cli.problems import UsageProblemError, UserCodeError
 from rivers_core.exceptions import RiversError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from rivers.repository import CodeRepository
     from rivers_cli.project import Project
@@ -46,7 +48,7 @@ class Report:
 
 
 def checked(project: Project, *, probe: bool, seconds: float) -> Report:
-    """Look at a project: configuration, plugins, definitions, stores.
+    """Look at a project: configuration, plugins, definitions, history, stores.
 
     Args:
         project: The project.
@@ -64,6 +66,9 @@ def checked(project: Project, *, probe: bool, seconds: float) -> Report:
         return report
     _look_at_plugins(report)
     repository = _look_at_repository(project, report)
+    _look_at_history(project, report)
+    if repository is not None:
+        report.warnings += _rules_without_assets(project, repository)
     if repository is not None and probe:
         stores = stores_of(repository.graph)
         order = {id(store.handler): index for index, store in enumerate(stores)}
@@ -122,6 +127,29 @@ def _look_at_repository(project: Project, report: Report) -> CodeRepository | No
     jobs = f", {len(repository.jobs)} jobs" if repository.jobs else ""
     report.facts["Repository"] = f"{len(repository.assets)} assets{jobs}"
     return looked_at
+
+
+def _look_at_history(project: Project, report: Report) -> None:
+    """Ask what `rivers assets` asks, of a history that is there; none is begun."""
+    try:
+        storage = project.storage(reading=True)
+        storage.get_runs(limit=1)
+        known = len(storage.get_asset_records())
+    except RiversError as error:
+        report.findings += _sentences(error)
+    else:
+        report.facts["History"] = f"{known} assets" if known else "none yet"
+
+
+def _rules_without_assets(project: Project, repository: CodeRepository) -> Iterator[str]:
+    """The patterns of the configuration that fit no asset, which a slip of the pen makes of one that did."""
+    config = project.config
+    names = repository.graph.outputs
+    for pattern, handler in ({} if config is None else config.rules).items():
+        if not any(fnmatchcase(name, pattern) for name in names):
+            near = get_close_matches(pattern, names, n=1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            yield f'[assets] "{pattern}" = "{handler}" fits no asset, so that nothing is kept there by it.{meant}'
 
 
 def _sentences(error: Any) -> list[str]:

@@ -119,7 +119,7 @@ class Project:
         """The history in a folder, closed with the project; `reading` does not begin one."""
         from rivers.storage import Storage
 
-        is_new = not (folder / "rivers.db").exists()
+        is_new = not (folder / "rivers.db").exists() and not folder.is_file()
         storage = Storage.memory() if reading and is_new else Storage.embedded(folder)
         self._storages.append(storage)
         return storage

@@ -22,8 +22,9 @@ def check(
 ) -> None:
     """Find what is wrong before anything runs, and try every store.
 
-    Looks at the configuration, the plugins, the definitions, and at each store that assets are kept in: a probe is
-    put, loaded and deleted, under a name of its own, and timed. Stores that are only read from are not written to.
+    Looks at the configuration, the plugins, the definitions, the history, and at each store that assets are kept in:
+    a probe is put, loaded and deleted, under a name of its own, and timed. Stores that are only read from are not
+    written to.
 
     Exit codes: 0 everything is in place, 1 something is not.
 
