@@ -135,7 +135,10 @@ def test_names_that_variables_cannot_tell_apart_are_refused(load):
     ]
 
 
-@pytest.mark.parametrize("variable", ["RIVERS_IO_HANDLERS__LAKE__", "RIVERS_IO_HANDLERS__LAKE__OPTIONS__"])
+@pytest.mark.parametrize(
+    "variable",
+    ["RIVERS_IO_HANDLERS__LAKE", "RIVERS_IO_HANDLERS__LAKE__", "RIVERS_IO_HANDLERS__LAKE__OPTIONS__"],
+)
 def test_a_variable_without_a_field_is_reported(variable, load, monkeypatch):
     monkeypatch.setenv(variable, "x")
     (finding,) = load("[io_handlers.lake]\nuse = 'disk'\nstore = 'x'\n").findings()

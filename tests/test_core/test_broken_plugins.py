@@ -72,6 +72,11 @@ BROKEN_MODULES = {
         TypeError,
         "cannot be a pluggy wrapper",
     ),
+    "a panic that is no Exception": (
+        "class PanicException(BaseException): pass\nraise PanicException('called `unwrap`')",
+        BaseException,
+        "PanicException: called `unwrap`",
+    ),
     "raises a group of errors": (
         "raise ExceptionGroup('two', [OSError('a'), OSError('b')])",
         ExceptionGroup,
@@ -115,6 +120,11 @@ BROKEN_TARGETS = {
     "its class does not exist": ({"acme_bad/handler.py": "x = 1"}, AttributeError, "BadIOHandler"),
     "its module raises": ({"acme_bad/handler.py": "1 / 0"}, ZeroDivisionError, "division by zero"),
     "its module exits": ({"acme_bad/handler.py": "raise SystemExit(3)"}, SystemExit, "SystemExit: 3"),
+    "its module panics": (
+        {"acme_bad/handler.py": "class PanicException(BaseException): pass\nraise PanicException('gone')"},
+        BaseException,
+        "PanicException: gone",
+    ),
     "it is no handler": ({"acme_bad/handler.py": "class BadIOHandler: pass"}, None, "not a subclass of"),
     "it is a function": (
         {"acme_bad/handler.py": "def BadIOHandler(): pass"},

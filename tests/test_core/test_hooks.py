@@ -179,7 +179,9 @@ def test_rivers_io_failed_is_frozen_and_guarded():
     check_observer("rivers_io_failed")
 
 
-@pytest.mark.parametrize("error", [ValueError("oops"), SystemExit(1), AssertionError()])
+@pytest.mark.parametrize(
+    "error", [ValueError("oops"), SystemExit(1), AssertionError(), BaseException("panic")]
+)
 def test_an_observer_that_raises_is_logged_with_its_plugin(error, caplog):
     def rivers_run_start():
         raise error

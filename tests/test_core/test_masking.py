@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretBytes, SecretStr
 
 from rivers_core import BaseIOHandler
-from rivers_core.handler.masking import MASK, masked, secrets_of
+from rivers_core.handler.masking import MASK, masked, scrubbed, secrets_in, secrets_of
 
 OPTIONS = {
     "aws_endpoint_url": "http://127.0.0.1:1",
@@ -39,9 +39,72 @@ def test_messages_keep_the_address_and_lose_the_credentials():
 def test_a_password_inside_an_address_is_still_hidden(name):
     url = "http://ada:hidden@127.0.0.1:1"
     assert "hidden" not in masked({name: url}, "options", all_of_it=True)[name]
-    assert secrets_of(Bucket(options={name: url})) == [url]
+    assert secrets_of(Bucket(options={name: url})) == [url, "hidden"]
 
 
 @pytest.mark.parametrize("name", ["endpoint_secret", "region_token", "timeout_key", "connection_string"])
 def test_names_that_only_begin_alike_are_hidden(name):
     assert masked({name: "hidden"}, "options", all_of_it=True) == {name: MASK}
+
+
+class Login(BaseModel):
+    user: str
+    pin: SecretStr
+    word: SecretBytes = SecretBytes(b"hidden-4")
+
+
+class Remote(Bucket):
+    conn: Login
+    others: list[Login] = []
+    any_of_them: dict[str, Login | None] | None = None
+    headers: dict[str, str] = {}
+
+
+def test_credentials_inside_of_models_are_known():
+    handler = Remote(
+        options={},
+        conn=Login(user="bob", pin="hidden-1"),
+        others=[Login(user="eve", pin="hidden-2")],
+        any_of_them={"a": Login(user="ada", pin="hidden-3")},
+    )
+    assert set(secrets_of(handler)) == {"hidden-1", "hidden-2", "hidden-3", "hidden-4"}
+
+
+@pytest.mark.parametrize(
+    "name", ["Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie", "X-Api-Key"]
+)
+def test_headers_that_log_in_are_hidden(name):
+    handler = Remote(options={}, conn=Login(user="bob", pin=""), headers={name: "hidden", "Accept": "json"})
+    assert masked(handler.headers) == {name: MASK, "Accept": "json"}
+    assert "hidden" in secrets_of(handler)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Server=db;Uid=sa;Pwd=hidden;", f"Server=db;Uid=sa;Pwd={MASK};"),
+        ("postgres://ada:hid/den@host/db", f"postgres://ada:{MASK}@host/db"),
+        ("postgres://ada:hid#d?en@host/db", f"postgres://ada:{MASK}@host/db"),
+        ("postgres://ada:hidden@host/db", f"postgres://ada:{MASK}@host/db"),
+        ("http://host:8080/a@b", "http://host:8080/a@b"),
+        ("file://C:/Users/a@b", "file://C:/Users/a@b"),
+        ("http://[::1]:80/a@b", "http://[::1]:80/a@b"),
+        ("see http://host:x/y and write to a@b", "see http://host:x/y and write to a@b"),
+    ],
+)
+def test_passwords_in_addresses_are_hidden_and_addresses_stay(text, shown):
+    assert masked(text) == shown
+
+
+def test_the_password_of_an_address_is_cut_out_alone_too():
+    assert scrubbed("no login for hidden-1", secrets_in("db://ada:hidden-1@host")) == f"no login for {MASK}"
+
+
+def test_short_secrets_are_cut_where_they_are_words():
+    secrets = secrets_in(SecretStr("ab"))
+    assert scrubbed("a table with ab, abc and 'ab'", secrets) == f"a table with {MASK}, abc and '{MASK}'"
+
+
+def test_the_name_of_a_column_is_no_secret():
+    assert secrets_in({"sort_key": "order_id", "key": "day"}) == []
+    assert secrets_in({"sort_key": "x9-44f", "api_key": "abcdef"}) == ["x9-44f", "abcdef"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,6 +31,9 @@ __all__ = [
     "StorageError",
     "TaskDefinitionError",
 ]
+
+STOPS: Final = (KeyboardInterrupt, GeneratorExit)
+"""What ends a program, whoever raises it. All else makes a plugin broken: panics of Rust libraries are no Exception."""
 
 
 class RiversError(Exception):

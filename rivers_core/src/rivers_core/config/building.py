@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
-from rivers_core.config.locations import anchored
+from rivers_core.config.locations import located
 from rivers_core.config.references import admits_text, replaced, takes_handler
-from rivers_core.config.variables import Text, decoded
-from rivers_core.exceptions import ConfigurationError, RiversError
+from rivers_core.config.spelling import spelt_by
+from rivers_core.config.variables import decoded
+from rivers_core.exceptions import STOPS, ConfigurationError, RiversError
 from rivers_core.handler import BaseIOHandler, from_values, masked
-from rivers_core.handler.masking import holds_secret, scrubbed, secrets_in
+from rivers_core.handler.masking import scrubbed, secrets_in
 from rivers_core.handler.settings import input_names, nearest
 
 if TYPE_CHECKING:
@@ -72,7 +73,9 @@ class Draft:
             handler = from_values(self.cls, self.values)
         except ValidationError as error:
             self.findings.extend(map(self._scrubbed, self._mistakes(error)))
-        except (Exception, SystemExit) as error:
+        except STOPS:
+            raise
+        except BaseException as error:
             said = self._scrubbed(f"{type(error).__name__}: {error}")
             self.findings.append(f"{self.table.origin_of(()).place}: {said}")
         if handler is None or self.findings:
@@ -109,8 +112,8 @@ class Draft:
         """The text of a validator, which may quote what it was given."""
         for name, value in self.values.items():
             field = self.cls.model_fields.get(name)
-            is_secret = field is not None and holds_secret(field.annotation)
-            text = scrubbed(text, secrets_in(value, name, all_of_it=is_secret))
+            annotation = None if field is None else field.annotation
+            text = scrubbed(text, secrets_in(value, name, annotation=annotation))
         return text
 
 
@@ -132,14 +135,13 @@ def draft(
         ConfigurationError: No class is named, or it is not there.
     """
     cls = _class_of(table, registry)
+    table = spelt_by(table, cls)
     values, findings = _known(table, cls)
     made = Draft(table, cls, values, findings)
     for name in list(values):
         field = cls.model_fields.get(name)
         annotation = Any if field is None else field.annotation
-        values[name] = decoded(values[name], annotation)
-        if name in cls.location_fields:
-            values[name] = anchored(values[name], root)
+        values[name] = located(cls, name, decoded(values[name], annotation), root)
         if takes_handler(annotation):
             try:
                 values[name] = replaced(values[name], _finder(find, annotation))
@@ -189,11 +191,8 @@ def _known(table: HandlerTable, cls: type[BaseIOHandler]) -> tuple[dict[str, Any
     values: dict[str, Any] = {}
     findings = []
     for key, value in table.values.items():
-        spelt = key
-        if key not in names and isinstance(value, (Text, dict)):
-            spelt = next((name for name in sorted(names) if name.lower() == key.lower()), key)
-        if spelt in names or cls.model_config.get("extra") == "allow":
-            values[spelt] = value
+        if key in names or cls.model_config.get("extra") == "allow":
+            values[key] = value
         elif cls.model_config.get("extra") == "forbid":
             findings.append(
                 f"{table.where(key)}: {cls.__name__} has no such setting"
@@ -219,4 +218,4 @@ def _names_of(name: str, field: FieldInfo) -> list[str]:
 
 
 def _shown(name: str, value: Any, field: FieldInfo) -> Any:
-    return masked(value, name, all_of_it=holds_secret(field.annotation))
+    return masked(value, name, annotation=field.annotation)

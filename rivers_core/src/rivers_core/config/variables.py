@@ -150,6 +150,8 @@ def _lay(
     if name is None and rest.count("__") == 1 and rest.endswith("__use") and rest != "__use":
         name, path = rest.removesuffix("__use"), ["use"]
         tables[name] = HandlerTable(name, origin)
+    if name is None and (bare := next((table for table in tables if spelt_as_variable(table) == rest), None)):
+        name, path = bare, [""]
     if name is None:
         head = rest.partition("__")[0]
         yield f"{origin.place}: there is no IO handler {head!r} in the configuration{nearest(head, tables)}."

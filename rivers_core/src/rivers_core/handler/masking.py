@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, get_args, get_origin
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
+from rivers_core.handler.annotations import Types, class_of, fields_of, kinds_of, of_entry, of_item
+
 MASK: Final = "**********"
 
-_SECRET_NAME: Final = re.compile(
+_SECRETS: Final = (Secret, SecretStr, SecretBytes)
+_CERTAIN_NAME: Final = re.compile(
     r"secret|passw|passphrase|token|credential|signature|api_?key|access_?key|account_?key|private_?key|"
-    r"signing_?key|encryption_?key|shared_?key|(^|_)(key|sas|pwd|auth)$",
+    r"signing_?key|encryption_?key|shared_?key|(^|_)(sas|pwd|auth|authorization|cookies?)$",
     re.IGNORECASE,
 )
+# such as `sort_key`, which as often names a column
+_LIKELY_NAME: Final = re.compile(r"(^|_)key$", re.IGNORECASE)
 # what says where a store is and how it is asked; without it nobody can tell why it does not answer
 _PLAIN_NAME: Final = re.compile(
     r"((aws|azure|google)_)?(endpoint(_url)?|(default_)?region|allow_http|allow_invalid_certificates|bucket(_name)?|"
@@ -23,14 +29,21 @@ _PLAIN_NAME: Final = re.compile(
     re.IGNORECASE,
 )
 _SHORTEST_SECRET: Final = 4
-_URL_PASSWORD: Final = re.compile(r"(?P<start>[a-z][a-z0-9+.-]*://[^/?#\s:@]*:)[^/?#\s]*(?=@)", re.IGNORECASE)
-# a token instead of a user; with other schemes that place is for a name or a container
-_URL_USER: Final = re.compile(r"(?P<start>https?://)[^/?#\s:@]+(?=@)", re.IGNORECASE)
-# in the query of a URL, in a connection string
-_NAMED: Final = re.compile(
-    r"(?P<start>(?:[?&;\s]|^)(?:[^=?&#;\s]*(?:secret|token|passw|sig|credential|key)[^=&#;\s]*)=)[^&#;\s]+",
+# a password may hold a slash if it does not begin like a port or a path
+_URL_PASSWORD: Final = re.compile(
+    r"(?P<start>[a-z][a-z0-9+.-]*://[^/?#\s:@\[]*:)"
+    r"(?P<secret>[^/?#\s]*|(?!\d{1,5}[/?#]|[/\\])[^\s@'\"<>]*)(?=@)",
     re.IGNORECASE,
 )
+# a token instead of a user; with other schemes that place is for a name or a container
+_URL_USER: Final = re.compile(r"(?P<start>https?://)(?P<secret>[^/?#\s:@]+)(?=@)", re.IGNORECASE)
+# in the query of a URL, in a connection string
+_NAMED: Final = re.compile(
+    r"(?P<start>(?:[?&;\s]|^)(?:[^=?&#;\s]*(?:secret|token|passw|pwd|sig|credential|key)[^=&#;\s]*)=)"
+    r"(?P<secret>[^&#;\s]+)",
+    re.IGNORECASE,
+)
+_CREDENTIALS: Final = (_URL_USER, _URL_PASSWORD, _NAMED)
 
 
 def looks_secret(name: str) -> bool:
@@ -42,14 +55,14 @@ def looks_secret(name: str) -> bool:
     Returns:
         True for names such as `password`, `aws_secret_access_key` or `sas_token`.
     """
-    return _SECRET_NAME.search(name.replace("-", "_")) is not None
+    return any(names.search(name.replace("-", "_")) for names in (_CERTAIN_NAME, _LIKELY_NAME))
 
 
 def _is_plain(name: object) -> bool:
     return _PLAIN_NAME.fullmatch(str(name).replace("-", "_")) is not None
 
 
-def masked(value: Any, name: str = "", *, all_of_it: bool = False) -> Any:
+def masked(value: Any, name: str = "", *, all_of_it: bool = False, annotation: Any = None) -> Any:
     """The value with every credential in it replaced by asterisks.
 
     Pydantic secrets, entries of a mapping whose key names a credential, and the password or signature
@@ -60,25 +73,35 @@ def masked(value: Any, name: str = "", *, all_of_it: bool = False) -> Any:
         name: The field or key the value belongs to; a name that looks secret masks the whole value.
         all_of_it: Whether every text in it is a secret, but for entries that only say where a store is and how it
             is asked, such as `endpoint` and `region`; of those too, passwords inside a URL are.
+        annotation: The type of the field, which says what in a value that is not validated yet is a secret.
 
     Returns:
         A value of the same shape that can be printed.
     """
-    if isinstance(value, (Secret, SecretStr, SecretBytes)):
+    return _masked(value, name, _types(all_of_it, annotation))
+
+
+def _types(all_of_it: bool, annotation: Any) -> Types:
+    if all_of_it:
+        return (SecretStr,)
+    return () if annotation is None else (annotation,)
+
+
+def _masked(value: Any, name: str, types: Types) -> Any:
+    if isinstance(value, _SECRETS):
         return MASK if value.get_secret_value() else value
     if isinstance(value, (str, bytes)):
-        if value and (all_of_it or (name and looks_secret(name))):
+        if value and (_holds(types) or (name and looks_secret(name))):
             return MASK
         return _without_passwords(value) if isinstance(value, str) else value
+    if _is_number(value):
+        return MASK if _holds(types) else value
     if isinstance(value, Mapping):
-        return {
-            key: masked(item, str(key), all_of_it=all_of_it and not _is_plain(key))
-            for key, item in value.items()
-        }
+        return {key: _masked(item, str(key), _of_entry(types, str(key))) for key, item in value.items()}
     if type(value) in (list, tuple, set, frozenset):
-        return type(value)(masked(item, name, all_of_it=all_of_it) for item in value)
+        return type(value)(_masked(item, name, _of_item(types)) for item in value)
     if isinstance(value, BaseModel) and not hasattr(value, "handle_output"):
-        return {field: masked(getattr(value, field), field) for field in type(value).model_fields}
+        return {field: _masked(item, field, of_field) for field, item, of_field in _fields(value)}
     return value
 
 
@@ -111,7 +134,7 @@ class _Shown(str):
 
 
 def _without_passwords(text: str) -> str:
-    for credential in (_URL_USER, _URL_PASSWORD, _NAMED):
+    for credential in _CREDENTIALS:
         text = credential.sub(rf"\g<start>{MASK}", text)
     return text
 
@@ -121,7 +144,8 @@ def scrubbed(text: str, secrets: Iterable[str] = ()) -> str:
 
     Args:
         text: The message.
-        secrets: What must not be shown; what is shorter than four characters would take half of the text along.
+        secrets: What must not be shown; what is shorter than four characters is cut where it is a word of its own,
+            for else it would take half of the text along.
 
     Returns:
         The text with asterisks in their place.
@@ -129,6 +153,8 @@ def scrubbed(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in secrets:
         if len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, MASK)
+        elif secret:
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", MASK, text)
     return _without_passwords(text)
 
 
@@ -139,61 +165,122 @@ def holds_secret(annotation: Any) -> bool:
         annotation: The type of the field.
 
     Returns:
-        True for pydantic's secret types and for unions and containers of them.
+        True for pydantic's secret types, for unions and containers of them, and for models with such a field.
     """
-    kind = get_origin(annotation) or annotation
-    if isinstance(kind, type) and issubclass(kind, (Secret, SecretStr, SecretBytes)):
-        return True
-    return any(map(holds_secret, get_args(annotation)))
+    return _holds((annotation,))
 
 
-def secrets_in(value: Any, name: str = "", *, all_of_it: bool = False) -> list[str]:
+def _holds(types: Types, within: frozenset[Any] = frozenset()) -> bool:
+    for kind in kinds_of(types):
+        owner = class_of(kind)
+        if isinstance(owner, type) and issubclass(owner, _SECRETS):
+            return True
+        fields = fields_of(kind)
+        if fields is None:
+            inside: Types = get_args(kind)
+        else:  # another handler is meant by its name
+            inside = () if owner in within or hasattr(owner, "handle_output") else tuple(fields.values())
+        if inside and _holds(inside, within | {owner}):
+            return True
+    return False
+
+
+def _of_entry(types: Types, key: str) -> Types:
+    """The types of an entry. What a type with secrets does not know, such as a misspelt field, is taken for one."""
+    found = of_entry(types, key)
+    is_field = any(key in (fields_of(kind) or ()) for kind in kinds_of(types))
+    if _is_plain(key) and not is_field:
+        return ()
+    return found or ((SecretStr,) if _holds(types) else ())
+
+
+def _of_item(types: Types) -> Types:
+    return of_item(types) or ((SecretStr,) if _holds(types) else ())
+
+
+def _fields(value: Any) -> Iterator[tuple[str, Any, Types]]:
+    """Name, value and types of each field of a model or dataclass."""
+    annotations = fields_of(type(value)) or {}
+    if isinstance(value, BaseModel):
+        names = [*type(value).model_fields, *(value.model_extra or ())]
+    else:
+        names = [field.name for field in dataclasses.fields(value)]
+    for name in names:
+        if hasattr(value, name):
+            yield name, getattr(value, name), (annotations[name],) if name in annotations else ()
+
+
+def secrets_in(value: Any, name: str = "", *, all_of_it: bool = False, annotation: Any = None) -> list[str]:
     """The texts inside a value that must not be shown.
 
     Args:
-        value: What was given for a field.
+        value: What was given for a field; or a handler, a resource, a configuration, which hold more.
         name: The field or key.
         all_of_it: Whether every text in it is a secret, with the exceptions of `masked`.
+        annotation: The type of the field, which says what in a value that is not validated yet is a secret.
 
     Returns:
         Credentials as plain text, to be cut out of messages that others wrote.
     """
-    if isinstance(value, (Secret, SecretStr, SecretBytes)):
-        return secrets_in(value.get_secret_value(), name, all_of_it=True)
-    if isinstance(value, bytes):
-        return secrets_in(value.decode("utf-8", "replace"), name, all_of_it=all_of_it)
-    if isinstance(value, str):
-        return [value] if value and (all_of_it or masked(value, name) != value) else []
-    if isinstance(value, Mapping):
-        return [secret for key, item in value.items() for secret in _entry(str(key), item, all_of_it)]
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [secret for item in value for secret in secrets_in(item, name, all_of_it=all_of_it)]
-    return []
+    return list(_secrets_in(value, name, _types(all_of_it, annotation)))
 
 
-def _entry(key: str, value: Any, all_of_it: bool) -> list[str]:
-    """The secrets of one entry of a mapping: the type says that each is one, the name that some are none."""
-    if not _is_plain(key):
-        return secrets_in(value, key, all_of_it=all_of_it)
-    is_secret = isinstance(value, (SecretStr, SecretBytes))
-    return secrets_in(value.get_secret_value() if is_secret else value, key)
-
-
-def secrets_of(handler: Any) -> list[str]:
-    """The credentials that a handler holds, and those of handlers in its fields.
+def secrets_of(holder: Any) -> list[str]:
+    """The credentials that a handler, a resource or a configuration holds, and those of handlers in its fields.
 
     Args:
-        handler: A `BaseIOHandler`.
+        holder: A model or a dataclass; anything else holds nothing that is known.
 
     Returns:
         Credentials as plain text, to be cut out of messages that others wrote.
     """
-    kind, values = handler.configuration()
-    found: list[str] = []
-    for name, value in values.items():
-        if hasattr(value, "handle_output"):
-            found += secrets_of(value)
-            continue
-        field = kind.model_fields.get(name)
-        found += secrets_in(value, name, all_of_it=field is not None and holds_secret(field.annotation))
-    return found
+    return secrets_in(holder)
+
+
+def _secrets_in(value: Any, name: str, types: Types) -> Iterator[str]:
+    if isinstance(value, _SECRETS):
+        yield from _secrets_in(value.get_secret_value(), name, (SecretStr,))
+    elif isinstance(value, bytes):
+        yield from _secrets_in(value.decode("utf-8", "replace"), name, types)
+    elif isinstance(value, str):
+        yield from _secret_texts(value, name, _holds(types))
+    elif _is_number(value):
+        if _holds(types):
+            yield str(value)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            # the type says that each is a secret, the name that some are none
+            bare = _is_plain(key) and isinstance(item, _SECRETS)
+            yield from _secrets_in(
+                item.get_secret_value() if bare else item, str(key), _of_entry(types, str(key))
+            )
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for item in value:
+            yield from _secrets_in(item, name, _of_item(types))
+    elif isinstance(value, BaseModel) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
+        for field, item, of_field in _fields(value):
+            yield from _secrets_in(item, field, of_field)
+
+
+def _secret_texts(text: str, name: str, is_secret: bool) -> Iterator[str]:
+    """A text that is a secret, as its type or its name says, and the credentials inside of a URL."""
+    inside = [match for pattern in _CREDENTIALS for match in pattern.finditer(text)]
+    if text and (is_secret or (len(text) >= _SHORTEST_SECRET and (inside or _names_secret(name, text)))):
+        yield text
+    for match in inside:
+        secret, is_named = match["secret"], match.re is _NAMED
+        if len(secret) >= _SHORTEST_SECRET and (
+            not is_named or _names_secret(match["start"].strip("=?&; "), secret)
+        ):
+            yield secret
+
+
+def _names_secret(name: str, text: str) -> bool:
+    """Whether a text is to be cut out of messages because of its name; a column's name would take much along."""
+    return looks_secret(name) and (
+        _CERTAIN_NAME.search(name.replace("-", "_")) is not None or not text.isidentifier()
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -6,6 +6,8 @@ import logging
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
+from rivers_core.exceptions import STOPS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -103,7 +105,9 @@ def _guarded(
     def observer(*arguments: Any) -> None:
         try:
             function(*pick(arguments))
-        except (Exception, SystemExit):
+        except STOPS:
+            raise
+        except BaseException:
             _LOG.exception("Plugin %s raised in %s; the run goes on without it.", plugin_name, hook_name)
 
     return observer

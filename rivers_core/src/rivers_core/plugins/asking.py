@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rivers_core.exceptions import PluginLoadError, RiversError
+from rivers_core.exceptions import STOPS, PluginLoadError, RiversError
 from rivers_core.hooks.matching import origin
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ def default_io_handler(
         return None
     try:
         answer = hook(asset_name=asset_name, asset_metadata=asset_metadata)
-    except RiversError:
+    except (RiversError, *STOPS):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise _failed(pm, hook.name, asset_name, error) from error
     if answer is None or isinstance(answer, str) or _is_handler(answer):
         return answer  # type: ignore[no-any-return]
@@ -67,9 +67,9 @@ def wrapped(pm: PluginManager, handler: BaseIOHandler, asset_name: str) -> BaseI
         given = {"handler": handler, "asset_name": asset_name}
         try:
             answer: Any = impl.function(**{name: given[name] for name in impl.argnames})
-        except RiversError:
+        except (RiversError, *STOPS):
             raise
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise _failed(pm, hook.name, asset_name, error) from error
         if answer is None:
             continue

@@ -6,7 +6,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from rivers_core.exceptions import ConfigurationError, HandlerNotFoundError, PluginLoadError
+from rivers_core.exceptions import STOPS, ConfigurationError, HandlerNotFoundError, PluginLoadError
 from rivers_core.plugins import missing
 from rivers_core.plugins.entries import PluginEntry, canonical, given_entries, installed_entries
 from rivers_core.plugins.loader import PluginLoader, again, broken
@@ -188,7 +188,9 @@ class Catalog:
         entry = PluginEntry(name, name, getattr(module, "__name__", name), "(in process)")
         try:
             self.loader.add(entry, module)
-        except (Exception, SystemExit) as error:
+        except STOPS:
+            raise
+        except BaseException as error:
             raise broken(entry, error) from error
         self._in_process[name] = entry
 

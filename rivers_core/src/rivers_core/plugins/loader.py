@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pluggy
 
-from rivers_core.exceptions import PluginLoadError
+from rivers_core.exceptions import STOPS, PluginLoadError
 from rivers_core.hooks import PROJECT, specs
 from rivers_core.hooks.matching import misspelt, refuse_wrappers
 from rivers_core.plugins.spec import CommandSpec, ExecutorSpec, HandlerSpec
@@ -55,7 +55,9 @@ class PluginLoader:
         self._loading.add(entry)
         try:
             self.add(entry, importlib.import_module(entry.value))
-        except (Exception, SystemExit) as error:
+        except STOPS:
+            raise
+        except BaseException as error:
             self.errors[entry] = broken(entry, error)
         finally:
             self._loading.discard(entry)

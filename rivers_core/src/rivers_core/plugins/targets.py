@@ -7,7 +7,7 @@ import inspect
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from rivers_core.exceptions import HandlerNotFoundError, PluginLoadError
+from rivers_core.exceptions import STOPS, HandlerNotFoundError, PluginLoadError
 from rivers_core.plugins.missing import absent_requirements
 from rivers_core.plugins.spec import CommandSpec
 
@@ -34,7 +34,9 @@ def target_of(provided: Provided[Any]) -> Any:
         _refuse_absent(provided)
     try:
         return getattr(importlib.import_module(spec.module), spec.class_name)
-    except (Exception, SystemExit) as error:
+    except STOPS:
+        raise
+    except BaseException as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise _broken(provided, reason) from error
 
