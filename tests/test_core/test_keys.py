@@ -103,7 +103,7 @@ def test_no_two_of_200_000_generated_pairs_share_a_key():
     pairs = set()
     while len(pairs) < 200_000:
         asset, value = ("".join(chosen.choices(letters, k=chosen.choice((1, 2, 3, 3, 4)))) for _ in range(2))
-        pairs.add((asset, value.replace("|", "p")))
+        pairs.add((asset, value.replace("|", "p").replace("\ud800", "q")))
     keys = [storage_key(asset, PartitionKey(value)) for asset, value in pairs]
 
     assert_distinct(keys)
@@ -111,7 +111,7 @@ def test_no_two_of_200_000_generated_pairs_share_a_key():
         assert_safe(key)
 
 
-@given(st.text(), st.text(st.characters(exclude_characters="|,"), min_size=1))
+@given(st.text(), st.text(st.characters(exclude_characters="|,", exclude_categories=["Cs"]), min_size=1))
 def test_whatever_the_names_nothing_leaves_the_root(asset, value):
     key = storage_key(asset, PartitionKey(value))
 
