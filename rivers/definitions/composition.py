@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.error_text import error_text
+from rivers.definitions.signature import by_keyword
 from rivers.definitions.wire import AssetRef, Literal, NodeRef, Reference, Wire
 from rivers_core.exceptions import GraphValidationError, RiversError
 
@@ -213,7 +214,7 @@ def record(graph: str, body: Callable[..., Any], arguments: Mapping[str, Any]) -
     }
     try:
         with _recording(recorder):
-            result = body(**given)
+            result = by_keyword(body)(**given)
     except RiversError:
         raise
     except Exception as error:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from functools import cached_property
+from types import CodeType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from rivers.definitions.contexts import AssetExecutionContext
@@ -139,9 +141,16 @@ def _names_around(function: Callable[..., Any]) -> dict[str, Any]:
         return {}
     outer = function.__qualname__.rsplit(".<locals>", 1)[0].rsplit(".", 1)[-1]
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 the names around a local function are nowhere else
-    while frame is not None and frame.f_code.co_name != outer:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    while frame is not None and not (frame.f_code.co_name == outer and _holds(frame.f_code, code)):
         frame = frame.f_back
     if frame is None:
         return {}
     words = {word for hint in hints.values() if isinstance(hint, str) for word in re.findall(r"\w+", hint)}
     return {name: value for name, value in frame.f_locals.items() if name in words}
+
+
+def _holds(outer: CodeType, code: CodeType | None) -> bool:
+    """Whether a function was written inside another, perhaps in a class there."""
+    within = [one for one in outer.co_consts if isinstance(one, CodeType)]
+    return code in within or any(_holds(one, code) for one in within)

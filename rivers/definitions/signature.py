@@ -82,21 +82,27 @@ def is_async_function(function: Callable[..., Any] | None) -> bool:
     """Whether calling it gives a coroutine or an asynchronous generator."""
     if function is None:
         return False
+    while isinstance(function, functools.partial):
+        function = function.func
     candidates = (function, _call_method(function))
     return any(inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one) for one in candidates)
 
 
 def by_keyword(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, callable with a keyword for each parameter, also for those that are positional only."""
-    names = [
-        spec.name for spec in _signature(function).parameters.values() if spec.kind is spec.POSITIONAL_ONLY
+    positional = [
+        (spec.name, spec.default)
+        for spec in _signature(function).parameters.values()
+        if spec.kind is spec.POSITIONAL_ONLY
     ]
-    if not names:
+    if not positional:
         return function
 
     @functools.wraps(function)
     def call(**arguments: Any) -> Any:
-        given = [arguments.pop(name) for name in names if name in arguments]
+        last = max((place for place, (name, _) in enumerate(positional) if name in arguments), default=-1)
+        # what is left out before the last one given keeps its place, by its default
+        given = [arguments.pop(name, default) for name, default in positional[: last + 1]]
         return function(*given, **arguments)
 
     return call

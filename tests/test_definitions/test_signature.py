@@ -153,3 +153,28 @@ def test_a_context_behind_an_alias_is_refused_when_the_signature_is_read():
 
     with pytest.raises(AssetDefinitionError, match="first parameter"):
         _ = Asset(function, name="late").signature
+
+
+def make():
+    class Row: ...
+
+    @Asset
+    def rows() -> Row: ...
+
+    return rows, Row
+
+
+def define():
+    class Row: ...
+
+    class Holder:
+        @Asset
+        def rows(self) -> Row: ...
+
+    return Holder.rows, Row
+
+
+@pytest.mark.parametrize("factory", [make, define])
+def test_a_hint_names_what_is_local_whatever_the_function_around_is_called(factory):
+    rows, row = factory()
+    assert rows.signature.return_hint is row
