@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,8 @@ async def stored_late(left: Any, binding: HandlerBinding) -> None:
     """Wait for what `handle_output` left behind: only then is the value stored.
 
     Args:
-        left: What it returned: an awaitable of an asynchronous handler, or of a plain one around such.
+        left: What it returned: an awaitable of an asynchronous handler, or of a plain one around such; the future
+            of a thread or process that stores.
         binding: The handler.
 
     Raises:
@@ -32,6 +34,8 @@ async def stored_late(left: Any, binding: HandlerBinding) -> None:
         )
     if binding.handler.is_async_output:
         await left
+    elif isinstance(left, Future):
+        left.result()
     else:
         finished(left)
 

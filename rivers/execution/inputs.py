@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.self_dependency import SelfDependency
 from rivers.execution.handler_calls import add_place, say_who_stores
-from rivers.execution.provenance import combined_version, needed_keys, source_of
+from rivers.execution.provenance import combined_version, needed_keys, observation_of, source_of
 from rivers.execution.several_keys import by_key, load_each
 from rivers.storage.events import MATERIALIZATION
 from rivers_core.contexts import InputContext
@@ -76,14 +76,16 @@ async def _load_partitions(loaded: LoadedInput, step: Step, run: Run, versions: 
     keys = needed_keys(loaded, step, run.keys.get(step.name, ()), run)
     many = _takes_several(loaded, step, run)
     texts = [str(key) for key in keys]
-    events = run.stored_each(upstream.name, texts)
+    stored = run.stored_each(upstream.name, texts)
+    observed = observation_of(upstream, run)
+    events = stored if observed is None else [observed] * len(keys)
     if not many:
         if not keys:
             raise _nothing_maps(loaded, step, run)
         partition = PartitionContext(keys, upstream.partitions_def)
         value = await _load(loaded, _context(loaded, step, run, events[0], partition, loaded.type_hint), run)
     elif loaded.binding.handler.partition_batches and not loaded.items.is_mapping and keys:
-        value = await _load_batch(loaded, step, run, keys, events)
+        value = await _load_batch(loaded, step, run, keys, stored)
     else:
         contexts = [
             _context(
@@ -110,7 +112,9 @@ async def _load_partitions(loaded: LoadedInput, step: Step, run: Run, versions: 
         for text, event in zip(texts, events, strict=True)
         if event is not None
     ]
-    if known:
+    if observed is not None:
+        versions.append((upstream.name, observed.data_version or ""))
+    elif known:
         versions.append((upstream.name, combined_version(known)))
     return value
 

@@ -10,7 +10,7 @@ from rivers.execution.handler_calls import add_place, stored_late
 from rivers.execution.history import History
 from rivers.execution.provenance import input_versions
 from rivers.execution.results import check_name, check_part, check_value, of_part, split_by_key
-from rivers.execution.retries import may_retry
+from rivers.execution.retries import is_failure, may_retry
 from rivers.storage import Event
 from rivers.storage.events import MATERIALIZATION, OBSERVATION
 from rivers_core.contexts import OutputContext
@@ -34,7 +34,7 @@ class WriteFailedError(Exception):
         error: What the handler raised.
     """
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: BaseException) -> None:
         super().__init__(error)
         self.error = error
 
@@ -90,13 +90,18 @@ class Storing:
 
         Raises:
             AssetOutputValidationError: It contradicts the annotation or the partition keys; nothing was stored.
-            WriteFailedError: The handler failed, also when tried again.
+            WriteFailedError: The handler failed, also when tried again; or what it stored could not be recorded.
             SpentValueError: It was to be tried again, but only the function can make the value again; the cause is why.
         """
         value, described = result, None
         if isinstance(result, Result):  # most are plain values, and answer one question instead of three
             if isinstance(result, (Materialization, Observation)):
-                self._record_all(output, result)
+                if isinstance(result, Materialization):
+                    check_name(self.step, result)
+                try:
+                    self._record_all(output, result)
+                except Exception as error:
+                    raise _not_recorded(error, output) from error
                 return
             if isinstance(result, Output):
                 check_name(self.step, result)
@@ -131,7 +136,7 @@ class Storing:
         binding = output.binding
         assert binding is not None
         attempt = self.attempt
-        failure: Exception | None = None
+        failure: BaseException | None = None
         while True:
             context = OutputContext(
                 output.name,
@@ -146,7 +151,9 @@ class Storing:
                 if stored is not None:
                     await stored_late(stored, binding)
                 break
-            except Exception as error:
+            except BaseException as error:
+                if not is_failure(error, self.step):
+                    raise
                 add_place(error, "storing", binding, context)
                 for observe in self.run.observers.io_failed:
                     observe(context, binding.handler, error)
@@ -156,7 +163,10 @@ class Storing:
                 if not await may_retry(self.step, self.run, error, attempt, output.name):
                     raise WriteFailedError(error) from error
                 attempt += 1
-        self._stored(output, context, result, keys)
+        try:
+            self._stored(output, context, result, keys)
+        except Exception as error:
+            raise _not_recorded(error, output) from error
 
     def _stored(
         self,
@@ -178,23 +188,22 @@ class Storing:
         for key in keys or (None,):
             made = version or self._made_version(context.content_version)
             event = self._event(MATERIALIZATION, output, key, metadata, made, tags, binding.label)
-            run.latest[output.name, event.partition_key] = event
             run.storage.record(event)
+            run.latest[output.name, event.partition_key] = event
             for observe in run.observers.output_stored:
                 observe(context, binding.handler, event)
 
     def _record_all(self, output: StoredOutput, result: Materialization | Observation) -> None:
         event_type, version, tags = OBSERVATION, result.data_version, None
         if isinstance(result, Materialization):
-            check_name(self.step, result)
             event_type, tags = MATERIALIZATION, result.tags
             version = version or self._made_version(None)
         self.recorded_metadata = metadata = self._merged(None, result.metadata)
         for key in self.keys or (None,):
             event = self._event(event_type, output, key, metadata, version, tags, None)
+            self.run.storage.record(event)
             if event_type == MATERIALIZATION:
                 self.run.latest[output.name, event.partition_key] = event
-            self.run.storage.record(event)
 
     def _event(
         self,
@@ -245,3 +254,9 @@ class Storing:
         """The version of what neither result nor handler gave one: the asset's context's, the content's own, a UUID."""
         of_context = None if self.context is None else getattr(self.context, "registered_data_version", None)
         return of_context or of_content or self.run.new_version()
+
+
+def _not_recorded(error: Exception, output: StoredOutput) -> WriteFailedError:
+    """The end of a step whose value is there: running it again would store it again."""
+    error.add_note(f"the value of {output.name!r} is stored, but no event says so")
+    return WriteFailedError(error)

@@ -92,6 +92,9 @@ def _version_of(
     if needed.mapping is None:
         event = source_of(upstream, past)
         return None if event is None else event.data_version or ""
+    observed = observation_of(upstream, past)
+    if observed is not None:
+        return observed.data_version
     known = [
         (str(key), event.data_version or "")
         for key in needed_keys(needed, step, keys, past)
@@ -101,12 +104,16 @@ def _version_of(
 
 
 def source_of(upstream: StoredOutput, past: Past) -> Event | None:
-    """The event behind the value of an upstream without partitions.
+    """The event behind the value of an upstream without partitions."""
+    return observation_of(upstream, past) or past.stored(upstream.name, None)
 
-    What others make is stored by no run: there the last observation that told a data version counts.
+
+def observation_of(upstream: StoredOutput, past: Past) -> Event | None:
+    """The last observation that told the data version of what others make, all its partitions together.
+
+    That is stored by no run; of what runs make, the event that stored it counts.
     """
-    observed = past.observed(upstream.name) if upstream.step_name is None else None
-    return observed or past.stored(upstream.name, None)
+    return past.observed(upstream.name) if upstream.step_name is None else None
 
 
 def needed_keys(

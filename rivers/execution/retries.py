@@ -13,7 +13,24 @@ if TYPE_CHECKING:
     from rivers.graph.plan import Step
 
 
-async def may_retry(step: Step, run: Run, error: Exception, attempt: int, asset: str | None = None) -> bool:
+def is_failure(error: BaseException, step: Step) -> bool:
+    """Whether a step failed, so that it may be tried again and others go on; anything else ends the run.
+
+    A cancellation is one unless it comes from outside, from whoever runs the step on an event loop.
+
+    Args:
+        error: What was raised.
+        step: The step.
+    """
+    if not isinstance(error, asyncio.CancelledError):
+        return isinstance(error, Exception)
+    task = asyncio.current_task() if step.needs_loop else None
+    return task is None or not task.cancelling()
+
+
+async def may_retry(
+    step: Step, run: Run, error: BaseException, attempt: int, asset: str | None = None
+) -> bool:
     """Ask the policy of a step about a failure; if it allows another attempt, record that and wait as it says.
 
     Args:

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 from time import perf_counter_ns
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.contexts import AssetExecutionContext, TaskExecutionContext
@@ -16,7 +17,7 @@ from rivers.execution.inputs import load_input, load_own_value
 from rivers.execution.outputs import Storing, WriteFailedError
 from rivers.execution.provenance import awaited_versions
 from rivers.execution.results import closed, named_results
-from rivers.execution.retries import may_retry
+from rivers.execution.retries import is_failure, may_retry
 from rivers_core.exceptions import SpentValueError
 from rivers_core.handler.waiting import finished
 from rivers_core.partitions import PartitionContext
@@ -40,7 +41,8 @@ async def execute_step(step: Step, run: Run) -> None:
         run: The run that it belongs to; gets the events.
 
     Raises:
-        Exception: Whatever made the step fail for good; its event is recorded and its failure hooks were called.
+        Exception: Whatever made the step fail for good; its event is recorded and its failure hooks were called. So
+            are those of a `CancelledError` that it raised itself.
     """
     attempt = 1
     while True:
@@ -50,15 +52,15 @@ async def execute_step(step: Step, run: Run) -> None:
         except WriteFailedError as failure:
             _failed(step, run, failure.error, attempt)
             raise failure.error from failure.error.__cause__
-        except Exception as error:
+        except BaseException as error:
+            if not is_failure(error, step):  # an interrupt ends the run: who reads its events sees where
+                run.record("StepFailure", step, attempt=attempt, message=error_text(error))
+                raise
             reason = error.__cause__ if isinstance(error, SpentValueError) else None
-            if await may_retry(step, run, reason if isinstance(reason, Exception) else error, attempt):
+            if await may_retry(step, run, reason or error, attempt):
                 attempt += 1
                 continue
             _failed(step, run, error, attempt)
-            raise
-        except BaseException as error:  # an interrupt ends the run: who reads its events sees where
-            run.record("StepFailure", step, attempt=attempt, message=error_text(error))
             raise
     if step.success_hooks:
         _call_hooks(step.success_hooks, _hook_context(step, run, "success", value, None, stored))
@@ -84,6 +86,8 @@ async def _attempt(step: Step, run: Run, attempt: int) -> tuple[Any, Storing]:
             returned = step.function(**arguments)
         except StopIteration as stop:
             raise _out_of_items(step) from stop
+        if type(returned) is CoroutineType:  # a plain function around an asynchronous one
+            returned = finished(returned)
     if step.awaited:
         versions += awaited_versions(step, run.keys.get(step.name, ()), History(run.storage, run.latest))
     storing = Storing(step, run, context, versions, attempt, started)
@@ -105,7 +109,9 @@ async def _called(step: Step, arguments: dict[str, Any]) -> Any:
         returned = step.function(**arguments)
     else:
         returned = await asyncio.to_thread(_blocking, step, arguments)
-    return await returned if inspect.isawaitable(returned) else returned
+    if inspect.isawaitable(returned):
+        returned = await returned
+    return await returned if type(returned) is CoroutineType else returned
 
 
 def _blocking(step: Step, arguments: dict[str, Any]) -> Any:
@@ -159,7 +165,7 @@ def _call_hooks(hooks: tuple[Hook, ...], context: HookContext) -> None:
     for hook in hooks:
         try:
             finished(hook(context))
-        except Exception:
+        except (Exception, asyncio.CancelledError):
             _LOG.exception(
                 "hook %r of asset %r raised; the step is not affected", hook.name, context.asset_name
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rivers.execution.drive import run_now
+from rivers.execution.retries import is_failure
 from rivers.execution.step import execute_step
 from rivers.executors.base import Executor
 from rivers.executors.overlapping import run_overlapping
@@ -35,7 +36,9 @@ async def _in_order(run: Run) -> None:
             continue
         try:
             await execute_step(step, run)
-        except Exception as error:
+        except BaseException as error:
+            if not is_failure(error, step):
+                raise
             run.fail(step, error)
             if run.stop_at_failure:
                 return

@@ -10,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from rivers.execution.drive import run_now
+from rivers.execution.retries import is_failure
 from rivers.execution.step import execute_step
 
 if TYPE_CHECKING:
@@ -105,7 +106,9 @@ class _Overlap:
         error: BaseException | None = None
         try:
             run_now(execute_step(step, self._run))
-        except Exception as raised:
+        except BaseException as raised:
+            if not is_failure(raised, step):
+                raise
             error = raised
         self._over.put((step, error))
 
@@ -131,12 +134,9 @@ async def _outcome(step: Step, run: Run) -> BaseException | None:
     """The error of a step as a value: an interrupt that is raised in a task would end the whole loop."""
     try:
         await execute_step(step, run)
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        return error  # the function raised it itself
     except BaseException as error:
+        if isinstance(error, asyncio.CancelledError) and not is_failure(error, step):
+            raise
         return error
     return None
 

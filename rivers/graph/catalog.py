@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rivers.definitions.external import ExternalAsset
 from rivers.definitions.graph_asset import GraphAsset
 from rivers.definitions.multi import MultiAsset
+from rivers.definitions.results import Materialization
 from rivers.graph.findings import did_you_mean
 from rivers.graph.plan import StoredOutput
 from rivers.graph.types import accepted_types, says_materialization, stated, value_of_mapping
@@ -130,7 +131,7 @@ class Catalog:
             step_name,
             binding=None,
             type_hint=stated(hint),
-            accepted=accepted_types(stated(hint)),
+            accepted=(Materialization,) if says_materialization(hint) else accepted_types(stated(hint)),
             metadata=dict(metadata or {}),
             partitions_def=self.partitions_def(owner.partitions_def, f"asset {name!r}"),
             code_version=getattr(owner, "code_version", None),

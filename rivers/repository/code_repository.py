@@ -298,7 +298,7 @@ class CodeRepository:
         """
         self.resolve()
         names = self._declared.names(asset_names)
-        return observe_assets(self.assets, names, self.storage, self._declared.resources)
+        return observe_assets(self.graph, self.assets, names, self.storage, self._declared.resources)
 
     @property
     def assets(self) -> dict[str, Asset]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from rivers.execution.drive import run_now
-from rivers.execution.handler_calls import say_who_stores
+from rivers.execution.handler_calls import add_place, say_who_stores
 from rivers.execution.keys import asks_for_several, requested_keys
 from rivers.execution.several_keys import by_key, load_each
 from rivers.graph.types import stated, value_of_mapping
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from rivers.execution.keys import KeyRequest
-    from rivers.graph.plan import StoredOutput
+    from rivers.graph.plan import HandlerBinding, StoredOutput
     from rivers.storage import Event, EventStorage
     from rivers_core.partitions import PartitionKey
 
@@ -72,7 +74,6 @@ def load_stored(
 def _load_several(
     output: StoredOutput, storage: EventStorage, keys: Sequence[PartitionKey], type_hint: Any
 ) -> dict[Any, Any]:
-    assert output.binding is not None
     is_mapping, key_hint, item_hint = value_of_mapping(stated(type_hint))
     hint = _wanted(item_hint if is_mapping else type_hint, output)
     events = storage.get_latest_materializations(output.name)
@@ -82,7 +83,7 @@ def _load_several(
         [str(key) for key in keys] if key_hint is str else keys,
         _now(output, loading),
         output.name,
-        output.binding.label,
+        _bound(output).label,
     )
 
 
@@ -111,7 +112,32 @@ async def _load(output: StoredOutput, context: InputContext) -> Any:
         )
     try:
         value = output.handler.load_input(context)
-        return await value if output.handler.is_async_input else value
+        if output.handler.is_async_input:
+            return await value
+        return (
+            finished(value) if type(value) is CoroutineType else value
+        )  # a plain handler around an asynchronous one
     except NotMaterializedError as error:
         say_who_stores(error, output)
         raise
+    except FileNotFoundError as error:  # of a handler that knows no better
+        absent = _never_stored(output, context)
+        say_who_stores(absent, output)
+        raise absent from error
+    except Exception as error:
+        add_place(error, "loading", _bound(output), context)
+        raise
+
+
+def _never_stored(output: StoredOutput, context: InputContext) -> NotMaterializedError:
+    binding = _bound(output)
+    address = None
+    with suppress(Exception):  # it may be what is broken
+        address = binding.handler.describe_address(context)
+    key = None if context.partition is None else context.partition.key
+    return NotMaterializedError(output.name, partition=key, handler=binding.label, address=address)
+
+
+def _bound(output: StoredOutput) -> HandlerBinding:
+    assert output.binding is not None
+    return output.binding

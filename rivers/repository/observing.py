@@ -9,20 +9,25 @@ from typing import TYPE_CHECKING, Any
 from rivers.definitions.contexts import AssetExecutionContext
 from rivers.definitions.error_text import error_text
 from rivers.definitions.results import Observation
+from rivers.definitions.signature import by_keyword
+from rivers.execution.shown_metadata import without_secrets
 from rivers.graph.findings import did_you_mean
 from rivers.storage import Event
 from rivers_core.exceptions import AssetNotFoundError, ExecutionError
+from rivers_core.handler.masking import scrubbed, secrets_of
 from rivers_core.handler.waiting import finished
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from rivers.definitions.asset import Asset
+    from rivers.graph.plan import Graph
     from rivers.storage import EventStorage
     from rivers_core.metadata import MetadataValue
 
 
 def observe_assets(
+    graph: Graph,
     assets: Mapping[str, Asset],
     names: Iterable[str] | None,
     storage: EventStorage,
@@ -31,6 +36,7 @@ def observe_assets(
     """Call the observing functions of external assets, as one run.
 
     Args:
+        graph: The bound graph; what its handlers keep secret is neither recorded nor told.
         assets: All assets by name.
         names: Which to observe; None takes every one that can be.
         storage: Where the `Observation` events go.
@@ -52,6 +58,11 @@ def observe_assets(
             )
     run_id = str(uuid.uuid4())
     storage.start_run(run_id, steps=wanted, selection=wanted)
+    secrets = [secret for name in wanted for secret in secrets_of(graph.outputs[name].handler)]
+
+    def told(error: BaseException) -> str:
+        return scrubbed(error_text(error), secrets)
+
     seen: dict[str, dict[str, MetadataValue]] = {}
     failures: dict[str, Exception] = {}
     try:
@@ -60,33 +71,31 @@ def observe_assets(
                 observation = _observe(observable[name], run_id, resources)
             except Exception as error:
                 failures[name] = error
-                storage.record(_failure(name, run_id, error))
+                event = Event("StepFailure", run_id=run_id, asset_key=name, step=name, message=told(error))
             else:
-                seen[name] = dict(observation.metadata or {})
-                storage.record(_observed(name, run_id, observation))
+                event = _observed(name, run_id, observation, secrets)
+                seen[name] = dict(event.typed_metadata)
+            storage.record(event)
     except BaseException as error:
-        storage.finish_run(run_id, "canceled", error_text(error))
+        storage.finish_run(run_id, "canceled", told(error))
         raise
     storage.finish_run(
-        run_id, "failure" if failures else "success", "; ".join(map(error_text, failures.values())) or None
+        run_id, "failure" if failures else "success", "; ".join(map(told, failures.values())) or None
     )
     if failures:
         name, cause = next(iter(failures.items()))
-        raise ExecutionError(f"observing {name!r} failed: {error_text(cause)}") from cause
+        raise ExecutionError(f"observing {name!r} failed: {told(cause)}") from cause
     return seen
 
 
-def _failure(name: str, run_id: str, error: Exception) -> Event:
-    return Event("StepFailure", run_id=run_id, asset_key=name, step=name, message=error_text(error))
-
-
-def _observed(name: str, run_id: str, observation: Observation) -> Event:
+def _observed(name: str, run_id: str, observation: Observation, secrets: Sequence[str]) -> Event:
+    version = observation.data_version
     return Event(
         "Observation",
         run_id=run_id,
         asset_key=name,
-        metadata=observation.metadata,
-        data_version=observation.data_version,
+        metadata=without_secrets(observation.metadata or {}, secrets),
+        data_version=version and scrubbed(version, secrets),
         step=name,
     )
 
@@ -109,7 +118,7 @@ def _observe(asset: Asset, run_id: str, resources: Mapping[str, Any]) -> Observa
         if parameter.name in resources:
             arguments[parameter.name] = resources[parameter.name]
     assert asset.observe_fn is not None
-    returned = finished(asset.observe_fn(**arguments))
+    returned = finished(by_keyword(asset.observe_fn)(**arguments))
     if isinstance(returned, Observation):
         return returned
     if returned is None or isinstance(returned, Mapping):

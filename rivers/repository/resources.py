@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.error_text import error_text
 from rivers_core.exceptions import ConfigurationError
+from rivers_core.handler.waiting import finished
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +31,7 @@ class OpenResources:
             setup = getattr(resource, "setup", None)
             try:
                 if callable(setup):
-                    setup()
+                    finished(setup())
             except Exception as error:
                 self.close()
                 raise ConfigurationError(
@@ -45,6 +46,6 @@ class OpenResources:
             teardown = getattr(resource, "teardown", None)
             try:
                 if callable(teardown):
-                    teardown()
+                    finished(teardown())
             except Exception:
                 _LOG.exception("resource %r could not be torn down", name)

@@ -95,6 +95,75 @@ def test_a_cancellation_that_the_function_raises_itself_fails_its_step(repositor
         repo.materialize()
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("beside_async", [False, True])
+def test_a_cancellation_of_its_own_is_a_failure_like_any_other(repository, is_async, beside_async):
+    told = []
+
+    @rs.Hook.failure
+    def tell(context: rs.HookContext) -> None:
+        told.append(repr(context.error))
+
+    @rs.Asset
+    async def beside() -> int:
+        return 1
+
+    definition = raising(asyncio.CancelledError("me"), is_async=is_async)
+    broken = rs.Asset(definition.function, name="broken", hooks=[tell])
+    other = beside if beside_async else rs.Asset(lambda: 1, name="beside")
+    repo = repository(broken, other)
+    result = repo.materialize(raise_on_error=False)
+    assert result.failed_assets == [("broken", "CancelledError: me")]
+    assert result.materialized_assets == ["beside"]
+    assert told == ["CancelledError('me')"]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("retry_on", [rs.FailureReason.CANCELLED, asyncio.CancelledError])
+def test_a_cancellation_is_tried_again_where_the_policy_names_it(repository, is_async, retry_on):
+    calls = []
+
+    def call():
+        calls.append(1)
+        if len(calls) < 3:
+            raise asyncio.CancelledError
+        return len(calls)
+
+    async def late():
+        return call()
+
+    policy = rs.RetryPolicy(2, retry_on=retry_on)
+    repo = repository(rs.Asset(late if is_async else call, name="a", retry=policy))
+    repo.materialize()
+    assert repo.load_node("a") == 3
+
+
+def test_a_write_that_was_cancelled_is_tried_again_with_the_value_in_hand(repository):
+    made, stored = [], []
+
+    class Hasty(rs.BaseIOHandler):
+        def handle_output(self, context, obj):
+            if context.attempt == 1:
+                raise asyncio.CancelledError
+            stored.append(obj)
+
+        def load_input(self, context):
+            raise AssertionError
+
+    policy = rs.RetryPolicy(1, retry_on=rs.FailureReason.CANCELLED)
+    repo = repository(rs.Asset(lambda: made.append(1), name="a", io_handler=Hasty(), retry=policy))
+    assert repo.materialize().success
+    assert (made, stored) == ([1], [None])
+
+
+def test_a_hook_that_is_cancelled_changes_nothing(repository):
+    @rs.Hook.success
+    async def hook(context: rs.HookContext) -> None:
+        raise asyncio.CancelledError
+
+    assert repository(rs.Asset(lambda: 1, name="a", hooks=[hook])).materialize().success
+
+
 @pytest.mark.parametrize("beside_async", [False, True])
 def test_a_next_that_finds_nothing_is_told_as_such(repository, beside_async):
     @rs.Asset(io_handler=SlowIOHandler() if beside_async else None)

@@ -9,6 +9,7 @@ import types
 import unicodedata
 
 import pytest
+from pydantic import PrivateAttr
 
 import rivers as rs
 
@@ -64,6 +65,44 @@ def test_any_callable_may_be_an_asset(repository, name):
     assert repo.load_node(name) == value
 
 
+def one_of_three(gross=100.0, /, numbers=(), *, rate=0.1):
+    return gross, numbers, rate
+
+
+def last_of_two(gross=100.0, numbers=(), /):
+    return gross, numbers
+
+
+def after_the_context(context: rs.AssetExecutionContext, gross=100.0, numbers=(), rate=0.1, /):
+    return gross, numbers, rate
+
+
+@pytest.mark.parametrize(
+    ("function", "value"),
+    [
+        (one_of_three, (100.0, [1, 2, 3], 0.1)),
+        (last_of_two, (100.0, [1, 2, 3])),
+        (after_the_context, (100.0, [1, 2, 3], 0.1)),
+    ],
+)
+def test_a_value_reaches_its_own_parameter_also_where_names_do_not_count(repository, function, value):
+    repo = repository(numbers, rs.Asset(function))
+    repo.materialize()
+    assert repo.load_node(function.__name__) == value
+
+
+def test_the_body_of_a_graph_may_take_its_inputs_by_place(repository):
+    total = rs.Task(sum, name="total")
+
+    @rs.Asset.from_graph
+    def answer(numbers, /):
+        return total(numbers)
+
+    repo = repository(numbers, answer)
+    repo.materialize()
+    assert repo.load_node("answer") == 6
+
+
 def test_a_builtin_may_be_an_asset(repository):
     repo = repository(rs.Asset(lambda: [1, 2], name="obj"), rs.Asset(len, name="size"))
     repo.materialize()
@@ -100,6 +139,56 @@ def test_a_wrapper_that_makes_an_async_function_plain_still_runs(repository):
     repo = repository(numbers, rs.Asset(blocking))
     repo.materialize()
     assert repo.load_node("fetch") == 3
+
+
+class Fetch:
+    async def __call__(self, numbers: list[int]) -> int:
+        return len(numbers)
+
+
+LATE = {
+    "partial_of_an_object": functools.partial(Fetch()),
+    "lambda": lambda numbers: Fetch()(numbers),
+    "partial_of_a_lambda": functools.partial(lambda numbers, more: Fetch()(numbers), more=1),
+}
+
+
+@pytest.mark.parametrize("io_handler", [None, "late"])
+@pytest.mark.parametrize("name", LATE)
+def test_a_coroutine_that_a_function_returns_is_waited_for(repository, name, io_handler):
+    repo = repository(
+        numbers, rs.Asset(LATE[name], name=name, io_handler=io_handler), resources={"late": LateIOHandler()}
+    )
+    repo.materialize()
+    assert repo.load_node(name) == 3
+
+
+def test_an_asset_behind_a_partial_of_an_asynchronous_object_is_asynchronous():
+    assert rs.Asset(functools.partial(Fetch()), name="fetch").is_async
+
+
+class LateIOHandler(rs.BaseIOHandler):
+    """An asynchronous handler, so that the steps that meet it run on an event loop."""
+
+    _kept: dict = PrivateAttr(default_factory=dict)
+
+    async def handle_output(self, context, obj):
+        self._kept[context.storage_key] = obj
+
+    async def load_input(self, context):
+        return self._kept[context.storage_key]
+
+
+def test_the_outputs_of_a_coroutine_that_a_plain_function_returns_are_told_apart(repository):
+    async def both():
+        return {"left": 1, "right": 2}
+
+    sides = rs.Asset.from_multi(
+        lambda: both(), name="sides", output_defs=[rs.AssetDef("left"), rs.AssetDef("right")]
+    )
+    repo = repository(sides)
+    repo.materialize()
+    assert (repo.load_node("left"), repo.load_node("right")) == (1, 2)
 
 
 def test_one_function_serves_two_assets(repository):

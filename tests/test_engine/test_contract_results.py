@@ -8,6 +8,7 @@ import decimal
 import enum
 import threading
 import typing
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from typing_extensions import TypeAliasType
@@ -222,6 +223,69 @@ def test_an_awaitable_that_a_plain_handler_returns_is_waited_for(repository):
     repo.materialize()
     assert kept == {"stored": 1}
     assert repo.load_node("more") == 2
+
+
+class InAThread(rs.BaseIOHandler):
+    """Leaves the storing to a thread, and says when that is done by a future."""
+
+    def handle_output(self, context, obj):
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(kept.__setitem__ if obj else kept.__getitem__, context.storage_key, obj)
+
+    def load_input(self, context):
+        return kept[context.storage_key]
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_a_future_that_a_handler_returns_is_waited_for(repository, value):
+    kept.clear()
+    repo = repository(rs.Asset(lambda: value, name="stored", io_handler=InAThread()))
+    result = repo.materialize(raise_on_error=False)
+    assert result.success is bool(value)
+    assert [name for name, _ in result.failed_assets] == ([] if value else ["stored"])
+
+
+def test_what_a_plain_handler_around_an_asynchronous_one_loads_is_waited_for(repository):
+    kept.clear()
+    repo = repository(rs.Asset(lambda: 1, name="stored", io_handler=Late()))
+    repo.materialize()
+    assert repo.load_node("stored") == 1
+
+
+def test_a_promised_materialization_is_one_or_nothing_is_stored(repository, diary):
+    def elsewhere() -> rs.Materialization:
+        return 5
+
+    repo = repository(rs.Asset(elsewhere, io_handler=diary))
+    with pytest.raises(
+        rs.exceptions.ExecutionError, match="annotated to return Materialization, but returned int"
+    ):
+        repo.materialize()
+    assert diary.values == {}
+
+
+class Forgetful(type(rs.Storage.memory())):
+    def record(self, event):
+        if event.event_type == "Materialization":
+            raise rs.exceptions.StorageError("disk full")
+        super().record(event)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_value_that_is_stored_and_cannot_be_recorded_is_not_made_again(repository, elsewhere):
+    made = []
+
+    @rs.Asset(retry=rs.RetryPolicy(3))
+    def costly():
+        made.append(1)
+        return rs.Materialization() if elsewhere else 1
+
+    repo = repository(costly).resolve(Forgetful())
+    result = repo.materialize(raise_on_error=False)
+    ((_, message),) = result.failed_assets
+    assert message == "StorageError: disk full (the value of 'costly' is stored, but no event says so)"
+    assert result.materialized_assets == []
+    assert made == [1]
 
 
 def test_a_handler_that_yields_has_stored_nothing_and_says_so(repository):

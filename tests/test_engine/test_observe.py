@@ -244,3 +244,41 @@ def test_without_any_observation_nothing_is_known_of_an_external_asset(bookings)
     bookings.materialize()
     assert bookings.storage.get_latest_materialization("total").input_data_versions == []
     assert [status.state for status in bookings.status()] == ["fresh"]
+
+
+def test_the_observed_version_counts_for_every_partition(repository, diary):
+    regions = rs.PartitionsDefinition.static_(["eu", "us"])
+    version = ["v1"]
+
+    @rs.Asset.external(name="bookings", io_handler=diary, partitions_def=regions)
+    def bookings():
+        return rs.Observation(data_version=version[0])
+
+    @rs.Asset(io_handler=diary, partitions_def=regions)
+    def total(bookings: int) -> int:
+        return bookings
+
+    @rs.Asset(io_handler=diary)
+    def everywhere(bookings: dict[str, int]) -> int:
+        return sum(bookings.values())
+
+    diary.values.update({"bookings/eu": 5, "bookings/us": 6})
+    repo = repository(bookings, total, everywhere)
+    repo.observe()
+    repo.materialize(partition_key="eu")
+    assert diary.loaded[0].upstream.data_version == "v1"
+    for made in ("total", "everywhere"):
+        assert repo.storage.get_latest_materialization(made).input_data_versions == [("bookings", "v1")]
+    version[0] = "v2"
+    repo.observe()
+    states = {(status.asset, status.partition): status.state for status in repo.status()}
+    assert states == {("total", "eu"): "stale", ("total", "us"): "missing", ("everywhere", None): "stale"}
+
+
+def test_a_resource_may_stand_where_names_do_not_count(repository, diary):
+    @rs.Asset.external(name="orders", io_handler=diary)
+    def orders(context: rs.AssetExecutionContext, limit=5, db=None, /):
+        return {"seen": f"{context.asset_name} {limit} {db}"}
+
+    seen = repository(orders, resources={"db": "warehouse"}).observe()
+    assert seen["orders"]["seen"].raw_value() == "orders 5 warehouse"

@@ -42,6 +42,21 @@ def test_a_resource_is_given_by_name_and_set_up_once(repository):
     assert db.log == ["setup db", "teardown db"]
 
 
+def test_set_up_and_teardown_may_be_asynchronous(repository):
+    log = []
+
+    class Pool(rs.Resource):
+        async def setup(self) -> None:
+            log.append("setup")
+
+        async def teardown(self) -> None:
+            log.append("teardown")
+
+    with repository(rs.Asset(lambda pool: log.append("run"), name="a"), resources={"pool": Pool()}) as repo:
+        repo.materialize()
+    assert log == ["setup", "run", "teardown"]
+
+
 def test_validate_sets_nothing_up(repository):
     db = Diary(log=[])
     repository(rs.Asset(lambda db: 1, name="a"), resources={"db": db}).validate()
