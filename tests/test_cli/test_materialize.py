@@ -311,3 +311,24 @@ repo = rs.CodeRepository([sales])
     assert done.code == 2
     assert said in done.err
     assert project.files("data") == []
+
+
+def test_a_stopped_step_is_named_for_programs(project_of):
+    project = project_of(
+        """
+@rs.Asset
+def first() -> int:
+    return 1
+
+@rs.Asset
+def second(first: int) -> int:
+    raise KeyboardInterrupt
+
+repo = rs.CodeRepository([first, second])
+"""
+    )
+    done = project.rivers("materialize", "--json")
+    assert done.code == 130
+    assert done.document["materialized"] == ["first"]
+    assert done.document["stopped"] == ["second"]
+    assert project.rivers("materialize", "first", "--json").document["stopped"] == []

@@ -316,3 +316,59 @@ def test_no_validation_error_quotes_one(arguments):
 def test_a_resumed_command_line_leaves_secret_settings_out(planted):
     done = planted.rivers("materialize", "best", "--set", f"best.token={PLANTED[23]}", "--set", "best.top=2")
     assert "--set best.token=... --set best.top=2 --resume" in done.err
+
+
+HIDDEN = """
+from pydantic import BaseModel, Field, SecretStr
+
+class Door(BaseModel):
+    code: SecretStr = SecretStr("")
+
+class Bank(BaseModel):
+    pin: SecretStr = SecretStr("pin-by-default")
+    door: Door = Door()
+    spare: SecretStr = Field(SecretStr(""), alias="other")
+    top: int = 1
+
+class Api(rs.Resource):
+    pin: SecretStr
+
+@rs.Asset
+def account(context: rs.AssetExecutionContext[Bank], api: Api) -> int:
+    bank = context.config
+    raise ValueError(
+        f"refused {bank.pin.get_secret_value()} {bank.door.code.get_secret_value()} {api.pin.get_secret_value()}"
+    )
+
+repo = rs.CodeRepository([account], resources={"api": Api(pin="pin-of-the-resource")})
+"""
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["pin=hidden-1", 'pin="123456"', 'door={"code": "hidden-1"}', "other=hidden-1", 'pni="hidden-1"'],
+)
+def test_a_resumed_command_line_leaves_out_what_the_type_of_a_field_says_is_secret(project_of, setting):
+    done = project_of(HIDDEN).rivers("materialize", "--set", f"account.{setting}", "--set", "account.top=2")
+    assert "hidden-1" not in done.err
+    assert "123456" not in done.out + done.err
+    if not setting.startswith("pni"):  # which no function takes
+        field = setting.partition("=")[0]
+        assert f"--set account.{field}=... --set account.top=2 --resume" in done.err
+
+
+@pytest.mark.parametrize("option", [[], ["--traceback"], ["--json"], ["--fail-fast"]])
+def test_errors_quote_no_secret_of_a_resource_or_of_a_configuration(project_of, option):
+    project = project_of(HIDDEN)
+    done = project.rivers("materialize", "--set", 'account.door={"code": "hidden-1"}', *option)
+    assert done.code == 1
+    assert f"refused {MASK} {MASK} {MASK}" in done.out + done.err
+    for secret in ("pin-by-default", "hidden-1", "pin-of-the-resource"):
+        assert secret not in done.out + done.err
+
+
+def test_a_setting_without_its_asset_is_refused_without_its_value(project_of):
+    done = project_of(HIDDEN).rivers("materialize", "--set", "pin=hidden-1")
+    assert done.code == 2
+    assert "--set pin=...: write it as asset.field=value" in done.err
+    assert "hidden-1" not in done.err

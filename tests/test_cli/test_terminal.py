@@ -263,3 +263,21 @@ def test_what_a_function_logs_is_shown(project_of):
 def test_logging_that_the_project_set_up_is_left_alone(project_of):
     set_up = "import logging\nlogging.getLogger('rivers').addHandler(logging.NullHandler())\n"
     assert "half way" not in materialized(project_of(set_up + LOGGING)).stderr
+
+
+def test_no_value_can_steer_the_terminal_that_shows_it(project_of):
+    project = project_of(
+        """
+@rs.Asset
+def text() -> str:
+    return "\\x1b]0;another title\\x07 and text"
+
+repo = rs.CodeRepository([text])
+"""
+    )
+    project.ok("materialize")
+    sent, code = on_a_terminal(["load", "text"], project.path)
+    assert code == 0
+    assert "\\x1b]0;another title\\x07 and text" in sent
+    assert "\x1b]" not in sent
+    assert "\x1b]0;another title\x07 and text" in project.ok("load", "text").out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import sysconfig
 import traceback
@@ -9,7 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from rivers_cli.problems import ReportedError, UsageProblemError, UserCodeError
+from rivers_cli.output import printable
+from rivers_cli.problems import HandlerFailedError, ReportedError, UsageProblemError, UserCodeError
 from rivers_core import exceptions
 from rivers_core.plugins.entries import GROUP
 
@@ -22,6 +24,7 @@ FAILED: Final = 1
 MISTAKE: Final = 2
 INTERRUPTED: Final = 130
 
+_ARGUMENT: Final = re.compile(r"(?<![\w'\"])partition_key(?:=|\b(?![\w'\"]))")
 _OURS: Final = ("rivers", "rivers_core", "rivers_cli", "typer")
 
 _MISTAKES: Final = (
@@ -55,16 +58,27 @@ def report(error: Exception, session: Session) -> int:
     if isinstance(error, ReportedError):
         return error.code
     is_ours = False
-    if isinstance(error, UserCodeError) and error.__cause__ is not None and not session.traceback:
-        told = f"{project_traceback(error.__cause__)}\nError: {error}"
+    if isinstance(error, (UserCodeError, HandlerFailedError)) and not session.traceback:
+        told = f"{_where(error)}Error: {error}"
+    elif isinstance(error, exceptions.PartitionValidationError) and not session.traceback:
+        # the engine speaks of its argument, which on a command line is an option
+        told, is_ours = f"Error: {_ARGUMENT.sub('-p ', str(error)).rstrip()}", True
     elif isinstance(error, exceptions.RiversError) and not session.traceback:
         told, is_ours = f"Error: {error}", True
     elif comes_from_project(error) and not session.traceback:
         told = project_traceback(error)
     else:
         told = "".join(traceback.format_exception(error)).rstrip()
-    print(session.without_secrets(told, is_ours=is_ours), file=sys.stderr)
+    print(printable(session.without_secrets(told, is_ours=is_ours), sys.stderr), file=sys.stderr)
     return exit_code(error)
+
+
+def _where(error: UserCodeError | HandlerFailedError) -> str:
+    """The lines of the project that an error comes from, if there are any."""
+    cause = error.__cause__
+    if cause is None or (isinstance(error, HandlerFailedError) and not comes_from_project(cause)):
+        return ""
+    return f"{project_traceback(cause)}\n"
 
 
 def exit_code(error: Exception) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 NONE: Final = "–"
 
+# all control characters but tabulator and line feed
+_STEERING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _STDOUT: Final = 1
 _STDERR: Final = 2
 _GAP: Final = 2
@@ -60,6 +63,18 @@ def is_terminal(stream: TextIO | None = None) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
+def printable(text: str, stream: TextIO | None = None) -> str:
+    """The text as somebody may see it: on a terminal, characters that would steer it are written as escapes.
+
+    Args:
+        text: What is to be shown, which may hold anything.
+        stream: Where; None for stdout.
+    """
+    if not (sys.stdout if stream is None else stream).isatty():
+        return text
+    return _STEERING.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
     """Print a table: fitted to a terminal, in full width anywhere else.
 
@@ -67,7 +82,7 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Non
         columns: What stands in them.
         rows: One text per column; an empty one is shown as a dash.
     """
-    filled = [[text or NONE for text in row] for row in rows]
+    filled = [[printable(text) or NONE for text in row] for row in rows]
     if is_terminal():
         _print_rich(columns, filled)
     else:
@@ -134,7 +149,12 @@ def _print_plain(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> No
 
 def print_document(document: Any) -> None:
     """Print one JSON document, all that a call with `--json` prints."""
-    print(json.dumps(document, indent=2, ensure_ascii=False, default=str), flush=True)
+    text = json.dumps(document, indent=2, ensure_ascii=False, default=str)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(document, indent=2, default=str)
+    print(text, flush=True)
 
 
 @contextmanager

@@ -21,6 +21,20 @@ class UserCodeError(RiversError, ImportError):
         self.module = module
 
 
+class HandlerFailedError(RiversError):
+    """A handler raised an error that does not explain itself; it is the cause.
+
+    Args:
+        doing: What it was to do: `asset 'orders' cannot be loaded with 'files'`.
+        error: What it raised.
+    """
+
+    def __init__(self, doing: str, error: BaseException) -> None:
+        from rivers.definitions.error_text import error_text
+
+        super().__init__(f"{doing}: {error_text(error)}")
+
+
 class ReportedError(RiversError):
     """A command did its work and the result is not good; everything was said already.
 

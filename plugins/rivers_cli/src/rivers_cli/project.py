@@ -14,12 +14,11 @@ from rivers_cli.problems import UsageProblemError, UserCodeError
 from rivers_core.exceptions import ConfigurationError, RiversError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from rivers.repository import CodeRepository
     from rivers.storage import EventStorage
     from rivers_core.config import Config
-    from rivers_core.handler import BaseIOHandler
 
 
 class Project:
@@ -40,6 +39,7 @@ class Project:
         self._environment, self._file = environment, config
         self._repository_name = repository
         self._storages: list[EventStorage] = []
+        self._concealed: set[str] = set()
 
     @cached_property
     def config(self) -> Config | None:
@@ -124,17 +124,21 @@ class Project:
         self._storages.append(storage)
         return storage
 
+    def conceal(self, secrets: Iterable[str]) -> None:
+        """Take further texts, such as those of a run's configuration, for credentials."""
+        self._concealed.update(secrets)
+
     def secrets(self) -> list[str]:
-        """The credentials of every handler that can be found without loading more of the project."""
+        """The credentials of every handler and resource that can be found without loading more of the project."""
         from rivers_core.handler.masking import secrets_of
 
-        found: set[str] = set()
-        for handler in {id(handler): handler for handler in self._known_handlers()}.values():
+        found = set(self._concealed)
+        for holder in {id(holder): holder for holder in self._known_holders()}.values():
             with suppress(Exception):  # it may be what is broken
-                found.update(secrets_of(handler))
+                found.update(secrets_of(holder))
         return sorted(found, key=len, reverse=True)
 
-    def _known_handlers(self) -> Iterator[BaseIOHandler]:
+    def _known_holders(self) -> Iterator[Any]:
         config: Config | None = self.__dict__.get("config")
         repository: CodeRepository | None = self.__dict__.get("repository")
         if config is not None:
@@ -142,6 +146,7 @@ class Project:
                 with suppress(Exception):
                     yield config.handler(name)
         if repository is not None:
+            yield from repository._declared.resources.values()  # noqa: SLF001 - nobody else knows them
             with suppress(Exception):
                 for output in repository.graph.outputs.values():
                     yield output.handler

@@ -58,7 +58,7 @@ class Session:
         return self._project
 
     def without_secrets(self, text: str, *, is_ours: bool = False) -> str:
-        """A message or traceback without the credentials of any handler of the project.
+        """A message or traceback without the credentials that the project uses.
 
         Args:
             text: The message.

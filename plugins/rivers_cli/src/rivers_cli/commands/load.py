@@ -27,15 +27,23 @@ def load(
       $ rivers load orders --partition 2024-01-01 --head 3
       $ rivers load orders --env prod --json
     """
-    from rivers_cli.output import others_to_stderr, print_document
+    from rivers_cli.output import others_to_stderr, print_document, printable
     from rivers_cli.partitions import requested
     from rivers_cli.peeking import peek
+    from rivers_cli.problems import HandlerFailedError
+    from rivers_core.exceptions import RiversError
 
     with others_to_stderr(as_json):
         repository = context.obj.project.looked_at()
-        value = repository.load_node(asset, partition_key=requested(partition))
-        handler = repository.handler_binding(asset).label
-        seen = peek(value, head)
+        try:
+            value = repository.load_node(asset, partition_key=requested(partition))
+            handler = repository.handler_binding(asset).label
+            seen = peek(value, head)
+        except RiversError:
+            raise
+        except Exception as error:
+            handler = repository.handler_binding(asset).label
+            raise HandlerFailedError(f"asset {asset!r} cannot be loaded with {handler!r}", error) from error
     if as_json:
         print_document(
             {
@@ -50,5 +58,4 @@ def load(
         return
     about = [f"{asset} [{', '.join(partition)}]" if partition else asset, seen.kind]
     about += [seen.extent] if seen.extent else []
-    print(f"{', '.join(about)} (from {handler})\n")
-    print(seen.text)
+    print(printable(f"{', '.join(about)} (from {handler})\n\n{seen.text}"))

@@ -84,12 +84,14 @@ def _unknown(storage: EventStorage, target: str, runs: list[str]) -> Exception:
 
 
 def _print_metadata(events: list[Event]) -> None:
+    from rivers_cli.output import printable
+
     for event in events:
         if event.metadata:
             partition = f" [{event.partition_key}]" if event.partition_key else ""
             print(f"\n{event.asset_key}{partition}, run {event.run_id}:")
             for name, text in event.metadata:
-                first, *more = text.splitlines() or [""]
+                first, *more = printable(text).splitlines() or [""]
                 print(f"  {name}: {first}")
                 for line in more:
                     print(f"    {line}")

@@ -80,6 +80,7 @@ def materialize(
     with others_to_stderr(as_json):
         repository = context.obj.project.opened()
         prepared = running.prepared(request, repository)
+        context.obj.project.conceal(prepared.secrets())
         outcome = running.run(prepared, context.obj.without_secrets, silent=as_json)
     for text in outcome.tracebacks(whole=context.obj.traceback):
         running.say(f"\n{context.obj.without_secrets(text)}\n")

@@ -34,7 +34,7 @@ def run(prepared: Prepared, without_secrets: Callable[[str], str], *, silent: bo
     Returns:
         How it ended, also when somebody stopped it.
     """
-    progress = Progress(prepared)
+    progress = Progress(prepared, without_secrets)
     started = monotonic_ns()
     view = view_of(progress, silent=silent)
     try:

@@ -52,6 +52,7 @@ class Outcome:
             "skipped": [
                 {"asset": line.name, "reason": line.message} for line in lines if line.state == "skipped"
             ],
+            "stopped": self.progress.names("stopped"),
         }
 
     def sentences(self) -> Iterator[str]:
@@ -68,7 +69,7 @@ class Outcome:
             done = ", ".join(self.progress.names("done")) or "nothing"
             yield f"{self.ended_by} Stored before that, and kept: {done}. No value was left half written."
         if self.status != "success":
-            yield f"Go on where it stopped: {self.prepared.request.command(run)}"
+            yield f"Go on where it stopped: {self.prepared.command()}"
 
     def tracebacks(self, *, whole: bool) -> Iterator[str]:
         """Where each failure comes from, if the project's code had a part in it.

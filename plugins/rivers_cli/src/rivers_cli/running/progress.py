@@ -10,6 +10,8 @@ from rivers_cli.amounts import stored_bytes
 from rivers_cli.handlers import kept_by
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rivers.graph.plan import Step
     from rivers.storage import Event
     from rivers_cli.running.request import Prepared
@@ -52,9 +54,11 @@ class Progress:
 
     Args:
         prepared: What is going to run.
+        without_secrets: Takes credentials out of messages.
     """
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: Prepared, without_secrets: Callable[[str], str]) -> None:
+        self._without_secrets = without_secrets
         plan = prepared.plan
         self.lines = {
             step.name: Line(step.owner, _handler(step), plan.after[step.name], prepared.expected[step.name])
@@ -81,6 +85,10 @@ class Progress:
             self._mark_running()
         return line
 
+    def message_of(self, event: Event) -> str:
+        """What an event says, without the credentials of what the run uses."""
+        return self._without_secrets(event.message) if event.message else ""
+
     def count(self, state: State) -> int:
         """How many steps are in a state."""
         return sum(line.state == state for line in self.lines.values())
@@ -97,13 +105,15 @@ class Progress:
             line.duration_ns = max(line.duration_ns, event.duration_ns or 0)
             line.state, line.message = ("done" if line.stored >= line.expected else "running"), ""
         elif event.event_type == "StepFailure":
-            line.state, line.message = ("stopped", "") if is_stop(event) else ("failed", event.message or "")
+            line.state, line.message = (
+                ("stopped", "") if is_stop(event) else ("failed", self.message_of(event))
+            )
         elif event.event_type == "StepSkipped" and (left := event.typed_metadata.get(TO_STORE)) is not None:
             line.expected = int(left.raw_value())
         elif event.event_type == "StepSkipped":
-            line.state, line.message = "skipped", event.message or ""
+            line.state, line.message = "skipped", self.message_of(event)
         elif event.event_type == "StepRetry":
-            line.message = f"again after: {event.message}"
+            line.message = f"again after: {self.message_of(event)}"
 
     def _mark_running(self) -> None:
         """No event tells that a step starts: it does when those before it are over, if it is its turn."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -11,7 +12,7 @@ from rivers_cli.problems import UsageProblemError
 from rivers_cli.typed import pair, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rivers.execution.keys import KeyRequest
     from rivers.executors import Executor
@@ -47,18 +48,6 @@ class Request:
     only_stale: bool = False
     upstream: bool = False
     fail_fast: bool = False
-
-    def command(self, run_id: str) -> str:
-        """The command line that goes on with a run where this one stopped."""
-        from shlex import join
-
-        words = ["rivers", "materialize", *self.assets]
-        words += [word for text in self.partitions for word in ("--partition", text)]
-        words += ["--job", self.job] if self.job else []
-        words += ["--executor", self.executor] if self.executor else []
-        words += [word for text in self.settings for word in ("--set", _without_secret(text))]
-        words += ["--upstream"] if self.upstream else []
-        return join([*words, "--resume", run_id])
 
 
 @dataclass(slots=True)
@@ -107,6 +96,43 @@ class Prepared:
             result: RunResult = self.repository.get_job(request.job).execute(**common)
             return result
         return self.repository.materialize(self.selection, include_upstream=request.upstream, **common)
+
+    def command(self) -> str:
+        """The command line that goes on with this run where it stopped; credentials are left out."""
+        from shlex import join
+
+        from rivers_core.handler.masking import looks_secret
+
+        request = self.request
+        words = ["rivers", "materialize", *request.assets]
+        words += [word for text in request.partitions for word in ("--partition", text)]
+        words += ["--job", request.job] if request.job else []
+        words += ["--executor", request.executor] if request.executor else []
+        for text in request.settings:
+            target, name, _ = _setting(text)
+            is_secret = looks_secret(name) or self._secrets_in_setting(text)
+            words += ["--set", f"{target}.{name}=..." if is_secret else text]
+        words += ["--upstream"] if request.upstream else []
+        return join([*words, "--resume", self.run_id])
+
+    def secrets(self) -> Iterator[str]:
+        """The credentials in the configuration of the functions that are going to run."""
+        from rivers.repository.step_config import build_configs
+        from rivers_core.handler.masking import secrets_of
+
+        for text in self.request.settings:
+            yield from self._secrets_in_setting(text)
+        with suppress(Exception):  # what is wrong with it, the run says
+            for config in build_configs(self.repository.graph, self.plan, self.config).values():
+                yield from secrets_of(config)
+
+    def _secrets_in_setting(self, text: str) -> list[str]:
+        from rivers_core.handler.masking import secrets_in
+
+        asset, name, value = _setting(text)
+        types = [step.config_type for step in self.plan.steps if asset in (step.name, step.owner)]
+        given = {name: value_of(value)}
+        return [secret for of_step in types if of_step for secret in secrets_in(given, annotation=of_step)]
 
 
 def prepared(request: Request, repository: CodeRepository) -> Prepared:
@@ -191,19 +217,18 @@ def _completed(request: Request, resumed: Run | None) -> Request:
     return replace(request, assets=resumed.selection or (), partitions=partitions)
 
 
-def _without_secret(text: str) -> str:
-    from rivers_core.handler.masking import looks_secret
-
-    target, _, _ = text.partition("=")
-    return f"{target}=..." if looks_secret(target.rpartition(".")[2]) else text
-
-
 def _config(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
     config: dict[str, dict[str, Any]] = {}
     for text in texts:
-        target, value = pair(text, "--set", "asset.field=value")
-        asset, dot, name = target.rpartition(".")
-        if not dot:
-            raise UsageProblemError(f"--set {text}: write it as asset.field=value.")
+        asset, name, value = _setting(text)
         config.setdefault(asset, {})[name] = value_of(value)
     return config
+
+
+def _setting(text: str) -> tuple[str, str, str]:
+    """Asset, field and value."""
+    target, value = pair(text, "--set", "asset.field=value")
+    asset, dot, name = target.rpartition(".")
+    if not dot:
+        raise UsageProblemError(f"--set {target}=...: write it as asset.field=value.")
+    return asset, name, value

@@ -8,7 +8,7 @@ from time import monotonic_ns, strftime
 from typing import TYPE_CHECKING, Final, Protocol
 
 from rivers_cli import amounts
-from rivers_cli.output import console, is_terminal
+from rivers_cli.output import console, is_terminal, printable
 from rivers_cli.running.progress import is_stop
 
 if TYPE_CHECKING:
@@ -81,7 +81,8 @@ class PlainLog(nullcontext[None]):
         if line is None:
             return
         name = f"{event.asset_key or line.name}{f' [{event.partition_key}]' if event.partition_key else ''}"
-        print(f"{strftime('%H:%M:%S')}  {name:<{self._width}}  {_told(event)}", flush=True)
+        told = _told(event, self._progress.message_of(event))
+        print(printable(f"{strftime('%H:%M:%S')}  {name:<{self._width}}  {told}"), flush=True)
 
 
 class LiveTable(AbstractContextManager[None]):
@@ -150,7 +151,7 @@ class LiveTable(AbstractContextManager[None]):
             Text(line.handler),
             Text("" if line.size is None else amounts.size(line.size)),
             Text(amounts.duration(line.duration_ns) if line.duration_ns else ""),
-            Text(line.message, style),
+            Text(printable(line.message), style),
         )
 
     def _window(self, lines: list[Line]) -> list[Line]:
@@ -166,7 +167,7 @@ def _worth_keeping(lines: list[Line]) -> list[Line]:
     return lines if len(lines) <= _LONG else [line for line in lines if line.state != "done"]
 
 
-def _told(event: Event) -> str:
+def _told(event: Event, message: str) -> str:
     if event.event_type == "Materialization":
         size = amounts.stored_bytes(event)
         parts = [
@@ -178,9 +179,9 @@ def _told(event: Event) -> str:
     if is_stop(event):
         return "stopped"
     words = {"StepFailure": "failed: ", "StepSkipped": "skipped: ", "StepRetry": "tried again after: "}
-    return f"{words.get(event.event_type, f'{event.event_type} ')}{event.message or ''}".rstrip()
+    return f"{words.get(event.event_type, f'{event.event_type} ')}{message}".rstrip()
 
 
 def say(text: str) -> None:
     """Tell something about the run as a whole, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text, sys.stderr), file=sys.stderr, flush=True)
