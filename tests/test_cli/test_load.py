@@ -151,6 +151,7 @@ def test_any_text_can_be_printed_in_any_encoding(project_of, monkeypatch, encodi
     project.ok("materialize")
     for command in (["assets"], ["load", "text"], ["load", "table"], ["runs"], ["--help"]):
         assert printed(project, command, encoding, monkeypatch)
+    assert rb"\u2013" not in printed(project, ["assets"], encoding, monkeypatch)
     assert rb"\ud800" in printed(project, ["load", "text"], encoding, monkeypatch)
     for name, head in (
         ("text", "\x1b]0;title\x07 caf\u00e9 \ud800 \U0001f600"),

@@ -82,7 +82,8 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Non
         columns: What stands in them.
         rows: One text per column; an empty one is shown as a dash.
     """
-    filled = [[printable(text) or NONE for text in row] for row in rows]
+    none = NONE if _has(NONE) else "-"
+    filled = [[printable(text) or none for text in row] for row in rows]
     if is_terminal():
         _print_rich(columns, filled)
     else:
@@ -150,11 +151,16 @@ def _print_plain(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> No
 def print_document(document: Any) -> None:
     """Print one JSON document, all that a call with `--json` prints."""
     text = json.dumps(document, indent=2, ensure_ascii=False, default=str)
+    print(text if _has(text) else json.dumps(document, indent=2, default=str), flush=True)
+
+
+def _has(text: str) -> bool:
+    """Whether the encoding of stdout has every character of a text."""
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
-        text = json.dumps(document, indent=2, default=str)
-    print(text, flush=True)
+        return False
+    return True
 
 
 @contextmanager
