@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from obstore.exceptions import GenericError, PermissionDeniedError, UnauthenticatedError
 
 from rivers_core.contexts import InputContext, OutputContext
 from rivers_core.exceptions import RiversError
@@ -108,6 +111,105 @@ def test_a_store_that_does_not_answer_is_told_from_one_that_refuses():
     with pytest.raises(RiversError, match=r"http://127\.0\.0\.1:9/bucket.* Nothing answers there") as caught:
         handler.handle_output(OutputContext("asset"), 1)
     assert "is the server running" in str(caught.value)
+
+
+class Answers(BaseHTTPRequestHandler):
+    """A server that gives one answer to everything, and lets large uploads begin."""
+
+    protocol_version = "HTTP/1.1"
+
+    def answer(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        begins = self.command == "POST" and self.path.endswith("?uploads=")
+        body = (
+            b"<R><UploadId>u</UploadId></R>"
+            if begins
+            else b"<Error><Code>C</Code><Message>m</Message></Error>"
+        )
+        self.send_response(200 if begins else self.server.status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = answer
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture(scope="module")
+def answering():
+    """Gives a handler on a server that answers with a status."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    options = {
+        "endpoint": f"http://127.0.0.1:{server.server_port}",
+        "allow_http": True,
+        "max_retries": 0,
+        "skip_signature": True,
+    }
+
+    def handler(status):
+        server.status = status
+        return PickleIOHandler("s3://bucket", storage_options=options)
+
+    yield handler
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("size", [10, 12_000_000])
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (500, ConnectionError),
+        (503, ConnectionError),
+        (429, ConnectionError),
+        (408, TimeoutError),
+        (400, GenericError),
+        (501, GenericError),
+        (401, UnauthenticatedError),
+        (403, PermissionDeniedError),
+    ],
+)
+def test_an_answer_that_may_be_another_one_later_is_told_from_one_that_stays(answering, status, kind, size):
+    with pytest.raises(RiversError, match=f" - {status} ") as caught:
+        answering(status).handle_output(OutputContext("asset"), b"x" * size)
+    assert isinstance(caught.value.__cause__, kind)
+    assert isinstance(caught.value.__cause__, OSError) is issubclass(kind, OSError)
+
+
+@pytest.mark.parametrize("status", [503, 403])
+def test_so_is_the_answer_to_a_question(answering, status):
+    handler = answering(status)
+    for ask in (handler.load_input, handler.exists, handler.delete):
+        with pytest.raises(RiversError) as caught:
+            ask(InputContext("asset", "next"))
+        assert isinstance(caught.value.__cause__, ConnectionError) is (status == 503)
+
+
+def test_a_server_that_is_not_there_may_come_back(answering):
+    options = {"endpoint": "http://127.0.0.1:9", "allow_http": True, "max_retries": 0, "skip_signature": True}
+    handler = PickleIOHandler("s3://bucket", storage_options=options)
+    for size in (10, 12_000_000):
+        with pytest.raises(RiversError) as caught:
+            handler.handle_output(OutputContext("asset"), b"x" * size)
+        assert isinstance(caught.value.__cause__, ConnectionError)
+
+
+def test_one_that_keeps_silent_is_a_timeout():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        options = {
+            "endpoint": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "allow_http": True,
+            "max_retries": 0,
+            "skip_signature": True,
+            "timeout": "100ms",
+        }
+        with pytest.raises(RiversError) as caught:
+            PickleIOHandler("s3://bucket", storage_options=options).load_input(InputContext("asset", "next"))
+    assert isinstance(caught.value.__cause__, TimeoutError)
 
 
 @pytest.mark.parametrize("option", ["max_retries", "retry_timeout"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from rivers_core.contexts import InputContext, OutputContext
 from rivers_core.exceptions import NotMaterializedError, PartitionValidationError
 from rivers_core.partitions import PartitionContext, PartitionKey
 from rivers_pickle import PickleIOHandler
+from rivers_pickle.writing import write_pickle
 
 
 @dataclass
@@ -60,6 +62,51 @@ def test_every_value_comes_back_under_every_name(value, name, key):
 def test_large_and_small_buffers_come_back(lake, value):
     lake.store(value)
     assert np.array_equal(lake.load(), value) if isinstance(value, np.ndarray) else lake.load() == value
+
+
+SCRATCH = bytearray(200_000)
+
+
+class Chunk:
+    """Pickled through a buffer that the next one uses too."""
+
+    def __init__(self, number, view):
+        self.number = number
+        self.view = view
+
+    def __reduce__(self):
+        SCRATCH[:] = bytes([self.number]) * len(SCRATCH)
+        return bytes, (pickle.PickleBuffer(self.view(SCRATCH)),)
+
+
+@pytest.mark.parametrize("fsync", [False, True])
+@pytest.mark.parametrize("count", [3, 60])
+@pytest.mark.parametrize("view", [memoryview, lambda buffer: np.frombuffer(buffer, dtype=np.uint8)])
+def test_a_buffer_that_is_used_again_is_stored_as_it_was(lake, count, view, fsync):
+    lake.handler = lake.handler.model_copy(update={"fsync": fsync})
+    lake.store([Chunk(number, view) for number in range(count)])
+    assert lake.load() == [bytes([number]) * len(SCRATCH) for number in range(count)]
+
+
+class Pieces(list):
+    """An object in a store, as the pieces that it was written in."""
+
+    write = list.append
+
+    @contextmanager
+    def open(self):
+        yield self
+
+
+@pytest.mark.parametrize("value", [np.arange(3_000_000), b"x" * 24_000_000, pa.array(range(3_000_000))])
+def test_large_buffers_go_to_the_store_without_a_copy(value):
+    pieces = Pieces()
+    write_pickle(pieces, value, lambda size, digest: b"")
+    memory = value.buffers()[1] if isinstance(value, pa.Array) else value
+    whole = np.frombuffer(memory, dtype=np.uint8)
+    large = [np.frombuffer(piece, dtype=np.uint8) for piece in pieces if len(piece) > 100_000]
+    assert sum(map(len, large)) == whole.nbytes
+    assert all(np.may_share_memory(piece, whole) for piece in large)
 
 
 def test_tables_come_back(lake):

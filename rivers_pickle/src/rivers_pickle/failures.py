@@ -42,6 +42,10 @@ _ADVICE: Final = {
 _NO_ANSWER: Final = re.compile(
     r"error sending request|dns error|Connection refused|operation timed out", re.IGNORECASE
 )
+_STATUS: Final = re.compile(r"status code: (?P<status>\d{3})\b")
+_PASSING_STATUS: Final = re.compile(r"429|5(?!01)")  # 501: it will never do that
+_TOO_LATE: Final = re.compile(r"\bTimedOut\b|operation timed out", re.IGNORECASE)
+_CUT_OFF: Final = re.compile(r"HTTP error: (?!builder error)")
 _UNREACHABLE: Final = (
     "Nothing answers there: is the server running, is the address right, and can it be reached from here?"
 )
@@ -86,7 +90,9 @@ def lacks_bucket(error: FileNotFoundError) -> bool:
 
 
 def showable(error: BaseException, secrets: Iterable[str]) -> BaseException:
-    """A store's error without debug dump, XML and credentials; of the same type, with the same traceback.
+    """A store's error without debug dump, XML and credentials, with the same traceback.
+
+    It is of the same type, or of one that says whether the failure may pass by itself.
 
     Args:
         error: What the store raised.
@@ -94,13 +100,34 @@ def showable(error: BaseException, secrets: Iterable[str]) -> BaseException:
     """
     text = _XML_ERROR.sub(r"\g<code>, \g<message>", _DEBUG_DUMP.sub("", str(error)))
     text = scrubbed(_BOILERPLATE.sub("", text).strip().rstrip(":"), secrets)
-    if text == str(error):
+    kind = _kind_of(error)
+    if text == str(error) and kind is type(error):
         return error
     try:
-        clean = type(error)(text)
+        clean = kind(text)
     except Exception:
         clean = RiversError(f"{type(error).__name__}: {text}")
     return clean.with_traceback(error.__traceback__)
+
+
+def _kind_of(error: BaseException) -> type[BaseException]:
+    """What a failure is: a `TimeoutError` or `ConnectionError` if it may pass by itself.
+
+    obstore has one type for most of what a server answers, and another for the same answers to a part of an upload.
+    """
+    said = str(error)
+    answer = _STATUS.search(said)
+    status = "" if answer is None else answer["status"]
+    if status == "408" or _TOO_LATE.search(said):
+        return TimeoutError
+    if _PASSING_STATUS.match(status) if status else _CUT_OFF.search(said) or _NO_ANSWER.search(said):
+        return ConnectionError
+    if status and type(error) is OSError:
+        from obstore import exceptions
+
+        refusals = {"401": exceptions.UnauthenticatedError, "403": exceptions.PermissionDeniedError}
+        return refusals.get(status, exceptions.GenericError)
+    return type(error)
 
 
 def damaged(context: InputContext, address: str, why: str) -> IntegrityError:

@@ -41,7 +41,8 @@ def write_pickle(target: Target, obj: object, footer_for: Callable[[int, bytes],
     """Pickle a value into an object, all or nothing.
 
     An object of up to 4 MiB is put in one request. A larger one is streamed: the pickler hands over large
-    buffers (bytes, arrays, Arrow columns) as they are, and they go to the store in pieces.
+    buffers, and they go to the store in pieces; bytes, arrays and Arrow columns as they are. Any other
+    buffer is copied piece by piece: a later part of the value may reuse it while the store still reads.
 
     Args:
         target: Where it goes.
@@ -84,8 +85,10 @@ class _Sink:
         self.size += len(view)
         if self._writer is None and self.size > _HELD_BACK:
             self._start()
+        stays = _stays(view.obj)
         for start in range(0, len(view), _PIECE):
-            self._take(view[start : start + _PIECE])
+            piece = view[start : start + _PIECE]
+            self._take(piece if stays else bytes(piece))
         return len(view)
 
     def finish(self) -> None:
@@ -108,7 +111,7 @@ class _Sink:
                 if error is not reason:
                     reason.add_note(f"Dropping the unfinished upload failed as well: {type(error).__name__}")
 
-    def _take(self, piece: memoryview) -> None:
+    def _take(self, piece: bytes | memoryview) -> None:
         self.hash.update(piece)
         if self._writer is None:
             self._held.append(piece)
@@ -131,3 +134,14 @@ class _Sink:
             writer.write(piece)
         except Exception as error:
             raise TargetError from error
+
+
+def _stays(owner: object) -> bool:
+    """Whether memory keeps what it holds until the store has read it.
+
+    Bytes and buffers of Arrow never change, and an array that owns its memory is pickled once. What else a
+    `__reduce__` gives may be a view of something that the next object overwrites.
+    """
+    if isinstance(owner, bytes) or type(owner).__module__ == "pyarrow.lib":
+        return True
+    return type(owner).__module__ == "numpy" and getattr(owner, "base", owner) is None
