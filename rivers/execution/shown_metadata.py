@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rivers_core.exceptions import RiversError
-from rivers_core.handler.masking import scrubbed
+from rivers_core.handler.masking import scrubbed, spellings
 from rivers_core.metadata import MetadataValue
 
 if TYPE_CHECKING:
@@ -19,11 +19,12 @@ def without_secrets(
 
     Args:
         metadata: What functions and handlers said about a value.
-        secrets: The credentials, the longest first.
+        secrets: The credentials.
 
     Returns:
         The same values of the same variants, with asterisks in place of credentials.
     """
+    secrets = spellings(secrets)
     return {name: _clean(value, secrets) for name, value in metadata.items()}
 
 

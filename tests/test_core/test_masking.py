@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from pydantic import BaseModel, SecretBytes, SecretStr
 
@@ -108,3 +110,13 @@ def test_short_secrets_are_cut_where_they_are_words():
 def test_the_name_of_a_column_is_no_secret():
     assert secrets_in({"sort_key": "order_id", "key": "day"}) == []
     assert secrets_in({"sort_key": "x9-44f", "api_key": "abcdef"}) == ["x9-44f", "abcdef"]
+
+
+def test_of_a_secret_that_begins_with_another_nothing_stays():
+    assert scrubbed("failed for admin-9f8e7d6c", ["admin", "admin-9f8e7d6c"]) == f"failed for {MASK}"
+
+
+@pytest.mark.parametrize("spelt", [str, repr, json.dumps, lambda secret: repr({"key": secret})])
+def test_a_secret_of_several_lines_is_hidden_however_it_is_spelt(spelt):
+    secret = "-----BEGIN KEY-----\nplanted\t1\n-----END"
+    assert "planted" not in scrubbed(f"cannot use {spelt(secret)} here", [secret])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, get_args
@@ -150,12 +151,25 @@ def scrubbed(text: str, secrets: Iterable[str] = ()) -> str:
     Returns:
         The text with asterisks in their place.
     """
-    for secret in secrets:
+    for secret in spellings(secrets):
         if len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, MASK)
         elif secret:
             text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", MASK, text)
     return _without_passwords(text)
+
+
+def spellings(secrets: Iterable[str]) -> list[str]:
+    """Credentials as messages spell them: as they are, in a `repr`, in JSON.
+
+    Args:
+        secrets: The credentials.
+
+    Returns:
+        The longest first: cut after one that it begins with, the rest of a longer one would stay.
+    """
+    found = {spelt for secret in secrets for spelt in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1])}
+    return sorted(found, key=len, reverse=True)
 
 
 def holds_secret(annotation: Any) -> bool:
