@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from threading import RLock
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from rivers.repository.declared import Declared
     from rivers.repository.run_request import RunRequest
     from rivers.repository.run_result import RunResult
+    from rivers_core.plugins import PluginRegistry
 
 
 class Session:
@@ -72,6 +74,12 @@ class Session:
         config = None if self._declared.is_trial else self._declared.config
         return Storage.memory() if config is None else Storage.embedded(history_of(config))
 
+    @cached_property
+    def _registry(self) -> PluginRegistry:
+        """The plugins, under the rules of this repository's configuration and of no other."""
+        config = self._declared.config
+        return get_registry().with_rules() if config is None else config.registry
+
     @property
     def executor(self) -> Executor:
         """Where steps run unless a job or a run says otherwise."""
@@ -87,7 +95,7 @@ class Session:
         definitions = Definitions(
             declared.assets, declared.tasks, declared.partition_defs, declared.retries, declared.resources
         )
-        binder = HandlerBinder(get_registry(), declared.config, declared.resources, declared.everywhere)
+        binder = HandlerBinder(self._registry, declared.config, declared.resources, declared.everywhere)
         return resolve(
             definitions,
             binder,
@@ -150,7 +158,7 @@ class Session:
         self.open()
         plan = self.plan(request.selection, include_upstream=include_upstream)
         executor = request.executor or self.executor
-        observers = get_registry().observers()
+        observers = self._registry.observers()
         return launch(self.graph, plan, request, self.storage, executor, observers, self._declared.resources)
 
     def close(self) -> None:

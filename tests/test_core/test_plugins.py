@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from rivers_core.exceptions import HandlerNotFoundError, PluginLoadError
+from rivers_core.config import load_config
+from rivers_core.exceptions import ConfigurationError, HandlerNotFoundError, PluginLoadError
 from rivers_core.hooks import CommandSpec, ExecutorSpec, HandlerSpec, hookimpl
 from rivers_core.plugins import PluginRegistry, get_registry
 
@@ -21,15 +22,113 @@ def plugin(**functions):
     return types.SimpleNamespace(**{name: hookimpl(function) for name, function in functions.items()})
 
 
-def test_using_a_handler_loads_its_plugin_module_and_no_other(install_handler):
+def test_using_a_handler_imports_its_module_and_no_other(install_handler):
     install_handler("acme-json", "json")
     install_handler("acme-csv", "csv")
     registry = PluginRegistry()
     assert registry.handler_spec("json").spec.target == "acme_json.handler:JsonIOHandler"
     assert "acme_json.handler" not in sys.modules
     assert registry.handler("json")().load_input(None) == "JsonIOHandler"
-    assert "acme_json.plugin" in sys.modules
+    assert {"acme_csv.plugin", "acme_json.plugin"} <= set(sys.modules)
+    assert "acme_csv.handler" not in sys.modules
+
+
+def test_who_names_the_distribution_loads_no_other(install_handler):
+    install_handler("acme-json", "json")
+    install_handler("acme-csv", "csv")
+    assert PluginRegistry().handler("acme-json:json").__name__ == "JsonIOHandler"
+    assert PluginRegistry(pin={"json": "acme-json"}).handler("json").__name__ == "JsonIOHandler"
     assert "acme_csv" not in sys.modules
+
+
+@pytest.mark.parametrize("before", [lambda registry: None, PluginRegistry.load_all, PluginRegistry.handlers])
+def test_a_name_that_two_claim_is_an_error_whatever_was_loaded_before(before, install_handler):
+    install_handler("acme-json", "json")
+    install_handler("zeta-stuff", "json", entry_point="stuff")
+    registry = PluginRegistry()
+    before(registry)
+    with pytest.raises(ConfigurationError, match=r"'json' is claimed by acme-json 1\.0 and zeta-stuff 1\.0"):
+        registry.handler("json")
+    with pytest.raises(ConfigurationError, match="'JsonIOHandler' is claimed by"):
+        registry.handler_class("JsonIOHandler")
+    assert registry.handler("zeta-stuff:json").__module__ == "zeta_stuff.handler"
+
+
+def test_registries_under_rules_of_their_own_do_not_change_each_other(install_handler):
+    install_handler("acme-json", "json")
+    install_handler("zeta-json", "json", entry_point="zeta")
+    registry = PluginRegistry()
+    acme, zeta = (registry.with_rules(pin={"json": name}) for name in ("acme-json", "zeta-json"))
+    closed = registry.with_rules(deny=["acme-*"])
+    for _ in range(2):
+        assert acme.handler("json").__module__ == "acme_json.handler"
+        assert zeta.handler("json").__module__ == "zeta_json.handler"
+        assert closed.handler("json").__module__ == "zeta_json.handler"
+        with pytest.raises(ConfigurationError, match="claimed by"):
+            registry.handler("json")
+    assert acme.handler("json") is registry.handler("acme-json:json")
+    with pytest.raises(HandlerNotFoundError, match="denied by 'acme-\\*'"):
+        closed.handler("acme-json:json")
+
+
+def test_each_configuration_keeps_its_own_plugin_rules(install_handler):
+    install_handler("acme-json", "json")
+    install_handler("zeta-stuff", "json", entry_point="stuff")
+    registry = PluginRegistry()
+
+    def load(use="json", **rules):
+        tables = {"io_handlers": {"x": {"use": use}}, **({"plugins": rules} if rules else {})}
+        return load_config(tables, registry=registry)
+
+    acme, zeta = load(pin={"json": "acme-json"}), load(pin={"json": "zeta-stuff"})
+    denied, free = load("acme-json:json", deny=["acme-*"]), load()
+    assert type(acme.handler("x")).__module__ == "acme_json.handler"
+    assert type(zeta.handler("x")).__module__ == "zeta_stuff.handler"
+    with pytest.raises(ConfigurationError, match="claimed by"):
+        free.handler("x")
+    with pytest.raises(ConfigurationError, match="denied by 'acme-"):
+        denied.handler("x")
+    with pytest.raises(HandlerNotFoundError, match="denied by 'acme-"):
+        registry.handler("acme-json:json")
+
+
+def test_rules_that_were_configured_hold_where_there_are_no_others(install_handler):
+    install_handler("acme-json", "json")
+    registry = PluginRegistry()
+    free, ruled = registry.with_rules(), registry.with_rules(deny=["nobody"])
+    registry.configure(deny=["acme-json"])
+    assert ruled.handler("json")
+    for closed in (registry, free):
+        with pytest.raises(HandlerNotFoundError):
+            closed.handler("json")
+
+
+def test_plugins_of_the_process_are_there_under_all_rules_and_are_gone_from_all():
+    registry = PluginRegistry(entry_points=[])
+    ruled = registry.with_rules(deny=["x"])
+    seen = []
+    registry.register(
+        plugin(
+            rivers_io_handlers=lambda: [HandlerSpec("here", "here:Here")],
+            rivers_run_start=lambda: seen.append("run"),
+        ),
+        name="notebook",
+    )
+    assert names(ruled) == ["here"]
+    assert len(ruled.observers().run_start) == len(registry.observers().run_start) == 1
+    assert [state.state for state in registry.with_rules().plugins()] == ["not loaded"]
+    ruled.unregister("notebook")
+    assert names(registry) == names(ruled) == []
+    assert ruled.observers().run_start == registry.observers().run_start == ()
+
+
+def test_a_plugin_of_the_process_that_is_registered_anew_takes_the_place_of_the_old_one():
+    registry = PluginRegistry(entry_points=[])
+    ruled = registry.with_rules()
+    for place in ("old", "new"):
+        registry.register(plugin(rivers_default_io_handler=lambda place=place: place), name="notebook")
+        assert registry.default_io_handler("orders") == ruled.default_io_handler("orders") == place
+        registry.unregister("notebook")
 
 
 def test_listing_loads_plugin_modules_and_no_targets(install_handler):

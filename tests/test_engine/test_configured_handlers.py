@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 import rivers as rs
+from rivers_core import get_registry, load_config
 
 CONFIG = """
 default_io_handler = "scratch"
@@ -124,3 +127,45 @@ def test_a_handler_that_needs_settings_says_where_to_put_them(repository):
 
     with pytest.raises(rs.exceptions.GraphValidationError, match=r"\[io_handlers\.pickle\]"):
         repository(a).validate()
+
+
+WRAPPER = """
+from rivers_core.hooks import hookimpl
+
+@hookimpl
+def rivers_wrap_io_handler(handler):
+    from rivers_memory.handler import InMemoryIOHandler
+    return type("Wrapped", (InMemoryIOHandler,), {})()
+
+@hookimpl
+def rivers_run_start():
+    seen.append("run")
+
+seen = []
+"""
+
+
+def test_each_repository_keeps_the_plugin_rules_of_its_own_configuration(tmp_path, monkeypatch):
+    site = tmp_path / "site"
+    info = site / "acme_wrapping-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-wrapping\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[rivers]\nwrapping = acme_wrapping\n")
+    (site / "acme_wrapping.py").write_text(WRAPPER)
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.chdir(tmp_path)
+
+    @rs.Asset
+    def orders() -> int:
+        return 1
+
+    closed = load_config({"plugins": {"deny": ["acme-*"]}})
+    repos = [rs.CodeRepository([orders], config=config) for config in (closed, load_config({}), False)]
+    for _ in range(2):
+        kinds = [type(repo.io_handler_for_output("orders")).__name__ for repo in repos]
+        assert kinds == ["InMemoryIOHandler", "Wrapped", "Wrapped"]
+    for repo in repos:
+        with repo:
+            repo.materialize()
+    get_registry().configure()
+    assert sys.modules.pop("acme_wrapping").seen == ["run", "run"]

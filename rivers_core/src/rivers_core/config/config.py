@@ -30,7 +30,7 @@ class Config:
     Args:
         document: What the configuration says.
         root: What relative locations are relative to.
-        registry: Where handler classes are looked up.
+        registry: Where handler classes are looked up, under the rules of this configuration.
         path: The file; None if there is none.
         environment: The environment; None for the base.
 
@@ -59,6 +59,11 @@ class Config:
         self._built: dict[str, BaseIOHandler] = dict(document.instances)
         self._building: list[str] = []
         self._lock = RLock()
+
+    @property
+    def registry(self) -> PluginRegistry:
+        """The plugins, under the rules of this configuration."""
+        return self._registry
 
     @property
     def repository(self) -> str | None:

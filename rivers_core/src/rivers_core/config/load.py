@@ -34,8 +34,9 @@ def load_config(
             current folder upwards, and gives an empty configuration if there is none.
         environment: A name under `[environments]`; None asks `RIVERS_ENV`.
         root: What relative locations are relative to; None is the folder of the file.
-        registry: Where handler classes are looked up; None is the registry of the process. It gets the rules
-            of `[plugins]`.
+        registry: Where handler classes are looked up; None is the registry of the process. The configuration does
+            so under its own rules of `[plugins]`; who asks the registry itself meets those of the configuration with
+            such rules that was loaded last.
 
     Returns:
         The configuration. What is wrong with its values shows in `Config.findings` and when it is used.
@@ -61,8 +62,9 @@ def load_config(
     if file is not None or tables:
         document.findings.extend(unfit)
     registry = registry or get_registry()
-    registry.configure(**document.plugin_rules, source=document.label)
-    return Config(document, folder, registry, file, name)
+    ruled = registry.with_rules(**document.plugin_rules, source=document.label)
+    registry.follow(ruled)
+    return Config(document, folder, ruled, file, name)
 
 
 def _source(path: str | os.PathLike[str] | Mapping[str, Any] | None) -> tuple[Path | None, Mapping[str, Any]]:

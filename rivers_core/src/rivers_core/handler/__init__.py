@@ -5,5 +5,6 @@ from __future__ import annotations
 from rivers_core.handler.base import BaseIOHandler, Locality
 from rivers_core.handler.masking import MASK, masked
 from rivers_core.handler.settings import from_values
+from rivers_core.handler.waiting import finished
 
-__all__ = ["MASK", "BaseIOHandler", "Locality", "from_values", "masked"]
+__all__ = ["MASK", "BaseIOHandler", "Locality", "finished", "from_values", "masked"]

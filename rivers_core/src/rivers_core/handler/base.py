@@ -80,7 +80,10 @@ class BaseIOHandler(BaseSettings, ABC):
     """What stands before the slash in metadata keys that are this handler's options (`delta/mode`)."""
 
     location_fields: ClassVar[tuple[str, ...]] = ()
-    """Fields that hold a path or URL; in a config file a relative one is relative to that file."""
+    """Text fields that hold a path or URL; in a config file a relative one is relative to that file.
+
+    A field annotated `Path` is a location without being named here.
+    """
 
     positional_fields: ClassVar[tuple[str, ...]] = ()
     """Fields that may also be given by position, in this order; without it every setting has to be named."""

@@ -1,14 +1,12 @@
-"""The plugins a registry knows: which may be loaded, which are, and what they provide."""
+"""The plugins a registry may use: which of them are loaded, and what they provide."""
 
 from __future__ import annotations
 
-import importlib
-import sys
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from rivers_core.exceptions import STOPS, ConfigurationError, HandlerNotFoundError, PluginLoadError
 from rivers_core.plugins import missing
-from rivers_core.plugins.entries import PluginEntry, canonical, given_entries, installed_entries
+from rivers_core.plugins.entries import PluginEntry, canonical
 from rivers_core.plugins.loader import PluginLoader, again, broken
 from rivers_core.plugins.rules import PluginRules, strict_from_environment
 from rivers_core.plugins.spec import CommandSpec, ExecutorSpec, HandlerSpec
@@ -17,45 +15,52 @@ from rivers_core.plugins.states import PluginState, Provided
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from rivers_core.plugins.stock import Stock
+
 RecordT = TypeVar("RecordT", HandlerSpec, ExecutorSpec, CommandSpec)
 
 NOUNS: Final[dict[type, str]] = {HandlerSpec: "IO handler", ExecutorSpec: "executor", CommandSpec: "command"}
 
 
 class Catalog:
-    """Entry points, the rules about them, and the loader that has what was loaded so far.
+    """The plugins of a stock under one set of rules, and the loader that has what was loaded so far.
 
     Args:
-        entry_points: Use these instead of the installed ones.
-        rules: The rules given in code.
+        stock: What there is.
         strict: Whether a broken plugin is an error at once; None asks the environment.
+
+    Attributes:
+        own: Rules that hold here in place of those that were configured for the stock.
     """
 
-    def __init__(self, entry_points: Iterable[Any] | None, rules: PluginRules, strict: bool | None) -> None:
+    def __init__(self, stock: Stock, strict: bool | None, own: PluginRules | None = None) -> None:
         self.loader = PluginLoader()
-        self.rules: dict[str, PluginRules] = {rules.source: rules}
-        self._given = None if entry_points is None else given_entries(entry_points)
-        self._installed: list[PluginEntry] | None = None
-        self._path: tuple[str, ...] = ()
-        self._in_process: dict[str, PluginEntry] = {}
-        self._strict = strict
+        self.own = own
+        self.strict = strict
+        self._stock = stock
         self._arranged: list[PluginEntry] | None = None
 
+    @property
+    def rules(self) -> list[PluginRules]:
+        """The rules but for those of the environment; the first that pins a name wins."""
+        return [
+            rules for rules in (self.own or self._stock.configured, self._stock.code) if rules is not None
+        ]
+
     def entries(self) -> list[PluginEntry]:
-        """The plugins that may be loaded; those that no longer may are forgotten.
+        """The plugins that may be loaded; those that no longer may, or are gone, are forgotten.
 
         Returns:
             Entries, those of this process last.
         """
-        allowed = []
         rules = self._rules_now()
-        for entry in self._known():
-            if _objection(rules, entry) is None:
-                allowed.append(entry)
-            else:
-                self.loader.drop(entry)
-                self._arranged = None
-        return [*allowed, *self._in_process.values()]
+        allowed = [entry for entry in self._stock.known() if _objection(rules, entry) is None]
+        here = self._stock.in_process
+        renewed = {entry for entry, module in here.items() if self.loader.has_other(entry, module)}
+        for entry in self.loader.known() - {*allowed, *here} | renewed:
+            self.loader.drop(entry)
+            self._arranged = None
+        return [*allowed, *here]
 
     def load(self, entries: Iterable[PluginEntry]) -> None:
         """Load plugins; a strict registry loads all and raises the first broken one.
@@ -68,7 +73,7 @@ class Catalog:
         """
         strict = self._is_strict()
         for entry in self.entries() if strict else entries:
-            error = self.loader.load(entry)
+            error = self.loader.load(entry, self._stock.in_process.get(entry))
             if error is not None and strict:
                 raise again(error)
 
@@ -82,8 +87,8 @@ class Catalog:
         if entries == self._arranged and not self._is_strict():
             return  # asked for every asset of a repository
         self.load(entries)
-        installed = entries[: len(entries) - len(self._in_process)]
-        self.loader.arrange([*reversed(self._in_process.values()), *installed])
+        here = self._stock.in_process
+        self.loader.arrange([*reversed(here), *(entry for entry in entries if entry not in here)])
         self._arranged = entries
 
     def all(self, kind: type[RecordT]) -> list[Provided[RecordT]]:
@@ -100,7 +105,10 @@ class Catalog:
         return sorted(self._records(kind, entries), key=lambda item: (item.spec.name, item.distribution))
 
     def find(self, kind: type[RecordT], name: str) -> Provided[RecordT]:
-        """Find a record by name, loading the plugin called like it first and the others only if need be.
+        """Find a record by name.
+
+        For a bare name every plugin is loaded: which of them claim it, only their modules say, and the answer must
+        not depend on what was loaded before. With a distribution, in the name or by a pin, no other is.
 
         Args:
             kind: The class of the record.
@@ -119,7 +127,7 @@ class Catalog:
         distribution, _, bare = name.rpartition(":")
         owner = distribution or self._pinned(bare)
         found = self._search(kind, bare, owner)
-        if not found and self._rescan():
+        if not found and self._stock.rescan():
             found = self._search(kind, bare, owner)
         if not found:
             raise self._absence(kind, bare, owner)
@@ -145,15 +153,14 @@ class Catalog:
             return item.spec.class_name == class_name
 
         entries = self.entries()
-        likely = [entry for entry in entries if _is_called(entry, words)]
-        found = self._matching(HandlerSpec, has_class, likely) or self._matching(
-            HandlerSpec, has_class, entries
-        )
+        found = self._matching(HandlerSpec, has_class, entries)
         if found:
             pins = [item for item in found if _is_claimant(item, self._pinned(item.spec.name))]
             return _one("IO handler class", class_name, pins or found)
-        self._raise_broken(likely)
-        refused = self._refused(class_name, [entry for entry in self._known() if _is_called(entry, words)])
+        self._raise_broken(entry for entry in entries if _is_called(entry, words))
+        refused = self._refused(
+            class_name, [entry for entry in self._stock.known() if _is_called(entry, words)]
+        )
         if refused:
             raise AttributeError(refused)
         package = missing.not_installed(words)
@@ -168,7 +175,7 @@ class Catalog:
         Returns:
             States.
         """
-        entries = [*self._known(), *self._in_process.values()]
+        entries = [*self._stock.known(), *self._stock.in_process]
         return [self._state(entry) for entry in entries]
 
     def register(self, module: object, name: str) -> None:
@@ -181,18 +188,19 @@ class Catalog:
         Raises:
             PluginLoadError: It is broken, or there is one of that name.
         """
-        if name in self._in_process:
+        if self._stock.registered(name) is not None:
             raise PluginLoadError(
                 f"A plugin {name!r} is already registered; unregister({name!r}) comes first."
             )
         entry = PluginEntry(name, name, getattr(module, "__name__", name), "(in process)")
+        self.entries()  # forgets an earlier one of that name
         try:
             self.loader.add(entry, module)
         except STOPS:
             raise
         except BaseException as error:
             raise broken(entry, error) from error
-        self._in_process[name] = entry
+        self._stock.in_process[entry] = module
 
     def unregister(self, name: str) -> None:
         """Remove a plugin of this process.
@@ -200,47 +208,23 @@ class Catalog:
         Args:
             name: The name it was registered under.
         """
-        entry = self._in_process.pop(name, None)
+        entry = self._stock.registered(name)
         if entry is not None:
-            self.loader.drop(entry)
-            self._arranged = None
-
-    def _known(self) -> list[PluginEntry]:
-        if self._given is not None:
-            return self._given
-        if self._installed is None or self._path != tuple(sys.path):
-            self._path = tuple(sys.path)
-            self._installed = installed_entries()
-        return self._installed
-
-    def _rescan(self) -> bool:
-        """Look again, for what was installed while this process runs; tells whether anything is new."""
-        before = self._installed
-        if self._given is not None:
-            return False
-        importlib.invalidate_caches()
-        self._installed = installed_entries()
-        return self._installed != before
+            del self._stock.in_process[entry]
 
     def _is_strict(self) -> bool:
-        return strict_from_environment() if self._strict is None else self._strict
+        return strict_from_environment() if self.strict is None else self.strict
 
     def _rules_now(self) -> list[PluginRules]:
-        everything = (*self.rules.values(), PluginRules.from_environment())
+        everything = (*reversed(self.rules), PluginRules.from_environment())
         return [rules for rules in everything if rules.restricts]
 
     def _pinned(self, name: str) -> str | None:
-        return next((rules.pin[name] for rules in reversed(self.rules.values()) if name in rules.pin), None)
+        return next((rules.pin[name] for rules in self.rules if name in rules.pin), None)
 
     def _search(self, kind: type[RecordT], name: str, owner: str | None) -> list[Provided[RecordT]]:
-        def is_called(item: Provided[RecordT]) -> bool:
-            return item.spec.name == name
-
         entries = [entry for entry in self.entries() if _is_of(entry, owner)]
-        likely = [entry for entry in entries if entry.name == name]
-        if self._matching(kind, is_called, likely):
-            return [item for item in self._records(kind, entries) if is_called(item)]
-        return self._matching(kind, is_called, entries)
+        return self._matching(kind, lambda item: item.spec.name == name, entries)
 
     def _matching(
         self, kind: type[RecordT], matches: Callable[[Provided[RecordT]], bool], entries: list[PluginEntry]
@@ -254,7 +238,9 @@ class Catalog:
 
     def _absence(self, kind: type, name: str, owner: str | None) -> Exception:
         noun = NOUNS[kind]
-        likely = [entry for entry in self._known() if _is_of(entry, owner) and (owner or entry.name == name)]
+        likely = [
+            entry for entry in self._stock.known() if _is_of(entry, owner) and (owner or entry.name == name)
+        ]
         self._raise_broken(likely)
         refused = self._refused(f"The {noun} {name!r}", likely)
         if refused:
@@ -285,13 +271,14 @@ class Catalog:
                 raise again(self.loader.errors[entry])
 
     def _state(self, entry: PluginEntry) -> PluginState:
-        state, error, provides = "not loaded", _objection(self._rules_now(), entry), []
-        if error is not None and entry not in self._in_process.values():
-            state = "denied"
+        state, error, provides = "not loaded", None, []
+        objection = None if entry in self._stock.in_process else _objection(self._rules_now(), entry)
+        if objection is not None:
+            state, error = "denied", objection
         elif entry in self.loader.errors or entry.fault:
             state, error = "broken", str(self.loader.errors.get(entry, entry.fault))
         elif entry in self.loader.provided:
-            state, error = "loaded", None
+            state = "loaded"
             nouns = {HandlerSpec: "handler", ExecutorSpec: "executor", CommandSpec: "command"}
             provides = [f"{nouns[type(item.spec)]} {item.spec.name}" for item in self.loader.provided[entry]]
             provides += [f"hook {name}" for name in self.loader.hooks_of(entry)]

@@ -38,11 +38,26 @@ class PluginLoader:
         for hook_name in KINDS:
             getattr(self.pm.hook, hook_name).call_historic(result_callback=self._receiver(hook_name))
 
-    def load(self, entry: PluginEntry) -> PluginLoadError | None:
+    def known(self) -> set[PluginEntry]:
+        """The plugins that were loaded, or turned out to be broken."""
+        return {*self.provided, *self.errors}
+
+    def has_other(self, entry: PluginEntry, module: object) -> bool:
+        """Whether a plugin was loaded from another module than this.
+
+        Args:
+            entry: The plugin.
+            module: The module, or what stands in for one.
+        """
+        loaded = self.pm.get_plugin(entry.key)
+        return loaded is not None and loaded is not module
+
+    def load(self, entry: PluginEntry, module: object = None) -> PluginLoadError | None:
         """Import and register the module of an entry point, once.
 
         Args:
             entry: The entry point.
+            module: Its module, if it is one of this process that nobody has to import.
 
         Returns:
             What went wrong, with the original error as its cause; None if the plugin works.
@@ -54,7 +69,7 @@ class PluginLoader:
             return self.errors[entry]
         self._loading.add(entry)
         try:
-            self.add(entry, importlib.import_module(entry.value))
+            self.add(entry, importlib.import_module(entry.value) if module is None else module)
         except STOPS:
             raise
         except BaseException as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from rivers_core.plugins import asking
 from rivers_core.plugins.catalog import Catalog
 from rivers_core.plugins.rules import PluginRules
 from rivers_core.plugins.spec import CommandSpec, ExecutorSpec, HandlerSpec
+from rivers_core.plugins.stock import Stock
 from rivers_core.plugins.targets import class_of, handler_type
 
 if TYPE_CHECKING:
@@ -43,7 +45,8 @@ class PluginRegistry:
         pin: Mapping[str, str] | None = None,
         strict: bool | None = None,
     ) -> None:
-        self._catalog = Catalog(entry_points, PluginRules.of("code", allow, deny, pin), strict)
+        self._stock = Stock(entry_points, PluginRules.of("code", allow, deny, pin))
+        self._catalog = Catalog(self._stock, strict)
         self._lock = RLock()
 
     def handler(self, name: str) -> type[BaseIOHandler]:
@@ -232,16 +235,57 @@ class PluginRegistry:
         *,
         source: str = "rivers.toml",
     ) -> None:
-        """Set the rules of the configuration; they hold together with those of code and environment.
+        """Set the rules of this process; they hold together with those of code and environment.
+
+        A configuration with a `[plugins]` table has rules of its own, which hold in place of these for what it
+        configures; see `with_rules`.
 
         Args:
             allow: Patterns of distributions that may be imported; None allows all.
             deny: Patterns of distributions that may not.
             pin: Name to the distribution that provides it.
-            source: Where they stand, for messages. Rules that were configured before are replaced.
+            source: Where they stand, for messages. Rules that were set before are replaced.
         """
         with self._lock:
-            self._catalog.rules["configuration"] = PluginRules.of(source, allow, deny, pin)
+            self._stock.configured = PluginRules.of(source, allow, deny, pin)
+            self._catalog.own = None
+
+    def with_rules(
+        self,
+        allow: Iterable[str] | None = None,
+        deny: Iterable[str] | None = None,
+        pin: Mapping[str, str] | None = None,
+        *,
+        source: str = "rivers.toml",
+    ) -> PluginRegistry:
+        """A registry of the same plugins under rules of its own, which no other registry's can change.
+
+        Args:
+            allow: Patterns of distributions that may be imported; None allows all.
+            deny: Patterns of distributions that may not.
+            pin: Name to the distribution that provides it.
+            source: Where they stand, for messages.
+
+        Returns:
+            A registry in which these rules hold in place of those of `configure`; without any, those of
+            `configure` hold. What is registered in this process with one of the two is there in both.
+        """
+        rules = PluginRules.of(source, allow, deny, pin)
+        registry: PluginRegistry = copy(self)
+        registry._catalog = Catalog(
+            self._stock, self._catalog.strict, rules if rules.restricts or rules.pin else None
+        )
+        return registry
+
+    def follow(self, other: PluginRegistry) -> None:
+        """Let the rules of another registry hold here, in place of those that were configured before.
+
+        Args:
+            other: What `with_rules` gave; one without rules of its own changes nothing.
+        """
+        if other._catalog.own is not None:
+            with self._lock:
+                self._catalog.own = other._catalog.own
 
 
 _registry: PluginRegistry | None = None
