@@ -181,6 +181,8 @@ class Storing:
         if result is not None:
             version, from_result, tags = result.data_version, result.metadata, result.tags
         version = version or context.registered_data_version
+        if version is not None:
+            version = run.recordable_text(version)
         metadata: Mapping[str, MetadataValue] | None = context.output_metadata or None
         if self.context is not None or run.served or from_result:
             metadata = self._merged(metadata, from_result)
@@ -198,6 +200,8 @@ class Storing:
         if isinstance(result, Materialization):
             event_type, tags = MATERIALIZATION, result.tags
             version = version or self._made_version(None)
+        if version is not None:
+            version = self.run.recordable_text(version)
         self.recorded_metadata = metadata = self._merged(None, result.metadata)
         for key in self.keys or (None,):
             event = self._event(event_type, output, key, metadata, version, tags, None)
@@ -224,12 +228,15 @@ class Storing:
             data_version=version,
             code_version=output.code_version,
             input_data_versions=self.versions if key is None else self._inputs_of(key),
-            tags=(*self.run.tags, *tags) if tags else self.run.tags,
+            tags=self._tagged(tags) if tags else self.run.tags,
             handler=handler,
             step=self.step.name,
             attempt=self.attempt,
             duration_ns=perf_counter_ns() - self.started_ns,
         )
+
+    def _tagged(self, tags: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
+        return (*self.run.tags, *((name, self.run.recordable_text(value)) for name, value in tags))
 
     def _inputs_of(self, key: PartitionKey) -> Sequence[tuple[str, str]]:
         """What went into one key: of a step over several, only what belongs to this one."""
@@ -253,7 +260,9 @@ class Storing:
     def _made_version(self, of_content: str | None) -> str:
         """The version of what neither result nor handler gave one: the asset's context's, the content's own, a UUID."""
         of_context = None if self.context is None else getattr(self.context, "registered_data_version", None)
-        return of_context or of_content or self.run.new_version()
+        if of_context:
+            return self.run.recordable_text(of_context)
+        return of_content or self.run.new_version()
 
 
 def _not_recorded(error: Exception, output: StoredOutput) -> WriteFailedError:

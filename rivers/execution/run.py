@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rivers.execution.history import latest_observation
 from rivers.execution.keys import existing_keys
-from rivers.execution.shown_metadata import without_secrets
+from rivers.execution.shown_metadata import text_without_secrets, without_secrets
 from rivers.storage import Event
 from rivers_core.handler.masking import scrubbed, secrets_of
 from rivers_core.metadata import MetadataValue
@@ -180,6 +180,10 @@ class Run:
         if secrets is None:
             secrets = self.secrets
         return without_secrets(metadata, secrets) if secrets else metadata
+
+    def recordable_text(self, text: str) -> str:
+        """A tag or data version as it may be recorded, likewise."""
+        return text_without_secrets(text, self.secrets)
 
     @property
     def secrets(self) -> tuple[str, ...]:

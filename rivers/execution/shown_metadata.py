@@ -28,6 +28,19 @@ def without_secrets(
     return {name: _clean(value, secrets) for name, value in metadata.items()}
 
 
+def text_without_secrets(text: str, secrets: Sequence[str]) -> str:
+    """Take credentials out of a text that somebody gave for the record, such as a tag or a data version.
+
+    Args:
+        text: The text.
+        secrets: The credentials.
+
+    Returns:
+        The text; as it is if it holds none of them.
+    """
+    return str(_replaced(text, spellings(secrets)))
+
+
 def _clean(value: MetadataValue, secrets: Sequence[str]) -> MetadataValue:
     plain = value.to_plain()
     clean = _replaced(plain, secrets)

@@ -51,3 +51,73 @@ def test_the_error_of_a_run_holds_none_either():
     with pytest.raises(rs.exceptions.ExecutionError) as caught:
         run()
     assert "planted" not in str(caught.value)
+
+
+class Quiet(Chatty):
+    def handle_output(self, context, obj):
+        context.register_data_version(f"{obj} of planted-outside")
+
+
+SAID = {
+    "output": lambda context: rs.Output(
+        1, metadata={"dsn": "planted-outside"}, tags={"by": "planted-outside"}, data_version="planted-outside"
+    ),
+    "materialization": lambda context: rs.Materialization(
+        metadata={"dsn": "planted-outside"}, tags={"by": "planted-outside"}, data_version="planted-outside"
+    ),
+    "observation": lambda context: rs.Observation(
+        metadata={"dsn": "planted-outside"}, data_version="planted-outside"
+    ),
+    "handler": lambda context: 1,
+    "context": lambda context: context.register_data_version("planted-outside") or rs.Materialization(),
+}
+
+
+@pytest.mark.parametrize("who", SAID)
+def test_what_is_said_about_a_value_shows_no_credential(repository, who):
+    @rs.Asset(io_handler=Quiet(password="planted-outside"))
+    def orders(context: rs.AssetExecutionContext):
+        return SAID[who](context)
+
+    repo = repository(orders)
+    repo.materialize(tags=[("team", "sales")])
+    (event,) = repo.storage.get_events_for_asset("orders")
+    said = [event.data_version, *map(str, event.metadata), *map(str, event.tags)]
+    assert "**********" in event.data_version
+    assert not [text for text in said if "planted" in text]
+
+
+def test_a_data_version_that_only_looks_like_a_setting_stays(repository):
+    @rs.Asset(io_handler=Quiet(password="planted-outside"))
+    def orders():
+        return rs.Output(1, data_version="rows=5;key=3", tags={"source": "token=1"})
+
+    repo = repository(orders)
+    repo.materialize()
+    (event,) = repo.storage.get_events_for_asset("orders")
+    assert (event.data_version, list(event.tags)) == ("rows=5;key=3", [("source", "token=1")])
+
+
+def test_observing_shows_no_credential_either(repository):
+    handler = Quiet(password="planted-outside")
+
+    @rs.Asset.external(name="orders", io_handler=handler)
+    def orders():
+        return rs.Observation(
+            metadata={"dsn": "db://ada:planted-outside@host"}, data_version="planted-outside"
+        )
+
+    @rs.Asset.external(name="broken", io_handler=handler)
+    def broken():
+        raise ConnectionError("no connection with planted-outside")
+
+    repo = repository(orders, broken)
+    with pytest.raises(rs.exceptions.ExecutionError) as caught:
+        repo.observe()
+    seen = repo.observe(["orders"])
+    runs = repo.storage.get_runs()
+    events = [event for run in runs for event in repo.storage.get_events_for_run(run.run_id)]
+    texts = [str(caught.value), str(seen), *map(str, runs)]
+    texts += [f"{event.message} {event.metadata} {event.data_version}" for event in events]
+    assert "no connection with **********" in texts[0]
+    assert not [text for text in texts if "planted" in text]
