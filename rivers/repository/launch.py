@@ -6,13 +6,14 @@ import uuid
 from typing import TYPE_CHECKING
 
 from rivers.definitions.error_text import error_text
-from rivers.execution.freshness import Skipping, is_lost
+from rivers.execution.freshness import Skipping
 from rivers.execution.keys import keys_of_plan, shown_request
 from rivers.execution.run import Run
 from rivers.graph.findings import Findings
+from rivers.repository.resuming import take_up
 from rivers.repository.run_result import RunResult
 from rivers.repository.step_config import build_configs
-from rivers_core.exceptions import ConflictError, ExecutionError, StorageError
+from rivers_core.exceptions import ExecutionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,42 +108,10 @@ def _prepared(
         stop_at_failure=request.raise_on_error,
     )
     if request.run_id is not None:
-        _take_up(run, request)
+        take_up(run, resume=request.resume)
     if request.only_stale:
         run.may_skip = Skipping(run).reason
     return run
-
-
-def _take_up(run: Run, request: RunRequest) -> None:
-    """Skip what an earlier run of this identifier finished; refuse the identifier if it is not to be resumed."""
-    earlier = run.storage.get_run(run.run_id)
-    if earlier is None:
-        if request.resume:
-            raise StorageError(f"there is no run {run.run_id!r} to resume in this storage")
-        return
-    if not request.resume:
-        raise ConflictError(
-            f"there is a run {run.run_id!r} already; resume=True goes on with it, another id starts anew"
-        )
-    done = {
-        (event.asset_key, event.partition_key): event
-        for event in run.storage.get_events_for_run(run.run_id)
-        if event.event_type == "Materialization" and event.asset_key is not None
-    }
-    for step in run.plan.steps:
-        wanted = {
-            (output.name, None if key is None else str(key)): (output, key)
-            for output in run.plan.outputs_of(step)
-            for key in run.keys.get(step.name) or (None,)
-        }
-        if all(
-            name in done and (done[name].handler is None or not is_lost(output, key))
-            for name, (output, key) in wanted.items()
-        ):
-            run.finished.add(step.name)
-            run.skipped[step.name] = "finished in this run before"
-            run.resumed.update(wanted)
-            run.latest.update({name: done[name] for name in wanted})
 
 
 def _end(run: Run, status: str, error: BaseException | None) -> None:

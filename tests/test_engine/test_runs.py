@@ -115,6 +115,44 @@ def test_resuming_runs_again_only_what_went_with_its_process(tmp_path):
     assert calls == ["kept", "elsewhere", "kept"]
 
 
+@pytest.mark.parametrize("fails", ["last", "second"])
+def test_resuming_makes_a_lost_value_again_only_for_what_still_runs(diary, fails):
+    storage = rs.Storage.memory()
+    ran: list[str] = []
+
+    def build(broken=None):
+        def asset(name, handler=None, after=None):
+            def function():
+                ran.append(name)
+                if name == broken:
+                    raise RuntimeError("power")
+
+            deps = None if after is None else [rs.AssetDef.dep(after)]
+            return rs.Asset(function, name=name, io_handler=handler, deps=deps)
+
+        assets = [asset("in_memory"), asset("second", diary, "in_memory"), asset("last", diary, "second")]
+        return rs.CodeRepository(assets, config=False).resolve(storage=storage)
+
+    build(broken=fails).materialize(run_id_override="r", raise_on_error=False)
+    ran.clear()
+    later = build()
+    result = later.materialize(run_id_override="r", resume=True)
+    assert result.success
+    if fails == "second":
+        assert ran == ["in_memory", "second", "last"]
+    else:
+        assert ran == ["last"]
+        assert dict(result.skipped_assets) == {
+            "in_memory": "finished in this run before, and nothing that runs needs its value again",
+            "second": "finished in this run before",
+        }
+        assert {status.asset: status.state for status in later.status()} == {
+            "in_memory": "missing",
+            "second": "fresh",
+            "last": "fresh",
+        }
+
+
 def test_a_run_identifier_is_not_used_twice_by_accident(diamond):
     diamond.materialize(run_id_override="r1")
     with pytest.raises(rs.exceptions.ConflictError, match="resume=True"):
