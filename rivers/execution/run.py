@@ -171,7 +171,7 @@ class Run:
         )
 
     def without_secrets(self, text: str) -> str:
-        """A message as it may be recorded and shown: without the credentials of any handler of this run."""
+        """A message as it may be recorded and shown: without any credential that this run knows of."""
         return scrubbed(text, self.secrets)
 
     def recordable(self, metadata: Mapping[str, MetadataValue]) -> Mapping[str, MetadataValue]:
@@ -187,12 +187,13 @@ class Run:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The credentials of all handlers of this run, the longest first."""
+        """The credentials of all handlers, resources and configurations of this run, the longest first."""
         if self._secrets is None:
             bindings = [loaded.binding for step in self.plan.steps for loaded in step.inputs]
             bindings += [o.binding for step in self.plan.steps for o in step.outputs if o.binding is not None]
             handlers = {id(binding.handler): binding.handler for binding in bindings}
-            found = {secret for handler in handlers.values() for secret in secrets_of(handler)}
+            holders = (*handlers.values(), *self.resources.values(), *self.configs.values())
+            found = {secret for holder in holders for secret in secrets_of(holder)}
             self._secrets = tuple(sorted(found, key=len, reverse=True))
         return self._secrets
 

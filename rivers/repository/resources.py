@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.error_text import error_text
 from rivers_core.exceptions import ConfigurationError
+from rivers_core.handler.masking import scrubbed, secrets_of
 from rivers_core.handler.waiting import finished
 
 if TYPE_CHECKING:
@@ -34,8 +35,9 @@ class OpenResources:
                     finished(setup())
             except Exception as error:
                 self.close()
+                said = scrubbed(error_text(error), secrets_of(resource))
                 raise ConfigurationError(
-                    f"resource {name!r} ({type(resource).__name__}) could not be set up: {error_text(error)}"
+                    f"resource {name!r} ({type(resource).__name__}) could not be set up: {said}"
                 ) from error
             self._open.append((name, resource))
 

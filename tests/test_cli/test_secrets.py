@@ -244,7 +244,7 @@ def test_the_places_where_one_would_show_are_reached(planted, monkeypatch):
             logging.getLogger(), "handlers", []
         )  # those of pytest; the command shows what nobody else does
         done = planted.rivers("materialize")
-    assert f"connected to {MASK} with {MASK}" in done.err
+    assert f"connected to postgres://ada:{MASK}@host/db with {MASK}" in done.err
     log = planted.ok("log", "told", "--metadata").out
     assert f'key: {{"deep": ["{MASK}"]}}' in log
     assert f"password: used {MASK}" in log

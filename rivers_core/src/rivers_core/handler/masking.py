@@ -243,12 +243,12 @@ def secrets_of(holder: Any) -> list[str]:
     """The credentials that a handler, a resource or a configuration holds, and those of handlers in its fields.
 
     Args:
-        holder: A model or a dataclass; anything else holds nothing that is known.
+        holder: A model, a dataclass or a secret; anything else holds nothing that is known.
 
     Returns:
         Credentials as plain text, to be cut out of messages that others wrote.
     """
-    return secrets_in(holder)
+    return secrets_in(holder) if _has_fields(holder) or isinstance(holder, _SECRETS) else []
 
 
 def _secrets_in(value: Any, name: str, types: Types) -> Iterator[str]:
@@ -271,17 +271,16 @@ def _secrets_in(value: Any, name: str, types: Types) -> Iterator[str]:
     elif isinstance(value, (list, tuple, set, frozenset)):
         for item in value:
             yield from _secrets_in(item, name, _of_item(types))
-    elif isinstance(value, BaseModel) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
+    elif _has_fields(value):
         for field, item, of_field in _fields(value):
             yield from _secrets_in(item, field, of_field)
 
 
 def _secret_texts(text: str, name: str, is_secret: bool) -> Iterator[str]:
-    """A text that is a secret, as its type or its name says, and the credentials inside of a URL."""
-    inside = [match for pattern in _CREDENTIALS for match in pattern.finditer(text)]
-    if text and (is_secret or (len(text) >= _SHORTEST_SECRET and (inside or _names_secret(name, text)))):
+    """A text that is a secret, as its type or its name says, and the credentials inside of an address."""
+    if text and (is_secret or (len(text) >= _SHORTEST_SECRET and _names_secret(name, text))):
         yield text
-    for match in inside:
+    for match in (match for pattern in _CREDENTIALS for match in pattern.finditer(text)):
         secret, is_named = match["secret"], match.re is _NAMED
         if len(secret) >= _SHORTEST_SECRET and (
             not is_named or _names_secret(match["start"].strip("=?&; "), secret)
@@ -294,6 +293,10 @@ def _names_secret(name: str, text: str) -> bool:
     return looks_secret(name) and (
         _CERTAIN_NAME.search(name.replace("-", "_")) is not None or not text.isidentifier()
     )
+
+
+def _has_fields(value: object) -> bool:
+    return isinstance(value, BaseModel) or (dataclasses.is_dataclass(value) and not isinstance(value, type))
 
 
 def _is_number(value: object) -> bool:
