@@ -24,7 +24,7 @@ _STDERR_SHOWN = 2000
 
 
 class BashTask(Task):
-    r"""A command whose standard output is the value (text).
+    r"""A command whose standard output is the value: text in UTF-8, as it was written.
 
     What it is given in the body of a graph asset only has to be done before it: `report(cleaned)`.
 
@@ -96,7 +96,7 @@ class _Command:
         """Runs the command and returns its standard output.
 
         Raises:
-            ExecutionError: If it cannot be started or ends with a code other than 0.
+            ExecutionError: If it cannot be started, ends with a code other than 0, or writes what is not UTF-8.
         """
         arguments = self._arguments()
         try:
@@ -107,9 +107,6 @@ class _Command:
                 stderr=subprocess.PIPE,
                 env={**os.environ, **dict(self.env)},
                 cwd=self.cwd,
-                text=True,
-                encoding="utf-8",
-                errors="replace",
                 start_new_session=os.name == "posix",
             )
         except OSError as error:
@@ -124,8 +121,14 @@ class _Command:
                 _kill(process)
                 raise
         if process.returncode != 0:
-            raise ExecutionError(self._failure(process.returncode, err))
-        return out
+            raise ExecutionError(self._failure(process.returncode, err.decode("utf-8", "replace")))
+        try:
+            return out.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ExecutionError(
+                f"Task {self.name!r}: the command {self._shown()} wrote bytes that are not text in UTF-8, the first "
+                f"at place {error.start} of {len(out)}. Let it write them to a file, or as text (iconv, base64)."
+            ) from error
 
     def _arguments(self) -> list[str]:
         if not isinstance(self.command, str):

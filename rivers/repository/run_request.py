@@ -56,6 +56,12 @@ class RunRequest:
         config: object = self.config
         if not isinstance(config, Mapping):
             raise ConfigurationError(f"config={config!r}: give a dictionary {{asset: {{field: value}}}}")
+        for name in config:
+            if not isinstance(name, str):
+                meant = getattr(name, "name", str(name))
+                raise ConfigurationError(
+                    f"config names {name!r}; write the asset's name: config={{{meant!r}: ...}}"
+                )
         run_id: object = self.run_id
         if run_id is not None and (not isinstance(run_id, str) or not run_id):
             raise ConfigurationError(f"run_id_override={run_id!r}: give non-empty text, or leave it out")

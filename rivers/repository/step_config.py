@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import AliasChoices, AliasPath, BaseModel, ValidationError
 
+from rivers.definitions.task import Task
 from rivers.graph.findings import did_you_mean
 from rivers_core.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from rivers.graph.plan import Graph, Plan
+    from rivers.graph.plan import Graph, Plan, Step
 
 
 def build_configs(graph: Graph, plan: Plan, overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -20,7 +21,8 @@ def build_configs(graph: Graph, plan: Plan, overrides: Mapping[str, Any]) -> dic
     Args:
         graph: The graph, for names that are known but not part of the run.
         plan: The steps of the run.
-        overrides: `{asset: {field: value}}`, or a configuration object in place of the dictionary.
+        overrides: `{asset: {field: value}}`, or a configuration object in place of the dictionary. A graph asset's goes
+            to each of its tasks that takes any, and what is given for a node goes before that.
 
     Returns:
         The objects by step name.
@@ -28,23 +30,13 @@ def build_configs(graph: Graph, plan: Plan, overrides: Mapping[str, Any]) -> dic
     Raises:
         ConfigurationError: With every finding: unknown assets, assets without configuration, values that do not fit.
     """
-    findings = [
-        f"config names {name!r}, which is no asset or task; {did_you_mean(name, graph.members)}"
-        for name in overrides
-        if name not in graph.members
-    ]
+    findings = [text for name in overrides for text in _check_name(graph, name)]
     configs: dict[str, Any] = {}
     for step in plan.steps:
-        given = overrides.get(step.name, overrides.get(step.owner) if not step.is_multi else None)
         if step.config_type is None:
-            if step.name in overrides:
-                findings.append(
-                    f"config for {step.name!r}: its function takes none; "
-                    "annotate its context, AssetExecutionContext[YourConfig]"
-                )
             continue
         try:
-            configs[step.name] = _built(step.config_type, given)
+            configs[step.name] = _built(step.config_type, _given(graph, step, overrides))
         except ValidationError as error:
             findings += [
                 f"config of {step.name!r}: {'.'.join(map(str, item['loc'])) or 'as a whole'}: {item['msg']}"
@@ -55,6 +47,43 @@ def build_configs(graph: Graph, plan: Plan, overrides: Mapping[str, Any]) -> dic
     if findings:
         raise ConfigurationError("the configuration of this run does not fit:", findings)
     return configs
+
+
+def _check_name(graph: Graph, name: str) -> list[str]:
+    """Finds a name for which nothing would come of its configuration."""
+    if name not in graph.members:
+        return [
+            f"config names {name!r}, which is no asset or task that runs; {did_you_mean(name, graph.members)}"
+        ]
+    members = [graph.steps[member] for member in graph.members[name]]
+    if any(step.config_type is not None for step in members):
+        return []
+    if name not in graph.steps and not members[0].is_multi:
+        takes_none, what, context = "none of its tasks takes any", "the one that is meant", "Task"
+    else:
+        takes_none, what = "its function takes none", "its context"
+        context = "Task" if isinstance(members[0].definition, Task) else "Asset"
+    return [f"config for {name!r}: {takes_none}; annotate {what}, {context}ExecutionContext[YourConfig]"]
+
+
+def _given(graph: Graph, step: Step, overrides: Mapping[str, Any]) -> Any:
+    """What was given for a step, under its own name, that of its graph asset, or that of one of its outputs."""
+    given = {
+        name: value
+        for name, value in overrides.items()
+        if value is not None and step.name in graph.members.get(name, ())
+    }
+    if len(given) < 2:
+        return next(iter(given.values()), None)
+    names = " and ".join(map(repr, given))
+    if step.is_multi:
+        raise TypeError(f"it is given for {names}, which one call makes; give it once, for {step.name!r}")
+    if not all(isinstance(value, Mapping) for value in given.values()):
+        raise TypeError(
+            f"it is given for {names}; write both as dictionaries, so that one goes over the other"
+        )
+    own = given.pop(step.name)
+    return {field: value for fields in (*given.values(), own) for field, value in fields.items()}
 
 
 def _built(config_type: type, given: Any) -> Any:

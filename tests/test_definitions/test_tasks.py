@@ -108,10 +108,6 @@ def test_a_command_that_does_not_exist_is_named(tmp_path):
         BashTask("load", ["true"], cwd=tmp_path / "nowhere")()
 
 
-def test_output_that_is_no_utf8_does_not_break_a_run():
-    assert BashTask("raw", r"printf '\xff'")() == "\ufffd"
-
-
 def test_an_interrupt_ends_the_command_and_all_it_started(monkeypatch):
     started = []
 
@@ -171,3 +167,18 @@ def test_a_job_runs_once_a_repository_has_bound_it():
 def test_a_job_needs_assets(assets):
     with pytest.raises(GraphValidationError, match="Job 'nightly'.*assets"):
         Job("nightly", assets)
+
+
+@pytest.mark.parametrize("text", ["a\r\nb\rc\n", "\ufeffé\u2028", ""])
+def test_what_a_command_writes_comes_as_it_was_written(text):
+    assert BashTask("write", ["printf", "%s", text])() == text
+
+
+def test_what_is_no_text_is_refused_and_never_changed():
+    with pytest.raises(ExecutionError, match=r"'write'.* not text in UTF-8, the first at place 2 of 4"):
+        BashTask("write", r"printf 'ab\377\376'")()
+
+
+def test_a_failure_is_told_whatever_bytes_it_wrote():
+    with pytest.raises(ExecutionError, match="ended with code 3.*\n\ufffddisk"):
+        BashTask("broken", r"printf '\377disk' >&2; exit 3")()

@@ -165,6 +165,83 @@ def test_a_tasks_configuration_is_named_by_its_node(repository):
     assert repo.load_node("answer") == 3
 
 
+def test_the_configuration_of_a_function_with_several_outputs_is_named_by_any_of_them(repository):
+    @rs.Asset.from_multi(output_defs=[rs.AssetDef("sales"), rs.AssetDef("costs")])
+    def books(context: rs.AssetExecutionContext[Window]):
+        return {"sales": context.config.days, "costs": 1}
+
+    repo = repository(books)
+    for name in ("books", "sales", "costs"):
+        repo.materialize(config={name: {"days": len(name)}})
+        assert repo.load_node("sales") == len(name)
+    with pytest.raises(rs.exceptions.ConfigurationError, match="Window has no field 'nonsense'"):
+        repo.materialize(config={"sales": {"nonsense": 6}})
+    with pytest.raises(rs.exceptions.ConfigurationError, match="'sales' and 'costs'.* once, for 'books'"):
+        repo.materialize(config={"sales": {"days": 1}, "costs": {"days": 1}})
+
+
+@pytest.fixture
+def graph(repository):
+    @rs.Task
+    def opened(context: rs.TaskExecutionContext[Window]) -> Window:
+        return context.config
+
+    @rs.Task
+    def plain(window) -> Window:
+        return window
+
+    @rs.Task
+    def closed(context: rs.TaskExecutionContext[Window], window) -> tuple[Window, Window]:
+        return window, context.config
+
+    @rs.Asset.from_graph
+    def answer():
+        return closed(plain(opened()))
+
+    @rs.Asset.from_graph
+    def bare():
+        return plain(1)
+
+    return repository(answer, bare)
+
+
+@pytest.mark.parametrize(
+    ("config", "opened", "closed"),
+    [
+        ({"answer": {"days": 3}}, (3, "eu"), (3, "eu")),
+        ({"answer": {"days": 3}, "answer/opened": {"region": "us"}}, (3, "us"), (3, "eu")),
+        ({"answer/closed": {"days": 1}, "answer": {"days": 3, "region": "us"}}, (3, "us"), (1, "us")),
+        ({"answer": None, "answer/closed": Window(days=1)}, (7, "eu"), (1, "eu")),
+    ],
+)
+def test_the_configuration_of_a_graph_goes_to_its_tasks_and_that_of_a_node_goes_before(
+    graph, config, opened, closed
+):
+    graph.materialize(["answer"], config=config)
+    assert [(window.days, window.region) for window in graph.load_node("answer")] == [opened, closed]
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"bare": {"days": 1}}, "config for 'bare': none of its tasks takes any"),
+        (
+            {"bare/plain": {"days": 1}},
+            r"config for 'bare/plain': its function takes none.* TaskExecutionContext\[",
+        ),
+        ({"answer": {"dys": 1}}, "config of 'answer/opened': Window has no field 'dys'"),
+        (
+            {"answer": Window(), "answer/closed": {"days": 1}},
+            "'answer' and 'answer/closed'; write both as dict",
+        ),
+        ({1: {"days": 1}}, "config names 1; write the asset's name: config={'1': ...}"),
+    ],
+)
+def test_a_configuration_that_nothing_comes_of_is_refused(graph, config, said):
+    with pytest.raises(rs.exceptions.ConfigurationError, match=said):
+        graph.materialize(config=config)
+
+
 def test_everything_wrong_with_the_configuration_comes_at_once_and_nothing_runs(repository):
     ran = []
     repo = repository(windowed, rs.Asset(lambda: ran.append(1), name="plain"))
