@@ -7,9 +7,10 @@ import pyarrow as pa
 import pytest
 from polars.exceptions import PanicException
 
+from rivers_core.contexts import OutputContext
 from rivers_core.exceptions import RiversError
 from rivers_delta import loading
-from rivers_delta.errors import scrubbed
+from rivers_delta.errors import scrubbed, table_failure
 
 ROW = pl.DataFrame({"id": [1], "v": ["x"]})
 
@@ -98,3 +99,34 @@ def test_a_query_that_cannot_be_planned_is_told_with_its_asset(lake):
         RiversError, match=r"write asset 'asset'.*lake/asset': unable to find column \"nope\".*\]\.$"
     ):
         lake.store(ROW.lazy().select("nope"))
+
+
+ASKED = "Kernel error -> Generic S3 error: Error performing GET http://host/b/t/_delta_log/_last_checkpoint in 3ms - "
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (
+            "Server returned non-2xx status code: 503 Service Unavailable: <Code>SlowDown</Code>",
+            ConnectionError,
+        ),
+        ("Server returned non-2xx status code: 429 Too Many Requests: ", ConnectionError),
+        ("HTTP error: error sending request: client error (Connect): tcp connect error", ConnectionError),
+        ("HTTP error: error sending request: operation timed out", TimeoutError),
+        ("Server returned non-2xx status code: 408 Request Timeout: ", TimeoutError),
+        ("Server returned non-2xx status code: 403 Forbidden: <Code>AccessDenied</Code>", PermissionError),
+        ("Server returned non-2xx status code: 400 Bad Request: ", RuntimeError),
+        ("Server returned non-2xx status code: 501 Not Implemented: ", RuntimeError),
+        ("HTTP error: builder error for url", OSError),
+    ],
+)
+def test_a_failure_that_may_pass_by_itself_is_told_from_one_that_stays(said, kind):
+    for told in (ASKED + said, (ASKED + said).replace(": ", "\n  \x1b[31m↳\x1b[0m ")):
+        failure = table_failure("read", OutputContext("asset"), "s3://b/t", OSError(told), [])
+        assert type(failure.__cause__) is kind
+
+
+def test_the_number_of_a_port_is_no_answer_of_a_server():
+    error = OSError("Error performing GET http://127.0.0.1:40385/b - HTTP error: error sending request")
+    assert "credentials" not in str(table_failure("read", OutputContext("asset"), "s3://b/t", error, []))

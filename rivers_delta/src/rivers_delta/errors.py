@@ -28,9 +28,13 @@ _STATUS: Final = re.compile(
     r"^(?:[A-Z][\w ]*?(?:error|Error)|Invalid|NotImplemented|Out of memory|Cancelled): "
 )
 _IN_PYTHON: Final = re.compile(r"\.? Detail: Python exception: (?P<trace>.*)", re.DOTALL)
+_ANSWER: Final = re.compile(r"status code: (?P<status>\d{3})\b")
+_PASSING: Final = re.compile(r"429|5(?!01)")  # 501: it will never do that
+_TOO_LATE: Final = re.compile(r"operation timed out|status code: 408\b", re.IGNORECASE)
+_NO_ANSWER: Final = re.compile(r"HTTP error: (?!builder error)|error sending request")
 _PANIC: Final = ("pyo3_runtime", "PanicException")
 _ADVICE: Final = (
-    (r"403|Forbidden|SignatureDoesNotMatch|InvalidAccessKeyId|AuthenticationFailed|AccessDenied|401|Unauthorized",
+    (r"\b40[13]\b|Forbidden|SignatureDoesNotMatch|InvalidAccessKeyId|AuthenticationFailed|AccessDenied|Unauthorized",
      "The credentials are wrong or may not do this; check them, and what they are allowed to do."),
     (r"NoSuchBucket|ContainerNotFound|The specified container does not exist",
      "The bucket or container does not exist; create it first."),
@@ -155,12 +159,27 @@ def _raised_in_python(text: str) -> str:
 
 
 def _clean_cause(error: BaseException, said: str) -> BaseException:
-    """The library's own error if its text needed no scrubbing, else one of its type that shows nothing."""
+    """The library's own error if its text needed no scrubbing, else one of its type that shows nothing.
+
+    Whether a failure may pass by itself is told by the type: a library has one for whatever a server answers.
+    """
     if not isinstance(error, Exception):
         return RuntimeError(said)
-    if str(error) == said:
+    kind = _kind_of(error, said)
+    if str(error) == said and kind is type(error):
         return error
     try:
-        return type(error)(said)
+        return kind(said)
     except Exception:
         return RuntimeError(said)
+
+
+def _kind_of(error: Exception, said: str) -> type[Exception]:
+    answer = _ANSWER.search(said)
+    if _TOO_LATE.search(said):
+        return TimeoutError
+    if _PASSING.match(answer["status"]) if answer else _NO_ANSWER.search(said):
+        return ConnectionError
+    if answer and type(error) is OSError:
+        return PermissionError if answer["status"] in ("401", "403") else RuntimeError
+    return type(error)
