@@ -6,15 +6,17 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from rivers_core.contexts import InputContext
 from rivers_core.exceptions import NotMaterializedError, RiversError
 from rivers_core.handler import BaseIOHandler, Locality
 from rivers_core.handler.waiting import finished
+from rivers_core.keys import storage_key
 from rivers_overlay.batches import is_batch, joined, one_by_one, stretches
 from rivers_overlay.layers import OfLayers, address_in, at_once, has, loaded, narrower
+from rivers_overlay.places import between, handlers_in, is_same, same_store, stores_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -74,6 +76,8 @@ class OverlayIOHandler(BaseIOHandler):
     top: BaseIOHandler = Field(description="Is asked first, and alone is written to.")
     base: BaseIOHandler = Field(description="Is asked when the top has nothing; never written to.")
 
+    _folders: frozenset[str] = PrivateAttr(default=frozenset())
+
     @field_validator("top", "base", mode="before")
     @classmethod
     def _is_a_handler(cls, value: Any) -> Any:
@@ -85,12 +89,13 @@ class OverlayIOHandler(BaseIOHandler):
 
     @model_validator(mode="after")
     def _base_is_never_written(self) -> Self:
-        written = self.storing_handler()
-        if any(written is layer or written == layer for layer in _opened(self.base)):
-            raise ValueError(
-                f"the top layer writes to a {type(written).__name__} that is also in the base, which is never to be "
-                "written to; give the top another place, for instance a prefix of its own"
-            )
+        in_base = list(handlers_in(self.base))
+        folders: set[str | None] = set()
+        for written in stores_of(self.top):
+            if any(is_same(written, store) for store in in_base):
+                raise ValueError(same_store(written))
+            folders.update(between(written, store) for store in in_base)
+        self._folders = frozenset(folder.casefold() for folder in folders if folder is not None)
         return self
 
     @classmethod
@@ -115,7 +120,11 @@ class OverlayIOHandler(BaseIOHandler):
 
         Returns:
             An awaitable if the top is asynchronous.
+
+        Raises:
+            RiversError: The asset is called like the folder by which one of the layers lies inside the other.
         """
+        self._refuse_folder_between(context.asset_name)
         return self.top.handle_output(context, obj)
 
     def load_input(self, context: InputContext) -> Any:
@@ -152,6 +161,7 @@ class OverlayIOHandler(BaseIOHandler):
         Raises:
             RiversError: Only the base has it. Nothing was deleted.
         """
+        self._refuse_folder_between(context.asset_name)
         for one in one_by_one(context):
             if not has(self.top, one) and has(self.base, one):
                 raise self._not_ours(one)
@@ -235,6 +245,14 @@ class OverlayIOHandler(BaseIOHandler):
                 _note_served(context, place, layer)
                 return value
         raise self._absence(context, absences) from absences[-1]
+
+    def _refuse_folder_between(self, asset_name: str) -> None:
+        if self._folders and storage_key(asset_name).casefold() in self._folders:
+            raise RiversError(
+                f"asset {asset_name!r} is called like the folder by which one layer of the overlay lies inside the "
+                "other, so that its values and those of the other layer could meet; nothing was changed. Give the "
+                "top another place, or the asset another name."
+            )
 
     def _absence(self, context: InputContext, absences: Sequence[FileNotFoundError]) -> NotMaterializedError:
         said = [error for error in reversed(absences) if isinstance(error, NotMaterializedError)]
