@@ -6,14 +6,17 @@ import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from rivers.definitions.contexts import AssetExecutionContext
 from rivers.definitions.error_text import error_text
 from rivers.definitions.results import Observation
 from rivers.definitions.signature import by_keyword
 from rivers.execution.shown_metadata import without_secrets
 from rivers.graph.findings import did_you_mean
+from rivers.repository.step_config import misfits
 from rivers.storage import Event
-from rivers_core.exceptions import AssetNotFoundError, ExecutionError
+from rivers_core.exceptions import AssetNotFoundError, ConfigurationError, ExecutionError
 from rivers_core.handler.masking import scrubbed, secrets_of
 from rivers_core.handler.waiting import finished
 
@@ -36,7 +39,8 @@ def observe_assets(
     """Call the observing functions of external assets, as one run.
 
     Args:
-        graph: The bound graph; what its handlers keep secret is neither recorded nor told.
+        graph: The bound graph. What its handlers, the resources and configurations keep secret is neither recorded
+            nor told.
         assets: All assets by name.
         names: Which to observe; None takes every one that can be.
         storage: Where the `Observation` events go.
@@ -58,7 +62,8 @@ def observe_assets(
             )
     run_id = str(uuid.uuid4())
     storage.start_run(run_id, steps=wanted, selection=wanted)
-    secrets = [secret for name in wanted for secret in secrets_of(graph.outputs[name].handler)]
+    holders = [*(graph.outputs[name].handler for name in wanted), *resources.values()]
+    secrets = [secret for holder in holders for secret in secrets_of(holder)]
 
     def told(error: BaseException) -> str:
         return scrubbed(error_text(error), secrets)
@@ -68,7 +73,9 @@ def observe_assets(
     try:
         for name in wanted:
             try:
-                observation = _observe(observable[name], run_id, resources)
+                config = _config(observable[name])
+                secrets += secrets_of(config)
+                observation = _observe(observable[name], run_id, resources, config)
             except Exception as error:
                 failures[name] = error
                 event = Event("StepFailure", run_id=run_id, asset_key=name, step=name, message=told(error))
@@ -100,7 +107,15 @@ def _observed(name: str, run_id: str, observation: Observation, secrets: Sequenc
     )
 
 
-def _observe(asset: Asset, run_id: str, resources: Mapping[str, Any]) -> Observation:
+def _config(asset: Asset) -> Any:
+    config_type = asset.signature.config_type
+    try:
+        return config_type() if isinstance(config_type, type) else None
+    except ValidationError as error:
+        raise ConfigurationError("its configuration does not fit:", misfits(asset.name, error)) from None
+
+
+def _observe(asset: Asset, run_id: str, resources: Mapping[str, Any], config: Any) -> Observation:
     signature = asset.signature
     arguments: dict[str, Any] = {}
     if signature.context_parameter is not None:
@@ -111,7 +126,7 @@ def _observe(asset: Asset, run_id: str, resources: Mapping[str, Any]) -> Observa
             asset.group,
             asset.code_version,
             asset.metadata,
-            config=signature.config_type() if isinstance(signature.config_type, type) else None,
+            config=config,
             run_id=run_id,
         )
     for parameter in signature.parameters:

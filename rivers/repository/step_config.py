@@ -38,15 +38,25 @@ def build_configs(graph: Graph, plan: Plan, overrides: Mapping[str, Any]) -> dic
         try:
             configs[step.name] = _built(step.config_type, _given(graph, step, overrides))
         except ValidationError as error:
-            findings += [
-                f"config of {step.name!r}: {'.'.join(map(str, item['loc'])) or 'as a whole'}: {item['msg']}"
-                for item in error.errors()
-            ]
+            findings += misfits(step.name, error)
         except TypeError as error:
             findings.append(f"config of {step.name!r}: {error}")
     if findings:
         raise ConfigurationError("the configuration of this run does not fit:", findings)
     return configs
+
+
+def misfits(name: str, error: ValidationError) -> list[str]:
+    """What does not fit, without the values, which may be secret.
+
+    Args:
+        name: The asset or task.
+        error: What building its configuration raised.
+    """
+    return [
+        f"config of {name!r}: {'.'.join(map(str, item['loc'])) or 'as a whole'}: {item['msg']}"
+        for item in error.errors()
+    ]
 
 
 def _check_name(graph: Graph, name: str) -> list[str]:

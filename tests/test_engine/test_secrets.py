@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import SecretStr
+from pydantic import BaseModel, Field, SecretStr
 
 import rivers as rs
 from rivers_core import BaseIOHandler
@@ -98,26 +98,48 @@ def test_a_data_version_that_only_looks_like_a_setting_stays(repository):
     assert (event.data_version, list(event.tags)) == ("rows=5;key=3", [("source", "token=1")])
 
 
+class Account(rs.Resource):
+    token: SecretStr
+
+
+class Login(BaseModel):
+    pin: SecretStr = SecretStr("planted-in-config")
+
+
+class Unlikely(BaseModel):
+    pin: SecretStr = Field(default=SecretStr("planted-pin"), max_length=3, validate_default=True)
+
+
 def test_observing_shows_no_credential_either(repository):
     handler = Quiet(password="planted-outside")
 
     @rs.Asset.external(name="orders", io_handler=handler)
-    def orders():
+    def orders(context: rs.AssetExecutionContext[Login], account: Account):
+        known = [account.token.get_secret_value(), context.config.pin.get_secret_value()]
         return rs.Observation(
-            metadata={"dsn": "db://ada:planted-outside@host"}, data_version="planted-outside"
+            metadata={"dsn": "db://ada:planted-outside@host", "known": " ".join(known)},
+            data_version="planted-outside",
         )
 
     @rs.Asset.external(name="broken", io_handler=handler)
     def broken():
         raise ConnectionError("no connection with planted-outside")
 
-    repo = repository(orders, broken)
-    with pytest.raises(rs.exceptions.ExecutionError) as caught:
-        repo.observe()
-    seen = repo.observe(["orders"])
-    runs = repo.storage.get_runs()
-    events = [event for run in runs for event in repo.storage.get_events_for_run(run.run_id)]
-    texts = [str(caught.value), str(seen), *map(str, runs)]
-    texts += [f"{event.message} {event.metadata} {event.data_version}" for event in events]
+    @rs.Asset.external(name="unlikely", io_handler=handler)
+    def unlikely(context: rs.AssetExecutionContext[Unlikely]):
+        raise AssertionError
+
+    account = Account(token="planted-token")
+    repo = repository(orders, broken, unlikely, resources={"account": account})
+    texts = []
+    for wanted in (["orders", "broken"], ["unlikely"]):
+        with pytest.raises(rs.exceptions.ExecutionError) as caught:
+            repo.observe(wanted)
+        texts.append(str(caught.value))
     assert "no connection with **********" in texts[0]
+    assert "config of 'unlikely': pin: Value should have at most 3" in texts[1]
+    runs = repo.storage.get_runs()
+    texts += [str(repo.observe(["orders"])), *map(str, runs)]
+    events = [event for run in runs for event in repo.storage.get_events_for_run(run.run_id)]
+    texts += [f"{event.message} {event.metadata} {event.data_version}" for event in events]
     assert not [text for text in texts if "planted" in text]
