@@ -76,6 +76,8 @@ class _Overlap:
         self._ready = deque(step for step in run.plan.steps if not run.plan.after[step.name])
         self._over: queue.SimpleQueue[tuple[Step, BaseException | None]] = queue.SimpleQueue()
         self._running = 0
+        # the loop itself holds its tasks weakly: one that waits for something nobody else knows would be collected
+        self._futures: dict[str, Future[BaseException | None]] = {}
         self._stopped = False
 
     def run(self) -> None:
@@ -100,7 +102,7 @@ class _Overlap:
             return
         self._running += 1
         if step.needs_loop:
-            future = self._loop.start(step, self._run)
+            future = self._futures[step.name] = self._loop.start(step, self._run)
             future.add_done_callback(lambda done: self._over.put((step, _error_of(done))))
             return
         error: BaseException | None = None
@@ -114,6 +116,7 @@ class _Overlap:
 
     def _end(self, step: Step, error: BaseException | None) -> None:
         self._running -= 1
+        self._futures.pop(step.name, None)
         if error is not None and not isinstance(error, (Exception, asyncio.CancelledError)):
             raise error
         if error is None:

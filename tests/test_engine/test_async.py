@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 
 import pytest
@@ -171,6 +172,25 @@ def test_an_error_cancels_what_is_going_on_and_leaves_no_task_behind(repository)
         repository(slow, fails).materialize()
     assert ended == ["cancelled"]
     assert not [thread for thread in threading.enumerate() if thread.name == "rivers-loop"]
+
+
+def test_what_waits_for_something_nobody_else_knows_is_not_collected_as_garbage(repository):
+    @rs.Asset
+    async def waits() -> int:
+        await asyncio.Event().wait()
+
+    @rs.Asset
+    async def collects() -> int:
+        await asyncio.sleep(0.01)
+        gc.collect()
+        raise ConnectionError("no route to host")
+
+    repo = repository(waits, collects)
+    with pytest.raises(rs.exceptions.ExecutionError, match="no route to host"):
+        repo.materialize()
+    events = repo.storage.get_events_for_run(repo.storage.get_runs()[0].run_id)
+    ended = [(event.asset_key, event.message) for event in events if event.event_type == "StepFailure"]
+    assert ended == [("collects", "ConnectionError: no route to host"), ("waits", "CancelledError")]
 
 
 def test_an_interrupt_cancels_what_is_going_on(repository):
