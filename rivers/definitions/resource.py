@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
 
 __all__ = ["Resource"]
 
@@ -30,11 +33,13 @@ class Resource(BaseSettings):
         arbitrary_types_allowed=True, env_file=".env", dotenv_filtering="only_existing"
     )
 
-    def setup(self) -> None:
-        """Called once before the first step of a run; nothing by default."""
+    def setup(self) -> Awaitable[None] | None:
+        """Called once before the first step of a run; nothing by default. It may be `async`."""
+        return None
 
-    def teardown(self) -> None:
-        """Called once after the last step, also when the run failed; nothing by default."""
+    def teardown(self) -> Awaitable[None] | None:
+        """Called once after the last step, also when the run failed; nothing by default. It may be `async`."""
+        return None
 
     def __reduce__(self) -> tuple[Any, ...]:
         values = {name: self.__dict__[name] for name in type(self).model_fields if name in self.__dict__}
