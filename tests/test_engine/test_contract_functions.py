@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import pickle
 import sys
@@ -161,6 +162,21 @@ def test_a_coroutine_that_a_function_returns_is_waited_for(repository, name, io_
     )
     repo.materialize()
     assert repo.load_node(name) == 3
+
+
+def test_a_coroutine_that_a_function_returns_sees_the_context_variables_of_the_caller(repository):
+    tenant = contextvars.ContextVar("tenant", default="nobody")
+
+    async def told():
+        return tenant.get()
+
+    repo = repository(rs.Asset(lambda: told(), name="who"))
+    token = tenant.set("ada")
+    try:
+        repo.materialize()
+    finally:
+        tenant.reset(token)
+    assert repo.load_node("who") == "ada"
 
 
 def test_an_asset_behind_a_partial_of_an_asynchronous_object_is_asynchronous():

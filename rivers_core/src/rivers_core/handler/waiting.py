@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,12 +17,12 @@ def finished(result: Any) -> Any:
 
     Returns:
         The result, or what the awaitable gave. It runs on a loop of its own, in a thread, so that this also
-        works for a caller inside a running loop.
+        works for a caller inside a running loop; context variables are those of the caller.
     """
     if not inspect.isawaitable(result):
         return result
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="rivers-async") as pool:
-        return pool.submit(asyncio.run, _await(result)).result()
+        return pool.submit(contextvars.copy_context().run, asyncio.run, _await(result)).result()
 
 
 async def _await(result: Any) -> Any:
