@@ -107,8 +107,8 @@ class Catalog:
     def find(self, kind: type[RecordT], name: str) -> Provided[RecordT]:
         """Find a record by name.
 
-        For a bare name every plugin is loaded: which of them claim it, only their modules say, and the answer must
-        not depend on what was loaded before. With a distribution, in the name or by a pin, no other is.
+        Plugins whose entry point is called like it are asked first, so that one lookup loads one plugin module. A
+        claim of the same name under another entry point is seen if that plugin is loaded; before a run, all are.
 
         Args:
             kind: The class of the record.
@@ -153,7 +153,10 @@ class Catalog:
             return item.spec.class_name == class_name
 
         entries = self.entries()
-        found = self._matching(HandlerSpec, has_class, entries)
+        likely = [entry for entry in entries if _is_called(entry, words)]
+        found = self._matching(HandlerSpec, has_class, likely) or self._matching(
+            HandlerSpec, has_class, entries
+        )
         if found:
             pins = [item for item in found if _is_claimant(item, self._pinned(item.spec.name))]
             return _one("IO handler class", class_name, pins or found)
@@ -223,8 +226,14 @@ class Catalog:
         return next((rules.pin[name] for rules in self.rules if name in rules.pin), None)
 
     def _search(self, kind: type[RecordT], name: str, owner: str | None) -> list[Provided[RecordT]]:
+        def is_called(item: Provided[RecordT]) -> bool:
+            return item.spec.name == name
+
         entries = [entry for entry in self.entries() if _is_of(entry, owner)]
-        return self._matching(kind, lambda item: item.spec.name == name, entries)
+        likely = [entry for entry in entries if entry.name == name]
+        if self._matching(kind, is_called, likely):
+            return [item for item in self._records(kind, entries) if is_called(item)]
+        return self._matching(kind, is_called, entries)
 
     def _matching(
         self, kind: type[RecordT], matches: Callable[[Provided[RecordT]], bool], entries: list[PluginEntry]
