@@ -7,7 +7,7 @@ import pytest
 from arro3.core import RecordBatchReader
 
 import rivers as rs
-from rivers_core.exceptions import RiversError, SpentValueError
+from rivers_core.exceptions import AssetOutputValidationError, RiversError, SpentValueError
 from rivers_delta import DeltaIOHandler
 
 TABLE = pa.table({"v": [1, 2, 3]})
@@ -49,6 +49,15 @@ def test_a_stream_whose_write_failed_is_refused_though_rows_are_left(lake, made,
     monkeypatch.undo()
     with pytest.raises(SpentValueError, match="not to its end"):
         lake.store(stream)
+
+
+def test_a_stream_that_was_refused_for_its_columns_was_not_read(lake):
+    lake.store(pa.table({"v": [0], "w": [0]}))
+    stream = TABLE.to_reader()
+    with pytest.raises(AssetOutputValidationError, match="'w' of the table is missing"):
+        lake.store(stream, mode="append")
+    lake.store(stream, mode="append", schema_mode="merge")
+    assert lake.load(pa.Table).num_rows == 4
 
 
 def test_what_gives_its_rows_again_may_be_stored_again(lake):

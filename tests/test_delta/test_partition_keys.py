@@ -298,6 +298,13 @@ def test_a_key_that_is_listed_as_the_only_one_of_its_value_may_be_written_as_usu
     assert loaded.rows() == [(2, 1)]
 
 
+def test_windows_of_time_are_of_one_value_each(lake):
+    months = PartitionsDefinition.time_window("012024", cron_schedule="0 0 1 * *", end="062024", fmt="%m%Y")
+    for key in ("012024", "022024"):
+        lake.store(pl.DataFrame({"k": [int(key)], "n": [1]}), keys=key, definition=months, **KEYS)
+    assert lake.load(pl.DataFrame, keys="022024", definition=months, **KEYS).rows() == [(22024, 1)]
+
+
 def test_two_listed_keys_of_one_value_are_refused(lake):
     both = PartitionsDefinition.static_(["01", "1", "x"])
     with pytest.raises(PartitionValidationError, match="'01' is the value '1'.*two keys of one value"):

@@ -165,6 +165,36 @@ def test_a_write_that_was_overtaken_by_a_compaction_leaves_no_row_twice(lake, mo
     assert sorted(lake.load(pl.DataFrame).rows()) == expected
 
 
+@pytest.mark.parametrize("first_come", ["appends", "a compaction at last"])
+def test_a_whole_table_is_replaced_though_others_never_stop_appending(tmp_path, monkeypatch, first_come):
+    lake = Lake(tmp_path, handler_config={"first_delay_s": 0})
+    address = lake.handler.address("asset", None)
+    for _ in range(2):
+        lake.store(ROW, mode="append")
+    real, calls = commits.write_deltalake, []
+
+    def another_comes_first(target, *args, **kwargs):
+        calls.append(target)
+        if first_come == "appends" or len(calls) < 4:
+            real(address, ROW.with_columns(v=pl.lit("other")), mode="append")
+        elif len(calls) == 4:
+            DeltaTable(address).optimize.compact()
+        return real(target, *args, **kwargs)
+
+    monkeypatch.setattr(commits, "write_deltalake", another_comes_first)
+    lake.store(pl.DataFrame({"id": [7], "v": ["new"]}))
+    found = sorted(lake.load(pl.DataFrame).rows())
+    assert found == ([(1, "other"), (7, "new")] if first_come == "appends" else [(7, "new")])
+    assert len(calls) == (4 if first_come == "appends" else 5)
+
+
+def test_an_append_only_table_is_not_overwritten_and_says_so_at_once(lake, monkeypatch):
+    lake.store(ROW, mode="append", table_configuration={"delta.appendOnly": "true"})
+    monkeypatch.setattr("rivers_delta.conflicts.time.sleep", lambda seconds: pytest.fail("tried again"))
+    with pytest.raises(RiversError, match="append-only"):
+        lake.store(ROW)
+
+
 def test_who_keeps_coming_first_is_named_in_the_end(tmp_path, monkeypatch):
     lake = Lake(tmp_path, handler_config={"max_attempts": 3, "first_delay_s": 0})
     lake.store(ROW)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arro3.core import RecordBatchReader
 from deltalake import PostCommitHookProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError
 
 from rivers_core.exceptions import ConflictError
+from rivers_delta.conflicts import removed_twice
 from rivers_delta.location import neighbour_in_the_way
 from rivers_delta.merging import add_operations, described, merge_predicate
 from rivers_delta.partitions import folder_columns
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from rivers_delta.totals import Written
 
 _COMMITS_PER_CLEANUP: Final = 100
+_PATIENCE: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +72,13 @@ class Committer:
         self._columns: list[ArrowField] = []
         self._next_version = 0
 
-    def commit(self, table: Table | None, stream: Incoming) -> Outcome:
+    def commit(self, table: Table | None, stream: Incoming, number: int = 1) -> Outcome:
         """Put rows into a table.
 
         Args:
             table: As it is now; None if it has to be made.
             stream: The rows.
+            number: Of the attempt.
         """
         request = self._request
         self._columns = [column.stored for column in (*stream.columns, *stream.encoding.columns)]
@@ -83,23 +87,38 @@ class Committer:
             return self._create(stream)
         if request.mode == "merge":
             return self._merge(table, stream)
-        arguments: dict[str, Any] = {"mode": "append", "schema_mode": request.schema_mode}
-        retries = None
-        if request.mode == "create_or_replace":
-            arguments = {"mode": "overwrite", "schema_mode": "overwrite", "partition_by": [],
-                         "configuration": dict(request.configuration)}  # fmt: skip
+        if request.mode == "create_or_replace" or (request.mode == "overwrite" and stream.belonging is None):
+            self._replace(table, stream, number)
         elif request.mode == "overwrite":
-            predicate = None if stream.belonging is None else stream.belonging.sql()
-            arguments = {"mode": "overwrite", "schema_mode": stream.schema_mode, "predicate": predicate}
-        elif stream.schema_mode == "overwrite":
-            arguments["schema_mode"] = None
-        if arguments["mode"] == "overwrite" and arguments.get("predicate") is None:
-            # deltalake would commit on top of a compaction that came first, and its rows would stay beside the new.
-            retries = 0
-        self._write(
-            table, stream.rows.open(), marks_for(self._request, table, self._app_id), retries, **arguments
-        )
+            assert stream.belonging is not None
+            self._put(table, stream, mode="overwrite", predicate=stream.belonging.sql())
+        else:
+            self._put(table, stream, mode="append")
         return Outcome(table, schema=stream.encoding.schema())
+
+    def _put(self, table: Table, stream: Incoming, retries: int | None = None, **arguments: Any) -> None:
+        schema_mode = stream.schema_mode
+        if arguments["mode"] == "append" and schema_mode == "overwrite":
+            schema_mode = None
+        marks = marks_for(self._request, table, self._app_id)
+        self._write(table, stream.rows.open(), marks, retries, **{"schema_mode": schema_mode, **arguments})
+
+    def _replace(self, table: Table, stream: Incoming, number: int) -> None:
+        """Replace all rows, starting again if there was another commit in between.
+
+        deltalake itself would go on from there, also from a compaction, whose rows would then stay beside the new. To
+        get through between many appends it may after a few attempts; what came first is then looked at.
+        """
+        before, request = table.version(), self._request
+        arguments: dict[str, Any] = {"schema_mode": stream.schema_mode}
+        if request.mode == "create_or_replace":
+            properties = dict(request.configuration)
+            arguments = {"schema_mode": "overwrite", "partition_by": [], "configuration": properties}
+        keeps_schema = arguments["schema_mode"] != "overwrite"
+        is_pressed = keeps_schema and _PATIENCE < number < request.config.max_attempts
+        self._put(table, stream, None if is_pressed else 0, mode="overwrite", **arguments)
+        if is_pressed and removed_twice(table, before):
+            raise CommitFailedError("a compaction came first")
 
     def _create(self, stream: Incoming) -> Outcome:
         """Make the table with the value in it; a merge that does more than insert gets an empty one first."""

@@ -27,7 +27,30 @@ def is_conflict(error: BaseException) -> bool:
     Args:
         error: What deltalake raised.
     """
-    return isinstance(error, CommitFailedError) or "A table already exists at" in str(error)
+    said = str(error)
+    if isinstance(error, CommitFailedError):
+        return "append-only" not in said
+    return "A table already exists at" in said
+
+
+def removed_twice(table: Table, based_on: int) -> bool:
+    """Whether a commit removed files that another one, between it and what it was based on, had removed already.
+
+    deltalake lets a commit pass over a compaction that came first: what is in the compacted files then stays beside
+    what the commit wrote in their place.
+
+    Args:
+        table: At the version of the commit.
+        based_on: The version that the commit was based on.
+    """
+    if table.version() <= based_on + 1:
+        return False
+    ours = _removed(table, table.version())
+    return any(ours & _removed(table, version) for version in range(based_on + 1, table.version()))
+
+
+def _removed(table: Table, version: int) -> set[str]:
+    return {action["remove"]["path"] for action in table.read_commit(version) if "remove" in action}
 
 
 def retried(

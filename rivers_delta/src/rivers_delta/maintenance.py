@@ -7,6 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from rivers_core.exceptions import ConfigurationError, IntegrityError, NotMaterializedError, RiversError
+from rivers_delta.conflicts import removed_twice
 from rivers_delta.errors import is_panic, sentence_of
 from rivers_delta.location import is_local, shown, table_root
 from rivers_delta.read import all_columns
@@ -115,23 +116,10 @@ def _optimize(
     }
     based_on = table.version()
     metrics = table.optimize.z_order(z_order, **arguments) if z_order else table.optimize.compact(**arguments)
-    if _was_done_already(table, based_on):
+    if removed_twice(table, based_on):
         _take_back(table, address)
         return report | {"files": 0}
     return report | {"files": int(metrics["numFilesRemoved"]), "done": True}
-
-
-def _was_done_already(table: Table, based_on: int) -> bool:
-    """Whether somebody else replaced the same files at the same time: deltalake commits both, and rows are there twice.
-
-    Args:
-        table: At the version of the compaction.
-        based_on: The version that was compacted.
-    """
-    if table.version() <= based_on + 1:
-        return False
-    ours = _removed(table, table.version())
-    return any(ours & _removed(table, version) for version in range(based_on + 1, table.version()))
 
 
 def _take_back(table: Table, address: str) -> None:
@@ -144,10 +132,6 @@ def _take_back(table: Table, address: str) -> None:
             "it could not be put right, for another commit followed. "
             f"Restore version {version - 1} with deltalake, and write again what came after."
         ) from error
-
-
-def _removed(table: Table, version: int) -> set[str]:
-    return {action["remove"]["path"] for action in table.read_commit(version) if "remove" in action}
 
 
 def _compactable(table: Table, target: int, *, everything: bool) -> tuple[int, int]:

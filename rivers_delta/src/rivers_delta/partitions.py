@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -16,7 +18,7 @@ from rivers_delta.predicates import OneOf, Predicate, Term, Within
 from rivers_delta.statistics import is_rounded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from rivers_core.metadata.schema import ArrowField
     from rivers_core.partitions import PartitionContext, PartitionKey, PartitionsDefinition
@@ -204,7 +206,8 @@ def _term(asset_name: str, dimension: Dimension, columns: Mapping[str, Column]) 
             f"Asset {asset_name!r}: column {dimension.column!r} is {column.given.type_name()}, which cannot hold "
             "a partition key; name a column of text, whole numbers, dates or timestamps."
         )
-    values = [_read(asset_name, dimension, column, reading, key) for key in dimension.keys]
+    sole = cache(lambda: _sole_keys(dimension, reading))
+    values = [_read(asset_name, dimension, column, reading, key, sole) for key in dimension.keys]
     are_rounded = is_rounded(column.stored) or any(map(_is_within_a_millisecond, values))
     return OneOf(dimension.column, _with_negative_zero(values), reading.sql_type, are_rounded)
 
@@ -226,7 +229,14 @@ def _with_negative_zero(values: Iterable[Any]) -> tuple[Any, ...]:
     )
 
 
-def _read(asset_name: str, dimension: Dimension, column: Column, reading: Reading, key: str) -> Any:
+def _read(
+    asset_name: str,
+    dimension: Dimension,
+    column: Column,
+    reading: Reading,
+    key: str,
+    sole: Callable[[], frozenset[str]],
+) -> Any:
     subject = f"Asset {asset_name!r}: partition key {key!r}"
     where = f"column {dimension.column!r} ({column.given.type_name()})"
     if key == _NULL_FOLDER:
@@ -239,7 +249,7 @@ def _read(asset_name: str, dimension: Dimension, column: Column, reading: Readin
         raise PartitionValidationError(
             f"{subject} is no value for {where}{reason}; name another column, or give keys that it can hold."
         ) from error
-    if text != key and not _is_alone(dimension, reading, key, value):
+    if text != key and dimension.window(key) is None and key not in sole():
         raise PartitionValidationError(
             f"{subject} is the value {text!r} in {where}, and two keys of one value would replace each other's rows; "
             f"write {text!r}, or name a column of text."
@@ -247,10 +257,12 @@ def _read(asset_name: str, dimension: Dimension, column: Column, reading: Readin
     return value
 
 
-def _is_alone(dimension: Dimension, reading: Reading, key: str, value: Any) -> bool:
-    """Whether a key, such as `01` for a month, is known to be the only one of its value: all keys are listed."""
-    listed = getattr(dimension.definition, "keys", ())
-    return key in listed and [_value(reading, one) for one in listed].count(value) == 1
+def _sole_keys(dimension: Dimension, reading: Reading) -> frozenset[str]:
+    """The keys, such as `01` for a month, that are known to be the only ones of their values, for all are listed."""
+    listed: Sequence[str] = getattr(dimension.definition, "keys", ())
+    values = [_value(reading, key) for key in listed]
+    times = Counter(values)
+    return frozenset(key for key, value in zip(listed, values, strict=True) if times[value] == 1)
 
 
 def _value(reading: Reading, key: str) -> Any:

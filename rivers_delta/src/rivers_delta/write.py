@@ -75,22 +75,19 @@ class _Writer:
                 there = self._there(table)
                 if there is not None:
                     return self._not_touched(table, there)
-        self._take()
+        may_repeat = request.adapter.is_replayable(request.value)
+        if not may_repeat:
+            once.refuse_if_spent(self._subject, request.value, request.adapter)
         stream = Incoming(request, self._subject, table, self._wanted)
+        if not may_repeat:
+            once.remember(request.value, None)
         try:
-            return self._committer.commit(table, stream)
+            return self._committer.commit(table, stream, number)
         except BaseException as error:
             stream.rows.close()
             if stream.rows.failure is not None and not is_conflict(error):
                 raise stream.rows.failure from None
             raise
-
-    def _take(self) -> None:
-        """Refuse the rest of a stream that was read before; from here on, the value counts as such a one."""
-        value, adapter = self._request.value, self._request.adapter
-        if not adapter.is_replayable(value):
-            once.refuse_if_spent(self._subject, value, adapter)
-            once.remember(value, None)
 
     def give_up(self, attempts: int, error: BaseException) -> ConflictError:
         """The final error, which names who was first."""
