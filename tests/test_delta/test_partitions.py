@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from rivers_core import PartitionKey, PartitionsDefinition
 from rivers_core.exceptions import InvalidMetadataError, NotMaterializedError, PartitionValidationError
+from rivers_delta.tables import open_table
 from tests.test_delta.support import Lake, facts
 
 DAYS = PartitionsDefinition.daily(datetime(2024, 1, 1), datetime(2024, 3, 1))
@@ -317,3 +319,37 @@ def test_a_year_of_days_is_one_table(lake):
     lake.store(pl.DataFrame({"t": moments}), keys=keys, **options)
     assert lake.load(pl.DataFrame, keys=keys[60:91], **options).height == 31
     assert lake.load(pl.DataFrame, keys=keys, **options).height == 366
+
+
+MANY = {
+    "text": [f"k {number}/%" for number in range(30)],
+    "int": list(range(-5, 25)),
+    "date": [date(2024, 1, 1) + timedelta(days=number) for number in range(30)],
+}
+
+
+@pytest.mark.parametrize("kind", MANY)
+@pytest.mark.parametrize("is_foreign", [False, True], ids=["ours", "somebody else's"])
+def test_of_many_keys_those_that_were_never_written_are_named(lake, kind, is_foreign):
+    values = MANY[kind]
+    keys = [PartitionKey(str(value)) for value in values]
+    frame = pl.DataFrame({"k": values, "n": range(30)})
+    if is_foreign:
+        write_deltalake(lake.handler.address("asset", None), frame[:-2], partition_by=["k"])
+    else:
+        lake.store(frame[:-3], keys=keys[:-2], partition_expr="k")
+    assert lake.load(pl.DataFrame, keys=keys[:27], partition_expr="k").height == 27
+    with pytest.raises(NotMaterializedError, match=re.escape(f"'{keys[-2]}, {keys[-1]}'")):
+        lake.load(pl.DataFrame, keys=keys, partition_expr="k")
+    lake.store(frame, keys=keys, partition_expr="k", mode="append")
+    assert lake.load(pl.DataFrame, keys=keys, partition_expr="k").height == (28 if is_foreign else 27) + 30
+
+
+def test_an_append_marks_only_those_of_many_keys_that_nothing_else_tells_of(lake):
+    keys = [PartitionKey(f"k{number}") for number in range(30)]
+    frame = pl.DataFrame({"k": [str(key) for key in keys], "n": range(30)})
+    lake.store(frame[:10], keys=keys[:20], partition_expr="k")
+    lake.store(frame, keys=keys, partition_expr="k", mode="append", run_id="run")
+    table = open_table(lake.handler.address("asset", None), None)
+    marked = [action["txn"]["appId"] for action in table.read_commit() if "txn" in action]
+    assert sum(mark.startswith("rivers/partition/") for mark in marked) == 10

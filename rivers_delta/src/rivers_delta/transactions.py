@@ -12,9 +12,10 @@ from rivers_delta.presence import (
     PARTITIONED,
     WRITTEN,
     is_marked_partitioned,
+    keys_to_mark,
     partition_columns,
-    unmarked_keys,
 )
+from rivers_delta.read import all_columns
 from rivers_delta.settings import Mark
 
 if TYPE_CHECKING:
@@ -58,7 +59,9 @@ def marks_for(request: WriteRequest, table: Table | None, app_id: str) -> list[M
     else:
         if not partition_columns(table) and not is_marked_partitioned(table):
             marks.append(Mark(PARTITIONED, WRITTEN))
+        expr = request.partition_expr
+        assert expr is not None
         # Two appends that both carry a mark conflict; overwrites of one partition do so anyway.
         replaces = request.mode == "overwrite"
-        keys = partition.keys if replaces else unmarked_keys(table, name, partition)
+        keys = partition.keys if replaces else keys_to_mark(table, name, partition, expr, all_columns(table))
     return marks + [Mark(presence_id(name, key), WRITTEN) for key in keys]
