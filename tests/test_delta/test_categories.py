@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 
+import arro3.core as ac
+import duckdb
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -208,3 +210,40 @@ def test_the_change_feed_has_the_categories_too(tmp_path):
 @pytest.mark.parametrize("value", [None, "", "x", "ü", "a;b", '"'])
 def test_text_is_said_as_it_is(value):
     assert arrow_categories.as_texts(pa.array([value], pa.string())) == [value]
+
+
+@pytest.mark.parametrize("feed", [False, True])
+@pytest.mark.parametrize(
+    "read", [pa.RecordBatchReader, ac.RecordBatchReader, ac.Table, duckdb.DuckDBPyRelation]
+)
+def test_categories_that_grew_beyond_their_numbers_are_streamed(tmp_path, read, feed):
+    lake = Lake(tmp_path, table_config={"delta.enableChangeDataFeed": "true"})
+    for known in ([f"a{i}" for i in range(100)], [f"b{i}" for i in range(400)]):
+        lake.store(sizes(known, pd.CategoricalDtype(known)), mode="append")
+    found = lake.load(read, change_feed=True) if feed else lake.load(read)
+    if isinstance(found, duckdb.DuckDBPyRelation):
+        found = found.to_arrow_table()
+    assert pa.table(found).num_rows == 500
+    if not feed:
+        lake.store(lake.load(read), "copy")
+        assert lake.load(pa.Table, "copy").num_rows == 500
+
+
+def test_a_stream_of_categories_is_appended_to_what_it_was_read_from(lake):
+    lake.store(sizes(["a"], "category"))
+    lake.store(lake.load(pa.RecordBatchReader), mode="append")
+    assert list(lake.load(pd.DataFrame)["size"]) == ["a", "a"]
+
+
+def test_a_stream_of_arro3_that_is_made_on_the_way_is_stored(lake):
+    lake.store(pa.table({"n": pa.array([1, 2], pa.uint32())}))
+    lake.store(lake.load(ac.RecordBatchReader), "copy")
+    assert lake.load(pa.Table, "copy")["n"].to_pylist() == [1, 2]
+
+
+@pytest.mark.parametrize("read", [pa.RecordBatchReader, ac.RecordBatchReader])
+def test_numbers_of_categories_without_an_order_are_wide_in_a_stream(lake, read):
+    table = dictionary(["L", "S"], ["S", "L"], ordered=False)
+    lake.store(table)
+    assert lake.load(pa.Table)["size"].type.index_type == pa.int8()
+    assert pa.schema(lake.load(read).schema).field("size").type == pa.dictionary(pa.int32(), pa.string())

@@ -99,6 +99,15 @@ def tables(draw):
         assume(False)
 
 
+def as_stream(schema: pa.Schema) -> pa.Schema:
+    """The schema of a stream, which has wide numbers for categories without an order."""
+    for i, field in enumerate(schema):
+        kind = field.type
+        if pa.types.is_dictionary(kind) and not kind.ordered:
+            schema = schema.set(i, field.with_type(pa.dictionary(pa.int32(), kind.value_type)))
+    return schema
+
+
 def refusal(handler: DeltaIOHandler, value: object) -> str | None:
     """Why a value is refused, if it is; then a column is named, and nothing is stored."""
     try:
@@ -124,7 +133,7 @@ def test_any_arrow_table_comes_back_equal_or_is_refused_with_a_column_named(tabl
         assert loaded.schema.equals(table.schema), (loaded.schema, table.schema)
         assert loaded.to_pylist() == table.to_pylist()
         lazy = handler.load_input(InputContext("asset", "next", type_hint=pa.RecordBatchReader))
-        assert lazy.schema.equals(table.schema)
+        assert lazy.schema.equals(as_stream(table.schema))
         assert lazy.read_all().to_pylist() == table.to_pylist()
 
 

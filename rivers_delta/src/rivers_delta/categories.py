@@ -66,17 +66,14 @@ def order_fault(given: ArrowField, categories: Sequence[str | None] | None) -> s
 
 
 def has_same_kind(column: Column, there: Column) -> bool:
-    """Whether two columns hold categories of one type; how wide their numbers are does not matter if all are known.
+    """Whether two columns hold categories of one type; how wide their numbers are does not matter.
 
     Args:
         column: The column of a value.
         there: The column of the table.
     """
     given, wanted = column.given.dictionary, there.given.dictionary
-    if given is None or wanted is None or not same_type(given, wanted):
-        return False
-    is_known = column.categories is not None and there.categories is not None
-    return is_known or is_ordered(column.given) or is_ordered(there.given)
+    return given is not None and wanted is not None and same_type(given, wanted)
 
 
 def misfit(column: Column, there: Column) -> str | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rivers_core.metadata import Schema
 from rivers_core.metadata.schema import ArrowField
-from rivers_delta.categories import order_fault, remembered
+from rivers_delta.categories import is_ordered, order_fault, remembered
 from rivers_delta.type_relations import KEYS_SORTED, LISTS, ORDERED, VARIANTS, inner, is_exactly, same_type
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ EXTENSION: Final = "ARROW:extension:name"
 
 _KEPT: Final = frozenset(["b", "c", "s", "i", "l", "f", "g", "tdD", "u", "z", "tsu:", "tsu:UTC"])
 _WIDENED: Final = {"C": "s", "S": "i", "I": "l", "L": "d:20,0", "e": "f"}
+_NARROW: Final = frozenset("cCsS")
 _ADVICE: Final = {
     "n": "has the type null; cast it to the type it is meant to have",
     "tsn": "has nanoseconds, and Delta keeps microseconds; cast it to microseconds",
@@ -142,6 +143,18 @@ def schema_of(fields: Iterable[ArrowField]) -> Schema:
         fields: Names and types.
     """
     return Schema.from_plain([one.to_plain() for one in fields])
+
+
+def streamed(schema: Schema) -> Schema:
+    """The types that a stream of these columns has: batches to come may bring categories beyond narrow numbers.
+
+    Args:
+        schema: The columns as they were given.
+    """
+    return schema_of(
+        one._replace(format="i") if one.dictionary and one.format in _NARROW and not is_ordered(one) else one
+        for one in schema.columns
+    )
 
 
 def fields_of(schema: ArrowSchema) -> list[ArrowSchemaField]:

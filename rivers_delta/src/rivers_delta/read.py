@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rivers_core.exceptions import InvalidMetadataError
-from rivers_delta.columns import decode, fields_of, schema_of
+from rivers_delta.columns import decode, fields_of, schema_of, streamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,7 +44,7 @@ class Scan:
         """The rows as a stream, read by deltalake's own engine."""
         predicate = None if self.predicate is None else self.predicate.sql()
         stored = self.table.scan(columns=[column.name for column in self.columns], predicate=predicate)
-        return cast_back(stored, self.schema())
+        return cast_back(stored, streamed(self.schema()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,8 @@ class FeedScan:
                 arguments[f"{name}_{'version' if isinstance(bound, int) else 'timestamp'}"] = bound
         predicate = None if self.predicate is None else self.predicate.sql()
         names = [column.name for column in self.columns]
-        return cast_back(
-            self.table.load_cdf(columns=None, predicate=predicate, **arguments), self.schema(), names
-        )
+        changes = self.table.load_cdf(columns=None, predicate=predicate, **arguments)
+        return cast_back(changes, streamed(self.schema()), names)
 
     def _refuse_outside(self) -> None:
         """A start after the last version, or an end before the first, is a mistake and no empty feed."""

@@ -78,6 +78,8 @@ class RowStream:
             return _Handover(self._unread)
         schema = self._schema()
         batches = self._guarded(schema)
+        if self._source == "stream" and _has_pyarrow():
+            return _by_pyarrow(schema, batches)
         return RecordBatchReader.from_batches(
             schema, list(batches) if is_same and self._source == "memory" else batches
         )
@@ -156,12 +158,30 @@ class RowStream:
         return made
 
 
+def _has_pyarrow() -> bool:
+    return importlib.util.find_spec("pyarrow") is not None
+
+
+def _by_pyarrow(schema: ArrowSchema, batches: Iterator[RecordBatch]) -> ArrowStreamExportable:
+    """A stream of batches that are waited for without the interpreter.
+
+    arro3 takes a thread that runs one of its own streams for one that holds the interpreter, so that a stream of
+    Python within another would run without it.
+    """
+    import pyarrow as pa
+
+    made: ArrowStreamExportable = pa.RecordBatchReader.from_batches(
+        pa.schema(schema), map(pa.record_batch, batches)
+    )
+    return made
+
+
 def _awaited(reader: RecordBatchReader) -> Iterator[RecordBatch]:
     """The batches of a native stream, waited for without holding the interpreter, if pyarrow is there to do so.
 
     The stream may itself need the interpreter on another thread, as a DuckDB query over Python objects does.
     """
-    if importlib.util.find_spec("pyarrow") is None:
+    if not _has_pyarrow():
         yield from reader
         return
     import pyarrow as pa

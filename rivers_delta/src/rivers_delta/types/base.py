@@ -47,7 +47,10 @@ class TableScan(Protocol):
         """The columns to return, as they were given."""
 
     def reader(self) -> RecordBatchReader:
-        """Exactly the rows and columns that are asked for, as a stream of Arrow batches."""
+        """Exactly the rows and columns that are asked for, as a stream of Arrow batches.
+
+        Dictionaries without an order have numbers of at least 32 bits in it.
+        """
 
 
 class TypeAdapter(ABC):

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from rivers_core.metadata import Schema
 from rivers_delta.categories import MOST_CATEGORIES
+from rivers_delta.columns import streamed
 from rivers_delta.statistics import trusted_dataset
 from rivers_delta.types.arrow_categories import as_texts, encoded
 from rivers_delta.types.base import TypeAdapter
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from arro3.core import RecordBatchReader
 
+    from rivers_delta.columns import Column
     from rivers_delta.types.base import Source, TableScan
 
 _OWN_METADATA = b"rivers."
@@ -56,7 +58,7 @@ class TableAdapter(TypeAdapter):
         """Read through a dataset, which keeps the order of rows."""
         scanner = _scanner(scan)
         table = pa.table(scan.reader()) if scanner is None else scanner.to_table()
-        return _as_given(table, scan)
+        return _as_given(table, scan.schema(), scan.columns)
 
 
 class ReaderAdapter(TableAdapter):
@@ -85,10 +87,13 @@ class ReaderAdapter(TableAdapter):
         """Stream the batches, each cast back as it comes."""
         scanner = _scanner(scan)
         reader = self.from_reader(scan.reader()) if scanner is None else closed_at_exit(scanner.to_reader())
-        schema = _as_given(reader.schema.empty_table(), scan).schema
+        given, columns = streamed(scan.schema()), scan.columns
+        schema = _as_given(reader.schema.empty_table(), given, columns).schema
         if reader.schema.equals(schema, check_metadata=True):
             return reader
-        return pa.RecordBatchReader.from_batches(schema, (_as_given(batch, scan) for batch in reader))
+        return pa.RecordBatchReader.from_batches(
+            schema, (_as_given(batch, given, columns) for batch in reader)
+        )
 
 
 def ordered_columns(table: Any) -> list[str]:
@@ -129,10 +134,10 @@ def _scanner(scan: TableScan) -> Any:
     return dataset.scanner(columns=[column.name for column in scan.columns], filter=predicate)
 
 
-def _as_given(rows: Any, scan: TableScan) -> Any:
+def _as_given(rows: Any, schema: Schema, columns: Sequence[Column]) -> Any:
     """A table or batch with the types that were given, and without what this package has noted beside them."""
-    given = {field.name: field.type for field in pa.schema(scan.schema())}
-    known = {column.name: column.categories for column in scan.columns}
+    given = {field.name: field.type for field in pa.schema(schema)}
+    known = {column.name: column.categories for column in columns}
     fields, arrays = [], []
     for field, column in zip(rows.schema, rows.columns, strict=True):
         kind = given.get(field.name, field.type)
