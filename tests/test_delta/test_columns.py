@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from datetime import UTC, datetime
 
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -64,6 +65,8 @@ def values(kind: pa.DataType, size: int) -> pa.Array:
         return nested_values(kind)
     if pa.types.is_date32(kind):
         return pa.array([1, None, 2], pa.int32()).cast(kind)
+    if pa.types.is_timestamp(kind) and kind.unit == "ns":
+        return pa.array([1000, None, -(2**62) // 1000 * 1000], kind)
     return pa.array(next((some for test, some in PLAIN if test(kind)), [1, None, 2]), kind)
 
 
@@ -155,6 +158,10 @@ def test_what_polars_can_hold_comes_back_equal_or_is_refused(table):
     ("column", "said"),
     [
         (pa.array([1], pa.timestamp("ns")), "microseconds"),
+        (pa.array([[None, -1001]], pa.list_(pa.timestamp("ns", "UTC"))), "microseconds"),
+        (pa.array([{"t": 2**62}], pa.struct({"t": pa.timestamp("s")})), "microseconds"),
+        (pa.array([1000], pa.timestamp("ns")).dictionary_encode(), "microseconds"),
+        (pa.array([[("k", 1000)]], pa.map_(pa.string(), pa.timestamp("ns"))), "inside of a map"),
         (pa.nulls(1), "null"),
         (pa.array([1], pa.duration("s")), "duration"),
         (pa.array([1], pa.time64("us")), "time of day"),
@@ -170,6 +177,30 @@ def test_the_refusal_says_which_column_and_what_to_do(lake, column, said):
         return
     with pytest.raises(AssetOutputValidationError, match=f"'odd one'.*{said}"):
         lake.store(table)
+    assert not lake.handler.exists(lake.asked())
+
+
+@pytest.mark.parametrize("zone", [None, "UTC", "Europe/Berlin"])
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_moments_of_pandas_come_back_in_their_unit(lake, unit, zone):
+    times = pd.to_datetime(["2024-06-01 12:00:00", None, "1969-12-31 23:59:59"]).as_unit(unit)
+    frame = pd.DataFrame({"at": times.tz_localize(zone), "n": [1, 2, 3]})
+    lake.store(frame)
+    pd.testing.assert_frame_equal(lake.load(pd.DataFrame), frame)
+    assert_frame_equal(lake.load(pl.DataFrame), pl.from_pandas(frame))
+    lake.store(frame, mode="append")
+    assert lake.load(pd.DataFrame)["at"].dtype == frame["at"].dtype
+
+
+def test_nanoseconds_that_appear_later_leave_the_table_as_it_was(lake):
+    lake.store(pa.table({"at": pa.array([1000], pa.timestamp("ns"))}))
+    late = pa.chunked_array([pa.array([value], pa.timestamp("ns")) for value in (2000, 2001)])
+    for mode in ({}, {"mode": "append"}, {"mode": "merge", "merge_predicate": "s.at = t.at"}):
+        with pytest.raises(
+            AssetOutputValidationError, match=r"column 'at' \(timestamp\[ns\]\).*microseconds"
+        ):
+            lake.store(pa.table({"at": late}), **mode)
+    assert lake.table().version() == 0
 
 
 def test_a_moment_that_microseconds_cannot_say_is_refused_instead_of_becoming_null(lake):

@@ -17,7 +17,7 @@ from rivers_delta.categories import is_ordered, order_fault, remembered
 from rivers_delta.type_relations import KEYS_SORTED, LISTS, ORDERED, VARIANTS, inner, is_exactly, same_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from arro3.core import Field as ArrowSchemaField
     from arro3.core import Schema as ArrowSchema
@@ -34,7 +34,6 @@ _WIDENED: Final = {"C": "s", "S": "i", "I": "l", "L": "d:20,0", "e": "f"}
 _NARROW: Final = frozenset("cCsS")
 _ADVICE: Final = {
     "n": "has the type null; cast it to the type it is meant to have",
-    "tsn": "has nanoseconds, and Delta keeps microseconds; cast it to microseconds",
     "td": "is a duration or another kind of date, which Delta has not; cast it to date32",
     "tD": "is a duration, which Delta has not; store a number of microseconds",
     "tt": "is a time of day, which Delta has not; store a timestamp, or text",
@@ -61,6 +60,7 @@ class Column:
         hint: What is written into the column's metadata so that `given` is known again; empty if not needed.
         is_cast: Whether values have to be cast before deltalake takes them.
         is_checked: Whether that cast might not hold every value, so that the result has to be looked at.
+        through: The type that every value has to be one of as well: that of the table's column, if it is another.
         categories: The values of a dictionary in their order, as text, if they are remembered.
     """
 
@@ -69,6 +69,7 @@ class Column:
     hint: str = ""
     is_cast: bool = False
     is_checked: bool = False
+    through: ArrowField | None = None
     categories: Categories | None = None
 
     @property
@@ -167,7 +168,7 @@ def fields_of(schema: ArrowSchema) -> list[ArrowSchemaField]:
 
 
 def _column(given: ArrowField, extras: Mapping[str, str], categories: Sequence[str | None] | None) -> Column:
-    checked = given.format[:3] in {"tss", "tsm"}
+    checked = _has(given, _is_other_unit)
     stored = _stored(given, nested=False)
     fault = order_fault(given, categories)
     if fault is not None:
@@ -175,7 +176,8 @@ def _column(given: ArrowField, extras: Mapping[str, str], categories: Sequence[s
     cast = not same_type(given, stored)
     known = remembered(categories)
     hint = "" if is_exactly(given, stored) and not extras else _hint(given, extras, known)
-    return Column(given, stored, hint, cast or bool(given.dictionary), checked, known)
+    is_cast = cast or given.dictionary is not None
+    return Column(given, stored, hint, is_cast, checked, categories=known)
 
 
 def _hint(given: ArrowField, extras: Mapping[str, str], categories: Categories | None) -> str:
@@ -211,17 +213,19 @@ def _stored(given: ArrowField, *, nested: bool) -> ArrowField:
     if given.dictionary is not None:
         if nested:
             raise _UnstorableError("has a dictionary inside of another type; decode it")
+        if _has(given.dictionary, _is_other_unit):
+            raise _UnstorableError("has a dictionary of moments that are not in microseconds; decode it")
         return _stored(given.dictionary, nested=True)._replace(name=given.name, flags=given.flags & ~ORDERED)
     if kind in _KEPT or _is_decimal(kind):
         return given
-    simple = _WIDENED.get(kind) or VARIANTS.get(kind) or _timestamp(kind, nested) or _fixed(kind)
+    simple = _WIDENED.get(kind) or VARIANTS.get(kind) or _timestamp(kind) or _fixed(kind)
     if simple:
         return given._replace(format=simple, children=())
     if kind in LISTS or kind.startswith("+w:"):
         return given._replace(format="+l", children=_children(given))
     if kind == "+m":
         # deltalake does not look for them in maps when it decides which features a table needs
-        if _has(given, "tsu:"):
+        if _has(given, lambda inside: inside[:2] == "ts" and not inside[4:]):
             raise _UnstorableError("has timestamps without a time zone inside of a map; give them one")
         return given._replace(flags=given.flags & ~KEYS_SORTED, children=_children(given))
     if kind == "+s" and given.children:
@@ -236,18 +240,19 @@ def _children(given: ArrowField) -> tuple[ArrowField, ...]:
     return tuple(_stored(child, nested=True) for child in given.children)
 
 
-def _has(given: ArrowField, kind: str) -> bool:
-    return given.format == kind or any(_has(child, kind) for child in given.children)
+def _has(given: ArrowField, test: Callable[[str], bool]) -> bool:
+    return test(given.format) or any(_has(child, test) for child in given.children)
 
 
-def _timestamp(kind: str, nested: bool) -> str | None:
-    """Microseconds, in UTC where the zone is known; coarser units only where the cast can be looked at."""
-    if kind.startswith("tsu:"):
-        return "tsu:UTC"
-    if kind[:3] not in {"tss", "tsm"}:
+def _is_other_unit(kind: str) -> bool:
+    """Whether these are moments in another unit than microseconds."""
+    return kind.startswith("ts") and kind[2] != "u"
+
+
+def _timestamp(kind: str) -> str | None:
+    """Microseconds, in UTC where the zone is known."""
+    if not kind.startswith("ts"):
         return None
-    if nested:
-        raise _UnstorableError("has seconds or milliseconds inside of another type; cast it to microseconds")
     return "tsu:UTC" if kind[4:] else "tsu:"
 
 

@@ -12,10 +12,11 @@ from rivers_delta.columns import PARTITION_HINT, TYPE_HINT, Encoding, schema_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from arro3.core import Array, RecordBatch, RecordBatchReader
+    from arro3.core import Array, DataType, RecordBatch, RecordBatchReader
     from arro3.core import Schema as ArrowSchema
     from arro3.core.types import ArrowStreamExportable
 
+    from rivers_core.metadata.schema import ArrowField
     from rivers_delta.columns import Column
     from rivers_delta.predicates import Predicate
 
@@ -149,13 +150,26 @@ class RowStream:
         return RecordBatch.from_arrays(arrays, schema=schema)
 
     def _cast(self, column: Column, array: Array, stored: Any) -> Array:
-        made = array.cast(stored)
-        if column.is_checked and made.null_count != array.null_count:
-            raise AssetOutputValidationError(
-                f"{self._subject}: column {column.name!r} ({column.given.type_name()}) holds a moment beyond what "
-                "microseconds can say, and was not stored; Delta keeps timestamps in microseconds."
-            )
-        return made
+        made = array.cast(stored if column.through is None else _data_type(column.through))
+        # The cast of what is given to its own type takes its name away, which the comparison looks at.
+        if column.is_checked and made.cast(array.type) != array.cast(array.type):
+            raise AssetOutputValidationError(f"{self._subject}: {_unfit(column)}; nothing was stored.")
+        return made if column.through is None else made.cast(stored)
+
+
+def _data_type(one: ArrowField) -> DataType:
+    from arro3.core import Schema as ArrowSchema
+
+    return ArrowSchema.from_arrow(schema_of([one])).field(0).type
+
+
+def _unfit(column: Column) -> str:
+    said = f"column {column.name!r} ({column.given.type_name()}) holds a value that "
+    if column.through is None:
+        return said + "microseconds cannot say, and Delta keeps moments in microseconds; round it"
+    return (
+        said + f"{column.through.type_name()} cannot say, which is its type in the table; cast it as is meant"
+    )
 
 
 def _has_pyarrow() -> bool:
