@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rivers_delta.columns import PARTITION_HINT
+from rivers_delta.known_transactions import transactions_of
 from rivers_delta.partitions import partition_predicate, presence_id
 from rivers_delta.predicates import OneOf
 
@@ -61,25 +62,9 @@ def unmarked_keys(table: Table, asset_name: str, partition: PartitionContext) ->
         asset_name: The asset.
         partition: The keys.
     """
-    return [key for key in partition.keys if not _is_marked(table, asset_name, key)]
-
-
-def keys_to_mark(
-    table: Table, asset_name: str, partition: PartitionContext, expr: PartitionExpr, columns: Sequence[Column]
-) -> list[PartitionKey]:
-    """The keys that a write has to mark, lest nothing says that they were written if their rows should go.
-
-    Args:
-        table: At the version that is meant.
-        asset_name: The asset.
-        partition: The keys.
-        expr: In which columns they are.
-        columns: The columns of the table.
-    """
-    rowless = _rowless_keys(table, asset_name, partition, expr, columns)
-    if rowless is None:
-        return unmarked_keys(table, asset_name, partition)
-    return [key for key in rowless if not _is_marked(table, asset_name, key)]
+    known = transactions_of(table) if len(partition.keys) >= _MANY else None
+    version_of = table.transaction_version if known is None else known.get
+    return [key for key in partition.keys if version_of(presence_id(asset_name, key)) != WRITTEN]
 
 
 def absent_keys(
@@ -94,43 +79,34 @@ def absent_keys(
         expr: In which columns they are.
         columns: The columns of the table.
     """
-    rowless = _rowless_keys(table, asset_name, partition, expr, columns)
-    if rowless is not None:
-        return [key for key in rowless if not _is_marked(table, asset_name, key)]
+    unmarked = unmarked_keys(table, asset_name, partition)
+    there = _folders(table, expr) if len(unmarked) >= _MANY else None
     absent = []
-    for key in unmarked_keys(table, asset_name, partition):
+    for key in unmarked:
         predicate = _predicate(asset_name, partition, key, expr, columns)
-        batches = table.scan(columns=[predicate.columns[0]], predicate=predicate.sql())
-        if not any(batch.num_rows for batch in batches):
+        if not _has_rows(table, predicate) if there is None else _values(predicate, expr) not in there:
             absent.append(key)
     return absent
 
 
-def _is_marked(table: Table, asset_name: str, key: PartitionKey) -> bool:
-    return table.transaction_version(presence_id(asset_name, key)) == WRITTEN
+def _has_rows(table: Table, predicate: Predicate) -> bool:
+    batches = table.scan(columns=[predicate.columns[0]], predicate=predicate.sql())
+    return any(batch.num_rows for batch in batches)
 
 
-def _rowless_keys(
-    table: Table, asset_name: str, partition: PartitionContext, expr: PartitionExpr, columns: Sequence[Column]
-) -> list[PartitionKey] | None:
-    """Of many keys, those without rows as the folders of the table tell; None if there are few, or other columns.
-
-    To ask for a mark reads all marks of the log, which takes too long for each of many keys.
-    """
-    names = expr.columns
-    if len(partition.keys) < _MANY or not set(names) <= set(table.metadata().partition_columns):
+def _folders(table: Table, expr: PartitionExpr) -> set[tuple[Any, ...]] | None:
+    """The values of which a table has folders with rows; None if its folders are of other columns."""
+    if not set(expr.columns) <= set(table.metadata().partition_columns):
         return None
     actions = table.get_add_actions(flatten=True)
-    there = set(zip(*(actions.column(f"partition.{name}").to_pylist() for name in names), strict=True))
-    rowless = []
-    for key in partition.keys:
-        (terms,) = _predicate(asset_name, partition, key, expr, columns).groups
-        values = {term.column: term.values[0] for term in terms if isinstance(term, OneOf)}
-        if len(values) < len(terms):
-            return None
-        if tuple(values[name] for name in names) not in there:
-            rowless.append(key)
-    return rowless
+    return set(zip(*(actions.column(f"partition.{name}").to_pylist() for name in expr.columns), strict=True))
+
+
+def _values(predicate: Predicate, expr: PartitionExpr) -> tuple[Any, ...]:
+    """The values of one key, one for each column."""
+    (terms,) = predicate.groups
+    by_column = {term.column: term.values[0] for term in terms if isinstance(term, OneOf)}
+    return tuple(by_column.get(name) for name in expr.columns)
 
 
 def _predicate(

@@ -73,10 +73,20 @@ class Table(DeltaTable):
         Args:
             version: What the commit made; None for this version.
         """
-        name = f"_delta_log/{self.version() if version is None else version:020d}.json"
-        uri = self.table_uri
-        text = _read_local(uri, name) if uri.startswith((_FILE, os.sep)) else self._read_remote(name)
+        text = self.read_log(f"{self.version() if version is None else version:020d}.json").decode()
         return [json.loads(line) for line in text.split("\n") if line]
+
+    def read_log(self, name: str) -> bytes:
+        """One file of the log.
+
+        Args:
+            name: The file.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
+        name, uri = f"_delta_log/{name}", self.table_uri
+        return _read_local(uri, name) if uri.startswith((_FILE, os.sep)) else self._read_remote(name)
 
     def committed_at(self, version: int | None = None) -> datetime | None:
         """When a version was made, as its commit says; None if it does not, or is no longer in the log.
@@ -94,16 +104,16 @@ class Table(DeltaTable):
             return None
         return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=milliseconds)
 
-    def _read_remote(self, name: str) -> str:
+    def _read_remote(self, name: str) -> bytes:
         from deltalake._internal import DeltaFileSystemHandler
 
         store = DeltaFileSystemHandler.from_table(self._table, self._storage_options, None)
         file = store.open_input_file(name)
-        return bytes(file.read(file.size())).decode()
+        return bytes(file.read(file.size()))
 
 
-def _read_local(uri: str, name: str) -> str:
-    with open(os.path.join(uri.removeprefix(_FILE), name), encoding="utf-8") as file:
+def _read_local(uri: str, name: str) -> bytes:
+    with open(os.path.join(uri.removeprefix(_FILE), name), "rb") as file:
         return file.read()
 
 

@@ -12,10 +12,9 @@ from rivers_delta.presence import (
     PARTITIONED,
     WRITTEN,
     is_marked_partitioned,
-    keys_to_mark,
     partition_columns,
+    unmarked_keys,
 )
-from rivers_delta.read import all_columns
 from rivers_delta.settings import Mark
 
 if TYPE_CHECKING:
@@ -59,9 +58,7 @@ def marks_for(request: WriteRequest, table: Table | None, app_id: str) -> list[M
     else:
         if not partition_columns(table) and not is_marked_partitioned(table):
             marks.append(Mark(PARTITIONED, WRITTEN))
-        expr = request.partition_expr
-        assert expr is not None
         # Two appends that both carry a mark conflict; overwrites of one partition do so anyway.
         replaces = request.mode == "overwrite"
-        keys = partition.keys if replaces else keys_to_mark(table, name, partition, expr, all_columns(table))
+        keys = partition.keys if replaces else unmarked_keys(table, name, partition)
     return marks + [Mark(presence_id(name, key), WRITTEN) for key in keys]

@@ -1,0 +1,57 @@
+"""All marks of a log at once: the same that deltalake says of each."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import polars as pl
+import pytest
+
+from rivers_delta.known_transactions import transactions_of
+from rivers_delta.tables import open_table
+from tests.test_delta.support import Lake
+
+
+def written(lake, times, **options):
+    """A table with so many appends of two partitions, and the identifiers of all its transactions."""
+    for number in range(times):
+        key = "ab"[number % 2]
+        frame = pl.DataFrame({"k": [key], "n": [number]})
+        lake.store(frame, keys=key, partition_expr="k", mode="append", run_id=f"run-{number}", **options)
+    table = open_table(lake.handler.address("asset", None), None)
+    commits = [table.read_commit(version) for version in range(table.version() + 1)]
+    names = [action["txn"]["appId"] for commit in commits for action in commit if "txn" in action]
+    return table, names
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow"])
+@pytest.mark.parametrize("times", [1, 3, 4, 8])
+def test_they_are_what_deltalake_says_of_each(tmp_path, monkeypatch, times, library):
+    lake = Lake(tmp_path, handler_config={"checkpoint_interval": 4})
+    table, names = written(lake, times)
+    lake.handler.delete(lake.asked(keys="a", partition_expr="k"))
+    table.update_incremental()
+    if library == "pyarrow":
+        real = importlib.util.find_spec
+        monkeypatch.setattr(
+            importlib.util, "find_spec", lambda name, *rest: None if name == "polars" else real(name, *rest)
+        )
+    assert transactions_of(table) == {name: table.transaction_version(name) for name in names}
+    assert len(set(names)) == times + min(times, 2)
+
+
+def test_of_an_earlier_version_only_what_was_there(tmp_path):
+    lake = Lake(tmp_path, handler_config={"checkpoint_interval": 4})
+    _, names = written(lake, 6)
+    earlier = open_table(lake.handler.address("asset", None), None, version=1)
+    assert transactions_of(earlier) is None
+    assert [earlier.transaction_version(name) for name in names].count(None) > 0
+
+
+def test_a_log_that_is_not_as_expected_is_left_to_deltalake(tmp_path):
+    lake = Lake(tmp_path, handler_config={"checkpoint_interval": 4})
+    table, _ = written(lake, 6)
+    hint = tmp_path / "asset" / "_delta_log" / "_last_checkpoint"
+    for text in ("", "{}", '{"version": 3, "parts": 2}', '{"version": 2}'):
+        hint.write_text(text)
+        assert transactions_of(table) is None
