@@ -117,6 +117,16 @@ def test_values_of_a_narrower_type_are_merged_as_they_are(lake, given, wanted, v
     assert lake.load(pa.Table)["v"].type == wanted
 
 
+@pytest.mark.parametrize(("given", "wanted", "values"), WIDENED)
+def test_values_of_a_narrower_type_are_appended_as_they_are(lake, given, wanted, values):
+    new = pa.array(values, given)
+    lake.store(pa.table({"v": pa.nulls(1, wanted)}))
+    lake.store(pa.table({"v": new}), mode="append")
+    found = lake.load(pa.Table)["v"]
+    assert found.type == wanted
+    assert [value for value in found.to_pylist() if value is not None] == new.to_pylist()
+
+
 def test_moments_are_the_same_in_every_zone_and_from_coarser_units(lake):
     new = pa.array([5, 2**31], pa.timestamp("ms", "Europe/Berlin"))
     found = merged(lake, pa.nulls(2, pa.timestamp("us", "UTC")), new)
@@ -130,8 +140,8 @@ CHANGED = [
     (["x"], [7]),
     ([1], ["7"]),
     (pa.array([1.0], pa.float32()), [0.1]),
-    (pa.array([1], pa.int16()), [1]),
-    (pa.array([1], pa.int64()), pa.array([1], pa.uint64())),
+    (pa.array([1], pa.int16()), [2**15]),
+    (pa.array([1], pa.int64()), pa.array([2**63], pa.uint64())),
     (pa.array([Decimal("1.2")], pa.decimal128(10, 1)), pa.array([Decimal("1.25")], pa.decimal128(10, 2))),
     (pa.array([1], pa.date32()), pa.array([1], pa.timestamp("us"))),
     (pa.array([1], pa.timestamp("ms")), pa.array([1], pa.timestamp("us"))),

@@ -8,13 +8,22 @@ other Delta reader passes it over. What cannot be held without loss is refused w
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from rivers_core.metadata import Schema
 from rivers_core.metadata.schema import ArrowField
 from rivers_delta.categories import is_ordered, order_fault, remembered
-from rivers_delta.type_relations import KEYS_SORTED, LISTS, ORDERED, VARIANTS, inner, is_exactly, same_type
+from rivers_delta.type_relations import (
+    KEYS_SORTED,
+    LISTS,
+    ORDERED,
+    VARIANTS,
+    filled,
+    inner,
+    is_exactly,
+    same_type,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -103,6 +112,7 @@ def encode(
     schema: Schema,
     metadata: Mapping[str, Mapping[str, str]],
     categories: Mapping[str, Sequence[str | None]] | None = None,
+    there: Sequence[Column] = (),
 ) -> Encoding:
     """Work out how each column is stored.
 
@@ -110,18 +120,21 @@ def encode(
         schema: The columns of a value.
         metadata: Per column, what a library needs to know its own type again.
         categories: Per column, the values that it may hold, in their order and as text.
+        there: The columns of the table, whose types those get that hold nothing but nulls and have none.
 
     Returns:
         The encoding, with one sentence for each column that cannot be stored.
     """
     columns: list[Column] = []
     faults: list[str] = []
+    known = {column.name: column for column in there}
     for given in schema.columns:
         extras = metadata.get(given.name, {})
         try:
             if EXTENSION in extras:
                 raise _UnstorableError(f"has the extension type {extras[EXTENSION]!r}; store its storage")
-            columns.append(_column(given, extras, (categories or {}).get(given.name)))
+            column = _filled(given, extras, known.get(given.name))
+            columns.append(column or _column(given, extras, (categories or {}).get(given.name)))
         except _UnstorableError as reason:
             faults.append(f"column {given.name!r} ({given.type_name()}) {reason}")
     return Encoding(tuple(columns), (*faults, *_name_faults(schema)))
@@ -178,6 +191,15 @@ def _column(given: ArrowField, extras: Mapping[str, str], categories: Sequence[s
     hint = "" if is_exactly(given, stored) and not extras else _hint(given, extras, known)
     is_cast = cast or given.dictionary is not None
     return Column(given, stored, hint, is_cast, checked, categories=known)
+
+
+def _filled(given: ArrowField, extras: Mapping[str, str], there: Column | None) -> Column | None:
+    """A column of nulls as one of the table's; None if it has a type of its own."""
+    if there is None or (whole := filled(given, there.given)) is given or whole == given:
+        return None
+    if whole == there.given._replace(name=given.name):
+        return replace(there, is_cast=True)
+    return replace(_column(whole, extras, None), is_cast=True)
 
 
 def _hint(given: ArrowField, extras: Mapping[str, str], categories: Categories | None) -> str:

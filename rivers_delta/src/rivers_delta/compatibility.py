@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rivers_core.metadata.schema import NULLABLE
 from rivers_delta.categories import has_same_kind, is_ordered, misfit
 from rivers_delta.columns import Encoding
-from rivers_delta.type_relations import keeps_or_drops, same_type, widens
+from rivers_delta.type_relations import keeps_or_drops, may_hold, same_type, widens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -33,7 +33,7 @@ def mismatches(
         other = there.pop(column.name, None)
         if other is None:
             faults += _unknown(column.name, table, may_grow=may_grow)
-        elif not (same_type(column.given, other.given) or has_same_kind(column, other)):
+        elif not (_is_alike(column, other) or (not replaces and may_hold(column.given, other.given))):
             faults.append(_differs(column, other))
         elif not replaces and (fault := misfit(column, other)) is not None:
             faults.append(fault)
@@ -50,7 +50,8 @@ def merge_mismatches(
 ) -> list[str]:
     """One sentence for each column whose values a merge would change, lose, or make unreadable.
 
-    deltalake casts the source of a merge to the table's types, and passes over columns that it has not.
+    deltalake casts the source of a merge to the table's types, and passes over columns that it has not. What may go
+    wrong with single values is looked at on the way, for columns that go into one of the same name and no other.
 
     Args:
         encoding: The columns of the source.
@@ -61,11 +62,14 @@ def merge_mismatches(
     """
     here, there = _by_name(encoding.columns), _by_name(table)
     faults: list[str] = []
-    for source, target in assigned:
+    pairs = list(assigned)
+    for source, target in pairs:
         column, other = here[source], there.get(target)
         if other is None:
             faults += _unknown(target, table, may_grow=may_grow)
-        elif not _is_merged(column, other, may_be_null=may_be_null):
+        elif not _is_merged(column, other, may_be_null=may_be_null) and not (
+            source in _own_targets(pairs) and may_hold(column.given, other.given)
+        ):
             faults.append(_differs(column, other))
         elif is_ordered(other.given) and (fault := misfit(column, other)) is not None:
             faults.append(fault)
@@ -94,18 +98,51 @@ def has_other_variants(encoding: Encoding, table: Sequence[Column]) -> bool:
     return any(there.get(column.name) != column.hint for column in encoding.columns)
 
 
-def without_known_hints(encoding: Encoding, table: Sequence[Column]) -> Encoding:
-    """The encoding with hints for new columns only; those of the others stand in the table.
+def fitted(
+    encoding: Encoding,
+    table: Sequence[Column],
+    assigned: Sequence[tuple[str, str]],
+    *,
+    may_be_null: bool = False,
+) -> Encoding:
+    """The encoding with casts to the table's types, and hints for new columns only; others have theirs in the table.
 
     Args:
         encoding: The columns of the value.
         table: The columns of the table.
+        assigned: Which column of the value goes into which of the table.
+        may_be_null: Whether a number that is too large for its column may become null.
     """
-    names = {column.name for column in table}
-    columns = tuple(
-        replace(column, hint="") if column.name in names else column for column in encoding.columns
-    )
-    return Encoding(columns)
+    there, own = _by_name(table), _own_targets(assigned)
+    columns = []
+    for column in encoding.columns:
+        other = there.get(column.name)
+        if other is not None and column.name in own:
+            column = _cast_to(column, other, may_be_null=may_be_null)
+        columns.append(column if other is None else replace(column, hint=""))
+    return Encoding(tuple(columns))
+
+
+def _cast_to(column: Column, there: Column, *, may_be_null: bool) -> Column:
+    if _is_alike(column, there):
+        return column
+    stored = there.stored
+    if widens(column.given, there.given):
+        return replace(column, stored=stored, is_cast=True)
+    if _is_merged(column, there, may_be_null=may_be_null) or not may_hold(column.given, there.given):
+        return column
+    return replace(column, stored=stored, is_cast=True, is_checked=True, through=there.given)
+
+
+def _own_targets(assigned: Sequence[tuple[str, str]]) -> set[str]:
+    """The columns that go into one of the same name, and into no other."""
+    return {source for source, target in assigned if source == target} - {
+        source for source, target in assigned if source != target
+    }
+
+
+def _is_alike(column: Column, there: Column) -> bool:
+    return same_type(column.given, there.given) or has_same_kind(column, there)
 
 
 def _by_name(columns: Iterable[Column]) -> dict[str, Column]:

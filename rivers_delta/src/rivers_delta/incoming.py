@@ -84,7 +84,7 @@ class Incoming:
         self.schema_mode: SchemaMode | None = request.schema_mode
         reader = request.adapter.open(request.value)
         try:
-            self.encoding = _encoding(request, reader)
+            self.encoding = _encoding(request, reader, self._known(request, table))
             self.columns: Sequence[Column] = self.encoding.columns
             self._required: list[str] = []
             hinted = self._checked(request, table)
@@ -107,6 +107,12 @@ class Incoming:
             self._required,
         )
 
+    @staticmethod
+    def _known(request: WriteRequest, table: Table | None) -> Sequence[Column]:
+        """The columns whose types columns of nulls get."""
+        replaced = request.mode == "create_or_replace" or request.schema_mode == "overwrite"
+        return () if table is None or replaced else all_columns(table)
+
     def _checked(self, request: WriteRequest, table: Table | None) -> Encoding:
         """Check the columns by themselves and against the table's; which hints are written is what comes out."""
         self._refuse(list(self.encoding.faults), "Cast or drop what is named.")
@@ -125,10 +131,11 @@ class Incoming:
         columns, names = self.encoding.columns, [column.name for column in self.columns]
         may_grow = request.schema_mode == "merge"
         own = [column.name for column in columns]
+        assigned = assigned_columns(merge, own, [*dict.fromkeys([*names, *own])] if may_grow else names)
         faults = compatibility.merge_mismatches(
             self.encoding,
             self.columns,
-            assigned_columns(merge, own, [*dict.fromkeys([*names, *own])] if may_grow else names),
+            assigned,
             may_grow=may_grow,
             may_be_null=not merge.error_on_type_mismatch,
         )
@@ -137,7 +144,9 @@ class Incoming:
         self._refuse(faults, "Cast before merging, drop what the table has not, or let 'delta/schema_mode': 'merge' "
                      "add it.")  # fmt: skip
         self._require(() if merge.merge_type == "custom" else self.columns)
-        return compatibility.without_known_hints(self.encoding, self.columns)
+        return compatibility.fitted(
+            self.encoding, self.columns, assigned, may_be_null=not merge.error_on_type_mismatch
+        )
 
     def _fit(self, request: WriteRequest) -> Encoding:
         """Check the columns of what is added, or put in the place of something."""
@@ -153,7 +162,8 @@ class Incoming:
             self.schema_mode = "overwrite"
             return self.encoding
         self._require(self.columns)
-        return compatibility.without_known_hints(self.encoding, self.columns)
+        names = [(column.name, column.name) for column in self.columns]
+        return compatibility.fitted(self.encoding, self.columns, names)
 
     def _require(self, columns: Sequence[Column]) -> None:
         """Look for nulls where the table has none."""
@@ -184,10 +194,10 @@ class Incoming:
             )
 
 
-def _encoding(request: WriteRequest, reader: RecordBatchReader) -> Encoding:
+def _encoding(request: WriteRequest, reader: RecordBatchReader, there: Sequence[Column]) -> Encoding:
     adapter, value = request.adapter, request.value
     schema = adapter.schema(value, reader)
-    return encode(schema, adapter.extras(value, reader), adapter.categories(value, reader))
+    return encode(schema, adapter.extras(value, reader), adapter.categories(value, reader), there)
 
 
 def _feed_faults(encoding: Encoding, configuration: Mapping[str, str | None]) -> list[str]:

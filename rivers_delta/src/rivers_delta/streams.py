@@ -132,8 +132,11 @@ class RowStream:
             yield made if self._kept is None else only(made, self._kept)
 
     def _refuse_nulls(self, batch: RecordBatch) -> None:
+        from arro3.core import DataType
+
         for name in self._required:
-            count = batch.column(name).null_count
+            column = batch.column(name)
+            count = len(column) if column.type == DataType.null() else column.null_count
             if count:
                 raise AssetOutputValidationError(
                     f"{self._subject}: column {name!r} may not be null in the table, and is in "
@@ -164,11 +167,14 @@ def _data_type(one: ArrowField) -> DataType:
 
 
 def _unfit(column: Column) -> str:
-    said = f"column {column.name!r} ({column.given.type_name()}) holds a value that "
-    if column.through is None:
-        return said + "microseconds cannot say, and Delta keeps moments in microseconds; round it"
+    said, through = f"column {column.name!r} is {column.given.type_name()}", column.through
+    if through is None:
+        return (
+            f"{said} and holds a moment that microseconds cannot say, and Delta keeps no other unit; round it"
+        )
+    kind = through.type_name()
     return (
-        said + f"{column.through.type_name()} cannot say, which is its type in the table; cast it as is meant"
+        f"{said} here and {kind} in the table, and holds a value that is none of {kind}; correct or round it"
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rivers_core.metadata.schema import ArrowField
 
 VARIANTS: Final = {"U": "u", "vu": "u", "Z": "z", "vz": "z"}
@@ -18,6 +20,7 @@ _HOLD_ALL: Final = {
     "c": "silefg", "s": "ilfg", "i": "lg", "C": "sSiIlLefg", "S": "iIlLfg", "I": "lLg", "e": "fg", "f": "g",
 }  # fmt: skip
 _DIGITS: Final = {"c": 3, "C": 3, "s": 5, "S": 5, "i": 10, "I": 10, "l": 19, "L": 20}
+_NUMBERS: Final = frozenset("cCsSiIlLefg")
 _MOST_DIGITS: Final = 38
 _UNITS: Final = "smu"
 
@@ -61,6 +64,20 @@ def widens(given: ArrowField, wanted: ArrowField) -> bool:
         given: The type that values have.
         wanted: The type that they are to get.
     """
+    return _relates(given, wanted, _scalar_widens)
+
+
+def may_hold(given: ArrowField, wanted: ArrowField) -> bool:
+    """Whether values of one type may each be one of another, so that a cast there and back tells.
+
+    Args:
+        given: The type that values have.
+        wanted: The type that they are to get.
+    """
+    return _relates(given, wanted, _scalar_may_hold)
+
+
+def _relates(given: ArrowField, wanted: ArrowField, scalar: Callable[[str, str], bool]) -> bool:
     if same_type(given, wanted):
         return True
     if wanted.dictionary is not None:
@@ -68,15 +85,15 @@ def widens(given: ArrowField, wanted: ArrowField) -> bool:
     if given.dictionary is not None:
         return widens(given.dictionary, wanted)
     if not (given.children and wanted.children):
-        return _scalar_widens(given.format, wanted.format)
+        return scalar(given.format, wanted.format)
     if _is_list(given) and (wanted.format in LISTS or wanted.format == given.format):
-        return widens(given.children[0], wanted.children[0])
+        return _relates(given.children[0], wanted.children[0], scalar)
     if given.format == wanted.format == "+s":
         fields = {field.name: field for field in wanted.children}
         same_names = sorted(field.name for field in given.children) == sorted(fields)
-        return same_names and all(widens(field, fields[field.name]) for field in given.children)
+        return same_names and all(_relates(field, fields[field.name], scalar) for field in given.children)
     if given.format == wanted.format == "+m" and given.flags & KEYS_SORTED >= wanted.flags & KEYS_SORTED:
-        return all(map(widens, inner(given), inner(wanted)))
+        return all(_relates(*pair, scalar) for pair in zip(inner(given), inner(wanted), strict=True))
     return False
 
 
@@ -94,6 +111,25 @@ def keeps_or_drops(given: ArrowField, wanted: ArrowField) -> bool:
         return given.format in _DIGITS
     whole, places = own[0] - own[1], own[1]
     return places <= other[1] and whole + other[1] <= _MOST_DIGITS
+
+
+def filled(given: ArrowField, known: ArrowField) -> ArrowField:
+    """A type whose parts of the type null are what they are in another.
+
+    Args:
+        given: A column, which may be of nulls.
+        known: The same column elsewhere.
+    """
+    if given.format == "n" or (given.dictionary is not None and given.dictionary.format == "n"):
+        return known._replace(name=given.name)
+    if given.format in LISTS and known.format in LISTS:
+        return given._replace(children=(filled(given.children[0], known.children[0]),))
+    if given.format == known.format == "+s":
+        fields = {field.name: field for field in known.children}
+        return given._replace(
+            children=tuple(filled(field, fields.get(field.name, field)) for field in given.children)
+        )
+    return given
 
 
 def inner(one: ArrowField) -> tuple[ArrowField, ...]:
@@ -117,6 +153,15 @@ def _scalar_widens(given: str, wanted: str) -> bool:
     if own is None or other is None:
         return False
     return own[1] <= other[1] and own[0] - own[1] <= other[0] - other[1]
+
+
+def _scalar_may_hold(given: str, wanted: str) -> bool:
+    if _scalar_widens(given, wanted) or (given in _NUMBERS and wanted in _NUMBERS):
+        return True
+    return wanted.startswith("ts") and (
+        (given.startswith("ts") and bool(given[4:]) == bool(wanted[4:]))
+        or (given == "tdD" and not wanted[4:])
+    )
 
 
 def _decimal(kind: str) -> tuple[int, int] | None:

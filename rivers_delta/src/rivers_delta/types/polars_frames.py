@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
+from arro3.core import RecordBatch as ArrowBatch
 from arro3.core import RecordBatchReader as ArrowReader
 
 from rivers_core.metadata import Schema
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from arro3.core import RecordBatch, RecordBatchReader
+    from arro3.core import Schema as ArrowSchema
 
     from rivers_core.metadata.schema import ArrowField
     from rivers_delta.columns import Column
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 _OWN_METADATA = "_PL_"
 _ENUM_METADATA = "_PL_ENUM_"
 _TEXT = {"u", "U", "vu"}
+_NULL = re.compile(r"\bNull\b")
 _NOT_ARROW = re.compile(r"\b(U?Int128|Object|Unknown)\b|Decimal\(precision=(39|[4-9]\d|\d{3})")
 
 
@@ -49,7 +53,7 @@ class LazyFrameAdapter(TypeAdapter):
         """
         frames = value.collect_batches(lazy=True)
         schema = TypeAdapter.open(self, pl.DataFrame(schema=value.collect_schema())).schema
-        return ArrowReader.from_batches(schema, _batches(frames))
+        return ArrowReader.from_batches(schema, _batches(frames, schema))
 
     def schema(self, value: Any, reader: RecordBatchReader) -> Schema:
         """Polars has one type for text and one for lists, whatever variant it exports; an Enum is ordered."""
@@ -97,7 +101,10 @@ class DataFrameAdapter(LazyFrameAdapter):
 
     def open(self, value: Any) -> RecordBatchReader:
         """Export the frame without a copy."""
-        return TypeAdapter.open(self, value)
+        reader = TypeAdapter.open(self, value)
+        if not _has_nulls_only(value.schema):
+            return reader
+        return ArrowReader.from_batches(reader.schema, _batches(iter([value]), reader.schema))
 
     def from_reader(self, reader: RecordBatchReader) -> Any:
         """Read all of it."""
@@ -108,9 +115,19 @@ class DataFrameAdapter(LazyFrameAdapter):
         return super().read(scan).collect()
 
 
-def _batches(frames: Iterator[pl.DataFrame]) -> Iterator[RecordBatch]:
+def _batches(frames: Iterator[pl.DataFrame], schema: ArrowSchema) -> Iterator[RecordBatch]:
+    """The batches of frames; pyarrow takes the columns of nulls that polars makes, which arro3 does not."""
     for frame in frames:
-        yield from ArrowReader.from_arrow(frame)
+        if not _has_nulls_only(frame.schema):
+            yield from ArrowReader.from_arrow(frame)
+            continue
+        for batch in frame.to_arrow(compat_level=pl.CompatLevel.newest()).to_batches():
+            yield ArrowBatch.from_arrays(ArrowBatch.from_arrow(batch).columns, schema=schema)
+
+
+def _has_nulls_only(schema: Mapping[str, pl.DataType]) -> bool:
+    """Whether there is a column of the type null, or one inside of another."""
+    return any(_NULL.search(str(dtype)) for dtype in schema.values())
 
 
 def _scanned(scan: TableScan) -> pl.LazyFrame:
@@ -191,3 +208,6 @@ def _refuse_foreign_types(schema: Mapping[str, pl.DataType]) -> None:
     wrong = [f"{name!r} ({dtype})" for name, dtype in schema.items() if _NOT_ARROW.search(str(dtype))]
     if wrong:
         raise TypeError(f"column {', '.join(wrong)} has a type that Arrow has not; cast it first")
+    if _has_nulls_only(schema) and find_spec("pyarrow") is None:
+        nulls = ", ".join(repr(name) for name, dtype in schema.items() if _NULL.search(str(dtype)))
+        raise TypeError(f"column {nulls} has the type null; cast it to the type it is meant to have")
