@@ -196,9 +196,7 @@ def test_nanoseconds_that_appear_later_leave_the_table_as_it_was(lake):
     lake.store(pa.table({"at": pa.array([1000], pa.timestamp("ns"))}))
     late = pa.chunked_array([pa.array([value], pa.timestamp("ns")) for value in (2000, 2001)])
     for mode in ({}, {"mode": "append"}, {"mode": "merge", "merge_predicate": "s.at = t.at"}):
-        with pytest.raises(
-            AssetOutputValidationError, match=r"column 'at' \(timestamp\[ns\]\).*microseconds"
-        ):
+        with pytest.raises(AssetOutputValidationError, match=r"column 'at' is timestamp\[ns\].*microseconds"):
             lake.store(pa.table({"at": late}), **mode)
     assert lake.table().version() == 0
 

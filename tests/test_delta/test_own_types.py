@@ -242,3 +242,14 @@ def test_a_name_with_an_odd_end_of_a_line_is_a_name(lake, name):
     for _ in range(2):
         lake.store(pl.DataFrame({name: [1]}), mode="append")
     assert lake.load(pl.DataFrame)[name].to_list() == [1, 1]
+
+
+def test_columns_of_objects_among_others_keep_their_places(lake):
+    frame = pd.DataFrame({
+        "text": pd.Series(["a", None], dtype=object), "n": [1, 2], "whole": pd.Series([2**60 + 1, None], dtype=object),
+        "at": pd.to_datetime(["2024", None]), "arrow": pd.Series([1, None], dtype="int64[pyarrow]"),
+    })  # fmt: skip
+    lake.store(frame)
+    pd.testing.assert_frame_equal(lake.load(pd.DataFrame), frame)
+    lake.store(frame[:0])
+    pd.testing.assert_frame_equal(lake.load(pd.DataFrame), frame[:0])

@@ -139,8 +139,37 @@ def test_what_is_no_table_is_refused_with_what_would_be(lake, value):
 def test_a_pandas_index_that_says_something_is_refused_rather_than_lost(lake):
     with pytest.raises(AssetOutputValidationError, match="reset_index"):
         lake.store(pd.DataFrame({"a": [1, 2]}, index=["x", "y"]))
+    for index in (pd.Index([5, 6], name="n"), pd.MultiIndex.from_tuples([(1, 2), (3, 4)]), [0.5, 1.5]):
+        with pytest.raises(AssetOutputValidationError, match="reset_index"):
+            lake.store(pd.DataFrame({"a": [1, 2]}, index=index))
+    with pytest.raises(AssetOutputValidationError, match="reset_index"):
+        lake.store(pd.DataFrame({"a": [1, 2]}, index=pd.date_range("2024", periods=2)))
     with pytest.raises(AssetOutputValidationError, match="not named by text"):
         lake.store(pd.DataFrame({0: [1, 2]}))
+
+
+def test_the_places_that_pandas_keeps_of_rows_are_no_index_that_says_something(lake):
+    frame = pd.DataFrame({"a": [3, 1, 2]})
+    for kept in (
+        frame[frame["a"] > 1],
+        frame.sort_values("a"),
+        pd.concat([frame, frame]),
+        frame.tail(1),
+        frame[:0],
+    ):
+        lake.store(kept)
+        pd.testing.assert_frame_equal(lake.load(pd.DataFrame), kept.reset_index(drop=True))
+
+
+def test_a_single_column_is_no_table_and_told_so(lake):
+    for column in (pl.Series("a", [1]), pd.Series([1]), pa.chunked_array([[1]])):
+        with pytest.raises(RiversError, match="make it a frame"):
+            lake.store(column)
+
+
+def test_intervals_are_refused_with_the_column(lake):
+    with pytest.raises(AssetOutputValidationError, match="column 'c' has categories that are intervals"):
+        lake.store(pd.DataFrame({"c": pd.cut([1, 5], [0, 2, 6])}))
 
 
 def test_pandas_own_types_come_back(lake):

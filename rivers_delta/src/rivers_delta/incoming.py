@@ -141,8 +141,12 @@ class Incoming:
         )
         if merge.inserts_everything:
             faults += compatibility.missing_values(self.encoding, self.columns)
-        self._refuse(faults, "Cast before merging, drop what the table has not, or let 'delta/schema_mode': 'merge' "
-                     "add it.")  # fmt: skip
+        adds = (
+            ", or let 'delta/schema_mode': 'merge' add it"
+            if any("is not in" in one for one in faults)
+            else ""
+        )
+        self._refuse(faults, f"Cast before merging, and drop what the table has not{adds}.")
         self._require(() if merge.merge_type == "custom" else self.columns)
         return compatibility.fitted(
             self.encoding, self.columns, assigned, may_be_null=not merge.error_on_type_mismatch

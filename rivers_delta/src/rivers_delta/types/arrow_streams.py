@@ -37,6 +37,16 @@ class ReaderAdapter(TypeAdapter):
 class StreamAdapter(ReaderAdapter):
     """Any other object with `__arrow_c_stream__`; it may be one that is read once."""
 
+    def open(self, value: Any) -> RecordBatchReader:
+        """Export the stream, if it is one of tables."""
+        try:
+            return super().open(value)
+        except Exception as error:
+            raise TypeError(
+                f"the Arrow stream of a {type(value).__qualname__} cannot be read as a table ({error}); "
+                "if it is a single column, make it a frame"
+            ) from error
+
 
 class RelationAdapter(TypeAdapter):
     """`duckdb.DuckDBPyRelation`."""

@@ -12,11 +12,12 @@ import pyarrow as pa
 from rivers_delta.types.pyarrow_tables import TableAdapter, known_categories
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from arro3.core import RecordBatchReader
 
     from rivers_core.metadata import Schema
+    from rivers_delta.columns import Column
     from rivers_delta.types.base import TableScan
 
 _OWN_METADATA = "pandas"
@@ -70,14 +71,30 @@ class DataFrameAdapter(TableAdapter):
     def read(self, scan: TableScan) -> Any:
         """Read with pyarrow, then give columns pandas' own types back."""
         table = super().read(scan)
-        frame = table.to_pandas()
+        own = dict(_own_types(scan.columns))
+        frame = _without(table, own).to_pandas()
         for column in scan.columns:
-            told = json.loads(column.hint).get("metadata", {}) if column.hint else {}
-            if _OWN_METADATA in told:
-                frame[column.name] = _series(table.column(column.name), told[_OWN_METADATA])
+            if column.name in own:
+                frame[column.name] = _series(table.column(column.name), own[column.name])
             elif column.given.dictionary is not None and column.given.dictionary.format[:2] == "ts":
                 frame[column.name] = _zoned(frame[column.name], table.schema.field(column.name).type)
         return frame
+
+
+def _own_types(columns: Sequence[Column]) -> Iterator[tuple[str, str]]:
+    """The columns that have a type of pandas' own, and what it is called."""
+    for column in columns:
+        told = json.loads(column.hint).get("metadata", {}) if column.hint else {}
+        if _OWN_METADATA in told:
+            yield column.name, told[_OWN_METADATA]
+
+
+def _without(table: Any, names: Iterable[str]) -> Any:
+    """The table with nothing in some columns, which are converted on their own."""
+    nothing = pa.nulls(table.num_rows)
+    for name in names:
+        table = table.set_column(table.schema.get_field_index(name), name, nothing)
+    return table
 
 
 def _table(frame: Any) -> Any:
@@ -85,12 +102,19 @@ def _table(frame: Any) -> Any:
     if names:
         raise TypeError(f"column {names[0]!r} is not named by text; rename it to {str(names[0])!r}")
     index = frame.index
-    if not (isinstance(index, pd.RangeIndex) and index.name is None and index.start == 0 and index.step == 1):
+    # Whole numbers without a name are what is left of the rows' places after a filter, a sort or a concat.
+    says_nothing = index.nlevels == 1 and (pd.api.types.is_integer_dtype(index.dtype) or not len(index))
+    if index.name is not None or not says_nothing:
         called = f" {index.names!r}" if any(name is not None for name in index.names) else ""
         raise TypeError(
             f"the index{called} of the frame would be lost; make it a column with .reset_index(), or drop it "
             "with .reset_index(drop=True)"
         )
+    for name, dtype in frame.dtypes.items():
+        if isinstance(dtype, pd.CategoricalDtype) and isinstance(dtype.categories.dtype, pd.IntervalDtype):
+            raise TypeError(
+                f"column {name!r} has categories that are intervals, which Delta has not; make them text"
+            )
     try:
         return pa.Table.from_pandas(frame, preserve_index=False)
     except (pa.ArrowException, ValueError) as error:
@@ -139,6 +163,8 @@ def _zoned(column: Any, kind: Any) -> Any:
 
 
 def _series(column: Any, called: str) -> Any:
+    if called == _OBJECT and column.type in {pa.string(), pa.large_string()}:
+        return pd.Series(column.to_numpy(zero_copy_only=False), dtype=object)
     if called == _OBJECT:
         return pd.Series(column.to_pylist(), dtype=object)
     dtype = None if called == _ARROW else pd.api.types.pandas_dtype(called)
