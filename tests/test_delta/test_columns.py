@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from rivers_core import InputContext, OutputContext
-from rivers_core.exceptions import AssetOutputValidationError
+from rivers_core.exceptions import AssetOutputValidationError, PartitionValidationError
+from rivers_core.partitions import PartitionsDefinition
 from rivers_delta import DeltaIOHandler
 
 ZONES = [None, "UTC", "Europe/Berlin", "+02:00"]
@@ -190,6 +191,18 @@ def test_moments_of_pandas_come_back_in_their_unit(lake, unit, zone):
     assert_frame_equal(lake.load(pl.DataFrame), pl.from_pandas(frame))
     lake.store(frame, mode="append")
     assert lake.load(pd.DataFrame)["at"].dtype == frame["at"].dtype
+
+
+def test_a_day_of_nanoseconds_is_a_partition(lake):
+    days = PartitionsDefinition.daily("2024-06-01", "2024-06-03")
+    frame = pd.DataFrame({"at": pd.to_datetime(["2024-06-01 12:00"]).as_unit("ns"), "n": [1]})
+    how = {"keys": "2024-06-01", "definition": days, "partition_expr": "at"}
+    for _ in range(2):
+        lake.store(frame, **how)
+    pd.testing.assert_frame_equal(lake.load(pd.DataFrame, **how), frame)
+    assert lake.load(pl.LazyFrame, **how).filter(pl.col("at") > datetime(2024, 6, 1)).collect().height == 1
+    with pytest.raises(PartitionValidationError, match="belong"):
+        lake.store(frame, **how | {"keys": "2024-06-02"})
 
 
 def test_nanoseconds_that_appear_later_leave_the_table_as_it_was(lake):

@@ -173,6 +173,13 @@ def test_what_a_merge_would_change_is_refused_with_the_column(tmp_path, old, new
     assert lake.table().version() == 0
 
 
+def test_a_struct_with_a_further_field_is_not_merged_since_rows_that_stay_would_lose_theirs(lake):
+    lake.store(pa.table({"k": [1, 2], "v": [{"a": 1}, {"a": 2}]}))
+    with pytest.raises(AssetOutputValidationError, match="column 'v' is struct"):
+        lake.store(pa.table({"k": [1], "v": [{"a": 5, "b": "x"}]}), schema_mode="merge", **MATCH)
+    assert lake.load(pa.Table)["v"].to_pylist() == [{"a": 1}, {"a": 2}]
+
+
 def test_a_number_that_does_not_fit_becomes_null_only_where_one_says_so(tmp_path):
     old, new = pa.array([1, 2], pa.int16()), pa.array([5, 70000])
     with pytest.raises(AssetOutputValidationError, match="'v' is int64 here and int16 in the table"):
