@@ -92,12 +92,16 @@ def small(folder: Path) -> None:
     raw = str(folder / "small_raw")
     write_deltalake(raw, data, configuration={"delta.checkpointInterval": "10"})
     run = iter(range(10_000))
-    ours, theirs = in_turns(
-        lambda: handler.handle_output(OutputContext("one", APPEND, run_id=f"run-{next(run)}"), data),
-        lambda: write_deltalake(raw, data, mode="append"),
-        times=60,
-    )
-    show("small write, appending", ours, theirs, 1.2)
+
+    def append_ours() -> None:
+        handler.handle_output(OutputContext("one", APPEND, run_id=f"run-{next(run)}"), data)
+
+    def append_raw() -> None:
+        write_deltalake(raw, data, mode="append")
+
+    for log, times in (("short", 25), ("long", 60)):
+        ours, theirs = in_turns(append_ours, append_raw, times)
+        show(f"small write, appending, {log} log", ours, theirs, 1.2)
     ours, theirs = in_turns(
         lambda: handler.handle_output(OutputContext("two"), data),
         lambda: write_deltalake(str(folder / "over_raw"), data, mode="overwrite"),

@@ -84,10 +84,11 @@ class Incoming:
         self.schema_mode: SchemaMode | None = request.schema_mode
         reader = request.adapter.open(request.value)
         try:
-            self.encoding = _encoding(request, reader, self._known(request, table))
+            there = () if table is None else all_columns(table)
+            self.encoding = _encoding(request, reader, self._known(request, there))
             self.columns: Sequence[Column] = self.encoding.columns
             self._required: list[str] = []
-            hinted = self._checked(request, table)
+            hinted = self._checked(request, table, there)
             self.belonging = self._predicate(request, request.context.partition)
             kept = self._predicate(request, wanted)
         except BaseException:
@@ -108,12 +109,12 @@ class Incoming:
         )
 
     @staticmethod
-    def _known(request: WriteRequest, table: Table | None) -> Sequence[Column]:
+    def _known(request: WriteRequest, there: Sequence[Column]) -> Sequence[Column]:
         """The columns whose types columns of nulls get."""
-        replaced = request.mode == "create_or_replace" or request.schema_mode == "overwrite"
-        return () if table is None or replaced else all_columns(table)
+        is_replaced = request.mode == "create_or_replace" or request.schema_mode == "overwrite"
+        return () if is_replaced else there
 
-    def _checked(self, request: WriteRequest, table: Table | None) -> Encoding:
+    def _checked(self, request: WriteRequest, table: Table | None, there: Sequence[Column]) -> Encoding:
         """Check the columns by themselves and against the table's; which hints are written is what comes out."""
         self._refuse(list(self.encoding.faults), "Cast or drop what is named.")
         is_new = table is None or request.mode == "create_or_replace"
@@ -122,7 +123,7 @@ class Incoming:
         self._refuse(faults, f"Rename what is named, or make the table without {_FEED_PROPERTY!r}.")
         if table is None or is_new:
             return self.encoding
-        self.columns = all_columns(table)
+        self.columns = there
         _check_partitioning(request, self._subject, table)
         return self._fit(request) if request.merge is None else self._merged(request, request.merge)
 

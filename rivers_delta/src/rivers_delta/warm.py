@@ -11,7 +11,7 @@ from rivers_delta.location import is_local
 if TYPE_CHECKING:
     from rivers_delta.tables import Table
 
-LONG: Final = 100
+LONG: Final = 30
 _MOST_TABLES: Final = 16
 _MOST_WRITES: Final = 20
 _DEFAULT_INTERVAL: Final = "100"
