@@ -10,8 +10,11 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from rivers_core import PartitionKey
 from rivers_core.exceptions import NotMaterializedError, RiversError
 from rivers_delta import DeltaIOHandler
+from rivers_delta.known_transactions import transactions_of
+from rivers_delta.tables import open_table
 from tests.test_delta.support import Lake, facts
 
 pytestmark = pytest.mark.server
@@ -63,6 +66,19 @@ def test_partitions_appends_and_merges(bucket):
             pl.DataFrame({"id": [1, number]}).unique(), "m", mode="merge", merge_predicate="s.id = t.id"
         )
     assert bucket.load(pl.DataFrame, "m").height == 2
+
+
+@pytest.mark.parametrize("interval", [1, 100], ids=["checkpoint", "no checkpoint"])
+def test_many_partitions_are_found(s3_server, s3_url, interval):
+    lake = Lake(s3_url, storage_options=s3_server.options(), handler_config={"checkpoint_interval": interval})
+    keys = [PartitionKey(f"k{number}") for number in range(25)]
+    frame = pl.DataFrame({"k": [str(key) for key in keys], "n": range(25)})
+    lake.store(frame[:20], keys=keys[:23], partition_expr="k")
+    lake.store(frame[:20], keys=keys[:23], partition_expr="k", mode="append")
+    assert lake.load(pl.DataFrame, keys=keys[:23], partition_expr="k").height == 40
+    with pytest.raises(NotMaterializedError, match="'k23, k24'"):
+        lake.load(pl.DataFrame, keys=keys, partition_expr="k")
+    assert transactions_of(open_table(lake.handler.address("asset", None), s3_server.options())) is not None
 
 
 def test_concurrent_appends_lose_nothing(s3_server, s3_url):

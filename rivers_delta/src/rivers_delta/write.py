@@ -112,7 +112,8 @@ class _Writer:
         if partition is None or expr is None:
             return None if is_unfinished(table) else self._subject
         absent = absent_keys(table, self._context.asset_name, partition, expr, all_columns(table))
-        there = [key for key in partition.keys if key not in absent]
+        missing = set(absent)
+        there = [key for key in partition.keys if key not in missing]
         if self._request.mode == "ignore" and absent:
             self._wanted = PartitionContext(absent, partition.definition)
             return None
