@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from rivers.execution.provenance import input_versions
+from rivers_core.authoring import resolve_awaitable
 from rivers_core.contexts import InputContext
 from rivers_core.exceptions import PartitionValidationError
-from rivers_core.handler.waiting import finished
 from rivers_core.partitions import PartitionContext
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def is_lost(output: StoredOutput, key: PartitionKey | None) -> bool:
         return False
     partition = None if key is None else PartitionContext([key], output.partitions_def)
     context = InputContext(output.name, "status", output.metadata, partition, output.type_hint)
-    return not finished(handler.exists(context))
+    return not resolve_awaitable(handler.exists(context))
 
 
 class Skipping:

@@ -8,8 +8,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.error_text import error_text
+from rivers_core.authoring import resolve_awaitable
 from rivers_core.exceptions import NotMaterializedError, RiversError
-from rivers_core.handler.waiting import finished
 
 if TYPE_CHECKING:
     from rivers.graph.plan import HandlerBinding, StoredOutput
@@ -37,7 +37,7 @@ async def stored_late(left: Any, binding: HandlerBinding) -> None:
     elif isinstance(left, Future):
         left.result()
     else:
-        finished(left)
+        resolve_awaitable(left)
 
 
 def say_who_stores(error: BaseException, output: StoredOutput) -> None:

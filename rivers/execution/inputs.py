@@ -10,9 +10,9 @@ from rivers.execution.handler_calls import add_place, say_who_stores
 from rivers.execution.provenance import combined_version, needed_keys, observation_of, source_of
 from rivers.execution.several_keys import by_key, load_each
 from rivers.storage.events import MATERIALIZATION
+from rivers_core.authoring import resolve_awaitable
 from rivers_core.contexts import InputContext
 from rivers_core.exceptions import ExecutionError, NotMaterializedError
-from rivers_core.handler.waiting import finished
 from rivers_core.partitions import PartitionContext
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ async def _load_batch(
         for key, event in zip(keys, events, strict=True)
         if not loaded.mapping.allows_missing
         or event is not None
-        or finished(
+        or resolve_awaitable(
             handler.exists(_context(loaded, step, run, None, PartitionContext([key], definition), None))
         )
     ]
@@ -162,7 +162,7 @@ async def _load(loaded: LoadedInput, context: InputContext, run: Run) -> Any:
         if binding.is_async_input:
             value = await value
         elif type(value) is CoroutineType:  # a plain handler around an asynchronous one
-            value = finished(value)
+            value = resolve_awaitable(value)
     except Exception as error:
         say_who_stores(error, loaded.upstream)
         add_place(error, "loading", binding, context)

@@ -14,7 +14,7 @@ from rivers.execution.retries import is_failure, may_retry
 from rivers.storage import Event
 from rivers.storage.events import MATERIALIZATION, OBSERVATION
 from rivers_core.contexts import OutputContext
-from rivers_core.exceptions import SpentValueError
+from rivers_core.exceptions import OneShotValueError
 from rivers_core.partitions import PartitionContext
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Storing:
                 add_place(error, "storing", binding, context)
                 for observe in self.run.observers.io_failed:
                     observe(context, binding.handler, error)
-                if isinstance(error, SpentValueError):
+                if isinstance(error, OneShotValueError):
                     raise error from failure or error.__cause__
                 failure = error
                 if not await may_retry(self.step, self.run, error, attempt, output.name):

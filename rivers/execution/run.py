@@ -9,7 +9,7 @@ from rivers.execution.history import latest_observation
 from rivers.execution.keys import existing_keys
 from rivers.execution.shown_metadata import text_without_secrets, without_secrets
 from rivers.storage import Event
-from rivers_core.handler.masking import scrubbed, secrets_of
+from rivers_core.authoring import redact, secrets_of
 from rivers_core.metadata import MetadataValue
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class Run:
 
     def without_secrets(self, text: str) -> str:
         """A message as it may be recorded and shown: without any credential that this run knows of."""
-        return scrubbed(text, self.secrets)
+        return redact(text, self.secrets)
 
     def recordable(self, metadata: Mapping[str, MetadataValue]) -> Mapping[str, MetadataValue]:
         """Metadata as it may be recorded and shown, likewise."""

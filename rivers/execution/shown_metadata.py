@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rivers_core.authoring import redact, secret_spellings
 from rivers_core.exceptions import RiversError
-from rivers_core.handler.masking import scrubbed, spellings
 from rivers_core.metadata import MetadataValue
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def without_secrets(
     Returns:
         The same values of the same variants, with asterisks in place of credentials.
     """
-    secrets = spellings(secrets)
+    secrets = secret_spellings(secrets)
     return {name: _clean(value, secrets) for name, value in metadata.items()}
 
 
@@ -38,7 +38,7 @@ def text_without_secrets(text: str, secrets: Sequence[str]) -> str:
     Returns:
         The text; as it is if it holds none of them.
     """
-    return str(_replaced(text, spellings(secrets)))
+    return str(_replaced(text, secret_spellings(secrets)))
 
 
 def _clean(value: MetadataValue, secrets: Sequence[str]) -> MetadataValue:
@@ -49,12 +49,12 @@ def _clean(value: MetadataValue, secrets: Sequence[str]) -> MetadataValue:
     try:
         return MetadataValue.from_plain(clean)
     except (RiversError, TypeError, ValueError):  # a variant that asterisks do not fit
-        return MetadataValue.text(scrubbed(value.to_text(), secrets))
+        return MetadataValue.text(redact(value.to_text(), secrets))
 
 
 def _replaced(plain: Any, secrets: Sequence[str]) -> Any:
     if isinstance(plain, str):
-        return scrubbed(plain, secrets) if any(secret in plain for secret in secrets) else plain
+        return redact(plain, secrets) if any(secret in plain for secret in secrets) else plain
     if isinstance(plain, dict):
         return {key: _replaced(item, secrets) for key, item in plain.items()}
     if isinstance(plain, list):

@@ -18,8 +18,8 @@ from rivers.execution.outputs import Storing, WriteFailedError
 from rivers.execution.provenance import awaited_versions
 from rivers.execution.results import closed, named_results
 from rivers.execution.retries import is_failure, may_retry
-from rivers_core.exceptions import SpentValueError
-from rivers_core.handler.waiting import finished
+from rivers_core.authoring import resolve_awaitable
+from rivers_core.exceptions import OneShotValueError
 from rivers_core.partitions import PartitionContext
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ async def execute_step(step: Step, run: Run) -> None:
             if not is_failure(error, step):  # an interrupt ends the run: who reads its events sees where
                 run.record("StepFailure", step, attempt=attempt, message=error_text(error))
                 raise
-            reason = error.__cause__ if isinstance(error, SpentValueError) else None
+            reason = error.__cause__ if isinstance(error, OneShotValueError) else None
             if await may_retry(step, run, reason or error, attempt):
                 attempt += 1
                 continue
@@ -87,7 +87,7 @@ async def _attempt(step: Step, run: Run, attempt: int) -> tuple[Any, Storing]:
         except StopIteration as stop:
             raise _out_of_items(step) from stop
         if type(returned) is CoroutineType:  # a plain function around an asynchronous one
-            returned = finished(returned)
+            returned = resolve_awaitable(returned)
     if step.awaited:
         versions += awaited_versions(step, run.keys.get(step.name, ()), History(run.storage, run.latest))
     storing = Storing(step, run, context, versions, attempt, started)
@@ -164,7 +164,7 @@ def _hook_context(
 def _call_hooks(hooks: tuple[Hook, ...], context: HookContext) -> None:
     for hook in hooks:
         try:
-            finished(hook(context))
+            resolve_awaitable(hook(context))
         except (Exception, asyncio.CancelledError):
             _LOG.exception(
                 "hook %r of asset %r raised; the step is not affected", hook.name, context.asset_name

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rivers.execution.run import Run
     from rivers.graph.findings import Findings
     from rivers.graph.plan import Graph
-    from rivers_core.handler import Locality
+    from rivers_core.authoring import Locality
 
 
 class _ByName(ABCMeta):

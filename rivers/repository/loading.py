@@ -11,9 +11,9 @@ from rivers.execution.handler_calls import add_place, say_who_stores
 from rivers.execution.keys import asks_for_several, requested_keys
 from rivers.execution.several_keys import by_key, load_each
 from rivers.graph.types import stated, value_of_mapping
+from rivers_core.authoring import resolve_awaitable
 from rivers_core.contexts import InputContext
 from rivers_core.exceptions import ExecutionError, NotMaterializedError, PartitionValidationError
-from rivers_core.handler.waiting import finished
 from rivers_core.partitions import PartitionContext
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _load_several(
 
 def _now(output: StoredOutput, loading: Coroutine[Any, Any, T]) -> T:
     """The result of loading; only an asynchronous handler needs an event loop for it."""
-    value: T = finished(loading) if output.handler.is_async_input else run_now(loading)
+    value: T = resolve_awaitable(loading) if output.handler.is_async_input else run_now(loading)
     return value
 
 
@@ -115,7 +115,7 @@ async def _load(output: StoredOutput, context: InputContext) -> Any:
         if output.handler.is_async_input:
             return await value
         return (
-            finished(value) if type(value) is CoroutineType else value
+            resolve_awaitable(value) if type(value) is CoroutineType else value
         )  # a plain handler around an asynchronous one
     except NotMaterializedError as error:
         say_who_stores(error, output)

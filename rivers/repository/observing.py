@@ -16,9 +16,8 @@ from rivers.execution.shown_metadata import without_secrets
 from rivers.graph.findings import did_you_mean
 from rivers.repository.step_config import misfits
 from rivers.storage import Event
+from rivers_core.authoring import redact, resolve_awaitable, secrets_of
 from rivers_core.exceptions import AssetNotFoundError, ConfigurationError, ExecutionError
-from rivers_core.handler.masking import scrubbed, secrets_of
-from rivers_core.handler.waiting import finished
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -66,7 +65,7 @@ def observe_assets(
     secrets = [secret for holder in holders for secret in secrets_of(holder)]
 
     def told(error: BaseException) -> str:
-        return scrubbed(error_text(error), secrets)
+        return redact(error_text(error), secrets)
 
     seen: dict[str, dict[str, MetadataValue]] = {}
     failures: dict[str, Exception] = {}
@@ -102,7 +101,7 @@ def _observed(name: str, run_id: str, observation: Observation, secrets: Sequenc
         run_id=run_id,
         asset_key=name,
         metadata=without_secrets(observation.metadata or {}, secrets),
-        data_version=version and scrubbed(version, secrets),
+        data_version=version and redact(version, secrets),
         step=name,
     )
 
@@ -133,7 +132,7 @@ def _observe(asset: Asset, run_id: str, resources: Mapping[str, Any], config: An
         if parameter.name in resources:
             arguments[parameter.name] = resources[parameter.name]
     assert asset.observe_fn is not None
-    returned = finished(by_keyword(asset.observe_fn)(**arguments))
+    returned = resolve_awaitable(by_keyword(asset.observe_fn)(**arguments))
     if isinstance(returned, Observation):
         return returned
     if returned is None or isinstance(returned, Mapping):

@@ -6,9 +6,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.error_text import error_text
+from rivers_core.authoring import redact, resolve_awaitable, secrets_of
 from rivers_core.exceptions import ConfigurationError
-from rivers_core.handler.masking import scrubbed, secrets_of
-from rivers_core.handler.waiting import finished
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,10 +31,10 @@ class OpenResources:
             setup = getattr(resource, "setup", None)
             try:
                 if callable(setup):
-                    finished(setup())
+                    resolve_awaitable(setup())
             except Exception as error:
                 self.close()
-                said = scrubbed(error_text(error), secrets_of(resource))
+                said = redact(error_text(error), secrets_of(resource))
                 raise ConfigurationError(
                     f"resource {name!r} ({type(resource).__name__}) could not be set up: {said}"
                 ) from error
@@ -48,6 +47,6 @@ class OpenResources:
             teardown = getattr(resource, "teardown", None)
             try:
                 if callable(teardown):
-                    finished(teardown())
+                    resolve_awaitable(teardown())
             except Exception:
                 _LOG.exception("resource %r could not be torn down", name)

@@ -12,7 +12,7 @@ import pytest
 from pydantic import Secret, SecretBytes, SecretStr
 
 from rivers_core import BaseIOHandler, load_config
-from rivers_core.handler import MASK
+from rivers_core.authoring import REDACTED
 
 PLANTED = [f"planted{number:02d}q7Zk{number * 7919:x}" for number in range(1, 31)]
 
@@ -228,7 +228,7 @@ def test_no_command_shows_one_in_whatever_form(planted, caplog, command):
 def test_the_places_where_one_would_show_are_reached(planted, monkeypatch):
     """Else nothing above would say anything."""
     for name in ("signed", "bucket", "azure", "shared", "tables", "layered", "Database"):
-        assert MASK in planted.ok("handlers", "show", name).out
+        assert REDACTED in planted.ok("handlers", "show", name).out
     done = planted.rivers("check", "--env", "wrong")
     for place in (
         "signed] fsync",
@@ -244,10 +244,10 @@ def test_the_places_where_one_would_show_are_reached(planted, monkeypatch):
             logging.getLogger(), "handlers", []
         )  # those of pytest; the command shows what nobody else does
         done = planted.rivers("materialize")
-    assert f"connected to postgres://ada:{MASK}@host/db with {MASK}" in done.err
+    assert f"connected to postgres://ada:{REDACTED}@host/db with {REDACTED}" in done.err
     log = planted.ok("log", "told", "--metadata").out
-    assert f'key: {{"deep": ["{MASK}"]}}' in log
-    assert f"password: used {MASK}" in log
+    assert f'key: {{"deep": ["{REDACTED}"]}}' in log
+    assert f"password: used {REDACTED}" in log
 
 
 def test_no_history_holds_one(planted):
@@ -362,7 +362,7 @@ def test_errors_quote_no_secret_of_a_resource_or_of_a_configuration(project_of, 
     project = project_of(HIDDEN)
     done = project.rivers("materialize", "--set", 'account.door={"code": "hidden-1"}', *option)
     assert done.code == 1
-    assert f"refused {MASK} {MASK} {MASK}" in done.out + done.err
+    assert f"refused {REDACTED} {REDACTED} {REDACTED}" in done.out + done.err
     for secret in ("pin-by-default", "hidden-1", "pin-of-the-resource"):
         assert secret not in done.out + done.err
 

@@ -11,9 +11,10 @@ from typing import Any, ClassVar, Literal
 import pytest
 from pydantic import BaseModel, Field, Secret, SecretBytes, SecretStr
 
+from rivers_core.authoring import REDACTED
 from rivers_core.config import load_config
 from rivers_core.exceptions import ConfigurationError
-from rivers_core.handler import MASK, BaseIOHandler
+from rivers_core.handler import BaseIOHandler
 from rivers_core.hooks import HandlerSpec, hookimpl
 from rivers_core.plugins import PluginRegistry
 
@@ -108,18 +109,18 @@ def test_secrets_of_nested_models_are_masked_before_they_are_validated(settings,
     config = load(**settings)
     assert "planted" not in repr(config.fields("x"))
     ((name, value),) = settings.items()
-    assert MASK in repr(shown(config)[name])
+    assert REDACTED in repr(shown(config)[name])
     assert ("bob" in repr(value)) == ("bob" in repr(shown(config)[name]))
     assert "planted" not in repr(config.handler("x"))
 
 
 def test_a_secret_that_is_a_number_is_masked_too(load):
-    assert shown(load(number=918273))["number"] == MASK
+    assert shown(load(number=918273))["number"] == REDACTED
 
 
 def test_a_field_that_the_model_does_not_know_may_be_a_misspelt_secret(load):
-    assert shown(load(conn={"user": "bob", "pni": "planted"}))["conn"] == {"user": "bob", "pni": MASK}
-    assert shown(load(conn="planted"))["conn"] == MASK
+    assert shown(load(conn={"user": "bob", "pni": "planted"}))["conn"] == {"user": "bob", "pni": REDACTED}
+    assert shown(load(conn="planted"))["conn"] == REDACTED
 
 
 def test_a_finding_quotes_no_secret_of_a_nested_model(load):

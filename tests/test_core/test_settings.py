@@ -6,7 +6,8 @@ import pytest
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import InitSettingsSource, SettingsConfigDict
 
-from rivers_core.handler import BaseIOHandler, from_values
+from rivers_core.authoring import build_handler
+from rivers_core.handler import BaseIOHandler
 
 
 class Plain(BaseIOHandler):
@@ -93,7 +94,7 @@ def test_given_values_are_all_there_is(tmp_path, monkeypatch):
     (tmp_path / ".env").write_text("MODE=file\n")
     monkeypatch.setenv("PREFIX", "environment")
     monkeypatch.setenv("OPTIONS", '{"b": 2}')
-    made = from_values(Plain, {"options": {"a": 1}})
+    made = build_handler(Plain, {"options": {"a": 1}})
     assert (made.prefix, made.mode, made.options) == ("default", "default", {"a": 1})
     assert Plain().prefix == "environment"
 
@@ -112,7 +113,7 @@ def test_a_handler_inside_another_still_reads_its_own_sources(monkeypatch):
             return self._made.prefix
 
     monkeypatch.setenv("PREFIX", "environment")
-    outer = from_values(Outer, {"inner": Plain(prefix="given")})
+    outer = build_handler(Outer, {"inner": Plain(prefix="given")})
     assert outer.inner.prefix == "given"
     assert outer.load_input(None) == "environment"
 
@@ -138,5 +139,5 @@ def test_an_error_says_which_variable_a_setting_came_from(monkeypatch):
         "Give `folder` as an argument, as variable RIVERS_PLAIN_FOLDER, or in .env.",
     ]
     with pytest.raises(ValidationError) as caught:
-        from_values(Needs, {})
+        build_handler(Needs, {})
     assert not hasattr(caught.value, "__notes__")

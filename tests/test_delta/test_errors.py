@@ -10,7 +10,7 @@ from polars.exceptions import PanicException
 from rivers_core.contexts import OutputContext
 from rivers_core.exceptions import RiversError
 from rivers_delta import loading
-from rivers_delta.errors import scrubbed, table_failure
+from rivers_delta.errors import redact_library_text, table_failure
 
 ROW = pl.DataFrame({"id": [1], "v": ["x"]})
 
@@ -50,7 +50,7 @@ def test_an_exception_in_a_reader_is_told_by_its_own_sentence_and_without_a_trac
 
 
 def test_the_last_exception_of_a_chain_is_the_one_that_is_told():
-    said = scrubbed(
+    said = redact_library_text(
         "Arrow error: C Data interface error: Invalid: at last. Detail: Python exception: Traceback (most recent call "
         'last):\n  File "a.py", line 1, in f\n    1 / 0\nZeroDivisionError: division by zero\n\nThe above exception '
         "was the direct cause of the following exception:\n\nTraceback (most recent call last):\n"

@@ -7,7 +7,7 @@ import pytest
 from arro3.core import RecordBatchReader
 
 import rivers as rs
-from rivers_core.exceptions import AssetOutputValidationError, RiversError, SpentValueError
+from rivers_core.exceptions import AssetOutputValidationError, OneShotValueError, RiversError
 from rivers_delta import DeltaIOHandler
 
 TABLE = pa.table({"v": [1, 2, 3]})
@@ -31,7 +31,7 @@ READERS = [TABLE.to_reader, lambda: RecordBatchReader.from_arrow(TABLE), lambda:
 def test_what_is_left_of_a_stream_is_not_stored(lake, made):
     stream = made()
     lake.store(stream, "first")
-    with pytest.raises(SpentValueError, match=r"Asset 'second' is a stream.*gave 3 rows.*LazyFrame"):
+    with pytest.raises(OneShotValueError, match=r"Asset 'second' is a stream.*gave 3 rows.*LazyFrame"):
         lake.store(stream, "second")
     assert lake.load(pa.Table, "first").num_rows == 3
 
@@ -47,7 +47,7 @@ def test_a_stream_whose_write_failed_is_refused_though_rows_are_left(lake, made,
     with pytest.raises(RiversError, match="disk is full"):
         lake.store(stream)
     monkeypatch.undo()
-    with pytest.raises(SpentValueError, match="not to its end"):
+    with pytest.raises(OneShotValueError, match="not to its end"):
         lake.store(stream)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rivers_core.lazy import lazy_names
+from rivers_core.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from rivers_core import exceptions
@@ -45,7 +45,7 @@ __all__ = [
     "storage_key",
 ]
 
-__getattr__, __dir__ = lazy_names(
+__getattr__, __dir__ = lazy_exports(
     __name__,
     {
         "BaseIOHandler": "rivers_core.handler",

@@ -22,17 +22,17 @@ __all__ = [
     "InvalidMetadataError",
     "NodeNotFoundError",
     "NotMaterializedError",
+    "OneShotValueError",
     "PartitionDefinitionError",
     "PartitionValidationError",
     "PluginLoadError",
     "ResultDefinitionError",
     "RiversError",
-    "SpentValueError",
     "StorageError",
     "TaskDefinitionError",
 ]
 
-STOPS: Final = (KeyboardInterrupt, GeneratorExit)
+ALWAYS_PROPAGATE: Final = (KeyboardInterrupt, GeneratorExit)
 """What ends a program, whoever raises it. All else makes a plugin broken: panics of Rust libraries are no Exception."""
 
 
@@ -103,7 +103,7 @@ class IntegrityError(RiversError, ValueError):
     """Stored bytes are not what was written: damaged, foreign, or signed with another key."""
 
 
-class SpentValueError(RiversError, RuntimeError):
+class OneShotValueError(RiversError, RuntimeError):
     """A value can be read only once, and was read already.
 
     Raise it from `handle_output` instead of storing what is left of a stream. A retry policy that allows another

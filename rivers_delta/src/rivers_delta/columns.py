@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from rivers_core.metadata import Schema
+from rivers_core import Schema
 from rivers_core.metadata.schema import ArrowField
 from rivers_delta.categories import is_ordered, order_fault, remembered
 from rivers_delta.type_relations import (

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from arro3.core.types import ArrowStreamExportable
 
-    from rivers_core.metadata import Schema
+    from rivers_core import Schema
     from rivers_core.metadata.schema import ArrowField
     from rivers_delta.incoming import Incoming, WriteRequest
     from rivers_delta.tables import Table

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from deltalake.exceptions import CommitFailedError
 
 from rivers_core.exceptions import ConflictError
-from rivers_delta.errors import scrubbed
+from rivers_delta.errors import redact_library_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,5 +133,5 @@ def final_conflict(
     )
     return ConflictError(
         f"Writing {subject} to {address!r} gave way to another commit and gave up {tried}: {others}. Nothing of it was "
-        f"stored. deltalake says: {scrubbed(str(error)).rstrip('.')}. {advice}"
+        f"stored. deltalake says: {redact_library_text(str(error)).rstrip('.')}. {advice}"
     )

@@ -8,8 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
-from rivers_core.handler import MASK
-from rivers_core.handler.masking import looks_secret, secrets_in
+from rivers_core.authoring import REDACTED, collect_secrets, is_secret_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,7 +32,7 @@ def secrets_among(options: Mapping[str, str]) -> list[str]:
     for name, value in options.items():
         if _URL_NAME.search(name) and "://" in value:
             found += _secrets_in_url(value)
-        elif secrets_in({name: SecretStr(value)}) and (len(value) >= _LONG or looks_secret(name)):
+        elif collect_secrets({name: SecretStr(value)}) and (len(value) >= _LONG or is_secret_name(name)):
             found.append(value)
     return found
 
@@ -48,10 +47,10 @@ def without(text: str, secrets: Iterable[str]) -> str:
     """
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _LONG:
-            text = text.replace(secret, MASK)
+            text = text.replace(secret, REDACTED)
         else:
-            text = re.sub(rf"(?<![\w./-]){re.escape(secret)}(?![\w.-]*\w)", MASK, text)
-    return _HTTP_USER.sub(rf"\g<1>{MASK}", text)
+            text = re.sub(rf"(?<![\w./-]){re.escape(secret)}(?![\w.-]*\w)", REDACTED, text)
+    return _HTTP_USER.sub(rf"\g<1>{REDACTED}", text)
 
 
 def _secrets_in_url(url: str) -> list[str]:

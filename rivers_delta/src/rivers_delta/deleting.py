@@ -12,7 +12,7 @@ from deltalake import write_deltalake
 
 from rivers_core.exceptions import ConflictError, RiversError
 from rivers_delta.conflicts import describe_commits, retried
-from rivers_delta.errors import named, scrubbed
+from rivers_delta.errors import named, redact_library_text
 from rivers_delta.loading import find
 from rivers_delta.location import DISCARDED, is_local, shown
 from rivers_delta.options import read_options
@@ -23,8 +23,7 @@ from rivers_delta.settings import Mark, build_commit_properties, build_writer_pr
 from rivers_delta.tables import open_table
 
 if TYPE_CHECKING:
-    from rivers_core.contexts import InputContext
-    from rivers_core.partitions import PartitionContext
+    from rivers_core import InputContext, PartitionContext
     from rivers_delta.handler import DeltaIOHandler
     from rivers_delta.tables import Table
 
@@ -94,7 +93,7 @@ class _PartitionDeletion:
             error: What deltalake said last.
         """
         others = describe_commits(self._based_on, self._open())
-        said = scrubbed(str(error), self._handler.secrets()).rstrip(".")
+        said = redact_library_text(str(error), self._handler.secrets()).rstrip(".")
         return ConflictError(
             f"Deleting {named(self._context)} from {shown(self._address)!r} gave way to another commit and gave up "
             f"after {attempts} attempts: {others}. Nothing of it was deleted. deltalake says: {said}. "

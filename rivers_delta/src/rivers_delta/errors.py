@@ -6,14 +6,14 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from rivers_core.authoring import redact_value
 from rivers_core.exceptions import RiversError
-from rivers_core.handler import masked
 from rivers_delta.credentials import without
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from rivers_core.contexts import InputContext, OutputContext
+    from rivers_core import InputContext, OutputContext
 
 _BACKTRACE: Final = re.compile(r"\n\s*\d+: .*", re.DOTALL)
 _DEBUG: Final = re.compile(
@@ -59,7 +59,7 @@ def named(context: OutputContext | InputContext) -> str:
     return f"partition{'s' if len(keys) > 1 else ''} {shown} of {asset}"
 
 
-def scrubbed(text: str, secrets: Iterable[str] = ()) -> str:
+def redact_library_text(text: str, secrets: Iterable[str] = ()) -> str:
     """A library's message without credentials, backtraces and labels.
 
     Args:
@@ -68,7 +68,7 @@ def scrubbed(text: str, secrets: Iterable[str] = ()) -> str:
     """
     text = _without_labels(_STEP.sub(": ", _COLOUR.sub("", text)))
     text = _DEBUG.sub("", _BACKTRACE.sub("", _raised_in_python(text)))
-    return str(masked(without(text, secrets))).strip()
+    return str(redact_value(without(text, secrets))).strip()
 
 
 def sentence_of(error: BaseException, secrets: Iterable[str] = ()) -> str:
@@ -78,7 +78,7 @@ def sentence_of(error: BaseException, secrets: Iterable[str] = ()) -> str:
         error: What the library raised.
         secrets: Credentials that must not be shown.
     """
-    said = scrubbed(str(error), secrets)
+    said = redact_library_text(str(error), secrets)
     return f"a native library panicked: {said.splitlines()[0]}" if said and is_panic(error) else said
 
 

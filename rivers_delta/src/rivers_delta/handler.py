@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import PrivateAttr, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from rivers_core import BaseIOHandler
 from rivers_core.exceptions import NotMaterializedError
-from rivers_core.handler import BaseIOHandler
 from rivers_delta.credentials import secrets_among
 from rivers_delta.errors import told
 from rivers_delta.ledger import Ledger
@@ -22,7 +22,7 @@ from rivers_delta.warm import WarmTables
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rivers_core.contexts import InputContext, OutputContext
+    from rivers_core import InputContext, OutputContext
 
 
 class DeltaIOHandler(BaseIOHandler):

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from arro3.core import RecordBatchReader
 
-    from rivers_core.contexts import OutputContext
-    from rivers_core.partitions import PartitionContext
+    from rivers_core import OutputContext, PartitionContext
     from rivers_delta.columns import Column
     from rivers_delta.ledger import Ledger
     from rivers_delta.merge import MergeConfig

@@ -23,7 +23,7 @@ from rivers_delta.types.registry import get_types
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rivers_core.contexts import InputContext
+    from rivers_core import InputContext
     from rivers_delta.columns import Column
     from rivers_delta.handler import DeltaIOHandler
     from rivers_delta.hooks import TypeSpec

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from rivers_core.handler import masked
-from rivers_core.keys import storage_key
+from rivers_core import storage_key
+from rivers_core.authoring import redact_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -181,7 +181,7 @@ def shown(address: str) -> str:
     Args:
         address: A path or URL.
     """
-    return str(masked(address))
+    return str(redact_value(address))
 
 
 def _escaped(character: str) -> str:

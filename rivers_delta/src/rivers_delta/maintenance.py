@@ -17,7 +17,7 @@ from rivers_delta.tables import open_table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rivers_core.contexts import InputContext
+    from rivers_core import InputContext
     from rivers_delta.handler import DeltaIOHandler
     from rivers_delta.tables import Table
 

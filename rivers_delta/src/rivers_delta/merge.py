@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainSe
 from pydantic.dataclasses import dataclass
 from pydantic_core import ArgsKwargs
 
-from rivers_core.handler.settings import nearest
+from rivers_core.authoring import did_you_mean
 
 if TYPE_CHECKING:
     from typing import Self
@@ -90,7 +90,7 @@ class _Part:
         known = [field.name for field in fields(cls)]
         for name in named if isinstance(named, Mapping) else ():
             if name not in known:
-                told = f"{name!r} is no field of {cls.__name__}{nearest(str(name), known)}"
+                told = f"{name!r} is no field of {cls.__name__}{did_you_mean(str(name), known)}"
                 raise ValueError(f"{told}; it has {', '.join(known)}")
         return given
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from rivers_core.authoring import did_you_mean
 from rivers_core.exceptions import InvalidMetadataError
-from rivers_core.handler.settings import nearest
 from rivers_delta.merge import WhenMatchedDelete, WhenNotMatchedBySourceDelete
 from rivers_delta.predicates import identifier
 
@@ -176,6 +176,6 @@ def _column(name: str, does: str, aliases: Sequence[str], known: Sequence[str]) 
         if candidate in known:
             return candidate
     raise InvalidMetadataError(
-        f"The merge {does} the column {name!r}, which the table has not{nearest(bare, known)}; it has "
+        f"The merge {does} the column {name!r}, which the table has not{did_you_mean(bare, known)}; it has "
         f"{', '.join(map(repr, known))}."
     )

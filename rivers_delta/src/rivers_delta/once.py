@@ -6,7 +6,7 @@ import weakref
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from rivers_core.exceptions import SpentValueError
+from rivers_core.exceptions import OneShotValueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +67,7 @@ def refuse_if_spent(subject: str, value: Any, adapter: TypeAdapter) -> None:
     if reading.rows is not None and _has_rows(value, adapter):
         return
     had = "not to its end" if reading.rows is None else f"and gave {reading.rows:,} rows"
-    raise SpentValueError(
+    raise OneShotValueError(
         f"{subject[0].upper()}{subject[1:]} is a stream that can be read once; it was read before, {had}. "
         "Nothing more of it was stored. Run the function again, or return a table or a LazyFrame, which can be written "
         "again."

@@ -10,8 +10,8 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from rivers_core import storage_key
 from rivers_core.exceptions import PartitionValidationError
-from rivers_core.keys import storage_key
 from rivers_delta import partition_keys
 from rivers_delta.partition_keys import UnfitKeyError, in_zone, zone_of
 from rivers_delta.predicates import OneOf, Predicate, Term, Within
@@ -20,8 +20,8 @@ from rivers_delta.statistics import is_rounded
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from rivers_core import PartitionContext, PartitionKey, PartitionsDefinition
     from rivers_core.metadata.schema import ArrowField
-    from rivers_core.partitions import PartitionContext, PartitionKey, PartitionsDefinition
     from rivers_delta.columns import Column
     from rivers_delta.partition_expr import PartitionExpr
     from rivers_delta.partition_keys import Reading

@@ -12,7 +12,7 @@ from rivers_delta.predicates import OneOf
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rivers_core.partitions import PartitionContext, PartitionKey
+    from rivers_core import PartitionContext, PartitionKey
     from rivers_delta.columns import Column
     from rivers_delta.partition_expr import PartitionExpr
     from rivers_delta.predicates import Predicate
@@ -116,7 +116,7 @@ def _predicate(
     expr: PartitionExpr,
     columns: Sequence[Column],
 ) -> Predicate:
-    from rivers_core.partitions import PartitionContext
+    from rivers_core import PartitionContext
 
     one = PartitionContext([key], partition.definition)
     return partition_predicate(asset_name, one, expr, columns)

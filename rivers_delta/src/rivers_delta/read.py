@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from arro3.core import RecordBatch, RecordBatchReader
     from arro3.core import Schema as ArrowSchema
 
-    from rivers_core.metadata import Schema
+    from rivers_core import Schema
     from rivers_delta.columns import Column
     from rivers_delta.predicates import Predicate
     from rivers_delta.tables import Table

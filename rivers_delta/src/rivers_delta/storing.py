@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from rivers_core import MetadataValue
 from rivers_core.exceptions import AssetOutputValidationError, InvalidMetadataError
-from rivers_core.metadata import MetadataValue
 from rivers_delta.columns import schema_of
 from rivers_delta.incoming import WriteRequest
 from rivers_delta.location import shown, table_address, table_root
@@ -16,7 +16,7 @@ from rivers_delta.read import all_columns
 from rivers_delta.types.registry import get_types
 
 if TYPE_CHECKING:
-    from rivers_core.contexts import OutputContext
+    from rivers_core import OutputContext
     from rivers_delta.commits import Outcome
     from rivers_delta.handler import DeltaIOHandler
     from rivers_delta.options import DeltaOptions

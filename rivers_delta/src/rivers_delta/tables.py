@@ -11,8 +11,8 @@ from urllib.parse import unquote
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
+from rivers_core import Schema
 from rivers_core.exceptions import InvalidMetadataError
-from rivers_core.metadata import Schema
 from rivers_delta.location import is_local, shown
 from rivers_delta.statistics import is_rounded, without_bounds
 

@@ -18,7 +18,7 @@ from rivers_delta.presence import (
 from rivers_delta.settings import Mark
 
 if TYPE_CHECKING:
-    from rivers_core.contexts import OutputContext
+    from rivers_core import OutputContext
     from rivers_delta.incoming import WriteRequest
     from rivers_delta.tables import Table
 

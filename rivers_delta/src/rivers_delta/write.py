@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from rivers_core import PartitionContext
 from rivers_core.exceptions import ConflictError, PartitionValidationError
-from rivers_core.partitions import PartitionContext
 from rivers_delta import once
 from rivers_delta.commits import Committer, Outcome
 from rivers_delta.conflicts import describe_commits, final_conflict, is_conflict, retried

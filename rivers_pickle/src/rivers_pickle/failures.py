@@ -9,8 +9,8 @@ from heapq import nlargest
 from os.path import commonprefix
 from typing import TYPE_CHECKING, Final
 
+from rivers_core.authoring import redact
 from rivers_core.exceptions import IntegrityError, NotMaterializedError, RiversError
-from rivers_core.handler.masking import scrubbed
 from rivers_pickle.layout import asset_folder
 from rivers_pickle.stores import is_local
 from rivers_pickle.unpicklable import find_unpicklable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from obstore.store import ObjectStore
 
-    from rivers_core.contexts import InputContext, OutputContext
+    from rivers_core import InputContext, OutputContext
     from rivers_pickle.format import Header
 
 _DEBUG_DUMP: Final = re.compile(r"\s*Debug source:.*", re.DOTALL)
@@ -99,7 +99,7 @@ def showable(error: BaseException, secrets: Iterable[str]) -> BaseException:
         secrets: Credentials that must not be shown, whatever the store says.
     """
     text = _XML_ERROR.sub(r"\g<code>, \g<message>", _DEBUG_DUMP.sub("", str(error)))
-    text = scrubbed(_BOILERPLATE.sub("", text).strip().rstrip(":"), secrets)
+    text = redact(_BOILERPLATE.sub("", text).strip().rstrip(":"), secrets)
     kind = _kind_of(error)
     if text == str(error) and kind is type(error):
         return error

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from blake3 import blake3
 
 if TYPE_CHECKING:
-    from rivers_core.contexts import OutputContext
+    from rivers_core import OutputContext
 
 FORMAT: Final = "rivers-pickle/1"
 

@@ -19,9 +19,9 @@ from pydantic import (
 )
 from pydantic_settings import SettingsConfigDict
 
+from rivers_core import BaseIOHandler, MetadataValue
+from rivers_core.authoring import Locality, build_handler
 from rivers_core.exceptions import RiversError
-from rivers_core.handler import BaseIOHandler, Locality, from_values
-from rivers_core.metadata import MetadataValue
 from rivers_pickle import failures, stores
 from rivers_pickle.format import FormatError, Header, derived_key, described, footer, is_ours, opened
 from rivers_pickle.layout import asset_folder, normalised_prefix, object_path
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from obstore.store import ObjectStore
 
-    from rivers_core.contexts import InputContext, OutputContext
+    from rivers_core import InputContext, OutputContext
     from rivers_pickle.targets import Target
 
 _CONNECTING: Final = threading.Lock()
@@ -209,7 +209,7 @@ class PickleIOHandler(BaseIOHandler):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A handler of its own with the same settings but for `update`, which are validated."""
         cls, values = self.configuration()
-        return cast("Self", from_values(cls, {**values, **(update or {})}))
+        return cast("Self", build_handler(cls, {**values, **(update or {})}))
 
     def __reduce__(self) -> tuple[Callable[..., BaseIOHandler], tuple[Any, ...]]:
         if stores.is_memory(self.store) and not isinstance(self.store, str):

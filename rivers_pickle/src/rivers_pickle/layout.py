@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from rivers_core.contexts import InputContext, OutputContext
+    from rivers_core import InputContext, OutputContext
 
 _SUFFIX: Final = ".pkl"
 _ESCAPED_SUFFIX: Final = "%2Epkl"

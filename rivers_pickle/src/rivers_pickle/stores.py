@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
-from rivers_core.handler import masked
-from rivers_core.handler.masking import looks_secret
+from rivers_core.authoring import is_secret_name, redact_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from obstore.store import ObjectStore
 
-    from rivers_core.handler import Locality
+    from rivers_core.authoring import Locality
 
 _SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):(?P<rest>.*)", re.DOTALL)
 _REMOTE: Final = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl", "http", "https")
@@ -153,7 +152,7 @@ def address_of(store: object) -> str:
     if kind == "LocalStore":
         return str(given.prefix or "").rstrip("/")
     if kind == "HTTPStore":
-        return str(masked(given.url)).rstrip("/")
+        return str(redact_value(given.url)).rstrip("/")
     scheme, holder = {
         "S3Store": ("s3", "bucket"),
         "GCSStore": ("gs", "bucket"),
@@ -181,7 +180,7 @@ def secrets_of(store: object, options: Mapping[str, str]) -> list[str]:
     """
     config = {} if isinstance(store, str) else getattr(store, "config", None) or {}
     given: dict[str, object] = {**config, **options}
-    return [value for name, value in given.items() if isinstance(value, str) and looks_secret(name)]
+    return [value for name, value in given.items() if isinstance(value, str) and is_secret_name(name)]
 
 
 def folder_of(store: object) -> Path:

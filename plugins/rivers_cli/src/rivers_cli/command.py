@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rivers_cli.plugin_commands import PluginCommands
     from rivers_cli.session import Session
-    from rivers_core.plugins import CommandSpec, Provided
+    from rivers_core.plugins import CommandSpec, Registration
 
 FROM_PLUGINS = "From plugins"
 
@@ -29,7 +29,7 @@ class Offered(NamedTuple):
     target: str
     summary: str
     section: str
-    provided: Provided[CommandSpec] | None = None
+    provided: Registration[CommandSpec] | None = None
 
 
 class _EndsWithExamples:
@@ -131,7 +131,7 @@ def _plugin_commands(ctx: Any) -> PluginCommands:
     return session.plugin_commands
 
 
-def _from_plugin(provided: Provided[CommandSpec]) -> Offered:
+def _from_plugin(provided: Registration[CommandSpec]) -> Offered:
     summary = provided.spec.summary or f"Comes with {provided.distribution}."
     return Offered(provided.spec.target, summary, FROM_PLUGINS, provided)
 
@@ -146,10 +146,10 @@ def _imported(name: str, offered: Offered) -> Any:
     return command
 
 
-def _imported_from_plugin(name: str, provided: Provided[CommandSpec]) -> Any:
-    from rivers_core.plugins.targets import target_of
+def _imported_from_plugin(name: str, provided: Registration[CommandSpec]) -> Any:
+    from rivers_core.plugins.targets import import_target
 
-    found = target_of(provided)
+    found = import_target(provided)
     try:
         return _command_of(name, found)
     except Exception as error:  # what typer makes of a function that it cannot turn into a command

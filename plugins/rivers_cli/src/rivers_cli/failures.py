@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from rivers_cli.output import printable
 from rivers_cli.problems import HandlerFailedError, ReportedError, UsageProblemError, UserCodeError
 from rivers_core import exceptions
-from rivers_core.plugins.entries import GROUP
+from rivers_core.plugins.entries import ENTRY_POINT_GROUP
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -123,7 +123,7 @@ def _our_folders() -> tuple[str, ...]:
     # of what was announced, whether it may be imported or not: this is no moment to import anything
     packages = {
         *_OURS,
-        *(entry.value.partition(":")[0].partition(".")[0] for entry in entry_points(group=GROUP)),
+        *(entry.value.partition(":")[0].partition(".")[0] for entry in entry_points(group=ENTRY_POINT_GROUP)),
     }
     files = [getattr(sys.modules.get(package), "__file__", None) for package in packages]
     return sysconfig.get_path("stdlib"), *(f"{Path(file).parent}/" for file in files if file)

@@ -98,8 +98,8 @@ def settings_of(project: Project, usage: Usage, name: str) -> tuple[type[BaseIOH
         HandlerNotFoundError: There is no such handler; says which there are.
         ConfigurationError: It is not configured correctly.
     """
+    from rivers_core.authoring import redact_value
     from rivers_core.config import FieldValue, load_config
-    from rivers_core.handler import masked
     from rivers_core.plugins import get_registry
 
     config = project.config
@@ -109,7 +109,9 @@ def settings_of(project: Project, usage: Usage, name: str) -> tuple[type[BaseIOH
     for output in usage.of(name):
         kind, values = output.handler.configuration()
         fields = [
-            FieldValue(key, masked(values.get(key, item.get_default(call_default_factory=True)), key), "code")
+            FieldValue(
+                key, redact_value(values.get(key, item.get_default(call_default_factory=True)), key), "code"
+            )
             for key, item in kind.model_fields.items()
         ]
         return kind, fields

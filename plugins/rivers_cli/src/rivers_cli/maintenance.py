@@ -12,8 +12,8 @@ from rivers_cli import amounts
 from rivers_cli.handlers import handler_named, usage_in
 from rivers_cli.problems import UsageProblemError
 from rivers_cli.typed import pair, value_of
+from rivers_core.authoring import resolve_awaitable
 from rivers_core.contexts import InputContext
-from rivers_core.handler.waiting import finished
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ def maintained(
     ]
     options = {key: value_of(text) for key, text in (pair(one, "--set", "option=value") for one in settings)}
     try:
-        return [dict(row) for row in finished(maintain(contexts, dry_run=dry_run, **options)) or ()]
+        return [dict(row) for row in resolve_awaitable(maintain(contexts, dry_run=dry_run, **options)) or ()]
     except TypeError as error:
         if "unexpected keyword" not in str(error):
             raise

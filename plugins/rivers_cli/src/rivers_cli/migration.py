@@ -8,9 +8,9 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from rivers_cli.probing import is_equal, said
+from rivers_core.authoring import resolve_awaitable
 from rivers_core.contexts import InputContext, OutputContext
 from rivers_core.exceptions import ConflictError, IntegrityError, NotMaterializedError
-from rivers_core.handler.waiting import finished
 from rivers_core.partitions import PartitionContext, PartitionKey, PartitionsDefinition
 
 if TYPE_CHECKING:
@@ -126,18 +126,18 @@ class Migration:
         loading, storing = self._contexts(value)
         name = value.output.name
         target = self.target.handler_for(name)
-        original = finished(self.source.handler_for(name).load_input(loading))
+        original = resolve_awaitable(self.source.handler_for(name).load_input(loading))
         may_replace = self.overwrite or self._earlier_copy(value) is not None
-        if not may_replace and finished(target.exists(loading)):
-            if not _is_same(original, finished(target.load_input(loading))):
+        if not may_replace and resolve_awaitable(target.exists(loading)):
+            if not _is_same(original, resolve_awaitable(target.load_input(loading))):
                 raise ConflictError(
                     f"another value is at {value.target or self.target.name}; --overwrite replaces it."
                 )
             self._record(value, storing)
             return "there already"
-        finished(target.handle_output(storing, original))
+        resolve_awaitable(target.handle_output(storing, original))
         has_same_version = value.event is not None and storing.data_version == value.event.data_version
-        if not has_same_version and not _is_same(original, finished(target.load_input(loading))):
+        if not has_same_version and not _is_same(original, resolve_awaitable(target.load_input(loading))):
             raise IntegrityError(
                 f"what was loaded back from {value.target or self.target.name} is not what was stored."
             )
@@ -232,7 +232,7 @@ def _dynamic_keys(value: Value) -> Iterator[tuple[str, list[str]]]:
 
 def _is_there(place: Endpoint, asset: str, loading: InputContext) -> bool:
     try:
-        return bool(finished(place.handler_for(asset).exists(loading)))
+        return bool(resolve_awaitable(place.handler_for(asset).exists(loading)))
     except NotMaterializedError:
         return False
 

@@ -10,14 +10,14 @@ from rivers_cli.builtin import COMMANDS
 from rivers_cli.problems import UsageProblemError
 from rivers_core.exceptions import ConfigurationError, PluginLoadError, RiversError
 from rivers_core.plugins import get_registry
-from rivers_core.plugins.entries import canonical
+from rivers_core.plugins.entries import normalize_distribution
 from rivers_core.plugins.missing import absent_from, claimed_twice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from rivers_core.plugins import CommandSpec, PluginState, Provided
+    from rivers_core.plugins import CommandSpec, PluginStatus, Registration
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,12 @@ class PluginCommands:
         problem: Why no plugin was asked at all; help has to work then too.
     """
 
-    claims: Sequence[Provided[CommandSpec]] = ()
+    claims: Sequence[Registration[CommandSpec]] = ()
     pins: Mapping[str, str] | None = None
-    left_out: Sequence[PluginState] = ()
+    left_out: Sequence[PluginStatus] = ()
     problem: RiversError | None = None
 
-    def offered(self) -> dict[str, Provided[CommandSpec]]:
+    def offered(self) -> dict[str, Registration[CommandSpec]]:
         """The commands by what one types: the name, or `distribution:name` where several claim it."""
         found = {}
         for claim in self.claims:
@@ -47,7 +47,7 @@ class PluginCommands:
                     found[claim.qualified_name if _differ(rivals) else name] = claim
         return found
 
-    def find(self, name: str) -> Provided[CommandSpec] | None:
+    def find(self, name: str) -> Registration[CommandSpec] | None:
         """The command with this name, `name` or `distribution:name`; None if it is unknown.
 
         Raises:
@@ -80,7 +80,7 @@ class PluginCommands:
             else:
                 yield f"A plugin that is not allowed may have it: {_owner(state)}; {state.error}."
 
-    def disputes(self) -> Iterator[tuple[Provided[CommandSpec], str]]:
+    def disputes(self) -> Iterator[tuple[Registration[CommandSpec], str]]:
         """The commands that do not run under the name they have, each with why not and how they do."""
         for claim in self.claims:
             name = claim.spec.name
@@ -91,7 +91,7 @@ class PluginCommands:
             elif _differ(rivals) and claim == rivals[0]:
                 yield claim, claimed_twice("command", name, rivals)
 
-    def _claims(self, name: str, owner: str | None) -> list[Provided[CommandSpec]]:
+    def _claims(self, name: str, owner: str | None) -> list[Registration[CommandSpec]]:
         return [claim for claim in self.claims if claim.spec.name == name and _is_of(claim, owner)]
 
     def _pinned(self, name: str) -> str | None:
@@ -178,19 +178,19 @@ def _is_sound(table: Any) -> bool:
     return all(isinstance(names, list) and all(isinstance(one, str) for one in names) for names in lists)
 
 
-def _differ(claims: Sequence[Provided[CommandSpec]]) -> bool:
+def _differ(claims: Sequence[Registration[CommandSpec]]) -> bool:
     return len({claim.spec.target for claim in claims}) > 1
 
 
-def _is_of(item: Provided[CommandSpec] | PluginState, owner: str | None) -> bool:
-    return owner is None or canonical(item.distribution) == canonical(owner)
+def _is_of(item: Registration[CommandSpec] | PluginStatus, owner: str | None) -> bool:
+    return owner is None or normalize_distribution(item.distribution) == normalize_distribution(owner)
 
 
-def _refuse(name: str, state: PluginState) -> None:
+def _refuse(name: str, state: PluginStatus) -> None:
     if state.state == "broken":
         raise PluginLoadError(str(state.error))
     raise UsageProblemError(f"The command {name!r} comes with {_owner(state)}, and {state.error}.")
 
 
-def _owner(item: Provided[CommandSpec] | PluginState) -> str:
+def _owner(item: Registration[CommandSpec] | PluginStatus) -> str:
     return f"{item.distribution} {item.version}".strip()

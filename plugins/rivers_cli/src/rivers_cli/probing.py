@@ -9,10 +9,10 @@ from time import monotonic, perf_counter_ns
 from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import uuid4
 
+from rivers_core.authoring import resolve_awaitable
 from rivers_core.contexts import InputContext, OutputContext
 from rivers_core.exceptions import NotMaterializedError, RiversError
 from rivers_core.handler import BaseIOHandler
-from rivers_core.handler.waiting import finished
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -147,7 +147,7 @@ def _clean_up(store: Store, loading: InputContext) -> None:
 
 def _is_still_there(handler: BaseIOHandler, loading: InputContext) -> bool:
     try:
-        return bool(finished(handler.exists(loading)))
+        return bool(resolve_awaitable(handler.exists(loading)))
     except (NotMaterializedError, FileNotFoundError):
         return False
 
@@ -155,7 +155,7 @@ def _is_still_there(handler: BaseIOHandler, loading: InputContext) -> bool:
 def _timed(store: Store, action: str, call: Any, *arguments: Any) -> Any:
     started = perf_counter_ns()
     try:
-        return finished(call(*arguments))
+        return resolve_awaitable(call(*arguments))
     finally:
         store.timings[action] = perf_counter_ns() - started
 

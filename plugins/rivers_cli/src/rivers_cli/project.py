@@ -130,7 +130,7 @@ class Project:
 
     def secrets(self) -> list[str]:
         """The credentials of every handler and resource that can be found without loading more of the project."""
-        from rivers_core.handler.masking import secrets_of
+        from rivers_core.authoring import secrets_of
 
         found = set(self._concealed)
         for holder in {id(holder): holder for holder in self._known_holders()}.values():

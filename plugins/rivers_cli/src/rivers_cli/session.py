@@ -65,14 +65,14 @@ class Session:
             is_ours: Rivers wrote it, so that what only looks like a credential is none; in other messages that is
                 taken out too, except in lines of code.
         """
-        from rivers_core.handler.masking import MASK, scrubbed
+        from rivers_core.authoring import REDACTED, redact
 
         for secret in () if self._project is None else self._project.secrets():
-            text = text.replace(secret, MASK) if len(secret) >= _SHORTEST_SECRET else text
+            text = text.replace(secret, REDACTED) if len(secret) >= _SHORTEST_SECRET else text
         if is_ours:
             return text
         lines = text.splitlines(keepends=True)
-        return "".join(line if line.startswith("  ") else scrubbed(line) for line in lines)
+        return "".join(line if line.startswith("  ") else redact(line) for line in lines)
 
     def close(self) -> None:
         """Let go of whatever the call opened."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rivers_core.lazy import lazy_names
+from rivers_core.authoring import lazy_exports
 
 if TYPE_CHECKING:
     from rivers_memory.handler import InMemoryIOHandler
 
 __all__ = ["InMemoryIOHandler"]
 
-__getattr__, __dir__ = lazy_names(__name__, {"InMemoryIOHandler": "rivers_memory.handler"})
+__getattr__, __dir__ = lazy_exports(__name__, {"InMemoryIOHandler": "rivers_memory.handler"})

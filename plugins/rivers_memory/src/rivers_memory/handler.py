@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pydantic_settings import SettingsConfigDict
 
+from rivers_core import BaseIOHandler, MetadataValue
+from rivers_core.authoring import Locality
 from rivers_core.exceptions import NotMaterializedError, PartitionValidationError, RiversError
-from rivers_core.handler import BaseIOHandler, Locality
-from rivers_core.metadata import MetadataValue
 from rivers_memory.kinds import sizers
 
 if TYPE_CHECKING:
     from typing import NoReturn, Self, TypeAlias
 
-    from rivers_core.contexts import InputContext, OutputContext
-    from rivers_core.partitions import PartitionContext
+    from rivers_core import InputContext, OutputContext, PartitionContext
 
     Key: TypeAlias = str | tuple[str, str]
 

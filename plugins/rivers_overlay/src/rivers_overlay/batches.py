@@ -7,16 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
-from rivers_core.contexts import InputContext
+from rivers_core import InputContext, PartitionContext
 from rivers_core.exceptions import RiversError
-from rivers_core.partitions import PartitionContext
 from rivers_overlay.layers import has
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rivers_core.handler import BaseIOHandler
-    from rivers_core.partitions import PartitionKey
+    from rivers_core import BaseIOHandler, PartitionKey
 
 _QUESTIONS_AT_ONCE: Final = 16
 

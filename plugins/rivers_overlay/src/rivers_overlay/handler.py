@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from rivers_core.contexts import InputContext
+from rivers_core import BaseIOHandler, InputContext, storage_key
+from rivers_core.authoring import Locality, resolve_awaitable
 from rivers_core.exceptions import NotMaterializedError, RiversError
-from rivers_core.handler import BaseIOHandler, Locality
-from rivers_core.handler.waiting import finished
-from rivers_core.keys import storage_key
 from rivers_overlay.batches import is_batch, joined, one_by_one, stretches
 from rivers_overlay.layers import OfLayers, address_in, at_once, has, loaded, narrower
 from rivers_overlay.places import between, handlers_in, is_same, same_store, stores_of
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 
     from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-    from rivers_core.contexts import OutputContext
+    from rivers_core import OutputContext
 
 TOP: Final = "top"
 BASE: Final = "base"
@@ -166,7 +164,7 @@ class OverlayIOHandler(BaseIOHandler):
             if not has(self.top, one) and has(self.base, one):
                 raise self._not_ours(one)
         delete: Callable[[InputContext], Any] = self.top.delete
-        finished(delete(context))
+        resolve_awaitable(delete(context))
 
     def storing_handler(self) -> BaseIOHandler:
         """The handler that the top layer stores with."""

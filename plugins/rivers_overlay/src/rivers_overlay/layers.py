@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from rivers_core.authoring import resolve_awaitable
 from rivers_core.exceptions import PartitionValidationError
-from rivers_core.handler.waiting import finished
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from rivers_core.contexts import InputContext
-    from rivers_core.handler import BaseIOHandler, Locality
+    from rivers_core import BaseIOHandler, InputContext
+    from rivers_core.authoring import Locality
     from rivers_overlay.handler import OverlayIOHandler
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ def has(layer: BaseIOHandler, context: InputContext) -> bool:
         Exception: The layer's own, for everything but absence.
     """
     try:
-        return bool(finished(layer.exists(context)))
+        return bool(resolve_awaitable(layer.exists(context)))
     except FileNotFoundError:
         return False
 

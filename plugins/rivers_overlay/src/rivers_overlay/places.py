@@ -12,8 +12,7 @@ from urllib.parse import unquote
 
 from pydantic import SecretStr
 
-from rivers_core.contexts import OutputContext
-from rivers_core.handler import BaseIOHandler
+from rivers_core import BaseIOHandler, OutputContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rivers_core.lazy import lazy_names
+from rivers_core.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from rivers_core.config.building import FieldValue
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Config", "FieldValue", "find_config", "json_schema", "load_config"]
 
-__getattr__, __dir__ = lazy_names(
+__getattr__, __dir__ = lazy_exports(
     __name__,
     {
         "Config": "rivers_core.config.config",

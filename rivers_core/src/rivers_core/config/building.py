@@ -12,10 +12,10 @@ from rivers_core.config.locations import located
 from rivers_core.config.references import admits_text, replaced, takes_handler
 from rivers_core.config.spelling import spelt_by
 from rivers_core.config.variables import decoded
-from rivers_core.exceptions import STOPS, ConfigurationError, RiversError
-from rivers_core.handler import BaseIOHandler, from_values, masked
-from rivers_core.handler.masking import scrubbed, secrets_in
-from rivers_core.handler.settings import input_names, nearest
+from rivers_core.exceptions import ALWAYS_PROPAGATE, ConfigurationError, RiversError
+from rivers_core.handler import BaseIOHandler, build_handler, redact_value
+from rivers_core.handler.masking import collect_secrets, redact
+from rivers_core.handler.settings import did_you_mean, input_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,10 +70,10 @@ class Draft:
         """
         handler = None
         try:
-            handler = from_values(self.cls, self.values)
+            handler = build_handler(self.cls, self.values)
         except ValidationError as error:
             self.findings.extend(map(self._scrubbed, self._mistakes(error)))
-        except STOPS:
+        except ALWAYS_PROPAGATE:
             raise
         except BaseException as error:
             said = self._scrubbed(f"{type(error).__name__}: {error}")
@@ -113,7 +113,7 @@ class Draft:
         for name, value in self.values.items():
             field = self.cls.model_fields.get(name)
             annotation = None if field is None else field.annotation
-            text = scrubbed(text, secrets_in(value, name, annotation=annotation))
+            text = redact(text, collect_secrets(value, name, annotation=annotation))
         return text
 
 
@@ -196,7 +196,7 @@ def _known(table: HandlerTable, cls: type[BaseIOHandler]) -> tuple[dict[str, Any
         elif cls.model_config.get("extra") == "forbid":
             findings.append(
                 f"{table.where(key)}: {cls.__name__} has no such setting"
-                f"{nearest(key, [*names, 'use'])}; it has {', '.join(cls.model_fields) or 'none'}."
+                f"{did_you_mean(key, [*names, 'use'])}; it has {', '.join(cls.model_fields) or 'none'}."
             )
     return values, findings
 
@@ -218,4 +218,4 @@ def _names_of(name: str, field: FieldInfo) -> list[str]:
 
 
 def _shown(name: str, value: Any, field: FieldInfo) -> Any:
-    return masked(value, name, annotation=field.annotation)
+    return redact_value(value, name, annotation=field.annotation)

@@ -9,8 +9,8 @@ from rivers_core.config.building import Draft, FieldValue, draft, refused
 from rivers_core.config.layers import HandlerTable, Origin
 from rivers_core.config.patterns import most_specific
 from rivers_core.exceptions import ConfigurationError, HandlerNotFoundError, RiversError
-from rivers_core.handler.masking import masked
-from rivers_core.handler.settings import nearest
+from rivers_core.handler.masking import redact_value
+from rivers_core.handler.settings import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,7 +134,9 @@ class Config:
             if name in self._document.instances:
                 instance = self._document.instances[name]
                 kept = instance.configuration()[1]
-                return [FieldValue(field, masked(value, field), "code") for field, value in kept.items()]
+                return [
+                    FieldValue(field, redact_value(value, field), "code") for field, value in kept.items()
+                ]
             return list(self._draft(name, {}).fields())
 
     def rule_for(self, asset_name: str) -> tuple[str, str] | None:
@@ -194,7 +196,7 @@ class Config:
         if not self.has_handler(name):
             known = ", ".join(self.handler_names) or "none"
             raise HandlerNotFoundError(
-                f"{self._document.label} configures no IO handler {name!r}{nearest(name, self.handler_names)}. "
+                f"{self._document.label} configures no IO handler {name!r}{did_you_mean(name, self.handler_names)}. "
                 f"It configures: {known}."
             )
         if name in self._document.instances:
@@ -226,7 +228,7 @@ class Config:
             return str(error)
         installed = sorted({provided.spec.name for provided in self._registry.handlers()})
         return (
-            f"there is no handler {name!r}{nearest(name, [*self.handler_names, *installed])}. "
+            f"there is no handler {name!r}{did_you_mean(name, [*self.handler_names, *installed])}. "
             f"Configured: {', '.join(self.handler_names) or 'none'}. Installed: {', '.join(installed) or 'none'}."
         )
 

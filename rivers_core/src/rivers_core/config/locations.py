@@ -34,7 +34,7 @@ def located(cls: type[BaseIOHandler], name: str, value: Any, root: Path) -> Any:
         A value of the same shape.
     """
     if name in cls.location_fields:
-        return anchored(value, root)
+        return resolve_location(value, root)
     field = cls.model_fields.get(name)
     return value if field is None else _with_paths(value, (field.annotation,), root)
 
@@ -44,7 +44,7 @@ def _with_paths(value: Any, types: Types, root: Path) -> Any:
         return {key: _with_paths(item, of_entry(types, str(key)), root) for key, item in value.items()}
     if type(value) in (list, tuple, set):
         return type(value)(_with_paths(item, of_item(types), root) for item in value)
-    return anchored(value, root) if _is_path(types) else value
+    return resolve_location(value, root) if _is_path(types) else value
 
 
 def _is_path(types: Types) -> bool:
@@ -53,7 +53,7 @@ def _is_path(types: Types) -> bool:
     return bool(kinds) and all(isinstance(kind, type) and issubclass(kind, os.PathLike) for kind in kinds)
 
 
-def anchored(value: Any, root: Path) -> Any:
+def resolve_location(value: Any, root: Path) -> Any:
     """Make a location independent of the working folder.
 
     Args:
@@ -64,7 +64,7 @@ def anchored(value: Any, root: Path) -> Any:
         An absolute path for a path, an absolute `file:` URL for a relative one; other URLs as they are.
     """
     if isinstance(value, os.PathLike):
-        return Path(anchored(os.fspath(value), root))
+        return Path(resolve_location(os.fspath(value), root))
     if not isinstance(value, str) or not value:
         return value
     relative = _FILE.match(value)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rivers_core.plugins.registry import PluginRegistry
     from rivers_core.plugins.spec import HandlerSpec
-    from rivers_core.plugins.states import Provided
+    from rivers_core.plugins.states import Registration
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -73,7 +73,7 @@ class _HandlerSchema(GenerateJsonSchema):
         return super().model_schema(schema)
 
 
-def _offered(registry: PluginRegistry) -> dict[str, Provided[HandlerSpec]]:
+def _offered(registry: PluginRegistry) -> dict[str, Registration[HandlerSpec]]:
     """By what may stand after `use =`: the name, or the qualified name where two claim it."""
     everything = registry.handlers()
     names = [provided.spec.name for provided in everything]
@@ -83,7 +83,7 @@ def _offered(registry: PluginRegistry) -> dict[str, Provided[HandlerSpec]]:
     }
 
 
-def _spellings(use: str, provided: Provided[HandlerSpec]) -> list[str]:
+def _spellings(use: str, provided: Registration[HandlerSpec]) -> list[str]:
     """What may stand after `use =` for one handler."""
     return list(dict.fromkeys((use, provided.qualified_name)))
 
@@ -103,7 +103,7 @@ def _overrides(definitions: dict[str, Any], uses: list[str]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "additionalProperties": is_open or not definitions}
 
 
-def _handler(use: str, provided: Provided[HandlerSpec], registry: PluginRegistry) -> dict[str, Any]:
+def _handler(use: str, provided: Registration[HandlerSpec], registry: PluginRegistry) -> dict[str, Any]:
     named = {
         "enum": _spellings(use, provided),
         "description": provided.spec.summary or f"From {provided.distribution}.",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from rivers_core.handler.base import BaseIOHandler, Locality
-from rivers_core.handler.masking import MASK, masked
-from rivers_core.handler.settings import from_values
-from rivers_core.handler.waiting import finished
+from rivers_core.handler.masking import REDACTED, redact_value
+from rivers_core.handler.settings import build_handler
+from rivers_core.handler.waiting import resolve_awaitable
 
-__all__ = ["MASK", "BaseIOHandler", "Locality", "finished", "from_values", "masked"]
+__all__ = ["REDACTED", "BaseIOHandler", "Locality", "build_handler", "redact_value", "resolve_awaitable"]

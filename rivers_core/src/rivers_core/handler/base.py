@@ -14,13 +14,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from rivers_core.exceptions import NotMaterializedError, RiversError
 from rivers_core.handler.masking import shown
 from rivers_core.handler.settings import (
-    from_values,
+    build_handler,
     note_variables,
     reads_nothing_else,
     refuse_unknown,
     with_names,
 )
-from rivers_core.handler.waiting import finished
+from rivers_core.handler.waiting import resolve_awaitable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -129,7 +129,7 @@ class BaseIOHandler(BaseSettings, ABC):
             False if nothing was ever stored; errors other than absence are raised.
         """
         try:
-            finished(self.load_input(context))
+            resolve_awaitable(self.load_input(context))
         except (NotMaterializedError, FileNotFoundError):
             return False
         return True
@@ -266,13 +266,13 @@ class BaseIOHandler(BaseSettings, ABC):
         return values
 
     def __reduce__(self) -> tuple[Callable[..., BaseIOHandler], tuple[Any, ...]]:
-        return from_values, self.configuration()
+        return build_handler, self.configuration()
 
     def __copy__(self) -> Self:
-        return from_values(type(self), self.configuration()[1])
+        return build_handler(type(self), self.configuration()[1])
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        return from_values(type(self), deepcopy(self.configuration()[1], memo))
+        return build_handler(type(self), deepcopy(self.configuration()[1], memo))
 
     def __eq__(self, other: object) -> bool:
         if self is other:

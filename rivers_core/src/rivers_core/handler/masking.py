@@ -12,7 +12,7 @@ from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
 from rivers_core.handler.annotations import Types, class_of, fields_of, kinds_of, of_entry, of_item
 
-MASK: Final = "**********"
+REDACTED: Final = "**********"
 
 _SECRETS: Final = (Secret, SecretStr, SecretBytes)
 _CERTAIN_NAME: Final = re.compile(
@@ -47,7 +47,7 @@ _NAMED: Final = re.compile(
 _CREDENTIALS: Final = (_URL_USER, _URL_PASSWORD, _NAMED)
 
 
-def looks_secret(name: str) -> bool:
+def is_secret_name(name: str) -> bool:
     """Whether a setting of this name is likely to hold a credential.
 
     Args:
@@ -63,7 +63,7 @@ def _is_plain(name: object) -> bool:
     return _PLAIN_NAME.fullmatch(str(name).replace("-", "_")) is not None
 
 
-def masked(value: Any, name: str = "", *, all_of_it: bool = False, annotation: Any = None) -> Any:
+def redact_value(value: Any, name: str = "", *, all_of_it: bool = False, annotation: Any = None) -> Any:
     """The value with every credential in it replaced by asterisks.
 
     Pydantic secrets, entries of a mapping whose key names a credential, and the password or signature
@@ -90,13 +90,13 @@ def _types(all_of_it: bool, annotation: Any) -> Types:
 
 def _masked(value: Any, name: str, types: Types) -> Any:
     if isinstance(value, _SECRETS):
-        return MASK if value.get_secret_value() else value
+        return REDACTED if value.get_secret_value() else value
     if isinstance(value, (str, bytes)):
-        if value and (_holds(types) or (name and looks_secret(name))):
-            return MASK
+        if value and (_holds(types) or (name and is_secret_name(name))):
+            return REDACTED
         return _without_passwords(value) if isinstance(value, str) else value
     if _is_number(value):
-        return MASK if _holds(types) else value
+        return REDACTED if _holds(types) else value
     if isinstance(value, Mapping):
         return {key: _masked(item, str(key), _of_entry(types, str(key))) for key, item in value.items()}
     if type(value) in (list, tuple, set, frozenset):
@@ -118,7 +118,7 @@ def shown(value: Any, name: str) -> Any:
     """
     if isinstance(value, (Secret, SecretStr, SecretBytes)):
         return value
-    safe = masked(value, name)
+    safe = redact_value(value, name)
     text = repr(safe)
     return (
         safe
@@ -136,11 +136,11 @@ class _Shown(str):
 
 def _without_passwords(text: str) -> str:
     for credential in _CREDENTIALS:
-        text = credential.sub(rf"\g<start>{MASK}", text)
+        text = credential.sub(rf"\g<start>{REDACTED}", text)
     return text
 
 
-def scrubbed(text: str, secrets: Iterable[str] = ()) -> str:
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """A message of somebody else without credentials.
 
     Args:
@@ -151,15 +151,15 @@ def scrubbed(text: str, secrets: Iterable[str] = ()) -> str:
     Returns:
         The text with asterisks in their place.
     """
-    for secret in spellings(secrets):
+    for secret in secret_spellings(secrets):
         if len(secret) >= _SHORTEST_SECRET:
-            text = text.replace(secret, MASK)
+            text = text.replace(secret, REDACTED)
         elif secret:
-            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", MASK, text)
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", REDACTED, text)
     return _without_passwords(text)
 
 
-def spellings(secrets: Iterable[str]) -> list[str]:
+def secret_spellings(secrets: Iterable[str]) -> list[str]:
     """Credentials as messages spell them: as they are, in a `repr`, in JSON.
 
     Args:
@@ -224,7 +224,9 @@ def _fields(value: Any) -> Iterator[tuple[str, Any, Types]]:
             yield name, getattr(value, name), (annotations[name],) if name in annotations else ()
 
 
-def secrets_in(value: Any, name: str = "", *, all_of_it: bool = False, annotation: Any = None) -> list[str]:
+def collect_secrets(
+    value: Any, name: str = "", *, all_of_it: bool = False, annotation: Any = None
+) -> list[str]:
     """The texts inside a value that must not be shown.
 
     Args:
@@ -248,7 +250,7 @@ def secrets_of(holder: Any) -> list[str]:
     Returns:
         Credentials as plain text, to be cut out of messages that others wrote.
     """
-    return secrets_in(holder) if _has_fields(holder) or isinstance(holder, _SECRETS) else []
+    return collect_secrets(holder) if _has_fields(holder) or isinstance(holder, _SECRETS) else []
 
 
 def _secrets_in(value: Any, name: str, types: Types) -> Iterator[str]:
@@ -290,7 +292,7 @@ def _secret_texts(text: str, name: str, is_secret: bool) -> Iterator[str]:
 
 def _names_secret(name: str, text: str) -> bool:
     """Whether a text is to be cut out of messages because of its name; a column's name would take much along."""
-    return looks_secret(name) and (
+    return is_secret_name(name) and (
         _CERTAIN_NAME.search(name.replace("-", "_")) is not None or not text.isidentifier()
     )
 

@@ -35,7 +35,7 @@ def reads_nothing_else(settings_cls: type[BaseSettings]) -> bool:
     return _given_only.get() is settings_cls
 
 
-def from_values(cls: type[HandlerT], values: Mapping[str, Any]) -> HandlerT:
+def build_handler(cls: type[HandlerT], values: Mapping[str, Any]) -> HandlerT:
     """Build a handler from exactly these field values; no other source is read.
 
     Args:
@@ -121,7 +121,7 @@ def refuse_unknown(owner: str, given: Iterable[str], fields: Mapping[str, FieldI
     unknown = [name for name in given if name not in known]
     if not unknown:
         return
-    sentences = [f"{owner} has no setting {name!r}{nearest(name, known)}." for name in unknown]
+    sentences = [f"{owner} has no setting {name!r}{did_you_mean(name, known)}." for name in unknown]
     settings = ", ".join(fields) or "none"
     message = f"{' '.join(sentences)} Its settings: {settings}."
     raise PydanticCustomError("unknown_setting", "{message}", {"message": message})
@@ -148,7 +148,7 @@ def note_variables(error: ValidationError, cls: type[BaseSettings], given: Colle
             )
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The clause that suggests the name somebody probably meant.
 
     Args:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 
-def finished(result: Any) -> Any:
+def resolve_awaitable(result: Any) -> Any:
     """The value itself, waited for if the method was `async`.
 
     Args:

@@ -6,7 +6,7 @@ import logging
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from rivers_core.exceptions import STOPS
+from rivers_core.exceptions import ALWAYS_PROPAGATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,7 +105,7 @@ def _guarded(
     def observer(*arguments: Any) -> None:
         try:
             function(*pick(arguments))
-        except STOPS:
+        except ALWAYS_PROPAGATE:
             raise
         except BaseException:
             _LOG.exception("Plugin %s raised in %s; the run goes on without it.", plugin_name, hook_name)

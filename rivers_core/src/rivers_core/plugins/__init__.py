@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rivers_core.lazy import lazy_names
+from rivers_core.lazy import lazy_exports
 from rivers_core.plugins.spec import CommandSpec, ExecutorSpec, HandlerSpec
 
 if TYPE_CHECKING:
     from rivers_core.plugins.registry import PluginRegistry, get_registry
-    from rivers_core.plugins.states import PluginState, Provided
+    from rivers_core.plugins.states import PluginStatus, Registration
 
 __all__ = [
     "CommandSpec",
     "ExecutorSpec",
     "HandlerSpec",
     "PluginRegistry",
-    "PluginState",
-    "Provided",
+    "PluginStatus",
+    "Registration",
     "get_registry",
 ]
 
-__getattr__, __dir__ = lazy_names(
+__getattr__, __dir__ = lazy_exports(
     __name__,
     {
         "PluginRegistry": "rivers_core.plugins.registry",
-        "PluginState": "rivers_core.plugins.states",
-        "Provided": "rivers_core.plugins.states",
+        "PluginStatus": "rivers_core.plugins.states",
+        "Registration": "rivers_core.plugins.states",
         "get_registry": "rivers_core.plugins.registry",
     },
 )

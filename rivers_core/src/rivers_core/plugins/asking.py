@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rivers_core.exceptions import STOPS, PluginLoadError, RiversError
+from rivers_core.exceptions import ALWAYS_PROPAGATE, PluginLoadError, RiversError
 from rivers_core.hooks.matching import origin
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def default_io_handler(
         return None
     try:
         answer = hook(asset_name=asset_name, asset_metadata=asset_metadata)
-    except (RiversError, *STOPS):
+    except (RiversError, *ALWAYS_PROPAGATE):
         raise
     except BaseException as error:
         raise _failed(pm, hook.name, asset_name, error) from error
@@ -67,7 +67,7 @@ def wrapped(pm: PluginManager, handler: BaseIOHandler, asset_name: str) -> BaseI
         given = {"handler": handler, "asset_name": asset_name}
         try:
             answer: Any = impl.function(**{name: given[name] for name in impl.argnames})
-        except (RiversError, *STOPS):
+        except (RiversError, *ALWAYS_PROPAGATE):
             raise
         except BaseException as error:
             raise _failed(pm, hook.name, asset_name, error) from error

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from rivers_core.exceptions import STOPS, ConfigurationError, HandlerNotFoundError, PluginLoadError
+from rivers_core.exceptions import ALWAYS_PROPAGATE, ConfigurationError, HandlerNotFoundError, PluginLoadError
 from rivers_core.plugins import missing
-from rivers_core.plugins.entries import PluginEntry, canonical
+from rivers_core.plugins.entries import PluginEntry, normalize_distribution
 from rivers_core.plugins.loader import PluginLoader, again, broken
 from rivers_core.plugins.rules import PluginRules, strict_from_environment
 from rivers_core.plugins.spec import CommandSpec, ExecutorSpec, HandlerSpec
-from rivers_core.plugins.states import PluginState, Provided
+from rivers_core.plugins.states import PluginStatus, Registration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -91,7 +91,7 @@ class Catalog:
         self.loader.arrange([*reversed(here), *(entry for entry in entries if entry not in here)])
         self._arranged = entries
 
-    def all(self, kind: type[RecordT]) -> list[Provided[RecordT]]:
+    def all(self, kind: type[RecordT]) -> list[Registration[RecordT]]:
         """Load everything and give all records of a kind.
 
         Args:
@@ -104,7 +104,7 @@ class Catalog:
         self.load(entries)
         return sorted(self._records(kind, entries), key=lambda item: (item.spec.name, item.distribution))
 
-    def find(self, kind: type[RecordT], name: str) -> Provided[RecordT]:
+    def find(self, kind: type[RecordT], name: str) -> Registration[RecordT]:
         """Find a record by name.
 
         Plugins whose entry point is called like it are asked first, so that one lookup loads one plugin module. A
@@ -133,7 +133,7 @@ class Catalog:
             raise self._absence(kind, bare, owner)
         return _one(NOUNS[kind], bare, found)
 
-    def find_class(self, class_name: str) -> Provided[HandlerSpec]:
+    def find_class(self, class_name: str) -> Registration[HandlerSpec]:
         """Find a handler by the name of its class.
 
         Args:
@@ -149,7 +149,7 @@ class Catalog:
         """
         words = missing.class_words(class_name)
 
-        def has_class(item: Provided[HandlerSpec]) -> bool:
+        def has_class(item: Registration[HandlerSpec]) -> bool:
             return item.spec.class_name == class_name
 
         entries = self.entries()
@@ -172,7 +172,7 @@ class Catalog:
         known = [item.spec.class_name for item in self._records(HandlerSpec, entries)]
         raise AttributeError(missing.unknown("IO handler class", class_name, known, self.loader.errors))
 
-    def states(self) -> list[PluginState]:
+    def states(self) -> list[PluginStatus]:
         """How every plugin is, without loading any.
 
         Returns:
@@ -199,7 +199,7 @@ class Catalog:
         self.entries()  # forgets an earlier one of that name
         try:
             self.loader.add(entry, module)
-        except STOPS:
+        except ALWAYS_PROPAGATE:
             raise
         except BaseException as error:
             raise broken(entry, error) from error
@@ -225,8 +225,8 @@ class Catalog:
     def _pinned(self, name: str) -> str | None:
         return next((rules.pin[name] for rules in self.rules if name in rules.pin), None)
 
-    def _search(self, kind: type[RecordT], name: str, owner: str | None) -> list[Provided[RecordT]]:
-        def is_called(item: Provided[RecordT]) -> bool:
+    def _search(self, kind: type[RecordT], name: str, owner: str | None) -> list[Registration[RecordT]]:
+        def is_called(item: Registration[RecordT]) -> bool:
             return item.spec.name == name
 
         entries = [entry for entry in self.entries() if _is_of(entry, owner)]
@@ -236,12 +236,15 @@ class Catalog:
         return self._matching(kind, is_called, entries)
 
     def _matching(
-        self, kind: type[RecordT], matches: Callable[[Provided[RecordT]], bool], entries: list[PluginEntry]
-    ) -> list[Provided[RecordT]]:
+        self,
+        kind: type[RecordT],
+        matches: Callable[[Registration[RecordT]], bool],
+        entries: list[PluginEntry],
+    ) -> list[Registration[RecordT]]:
         self.load(entries)
         return [item for item in self._records(kind, entries) if matches(item)]
 
-    def _records(self, kind: type[RecordT], entries: Iterable[PluginEntry]) -> list[Provided[RecordT]]:
+    def _records(self, kind: type[RecordT], entries: Iterable[PluginEntry]) -> list[Registration[RecordT]]:
         provided = self.loader.provided
         return [item for entry in entries for item in provided.get(entry, ()) if isinstance(item.spec, kind)]
 
@@ -279,7 +282,7 @@ class Catalog:
             if entry in self.loader.errors:
                 raise again(self.loader.errors[entry])
 
-    def _state(self, entry: PluginEntry) -> PluginState:
+    def _state(self, entry: PluginEntry) -> PluginStatus:
         state, error, provides = "not loaded", None, []
         objection = None if entry in self._stock.in_process else _objection(self._rules_now(), entry)
         if objection is not None:
@@ -291,10 +294,10 @@ class Catalog:
             nouns = {HandlerSpec: "handler", ExecutorSpec: "executor", CommandSpec: "command"}
             provides = [f"{nouns[type(item.spec)]} {item.spec.name}" for item in self.loader.provided[entry]]
             provides += [f"hook {name}" for name in self.loader.hooks_of(entry)]
-        return PluginState(entry.distribution, entry.version, entry.name, state, error, tuple(provides))
+        return PluginStatus(entry.distribution, entry.version, entry.name, state, error, tuple(provides))
 
 
-def _one(noun: str, name: str, found: list[Provided[RecordT]]) -> Provided[RecordT]:
+def _one(noun: str, name: str, found: list[Registration[RecordT]]) -> Registration[RecordT]:
     if len({item.spec.target for item in found}) > 1:
         raise ConfigurationError(missing.claimed_twice(noun, name, found))
     return found[0]
@@ -310,8 +313,8 @@ def _is_called(entry: PluginEntry, words: Iterable[str]) -> bool:
 
 
 def _is_of(entry: PluginEntry, owner: str | None) -> bool:
-    return owner is None or canonical(entry.distribution) == canonical(owner)
+    return owner is None or normalize_distribution(entry.distribution) == normalize_distribution(owner)
 
 
-def _is_claimant(item: Provided[Any], pinned: str | None) -> bool:
-    return pinned is not None and canonical(item.distribution) == canonical(pinned)
+def _is_claimant(item: Registration[Any], pinned: str | None) -> bool:
+    return pinned is not None and normalize_distribution(item.distribution) == normalize_distribution(pinned)

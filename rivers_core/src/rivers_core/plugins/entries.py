@@ -12,13 +12,13 @@ import importlib_metadata
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-GROUP: Final = "rivers"
+ENTRY_POINT_GROUP: Final = "rivers"
 
 _LOG: Final = logging.getLogger("rivers.plugins")
 _MODULE: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
 
-def canonical(distribution: str) -> str:
+def normalize_distribution(distribution: str) -> str:
     """The name of a distribution as package indexes compare it.
 
     Args:
@@ -97,21 +97,21 @@ def given_entries(points: Iterable[Any]) -> list[PluginEntry]:
 
 
 def _order(entry: PluginEntry) -> tuple[str, str, str]:
-    return canonical(entry.distribution), entry.name, entry.value
+    return normalize_distribution(entry.distribution), entry.name, entry.value
 
 
 def _identity(distribution: Any) -> str:
     # known from the folder's name; `.name` would read and parse the metadata of every distribution
     known = getattr(distribution, "_normalized_name", None)
-    return known if isinstance(known, str) else canonical(distribution.name)
+    return known if isinstance(known, str) else normalize_distribution(distribution.name)
 
 
 def _entries(distribution: Any) -> Iterator[PluginEntry]:
     text = distribution.read_text("entry_points.txt")
-    if not text or f"[{GROUP}]" not in text:
+    if not text or f"[{ENTRY_POINT_GROUP}]" not in text:
         return
     try:
-        points = [point for point in distribution.entry_points if point.group == GROUP]
+        points = [point for point in distribution.entry_points if point.group == ENTRY_POINT_GROUP]
     except Exception as error:
         name, version = _name_and_version(distribution)
         fault = f"its entry_points.txt cannot be read ({type(error).__name__}: {error})"

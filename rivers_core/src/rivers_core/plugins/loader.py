@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pluggy
 
-from rivers_core.exceptions import STOPS, PluginLoadError
+from rivers_core.exceptions import ALWAYS_PROPAGATE, PluginLoadError
 from rivers_core.hooks import PROJECT, specs
 from rivers_core.hooks.matching import misspelt, refuse_wrappers
 from rivers_core.plugins.spec import CommandSpec, ExecutorSpec, HandlerSpec
-from rivers_core.plugins.states import Provided
+from rivers_core.plugins.states import Registration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -31,7 +31,7 @@ class PluginLoader:
     def __init__(self) -> None:
         self.pm = pluggy.PluginManager(PROJECT)
         self.pm.add_hookspecs(specs)
-        self.provided: dict[PluginEntry, tuple[Provided[Any], ...]] = {}
+        self.provided: dict[PluginEntry, tuple[Registration[Any], ...]] = {}
         self.errors: dict[PluginEntry, PluginLoadError] = {}
         self._loading: set[PluginEntry] = set()
         self._incoming: list[tuple[str, Any]] = []
@@ -70,7 +70,7 @@ class PluginLoader:
         self._loading.add(entry)
         try:
             self.add(entry, importlib.import_module(entry.value) if module is None else module)
-        except STOPS:
+        except ALWAYS_PROPAGATE:
             raise
         except BaseException as error:
             self.errors[entry] = broken(entry, error)
@@ -94,7 +94,7 @@ class PluginLoader:
         else:
             records = self._register(entry, module)
         self.provided[entry] = tuple(
-            Provided(record, entry.distribution, entry.version, entry.name) for record in records
+            Registration(record, entry.distribution, entry.version, entry.name) for record in records
         )
 
     def drop(self, entry: PluginEntry) -> None:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import importlib_metadata
 
-from rivers_core.plugins.entries import canonical
+from rivers_core.plugins.entries import normalize_distribution
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rivers_core.exceptions import PluginLoadError
     from rivers_core.plugins.entries import PluginEntry
-    from rivers_core.plugins.states import Provided
+    from rivers_core.plugins.states import Registration
 
 _LOG: Final = logging.getLogger("rivers.plugins")
 
@@ -60,11 +60,11 @@ def not_installed(names: Iterable[str]) -> str | None:
     Returns:
         The name of the distribution to install, or None if nobody offers any of them.
     """
-    wanted = [canonical(f"rivers-{name}") for name in names if re.fullmatch(r"[\w.-]+", name)]
+    wanted = [normalize_distribution(f"rivers-{name}") for name in names if re.fullmatch(r"[\w.-]+", name)]
     offered: set[str] = set()
     for distribution in importlib_metadata.distributions():
         try:
-            offered.update(canonical(_project(line)) for line in distribution.requires or ())
+            offered.update(normalize_distribution(_project(line)) for line in distribution.requires or ())
         except Exception:
             _LOG.debug("The requirements of %r cannot be read.", distribution, exc_info=True)
     return next((name for name in wanted if name in offered and not is_installed(name)), None)
@@ -109,7 +109,7 @@ def reason_of(error: BaseException) -> str:
     return " ".join(f"{type(cause).__name__}: {cause}".split()).rstrip(":")
 
 
-def absent_from(owner: str, kind: str, name: str, offered: Iterable[Provided[Any]]) -> str:
+def absent_from(owner: str, kind: str, name: str, offered: Iterable[Registration[Any]]) -> str:
     """The message for a distribution that does not provide what it was asked for.
 
     Args:
@@ -127,7 +127,7 @@ def absent_from(owner: str, kind: str, name: str, offered: Iterable[Provided[Any
     return f"The distribution {owner!r} provides no {kind} {name!r}, but {names}."
 
 
-def claimed_twice(kind: str, name: str, claims: Iterable[Provided[Any]]) -> str:
+def claimed_twice(kind: str, name: str, claims: Iterable[Registration[Any]]) -> str:
     """The message for a name that several packages claim.
 
     Args:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from rivers_core.handler import BaseIOHandler
-    from rivers_core.plugins.states import PluginState, Provided
+    from rivers_core.plugins.states import PluginStatus, Registration
 
 
 class PluginRegistry:
@@ -65,7 +65,7 @@ class PluginRegistry:
         """
         return handler_type(self.handler_spec(name))
 
-    def handler_spec(self, name: str) -> Provided[HandlerSpec]:
+    def handler_spec(self, name: str) -> Registration[HandlerSpec]:
         """The record of the handler with this name; its target is not imported.
 
         Args:
@@ -82,7 +82,7 @@ class PluginRegistry:
         with self._lock:
             return self._catalog.find(HandlerSpec, name)
 
-    def handlers(self) -> list[Provided[HandlerSpec]]:
+    def handlers(self) -> list[Registration[HandlerSpec]]:
         """Every handler there is, sorted by name; loads all plugin modules and no target.
 
         Returns:
@@ -109,7 +109,7 @@ class PluginRegistry:
             provided = self._catalog.find(ExecutorSpec, name)
         return class_of(provided)
 
-    def executors(self) -> list[Provided[ExecutorSpec]]:
+    def executors(self) -> list[Registration[ExecutorSpec]]:
         """Every executor there is, sorted by name; loads all plugin modules and no target.
 
         Returns:
@@ -118,7 +118,7 @@ class PluginRegistry:
         with self._lock:
             return self._catalog.all(ExecutorSpec)
 
-    def commands(self) -> list[Provided[CommandSpec]]:
+    def commands(self) -> list[Registration[CommandSpec]]:
         """Every command that plugins add to `rivers`, sorted by name; no target is imported.
 
         Returns:
@@ -144,7 +144,7 @@ class PluginRegistry:
             provided = self._catalog.find_class(class_name)
         return handler_type(provided)
 
-    def plugins(self) -> list[PluginState]:
+    def plugins(self) -> list[PluginStatus]:
         """Every plugin and how it is; imports nothing.
 
         Returns:

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from rivers_core.plugins.entries import canonical
+from rivers_core.plugins.entries import normalize_distribution
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -109,4 +109,4 @@ def _listed(text: str) -> tuple[str, ...]:
 
 
 def _matches(distribution: str, pattern: str) -> bool:
-    return fnmatchcase(canonical(distribution), canonical(pattern))
+    return fnmatchcase(normalize_distribution(distribution), normalize_distribution(pattern))

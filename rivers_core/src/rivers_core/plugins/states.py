@@ -11,7 +11,7 @@ RecordT = TypeVar("RecordT", HandlerSpec, ExecutorSpec, CommandSpec)
 
 
 @dataclass(frozen=True, slots=True)
-class Provided(Generic[RecordT]):
+class Registration(Generic[RecordT]):
     """A record together with the plugin that yielded it.
 
     Args:
@@ -33,7 +33,7 @@ class Provided(Generic[RecordT]):
 
 
 @dataclass(frozen=True, slots=True)
-class PluginState:
+class PluginStatus:
     """How one plugin is.
 
     Args:

@@ -7,16 +7,16 @@ import inspect
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from rivers_core.exceptions import STOPS, HandlerNotFoundError, PluginLoadError
+from rivers_core.exceptions import ALWAYS_PROPAGATE, HandlerNotFoundError, PluginLoadError
 from rivers_core.plugins.missing import absent_requirements
 from rivers_core.plugins.spec import CommandSpec
 
 if TYPE_CHECKING:
     from rivers_core.handler import BaseIOHandler
-    from rivers_core.plugins.states import Provided
+    from rivers_core.plugins.states import Registration
 
 
-def target_of(provided: Provided[Any]) -> Any:
+def import_target(provided: Registration[Any]) -> Any:
     """Import what a record points to.
 
     Args:
@@ -34,14 +34,14 @@ def target_of(provided: Provided[Any]) -> Any:
         _refuse_absent(provided)
     try:
         return getattr(importlib.import_module(spec.module), spec.class_name)
-    except STOPS:
+    except ALWAYS_PROPAGATE:
         raise
     except BaseException as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise _broken(provided, reason) from error
 
 
-def class_of(provided: Provided[Any]) -> type:
+def class_of(provided: Registration[Any]) -> type:
     """Import the class that a record points to.
 
     Args:
@@ -54,13 +54,13 @@ def class_of(provided: Provided[Any]) -> type:
         HandlerNotFoundError: A distribution that it requires is not installed; gives the pip line.
         PluginLoadError: It cannot be imported, is not there, or is no class.
     """
-    target = target_of(provided)
+    target = import_target(provided)
     if not isinstance(target, type):
         raise _broken(provided, f"{provided.spec.class_name} is a {type(target).__name__}, not a class")
     return target
 
 
-def handler_type(provided: Provided[Any]) -> type[BaseIOHandler]:
+def handler_type(provided: Registration[Any]) -> type[BaseIOHandler]:
     """Import the handler class that a record points to.
 
     Args:
@@ -84,7 +84,7 @@ def handler_type(provided: Provided[Any]) -> type[BaseIOHandler]:
     return target
 
 
-def _refuse_absent(provided: Provided[Any]) -> None:
+def _refuse_absent(provided: Registration[Any]) -> None:
     absent = absent_requirements(provided.spec.requires)
     if absent:
         owner = f"{provided.distribution} {provided.version}"
@@ -94,7 +94,7 @@ def _refuse_absent(provided: Provided[Any]) -> None:
         )
 
 
-def _broken(provided: Provided[Any], reason: str) -> PluginLoadError:
+def _broken(provided: Registration[Any], reason: str) -> PluginLoadError:
     return PluginLoadError(
         f"{provided.spec.name!r} of {provided.distribution} {provided.version} (plugin "
         f"{provided.entry_point!r}, target {provided.spec.target!r}) cannot be loaded: {reason}. "

@@ -6,7 +6,7 @@ import re
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
 
-from rivers_core.metadata import Schema
+from rivers_core import Schema
 from rivers_delta.columns import EXTENSION, fields_of
 
 if TYPE_CHECKING:

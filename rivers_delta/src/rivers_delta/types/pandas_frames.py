@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from arro3.core import RecordBatchReader
 
-    from rivers_core.metadata import Schema
+    from rivers_core import Schema
     from rivers_delta.columns import Column
     from rivers_delta.types.base import TableScan
 

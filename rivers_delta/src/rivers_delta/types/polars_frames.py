@@ -11,7 +11,7 @@ import polars as pl
 from arro3.core import RecordBatch as ArrowBatch
 from arro3.core import RecordBatchReader as ArrowReader
 
-from rivers_core.metadata import Schema
+from rivers_core import Schema
 from rivers_delta.categories import is_ordered
 from rivers_delta.columns import fields_of, schema_of
 from rivers_delta.predicates import polars_column

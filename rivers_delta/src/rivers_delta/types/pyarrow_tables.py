@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 
-from rivers_core.metadata import Schema
+from rivers_core import Schema
 from rivers_delta.categories import MOST_CATEGORIES
 from rivers_delta.columns import streamed
 from rivers_delta.statistics import trusted_dataset

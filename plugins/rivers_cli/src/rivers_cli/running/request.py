@@ -101,7 +101,7 @@ class Prepared:
         """The command line that goes on with this run where it stopped; credentials are left out."""
         from shlex import join
 
-        from rivers_core.handler.masking import looks_secret
+        from rivers_core.authoring import is_secret_name
 
         request = self.request
         words = ["rivers", "materialize", *request.assets]
@@ -110,7 +110,7 @@ class Prepared:
         words += ["--executor", request.executor] if request.executor else []
         for text in request.settings:
             target, name, _ = _setting(text)
-            is_secret = looks_secret(name) or self._secrets_in_setting(text)
+            is_secret = is_secret_name(name) or self._secrets_in_setting(text)
             words += ["--set", f"{target}.{name}=..." if is_secret else text]
         words += ["--upstream"] if request.upstream else []
         return join([*words, "--resume", self.run_id])
@@ -118,7 +118,7 @@ class Prepared:
     def secrets(self) -> Iterator[str]:
         """The credentials in the configuration of the functions that are going to run."""
         from rivers.repository.step_config import build_configs
-        from rivers_core.handler.masking import secrets_of
+        from rivers_core.authoring import secrets_of
 
         for text in self.request.settings:
             yield from self._secrets_in_setting(text)
@@ -127,12 +127,14 @@ class Prepared:
                 yield from secrets_of(config)
 
     def _secrets_in_setting(self, text: str) -> list[str]:
-        from rivers_core.handler.masking import secrets_in
+        from rivers_core.authoring import collect_secrets
 
         asset, name, value = _setting(text)
         types = [step.config_type for step in self.plan.steps if asset in (step.name, step.owner)]
         given = {name: value_of(value)}
-        return [secret for of_step in types if of_step for secret in secrets_in(given, annotation=of_step)]
+        return [
+            secret for of_step in types if of_step for secret in collect_secrets(given, annotation=of_step)
+        ]
 
 
 def prepared(request: Request, repository: CodeRepository) -> Prepared:
