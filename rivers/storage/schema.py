@@ -108,7 +108,7 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     elif found > VERSION:
         raise StorageError(
             f"{path} was written by a newer rivers: its schema version is {found}, and rivers "
-            f"{version('rivers')} knows versions up to {VERSION}. Upgrade with 'pip install -U rivers', "
+            f"{version('rivers-io')} knows versions up to {VERSION}. Upgrade with 'pip install -U rivers-io', "
             "or use another directory."
         )
     for older in range(found or VERSION, VERSION):
@@ -127,7 +127,9 @@ def _check_empty(connection: sqlite3.Connection, path: Path) -> None:
 def _apply(connection: sqlite3.Connection, statements: Sequence[str], reached: int) -> None:
     for statement in statements:
         connection.execute(statement)
-    connection.execute("INSERT INTO schema_history VALUES (?, ?, ?)", (reached, time_ns(), version("rivers")))
+    connection.execute(
+        "INSERT INTO schema_history VALUES (?, ?, ?)", (reached, time_ns(), version("rivers-io"))
+    )
     connection.execute(f"PRAGMA user_version = {reached}")
 
 

@@ -59,7 +59,7 @@ def test_help_of_a_project_reads_no_more_than_the_rules_of_its_file(project):
 
 
 def test_the_version_is_that_of_the_engine(empty):
-    assert empty.ok("--version").out == f"rivers {importlib.metadata.version('rivers')}\n"
+    assert empty.ok("--version").out == f"rivers {importlib.metadata.version('rivers-io')}\n"
 
 
 def test_without_arguments_help_is_shown(empty):

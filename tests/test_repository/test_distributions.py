@@ -52,9 +52,14 @@ class Distribution:
         return self.project["name"]
 
     @property
+    def import_name(self) -> str:
+        # the index name `rivers` belongs to another project; the engine is published as `rivers-io`
+        return "rivers" if self.name == "rivers-io" else self.name.replace("-", "_")
+
+    @property
     def package(self) -> Path:
         source = self.folder if self.folder == ROOT else self.folder / "src"
-        return source / self.name.replace("-", "_")
+        return source / self.import_name
 
     @property
     def needed(self) -> set[str]:
@@ -95,7 +100,7 @@ def imported_names(module: Path, *, also_for_types: bool) -> set[str]:
 
 
 def distributions_of(names: set[str]) -> set[str]:
-    providers = packages_distributions()
+    providers = packages_distributions() | {"rivers": ["rivers-io"]}
     return {
         normal(providers.get(name, [name])[0]) for name in names - sys.stdlib_module_names - {"__future__"}
     }
@@ -114,7 +119,8 @@ def test_a_distribution_is_complete(distribution: Distribution) -> None:
     assert (distribution.package / "__init__.py").exists()
     assert (distribution.folder / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
     readme = (distribution.folder / "README.md").read_text()
-    assert readme.startswith(f"# {distribution.name}\n")
+    title = "rivers" if distribution.name == "rivers-io" else distribution.name
+    assert readme.startswith(f"# {title}\n")
     assert len(readme.splitlines()) > 10, (
         "a README says what it is, how it is installed, and shows it at work"
     )
@@ -127,7 +133,7 @@ def test_all_distributions_are_released_together(distribution: Distribution) -> 
     extras = distribution.project.get("optional-dependencies", {}).values()
     for line in [*distribution.project["dependencies"], *(line for lines in extras for line in lines)]:
         name = normal(line)
-        if name.startswith("rivers-"):
+        if name.startswith("rivers-") and name != distribution.name:
             assert line.endswith(f"=={version}"), f"{line}: another release of a sibling must not slip in"
 
 
@@ -171,4 +177,4 @@ def test_the_core_stays_minimal() -> None:
 def test_a_handler_needs_the_core_and_not_the_engine(name: str) -> None:
     needed = Distribution(ROOT / name).needed
     assert "rivers-core" in needed
-    assert "rivers" not in needed
+    assert "rivers-io" not in needed

@@ -35,9 +35,10 @@ def built(folder: Path, tmp_path: Path) -> tuple[Path, Path]:
 @pytest.mark.parametrize("folder", CASES)
 def test_a_wheel_holds_its_package_and_no_more(folder: Path, built: tuple[Path, Path]) -> None:
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
-    package = project["name"].replace("-", "_")
+    distribution = project["name"].replace("-", "_")
+    package = "rivers" if folder == ROOT else distribution
     source = (folder if folder == ROOT else folder / "src") / package
-    info = f"{package}-{project['version']}.dist-info"
+    info = f"{distribution}-{project['version']}.dist-info"
     files = [path for path in source.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     with zipfile.ZipFile(built[0]) as wheel:
         names = set(wheel.namelist())

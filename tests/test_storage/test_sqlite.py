@@ -244,7 +244,9 @@ def test_a_newer_file_is_refused_with_the_way_to_upgrade(tmp_path):
     connection = sqlite3.connect(tmp_path / "rivers.db")
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(StorageError, match=r"newer rivers: its schema version is 99.*pip install -U rivers"):
+    with pytest.raises(
+        StorageError, match=r"newer rivers: its schema version is 99.*pip install -U rivers-io"
+    ):
         Storage.embedded(tmp_path).open()
 
 

@@ -29,7 +29,7 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        print(f"rivers {version('rivers')}", file=sys.stdout)
+        print(f"rivers {version('rivers-io')}", file=sys.stdout)
         raise typer.Exit
 
 
