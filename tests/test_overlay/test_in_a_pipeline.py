@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 import rivers as rs
-from rivers_core.config import json_schema
+from rivers_cli.config_schema import json_schema
 from rivers_core.exceptions import GraphValidationError
 from rivers_core.hooks import hookimpl
 from rivers_core.plugins import get_registry

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rivers_core.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from rivers_core.config.locations import resolve_location
+    from rivers_core._locations import resolve_location
     from rivers_core.handler.base import Locality
     from rivers_core.handler.masking import (
         REDACTED,
@@ -48,7 +48,7 @@ __getattr__, __dir__ = lazy_exports(
     {
         "REDACTED": "rivers_core.handler.masking",
         "Locality": "rivers_core.handler.base",
-        "resolve_location": "rivers_core.config.locations",
+        "resolve_location": "rivers_core._locations",
         "build_handler": "rivers_core.handler.settings",
         "collect_secrets": "rivers_core.handler.masking",
         "did_you_mean": "rivers_core.handler.settings",

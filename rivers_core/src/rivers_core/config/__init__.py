@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from rivers_core.config.config import Config
     from rivers_core.config.find import find_config
     from rivers_core.config.load import load_config
-    from rivers_core.config.schema import json_schema
 
-__all__ = ["Config", "FieldValue", "find_config", "json_schema", "load_config"]
+__all__ = ["Config", "FieldValue", "find_config", "load_config"]
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
@@ -24,7 +23,6 @@ __getattr__, __dir__ = lazy_exports(
         "Config": "rivers_core.config.config",
         "FieldValue": "rivers_core.config.building",
         "find_config": "rivers_core.config.find",
-        "json_schema": "rivers_core.config.schema",
         "load_config": "rivers_core.config.load",
     },
 )

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
-from rivers_core.config.locations import located
+from rivers_core._locations import resolve_location
 from rivers_core.config.references import admits_text, replaced, takes_handler
 from rivers_core.config.spelling import spelt_by
 from rivers_core.config.variables import decoded
 from rivers_core.exceptions import ALWAYS_PROPAGATE, ConfigurationError, RiversError
 from rivers_core.handler import BaseIOHandler, build_handler, redact_value
+from rivers_core.handler.annotations import Types, class_of, kinds_of, of_entry, of_item
 from rivers_core.handler.masking import collect_secrets, redact
 from rivers_core.handler.settings import did_you_mean, input_names
 
@@ -141,7 +144,7 @@ def draft(
     for name in list(values):
         field = cls.model_fields.get(name)
         annotation = Any if field is None else field.annotation
-        values[name] = located(cls, name, decoded(values[name], annotation), root)
+        values[name] = _absolute(cls, name, decoded(values[name], annotation), root)
         if takes_handler(annotation):
             try:
                 values[name] = replaced(values[name], _finder(find, annotation))
@@ -219,3 +222,26 @@ def _names_of(name: str, field: FieldInfo) -> list[str]:
 
 def _shown(name: str, value: Any, field: FieldInfo) -> Any:
     return redact_value(value, name, annotation=field.annotation)
+
+
+def _absolute(cls: type[BaseIOHandler], name: str, value: Any, root: Path) -> Any:
+    """Resolve the locations in a field's value: `location_fields`, and parts that are annotated as a path."""
+    if name in cls.location_fields:
+        return resolve_location(value, root)
+    field = cls.model_fields.get(name)
+    return value if field is None else _with_absolute_paths(value, (field.annotation,), root)
+
+
+def _with_absolute_paths(value: Any, types: Types, root: Path) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            key: _with_absolute_paths(item, of_entry(types, str(key)), root) for key, item in value.items()
+        }
+    if type(value) in (list, tuple, set):
+        return type(value)(_with_absolute_paths(item, of_item(types), root) for item in value)
+    return resolve_location(value, root) if _is_path(types) else value
+
+
+def _is_path(types: Types) -> bool:
+    kinds = {class_of(kind) for kind in kinds_of(types)} - {type(None), str}
+    return bool(kinds) and all(isinstance(kind, type) and issubclass(kind, os.PathLike) for kind in kinds)

@@ -30,8 +30,8 @@ def schema(context: typer.Context) -> None:
       $ rivers config schema > rivers.schema.json
       $ sed -i '1i #:schema ./rivers.schema.json' rivers.toml
     """
+    from rivers_cli.config_schema import json_schema
     from rivers_cli.output import print_document
-    from rivers_core.config import json_schema
 
     _ = context.obj.project.config  # its rules are in force from here on
     print_document(json_schema())
