@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rivers_core.exceptions import AssetOutputValidationError, RiversError
-from rivers_delta import categories
+from rivers_delta.schema import categories
 from rivers_delta.types import arrow_categories
 from tests.test_delta.support import Lake
 

@@ -11,7 +11,8 @@ import pytest
 
 from rivers_core import PartitionsDefinition
 from rivers_core.exceptions import ConflictError, NotMaterializedError, RiversError
-from rivers_delta import DeltaIOHandler, deleting
+from rivers_delta import DeltaIOHandler
+from rivers_delta.write import delete as deleting
 from tests.test_delta.support import Lake
 
 REGION = {"partition_expr": "r"}

@@ -9,8 +9,8 @@ from polars.exceptions import PanicException
 
 from rivers_core.contexts import OutputContext
 from rivers_core.exceptions import RiversError
-from rivers_delta import loading
 from rivers_delta.errors import redact_library_text, table_failure
+from rivers_delta.read import load as loading
 
 ROW = pl.DataFrame({"id": [1], "v": ["x"]})
 
@@ -67,8 +67,8 @@ def test_a_panic_of_a_native_library_is_an_error_of_the_asset(lake, monkeypatch,
         raise PanicException("called `Result::unwrap()` on an `Err` value\nstack backtrace:\n   0: main")
 
     monkeypatch.setattr(loading, "find", panic)
-    monkeypatch.setattr("rivers_delta.deleting.find", panic)
-    monkeypatch.setattr("rivers_delta.write.open_table", panic)
+    monkeypatch.setattr("rivers_delta.write.delete.find", panic)
+    monkeypatch.setattr("rivers_delta.write.writer.open_table", panic)
     monkeypatch.setattr("rivers_delta.maintenance.open_table", panic)
     deed = {
         "store": lambda: lake.store(ROW),
@@ -89,7 +89,7 @@ def test_whoever_stops_the_process_is_not_held_up(lake, monkeypatch, error):
     def stop(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr("rivers_delta.write.open_table", stop)
+    monkeypatch.setattr("rivers_delta.write.writer.open_table", stop)
     with pytest.raises(error):
         lake.store(ROW)
 

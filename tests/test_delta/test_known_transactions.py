@@ -7,8 +7,8 @@ import importlib.util
 import polars as pl
 import pytest
 
-from rivers_delta.known_transactions import transactions_of
-from rivers_delta.tables import open_table
+from rivers_delta.log.known_transactions import transactions_of
+from rivers_delta.log.table import open_table
 from tests.test_delta.support import Lake
 
 

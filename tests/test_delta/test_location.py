@@ -15,8 +15,9 @@ from pydantic import ValidationError
 
 import rivers as rs
 from rivers_core.exceptions import ConflictError, InvalidMetadataError
-from rivers_delta import DeltaIOHandler, location
-from rivers_delta.location import folder_name, table_root
+from rivers_delta import DeltaIOHandler
+from rivers_delta.log import location
+from rivers_delta.log.location import folder_name, table_root
 from tests.test_delta.support import Lake
 
 SAFE = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~=+@,-")

@@ -10,7 +10,7 @@ from deltalake.table import TableOptimizer
 
 from rivers_core.exceptions import RiversError
 from rivers_delta import DeltaIOHandler
-from rivers_delta.tables import Table
+from rivers_delta.log.table import Table
 
 
 def files(lake, name="asset"):

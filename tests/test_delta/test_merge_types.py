@@ -21,7 +21,7 @@ from rivers_delta import (
     WhenNotMatchedInsert,
     WhenNotMatchedInsertAll,
 )
-from rivers_delta.type_relations import keeps_or_drops, widens
+from rivers_delta.schema.promotion import keeps_or_drops, widens
 from tests.test_delta.support import Lake
 
 MATCH = {"mode": "merge", "merge_predicate": "s.k = t.k"}

@@ -8,7 +8,7 @@ import pytest
 
 from rivers_core import MetadataValue, PartitionKey
 from rivers_core.exceptions import AssetOutputValidationError, ConflictError, NotMaterializedError
-from rivers_delta import streams
+from rivers_delta.write import batches as streams
 from tests.test_delta.support import Lake, facts
 
 ONE, TWO = pl.DataFrame({"n": [1]}), pl.DataFrame({"n": [2]})

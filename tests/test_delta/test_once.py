@@ -43,7 +43,7 @@ def test_a_stream_whose_write_failed_is_refused_though_rows_are_left(lake, made,
     def fail(*args, **kwargs):
         raise OSError("the disk is full")
 
-    monkeypatch.setattr("rivers_delta.commits.write_deltalake", fail)
+    monkeypatch.setattr("rivers_delta.write.commit.write_deltalake", fail)
     with pytest.raises(RiversError, match="disk is full"):
         lake.store(stream)
     monkeypatch.undo()

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from rivers_core import PartitionsDefinition
 from rivers_core.exceptions import NotMaterializedError, PartitionValidationError
 from rivers_core.metadata import Schema
-from rivers_delta import columns, partition_keys
+from rivers_delta.partitions import keys as partition_keys
+from rivers_delta.schema import encoding as columns
 from tests.test_delta.support import Lake
 
 READERS = [pl.DataFrame, pl.LazyFrame, pa.Table, pa.RecordBatchReader, a3.Table]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rivers_core import PartitionKey, PartitionsDefinition
 from rivers_core.exceptions import InvalidMetadataError, NotMaterializedError, PartitionValidationError
-from rivers_delta.tables import open_table
+from rivers_delta.log.table import open_table
 from tests.test_delta.support import Lake, facts
 
 DAYS = PartitionsDefinition.daily(datetime(2024, 1, 1), datetime(2024, 3, 1))

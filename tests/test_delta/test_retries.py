@@ -17,9 +17,9 @@ from deltalake import DeltaTable, write_deltalake
 
 from rivers_core import OutputContext
 from rivers_core.exceptions import ConflictError, NotMaterializedError, RiversError
-from rivers_delta import commits
-from rivers_delta import write as writing
-from rivers_delta.settings import build_commit_properties
+from rivers_delta.config.properties import build_commit_properties
+from rivers_delta.write import commit as commits
+from rivers_delta.write import writer as writing
 from tests.test_delta.support import Lake, facts
 
 ROW = pl.DataFrame({"id": [1], "v": ["x"]})
@@ -190,7 +190,7 @@ def test_a_whole_table_is_replaced_though_others_never_stop_appending(tmp_path, 
 
 def test_an_append_only_table_is_not_overwritten_and_says_so_at_once(lake, monkeypatch):
     lake.store(ROW, mode="append", table_configuration={"delta.appendOnly": "true"})
-    monkeypatch.setattr("rivers_delta.conflicts.time.sleep", lambda seconds: pytest.fail("tried again"))
+    monkeypatch.setattr("rivers_delta.write.retry.time.sleep", lambda seconds: pytest.fail("tried again"))
     with pytest.raises(RiversError, match="append-only"):
         lake.store(ROW)
 

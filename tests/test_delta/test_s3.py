@@ -13,8 +13,8 @@ import pytest
 from rivers_core import PartitionKey
 from rivers_core.exceptions import NotMaterializedError, RiversError
 from rivers_delta import DeltaIOHandler
-from rivers_delta.known_transactions import transactions_of
-from rivers_delta.tables import open_table
+from rivers_delta.log.known_transactions import transactions_of
+from rivers_delta.log.table import open_table
 from tests.test_delta.support import Lake, facts
 
 pytestmark = pytest.mark.server

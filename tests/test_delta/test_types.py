@@ -230,7 +230,7 @@ def third_party(monkeypatch):
     library.Measured, library.MeasuredAdapter = Measured, MeasuredAdapter
     monkeypatch.setitem(sys.modules, "measured_lib", library)
     known = TypeRegistry([("measured", module)], entry_points=[])
-    for home in ("rivers_delta.types.registry", "rivers_delta.storing", "rivers_delta.loading"):
+    for home in ("rivers_delta.types.registry", "rivers_delta.write.request", "rivers_delta.read.load"):
         monkeypatch.setattr(f"{home}.get_types", lambda: known)
     return known
 

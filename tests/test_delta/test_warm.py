@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rivers_core.exceptions import AssetOutputValidationError, RiversError
-from rivers_delta import commits, warm, write
-from rivers_delta.tables import open_table
+from rivers_delta.log import table_cache as warm
+from rivers_delta.log.table import open_table
+from rivers_delta.write import commit as commits
+from rivers_delta.write import writer as write
 from tests.test_delta.support import Lake, facts
 
 

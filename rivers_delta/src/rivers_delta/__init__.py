@@ -9,9 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rivers_delta.handler import DeltaIOHandler
-    from rivers_delta.hooks import TypeSpec, hookimpl
-    from rivers_delta.merge import (
+    from rivers_delta.config.merge_config import (
         MergeConfig,
         MergeOperationsConfig,
         WhenMatchedDelete,
@@ -22,9 +20,11 @@ if TYPE_CHECKING:
         WhenNotMatchedInsert,
         WhenNotMatchedInsertAll,
     )
-    from rivers_delta.partition_expr import PartitionExpr
-    from rivers_delta.settings import HandlerConfig
+    from rivers_delta.config.partition_expr import PartitionExpr
+    from rivers_delta.config.properties import HandlerConfig
+    from rivers_delta.handler import DeltaIOHandler
     from rivers_delta.types.base import TypeAdapter
+    from rivers_delta.types.hooks import TypeSpec, hookimpl
 
 __version__ = "0.1.0"
 
@@ -48,11 +48,11 @@ __all__ = [
 
 _HOMES = {
     "DeltaIOHandler": "handler",
-    "HandlerConfig": "settings",
-    "PartitionExpr": "partition_expr",
+    "HandlerConfig": "config.properties",
+    "PartitionExpr": "config.partition_expr",
     "TypeAdapter": "types.base",
-    "TypeSpec": "hooks",
-    "hookimpl": "hooks",
+    "TypeSpec": "types.hooks",
+    "hookimpl": "types.hooks",
 }
 
 
@@ -61,7 +61,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(
             f"module {__name__!r} has no attribute {name!r}; it offers {', '.join(__all__)}."
         )
-    value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'merge')}"), name)
+    value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'config.merge_config')}"), name)
     globals()[name] = value
     return value
 

@@ -10,14 +10,14 @@ from pydantic_settings import SettingsConfigDict
 
 from rivers_core import BaseIOHandler
 from rivers_core.exceptions import NotMaterializedError
+from rivers_delta.config.merge_config import MergeConfig
+from rivers_delta.config.options import NAMESPACE, Mode, SchemaMode, find_faults, read_options
+from rivers_delta.config.properties import HandlerConfig, read_commit_properties, read_writer_properties
 from rivers_delta.credentials import secrets_among
 from rivers_delta.errors import told
-from rivers_delta.ledger import Ledger
-from rivers_delta.location import compared, shown, table_address, table_root
-from rivers_delta.merge import MergeConfig
-from rivers_delta.options import NAMESPACE, Mode, SchemaMode, find_faults, read_options
-from rivers_delta.settings import HandlerConfig, read_commit_properties, read_writer_properties
-from rivers_delta.warm import WarmTables
+from rivers_delta.log.ledger import Ledger
+from rivers_delta.log.location import compared, shown, table_address, table_root
+from rivers_delta.log.table_cache import WarmTables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -137,8 +137,8 @@ class DeltaIOHandler(BaseIOHandler):
             PartitionValidationError: It has rows of other partitions, or nothing says where they are.
             ConflictError: Others kept committing first, or what is there forbids the write.
         """
-        from rivers_delta.storing import report, request_for
-        from rivers_delta.write import write
+        from rivers_delta.write.request import report, request_for
+        from rivers_delta.write.writer import write
 
         address = shown(self.address(context.asset_name, context.asset_metadata))
         with told("write", context, address, self.secrets):
@@ -158,7 +158,7 @@ class DeltaIOHandler(BaseIOHandler):
             NotMaterializedError: The table, or the partition, was never written.
             InvalidMetadataError: A column or version that is asked for does not exist.
         """
-        from rivers_delta.loading import load
+        from rivers_delta.read.load import load
 
         with told(
             "read", context, shown(self.address(context.asset_name, context.asset_metadata)), self.secrets
@@ -171,7 +171,7 @@ class DeltaIOHandler(BaseIOHandler):
         Args:
             context: Which asset and partition.
         """
-        from rivers_delta.loading import find
+        from rivers_delta.read.load import find
 
         try:
             with told(
@@ -193,7 +193,7 @@ class DeltaIOHandler(BaseIOHandler):
             ConflictError: Others kept committing first; a partition is tried again like a write.
             RiversError: It is a whole table in an object store, which deltalake cannot remove.
         """
-        from rivers_delta.deleting import delete
+        from rivers_delta.write.delete import delete
 
         with told(
             "delete", context, shown(self.address(context.asset_name, context.asset_metadata)), self.secrets

@@ -7,19 +7,19 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from rivers_core.exceptions import ConfigurationError, IntegrityError, NotMaterializedError, RiversError
-from rivers_delta.conflicts import removed_twice
+from rivers_delta.config.properties import build_commit_properties, build_writer_properties
 from rivers_delta.errors import is_panic, sentence_of
-from rivers_delta.location import is_local, shown, table_root
-from rivers_delta.read import all_columns
-from rivers_delta.settings import build_commit_properties, build_writer_properties
-from rivers_delta.tables import open_table
+from rivers_delta.log.location import is_local, shown, table_root
+from rivers_delta.log.table import open_table
+from rivers_delta.read.scan import all_columns
+from rivers_delta.write.retry import removed_twice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rivers_core import InputContext
     from rivers_delta.handler import DeltaIOHandler
-    from rivers_delta.tables import Table
+    from rivers_delta.log.table import Table
 
 _TARGET_BYTES: Final = 100 * 1024 * 1024
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
 
 from rivers_core import Schema
-from rivers_delta.columns import EXTENSION, fields_of
+from rivers_delta.schema.encoding import EXTENSION, fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from arro3.core import Field, RecordBatchReader
     from deltalake import DeltaTable
 
-    from rivers_delta.columns import Column
-    from rivers_delta.predicates import Predicate
+    from rivers_delta.partitions.predicates import Predicate
+    from rivers_delta.schema.encoding import Column
 
 
 Source = Literal["memory", "query", "stream"]

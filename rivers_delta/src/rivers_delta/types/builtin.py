@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rivers_delta.hooks import TypeSpec, hookimpl
+from rivers_delta.types.hooks import TypeSpec, hookimpl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

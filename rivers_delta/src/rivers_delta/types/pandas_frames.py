@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from arro3.core import RecordBatchReader
 
     from rivers_core import Schema
-    from rivers_delta.columns import Column
+    from rivers_delta.schema.encoding import Column
     from rivers_delta.types.base import TableScan
 
 _OWN_METADATA = "pandas"

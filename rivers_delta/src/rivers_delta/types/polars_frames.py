@@ -12,10 +12,10 @@ from arro3.core import RecordBatch as ArrowBatch
 from arro3.core import RecordBatchReader as ArrowReader
 
 from rivers_core import Schema
-from rivers_delta.categories import is_ordered
-from rivers_delta.columns import fields_of, schema_of
-from rivers_delta.predicates import polars_column
-from rivers_delta.type_relations import ORDERED, plain_variant, same_type
+from rivers_delta.partitions.predicates import polars_column
+from rivers_delta.schema.categories import is_ordered
+from rivers_delta.schema.encoding import fields_of, schema_of
+from rivers_delta.schema.promotion import ORDERED, plain_variant, same_type
 from rivers_delta.types.base import TypeAdapter
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from arro3.core import Schema as ArrowSchema
 
     from rivers_core.metadata.schema import ArrowField
-    from rivers_delta.columns import Column
+    from rivers_delta.schema.encoding import Column
     from rivers_delta.types.base import Source, TableScan
 
 _OWN_METADATA = "_PL_"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 from pyarrow import fs
 
-from rivers_delta.location import is_local
+from rivers_delta.log.location import is_local
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

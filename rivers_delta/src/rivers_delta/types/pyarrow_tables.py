@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pyarrow as pa
 
 from rivers_core import Schema
-from rivers_delta.categories import MOST_CATEGORIES
-from rivers_delta.columns import streamed
-from rivers_delta.statistics import trusted_dataset
+from rivers_delta.compat import trusted_dataset
+from rivers_delta.schema.categories import MOST_CATEGORIES
+from rivers_delta.schema.encoding import streamed
 from rivers_delta.types.arrow_categories import as_texts, encoded
 from rivers_delta.types.base import TypeAdapter
 from rivers_delta.types.pyarrow_files import closed_at_exit
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from arro3.core import RecordBatchReader
 
-    from rivers_delta.columns import Column
+    from rivers_delta.schema.encoding import Column
     from rivers_delta.types.base import Source, TableScan
 
 _OWN_METADATA = b"rivers."

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_or
 import pluggy
 
 from rivers_core.exceptions import PluginLoadError, RiversError
-from rivers_delta import hooks
-from rivers_delta.hooks import GROUP, PROJECT, TypeSpec
-from rivers_delta.types import builtin
+from rivers_delta.types import builtin, hooks
 from rivers_delta.types.base import TypeAdapter
+from rivers_delta.types.hooks import GROUP, PROJECT, TypeSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

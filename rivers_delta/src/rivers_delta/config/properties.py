@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rivers_delta.statistics import without_rounded
+from rivers_delta.compat import without_rounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

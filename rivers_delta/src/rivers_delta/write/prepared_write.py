@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rivers_core.exceptions import AssetOutputValidationError, PartitionValidationError
 from rivers_core.metadata.schema import NULLABLE
-from rivers_delta import compatibility
-from rivers_delta.columns import Encoding, encode
-from rivers_delta.location import is_local, shown
-from rivers_delta.merging import assigned_columns
-from rivers_delta.partitions import partition_predicate, refuse_long_folders
-from rivers_delta.presence import is_marked_partitioned, partition_columns
-from rivers_delta.read import all_columns
-from rivers_delta.streams import RowStream
+from rivers_delta.log.location import is_local, shown
+from rivers_delta.log.partition_markers import is_marked_partitioned, partition_columns
+from rivers_delta.partitions.filters import partition_predicate, refuse_long_folders
+from rivers_delta.read.scan import all_columns
+from rivers_delta.schema import compatibility
+from rivers_delta.schema.encoding import Encoding, encode
+from rivers_delta.write.batches import RowStream
+from rivers_delta.write.merge import assigned_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from arro3.core import RecordBatchReader
 
     from rivers_core import OutputContext, PartitionContext
-    from rivers_delta.columns import Column
-    from rivers_delta.ledger import Ledger
-    from rivers_delta.merge import MergeConfig
-    from rivers_delta.options import Mode, SchemaMode
-    from rivers_delta.partition_expr import PartitionExpr
-    from rivers_delta.predicates import Predicate
-    from rivers_delta.settings import HandlerConfig
-    from rivers_delta.tables import Table
+    from rivers_delta.config.merge_config import MergeConfig
+    from rivers_delta.config.options import Mode, SchemaMode
+    from rivers_delta.config.partition_expr import PartitionExpr
+    from rivers_delta.config.properties import HandlerConfig
+    from rivers_delta.log.ledger import Ledger
+    from rivers_delta.log.table import Table
+    from rivers_delta.partitions.predicates import Predicate
+    from rivers_delta.schema.encoding import Column
     from rivers_delta.types.base import TypeAdapter
 
 _FEED_PROPERTY: Final = "delta.enableChangeDataFeed"

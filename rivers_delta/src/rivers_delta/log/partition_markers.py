@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from rivers_delta.columns import PARTITION_HINT
-from rivers_delta.known_transactions import transactions_of
-from rivers_delta.partitions import partition_predicate, presence_id
-from rivers_delta.predicates import OneOf
+from rivers_delta.log.known_transactions import transactions_of
+from rivers_delta.partitions.filters import partition_predicate, presence_id
+from rivers_delta.partitions.predicates import OneOf
+from rivers_delta.schema.encoding import PARTITION_HINT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rivers_core import PartitionContext, PartitionKey
-    from rivers_delta.columns import Column
-    from rivers_delta.partition_expr import PartitionExpr
-    from rivers_delta.predicates import Predicate
-    from rivers_delta.tables import Table
+    from rivers_delta.config.partition_expr import PartitionExpr
+    from rivers_delta.log.table import Table
+    from rivers_delta.partitions.predicates import Predicate
+    from rivers_delta.schema.encoding import Column
 
 WRITTEN = 1
 DELETED = 0

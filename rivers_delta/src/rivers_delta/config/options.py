@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from rivers_core.exceptions import InvalidMetadataError
-from rivers_delta.partition_expr import PartitionExpr
-from rivers_delta.settings import read_commit_properties, read_writer_properties
+from rivers_delta.config.partition_expr import PartitionExpr
+from rivers_delta.config.properties import read_commit_properties, read_writer_properties
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,8 +15,8 @@ from rivers_delta.errors import redact_library_text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rivers_delta.settings import HandlerConfig
-    from rivers_delta.tables import Table
+    from rivers_delta.config.properties import HandlerConfig
+    from rivers_delta.log.table import Table
 
 _Result = TypeVar("_Result")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rivers_delta.tables import Table
+    from rivers_delta.log.table import Table
 
 
 @dataclass(frozen=True, slots=True)

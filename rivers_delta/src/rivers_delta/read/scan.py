@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rivers_core.exceptions import InvalidMetadataError
-from rivers_delta.columns import decode, fields_of, schema_of, streamed
+from rivers_delta.schema.encoding import decode, fields_of, schema_of, streamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from arro3.core import Schema as ArrowSchema
 
     from rivers_core import Schema
-    from rivers_delta.columns import Column
-    from rivers_delta.predicates import Predicate
-    from rivers_delta.tables import Table
+    from rivers_delta.log.table import Table
+    from rivers_delta.partitions.predicates import Predicate
+    from rivers_delta.schema.encoding import Column
 
 
 @dataclass(frozen=True, slots=True)

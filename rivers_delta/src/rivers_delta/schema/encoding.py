@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rivers_core import Schema
 from rivers_core.metadata.schema import ArrowField
-from rivers_delta.categories import is_ordered, order_fault, remembered
-from rivers_delta.type_relations import (
+from rivers_delta.schema.categories import is_ordered, order_fault, remembered
+from rivers_delta.schema.promotion import (
     KEYS_SORTED,
     LISTS,
     ORDERED,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from arro3.core import Field as ArrowSchemaField
     from arro3.core import Schema as ArrowSchema
 
-    from rivers_delta.categories import Categories
+    from rivers_delta.schema.categories import Categories
 
 TYPE_HINT: Final = "rivers.type"
 PARTITION_HINT: Final = "rivers.partition"

@@ -11,21 +11,21 @@ from arro3.core import RecordBatchReader
 from deltalake import write_deltalake
 
 from rivers_core.exceptions import ConflictError, RiversError
-from rivers_delta.conflicts import describe_commits, retried
+from rivers_delta.config.options import read_options
+from rivers_delta.config.properties import Mark, build_commit_properties, build_writer_properties
 from rivers_delta.errors import named, redact_library_text
-from rivers_delta.loading import find
-from rivers_delta.location import DISCARDED, is_local, shown
-from rivers_delta.options import read_options
-from rivers_delta.partitions import partition_predicate, presence_id
-from rivers_delta.presence import DELETED, unmarked_keys
-from rivers_delta.read import all_columns
-from rivers_delta.settings import Mark, build_commit_properties, build_writer_properties
-from rivers_delta.tables import open_table
+from rivers_delta.log.location import DISCARDED, is_local, shown
+from rivers_delta.log.partition_markers import DELETED, unmarked_keys
+from rivers_delta.log.table import open_table
+from rivers_delta.partitions.filters import partition_predicate, presence_id
+from rivers_delta.read.load import find
+from rivers_delta.read.scan import all_columns
+from rivers_delta.write.retry import describe_commits, retried
 
 if TYPE_CHECKING:
     from rivers_core import InputContext, PartitionContext
     from rivers_delta.handler import DeltaIOHandler
-    from rivers_delta.tables import Table
+    from rivers_delta.log.table import Table
 
 
 def delete(handler: DeltaIOHandler, context: InputContext) -> None:

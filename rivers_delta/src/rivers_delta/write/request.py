@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rivers_core import MetadataValue
 from rivers_core.exceptions import AssetOutputValidationError, InvalidMetadataError
-from rivers_delta.columns import schema_of
-from rivers_delta.incoming import WriteRequest
-from rivers_delta.location import shown, table_address, table_root
-from rivers_delta.merge import MergeConfig
-from rivers_delta.options import read_options
-from rivers_delta.read import all_columns
+from rivers_delta.config.merge_config import MergeConfig
+from rivers_delta.config.options import read_options
+from rivers_delta.log.location import shown, table_address, table_root
+from rivers_delta.read.scan import all_columns
+from rivers_delta.schema.encoding import schema_of
 from rivers_delta.types.registry import get_types
+from rivers_delta.write.prepared_write import WriteRequest
 
 if TYPE_CHECKING:
     from rivers_core import OutputContext
-    from rivers_delta.commits import Outcome
+    from rivers_delta.config.options import DeltaOptions
     from rivers_delta.handler import DeltaIOHandler
-    from rivers_delta.options import DeltaOptions
+    from rivers_delta.write.commit import Outcome
 
 
 _REMEMBERED: Final = "interval 30 days"

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from rivers_core.exceptions import AssetOutputValidationError, PartitionValidationError, RiversError
-from rivers_delta.columns import PARTITION_HINT, TYPE_HINT, Encoding, schema_of
+from rivers_delta.schema.encoding import PARTITION_HINT, TYPE_HINT, Encoding, schema_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from arro3.core.types import ArrowStreamExportable
 
     from rivers_core.metadata.schema import ArrowField
-    from rivers_delta.columns import Column
-    from rivers_delta.predicates import Predicate
+    from rivers_delta.partitions.predicates import Predicate
+    from rivers_delta.schema.encoding import Column
 
 
 _JOINED_BYTES: Final = 64 * 1024 * 1024

@@ -10,14 +10,14 @@ from deltalake import PostCommitHookProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from rivers_core.exceptions import ConflictError
-from rivers_delta.conflicts import removed_twice
-from rivers_delta.location import neighbour_in_the_way
-from rivers_delta.merging import add_operations, described, merge_predicate
-from rivers_delta.partitions import folder_columns
-from rivers_delta.presence import UNFINISHED, is_unfinished, unmarked_keys
-from rivers_delta.settings import Mark, build_commit_properties, build_writer_properties
-from rivers_delta.tables import open_table
-from rivers_delta.transactions import marks_for
+from rivers_delta.config.properties import Mark, build_commit_properties, build_writer_properties
+from rivers_delta.log.location import neighbour_in_the_way
+from rivers_delta.log.partition_markers import UNFINISHED, is_unfinished, unmarked_keys
+from rivers_delta.log.table import open_table
+from rivers_delta.log.transactions import marks_for
+from rivers_delta.partitions.filters import folder_columns
+from rivers_delta.write.merge import add_operations, described, merge_predicate
+from rivers_delta.write.retry import removed_twice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from rivers_core import Schema
     from rivers_core.metadata.schema import ArrowField
-    from rivers_delta.incoming import Incoming, WriteRequest
-    from rivers_delta.tables import Table
-    from rivers_delta.totals import Written
+    from rivers_delta.log.table import Table
+    from rivers_delta.log.totals import Written
+    from rivers_delta.write.prepared_write import Incoming, WriteRequest
 
 _COMMITS_PER_CLEANUP: Final = 100
 _PATIENCE: Final = 3

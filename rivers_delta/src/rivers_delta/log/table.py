@@ -13,8 +13,8 @@ from deltalake.exceptions import TableNotFoundError
 
 from rivers_core import Schema
 from rivers_core.exceptions import InvalidMetadataError
-from rivers_delta.location import is_local, shown
-from rivers_delta.statistics import is_rounded, without_bounds
+from rivers_delta.compat import is_rounded, without_bounds
+from rivers_delta.log.location import is_local, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rivers_delta.columns import Column
+    from rivers_delta.schema.encoding import Column
 
 _BITS: Final = {"c": 7, "s": 15, "i": 31, "l": 63, "C": 8, "S": 16, "I": 32, "L": 64}
 _UNSIGNED: Final = "CSIL"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rivers_delta.tables import Table
+    from rivers_delta.log.table import Table
 
 
 def transactions_of(table: Table) -> dict[str, int] | None:

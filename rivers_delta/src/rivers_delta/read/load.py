@@ -12,23 +12,23 @@ from rivers_core.exceptions import (
     PartitionValidationError,
     RiversError,
 )
-from rivers_delta.location import is_local, shown, table_root
-from rivers_delta.options import read_options
-from rivers_delta.partitions import partition_predicate
-from rivers_delta.presence import absent_keys, is_unfinished
-from rivers_delta.read import FeedScan, Scan, all_columns
-from rivers_delta.tables import open_table
+from rivers_delta.config.options import read_options
+from rivers_delta.log.location import is_local, shown, table_root
+from rivers_delta.log.partition_markers import absent_keys, is_unfinished
+from rivers_delta.log.table import open_table
+from rivers_delta.partitions.filters import partition_predicate
+from rivers_delta.read.scan import FeedScan, Scan, all_columns
 from rivers_delta.types.registry import get_types
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rivers_core import InputContext
-    from rivers_delta.columns import Column
+    from rivers_delta.config.options import DeltaOptions
     from rivers_delta.handler import DeltaIOHandler
-    from rivers_delta.hooks import TypeSpec
-    from rivers_delta.options import DeltaOptions
-    from rivers_delta.tables import Table
+    from rivers_delta.log.table import Table
+    from rivers_delta.schema.encoding import Column
+    from rivers_delta.types.hooks import TypeSpec
 
 
 def load(handler: DeltaIOHandler, context: InputContext) -> Any:

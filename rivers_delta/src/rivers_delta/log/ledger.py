@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rivers_delta.totals import Totals, after_commit, count
+from rivers_delta.log.totals import Totals, after_commit, count
 
 if TYPE_CHECKING:
-    from rivers_delta.tables import Table
-    from rivers_delta.totals import Written
+    from rivers_delta.log.table import Table
+    from rivers_delta.log.totals import Written
 
 _MOST_REMEMBERED = 100_000
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
     from rivers_core.metadata.schema import ArrowField
-    from rivers_delta.predicates import Predicate
+    from rivers_delta.partitions.predicates import Predicate
 
 _BOUNDS: Final = ("min", "max")
 _NONE: Final = {"statistics_enabled": "NONE"}

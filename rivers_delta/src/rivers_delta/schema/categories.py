@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from rivers_delta.type_relations import ORDERED, same_type
+from rivers_delta.schema.promotion import ORDERED, same_type
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rivers_core.metadata.schema import ArrowField
-    from rivers_delta.columns import Column
+    from rivers_delta.schema.encoding import Column
 
 Categories: TypeAlias = "tuple[str | None, ...]"
 """The values of a dictionary in their order, each said as text."""

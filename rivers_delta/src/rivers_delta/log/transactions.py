@@ -6,8 +6,8 @@ import uuid
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
-from rivers_delta.partitions import presence_id
-from rivers_delta.presence import (
+from rivers_delta.config.properties import Mark
+from rivers_delta.log.partition_markers import (
     DELETED,
     PARTITIONED,
     WRITTEN,
@@ -15,12 +15,12 @@ from rivers_delta.presence import (
     partition_columns,
     unmarked_keys,
 )
-from rivers_delta.settings import Mark
+from rivers_delta.partitions.filters import presence_id
 
 if TYPE_CHECKING:
     from rivers_core import OutputContext
-    from rivers_delta.incoming import WriteRequest
-    from rivers_delta.tables import Table
+    from rivers_delta.log.table import Table
+    from rivers_delta.write.prepared_write import WriteRequest
 
 IDENTIFIED_MODES: Final = frozenset(["append", "error", "ignore", "merge"])
 """Modes in which writing twice would matter."""

@@ -12,19 +12,19 @@ from urllib.parse import quote
 
 from rivers_core import storage_key
 from rivers_core.exceptions import PartitionValidationError
-from rivers_delta import partition_keys
-from rivers_delta.partition_keys import UnfitKeyError, in_zone, zone_of
-from rivers_delta.predicates import OneOf, Predicate, Term, Within
-from rivers_delta.statistics import is_rounded
+from rivers_delta.compat import is_rounded
+from rivers_delta.partitions import keys as partition_keys
+from rivers_delta.partitions.keys import UnfitKeyError, in_zone, zone_of
+from rivers_delta.partitions.predicates import OneOf, Predicate, Term, Within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from rivers_core import PartitionContext, PartitionKey, PartitionsDefinition
     from rivers_core.metadata.schema import ArrowField
-    from rivers_delta.columns import Column
-    from rivers_delta.partition_expr import PartitionExpr
-    from rivers_delta.partition_keys import Reading
+    from rivers_delta.config.partition_expr import PartitionExpr
+    from rivers_delta.partitions.keys import Reading
+    from rivers_delta.schema.encoding import Column
 
 PRESENCE: Final = "rivers/partition/"
 """What stands before the storage key in the transaction identifier that says a partition was written."""

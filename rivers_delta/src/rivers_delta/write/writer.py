@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 from rivers_core import PartitionContext
 from rivers_core.exceptions import ConflictError, PartitionValidationError
-from rivers_delta import once
-from rivers_delta.commits import Committer, Outcome
-from rivers_delta.conflicts import describe_commits, final_conflict, is_conflict, retried
 from rivers_delta.errors import named
-from rivers_delta.incoming import Incoming
-from rivers_delta.location import shown
-from rivers_delta.merging import inserted
-from rivers_delta.presence import absent_keys, is_unfinished
-from rivers_delta.read import all_columns
-from rivers_delta.tables import open_table
-from rivers_delta.transactions import IDENTIFIED_MODES, transaction_id
+from rivers_delta.log.location import shown
+from rivers_delta.log.partition_markers import absent_keys, is_unfinished
+from rivers_delta.log.table import open_table
+from rivers_delta.log.transactions import IDENTIFIED_MODES, transaction_id
+from rivers_delta.read.scan import all_columns
+from rivers_delta.write import one_shot as once
+from rivers_delta.write.commit import Committer, Outcome
+from rivers_delta.write.merge import inserted
+from rivers_delta.write.prepared_write import Incoming
+from rivers_delta.write.retry import describe_commits, final_conflict, is_conflict, retried
 
 if TYPE_CHECKING:
-    from rivers_delta.incoming import WriteRequest
-    from rivers_delta.tables import Table
+    from rivers_delta.log.table import Table
+    from rivers_delta.write.prepared_write import WriteRequest
 
 
 def write(request: WriteRequest, opened: Table | None = None) -> Outcome:

@@ -6,10 +6,10 @@ import os
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from rivers_delta.location import is_local
+from rivers_delta.log.location import is_local
 
 if TYPE_CHECKING:
-    from rivers_delta.tables import Table
+    from rivers_delta.log.table import Table
 
 LONG: Final = 30
 _MOST_TABLES: Final = 16

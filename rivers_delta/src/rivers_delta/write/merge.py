@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from rivers_core.authoring import did_you_mean
 from rivers_core.exceptions import InvalidMetadataError
-from rivers_delta.merge import WhenMatchedDelete, WhenNotMatchedBySourceDelete
-from rivers_delta.predicates import identifier
+from rivers_delta.config.merge_config import WhenMatchedDelete, WhenNotMatchedBySourceDelete
+from rivers_delta.partitions.predicates import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from deltalake.table import TableMerger
 
-    from rivers_delta.merge import MergeConfig
-    from rivers_delta.predicates import Predicate
+    from rivers_delta.config.merge_config import MergeConfig
+    from rivers_delta.partitions.predicates import Predicate
 
 METRICS = {
     "delta/source_rows": "num_source_rows",

@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rivers_core.metadata.schema import NULLABLE
-from rivers_delta.categories import has_same_kind, is_ordered, misfit
-from rivers_delta.columns import Encoding
-from rivers_delta.type_relations import keeps_or_drops, may_hold, same_type, widens
+from rivers_delta.schema.categories import has_same_kind, is_ordered, misfit
+from rivers_delta.schema.encoding import Encoding
+from rivers_delta.schema.promotion import keeps_or_drops, may_hold, same_type, widens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from rivers_delta.columns import Column
+    from rivers_delta.schema.encoding import Column
 
 
 def mismatches(

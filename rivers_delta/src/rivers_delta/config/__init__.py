@@ -1,0 +1,1 @@
+"""Settings of the handler and options of an asset."""

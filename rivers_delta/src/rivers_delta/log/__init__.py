@@ -1,0 +1,1 @@
+"""Tables, their location and their transaction log."""

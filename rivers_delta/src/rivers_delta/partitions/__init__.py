@@ -1,0 +1,1 @@
+"""From partition keys to the rows they stand for."""

@@ -1,0 +1,1 @@
+"""Arrow types: which of them a table stores, and as what."""

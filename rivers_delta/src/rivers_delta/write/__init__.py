@@ -1,0 +1,1 @@
+"""Write values and delete partitions, one commit each."""
