@@ -61,6 +61,10 @@ def build_handler(cls: type[HandlerT], values: Mapping[str, Any]) -> HandlerT:
         _given_only.reset(token)
 
 
+# Handlers that release 0.1.0 pickled name this function.
+from_values = build_handler
+
+
 def with_names(
     cls: type[BaseIOHandler], unnamed: Sequence[Any], settings: Mapping[str, Any]
 ) -> dict[str, Any]:
