@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from rivers_core.handler import BaseIOHandler
     from rivers_core.hooks import CommandSpec, ExecutorSpec, HandlerSpec, hookimpl
     from rivers_core.keys import storage_key
-    from rivers_core.metadata import MetadataValue, Schema
+    from rivers_core.metadata import MetadataValue
     from rivers_core.partitions import PartitionContext, PartitionKey, PartitionKeyRange, PartitionsDefinition
     from rivers_core.plugins import PluginRegistry, get_registry
+    from rivers_core.schema import Schema
 
 __version__ = "0.1.0"
 
@@ -61,7 +62,7 @@ __getattr__, __dir__ = lazy_exports(
         "PartitionKeyRange": "rivers_core.partitions",
         "PartitionsDefinition": "rivers_core.partitions",
         "PluginRegistry": "rivers_core.plugins",
-        "Schema": "rivers_core.metadata",
+        "Schema": "rivers_core.schema",
         "exceptions": "rivers_core.exceptions",
         "find_config": "rivers_core.config",
         "get_registry": "rivers_core.plugins",

@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 from rivers_core.exceptions import InvalidMetadataError, MetadataTypeError
 from rivers_core.metadata.coerce import coerce
 from rivers_core.metadata.scalars import PlainText, require
-from rivers_core.metadata.schema import Schema
 from rivers_core.metadata.values import MetadataValue, metadata_variant
+from rivers_core.schema import Schema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Self
 
-    from rivers_core.metadata.schema import ExportsArrowSchema
+    from rivers_core.schema import ExportsArrowSchema
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _NEVER_IN_URLS: Final = re.compile(r"[\s\x00-\x1f\x7f<>\"{}|\\^`]")

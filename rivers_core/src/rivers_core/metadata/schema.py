@@ -1,16 +1,15 @@
-"""`Schema`: the columns of a table, from anything that speaks the Arrow PyCapsule interface."""
+"""`ArrowField`: one column of a schema as a record."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rivers_core.exceptions import InvalidMetadataError, MetadataTypeError
-from rivers_core.values import Value
+from rivers_core.schema import Schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ArrowField", "ExportsArrowSchema", "Schema"]
+__all__ = ["NULLABLE", "ArrowField", "Schema"]
 
 _PRIMITIVES = {
     "n": "null", "b": "bool", "c": "int8", "C": "uint8", "s": "int16", "S": "uint16", "i": "int32",
@@ -24,15 +23,6 @@ _PRIMITIVES = {
 _UNITS = {"s": "s", "m": "ms", "u": "us", "n": "ns"}
 _LISTS = {"+l": "list", "+L": "large_list", "+vl": "list_view", "+vL": "large_list_view"}
 NULLABLE = 2
-
-
-@runtime_checkable
-class ExportsArrowSchema(Protocol):
-    """An object with a schema in the Arrow C data interface: pyarrow, arro3, deltalake and others."""
-
-    def __arrow_c_schema__(self) -> object:
-        """A PyCapsule named `arrow_schema`."""
-        ...
 
 
 class ArrowField(NamedTuple):
@@ -101,104 +91,5 @@ class ArrowField(NamedTuple):
         )
 
 
-class Schema(Value):
-    """The columns of a table: their names and types.
-
-    It keeps them as plain data, so it can be stored and compared without the library they came from;
-    `__arrow_c_schema__` hands them to any other. Key-value metadata of a schema is handed on only while
-    the object it was made from lives in this one; two schemas are equal when names and types are.
-
-    Args:
-        obj: Anything with `__arrow_c_schema__`: a schema of pyarrow, polars, arro3 or deltalake.
-
-    Raises:
-        MetadataTypeError: (a `TypeError`) The object has none, or its schema is not of columns.
-
-    Examples:
-        >>> import pyarrow as pa
-        >>> Schema(pa.schema({"id": pa.int64()}))
-        Schema({"id": "int64"})
-    """
-
-    __slots__ = ("_source", "columns")
-    _fields = ("names", "types")
-    columns: tuple[ArrowField, ...]
-    """Each column in full, nested types included."""
-    _source: ExportsArrowSchema | None
-
-    def __init__(self, obj: ExportsArrowSchema) -> None:
-        if not hasattr(obj, "__arrow_c_schema__"):
-            has_one = hasattr(getattr(obj, "schema", None), "__arrow_c_schema__")
-            instead = "its .schema" if has_one else "a schema of pyarrow, polars, arro3 or deltalake"
-            raise MetadataTypeError(
-                f"A schema is made from an object with __arrow_c_schema__, and this {type(obj).__name__} "
-                f"has none; pass {instead}."
-            )
-        from rivers_core.metadata.arrow_c_schema import read_schema
-
-        root = read_schema(obj.__arrow_c_schema__())
-        if root.format != "+s":
-            raise MetadataTypeError(
-                f"A schema is made of columns; this {type(obj).__name__} is {root.type_name()}."
-            )
-        self._set(columns=root.children, _source=obj)
-
-    @property
-    def names(self) -> list[str]:
-        """The names of the columns, in order."""
-        return [column.name for column in self.columns]
-
-    @property
-    def types(self) -> list[str]:
-        """The types of the columns, in order, as Arrow users write them."""
-        return [column.type_name() for column in self.columns]
-
-    def to_plain(self) -> list[dict[str, Any]]:
-        """The columns as JSON data."""
-        return [column.to_plain() for column in self.columns]
-
-    @staticmethod
-    def from_plain(columns: list[dict[str, Any]]) -> Schema:
-        """The schema that `to_plain` wrote.
-
-        Raises:
-            InvalidMetadataError: These are no columns.
-        """
-        try:
-            return _rebuilt(tuple(ArrowField.from_plain(column) for column in columns))
-        except (KeyError, TypeError, ValueError) as error:
-            raise InvalidMetadataError(f"Not the columns of a schema: {columns!r} ({error!r}).") from error
-
-    def __arrow_c_schema__(self) -> object:
-        """A PyCapsule of the schema, for every library that reads the Arrow C data interface."""
-        if self._source is not None:
-            return self._source.__arrow_c_schema__()
-        from rivers_core.metadata.arrow_c_schema import export_schema
-
-        return export_schema(ArrowField("", "+s", 0, self.columns))
-
-    def __len__(self) -> int:
-        return len(self.columns)
-
-    def __bool__(self) -> bool:
-        return True
-
-    def __hash__(self) -> int:
-        return hash((tuple(self.names), tuple(self.types)))
-
-    def __str__(self) -> str:
-        return ", ".join(f"{column.name}: {column.type_name()}" for column in self.columns)
-
-    def __repr__(self) -> str:
-        columns = ", ".join(f'"{column.name}": "{column.type_name()}"' for column in self.columns)
-        return f"Schema({{{columns}}})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuilt, (self.columns,)
-
-
 def _rebuilt(columns: tuple[ArrowField, ...]) -> Schema:
-    schema = Schema.__new__(Schema)
-    object.__setattr__(schema, "columns", columns)
-    object.__setattr__(schema, "_source", None)
-    return schema
+    return Schema.from_plain([column.to_plain() for column in columns])

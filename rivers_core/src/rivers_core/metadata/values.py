@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Self, TypeAlias, TypeVar
 
     from rivers_core.metadata import rich, scalars
-    from rivers_core.metadata.schema import ExportsArrowSchema
+    from rivers_core.schema import ExportsArrowSchema
 
     _Variant = TypeVar("_Variant", bound="type[MetadataValue]")
 
