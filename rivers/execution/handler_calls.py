@@ -1,14 +1,13 @@
-"""Calls of handlers: what they leave behind is waited for, and what goes wrong says where."""
+"""Call handlers: complete their writes, and add asset, handler and address to their errors."""
 
 from __future__ import annotations
 
 import inspect
-from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.error_text import error_text
-from rivers_core.authoring import resolve_awaitable
+from rivers_core.awaitables import await_write
 from rivers_core.exceptions import NotMaterializedError, RiversError
 
 if TYPE_CHECKING:
@@ -16,28 +15,22 @@ if TYPE_CHECKING:
     from rivers_core.contexts import InputContext, OutputContext
 
 
-async def stored_late(left: Any, binding: HandlerBinding) -> None:
-    """Wait for what `handle_output` left behind: only then is the value stored.
+async def complete_write(result: Any, binding: HandlerBinding) -> None:
+    """Wait until the value is stored, if `handle_output` returned something to wait for.
 
     Args:
-        left: What it returned: an awaitable of an asynchronous handler, or of a plain one around such; the future
-            of a thread or process that stores.
+        result: The result of `handle_output`: an awaitable, or the future of a thread or process.
         binding: The handler.
 
     Raises:
         RiversError: It is a generator, whose body never ran.
     """
-    if inspect.isgenerator(left) or inspect.isasyncgen(left):
+    if inspect.isgenerator(result) or inspect.isasyncgen(result):
         raise RiversError(
             f"handle_output of {type(binding.handler).__name__} yields, so that calling it stores nothing; "
             "take the `yield` out"
         )
-    if binding.handler.is_async_output:
-        await left
-    elif isinstance(left, Future):
-        left.result()
-    else:
-        resolve_awaitable(left)
+    await await_write(result, on_loop=binding.is_async_output)
 
 
 def say_who_stores(error: BaseException, output: StoredOutput) -> None:

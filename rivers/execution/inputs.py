@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.self_dependency import SelfDependency
@@ -94,7 +93,7 @@ async def _load_partitions(loaded: LoadedInput, step: Step, run: Run, versions: 
             for key, event in zip(keys, events, strict=True)
         ]
         values = await load_each(
-            loaded.binding.handler,
+            loaded.binding,
             contexts,
             lambda context: _load(loaded, context, run),
             on_loop=step.needs_loop,
@@ -161,8 +160,6 @@ async def _load(loaded: LoadedInput, context: InputContext, run: Run) -> Any:
         value = binding.load_input(context)
         if binding.is_async_input:
             value = await value
-        elif type(value) is CoroutineType:  # a plain handler around an asynchronous one
-            value = resolve_awaitable(value)
     except Exception as error:
         say_who_stores(error, loaded.upstream)
         add_place(error, "loading", binding, context)

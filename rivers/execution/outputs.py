@@ -6,7 +6,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.results import Materialization, Observation, Output, Result
-from rivers.execution.handler_calls import add_place, stored_late
+from rivers.execution.handler_calls import add_place, complete_write
 from rivers.execution.history import History
 from rivers.execution.provenance import input_versions
 from rivers.execution.results import check_name, check_part, check_value, of_part, split_by_key
@@ -149,7 +149,7 @@ class Storing:
             try:
                 stored = binding.handle_output(context, value)
                 if stored is not None:
-                    await stored_late(stored, binding)
+                    await complete_write(stored, binding)
                 break
             except BaseException as error:
                 if not is_failure(error, self.step):

@@ -7,14 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from rivers.execution.drive import run_now
+from rivers_core.awaitables import run_sync
 from rivers_core.exceptions import NotMaterializedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from rivers.graph.plan import HandlerBinding
     from rivers_core.contexts import InputContext
-    from rivers_core.handler import BaseIOHandler
 
     LoadOne = Callable[[InputContext], Awaitable[Any]]
 
@@ -22,7 +22,7 @@ CONCURRENT_LOADS = 16
 
 
 async def load_each(
-    handler: BaseIOHandler, contexts: Sequence[InputContext], load: LoadOne, *, on_loop: bool = False
+    binding: HandlerBinding, contexts: Sequence[InputContext], load: LoadOne, *, on_loop: bool = False
 ) -> list[Any]:
     """Load one value for each context, several at a time from a handler that reaches outside the process.
 
@@ -30,7 +30,7 @@ async def load_each(
     waits for its store with many keys at once.
 
     Args:
-        handler: The handler that `load` calls.
+        binding: The handler that `load` calls.
         contexts: What to load, one partition key each.
         load: Loads one value.
         on_loop: The caller runs on an event loop, on which others may go on while threads load.
@@ -41,9 +41,9 @@ async def load_each(
     Raises:
         Exception: The first error, in this order, that says anything else; nothing is left running.
     """
-    if handler.is_async_input:
+    if binding.is_async_input:
         return await _on_the_loop(contexts, load)
-    if handler.locality == "process" or len(contexts) < 2:
+    if binding.handler.locality == "process" or len(contexts) < 2:
         return [await _value_or_missing(context, load) for context in contexts]
     with ThreadPoolExecutor(min(CONCURRENT_LOADS, len(contexts)), "rivers-load") as pool:
         jobs = [pool.submit(copy_context().run, _in_this_thread, context, load) for context in contexts]
@@ -112,7 +112,7 @@ async def _on_the_loop(contexts: Sequence[InputContext], load: LoadOne) -> list[
 
 
 def _in_this_thread(context: InputContext, load: LoadOne) -> Any:
-    return run_now(_value_or_missing(context, load))
+    return run_sync(_value_or_missing(context, load))
 
 
 async def _value_or_missing(context: InputContext, load: LoadOne) -> Any:

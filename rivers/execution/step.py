@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 from time import perf_counter_ns
 from types import CoroutineType
@@ -18,7 +17,7 @@ from rivers.execution.outputs import Storing, WriteFailedError
 from rivers.execution.provenance import awaited_versions
 from rivers.execution.results import closed, named_results
 from rivers.execution.retries import is_failure, may_retry
-from rivers_core.authoring import resolve_awaitable
+from rivers_core.awaitables import await_result, resolve_awaitable
 from rivers_core.exceptions import OneShotValueError
 from rivers_core.partitions import PartitionContext
 
@@ -34,7 +33,7 @@ async def execute_step(step: Step, run: Run) -> None:
     """Run one step to its end, with the retries that its policy allows.
 
     This is the only code that runs steps, under every executor. It never suspends unless the step
-    `needs_loop`, so that `run_now` can run it without an event loop.
+    `needs_loop`, so that `run_sync` can run it without an event loop.
 
     Args:
         step: The step, bound.
@@ -86,7 +85,8 @@ async def _attempt(step: Step, run: Run, attempt: int) -> tuple[Any, Storing]:
             returned = step.function(**arguments)
         except StopIteration as stop:
             raise _out_of_items(step) from stop
-        if type(returned) is CoroutineType:  # a plain function around an asynchronous one
+        # a plain function may return the coroutine of an asynchronous one; only this test costs next to nothing
+        if type(returned) is CoroutineType:
             returned = resolve_awaitable(returned)
     if step.awaited:
         versions += awaited_versions(step, run.keys.get(step.name, ()), History(run.storage, run.latest))
@@ -109,9 +109,7 @@ async def _called(step: Step, arguments: dict[str, Any]) -> Any:
         returned = step.function(**arguments)
     else:
         returned = await asyncio.to_thread(_blocking, step, arguments)
-    if inspect.isawaitable(returned):
-        returned = await returned
-    return await returned if type(returned) is CoroutineType else returned
+    return await await_result(returned)
 
 
 def _blocking(step: Step, arguments: dict[str, Any]) -> Any:

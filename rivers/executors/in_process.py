@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rivers.execution.drive import run_now
 from rivers.execution.retries import is_failure
 from rivers.execution.step import execute_step
 from rivers.executors.base import Executor
 from rivers.executors.overlapping import run_overlapping
+from rivers_core.awaitables import run_sync
 
 if TYPE_CHECKING:
     from rivers.execution.run import Run
@@ -26,7 +26,7 @@ class InProcess(Executor):
         if run.plan.needs_loop:
             run_overlapping(run)
         else:
-            run_now(_in_order(run))
+            run_sync(_in_order(run))
 
 
 async def _in_order(run: Run) -> None:

@@ -9,9 +9,9 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
-from rivers.execution.drive import run_now
 from rivers.execution.retries import is_failure
 from rivers.execution.step import execute_step
+from rivers_core.awaitables import run_sync
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -107,7 +107,7 @@ class _Overlap:
             return
         error: BaseException | None = None
         try:
-            run_now(execute_step(step, self._run))
+            run_sync(execute_step(step, self._run))
         except BaseException as raised:
             if not is_failure(raised, step):
                 raise

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rivers_core.awaitables import returning_values
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -27,10 +29,10 @@ class HandlerBinding:
         handler: The handler, with whatever plugins put around it.
         label: How events and tables name it: its name in the configuration, else its class.
         reason: Which rule chose it, in words.
-        handle_output: The handler's method; looking it up each time would go through pydantic.
-        load_input: Likewise.
-        is_async_output: Whether what `handle_output` gives is to be awaited.
-        is_async_input: Likewise of `load_input`.
+        handle_output: The handler's bound method, so that a call does not go through pydantic's attribute lookup.
+        load_input: Likewise; of a synchronous handler it always returns the value itself.
+        is_async_output: Whether the result of `handle_output` has to be awaited.
+        is_async_input: Whether the result of `load_input` has to be awaited.
     """
 
     handler: BaseIOHandler
@@ -42,11 +44,12 @@ class HandlerBinding:
     is_async_input: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        """Ask the handler for what every step needs of it."""
-        self.handle_output = self.handler.handle_output
-        self.load_input = self.handler.load_input
+        """Bind one callable per direction."""
         self.is_async_output = self.handler.is_async_output
         self.is_async_input = self.handler.is_async_input
+        self.handle_output = self.handler.handle_output
+        load = self.handler.load_input
+        self.load_input = load if self.is_async_input else returning_values(load)
 
 
 @dataclass(slots=True, eq=False)

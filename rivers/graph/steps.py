@@ -245,14 +245,14 @@ class StepBuilder:
 
 def needs_loop(step: Step) -> bool:
     """Whether running a step takes an event loop: its function, or a handler that it meets, is asynchronous."""
-    loads = [loaded.binding.handler for loaded in step.inputs]
+    loads = [loaded.binding for loaded in step.inputs]
     if step.own_value is not None:
-        loads.append(step.own_value.loaded.binding.handler)
+        loads.append(step.own_value.loaded.binding)
     return (
         step.is_async
         or is_async_function(inspect.unwrap(step.function))  # a plain wrapper may return a coroutine
-        or any(handler.is_async_input for handler in loads)
-        or any(output.handler.is_async_output for output in step.outputs)
+        or any(binding.is_async_input for binding in loads)
+        or any(output.binding is not None and output.binding.is_async_output for output in step.outputs)
     )
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from rivers.execution.drive import run_now
 from rivers.execution.handler_calls import add_place, say_who_stores
 from rivers.execution.keys import asks_for_several, requested_keys
 from rivers.execution.several_keys import by_key, load_each
 from rivers.graph.types import stated, value_of_mapping
-from rivers_core.authoring import resolve_awaitable
+from rivers_core.awaitables import resolve_awaitable, run_sync
 from rivers_core.contexts import InputContext
 from rivers_core.exceptions import ExecutionError, NotMaterializedError, PartitionValidationError
 from rivers_core.partitions import PartitionContext
@@ -78,7 +76,7 @@ def _load_several(
     hint = _wanted(item_hint if is_mapping else type_hint, output)
     events = storage.get_latest_materializations(output.name)
     contexts = [_context(output, key, hint, events.get(str(key))) for key in keys]
-    loading = load_each(output.handler, contexts, lambda context: _load(output, context))
+    loading = load_each(_bound(output), contexts, lambda context: _load(output, context))
     return by_key(
         [str(key) for key in keys] if key_hint is str else keys,
         _now(output, loading),
@@ -88,8 +86,8 @@ def _load_several(
 
 
 def _now(output: StoredOutput, loading: Coroutine[Any, Any, T]) -> T:
-    """The result of loading; only an asynchronous handler needs an event loop for it."""
-    value: T = resolve_awaitable(loading) if output.handler.is_async_input else run_now(loading)
+    """Return the loaded value; only an asynchronous handler needs an event loop for it."""
+    value: T = resolve_awaitable(loading) if _bound(output).is_async_input else run_sync(loading)
     return value
 
 
@@ -111,12 +109,9 @@ async def _load(output: StoredOutput, context: InputContext) -> Any:
             "it is stored elsewhere, so there is no value to load here"
         )
     try:
-        value = output.handler.load_input(context)
-        if output.handler.is_async_input:
-            return await value
-        return (
-            resolve_awaitable(value) if type(value) is CoroutineType else value
-        )  # a plain handler around an asynchronous one
+        binding = _bound(output)
+        value = binding.load_input(context)
+        return await value if binding.is_async_input else value
     except NotMaterializedError as error:
         say_who_stores(error, output)
         raise

@@ -277,8 +277,7 @@ def test_asynchronous_handlers_are_tried_too():
 
 def test_a_probe_is_of_a_type_that_the_handler_takes():
     class Texts(Shelf):
-        @classmethod
-        def accepts_type(cls, hint):
+        def accepts_type(self, hint):
             return hint is bytes
 
     assert probe_value(Texts()) == b"rivers probe"

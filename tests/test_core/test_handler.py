@@ -89,10 +89,10 @@ def test_two_methods_are_enough():
     assert handler.load_input(InputContext("orders", "report")) == [1]
     assert handler.exists(InputContext("orders", "report"))
     assert not handler.exists(InputContext("other", "report"))
-    assert (handler.locality, handler.partition_batches) == ("shared", False)
-    assert Shelf.check_options({"shelf/mode": "x"}) == []
-    assert Shelf.accepts_type(int)
-    assert Shelf.can_load_type(int)
+    assert (handler.locality, handler.partition_batches, handler.can_delete) == ("shared", False, False)
+    assert handler.check_options({"shelf/mode": "x"}) == []
+    assert handler.accepts_type(int)
+    assert handler.can_load_type(int)
     assert handler.describe_address(InputContext("orders", "report")) is None
     with pytest.raises(RiversError, match=r"Shelf cannot delete: the value of asset 'orders' stays"):
         handler.delete(InputContext("orders", "report"))
@@ -107,15 +107,19 @@ def test_a_handler_without_one_of_the_methods_cannot_be_made(missing):
         half()
 
 
-def test_async_methods_are_recognised_when_the_class_is_made():
-    assert (Shelf.is_async_output, Shelf.is_async_input) == (False, False)
-    assert (AsyncShelf.is_async_output, AsyncShelf.is_async_input) == (True, True)
+def asynchronous(handler):
+    return handler.is_async_output, handler.is_async_input
+
+
+def test_handler_recognizes_async_methods():
+    assert asynchronous(Shelf()) == (False, False)
+    assert asynchronous(AsyncShelf()) == (True, True)
 
     class Mixed(AsyncShelf):
         def load_input(self, context):
             return 1
 
-    assert (Mixed.is_async_output, Mixed.is_async_input) == (True, False)
+    assert asynchronous(Mixed()) == (True, False)
 
 
 def test_the_default_of_exists_waits_for_an_async_handler_even_inside_a_loop():
@@ -272,29 +276,53 @@ def test_a_subclass_may_take_further_settings():
     assert Loose(colour="red") != Loose(colour="blue")
 
 
-def test_a_class_may_say_itself_whether_it_is_asynchronous():
-    class Around(BaseIOHandler):
+def test_handler_declares_capabilities_as_class_attributes():
+    class Declared(Shelf):
+        locality = "process"
+        partition_batches = True
+        can_delete = True
         is_async_output = True
 
-        def handle_output(self, context, obj):
-            return None
-
-        def load_input(self, context):
-            return None
-
-    class Below(Around):
+    class Inherited(Declared):
         pass
 
-    class Redefined(Around):
-        def handle_output(self, context, obj):
+    for handler in (Declared(), Inherited()):
+        assert (handler.locality, handler.partition_batches, handler.can_delete) == ("process", True, True)
+        assert asynchronous(handler) == (True, False)
+
+
+def test_handler_overrides_capabilities_with_properties():
+    class Around(Shelf):
+        inner: Any
+
+        @property
+        def locality(self):
+            return self.inner.locality
+
+        @property
+        def is_async_input(self):
+            return self.inner.is_async_input
+
+    assert Around(inner=AsyncShelf()).locality == "shared"
+    assert asynchronous(Around(inner=AsyncShelf())) == (False, True)
+    assert asynchronous(Around(inner=Shelf())) == (False, False)
+
+
+def test_handler_can_delete_if_its_class_or_a_mixin_overrides_delete():
+    class Deletes:
+        def delete(self, context):
             return None
 
-    assert (Around.is_async_output, Around.is_async_input) == (True, False)
-    assert Below.is_async_output is True
-    assert Redefined.is_async_output is False
+    class Mixed(Deletes, Shelf):
+        pass
+
+    class Refuses(Mixed):
+        can_delete = False
+
+    assert (Shelf().can_delete, Mixed().can_delete, Refuses().can_delete) == (False, True, False)
 
 
-def test_what_a_mixin_defines_decides_whether_a_handler_is_asynchronous():
+def test_handler_recognizes_async_methods_of_mixins():
     class Waits:
         async def load_input(self, context):
             return None
@@ -312,8 +340,8 @@ def test_what_a_mixin_defines_decides_whether_a_handler_is_asynchronous():
     class Other(Plain, Waits):
         pass
 
-    assert (Mixed.is_async_input, Mixed.is_async_output) == (True, False)
-    assert Other.is_async_input is False
+    assert asynchronous(Mixed()) == (False, True)
+    assert asynchronous(Other()) == (False, False)
 
 
 def test_a_handler_stores_with_itself_unless_it_says_otherwise():

@@ -117,12 +117,10 @@ def test_a_parameter_with_a_default_keeps_it(repository):
 
 def test_types_that_a_handler_cannot_take_or_give_are_found(repository):
     class Text(rs.BaseIOHandler):
-        @classmethod
-        def accepts_type(cls, hint):
+        def accepts_type(self, hint):
             return hint is str
 
-        @classmethod
-        def can_load_type(cls, hint):
+        def can_load_type(self, hint):
             return hint is str
 
         def handle_output(self, context, obj):
@@ -149,8 +147,7 @@ def test_types_that_a_handler_cannot_take_or_give_are_found(repository):
 
 def test_handler_options_are_checked(repository):
     class Optioned(rs.BaseIOHandler):
-        @classmethod
-        def check_options(cls, metadata):
+        def check_options(self, metadata):
             return [
                 f"unknown option {key!r}" for key in metadata if key.startswith("opt/") and key != "opt/mode"
             ]
@@ -168,8 +165,7 @@ def test_handler_options_are_checked(repository):
 
 def test_options_of_one_consumer_are_checked_like_those_of_the_asset(repository):
     class Optioned(rs.BaseIOHandler):
-        @classmethod
-        def check_options(cls, metadata):
+        def check_options(self, metadata):
             return [f"unknown option {key!r}" for key in metadata if key != "opt/mode"]
 
         def handle_output(self, context, obj): ...

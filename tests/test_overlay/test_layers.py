@@ -275,16 +275,13 @@ def test_it_travels_as_configuration(tmp_path):
 
 def test_types_and_options_are_checked_against_the_layers():
     class Picky(Shelf):
-        @classmethod
-        def accepts_type(cls, hint):
+        def accepts_type(self, hint):
             return hint is int
 
-        @classmethod
-        def can_load_type(cls, hint):
+        def can_load_type(self, hint):
             return hint is int
 
-        @classmethod
-        def check_options(cls, metadata):
+        def check_options(self, metadata):
             return ["no such option: picky/x"] if "picky/x" in metadata else []
 
     picky, shelf = Picky(place="home"), Shelf(place="production")

@@ -72,11 +72,10 @@ def test_a_live_store_is_used_as_it_is(tmp_path):
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
-def test_who_can_read_it_and_where_it_lies(store, locality, address):
+def test_handler_locality_and_address_follow_store(store, locality, address):
     handler = PickleIOHandler(store)
     assert handler.locality == locality
     assert handler.describe_address(InputContext("orders", "next")) == address
-    assert PickleIOHandler.locality == "shared"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from rivers_core.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from rivers_core._locations import resolve_location
+    from rivers_core.awaitables import resolve_awaitable, run_sync
     from rivers_core.handler.base import Locality
     from rivers_core.handler.masking import (
         REDACTED,
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
         secrets_of,
     )
     from rivers_core.handler.settings import build_handler, did_you_mean
-    from rivers_core.handler.waiting import resolve_awaitable
 
 __all__ = [
     "REDACTED",
@@ -39,6 +39,7 @@ __all__ = [
     "redact_value",
     "resolve_awaitable",
     "resolve_location",
+    "run_sync",
     "secret_spellings",
     "secrets_of",
 ]
@@ -55,7 +56,8 @@ __getattr__, __dir__ = lazy_exports(
         "is_secret_name": "rivers_core.handler.masking",
         "redact": "rivers_core.handler.masking",
         "redact_value": "rivers_core.handler.masking",
-        "resolve_awaitable": "rivers_core.handler.waiting",
+        "resolve_awaitable": "rivers_core.awaitables",
+        "run_sync": "rivers_core.awaitables",
         "secret_spellings": "rivers_core.handler.masking",
         "secrets_of": "rivers_core.handler.masking",
     },

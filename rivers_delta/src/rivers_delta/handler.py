@@ -217,8 +217,7 @@ class DeltaIOHandler(BaseIOHandler):
 
         return maintain(self, contexts, dry_run=dry_run, **options)
 
-    @classmethod
-    def check_options(cls, metadata: Mapping[str, Any]) -> list[str]:
+    def check_options(self, metadata: Mapping[str, Any]) -> list[str]:
         """One sentence for each `delta/` option that is unknown or cannot be.
 
         Args:
@@ -226,8 +225,7 @@ class DeltaIOHandler(BaseIOHandler):
         """
         return find_faults(metadata)
 
-    @classmethod
-    def accepts_type(cls, hint: Any) -> bool:
+    def accepts_type(self, hint: Any) -> bool:
         """Whether values of an annotation are tables.
 
         Args:
@@ -237,8 +235,7 @@ class DeltaIOHandler(BaseIOHandler):
 
         return get_types().can_store(hint)
 
-    @classmethod
-    def can_load_type(cls, hint: Any) -> bool:
+    def can_load_type(self, hint: Any) -> bool:
         """Whether a table can be loaded as what an annotation says.
 
         Args:

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_settings import SettingsConfigDict
 
 from rivers_core import BaseIOHandler, MetadataValue
-from rivers_core.authoring import Locality, build_handler
+from rivers_core.authoring import build_handler
 from rivers_core.exceptions import RiversError
 from rivers_pickle import failures, stores
 from rivers_pickle.format import FormatError, Header, derived_key, described, footer, is_ours, opened
@@ -35,16 +35,10 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
     from rivers_core import InputContext, OutputContext
+    from rivers_core.authoring import Locality
     from rivers_pickle.targets import Target
 
 _CONNECTING: Final = threading.Lock()
-
-
-class _LocalityOfStore:
-    """`locality` depends on the store; the class itself says what holds for most stores."""
-
-    def __get__(self, handler: PickleIOHandler | None, owner: type) -> Locality:
-        return "shared" if handler is None else stores.locality_of(handler.store)
 
 
 class PickleIOHandler(BaseIOHandler):
@@ -79,7 +73,6 @@ class PickleIOHandler(BaseIOHandler):
     model_config = SettingsConfigDict(env_prefix="RIVERS_PICKLE_", frozen=True)
     location_fields: ClassVar[tuple[str, ...]] = ("store",)
     positional_fields: ClassVar[tuple[str, ...]] = ("store", "prefix", "signing_key")
-    locality: ClassVar[Locality] = cast("Any", _LocalityOfStore())
 
     store: Annotated[
         Any, AfterValidator(stores.checked_store), WithJsonSchema({"type": "string", "title": "Store"})
@@ -122,6 +115,11 @@ class PickleIOHandler(BaseIOHandler):
                 "its own."
             )
         return self
+
+    @property
+    def locality(self) -> Locality:
+        """Readers of the store: the process of a memory store, the host of a folder, everybody else's bucket."""
+        return stores.locality_of(self.store)
 
     def handle_output(self, context: OutputContext, obj: Any) -> None:
         """Pickle a value and put it, all or nothing.

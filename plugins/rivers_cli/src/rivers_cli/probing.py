@@ -103,7 +103,7 @@ def _tried(store: Store) -> Store:
 
 def _try(store: Store, name: str) -> None:
     handler = store.handler
-    can_delete = type(handler.storing_handler()).delete is not BaseIOHandler.delete
+    can_delete = handler.storing_handler().can_delete
     value = probe_value(handler)
     if store.written and can_delete and value is not None:
         _round_trip(store, name, value)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_settings import SettingsConfigDict
 
 from rivers_core import BaseIOHandler, MetadataValue
-from rivers_core.authoring import Locality
 from rivers_core.exceptions import NotMaterializedError, PartitionValidationError, RiversError
 from rivers_memory.kinds import sizers
 
@@ -47,7 +46,7 @@ class InMemoryIOHandler(BaseIOHandler):
     __slots__ = ("_values",)
 
     model_config = SettingsConfigDict(env_prefix="RIVERS_MEMORY_")
-    locality: ClassVar[Locality] = "process"
+    locality = "process"
 
     if TYPE_CHECKING:
         _values: dict[Key, Any]

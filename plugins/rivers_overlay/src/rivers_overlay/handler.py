@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from rivers_core import BaseIOHandler, InputContext, storage_key
-from rivers_core.authoring import Locality, resolve_awaitable
+from rivers_core.authoring import resolve_awaitable, run_sync
 from rivers_core.exceptions import NotMaterializedError, RiversError
 from rivers_overlay.batches import is_batch, joined, one_by_one, stretches
-from rivers_overlay.layers import OfLayers, address_in, at_once, has, loaded, narrower
+from rivers_overlay.layers import address_in, has, loaded
 from rivers_overlay.places import between, handlers_in, is_same, same_store, stores_of
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
     from rivers_core import OutputContext
+    from rivers_core.authoring import Locality
 
 TOP: Final = "top"
 BASE: Final = "base"
@@ -62,15 +63,6 @@ class OverlayIOHandler(BaseIOHandler):
 
     model_config = SettingsConfigDict(frozen=True)
 
-    locality: ClassVar[Locality] = cast("Any", OfLayers[Locality]("shared", narrower))
-    partition_batches: ClassVar[bool] = cast(
-        "Any", OfLayers(False, lambda self: self.top.partition_batches and self.base.partition_batches)
-    )
-    is_async_output: ClassVar[bool] = cast("Any", OfLayers(False, lambda self: self.top.is_async_output))
-    is_async_input: ClassVar[bool] = cast(
-        "Any", OfLayers(False, lambda self: self.top.is_async_input or self.base.is_async_input)
-    )
-
     top: BaseIOHandler = Field(description="Is asked first, and alone is written to.")
     base: BaseIOHandler = Field(description="Is asked when the top has nothing; never written to.")
 
@@ -109,6 +101,31 @@ class OverlayIOHandler(BaseIOHandler):
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 
+    @property
+    def locality(self) -> Locality:
+        """The narrower locality of the two layers, since a value may be in either."""
+        return min(self.top.locality, self.base.locality, key=("process", "host", "shared").index)
+
+    @property
+    def partition_batches(self) -> bool:
+        """True if both layers take several partitions in one call."""
+        return bool(self.top.partition_batches and self.base.partition_batches)
+
+    @property
+    def can_delete(self) -> bool:
+        """True if the top layer can delete."""
+        return bool(self.top.can_delete)
+
+    @property
+    def is_async_output(self) -> bool:
+        """True if the top layer is written asynchronously."""
+        return bool(self.top.is_async_output)
+
+    @property
+    def is_async_input(self) -> bool:
+        """True if either layer is read asynchronously."""
+        return bool(self.top.is_async_input or self.base.is_async_input)
+
     def handle_output(self, context: OutputContext, obj: Any) -> Awaitable[None] | None:
         """Store a value in the top layer; the base is not even asked.
 
@@ -144,7 +161,7 @@ class OverlayIOHandler(BaseIOHandler):
             Exception: Whatever else a layer raises, as it is.
         """
         loading = self._load(context)
-        return loading if self.is_async_input else at_once(loading)
+        return loading if self.is_async_input else run_sync(loading)
 
     def exists(self, context: InputContext) -> bool:
         """Whether either layer has the value; of several partitions, whether each is in one of them."""
@@ -170,7 +187,7 @@ class OverlayIOHandler(BaseIOHandler):
         """The handler that the top layer stores with."""
         return self.top.storing_handler()
 
-    def check_options(self, metadata: Mapping[str, Any]) -> list[str]:  # type: ignore[override]
+    def check_options(self, metadata: Mapping[str, Any]) -> list[str]:
         """What the layers have to say about the options in an asset's metadata; what both say is said once.
 
         Args:
@@ -178,7 +195,7 @@ class OverlayIOHandler(BaseIOHandler):
         """
         return list(dict.fromkeys([*self.top.check_options(metadata), *self.base.check_options(metadata)]))
 
-    def accepts_type(self, hint: Any) -> bool:  # type: ignore[override]
+    def accepts_type(self, hint: Any) -> bool:
         """Whether the top, which is written to, can store it.
 
         Args:
@@ -186,7 +203,7 @@ class OverlayIOHandler(BaseIOHandler):
         """
         return self.top.accepts_type(hint)
 
-    def can_load_type(self, hint: Any) -> bool:  # type: ignore[override]
+    def can_load_type(self, hint: Any) -> bool:
         """Whether both layers can give it, for either may have to.
 
         Args:

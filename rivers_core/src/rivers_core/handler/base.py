@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -11,6 +10,7 @@ from pydantic import ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from rivers_core.awaitables import is_async_method, resolve_awaitable
 from rivers_core.exceptions import NotMaterializedError, RiversError
 from rivers_core.handler.masking import shown
 from rivers_core.handler.settings import (
@@ -20,7 +20,6 @@ from rivers_core.handler.settings import (
     refuse_unknown,
     with_names,
 )
-from rivers_core.handler.waiting import resolve_awaitable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -64,17 +63,23 @@ class BaseIOHandler(BaseSettings, ABC):
         dotenv_filtering="only_existing",
     )
 
-    locality: ClassVar[Locality] = "shared"
-    """Who else can read what this handler stored: the same process, the same host, everybody."""
+    # Capabilities belong to the instance. A subclass sets a plain class attribute or overrides it with a property;
+    # `ClassVar[Any]` is the one declaration that pydantic, mypy and pyright accept for both.
 
-    partition_batches: ClassVar[bool] = False
-    """Whether one call may carry several partition keys; if not, the engine calls once per key."""
+    locality: ClassVar[Any] = "shared"
+    """`Locality`: readers of what this handler stored, the same process, the same host or everybody."""
 
-    is_async_output: ClassVar[bool] = False
-    """Whether `handle_output` is a coroutine function; set when the class is made."""
+    partition_batches: ClassVar[Any] = False
+    """`bool`: one call may carry several partition keys. Otherwise the engine calls once per key."""
 
-    is_async_input: ClassVar[bool] = False
-    """Whether `load_input` is a coroutine function; set when the class is made."""
+    can_delete: ClassVar[Any] = property(lambda self: type(self).delete is not BaseIOHandler.delete)
+    """`bool`: `delete` is supported. By default true for a class that overrides `delete`."""
+
+    is_async_output: ClassVar[Any] = property(lambda self: is_async_method(type(self).handle_output))
+    """`bool`: `handle_output` returns an awaitable. By default true if it is declared `async`."""
+
+    is_async_input: ClassVar[Any] = property(lambda self: is_async_method(type(self).load_input))
+    """`bool`: `load_input` returns an awaitable. By default true if it is declared `async`."""
 
     option_namespace: ClassVar[str | None] = None
     """What stands before the slash in metadata keys that are this handler's options (`delta/mode`)."""
@@ -87,14 +92,6 @@ class BaseIOHandler(BaseSettings, ABC):
 
     positional_fields: ClassVar[tuple[str, ...]] = ()
     """Fields that may also be given by position, in this order; without it every setting has to be named."""
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        for flag, method in (("is_async_output", "handle_output"), ("is_async_input", "load_input")):
-            # what a class says itself stands: a handler around others only knows when it has them
-            says = next(one for one in cls.__mro__ if flag in vars(one) or method in vars(one))
-            if flag not in vars(says):
-                setattr(cls, flag, inspect.iscoroutinefunction(getattr(cls, method)))
 
     @abstractmethod
     def handle_output(self, context: OutputContext, obj: Any) -> Awaitable[None] | None:
@@ -148,8 +145,7 @@ class BaseIOHandler(BaseSettings, ABC):
             "Remove it in the store itself, or give the handler a `delete(context)` method."
         )
 
-    @classmethod
-    def check_options(cls, metadata: Mapping[str, Any]) -> list[str]:
+    def check_options(self, metadata: Mapping[str, Any]) -> list[str]:
         """Look at the options for this handler in an asset's static metadata.
 
         Args:
@@ -161,8 +157,7 @@ class BaseIOHandler(BaseSettings, ABC):
         del metadata
         return []
 
-    @classmethod
-    def accepts_type(cls, hint: Any) -> bool:
+    def accepts_type(self, hint: Any) -> bool:
         """Whether a value of this annotation can be stored; asked before anything runs.
 
         Args:
@@ -174,8 +169,7 @@ class BaseIOHandler(BaseSettings, ABC):
         del hint
         return True
 
-    @classmethod
-    def can_load_type(cls, hint: Any) -> bool:
+    def can_load_type(self, hint: Any) -> bool:
         """Whether `load_input` can give a value of this annotation; asked before anything runs.
 
         Args:
