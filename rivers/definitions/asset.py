@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from rivers.definitions.asset_base import AssetBase
 from rivers.definitions.definition import Decorator
-from rivers_core.exceptions import AssetDefinitionError
+from rivers.exceptions import AssetDefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from rivers.definitions.asset_def import check_deps
 from rivers.definitions.composition import current_recorder
 from rivers.definitions.definition import Definition
-from rivers_core.exceptions import AssetDefinitionError
+from rivers.exceptions import AssetDefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

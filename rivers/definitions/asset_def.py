@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.field_checks import FieldChecks
-from rivers_core.exceptions import AssetDefinitionError
+from rivers.exceptions import AssetDefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rivers.definitions.task import Task
-from rivers_core.exceptions import ExecutionError
+from rivers.exceptions import ExecutionError
 
 if TYPE_CHECKING:
     from rivers.definitions.field_checks import FieldChecks

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rivers.definitions.error_text import error_text
 from rivers.definitions.signature import by_keyword
 from rivers.definitions.wire import AssetRef, Literal, NodeRef, Reference, Wire
-from rivers_core.exceptions import GraphValidationError, RiversError
+from rivers.exceptions import GraphValidationError, RiversError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

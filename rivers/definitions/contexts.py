@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Generic
 
-from rivers_core.exceptions import PartitionValidationError, ResultDefinitionError
+from rivers.exceptions import PartitionValidationError, ResultDefinitionError
 from rivers_core.metadata import coerce_mapping
 from rivers_core.partitions import PartitionKey
 

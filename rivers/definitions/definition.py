@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from rivers.definitions.contexts import AssetExecutionContext
 from rivers.definitions.field_checks import FieldChecks
 from rivers.definitions.signature import check_parameters, describe_signature, is_async_function
-from rivers_core.exceptions import AssetDefinitionError
+from rivers.exceptions import AssetDefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

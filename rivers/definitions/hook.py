@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from rivers_core.exceptions import AssetDefinitionError
+from rivers.exceptions import AssetDefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rivers.definitions.definition import Definition
 from rivers.definitions.field_checks import FieldChecks
 from rivers.definitions.multi import MultiAsset
-from rivers_core.exceptions import ExecutionError, GraphValidationError
+from rivers.exceptions import ExecutionError, GraphValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

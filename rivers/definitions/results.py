@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rivers.definitions.written_keys import key_of_text
-from rivers_core.exceptions import ResultDefinitionError
+from rivers.exceptions import ResultDefinitionError
 from rivers_core.metadata import coerce_mapping
 from rivers_core.partitions import PartitionKey
 

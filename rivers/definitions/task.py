@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 from rivers.definitions.composition import current_recorder
 from rivers.definitions.contexts import TaskExecutionContext
 from rivers.definitions.definition import Decorator, Definition
-from rivers_core.exceptions import TaskDefinitionError
+from rivers.exceptions import TaskDefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

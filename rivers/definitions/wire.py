@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from rivers_core.exceptions import GraphValidationError
+from rivers.exceptions import GraphValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.self_dependency import SelfDependency
+from rivers.exceptions import ExecutionError, NotMaterializedError
 from rivers.execution.handler_calls import add_place, say_who_stores
 from rivers.execution.provenance import combined_version, needed_keys, observation_of, source_of
 from rivers.execution.several_keys import by_key, load_each
 from rivers.storage.events import MATERIALIZATION
 from rivers_core.authoring import resolve_awaitable
 from rivers_core.contexts import InputContext
-from rivers_core.exceptions import ExecutionError, NotMaterializedError
 from rivers_core.partitions import PartitionContext
 
 if TYPE_CHECKING:

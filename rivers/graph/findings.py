@@ -6,7 +6,7 @@ import difflib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from rivers_core.exceptions import GraphValidationError, RiversError
+from rivers.exceptions import GraphValidationError, RiversError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rivers.exceptions import AssetNotFoundError, GraphValidationError
 from rivers.graph.findings import did_you_mean
 from rivers.graph.plan import Plan
-from rivers_core.exceptions import AssetNotFoundError, GraphValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
+from rivers.exceptions import AssetNotFoundError, NodeNotFoundError
 from rivers.graph.findings import did_you_mean
 from rivers.repository.declared import Declared, name_of
 from rivers.repository.loading import load_stored
@@ -12,7 +13,6 @@ from rivers.repository.observing import observe_assets
 from rivers.repository.run_request import RunRequest
 from rivers.repository.session import Session
 from rivers.repository.statuses import statuses
-from rivers_core.exceptions import AssetNotFoundError, NodeNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -14,15 +14,15 @@ from rivers.definitions.job import Job
 from rivers.definitions.resource import Resource
 from rivers.definitions.retry import RetryPolicy
 from rivers.definitions.task import Task
-from rivers.graph.findings import did_you_mean
-from rivers.repository.run_request import check_executor
-from rivers_core.exceptions import (
+from rivers.exceptions import (
     AssetDefinitionError,
     AssetNotFoundError,
     ConfigurationError,
     GraphValidationError,
     TaskDefinitionError,
 )
+from rivers.graph.findings import did_you_mean
+from rivers.repository.run_request import check_executor
 from rivers_core.handler import BaseIOHandler
 from rivers_core.partitions import PartitionsDefinition
 

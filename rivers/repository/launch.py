@@ -6,6 +6,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from rivers.definitions.error_text import error_text
+from rivers.exceptions import ExecutionError
 from rivers.execution.freshness import Skipping
 from rivers.execution.keys import keys_of_plan, shown_request
 from rivers.execution.run import Run
@@ -13,7 +14,6 @@ from rivers.graph.findings import Findings
 from rivers.repository.resuming import take_up
 from rivers.repository.run_result import RunResult
 from rivers.repository.step_config import build_configs
-from rivers_core.exceptions import ExecutionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,12 +12,12 @@ from rivers.definitions.contexts import AssetExecutionContext
 from rivers.definitions.error_text import error_text
 from rivers.definitions.results import Observation
 from rivers.definitions.signature import by_keyword
+from rivers.exceptions import AssetNotFoundError, ConfigurationError, ExecutionError
 from rivers.execution.shown_metadata import without_secrets
 from rivers.graph.findings import did_you_mean
 from rivers.repository.step_config import misfits
 from rivers.storage import Event
 from rivers_core.authoring import redact, resolve_awaitable, secrets_of
-from rivers_core.exceptions import AssetNotFoundError, ConfigurationError, ExecutionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rivers.exceptions import ConflictError, StorageError
 from rivers.execution.freshness import is_lost
-from rivers_core.exceptions import ConflictError, StorageError
 
 if TYPE_CHECKING:
     from rivers.execution.run import Run

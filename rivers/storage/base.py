@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from time import time_ns
 from typing import TYPE_CHECKING
 
+from rivers.exceptions import PartitionDefinitionError, StorageError
 from rivers.storage.runs import Run, check_status
-from rivers_core.exceptions import PartitionDefinitionError, StorageError
 from rivers_core.partitions.keys import check_key_value
 
 if TYPE_CHECKING:

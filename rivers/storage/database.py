@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from filelock import FileLock, Timeout
 
+from rivers.exceptions import StorageError
 from rivers.storage import owners, schema
 from rivers.storage.rows import RUN_COLUMNS, end_run, read_run
-from rivers_core.exceptions import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

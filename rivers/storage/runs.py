@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Literal, cast, get_args
 
+from rivers.exceptions import ConflictError, StorageError
 from rivers.storage.events import (
     RUN_CANCELED,
     RUN_FAILURE,
@@ -14,7 +15,6 @@ from rivers.storage.events import (
     RUN_SUCCESS,
     Event,
 )
-from rivers_core.exceptions import ConflictError, StorageError
 
 RunStatus = Literal["running", "success", "failure", "canceled", "interrupted"]
 

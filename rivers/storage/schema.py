@@ -6,7 +6,7 @@ from importlib.metadata import version
 from time import time_ns
 from typing import TYPE_CHECKING, Final
 
-from rivers_core.exceptions import StorageError
+from rivers.exceptions import StorageError
 
 if TYPE_CHECKING:
     import sqlite3

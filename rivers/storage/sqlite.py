@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
+from rivers.exceptions import StorageError
 from rivers.storage.assets import AssetRecord
 from rivers.storage.base import EventStorage
 from rivers.storage.database import Database, interrupt_orphans
@@ -25,7 +26,6 @@ from rivers.storage.rows import (
     write_run,
 )
 from rivers.storage.runs import check_startable, never_started
-from rivers_core.exceptions import StorageError
 
 if TYPE_CHECKING:
     import sqlite3

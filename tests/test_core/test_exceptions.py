@@ -5,59 +5,71 @@ import pickle
 
 import pytest
 
+from rivers import exceptions as engine_exceptions
+from rivers.exceptions import GraphValidationError
 from rivers_core import exceptions
-from rivers_core.exceptions import ConfigurationError, GraphValidationError, NotMaterializedError, RiversError
+from rivers_core.exceptions import ConfigurationError, NotMaterializedError, RiversError
 from rivers_core.partitions import PartitionKey
 
-STDLIB = {
+CORE_ERRORS = {
+    "FindingsError": ValueError,
+    "ConfigurationError": ValueError,
+    "InvalidMetadataError": ValueError,
+    "MetadataTypeError": TypeError,
+    "PartitionDefinitionError": ValueError,
+    "PartitionValidationError": ValueError,
+    "IntegrityError": ValueError,
+    "HandlerNotFoundError": LookupError,
+    "AssetOutputValidationError": TypeError,
+    "ConflictError": RuntimeError,
+    "OneShotValueError": RuntimeError,
+    "NotMaterializedError": FileNotFoundError,
+    "PluginLoadError": ImportError,
+}
+ENGINE_ERRORS = {
     "AssetDefinitionError": ValueError,
     "TaskDefinitionError": ValueError,
     "ResultDefinitionError": ValueError,
     "GraphValidationError": ValueError,
-    "ConfigurationError": ValueError,
-    "InvalidMetadataError": ValueError,
-    "PartitionDefinitionError": ValueError,
-    "PartitionValidationError": ValueError,
-    "IntegrityError": ValueError,
     "AssetNotFoundError": LookupError,
     "NodeNotFoundError": LookupError,
-    "HandlerNotFoundError": LookupError,
-    "AssetOutputValidationError": TypeError,
     "ExecutionError": RuntimeError,
     "StorageError": RuntimeError,
-    "ConflictError": RuntimeError,
-    "SpentValueError": RuntimeError,
-    "NotMaterializedError": FileNotFoundError,
-    "PluginLoadError": ImportError,
 }
+STANDARD = CORE_ERRORS | ENGINE_ERRORS
 
 
-def test_every_public_error_has_a_standard_counterpart_in_the_table_above():
-    assert set(exceptions.__all__) == {"RiversError", *STDLIB}
+def test_core_exceptions_are_those_of_handlers():
+    assert set(exceptions.__all__) == {"RiversError", *CORE_ERRORS}
 
 
-@pytest.mark.parametrize("name", sorted(STDLIB))
-def test_an_error_is_caught_as_a_rivers_error_and_as_the_standard_one(name):
-    error = getattr(exceptions, name)("what went wrong")
+def test_engine_exceptions_include_those_of_core():
+    assert set(engine_exceptions.__all__) == {"RiversError", *STANDARD}
+    assert all(getattr(engine_exceptions, name) is getattr(exceptions, name) for name in exceptions.__all__)
+
+
+@pytest.mark.parametrize("name", STANDARD)
+def test_error_is_also_a_standard_error(name):
+    error = getattr(engine_exceptions, name)("what went wrong")
 
     assert isinstance(error, RiversError)
-    assert isinstance(error, STDLIB[name])
+    assert isinstance(error, STANDARD[name])
     assert "what went wrong" in str(error)
 
 
-@pytest.mark.parametrize("name", exceptions.__all__)
-def test_an_error_survives_the_way_to_another_process(name):
-    error = getattr(exceptions, name)("what went wrong")
+@pytest.mark.parametrize("name", engine_exceptions.__all__)
+def test_error_survives_pickling_and_copying(name):
+    error = getattr(engine_exceptions, name)("what went wrong")
     error.add_note("seen on the way")
 
-    for other in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
-        assert type(other) is type(error)
-        assert str(other) == str(error)
-        assert other.__notes__ == ["seen on the way"]
+    for restored in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert type(restored) is type(error)
+        assert str(restored) == str(error)
+        assert restored.__notes__ == ["seen on the way"]
 
 
 @pytest.mark.parametrize("kind", [ConfigurationError, GraphValidationError])
-def test_an_error_with_findings_lists_each_on_a_line(kind):
+def test_findings_error_lists_one_finding_per_line(kind):
     error = kind("Two things are wrong.", ["the first", "the second"])
 
     assert error.findings == ("the first", "the second")
@@ -65,7 +77,7 @@ def test_an_error_with_findings_lists_each_on_a_line(kind):
     assert pickle.loads(pickle.dumps(error)).findings == error.findings
 
 
-def test_not_materialized_says_what_where_and_what_exists_instead():
+def test_not_materialized_names_asset_place_and_nearest():
     error = NotMaterializedError(
         "orders",
         partition=PartitionKey("2024-01-02"),
@@ -75,46 +87,44 @@ def test_not_materialized_says_what_where_and_what_exists_instead():
     )
 
     assert str(error) == (
-        "Nothing is stored for partition '2024-01-02' of asset 'orders' (looked with PickleIOHandler at "
-        "'file:///data/orders'). Materialize it first. The nearest that exists: 2024-01-01."
+        "Nothing is stored for asset 'orders', partition '2024-01-02' (PickleIOHandler, 'file:///data/orders'). "
+        "Materialize it first. The nearest stored value: 2024-01-01."
     )
-    other = pickle.loads(pickle.dumps(error))
-    assert (other.asset_name, other.partition, other.handler) == (
-        "orders",
-        PartitionKey("2024-01-02"),
-        "PickleIOHandler",
-    )
-    assert str(other) == str(error)
+    restored = pickle.loads(pickle.dumps(error))
+    assert (restored.asset_name, restored.partition) == ("orders", PartitionKey("2024-01-02"))
+    assert (restored.handler, restored.address) == ("PickleIOHandler", "file:///data/orders")
+    assert str(restored) == str(error)
 
 
-def test_what_exists_instead_is_looked_for_once_and_only_by_who_reads_it():
-    asked = []
+def test_not_materialized_searches_nearest_lazily_and_once():
+    calls = []
 
-    def look() -> str:
-        asked.append("asked")
+    def find() -> str:
+        calls.append("called")
         return "2024-01-01"
 
-    error = NotMaterializedError("orders", nearest=look)
-    assert not asked
-    assert str(error).endswith("The nearest that exists: 2024-01-01.")
+    error = NotMaterializedError("orders", nearest=find)
+    assert not calls
+    assert str(error).endswith("2024-01-01.")
     assert (error.nearest, pickle.loads(pickle.dumps(error)).nearest) == ("2024-01-01", "2024-01-01")
-    assert asked == ["asked"]
+    assert calls == ["called"]
 
 
-def test_what_cannot_be_found_out_is_left_out():
+def test_not_materialized_ignores_failing_search():
     error = NotMaterializedError("orders", nearest=lambda: 1 / 0)
+
     assert str(pickle.loads(pickle.dumps(error))) == str(error) == str(NotMaterializedError("orders"))
 
 
-def test_not_materialized_leaves_out_what_nobody_knows():
+def test_not_materialized_omits_unknown_facts():
     assert str(NotMaterializedError("orders")) == (
         "Nothing is stored for asset 'orders'. Materialize it first."
     )
-    assert "(looked at 'x')" in str(NotMaterializedError("orders", address="x"))
+    assert "('x')" in str(NotMaterializedError("orders", address="x"))
     assert str(NotMaterializedError("orders", message="Gone.")) == "Gone."
 
 
-def test_not_materialized_has_no_errno_and_can_be_chained():
+def test_not_materialized_is_chained_without_errno():
     cause = OSError(2, "No such file")
     with pytest.raises(FileNotFoundError) as caught:
         raise NotMaterializedError("orders") from cause

@@ -21,7 +21,7 @@ from rivers.definitions import (
     Task,
     TaskExecutionContext,
 )
-from rivers_core.exceptions import AssetDefinitionError
+from rivers.exceptions import AssetDefinitionError
 from rivers_core.handler import BaseIOHandler
 from rivers_core.partitions import PartitionsDefinition
 

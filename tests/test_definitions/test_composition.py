@@ -13,7 +13,7 @@ from rivers.definitions import (
     SelfDependency,
     Task,
 )
-from rivers_core.exceptions import AssetDefinitionError, GraphValidationError
+from rivers.exceptions import AssetDefinitionError, GraphValidationError
 
 
 def pair():

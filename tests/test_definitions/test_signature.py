@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pytest
 
 from rivers.definitions import Asset, AssetExecutionContext, SelfDependency, Task, TaskExecutionContext
-from rivers_core.exceptions import AssetDefinitionError, TaskDefinitionError
+from rivers.exceptions import AssetDefinitionError, TaskDefinitionError
 
 if TYPE_CHECKING:
     from elsewhere import Frame

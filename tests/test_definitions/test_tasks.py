@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from rivers.definitions import Asset, BashTask, Job, PartitionMapping, RetryPolicy, Task
-from rivers_core.exceptions import ExecutionError, GraphValidationError, TaskDefinitionError
+from rivers.exceptions import ExecutionError, GraphValidationError, TaskDefinitionError
 from rivers_core.partitions import PartitionsDefinition
 
 

@@ -27,7 +27,7 @@ from rivers.definitions import (
     TaskExecutionContext,
 )
 from rivers.definitions.retry import classify
-from rivers_core.exceptions import (
+from rivers.exceptions import (
     AssetDefinitionError,
     ConfigurationError,
     ExecutionError,

@@ -109,5 +109,8 @@ ERRORS = (
 
 
 @pytest.mark.parametrize("name", ERRORS.split())
-def test_every_error_is_imported_from_rivers_exceptions(name):
-    assert getattr(rs.exceptions, name) is getattr(rivers_core.exceptions, name)
+def test_exceptions_export_every_error(name):
+    error = getattr(rs.exceptions, name)
+
+    assert name in rs.exceptions.__all__
+    assert error is getattr(rivers_core.exceptions, name, error)

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 import rivers as rs
+from rivers.exceptions import GraphValidationError
 from rivers_cli.config_schema import json_schema
-from rivers_core.exceptions import GraphValidationError
 from rivers_core.hooks import hookimpl
 from rivers_core.plugins import get_registry
 from tests.test_overlay.conftest import DAYS, Shelf, Waiting

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import rivers.storage
+from rivers.exceptions import ConflictError, PartitionDefinitionError, RiversError, StorageError
 from rivers.storage import Event, Storage
-from rivers_core.exceptions import ConflictError, PartitionDefinitionError, RiversError, StorageError
 from rivers_core.partitions import PartitionKey
 
 

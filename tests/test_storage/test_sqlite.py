@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from rivers.exceptions import StorageError
 from rivers.storage import Event, Storage, schema, sqlite
-from rivers_core.exceptions import StorageError
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""Every error that rivers raises: one base, and each also the standard library's error that people catch."""
+"""Errors that handlers raise or see: one base class, and each is also the standard error that callers catch.
+
+`rivers.exceptions` exports these together with the errors that only the engine raises.
+"""
 
 from __future__ import annotations
 
@@ -7,116 +10,38 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from rivers_core.partitions import PartitionKey
-
 __all__ = [
-    "AssetDefinitionError",
-    "AssetNotFoundError",
     "AssetOutputValidationError",
     "ConfigurationError",
     "ConflictError",
-    "ExecutionError",
-    "GraphValidationError",
+    "FindingsError",
     "HandlerNotFoundError",
     "IntegrityError",
     "InvalidMetadataError",
-    "NodeNotFoundError",
+    "MetadataTypeError",
     "NotMaterializedError",
     "OneShotValueError",
     "PartitionDefinitionError",
     "PartitionValidationError",
     "PluginLoadError",
-    "ResultDefinitionError",
     "RiversError",
-    "StorageError",
-    "TaskDefinitionError",
 ]
 
 ALWAYS_PROPAGATE: Final = (KeyboardInterrupt, GeneratorExit)
-"""What ends a program, whoever raises it. All else makes a plugin broken: panics of Rust libraries are no Exception."""
+"""Exceptions that always propagate. Any other BaseException (such as a pyo3 panic) marks the plugin as broken."""
 
 
 class RiversError(Exception):
-    """Base of every error that rivers raises."""
+    """Base class of every error that rivers raises."""
 
 
-class AssetDefinitionError(RiversError, ValueError):
-    """An asset is written in a way that cannot work."""
+class FindingsError(RiversError, ValueError):
+    """Base class of errors that report several findings at once.
 
-
-class TaskDefinitionError(RiversError, ValueError):
-    """A task is written in a way that cannot work."""
-
-
-class ResultDefinitionError(RiversError, ValueError):
-    """An `Output`, `Materialization`, `Observation` or `PartitionedOutput` contradicts itself."""
-
-
-class AssetNotFoundError(RiversError, LookupError):
-    """No asset has that name."""
-
-
-class NodeNotFoundError(RiversError, LookupError):
-    """No asset, output or inner node has that name."""
-
-
-class HandlerNotFoundError(RiversError, LookupError):
-    """No IO handler has that name, or the package that provides it is not installed."""
-
-    is_unknown = False
-    """Whether nobody is known to offer the name; if so, another one was meant, and installing helps nobody."""
-
-
-class AssetOutputValidationError(RiversError, TypeError):
-    """A returned value contradicts the return annotation; nothing was stored."""
-
-
-class ExecutionError(RiversError, RuntimeError):
-    """A run failed; the error of the step is chained as the cause."""
-
-
-class StorageError(RiversError, RuntimeError):
-    """The storage of events cannot be opened, read or written."""
-
-
-class InvalidMetadataError(RiversError, ValueError):
-    """A metadata value or a `handler/option` in an asset's metadata is not what it has to be."""
-
-
-class MetadataTypeError(InvalidMetadataError, TypeError):
-    """A Python value has a type that metadata does not store."""
-
-
-class PartitionDefinitionError(RiversError, ValueError):
-    """A partition key or a definition of partitions is malformed."""
-
-
-class PartitionValidationError(RiversError, ValueError):
-    """A partition key does not fit where it is used."""
-
-
-class PluginLoadError(RiversError, ImportError):
-    """A plugin is installed and broken; its own error is chained as the cause."""
-
-
-class IntegrityError(RiversError, ValueError):
-    """Stored bytes are not what was written: damaged, foreign, or signed with another key."""
-
-
-class OneShotValueError(RiversError, RuntimeError):
-    """A value can be read only once, and was read already.
-
-    Raise it from `handle_output` instead of storing what is left of a stream. A retry policy that allows another
-    attempt then calls the function again, for a new value.
+    Args:
+        headline: Summary of what failed, in one sentence.
+        findings: One line per finding; the message lists them below the headline.
     """
-
-
-class ConflictError(RiversError, RuntimeError):
-    """Somebody else wrote at the same time, or what is there forbids the write."""
-
-
-class _FindingsError(RiversError, ValueError):
-    """An error that reports everything it found at once."""
 
     findings: tuple[str, ...]
 
@@ -129,41 +54,74 @@ class _FindingsError(RiversError, ValueError):
         return type(self), (self.headline, self.findings), self.__dict__
 
 
-class ConfigurationError(_FindingsError):
-    """The configuration is wrong.
-
-    Args:
-        headline: What is wrong, in one sentence.
-        findings: Each mistake in one line; the message lists them below the headline.
-    """
+class ConfigurationError(FindingsError):
+    """The configuration is invalid."""
 
 
-class GraphValidationError(_FindingsError):
-    """Assets, tasks and jobs do not fit together.
+class HandlerNotFoundError(RiversError, LookupError):
+    """No IO handler has that name, or the package that provides it is not installed."""
 
-    Args:
-        headline: What is wrong, in one sentence.
-        findings: Each mistake in one line; the message lists them below the headline.
+    is_unknown = False
+    """True if no known package provides the name, so that installing one cannot help."""
+
+
+class PluginLoadError(RiversError, ImportError):
+    """An installed plugin is broken; the original error is chained as the cause."""
+
+
+class AssetOutputValidationError(RiversError, TypeError):
+    """A returned value does not match the return annotation; nothing was stored."""
+
+
+class InvalidMetadataError(RiversError, ValueError):
+    """A metadata value, or a `handler/option` in an asset's metadata, is invalid."""
+
+
+class MetadataTypeError(InvalidMetadataError, TypeError):
+    """A Python value has a type that metadata does not support."""
+
+
+class PartitionDefinitionError(RiversError, ValueError):
+    """A partition key or a partitions definition is malformed."""
+
+
+class PartitionValidationError(RiversError, ValueError):
+    """A partition key is not valid where it is used."""
+
+
+class IntegrityError(RiversError, ValueError):
+    """Stored bytes are damaged, foreign, or signed with another key."""
+
+
+class ConflictError(RiversError, RuntimeError):
+    """A concurrent write, or existing data, prevents the write."""
+
+
+class OneShotValueError(RiversError, RuntimeError):
+    """A one-shot value (an iterator, generator or reader) was already consumed.
+
+    Raise it from `handle_output` instead of storing the rest of a stream. If the retry policy allows another attempt,
+    the engine calls the function again to get a new value.
     """
 
 
 class NotMaterializedError(RiversError, FileNotFoundError):
     """Nothing was ever stored for an asset (and partition).
 
-    Raise it from `load_input` when, and only when, the value was never stored. Damaged or unreachable
-    values are other errors: a consumer may take this one for "first run".
+    Raise it from `load_input` if, and only if, the value was never stored: callers treat it as a first run. Raise
+    other errors for damaged or unreachable values.
 
     Args:
-        asset_name: The asset that was asked for.
-        partition: The partition that was asked for; None for an unpartitioned asset.
-        handler: The handler that looked, as a reader would name it.
-        address: Where it looked (a path, a table, a URL); never with credentials.
-        nearest: What exists instead and comes closest; or a function that looks for it when somebody reads
-            the message, for who takes this error for a first run never does.
-        message: Says it in your own words, instead of the sentence built from the above.
+        asset_name: The requested asset.
+        partition: The requested partition; None for an unpartitioned asset.
+        handler: Name of the handler, for the message.
+        address: Address that was read (a path, a table, a URL), without credentials.
+        nearest: The nearest stored value, or a function that finds it. The function is called when the message is
+            read; callers that treat the error as a first run never pay for the search.
+        message: Replaces the generated message.
 
     Attributes:
-        advice: What to do about it, which follows the built sentence.
+        advice: Fix that the generated message ends with.
     """
 
     advice: str = "Materialize it first."
@@ -172,7 +130,7 @@ class NotMaterializedError(RiversError, FileNotFoundError):
         self,
         asset_name: str,
         *,
-        partition: PartitionKey | str | None = None,
+        partition: object = None,
         handler: str | None = None,
         address: str | None = None,
         nearest: str | Callable[[], str | None] | None = None,
@@ -184,11 +142,11 @@ class NotMaterializedError(RiversError, FileNotFoundError):
         self.address = address
         self._nearest = nearest
         self._message = message
-        super().__init__(message or self._sentence())
+        super().__init__(message or self._summary())
 
     @property
     def nearest(self) -> str | None:
-        """What exists instead and comes closest; None if nothing does, or if it cannot be found out."""
+        """The nearest stored value; None if there is none, or if the search fails."""
         if callable(self._nearest):
             try:
                 self._nearest = self._nearest()
@@ -196,27 +154,24 @@ class NotMaterializedError(RiversError, FileNotFoundError):
                 self._nearest = None
         return self._nearest
 
+    def _summary(self) -> str:
+        partition = "" if self.partition is None else f", partition {str(self.partition)!r}"
+        places = [self.handler, repr(self.address) if self.address else None]
+        where = ", ".join(place for place in places if place)
+        return f"Nothing is stored for asset {self.asset_name!r}{partition}{f' ({where})' if where else ''}."
+
     def __str__(self) -> str:
         if self._message:
             return self._message
-        nearest = f" The nearest that exists: {self.nearest}." if self.nearest else ""
+        nearest = f" The nearest stored value: {self.nearest}." if self.nearest else ""
         return f"{self.args[0]} {self.advice}{nearest}"
-
-    def _sentence(self) -> str:
-        what = f"asset {self.asset_name!r}"
-        if self.partition is not None:
-            what = f"partition {str(self.partition)!r} of {what}"
-        where = " ".join(
-            part for part in (self.handler, f"at {self.address!r}" if self.address else None) if part
-        )
-        looked = f" (looked with {where})" if self.handler else f" (looked {where})" if where else ""
-        return f"Nothing is stored for {what}{looked}."
 
     def __reduce__(self) -> tuple[object, ...]:
         return _restored, (type(self), *self.args), {**self.__dict__, "_nearest": self.nearest}
 
 
 def _restored(kind: type[NotMaterializedError], *args: object) -> NotMaterializedError:
+    # pickles of release 0.1 refer to this function by name
     error = kind.__new__(kind)
     error.args = args
     return error

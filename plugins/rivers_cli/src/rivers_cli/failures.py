@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from rivers import exceptions
 from rivers_cli.output import printable
 from rivers_cli.problems import HandlerFailedError, ReportedError, UsageProblemError, UserCodeError
-from rivers_core import exceptions
 from rivers_core.plugins.entries import ENTRY_POINT_GROUP
 
 if TYPE_CHECKING:

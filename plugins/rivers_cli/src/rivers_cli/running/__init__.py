@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any
 
+from rivers.exceptions import ExecutionError
 from rivers_cli.running.logs import logs_shown
 from rivers_cli.running.outcome import Outcome, Terminated, finished, stopped
 from rivers_cli.running.progress import Progress
 from rivers_cli.running.request import Request, prepared
 from rivers_cli.running.views import say, view_of
-from rivers_core.exceptions import ExecutionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
