@@ -1,14 +1,25 @@
 # Every target builds what it needs: Python 3.11 or newer, make and git are all that a machine must have.
 #
-#   make demo    run the flights example           make check   format, lint, types, floors
-#   make test    run the tests                     make docs    build the site, warnings are errors
-#   make bench   print the benchmark ratios        make clean   remove what the targets built
+#   make demo      run the flights example          make check      format, lint, types, import contracts
+#   make test      run the tests                    make docs       build the site, warnings are errors
+#   make test-all  the same on each Python found    make bench      print the benchmark ratios
+#   make dist      build all distributions          make changelog  assemble changes/ (VERSION=x.y.z)
+#   make clean     remove what the targets built
 
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
-VENV := .venv
-BIN := $(VENV)/bin
+VENV ?= .venv
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+
+# pinned: the versions of constraints.txt; newest: whatever the index has; lowest: the lower bounds of every pyproject.toml
+DEPENDENCIES ?= pinned
+INSTALL := $(PIP) install --no-build-isolation -c constraints.txt
+ifeq ($(DEPENDENCIES),newest)
+INSTALL := $(PIP) install --no-build-isolation --upgrade
+else ifeq ($(DEPENDENCIES),lowest)
+INSTALL := $(BIN)/python -m uv pip install -q --no-build-isolation --resolution lowest-direct
+endif
 
 # The distributions of this checkout, the core first; pip sorts out the rest.
 MEMBERS := $(patsubst %/pyproject.toml,%,$(wildcard rivers_*/pyproject.toml plugins/*/pyproject.toml))
@@ -16,7 +27,7 @@ PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 SOURCES := rivers $(wildcard rivers_*/src/rivers_*) $(wildcard plugins/*/src/rivers_*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs bench constraints clean
+.PHONY: help demo test test-all check format docs bench dist changelog constraints clean
 
 help:
 	@sed -n 's/^#  *\(make .*\)/  \1/p' Makefile
@@ -26,7 +37,16 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test tests/node/node_modules/.installed
 	@# a native thread of a store or table library may take a worker down: that test, and no other, is tried again
-	$(BIN)/python -m pytest -q -n auto --reruns 1 --only-rerun "worker .* crashed" $(ARGS)
+	$(BIN)/python -m pytest -q -n auto --reruns 1 --only-rerun "worker .* crashed" $(if $(ARGS),$(ARGS),--cov)
+
+# Each Python in an environment of its own; one that is not installed is skipped.
+test-all:
+	@for version in 3.11 3.12 3.13; do \
+		python=$$(command -v python$$version); \
+		"$$python" -c "" 2>/dev/null || python=$$(PYENV_VERSION=$$(pyenv latest -q $$version 2>/dev/null) pyenv which python 2>/dev/null); \
+		if test -n "$$python"; then \
+			$(MAKE) test PYTHON="$$python" VENV=.venvs/python$$version ARGS="$(ARGS)" || exit 1; \
+		else echo "python$$version is not installed; skipped"; fi; done
 
 # The Azure emulator. Where npm is not, its tests are skipped, and say so; with CI=true they fail.
 tests/node/node_modules/.installed: tests/node/package-lock.json
@@ -52,6 +72,15 @@ docs: $(VENV)/.docs
 bench: $(VENV)/.test .venvs/hamilton/.installed
 	@for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
+# Wheels and source archives of every distribution in dist/.
+dist: $(VENV)/.base
+	@rm -rf dist
+	@for folder in . $(MEMBERS); do (cd $$folder && $(CURDIR)/$(BIN)/python -m hatchling build -d $(CURDIR)/dist) || exit 1; done
+
+changelog: $(VENV)/.check
+	@test -n "$(VERSION)" || { echo "Which version? make changelog VERSION=x.y.z"; exit 1; }
+	$(BIN)/towncrier build --yes --version $(VERSION)
+
 # Writes down what the current environment holds; run it after an upgrade that passed every target.
 constraints: $(VENV)/.test $(VENV)/.check $(VENV)/.docs
 	$(BIN)/python -m pip freeze --all --exclude-editable | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' > constraints.txt
@@ -66,11 +95,11 @@ $(VENV)/.base: constraints.txt
 	@test -n "$(PYTHON)" || { echo "rivers needs Python 3.11 or newer; none was found. Say where one is: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
 	@echo "Preparing $(VENV) with $$($(PYTHON) -V); the first time takes a minute or two"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(PIP) install --upgrade -c constraints.txt pip setuptools hatchling editables
+	@$(PIP) install --upgrade -c constraints.txt pip setuptools hatchling editables $(if $(filter lowest,$(DEPENDENCIES)),uv)
 	@touch $@
 
 $(VENV)/.demo $(VENV)/.test $(VENV)/.check $(VENV)/.docs: $(VENV)/.%: $(VENV)/.base $(PROJECTS)
-	@$(PIP) install --no-build-isolation -c constraints.txt --group $* $(addprefix -e ./,$(MEMBERS)) -e .
+	@$(INSTALL) --group $* $(addprefix -e ./,$(MEMBERS)) -e .
 	@touch $@
 
 # Peers are measured in environments of their own: they must not decide what our dependencies are.
