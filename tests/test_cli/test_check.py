@@ -111,12 +111,12 @@ def test_a_misspelt_repository_is_told_with_all_the_rest(project):
     project.edit("rivers.toml", 'default_io_handler = "files"', 'default_io_handler = "flies"')
     done = project.rivers("materialize")
     assert done.code == 2
-    for said in ("did you mean 'repository'", "'flies'", "does not say where the repository is"):
+    for said in ("Did you mean 'repository'", "'flies'", "does not say where the repository is"):
         assert said in done.err
 
 
 def test_an_environment_is_refused_by_who_asked_for_it(project, monkeypatch):
-    assert "'prd' (asked for) (did you mean 'prod'?)" in project.rivers("assets", "--env", "prd").err
+    assert "'prd' (asked for). Did you mean 'prod'?" in project.rivers("assets", "--env", "prd").err
     monkeypatch.setenv("RIVERS_ENV", "prd")
     assert "'prd' (RIVERS_ENV in the environment)" in project.rivers("assets").err
 
@@ -133,7 +133,7 @@ def test_everything_that_is_wrong_comes_at_once(project):
     done = project.rivers("check", "--json")
     assert done.code == 1
     text = "\n".join(done.document["findings"])
-    for said in ("stoer", "did you mean 'store'", "'flies'", "ordres"):
+    for said in ("stoer", "Did you mean 'store'", "'flies'", "ordres"):
         assert said in text
 
 

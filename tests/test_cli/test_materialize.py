@@ -146,7 +146,7 @@ def test_a_run_that_does_not_exist_cannot_be_resumed(project):
         (["--tag", "x"], "--tag x: write it as key=value"),
         (["--set", "x=1"], "write it as asset.field=value"),
         (["--partition", "2024-01-01"], "none of the selected assets is partitioned"),
-        (["--env", "pord"], "did you mean 'prod'"),
+        (["--env", "pord"], "Did you mean 'prod'"),
         (["--config", "nowhere.toml"], "nowhere.toml"),
         (["--nonsense"], "--nonsense"),
     ],

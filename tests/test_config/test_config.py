@@ -93,7 +93,7 @@ def test_rivers_env_chooses_the_environment(load, project, monkeypatch):
 def test_an_unknown_environment_is_an_error_with_the_nearest(variable, load, monkeypatch):
     monkeypatch.setenv("RIVERS_ENV", "prd" if variable else "prod")
     said_by = "RIVERS_ENV in the environment" if variable else "asked for"
-    expected = rf"no environment 'prd' \({said_by}\) \(did you mean 'prod'\?\)\. It has: lab, prod"
+    expected = rf"environment 'prd' \({said_by}\)\. Did you mean 'prod'\? It has: lab, prod"
     with pytest.raises(ConfigurationError, match=expected):
         load(FULL, environment=None if variable else "prd")
 
@@ -169,7 +169,7 @@ def test_an_unknown_handler_is_an_error_with_the_nearest(load):
     config = load(FULL)
     assert not config.has_handler("lake")
     with pytest.raises(
-        HandlerNotFoundError, match=r"no IO handler 'scrach' \(did you mean 'scratch'\?\).*team-lake"
+        HandlerNotFoundError, match=r"IO handler 'scrach'\. Did you mean 'scratch'\?.*team-lake"
     ):
         config.handler("scrach")
     with pytest.raises(HandlerNotFoundError):

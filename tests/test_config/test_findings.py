@@ -72,21 +72,21 @@ def test_one_report_has_everything(load, monkeypatch):
     assert str(caught.value).splitlines()[0] == "rivers.toml cannot be used as it is:"
     found = "\n".join(caught.value.findings)
     for expected in (
-        "rivers.toml colour: there is no such key; there are repository, ",
+        "rivers.toml colour: unknown key. Use one of: repository, ",
         "rivers.toml repository: has to be a non-empty string, got 3.",
-        "rivers.toml default_io_handler: there is no handler 'scrach' (did you mean 'scratch'?). Configured: ",
-        "rivers.toml io_handler: there is no such key (did you mean 'io_handlers'?)",
+        "rivers.toml default_io_handler: IO handler 'scrach' not found. Did you mean 'scratch'? Configured: ",
+        "rivers.toml io_handler: unknown key. Did you mean 'io_handlers'?",
         "rivers.toml [io_handlers.flat]: has to be a table, got a str.",
-        "rivers.toml [io_handlers.scratch] prefx: Disk has no such setting (did you mean 'prefix'?); it has store, ",
+        "rivers.toml [io_handlers.scratch] prefx: Disk does not have this setting. Did you mean 'prefix'? Its ",
         "rivers.toml [io_handlers.scratch] size: input should be a valid integer",
         "rivers.toml [io_handlers.scratch] prefix: '/slash' starts with a slash.",
         "rivers.toml [io_handlers.scratch] store: is required.",
         "rivers.toml [environments.prod.io_handlers.scratch] sync: input should be a valid boolean",
         "RIVERS_IO_HANDLERS__SCRATCH__COLUMNS (in the environment): input should be a valid list.",
-        "RIVERS_IO_HANDLERS__SCRATCH__STOER (in the environment): Disk has no such setting (did you mean",
+        "RIVERS_IO_HANDLERS__SCRATCH__STOER (in the environment): Disk does not have this setting. Did you mean",
         (
-            "RIVERS_IO_HANDLERS__LAEK__MODE (in the environment): there is no IO handler 'laek' in the configuration "
-            "(did you mean 'lake'?)."
+            "RIVERS_IO_HANDLERS__LAEK__MODE (in the environment): IO handler 'laek' is not configured. "
+            "Did you mean 'lake'?"
         ),
         "rivers.toml [io_handlers.my lake]: 'my lake' is no name for a handler",
         (
@@ -97,12 +97,12 @@ def test_one_report_has_everything(load, monkeypatch):
         "rivers.toml [io_handlers.odd] use: has to be the name of a handler, got ['disk'].",
         "rivers.toml [io_handlers.nested] merge.mode: input should be a valid string.",
         "rivers.toml [io_handlers.nested] token: the token ********** is too short.",
-        "rivers.toml [assets] \"raw_*\": there is no handler 'scratsh' (did you mean 'scratch'?).",
+        "rivers.toml [assets] \"raw_*\": IO handler 'scratsh' not found. Did you mean 'scratch'?",
         "rivers.toml [assets] 'tmp_*': has to be a non-empty string, got 4.",
-        "rivers.toml [plugins] alow: there is no such key (did you mean 'allow'?); there are allow, deny, pin.",
+        "rivers.toml [plugins] alow: unknown key. Did you mean 'allow'? Use one of: allow, deny, pin.",
         "rivers.toml [plugins] deny: has to be a list of distribution names, got 'x'.",
         "rivers.toml [plugins] pin.json: has to be a non-empty string, got 3.",
-        "rivers.toml [environments.prod] io_handler: there is no such key (did you mean 'io_handlers'?)",
+        "rivers.toml [environments.prod] io_handler: unknown key. Did you mean 'io_handlers'?",
     ):
         assert expected in found
     assert "mem_*" not in found

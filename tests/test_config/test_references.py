@@ -55,7 +55,7 @@ def test_an_unknown_name_is_reported_with_the_nearest(load):
     config = load(BASE + '\n    [io_handlers.over]\n    use = "overlay"\n    top = "scrach"')
     (finding,) = config.findings()
     assert finding.startswith(
-        "rivers.toml [io_handlers.over] top: there is no handler 'scrach' (did you mean 'scratch'?). Configured: lake, "
+        "rivers.toml [io_handlers.over] top: IO handler 'scrach' not found. Did you mean 'scratch'? Configured: lake, "
     )
 
 

@@ -34,7 +34,7 @@ BROKEN_MODULES = {
     "misspelt hook": (
         GOOD_HEAD + "@hookimpl\ndef rivers_io_handler():\n    yield HandlerSpec('bad', 'bad.handler:Bad')",
         AttributeError,
-        "did you mean rivers_io_handlers?",
+        "Did you mean 'rivers_io_handlers'?",
     ),
     "the same name twice": (
         GOOD_HEAD + "@hookimpl\ndef rivers_io_handlers():\n"

@@ -261,8 +261,8 @@ def test_an_unknown_argument_is_refused_with_the_nearest_name():
     with pytest.raises(ValidationError) as caught:
         Shelf(roto="x", nothing_like_it=1)
     message = str(caught.value)
-    assert "Shelf has no setting 'roto' (did you mean 'root'?)" in message
-    assert "Shelf has no setting 'nothing_like_it'." in message
+    assert "'roto'. Did you mean 'root'?" in message
+    assert "'nothing_like_it'. Its settings" in message
     assert "Its settings: root, key, options." in message
 
 

@@ -166,13 +166,13 @@ def test_a_misspelt_key_is_told_the_nearest_wherever_it_stands(tmp_path):
     file = tmp_path / "rivers.toml"
     file.write_text(TABLE % "when_matched_delet")
     with pytest.raises(
-        ConfigurationError, match=r"merge_config\.operations.*did you mean 'when_matched_delete'"
+        ConfigurationError, match=r"merge_config\.operations.*Did you mean 'when_matched_delete'"
     ):
         load_config(file).handler("lake")
-    with pytest.raises(ValidationError, match="'updats' is no field of WhenMatchedUpdate.*'updates'"):
+    with pytest.raises(ValidationError, match="'updats' is not a field of WhenMatchedUpdate.*'updates'"):
         WhenMatchedUpdate(updats={})
     with pytest.raises(
-        ValidationError, match=r"(?s)operations\.when_matched_update\.0.*did you mean 'predicate'"
+        ValidationError, match=r"(?s)operations\.when_matched_update\.0.*Did you mean 'predicate'"
     ):
         MergeConfig("custom", operations={"when_matched_update": {"predicat": "x", "updates": {"v": "1"}}})
 

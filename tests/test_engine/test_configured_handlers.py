@@ -112,7 +112,7 @@ def test_a_mistake_in_the_file_is_said_once_with_all_others(tmp_path, repository
         repository(a, b, config=tmp_path / "rivers.toml").validate()
     text = str(caught.value)
     assert text.count("stroe") == 1
-    assert "did you mean 'store'" in text
+    assert "Did you mean 'store'" in text
     assert "'unknown' is neither an asset nor a resource" in text
 
 

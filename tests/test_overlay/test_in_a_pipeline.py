@@ -260,11 +260,11 @@ def test_layers_are_named_in_the_configuration_and_by_variables(project, monkeyp
 @pytest.mark.parametrize(
     ("line", "finding"),
     [
-        ('top = "mien"', r"top: there is no handler 'mien' \(did you mean 'mine'\?\)"),
+        ('top = "mien"', r"top: IO handler 'mien' not found\. Did you mean 'mine'\?"),
         ('top = "store"', "circle: store -> store"),
         ("top = 3", "top: a layer is an IO handler, or in a configuration the name of one"),
         ('top = "lake"', "also in the base, which is never to be written to"),
-        ('tpo = "mine"', r"OverlayIOHandler has no such setting \(did you mean 'top'\?\)"),
+        ('tpo = "mine"', r"OverlayIOHandler does not have this setting\. Did you mean 'top'\?"),
     ],
 )
 def test_a_layer_that_cannot_be_is_found_before_anything_runs(project, monkeypatch, line, finding):

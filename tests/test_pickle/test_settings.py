@@ -148,7 +148,7 @@ def test_a_dot_env_file_is_read(tmp_path, monkeypatch):
         ({"store": "s3://bucket", "fsync": True}, "`fsync` is for stores on this machine"),
         ({"store": MemoryStore(), "storage_options": {"a": "b"}}, "an obstore store has its own"),
         ({"store": "x", "signing_key": ""}, "at least 1"),
-        ({"store": "x", "sign_key": "k"}, "did you mean 'signing_key'"),
+        ({"store": "x", "sign_key": "k"}, "Did you mean 'signing_key'"),
         ({}, "Field required"),
     ],
 )

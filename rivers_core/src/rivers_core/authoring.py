@@ -14,6 +14,7 @@ from rivers_core.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from rivers_core._locations import resolve_location
+    from rivers_core._suggestions import did_you_mean
     from rivers_core.awaitables import resolve_awaitable, run_sync
     from rivers_core.handler.base import Locality
     from rivers_core.handler.masking import (
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
         secret_spellings,
         secrets_of,
     )
-    from rivers_core.handler.settings import build_handler, did_you_mean
+    from rivers_core.handler.settings import build_handler
 
 __all__ = [
     "REDACTED",
@@ -52,7 +53,7 @@ __getattr__, __dir__ = lazy_exports(
         "resolve_location": "rivers_core._locations",
         "build_handler": "rivers_core.handler.settings",
         "collect_secrets": "rivers_core.handler.masking",
-        "did_you_mean": "rivers_core.handler.settings",
+        "did_you_mean": "rivers_core._suggestions",
         "is_secret_name": "rivers_core.handler.masking",
         "redact": "rivers_core.handler.masking",
         "redact_value": "rivers_core.handler.masking",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import ValidationError
 
 from rivers_core._locations import resolve_location
+from rivers_core._suggestions import did_you_mean
 from rivers_core.config.references import admits_text, replaced, takes_handler
 from rivers_core.config.spelling import spelt_by
 from rivers_core.config.variables import decoded
@@ -18,7 +19,7 @@ from rivers_core.exceptions import ALWAYS_PROPAGATE, ConfigurationError, RiversE
 from rivers_core.handler import BaseIOHandler, build_handler, redact_value
 from rivers_core.handler.annotations import Types, class_of, kinds_of, of_entry, of_item
 from rivers_core.handler.masking import collect_secrets, redact
-from rivers_core.handler.settings import did_you_mean, input_names
+from rivers_core.handler.settings import input_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -198,8 +199,8 @@ def _known(table: HandlerTable, cls: type[BaseIOHandler]) -> tuple[dict[str, Any
             values[key] = value
         elif cls.model_config.get("extra") == "forbid":
             findings.append(
-                f"{table.where(key)}: {cls.__name__} has no such setting"
-                f"{did_you_mean(key, [*names, 'use'])}; it has {', '.join(cls.model_fields) or 'none'}."
+                f"{table.where(key)}: {cls.__name__} does not have this setting."
+                f"{did_you_mean(key, [*names, 'use'])} Its settings: {', '.join(cls.model_fields) or 'none'}."
             )
     return values, findings
 

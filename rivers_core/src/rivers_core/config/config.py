@@ -5,12 +5,12 @@ from __future__ import annotations
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from rivers_core._suggestions import did_you_mean
 from rivers_core.config.building import Draft, FieldValue, draft, refused
 from rivers_core.config.layers import HandlerTable, Origin
 from rivers_core.config.patterns import most_specific
 from rivers_core.exceptions import ConfigurationError, HandlerNotFoundError, RiversError
 from rivers_core.handler.masking import redact_value
-from rivers_core.handler.settings import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -196,8 +196,8 @@ class Config:
         if not self.has_handler(name):
             known = ", ".join(self.handler_names) or "none"
             raise HandlerNotFoundError(
-                f"{self._document.label} configures no IO handler {name!r}{did_you_mean(name, self.handler_names)}. "
-                f"It configures: {known}."
+                f"{self._document.label} does not configure the IO handler {name!r}."
+                f"{did_you_mean(name, self.handler_names)} It configures: {known}."
             )
         if name in self._document.instances:
             raise refused(name, [f"{name!r} is an instance; its settings cannot be changed here."])
@@ -228,7 +228,7 @@ class Config:
             return str(error)
         installed = sorted({provided.spec.name for provided in self._registry.handlers()})
         return (
-            f"there is no handler {name!r}{did_you_mean(name, [*self.handler_names, *installed])}. "
+            f"IO handler {name!r} not found.{did_you_mean(name, [*self.handler_names, *installed])} "
             f"Configured: {', '.join(self.handler_names) or 'none'}. Installed: {', '.join(installed) or 'none'}."
         )
 

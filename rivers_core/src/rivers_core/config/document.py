@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from rivers_core._suggestions import did_you_mean
 from rivers_core.config.layers import HandlerTable, Origin
 from rivers_core.config.variables import spelt_as_variable
 from rivers_core.exceptions import ConfigurationError
 from rivers_core.handler import BaseIOHandler
-from rivers_core.handler.settings import did_you_mean
 
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?")
 _SECTIONS: Final = ("repository", "default_io_handler", "io_handlers", "assets", "plugins")
@@ -59,8 +59,8 @@ class Document:
         if environment is not None and environment not in environments:
             there_is = ", ".join(sorted(environments)) or "none"
             raise ConfigurationError(
-                f"{self.label} has no environment {environment!r} ({chosen_by})"
-                f"{did_you_mean(environment, environments)}. It has: {there_is}."
+                f"{self.label} does not have an environment {environment!r} ({chosen_by})."
+                f"{did_you_mean(environment, environments)} It has: {there_is}."
             )
         for name in environments:
             section = f"environments.{name}"
@@ -160,8 +160,8 @@ class Document:
         for key in table:
             if key not in known:
                 self.findings.append(
-                    f"{self.place(section)} {key}: there is no such key{did_you_mean(str(key), known)}; "
-                    f"there are {', '.join(known)}."
+                    f"{self.place(section)} {key}: unknown key.{did_you_mean(str(key), known)} "
+                    f"Use one of: {', '.join(known)}."
                 )
 
     def _is_text(self, value: Any, origin: Origin, key: str) -> bool:

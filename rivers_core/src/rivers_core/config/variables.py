@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, DotEnvSettingsSource
 
+from rivers_core._suggestions import did_you_mean
 from rivers_core.config.layers import HandlerTable, Origin
 from rivers_core.exceptions import ConfigurationError
-from rivers_core.handler.settings import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -154,7 +154,7 @@ def _lay(
         name, path = bare, [""]
     if name is None:
         head = rest.partition("__")[0]
-        yield f"{origin.place}: there is no IO handler {head!r} in the configuration{did_you_mean(head, tables)}."
+        yield f"{origin.place}: IO handler {head!r} is not configured.{did_you_mean(head, tables)}"
     elif not all(path):
         yield f"{origin.place}: names no field; a field is set by {variable_of(name, 'field')}."
     elif name in tables:

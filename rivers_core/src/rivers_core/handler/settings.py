@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import AliasChoices
 from pydantic_core import PydanticCustomError
+
+from rivers_core._suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -125,7 +126,7 @@ def refuse_unknown(owner: str, given: Iterable[str], fields: Mapping[str, FieldI
     unknown = [name for name in given if name not in known]
     if not unknown:
         return
-    sentences = [f"{owner} has no setting {name!r}{did_you_mean(name, known)}." for name in unknown]
+    sentences = [f"{owner} does not have a setting {name!r}.{did_you_mean(name, known)}" for name in unknown]
     settings = ", ".join(fields) or "none"
     message = f"{' '.join(sentences)} Its settings: {settings}."
     raise PydanticCustomError("unknown_setting", "{message}", {"message": message})
@@ -150,21 +151,6 @@ def note_variables(error: ValidationError, cls: type[BaseSettings], given: Colle
             error.add_note(
                 f"`{name}` is no argument here: look for {variable} in the environment and in .env."
             )
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The clause that suggests the name somebody probably meant.
-
-    Args:
-        name: What was written.
-        known: What there is.
-
-    Returns:
-        `" (did you mean 'x'?)"`, or an empty string if nothing comes close.
-    """
-    lowered = {candidate.lower(): candidate for candidate in sorted(known)}
-    close = difflib.get_close_matches(name.lower(), lowered, n=1)
-    return f" (did you mean {lowered[close[0]]!r}?)" if close else ""
 
 
 def _input_name(name: str, field: FieldInfo) -> str:

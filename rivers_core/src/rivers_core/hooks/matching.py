@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from typing import TYPE_CHECKING
+
+from rivers_core._suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,9 +27,8 @@ def misspelt(pm: PluginManager, module: object) -> None:
     for name, hook in _hooks(pm):
         if hook.has_spec() or all(impl.optionalhook for impl in _impls(hook, module)):
             continue
-        close = difflib.get_close_matches(name, known, n=1)
-        meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
-        raise AttributeError(f"there is no hook {name}; {meant}")
+        hint = did_you_mean(name, known) or f" Use one of: {', '.join(known)}."
+        raise AttributeError(f"there is no hook {name}.{hint}")
 
 
 def refuse_wrappers(pm: PluginManager, module: object) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from rivers_core._suggestions import did_you_mean
 from rivers_core.exceptions import PartitionDefinitionError, PartitionValidationError
 from rivers_core.partitions.definitions import PartitionsDefinition
 from rivers_core.partitions.keys import (
@@ -133,8 +133,6 @@ def unknown_fault(key: PartitionKey, known: Collection[str]) -> str | None:
     if not unknown:
         return None
     what = f"key {unknown[0]!r}" if len(unknown) == 1 else f"keys {unknown}"
-    nearest = get_close_matches(unknown[0], list(known), n=1)
-    guess = f" Did you mean {nearest[0]!r}?" if nearest else ""
     shown = ", ".join(map(repr, list(known)[:_SHOWN])) or "none at all"
     more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
-    return f"There is no partition {what}.{guess} There are: {shown}{more}."
+    return f"There is no partition {what}.{did_you_mean(unknown[0], known)} There are: {shown}{more}."

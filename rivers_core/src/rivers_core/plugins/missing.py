@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import re
 from typing import TYPE_CHECKING, Any, Final
 
 import importlib_metadata
 
+from rivers_core._suggestions import did_you_mean
 from rivers_core.plugins.entries import normalize_distribution
 
 if TYPE_CHECKING:
@@ -88,12 +88,10 @@ def unknown(
         What there is, the nearest of it, and what is broken.
     """
     names = sorted(set(known))
-    close = difflib.get_close_matches(name.lower(), names, n=1)
-    meant = f" Did you mean {close[0]!r}?" if close else ""
     there_is = f"Installed: {', '.join(names)}." if names else "None is installed."
     broken = "; ".join(f"{entry} ({entry.fault or reason_of(error)})" for entry, error in errors.items())
     left_out = f" Broken and left out: {broken}." if broken else ""
-    return f"There is no {kind} {name!r}. {there_is}{meant}{left_out}"
+    return f"There is no {kind} {name!r}. {there_is}{did_you_mean(name, names)}{left_out}"
 
 
 def reason_of(error: BaseException) -> str:

@@ -90,8 +90,8 @@ class _Part:
         known = [field.name for field in fields(cls)]
         for name in named if isinstance(named, Mapping) else ():
             if name not in known:
-                told = f"{name!r} is no field of {cls.__name__}{did_you_mean(str(name), known)}"
-                raise ValueError(f"{told}; it has {', '.join(known)}")
+                told = f"{name!r} is not a field of {cls.__name__}.{did_you_mean(str(name), known)}"
+                raise ValueError(f"{told} Use one of: {', '.join(known)}.")
         return given
 
     def __repr__(self) -> str:

@@ -176,6 +176,6 @@ def _column(name: str, does: str, aliases: Sequence[str], known: Sequence[str]) 
         if candidate in known:
             return candidate
     raise InvalidMetadataError(
-        f"The merge {does} the column {name!r}, which the table has not{did_you_mean(bare, known)}; it has "
+        f"The merge {does} the column {name!r}, which is missing from the table.{did_you_mean(bare, known)} It has "
         f"{', '.join(map(repr, known))}."
     )
