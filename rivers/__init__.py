@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from rivers.definitions.hook import Hook as Hook
     from rivers.definitions.hook import HookContext as HookContext
     from rivers.definitions.job import Job as Job
-    from rivers.definitions.mapping import PartitionMapping as PartitionMapping
     from rivers.definitions.multi import MultiAsset as MultiAsset
     from rivers.definitions.resource import Resource as Resource
     from rivers.definitions.results import Materialization as Materialization
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from rivers.definitions.task import Task as Task
     from rivers.execution.freshness import AssetStatus as AssetStatus
     from rivers.executors import Executor as Executor
+    from rivers.mappings import PartitionMapping as PartitionMapping
     from rivers.repository import CodeRepository as CodeRepository
     from rivers.repository import RunResult as RunResult
     from rivers.storage import Storage as Storage
@@ -82,7 +82,7 @@ _MODULES = {
     "PartitionContext": "rivers_core",
     "PartitionKey": "rivers_core",
     "PartitionKeyRange": "rivers_core",
-    "PartitionMapping": "rivers.definitions.mapping",
+    "PartitionMapping": "rivers.mappings",
     "PartitionedOutput": "rivers.definitions.results",
     "PartitionsDefinition": "rivers_core",
     "Resource": "rivers.definitions.resource",

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from rivers.definitions.graph_asset import GraphAsset
     from rivers.definitions.hook import Hook, HookContext
     from rivers.definitions.job import Job
-    from rivers.definitions.mapping import PartitionMapping
     from rivers.definitions.multi import MultiAsset
     from rivers.definitions.resource import Resource
     from rivers.definitions.results import Materialization, Observation, Output, PartitionedOutput
@@ -43,7 +42,6 @@ _NAMES_BY_MODULE = {
     "graph_asset": ("GraphAsset",),
     "hook": ("Hook", "HookContext"),
     "job": ("Job",),
-    "mapping": ("PartitionMapping",),
     "multi": ("MultiAsset",),
     "resource": ("Resource",),
     "results": ("Materialization", "Observation", "Output", "PartitionedOutput"),
@@ -80,7 +78,6 @@ __all__ = [
     "Observation",
     "Output",
     "ParameterSpec",
-    "PartitionMapping",
     "PartitionedOutput",
     "Reference",
     "Resource",

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rivers.definitions.compute import Compute
     from rivers.definitions.field_checks import FieldChecks
     from rivers.definitions.hook import Hook
-    from rivers.definitions.mapping import PartitionMapping
     from rivers.definitions.retry import RetryPolicy
+    from rivers.mappings import PartitionMapping
     from rivers_core.handler import BaseIOHandler
     from rivers_core.partitions import PartitionsDefinition
 

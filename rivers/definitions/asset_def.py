@@ -12,7 +12,7 @@ from rivers.exceptions import AssetDefinitionError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rivers.definitions.mapping import PartitionMapping
+    from rivers.mappings import PartitionMapping
     from rivers_core.handler import BaseIOHandler
     from rivers_core.partitions import PartitionsDefinition
 

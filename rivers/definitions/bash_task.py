@@ -14,8 +14,8 @@ from rivers.exceptions import ExecutionError
 
 if TYPE_CHECKING:
     from rivers.definitions.field_checks import FieldChecks
-    from rivers.definitions.mapping import PartitionMapping
     from rivers.definitions.retry import RetryPolicy
+    from rivers.mappings import PartitionMapping
     from rivers_core.handler import BaseIOHandler
 
 __all__ = ["BashTask"]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.compute import Compute
 from rivers.definitions.hook import Hook
-from rivers.definitions.mapping import PartitionMapping
 from rivers.definitions.retry import RetryPolicy
+from rivers.mappings import PartitionMapping
 from rivers_core.partitions import PartitionsDefinition
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from rivers.definitions.asset_def import DepDef
     from rivers.definitions.compute import Compute
     from rivers.definitions.hook import Hook
-    from rivers.definitions.mapping import PartitionMapping
     from rivers.definitions.retry import RetryPolicy
+    from rivers.mappings import PartitionMapping
     from rivers_core.handler import BaseIOHandler
     from rivers_core.partitions import PartitionsDefinition
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from rivers.definitions.written_keys import key_of_text
 from rivers.exceptions import ResultDefinitionError
+from rivers.mappings.key_parsing import parse_key
 from rivers_core.metadata import coerce_mapping
 from rivers_core.partitions import PartitionKey
 
@@ -211,7 +211,7 @@ class PartitionedOutput(Result):
 
 def _single_key(given: object) -> PartitionKey:
     if isinstance(given, str):
-        return key_of_text(given)
+        return parse_key(given)
     if not isinstance(given, PartitionKey):
         raise ResultDefinitionError(
             f"PartitionedOutput: {given!r} is not a partition key; write PartitionKey.single(...)."

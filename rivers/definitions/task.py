@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Self, Unpack
 
-    from rivers.definitions.mapping import PartitionMapping
     from rivers.definitions.options import TaskOptions
     from rivers.definitions.retry import RetryPolicy
     from rivers.definitions.signature import ContextType
+    from rivers.mappings import PartitionMapping
     from rivers_core.exceptions import RiversError
     from rivers_core.handler import BaseIOHandler
     from rivers_core.partitions import PartitionsDefinition

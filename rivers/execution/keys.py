@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rivers.graph.mappings import upstream_keys
+from rivers.mappings import upstream_keys
 from rivers_core.exceptions import PartitionDefinitionError, PartitionValidationError
 from rivers_core.partitions import PartitionKey, PartitionKeyRange, PartitionsDefinition
 

@@ -6,7 +6,7 @@ import hashlib
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
-from rivers.graph.mappings import upstream_keys
+from rivers.mappings import upstream_keys
 from rivers_core.exceptions import PartitionValidationError
 
 if TYPE_CHECKING:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rivers.definitions.mapping import PartitionMapping
-from rivers.graph.fan_in import fans_in
 from rivers.graph.findings import did_you_mean
-from rivers.graph.mappings import check_mapping, default_mapping
 from rivers.graph.plan import Awaited, ItemHint, LoadedInput, OwnValue
 from rivers.graph.types import stated, value_of_mapping
+from rivers.mappings import PartitionMapping, check_mapping, default_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -196,7 +194,7 @@ class InputBinder:
             )
         if up is None or problems or declared is None:
             return None, False
-        return tolerant, fans_in(declared, downstream=down, upstream=up)
+        return tolerant, declared.fans_in(down, up)
 
     def _check_type(self, loaded: LoadedInput, hint: Any) -> None:
         wanted = loaded.items.value if loaded.fans_in else loaded.type_hint

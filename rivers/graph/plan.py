@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from rivers.definitions.asset import Asset
     from rivers.definitions.compute import Compute
     from rivers.definitions.hook import Hook
-    from rivers.definitions.mapping import PartitionMapping
     from rivers.definitions.retry import RetryPolicy
     from rivers.definitions.task import Task
+    from rivers.mappings import PartitionMapping
     from rivers_core.contexts import InputContext, OutputContext
     from rivers_core.handler import BaseIOHandler
     from rivers_core.partitions import PartitionsDefinition

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from rivers.definitions.asset_def import DepDef
     from rivers.definitions.composition import GraphRecording, NodeCall
     from rivers.definitions.hook import Hook
-    from rivers.definitions.mapping import PartitionMapping
     from rivers.definitions.retry import RetryPolicy
     from rivers.definitions.signature import FunctionSignature
     from rivers.definitions.task import Task
     from rivers.graph.catalog import Catalog
     from rivers.graph.plan import StoredOutput
+    from rivers.mappings import PartitionMapping
 
 EXECUTOR_KEY = "rivers/executor"
 

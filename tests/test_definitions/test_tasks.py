@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from rivers.definitions import Asset, BashTask, Job, PartitionMapping, RetryPolicy, Task
+from rivers.definitions import Asset, BashTask, Job, RetryPolicy, Task
 from rivers.exceptions import ExecutionError, GraphValidationError, TaskDefinitionError
+from rivers.mappings import PartitionMapping
 from rivers_core.partitions import PartitionsDefinition
 
 

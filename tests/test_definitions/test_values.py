@@ -19,7 +19,6 @@ from rivers.definitions import (
     Observation,
     Output,
     PartitionedOutput,
-    PartitionMapping,
     Resource,
     RetryOn,
     RetryPolicy,
@@ -37,6 +36,7 @@ from rivers.exceptions import (
     PartitionValidationError,
     ResultDefinitionError,
 )
+from rivers.mappings import PartitionMapping
 from rivers_core.metadata import MetadataValue
 from rivers_core.partitions import PartitionContext, PartitionKey, PartitionsDefinition
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import rivers as rs
-from rivers.graph.mappings import check_mapping, default_mapping, upstream_keys
+from rivers.mappings import check_mapping, default_mapping, upstream_keys
 from rivers_core.exceptions import PartitionValidationError
 
 Definition, Mapping = rs.PartitionsDefinition, rs.PartitionMapping

@@ -5,8 +5,7 @@ from datetime import datetime, timedelta
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from rivers.definitions import PartitionMapping
-from rivers.graph.mappings import check_mapping, default_mapping, upstream_keys
+from rivers.mappings import PartitionMapping, check_mapping, default_mapping, upstream_keys
 from rivers_core.exceptions import PartitionValidationError
 from rivers_core.partitions import PartitionsDefinition
 
@@ -59,7 +58,7 @@ def mappings(draw, up):
 
 @few
 @given(st.data(), st.none() | definitions, definitions)
-def test_what_a_mapping_needs_is_of_the_upstream_in_its_order_and_without_doubles(data, down, up):
+def test_upstream_keys_are_ordered_and_unique(data, down, up):
     mapping = data.draw(mappings(up))
     assume(not check_mapping(mapping, downstream=down, upstream=up))
     keys = [] if down is None else data.draw(some_keys(down))
@@ -75,7 +74,7 @@ def test_what_a_mapping_needs_is_of_the_upstream_in_its_order_and_without_double
 
 @few
 @given(st.data(), st.none() | definitions, definitions)
-def test_several_keys_need_what_each_of_them_needs(data, down, up):
+def test_upstream_keys_of_several_keys_are_the_union(data, down, up):
     mapping = M.subset(data.draw(mappings(up)))
     assume(down is not None and not check_mapping(mapping, downstream=down, upstream=up))
     keys = data.draw(some_keys(down))
@@ -90,7 +89,7 @@ def test_several_keys_need_what_each_of_them_needs(data, down, up):
 
 @settings(few, max_examples=40)
 @given(grids(), grids())
-def test_windows_at_the_same_time_are_all_that_overlap(down, up):
+def test_time_window_mapping_finds_all_overlapping_windows(down, up):
     mapping = M.subset(M.time_window())
     windows = [(one, *up.window_of(one)) for one in up.get_partition_keys()]
     for key in down.get_partition_keys()[:5]:
@@ -103,7 +102,7 @@ def test_windows_at_the_same_time_are_all_that_overlap(down, up):
 
 @few
 @given(grids(), st.integers(-5, 5))
-def test_an_offset_within_one_grid_moves_by_so_many_keys(grid, offset):
+def test_time_window_mapping_offset_shifts_keys_of_one_grid(grid, offset):
     keys = grid.get_partition_keys()
     for place, key in enumerate(keys):
         needed = upstream_keys(
@@ -113,13 +112,13 @@ def test_an_offset_within_one_grid_moves_by_so_many_keys(grid, offset):
             keys=[key],
             upstream_all=lambda: keys,
         )
-        there = 0 <= place + offset < len(keys)
-        assert needed == ([keys[place + offset]] if there else [])
+        exists = 0 <= place + offset < len(keys)
+        assert needed == ([keys[place + offset]] if exists else [])
 
 
 @few
 @given(st.none() | definitions, st.none() | definitions)
-def test_the_obvious_mapping_is_without_findings_or_there_is_none(down, up):
+def test_default_mapping_has_no_findings(down, up):
     mapping = default_mapping(down, up)
     findings = check_mapping(None, downstream=down, upstream=up)
     if mapping is None:
@@ -130,7 +129,7 @@ def test_the_obvious_mapping_is_without_findings_or_there_is_none(down, up):
 
 @few
 @given(st.data(), st.none() | definitions, st.none() | definitions)
-def test_any_mapping_between_any_definitions_is_judged_without_crashing(data, down, up):
+def test_check_mapping_returns_sentences_for_any_definitions(data, down, up):
     mapping = data.draw(mappings(up if up is not None else P.static_(["a"])))
     findings = check_mapping(mapping, downstream=down, upstream=up)
     assert all(isinstance(finding, str) and finding for finding in findings)

@@ -1,0 +1,266 @@
+"""Base class of partition mappings, with the constructors that pipeline authors call."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
+
+from rivers_core.exceptions import PartitionDefinitionError, PartitionValidationError
+from rivers_core.partitions import PartitionKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from rivers.mappings.all_partitions import AllPartitionsMapping
+    from rivers.mappings.identity import IdentityMapping
+    from rivers.mappings.multi import MultiMapping, MultiToSingleMapping
+    from rivers.mappings.narrowing import ForKeysMapping, SubsetMapping
+    from rivers.mappings.specific import SpecificPartitionsMapping
+    from rivers.mappings.static import StaticMapping
+    from rivers.mappings.time_window import TimeWindowMapping
+    from rivers.mappings.upstream import UpstreamKeys
+    from rivers_core.partitions import PartitionKeyRange, PartitionsDefinition
+
+    KeyLike: TypeAlias = str | Mapping[str, str] | PartitionKey
+    KeysOrRanges: TypeAlias = Sequence[KeyLike | PartitionKeyRange] | PartitionKeyRange
+    StaticPairs: TypeAlias = (
+        Mapping[str, KeyLike | Sequence[KeyLike]] | Mapping[PartitionKey, KeyLike | Sequence[KeyLike]]
+    )
+
+__all__ = ["PartitionMapping", "require_mapping", "shown_definition", "shown_key"]
+
+
+class PartitionMapping(ABC):
+    """Relation between the partitions of a consumer and those of its upstream.
+
+    Without a mapping the obvious one applies: the same key where both have equal partitions, all
+    partitions for an unpartitioned consumer, the time windows that lie within (or around) the consumer's,
+    the dimension with equal partitions between one and several dimensions.
+
+    A new kind is a subclass that implements `_check`, `fans_in` and `upstream_keys`.
+
+    Examples:
+        >>> PartitionMapping.time_window(-1)  # the day before
+        PartitionMapping.time_window(-1)
+    """
+
+    if TYPE_CHECKING:
+        Identity: TypeAlias = IdentityMapping
+        AllPartitions: TypeAlias = AllPartitionsMapping
+        Static: TypeAlias = StaticMapping
+        TimeWindow: TypeAlias = TimeWindowMapping
+        SpecificPartitions: TypeAlias = SpecificPartitionsMapping
+        Multi: TypeAlias = MultiMapping
+        MultiToSingle: TypeAlias = MultiToSingleMapping
+        ForKeys: TypeAlias = ForKeysMapping
+        Subset: TypeAlias = SubsetMapping
+
+    names_upstream_keys: ClassVar[bool] = False
+    """Whether the mapping refers to partitions of the upstream, so that the upstream must have some."""
+    starts_from_own_key: ClassVar[bool] = False
+    """Whether the mapping depends on the consumer's key, so that the consumer must be partitioned."""
+
+    @property
+    def allows_missing(self) -> bool:
+        """Whether needed keys that were never stored are left out instead of raising an error."""
+        return False
+
+    def check(
+        self,
+        downstream: PartitionsDefinition | None,
+        upstream: PartitionsDefinition | None,
+        *,
+        lenient: bool = False,
+    ) -> list[str]:
+        """Return the reasons why this mapping cannot work between two assets.
+
+        Args:
+            downstream: Partitions of the consumer.
+            upstream: Partitions of the upstream.
+            lenient: Whether an enclosing mapping leaves out missing keys.
+
+        Returns:
+            One sentence per problem, naming the keys; empty if the mapping can work. Keys of dynamic
+            partitions are not checked, and a window that is missing for some keys only is not reported.
+        """
+        if upstream is None:
+            return [f"{self!r} names partitions, but the upstream has none; omit the mapping"] * (
+                self.names_upstream_keys
+            )
+        if downstream is None and self.starts_from_own_key:
+            return [
+                (
+                    f"{self!r} starts from a partition of the consumer, which has none; use "
+                    "PartitionMapping.all_partitions() or PartitionMapping.specific_partitions([...])"
+                )
+            ]
+        return self._check(downstream, upstream, lenient=lenient or self.allows_missing)
+
+    @abstractmethod
+    def _check(
+        self, downstream: PartitionsDefinition | None, upstream: PartitionsDefinition, *, lenient: bool
+    ) -> list[str]:
+        """Return the problems between a consumer and a partitioned upstream; see `check`."""
+
+    @abstractmethod
+    def fans_in(self, downstream: PartitionsDefinition | None, upstream: PartitionsDefinition) -> bool:
+        """Return whether the consumer receives `{key: value}` even for a single key of its own.
+
+        Only definitions decide, so that the shape of an input never changes with the stored data.
+        """
+
+    @abstractmethod
+    def upstream_keys(
+        self, key: PartitionKey | None, downstream: PartitionsDefinition | None, upstream: UpstreamKeys
+    ) -> Iterable[PartitionKey]:
+        """Return the upstream keys that belong to one key of the consumer, whether they exist or not.
+
+        Args:
+            key: The consumer's key; None if the consumer is not partitioned.
+            downstream: Partitions of the consumer.
+            upstream: Keys of the upstream; records windows that do not exist.
+
+        Raises:
+            PartitionValidationError: The mapping is not defined for the key.
+        """
+
+    def own_key(self, key: PartitionKey | None) -> PartitionKey:
+        """Return `key`, or raise if the consumer has no partitions."""
+        if key is None:
+            raise PartitionValidationError(
+                f"{self!r} starts from a partition of the consumer, which has none."
+            )
+        return key
+
+    @staticmethod
+    def identity() -> IdentityMapping:
+        """Return a mapping to the upstream partition with the same key."""
+        return PartitionMapping.Identity()
+
+    @staticmethod
+    def all_partitions() -> AllPartitionsMapping:
+        """Return a mapping to every upstream partition."""
+        return PartitionMapping.AllPartitions()
+
+    @staticmethod
+    def static_(pairs: StaticPairs) -> StaticMapping:
+        """Return a mapping to the upstream partitions that are listed for each of the consumer's.
+
+        Args:
+            pairs: `{consumer's key: upstream key, or a list of them}`. Every key of the consumer that is
+                run has to be listed; one with `[]` needs nothing.
+
+        Raises:
+            PartitionDefinitionError: `pairs` is not a mapping or is empty, or holds an invalid key.
+        """
+        return PartitionMapping.Static.parse(pairs)
+
+    @staticmethod
+    def time_window(offset: int = 0) -> TimeWindowMapping:
+        """Return a mapping to the upstream window that is `offset` windows away from the consumer's.
+
+        Args:
+            offset: Number of windows of the longer kind; -1 is the one before, 0 the one(s) at the same
+                time. For a month of days, -1 gives the days of the month before; for a day of a month, the
+                month before.
+
+        Raises:
+            PartitionDefinitionError: The offset is not an integer.
+        """
+        return PartitionMapping.TimeWindow.parse(offset)
+
+    @staticmethod
+    def specific_partitions(keys: KeysOrRanges) -> SpecificPartitionsMapping:
+        """Return a mapping to fixed upstream partitions, for every key of the consumer.
+
+        Args:
+            keys: Upstream keys, or ranges of them.
+
+        Raises:
+            PartitionDefinitionError: There is no key, or an invalid one.
+        """
+        return PartitionMapping.SpecificPartitions.parse(keys)
+
+    @staticmethod
+    def multi(mappings: Mapping[str, PartitionMapping]) -> MultiMapping:
+        """Return a mapping per dimension, between two assets with several dimensions.
+
+        Args:
+            mappings: `{dimension: mapping}`. A dimension that is not listed maps to the same key where both
+                assets have it, and to all keys where only the upstream has it.
+
+        Raises:
+            PartitionDefinitionError: `mappings` is not a mapping or is empty, or a value is not a
+                `PartitionMapping`.
+        """
+        return PartitionMapping.Multi.parse(mappings)
+
+    @staticmethod
+    def multi_to_single(dim: str, mapping: PartitionMapping | None = None) -> MultiToSingleMapping:
+        """Return a mapping between several dimensions on one side and a single one on the other.
+
+        Args:
+            dim: Dimension that corresponds to the single one. All keys of the other dimensions of a
+                multi-dimensional upstream are needed.
+            mapping: Mapping between that dimension and the single one; the obvious one by default.
+
+        Raises:
+            PartitionDefinitionError: `dim` is not a name, or `mapping` is not a `PartitionMapping`.
+        """
+        return PartitionMapping.MultiToSingle.parse(dim, mapping)
+
+    @staticmethod
+    def for_keys(keys: KeysOrRanges, mapping: PartitionMapping | None = None) -> ForKeysMapping:
+        """Return a mapping that restricts another one to listed upstream keys.
+
+        A partition of the consumer to which none of them belongs needs nothing of this upstream, and gets
+        an empty dictionary.
+
+        Args:
+            keys: Upstream keys, or ranges of them.
+            mapping: Mapping to restrict; the obvious one by default, all partitions where none is obvious.
+
+        Raises:
+            PartitionDefinitionError: There is no key, or `mapping` is not a `PartitionMapping`.
+        """
+        return PartitionMapping.ForKeys.parse(keys, mapping)
+
+    @staticmethod
+    def subset(mapping: PartitionMapping | None = None) -> SubsetMapping:
+        """Return a mapping that leaves out upstream keys that were never stored.
+
+        Args:
+            mapping: Mapping to apply; the obvious one by default, all partitions where none is obvious.
+
+        Raises:
+            PartitionDefinitionError: `mapping` is not a `PartitionMapping`.
+        """
+        return PartitionMapping.Subset.parse(mapping)
+
+
+def require_mapping(where: str, mapping: object) -> None:
+    """Raise unless `mapping` is a `PartitionMapping`.
+
+    Args:
+        where: Constructor that was called, for the message.
+        mapping: Argument to check.
+
+    Raises:
+        PartitionDefinitionError: It is not a `PartitionMapping`.
+    """
+    if not isinstance(mapping, PartitionMapping):
+        raise PartitionDefinitionError(
+            f"PartitionMapping.{where}: the mapping must be a PartitionMapping, got {mapping!r}. Use for "
+            "example PartitionMapping.identity()."
+        )
+
+
+def shown_definition(definition: PartitionsDefinition | None) -> str:
+    """Return a definition as text for a message, cut after 160 characters."""
+    text = "no partitions" if definition is None else repr(definition)
+    return text if len(text) <= 160 else f"{text[:160]}..."
+
+
+def shown_key(key: PartitionKey | PartitionKeyRange) -> str | PartitionKey | PartitionKeyRange:
+    """Return a key as it is written in the repr of a mapping."""
+    return str(key) if isinstance(key, PartitionKey.Single) else key
