@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from rivers.execution.history import latest_observation
 from rivers.execution.keys import existing_keys
-from rivers.execution.shown_metadata import text_without_secrets, without_secrets
 from rivers.storage import Event
-from rivers_core.authoring import redact, secrets_of
 from rivers_core.metadata import MetadataValue
+from rivers_core.redaction import redact, redact_metadata, redact_recorded, secret_spellings, secrets_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -179,22 +178,21 @@ class Run:
         secrets = self._secrets
         if secrets is None:
             secrets = self.secrets
-        return without_secrets(metadata, secrets) if secrets else metadata
+        return redact_metadata(metadata, secrets) if secrets else metadata
 
     def recordable_text(self, text: str) -> str:
         """A tag or data version as it may be recorded, likewise."""
-        return text_without_secrets(text, self.secrets)
+        return str(redact_recorded(text, self.secrets))
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The credentials of all handlers, resources and configurations of this run, the longest first."""
+        """Spellings of the credentials of all handlers, resources and configurations of this run."""
         if self._secrets is None:
             bindings = [loaded.binding for step in self.plan.steps for loaded in step.inputs]
             bindings += [o.binding for step in self.plan.steps for o in step.outputs if o.binding is not None]
             handlers = {id(binding.handler): binding.handler for binding in bindings}
             holders = (*handlers.values(), *self.resources.values(), *self.configs.values())
-            found = {secret for holder in holders for secret in secrets_of(holder)}
-            self._secrets = tuple(sorted(found, key=len, reverse=True))
+            self._secrets = secret_spellings(secret for holder in holders for secret in secrets_of(holder))
         return self._secrets
 
     def may_start(self, step: Step) -> bool:

@@ -13,11 +13,11 @@ from rivers.definitions.error_text import error_text
 from rivers.definitions.results import Observation
 from rivers.definitions.signature import by_keyword
 from rivers.exceptions import AssetNotFoundError, ConfigurationError, ExecutionError
-from rivers.execution.shown_metadata import without_secrets
 from rivers.graph.findings import did_you_mean
 from rivers.repository.step_config import misfits
 from rivers.storage import Event
-from rivers_core.authoring import redact, resolve_awaitable, secrets_of
+from rivers_core.authoring import resolve_awaitable
+from rivers_core.redaction import redact, redact_metadata, secrets_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -100,7 +100,7 @@ def _observed(name: str, run_id: str, observation: Observation, secrets: Sequenc
         "Observation",
         run_id=run_id,
         asset_key=name,
-        metadata=without_secrets(observation.metadata or {}, secrets),
+        metadata=redact_metadata(observation.metadata or {}, secrets),
         data_version=version and redact(version, secrets),
         step=name,
     )

@@ -121,16 +121,16 @@ def test_a_clock_that_runs_ahead_takes_no_version_away(lake):
 ])  # fmt: skip
 def test_a_version_that_can_never_be_is_found_before_anything_runs(said, why):
     for options in ({"delta/version": said}, {"delta/change_feed": {"start": said}}):
-        (fault,) = DeltaIOHandler.check_options(options)
+        (fault,) = DeltaIOHandler(table_uri="lake").check_options(options)
         assert why in fault
-    assert DeltaIOHandler.check_options({"delta/version": 20240101}) == []
-    assert DeltaIOHandler.check_options({"delta/version": "20241301"}) == []
+    assert DeltaIOHandler(table_uri="lake").check_options({"delta/version": 20240101}) == []
+    assert DeltaIOHandler(table_uri="lake").check_options({"delta/version": "20241301"}) == []
 
 
 def test_options_that_exclude_each_other_and_repeated_columns_are_found_before_anything_runs():
-    (fault,) = DeltaIOHandler.check_options({"delta/version": 1, "delta/change_feed": True})
+    (fault,) = DeltaIOHandler(table_uri="lake").check_options({"delta/version": 1, "delta/change_feed": True})
     assert "give one of the two" in fault
-    (fault,) = DeltaIOHandler.check_options({"delta/columns": ["b", "a", "b", "a"]})
+    (fault,) = DeltaIOHandler(table_uri="lake").check_options({"delta/columns": ["b", "a", "b", "a"]})
     assert "names 'b', 'a' more than once" in fault
 
 

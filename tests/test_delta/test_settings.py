@@ -69,7 +69,7 @@ def test_writer_properties_per_column(tmp_path):
 
 
 def test_every_wrong_option_is_reported_with_the_nearest_name():
-    faults = DeltaIOHandler.check_options({
+    faults = DeltaIOHandler(table_uri="lake").check_options({
         "delta/mdoe": "append", "delta/mode": "apend", "delta/columns": "id", "delta/version": "soon",
         "delta/root_name": "../x", "delta/partition_expr": {"a": "c", "b": "c"}, "delta/merge_type": "upsrt",
         "delta/writer_properties": {"compresion": 1}, "delta/change_feed": {"from": 1}, "owner": "me", "other/mode": 1,
@@ -88,14 +88,17 @@ def test_every_wrong_option_is_reported_with_the_nearest_name():
 
 
 def test_right_options_have_no_findings():
-    assert DeltaIOHandler.check_options({
+    assert DeltaIOHandler(table_uri="lake").check_options({
         "delta/mode": "merge", "delta/schema_mode": "merge", "delta/partition_expr": {"day": "t"},
         "delta/root_name": "x", "delta/columns": ["a"],
         "delta/merge_predicate": "s.a = t.a", "delta/merge_type": "upsert",
         "delta/table_configuration": {"delta.appendOnly": "true"}, "delta/writer_properties": {"compression": "zstd"},
         "delta/commit_properties": {"max_commit_retries": 3}, "delta/change_feed": True,
     }) == []  # fmt: skip
-    assert DeltaIOHandler.check_options({"delta/version": 3, "delta/columns": '["a", "b"]'}) == []
+    assert (
+        DeltaIOHandler(table_uri="lake").check_options({"delta/version": 3, "delta/columns": '["a", "b"]'})
+        == []
+    )
 
 
 def test_options_are_checked_again_when_a_value_is_stored(lake):

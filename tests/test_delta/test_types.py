@@ -274,25 +274,25 @@ def test_a_type_is_announced_by_its_dotted_name(name):
     "hint", [pl.DataFrame, pa.Table, pl.LazyFrame | None, Any, None, object, dict[str, pl.DataFrame]]
 )
 def test_annotations_of_tables_can_be_loaded(hint):
-    assert DeltaIOHandler.can_load_type(hint)
+    assert DeltaIOHandler(table_uri="lake").can_load_type(hint)
 
 
 @pytest.mark.parametrize("hint", [int, list[int], str | None, dict[str, int]])
 def test_other_annotations_cannot_be_loaded(hint):
-    assert not DeltaIOHandler.can_load_type(hint)
+    assert not DeltaIOHandler(table_uri="lake").can_load_type(hint)
 
 
 def test_annotations_are_judged_before_anything_runs():
-    assert DeltaIOHandler.accepts_type(pl.LazyFrame)
-    assert DeltaIOHandler.accepts_type(pl.DataFrame | None)
-    assert DeltaIOHandler.accepts_type(duckdb.DuckDBPyRelation)
-    assert not DeltaIOHandler.accepts_type(list)
-    assert not DeltaIOHandler.accepts_type(int)
+    assert DeltaIOHandler(table_uri="lake").accepts_type(pl.LazyFrame)
+    assert DeltaIOHandler(table_uri="lake").accepts_type(pl.DataFrame | None)
+    assert DeltaIOHandler(table_uri="lake").accepts_type(duckdb.DuckDBPyRelation)
+    assert not DeltaIOHandler(table_uri="lake").accepts_type(list)
+    assert not DeltaIOHandler(table_uri="lake").accepts_type(int)
 
 
 def test_looking_at_annotations_imports_no_library():
     code = (
-        "import sys; from rivers_delta import DeltaIOHandler as H; "
+        "import sys; from rivers_delta import DeltaIOHandler; H = DeltaIOHandler(table_uri='lake'); "
         "assert not H.accepts_type(int) and not H.can_load_type(list[int]) and H.can_load_type(None); "
         "print([m for m in ('polars', 'pyarrow', 'pandas', 'deltalake', 'duckdb') if m in sys.modules])"
     )

@@ -17,16 +17,18 @@ if TYPE_CHECKING:
     from rivers_core._suggestions import did_you_mean
     from rivers_core.awaitables import resolve_awaitable, run_sync
     from rivers_core.handler.base import Locality
-    from rivers_core.handler.masking import (
+    from rivers_core.handler.settings import build_handler
+    from rivers_core.redaction import (
         REDACTED,
         collect_secrets,
         is_secret_name,
+        option_secrets,
         redact,
+        redact_secrets,
         redact_value,
         secret_spellings,
         secrets_of,
     )
-    from rivers_core.handler.settings import build_handler
 
 __all__ = [
     "REDACTED",
@@ -36,7 +38,9 @@ __all__ = [
     "did_you_mean",
     "is_secret_name",
     "lazy_exports",
+    "option_secrets",
     "redact",
+    "redact_secrets",
     "redact_value",
     "resolve_awaitable",
     "resolve_location",
@@ -48,18 +52,20 @@ __all__ = [
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
-        "REDACTED": "rivers_core.handler.masking",
+        "REDACTED": "rivers_core.redaction",
         "Locality": "rivers_core.handler.base",
         "resolve_location": "rivers_core._locations",
         "build_handler": "rivers_core.handler.settings",
-        "collect_secrets": "rivers_core.handler.masking",
+        "collect_secrets": "rivers_core.redaction",
         "did_you_mean": "rivers_core._suggestions",
-        "is_secret_name": "rivers_core.handler.masking",
-        "redact": "rivers_core.handler.masking",
-        "redact_value": "rivers_core.handler.masking",
+        "is_secret_name": "rivers_core.redaction",
+        "option_secrets": "rivers_core.redaction",
+        "redact": "rivers_core.redaction",
+        "redact_secrets": "rivers_core.redaction",
+        "redact_value": "rivers_core.redaction",
         "resolve_awaitable": "rivers_core.awaitables",
         "run_sync": "rivers_core.awaitables",
-        "secret_spellings": "rivers_core.handler.masking",
-        "secrets_of": "rivers_core.handler.masking",
+        "secret_spellings": "rivers_core.redaction",
+        "secrets_of": "rivers_core.redaction",
     },
 )

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rivers_cli.plugin_commands import PluginCommands
     from rivers_cli.project import Project
-
-_SHORTEST_SECRET: Final = 4
 
 
 class Session:
@@ -65,10 +63,9 @@ class Session:
             is_ours: Rivers wrote it, so that what only looks like a credential is none; in other messages that is
                 taken out too, except in lines of code.
         """
-        from rivers_core.authoring import REDACTED, redact
+        from rivers_core.authoring import redact, redact_secrets
 
-        for secret in () if self._project is None else self._project.secrets():
-            text = text.replace(secret, REDACTED) if len(secret) >= _SHORTEST_SECRET else text
+        text = redact_secrets(text, () if self._project is None else self._project.secrets())
         if is_ours:
             return text
         lines = text.splitlines(keepends=True)

@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
+from rivers_core._annotations import Types, class_of, input_names, kinds_of, of_entry, of_item
 from rivers_core._locations import resolve_location
 from rivers_core._suggestions import did_you_mean
 from rivers_core.config.references import admits_text, replaced, takes_handler
 from rivers_core.config.spelling import spelt_by
 from rivers_core.config.variables import decoded
 from rivers_core.exceptions import ALWAYS_PROPAGATE, ConfigurationError, RiversError
-from rivers_core.handler import BaseIOHandler, build_handler, redact_value
-from rivers_core.handler.annotations import Types, class_of, kinds_of, of_entry, of_item
-from rivers_core.handler.masking import collect_secrets, redact
-from rivers_core.handler.settings import input_names
+from rivers_core.handler import BaseIOHandler, build_handler
+from rivers_core.redaction import collect_secrets, redact, redact_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

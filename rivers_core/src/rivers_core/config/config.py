@@ -10,7 +10,7 @@ from rivers_core.config.building import Draft, FieldValue, draft, refused
 from rivers_core.config.layers import HandlerTable, Origin
 from rivers_core.config.patterns import most_specific
 from rivers_core.exceptions import ConfigurationError, HandlerNotFoundError, RiversError
-from rivers_core.handler.masking import redact_value
+from rivers_core.redaction import redact_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

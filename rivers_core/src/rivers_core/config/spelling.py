@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from rivers_core._annotations import fields_of, kinds_of, of_entry
 from rivers_core.config.variables import Text
-from rivers_core.handler.annotations import fields_of, kinds_of, of_entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rivers_core._annotations import Types
     from rivers_core.config.layers import HandlerTable, Path
-    from rivers_core.handler.annotations import Types
 
 
 def spelt_by(table: HandlerTable, cls: type) -> HandlerTable:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rivers_core.handler.base import BaseIOHandler, Locality
-from rivers_core.handler.masking import REDACTED, redact_value
 from rivers_core.handler.settings import build_handler
 
-__all__ = ["REDACTED", "BaseIOHandler", "Locality", "build_handler", "redact_value"]
+__all__ = ["BaseIOHandler", "Locality", "build_handler"]

@@ -12,7 +12,6 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from rivers_core.awaitables import is_async_method, resolve_awaitable
 from rivers_core.exceptions import NotMaterializedError, RiversError
-from rivers_core.handler.masking import shown
 from rivers_core.handler.settings import (
     build_handler,
     note_variables,
@@ -20,6 +19,7 @@ from rivers_core.handler.settings import (
     refuse_unknown,
     with_names,
 )
+from rivers_core.redaction import redacted_field
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -283,7 +283,7 @@ class BaseIOHandler(BaseSettings, ABC):
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():
-            yield name, shown(value, name or "")
+            yield name, redacted_field(value, name or "")
 
     if not TYPE_CHECKING:
 

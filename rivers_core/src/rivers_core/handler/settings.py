@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import AliasChoices
 from pydantic_core import PydanticCustomError
 
+from rivers_core._annotations import input_names
 from rivers_core._suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -92,23 +93,6 @@ def with_names(
     for name in given.keys() & settings.keys():
         raise TypeError(f"{owner} got {name!r} by position and by name; give it once.")
     return {**given, **settings}
-
-
-def input_names(fields: Mapping[str, FieldInfo]) -> set[str]:
-    """Every name under which a value for one of the fields may be given.
-
-    Args:
-        fields: The fields of a model.
-
-    Returns:
-        Field names and their aliases.
-    """
-    names = set(fields)
-    for field in fields.values():
-        alias = field.validation_alias
-        choices = alias.choices if isinstance(alias, AliasChoices) else [alias, field.alias]
-        names.update(choice for choice in choices if isinstance(choice, str))
-    return names
 
 
 def refuse_unknown(owner: str, given: Iterable[str], fields: Mapping[str, FieldInfo]) -> None:

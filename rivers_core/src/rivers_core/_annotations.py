@@ -1,4 +1,4 @@
-"""What the type of a field says about the parts of a value that nobody has validated yet."""
+"""Types of the parts of a value, from the annotation of its field, before it is validated."""
 
 from __future__ import annotations
 
@@ -8,25 +8,22 @@ from collections.abc import Collection, Mapping
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, RootModel
-
-from rivers_core.handler.settings import input_names
+from pydantic import AliasChoices, BaseModel, RootModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pydantic.fields import FieldInfo
+
 Types = tuple[Any, ...]
-"""The types that a value may be meant as; empty if nothing is known."""
+"""Candidate types of a value; empty if none is known."""
 
 
 def kinds_of(types: Types) -> Iterator[Any]:
-    """What may stand for types, one by one.
+    """Yield the types that annotations stand for, without `Annotated`, unions, aliases and root models.
 
     Args:
         types: Annotations.
-
-    Yields:
-        The same without `Annotated`, with the members of unions, the target of aliases and the inside of root models.
     """
     for annotation in types:
         origin: Any = get_origin(annotation)
@@ -42,25 +39,22 @@ def kinds_of(types: Types) -> Iterator[Any]:
 
 
 def class_of(kind: Any) -> Any:
-    """The class behind a type: `dict` for `dict[str, int]`.
+    """Return the class of a type: `dict` for `dict[str, int]`.
 
     Args:
         kind: One of `kinds_of`.
-
-    Returns:
-        The class; the kind itself if it is none.
     """
     return get_origin(kind) or kind
 
 
 def fields_of(kind: Any) -> dict[str, Any] | None:
-    """The fields of a type that has some: a model, a dataclass, a `TypedDict`.
+    """Return the fields of a model, a dataclass or a `TypedDict`.
 
     Args:
         kind: One of `kinds_of`.
 
     Returns:
-        Annotation by every name that a field may be given under; None for other types.
+        The annotation for every name that a field accepts; None for other types.
     """
     owner = class_of(kind)
     if inspect.isclass(owner) and issubclass(owner, BaseModel):
@@ -78,41 +72,58 @@ def fields_of(kind: Any) -> dict[str, Any] | None:
 
 
 def of_entry(types: Types, key: str) -> Types:
-    """The types that an entry of a mapping may be meant as.
+    """Return the types of an entry of a mapping.
 
     Args:
-        types: Those of the mapping.
-        key: The key of the entry, or the name of the field.
+        types: Types of the mapping.
+        key: Key of the entry, or name of the field.
 
     Returns:
-        Types; empty if nothing is known, also for a name that no field has.
+        Types; empty if unknown, also for a key that is not a field.
     """
-    found: list[Any] = []
+    entries: list[Any] = []
     for kind in kinds_of(types):
         fields = fields_of(kind)
         if fields is not None:
-            found += [fields[key]] if key in fields else []
-        elif _is_kind_of(kind, Mapping):
-            found += get_args(kind)[1:]
-    return tuple(found)
+            entries += [fields[key]] if key in fields else []
+        elif _is_subclass(kind, Mapping):
+            entries += get_args(kind)[1:]
+    return tuple(entries)
 
 
 def of_item(types: Types) -> Types:
-    """The types that an item of a list, tuple or set may be meant as.
+    """Return the types of an item of a list, tuple or set.
 
     Args:
-        types: Those of the whole.
+        types: Types of the collection.
 
     Returns:
-        Types; empty if nothing is known.
+        Types; empty if unknown.
     """
-    found: list[Any] = []
+    items: list[Any] = []
     for kind in kinds_of(types):
-        if _is_kind_of(kind, Collection) and not _is_kind_of(kind, Mapping):
-            found += [argument for argument in get_args(kind) if argument is not ...]
-    return tuple(found)
+        if _is_subclass(kind, Collection) and not _is_subclass(kind, Mapping):
+            items += [argument for argument in get_args(kind) if argument is not ...]
+    return tuple(items)
 
 
-def _is_kind_of(kind: Any, wanted: type) -> bool:
+def input_names(fields: Mapping[str, FieldInfo]) -> set[str]:
+    """Return every name under which a value for one of the fields may be given.
+
+    Args:
+        fields: Fields of a model.
+
+    Returns:
+        Names of the fields and their aliases.
+    """
+    names = set(fields)
+    for field in fields.values():
+        alias = field.validation_alias
+        choices = alias.choices if isinstance(alias, AliasChoices) else [alias, field.alias]
+        names.update(choice for choice in choices if isinstance(choice, str))
+    return names
+
+
+def _is_subclass(kind: Any, parent: type) -> bool:
     owner = class_of(kind)
-    return inspect.isclass(owner) and issubclass(owner, wanted)
+    return inspect.isclass(owner) and issubclass(owner, parent)
