@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rivers.storage import Event, Storage
-from rivers.storage.rows import event_row
+from rivers.storage.sqlite.rows import event_row
 from rivers_core.metadata import MetadataValue
 
 EVENTS = 50_000

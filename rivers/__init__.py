@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from rivers.definitions.self_dependency import SelfDependency as SelfDependency
     from rivers.definitions.single import SingleAsset as SingleAsset
     from rivers.definitions.task import Task as Task
-    from rivers.execution.freshness import AssetStatus as AssetStatus
+    from rivers.execution.staleness import AssetStatus as AssetStatus
     from rivers.executors import Executor as Executor
     from rivers.mappings import PartitionMapping as PartitionMapping
     from rivers.repository import CodeRepository as CodeRepository
@@ -58,7 +58,7 @@ _MODULES = {
     "Asset": "rivers.definitions.asset",
     "AssetDef": "rivers.definitions.asset_def",
     "AssetExecutionContext": "rivers.definitions.contexts",
-    "AssetStatus": "rivers.execution.freshness",
+    "AssetStatus": "rivers.execution.staleness",
     "Backoff": "rivers.definitions.backoff",
     "BaseIOHandler": "rivers_core",
     "BashTask": "rivers.definitions.bash_task",

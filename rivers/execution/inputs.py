@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.self_dependency import SelfDependency
 from rivers.exceptions import ExecutionError, NotMaterializedError
-from rivers.execution.handler_calls import add_place, say_who_stores
-from rivers.execution.provenance import combined_version, needed_keys, observation_of, source_of
-from rivers.execution.several_keys import by_key, load_each
+from rivers.execution.fan_in import by_key, load_each
+from rivers.execution.handler_errors import add_place, say_who_stores
+from rivers.execution.lineage import combined_version, needed_keys, observation_of, source_of
 from rivers.storage.events import MATERIALIZATION
 from rivers_core.authoring import resolve_awaitable
 from rivers_core.contexts import InputContext

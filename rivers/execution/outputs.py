@@ -6,9 +6,8 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.results import Materialization, Observation, Output, Result
-from rivers.execution.handler_calls import add_place, complete_write
-from rivers.execution.history import History
-from rivers.execution.provenance import input_versions
+from rivers.execution.handler_errors import add_place, complete_write
+from rivers.execution.lineage import History, input_versions
 from rivers.execution.results import check_name, check_part, check_value, of_part, split_by_key
 from rivers.execution.retries import is_failure, may_retry
 from rivers.storage import Event

@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from rivers.execution.history import latest_observation
 from rivers.execution.keys import existing_keys
+from rivers.execution.lineage import latest_observation
 from rivers.storage import Event
 from rivers_core.metadata import MetadataValue
 from rivers_core.redaction import redact, redact_metadata, redact_recorded, secret_spellings, secrets_of

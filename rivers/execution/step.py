@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 from rivers.definitions.contexts import AssetExecutionContext, TaskExecutionContext
 from rivers.definitions.error_text import error_text
 from rivers.definitions.hook import HookContext
-from rivers.execution.history import History
 from rivers.execution.inputs import load_input, load_own_value
+from rivers.execution.lineage import History, awaited_versions
 from rivers.execution.outputs import Storing, WriteFailedError
-from rivers.execution.provenance import awaited_versions
 from rivers.execution.results import closed, named_results
 from rivers.execution.retries import is_failure, may_retry
 from rivers_core.awaitables import await_result, resolve_awaitable

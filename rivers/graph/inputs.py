@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from rivers.definitions.asset_def import DepDef
     from rivers.definitions.signature import FunctionSignature
-    from rivers.graph.catalog import Catalog
     from rivers.graph.findings import Findings
     from rivers.graph.plan import HandlerBinding, StoredOutput
+    from rivers.graph.symbols import SymbolTable
     from rivers_core.partitions import PartitionsDefinition
 
 
@@ -30,25 +30,25 @@ class InputBinder:
     """Binds the parameters of one step.
 
     Args:
-        catalog: All outputs of the repository.
+        symbols: All outputs of the repository.
         subject: How findings name the step, such as `asset 'orders'`.
         partitions_def: The step's own partitions.
         deps: What the step declares of its upstreams.
         mapping: The partition mapping for upstreams that declare none of their own.
-        findings: Where mistakes go; the catalog's own without one.
+        findings: Where mistakes go; those of the symbol table by default.
     """
 
     def __init__(
         self,
-        catalog: Catalog,
+        symbols: SymbolTable,
         subject: str,
         partitions_def: PartitionsDefinition | None,
         deps: Sequence[DepDef] = (),
         mapping: PartitionMapping | None = None,
         findings: Findings | None = None,
     ) -> None:
-        self._catalog = catalog
-        self._findings = findings or catalog.findings
+        self._symbols = symbols
+        self._findings = findings or symbols.findings
         self._subject = subject
         self._partitions_def = partitions_def
         self._deps = {dep.name: dep for dep in deps}
@@ -64,12 +64,12 @@ class InputBinder:
         for parameter in signature.parameters:
             if parameter.name in skip or parameter.is_variadic:
                 continue
-            if parameter.name in self._catalog.outputs:
+            if parameter.name in self._symbols.outputs:
                 self.load(parameter.name, parameter.name, parameter.hint)
-            elif parameter.name in self._catalog.definitions.resources:
+            elif parameter.name in self._symbols.definitions.resources:
                 self.resources.append((parameter.name, parameter.name))
             elif not parameter.has_default:
-                known = [*self._catalog.outputs, *self._catalog.definitions.resources]
+                known = [*self._symbols.outputs, *self._symbols.definitions.resources]
                 self._findings.add(
                     f"{self._subject}: the parameter {parameter.name!r} is neither an asset nor a resource; "
                     f"{_MEANT.get(parameter.name) or did_you_mean(parameter.name, known)}"
@@ -78,7 +78,7 @@ class InputBinder:
     def load(self, parameter: str, upstream_name: str, hint: Any) -> None:
         """Let a parameter receive the stored value of an output."""
         self._used.add(upstream_name)
-        upstream = self._catalog.outputs.get(upstream_name)
+        upstream = self._symbols.outputs.get(upstream_name)
         if upstream is None:
             self._unknown(upstream_name)
             return
@@ -103,7 +103,7 @@ class InputBinder:
     def order_only(self) -> tuple[str, ...]:
         """The declared upstreams that are waited for without being loaded; tells those that nothing takes."""
         for name, dep in self._deps.items():
-            if name not in self._catalog.outputs:
+            if name not in self._symbols.outputs:
                 self._unknown(name)
             elif dep.is_loaded and name not in self._used:
                 self._findings.add(
@@ -113,20 +113,20 @@ class InputBinder:
         return tuple(
             name
             for name, dep in self._deps.items()
-            if name in self._catalog.outputs and name not in self._used and not dep.is_loaded
+            if name in self._symbols.outputs and name not in self._used and not dep.is_loaded
         )
 
     def awaited(self, names: Iterable[str]) -> tuple[Awaited, ...]:
         """The outputs of these names that exist, as what a step waits for without loading it."""
         return tuple(
-            Awaited(self._catalog.outputs[name], self._mapping_to_awaited(name))
+            Awaited(self._symbols.outputs[name], self._mapping_to_awaited(name))
             for name in names
-            if name in self._catalog.outputs
+            if name in self._symbols.outputs
         )
 
     def _mapping_to_awaited(self, name: str) -> PartitionMapping | None:
         """The declared mapping, else the obvious one; that there is none is no mistake where nothing is loaded."""
-        upstream, dep = self._catalog.outputs[name], self._deps.get(name)
+        upstream, dep = self._symbols.outputs[name], self._deps.get(name)
         declared = (dep.partition_mapping if dep is not None else None) or self._mapping
         if declared is None and default_mapping(self._partitions_def, upstream.partitions_def) is None:
             return None
@@ -134,7 +134,7 @@ class InputBinder:
 
     def _unknown(self, name: str) -> None:
         self._findings.add(
-            f"{self._subject}: depends on {name!r}, which is no asset; {did_you_mean(name, self._catalog.outputs)}"
+            f"{self._subject}: depends on {name!r}, which is no asset; {did_you_mean(name, self._symbols.outputs)}"
         )
 
     def _loaded(
@@ -164,7 +164,7 @@ class InputBinder:
         if dep is None or dep.io_handler is None:
             return upstream.binding
         with self._findings.collecting(f"{self._subject}, input {upstream.name!r}"):
-            return self._catalog.binder.bind(upstream.name, dep.io_handler, upstream.metadata)
+            return self._symbols.binder.bind(upstream.name, dep.io_handler, upstream.metadata)
         return None
 
     def _check_options(

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
-from rivers.graph.catalog import Catalog
 from rivers.graph.checks import check_graph
 from rivers.graph.findings import Findings
-from rivers.graph.order import in_order
 from rivers.graph.plan import Graph
 from rivers.graph.steps import StepBuilder, needs_loop
+from rivers.graph.symbols import SymbolTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rivers.graph.catalog import Definitions
     from rivers.graph.handlers import HandlerBinder
+    from rivers.graph.plan import Step, StoredOutput
+    from rivers.graph.symbols import Definitions
+
+_CYCLE_SHOWN = 20
 
 
 def resolve(
@@ -35,11 +38,11 @@ def resolve(
         GraphValidationError: With all that is wrong, not only the first thing.
     """
     findings = Findings()
-    catalog = Catalog(definitions, binder, findings)
-    builder = StepBuilder(catalog)
+    symbols = SymbolTable(definitions, binder, findings)
+    builder = StepBuilder(symbols)
     builder.build()
-    steps = in_order(builder.steps, catalog.outputs, findings)
-    graph = Graph(steps, catalog.outputs, builder.members, tuple(builder.default_members))
+    steps = in_order(builder.steps, symbols.outputs, findings)
+    graph = Graph(steps, symbols.outputs, builder.members, tuple(builder.default_members))
     check_graph(graph, findings)
     for check in further_checks:
         check(graph, findings)
@@ -47,3 +50,38 @@ def resolve(
     for step in graph.steps.values():
         step.needs_loop = needs_loop(step)
     return graph
+
+
+def in_order(steps: dict[str, Step], outputs: dict[str, StoredOutput], findings: Findings) -> dict[str, Step]:
+    """Sort steps so that each comes after those whose outputs it needs; a cycle is a finding.
+
+    Declaration order is kept where nothing else decides, so that runs are easy to follow.
+    """
+    waits = {
+        name: {
+            made_by
+            for upstream in step.upstream_names()
+            if (made_by := outputs[upstream].step_name) is not None and made_by != name
+        }
+        for name, step in steps.items()
+    }
+    for name, step in steps.items():
+        if any(outputs[loaded.upstream.name].step_name == name for loaded in step.inputs):
+            findings.add(
+                f"asset {name!r} takes its own value; annotate the parameter with SelfDependency to get the stored one"
+            )
+    try:
+        return {name: steps[name] for name in TopologicalSorter(waits).static_order() if name in steps}
+    except CycleError as error:
+        findings.add(
+            "assets depend on each other in a circle, each needing the next: "
+            + _cycle(list(reversed(error.args[1])))
+        )
+        return steps
+
+
+def _cycle(names: list[str]) -> str:
+    if len(names) <= _CYCLE_SHOWN:
+        return " -> ".join(names)
+    shown = [*names[: _CYCLE_SHOWN - 1], f"({len(names) - _CYCLE_SHOWN} more)", names[-1]]
+    return " -> ".join(shown)

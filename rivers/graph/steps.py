@@ -28,37 +28,37 @@ if TYPE_CHECKING:
     from rivers.definitions.retry import RetryPolicy
     from rivers.definitions.signature import FunctionSignature
     from rivers.definitions.task import Task
-    from rivers.graph.catalog import Catalog
     from rivers.graph.plan import StoredOutput
+    from rivers.graph.symbols import SymbolTable
     from rivers.mappings import PartitionMapping
 
 EXECUTOR_KEY = "rivers/executor"
 
 
 class StepBuilder:
-    """Builds the steps of a repository from its catalog."""
+    """Build the steps of a repository from its symbol table."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
+    def __init__(self, symbols: SymbolTable) -> None:
+        self._symbols = symbols
         self.steps: dict[str, Step] = {}
         self.members: dict[str, tuple[str, ...]] = {}
         self.default_members: list[str] = []
 
     def build(self) -> None:
-        """Build all steps; what is wrong goes into the catalog's findings."""
-        for asset in self._catalog.definitions.assets:
+        """Build all steps and report problems to the findings of the symbol table."""
+        for asset in self._symbols.definitions.assets:
             if isinstance(asset, ExternalAsset):
                 self._check_observer(asset)
                 continue
             self.default_members.append(asset.name)
             if isinstance(asset, GraphAsset):
-                if asset.name in self._catalog.recordings:
-                    self._add_graph(asset, self._catalog.recordings[asset.name])
+                if asset.name in self._symbols.recordings:
+                    self._add_graph(asset, self._symbols.recordings[asset.name])
             elif isinstance(asset, MultiAsset):
                 self._add_multi(asset)
             else:
-                self._add(self._asset_step(asset, (self._catalog.outputs[asset.name],)))
-        for task in self._catalog.definitions.tasks:
+                self._add(self._asset_step(asset, (self._symbols.outputs[asset.name],)))
+        for task in self._symbols.definitions.tasks:
             self._add_task(task)
 
     def _add(self, step: Step) -> None:
@@ -70,22 +70,22 @@ class StepBuilder:
         findings = Findings()
         step = self._task_step(task, findings)
         in_graphs = any(
-            node.task is task for found in self._catalog.recordings.values() for node in found.nodes
+            node.task is task for found in self._symbols.recordings.values() for node in found.nodes
         )
         if not findings.texts:
             self._add(step)
         elif in_graphs:
-            del self._catalog.outputs[task.name]
+            del self._symbols.outputs[task.name]
         else:
             for text in findings.texts:
-                self._catalog.findings.add(text)
+                self._symbols.findings.add(text)
 
     def _add_multi(self, asset: MultiAsset) -> None:
-        outputs = tuple(self._catalog.outputs[output_def.name] for output_def in asset.output_defs)
+        outputs = tuple(self._symbols.outputs[output_def.name] for output_def in asset.output_defs)
         step = self._asset_step(asset, outputs)
-        clash = self._catalog.outputs.get(asset.name)
+        clash = self._symbols.outputs.get(asset.name)
         if asset.name in self.steps or (clash is not None and clash not in outputs):
-            self._catalog.findings.add(
+            self._symbols.findings.add(
                 f"two assets are called {asset.name!r}, one of them with several outputs; rename one"
             )
         self._add(step)
@@ -101,12 +101,12 @@ class StepBuilder:
         """The function of an external asset looks at what others store: it takes a context and resources, no values."""
         if asset.observe_fn is None:
             return
-        known = self._catalog.definitions.resources
+        known = self._symbols.definitions.resources
         for parameter in asset.signature.parameters:
             if parameter.is_variadic or parameter.has_default or parameter.name in known:
                 continue
-            what = "is an asset" if parameter.name in self._catalog.outputs else "is no resource"
-            self._catalog.findings.add(
+            what = "is an asset" if parameter.name in self._symbols.outputs else "is no resource"
+            self._symbols.findings.add(
                 f"asset {asset.name!r}: the parameter {parameter.name!r} of its observing function {what}, but such a "
                 f"function takes a context and resources only; {did_you_mean(parameter.name, known)}"
             )
@@ -115,7 +115,7 @@ class StepBuilder:
         subject = f"asset {asset.name!r}"
         signature = asset.signature
         mapping = self._common_mapping(asset, subject)
-        binder = InputBinder(self._catalog, subject, outputs[0].partitions_def, _all_deps(asset), mapping)
+        binder = InputBinder(self._symbols, subject, outputs[0].partitions_def, _all_deps(asset), mapping)
         step = self._step(asset.name, asset, signature, outputs, subject)
         if signature.self_parameter is not None:
             step.own_value = binder.own_value(signature.self_parameter, outputs[0], signature.self_dependency)
@@ -129,9 +129,9 @@ class StepBuilder:
 
     def _task_step(self, task: Task, findings: Findings) -> Step:
         subject = f"task {task.name!r}"
-        output = self._catalog.outputs[task.name]
+        output = self._symbols.outputs[task.name]
         binder = InputBinder(
-            self._catalog, subject, output.partitions_def, (), task.partition_mapping, findings
+            self._symbols, subject, output.partitions_def, (), task.partition_mapping, findings
         )
         step = self._step(task.name, task, task.signature, (output,), subject)
         binder.bind_parameters(task.signature)
@@ -140,12 +140,12 @@ class StepBuilder:
 
     def _node_step(self, graph: GraphAsset, node: NodeCall, recording: GraphRecording) -> Step:
         subject = f"asset {node.name!r}"
-        outputs: tuple[StoredOutput, ...] = (self._catalog.outputs[node.name],)
+        outputs: tuple[StoredOutput, ...] = (self._symbols.outputs[node.name],)
         if recording.result.node_name == node.name:
-            outputs = (*outputs, self._catalog.outputs[graph.name])
+            outputs = (*outputs, self._symbols.outputs[graph.name])
         mapping = node.task.partition_mapping
-        binder = InputBinder(self._catalog, subject, outputs[0].partitions_def, (), mapping)
-        outside = InputBinder(self._catalog, subject, outputs[0].partitions_def, graph.deps, mapping)
+        binder = InputBinder(self._symbols, subject, outputs[0].partitions_def, (), mapping)
+        outside = InputBinder(self._symbols, subject, outputs[0].partitions_def, graph.deps, mapping)
         step = self._step(node.name, node.task, node.task.signature, outputs, subject)
         hints = {parameter.name: parameter.hint for parameter in node.task.signature.parameters}
         for parameter, reference in node.arguments.items():
@@ -170,7 +170,7 @@ class StepBuilder:
         return step
 
     def _from_outside(self, binder: InputBinder, parameter: str, name: str, hint: Any) -> None:
-        if name in self._catalog.outputs or name not in self._catalog.definitions.resources:
+        if name in self._symbols.outputs or name not in self._symbols.definitions.resources:
             binder.load(parameter, name, hint)
         else:
             binder.resources.append((parameter, name))
@@ -208,7 +208,7 @@ class StepBuilder:
         if isinstance(declared, type) and (issubclass(declared, BaseModel) or is_dataclass(declared)):
             return declared
         what = "names nothing that exists" if declared is Any else f"is {declared!r}"
-        self._catalog.findings.add(
+        self._symbols.findings.add(
             f"{subject}: the configuration type of its context {what}; give a pydantic BaseModel or BaseSettings"
         )
         return None
@@ -226,7 +226,7 @@ class StepBuilder:
             output.partition_mapping for output in asset.output_defs if output.partition_mapping is not None
         )
         if len(said) > 1:
-            self._catalog.findings.add(
+            self._symbols.findings.add(
                 f"{subject}: its outputs declare different partition mappings ({', '.join(map(repr, said))}), but "
                 "one call loads the inputs of all; declare one, or use AssetDef.input(..., partition_mapping=...)"
             )
@@ -235,9 +235,9 @@ class StepBuilder:
     def _policy(self, declared: RetryPolicy | str | None, subject: str) -> RetryPolicy | None:
         if not isinstance(declared, str):
             return declared
-        named = self._catalog.definitions.retries
+        named = self._symbols.definitions.retries
         if declared not in named:
-            self._catalog.findings.add(
+            self._symbols.findings.add(
                 f"{subject}: no retry policy is called {declared!r}; {did_you_mean(declared, named)}"
             )
         return named.get(declared)

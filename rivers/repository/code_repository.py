@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from rivers.definitions.job import Job
     from rivers.definitions.retry import RetryPolicy
     from rivers.definitions.task import Task
-    from rivers.execution.freshness import AssetStatus
     from rivers.execution.keys import KeyRequest
+    from rivers.execution.staleness import AssetStatus
     from rivers.executors import Executor
     from rivers.graph.plan import Graph, HandlerBinding, StoredOutput
     from rivers.repository.run_result import RunResult

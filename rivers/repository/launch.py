@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from rivers.definitions.error_text import error_text
 from rivers.exceptions import ExecutionError
-from rivers.execution.freshness import Skipping
 from rivers.execution.keys import keys_of_plan, shown_request
 from rivers.execution.run import Run
+from rivers.execution.staleness import Skipping
 from rivers.graph.findings import Findings
 from rivers.repository.resuming import take_up
 from rivers.repository.run_result import RunResult

@@ -6,9 +6,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rivers.exceptions import ExecutionError, NotMaterializedError, PartitionValidationError
-from rivers.execution.handler_calls import add_place, say_who_stores
+from rivers.execution.fan_in import by_key, load_each
+from rivers.execution.handler_errors import add_place, say_who_stores
 from rivers.execution.keys import asks_for_several, requested_keys
-from rivers.execution.several_keys import by_key, load_each
 from rivers.graph.types import stated, value_of_mapping
 from rivers_core.awaitables import resolve_awaitable, run_sync
 from rivers_core.contexts import InputContext

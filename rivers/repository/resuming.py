@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rivers.exceptions import ConflictError, StorageError
-from rivers.execution.freshness import is_lost
+from rivers.execution.staleness import is_lost
 
 if TYPE_CHECKING:
     from rivers.execution.run import Run

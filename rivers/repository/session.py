@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from rivers.definitions.resource import Resource
 from rivers.executors import Executor
-from rivers.graph.catalog import Definitions
 from rivers.graph.handlers import HandlerBinder
 from rivers.graph.resolve import resolve
 from rivers.graph.selection import make_plan
+from rivers.graph.symbols import Definitions
 from rivers.repository.history import history_of
 from rivers.repository.job_checks import job_check
 from rivers.repository.launch import launch

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rivers.execution.freshness import AssetStatus, status_of_asset
-from rivers.execution.history import History
+from rivers.execution.lineage import History
+from rivers.execution.staleness import AssetStatus, status_of_asset
 
 if TYPE_CHECKING:
     from rivers.graph.plan import Graph, Plan

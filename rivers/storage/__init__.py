@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-from rivers.storage.assets import AssetRecord
 from rivers.storage.base import EventStorage
 from rivers.storage.events import Event
-from rivers.storage.runs import Run
+from rivers.storage.records import AssetRecord, RunRecord
 
 Storage = EventStorage
 
-__all__ = ["AssetRecord", "Event", "EventStorage", "Run", "Storage"]
+__all__ = ["AssetRecord", "Event", "EventStorage", "RunRecord", "Storage"]

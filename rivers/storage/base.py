@@ -9,7 +9,7 @@ from time import time_ns
 from typing import TYPE_CHECKING
 
 from rivers.exceptions import PartitionDefinitionError, StorageError
-from rivers.storage.runs import Run, check_status
+from rivers.storage.records import RunRecord, check_status
 from rivers_core.partitions.keys import check_key_value
 
 if TYPE_CHECKING:
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from rivers.storage.assets import AssetRecord
     from rivers.storage.events import Event
-    from rivers.storage.runs import RunStatus
+    from rivers.storage.records import AssetRecord, RunStatus
     from rivers_core.partitions import PartitionKey
 
 _LOG = logging.getLogger("rivers.storage")
@@ -67,7 +66,7 @@ class EventStorage(ABC):
             StorageError: On first use, if the file is not one of rivers, is newer than this rivers, or cannot
                 be opened or written.
         """
-        from rivers.storage.sqlite import SQLiteStorage
+        from rivers.storage.sqlite.storage import SQLiteStorage
 
         return SQLiteStorage(path)
 
@@ -134,7 +133,7 @@ class EventStorage(ABC):
         steps: Iterable[str] = (),
         selection: Iterable[str] | None = None,
         partition_key: str | PartitionKey | None = None,
-    ) -> Run:
+    ) -> RunRecord:
         """Note that a run starts, with a "RunStart" event; on disk when this returns.
 
         A run that has ended may start again (`resume`): its earlier events stay, its row begins anew.
@@ -153,7 +152,7 @@ class EventStorage(ABC):
         Raises:
             ConflictError: A run of this id is running.
         """
-        run = Run(
+        run = RunRecord(
             run_id=run_id,
             status="running",
             start_time=time_ns(),
@@ -166,7 +165,7 @@ class EventStorage(ABC):
         self._begin(run)
         return run
 
-    def finish_run(self, run_id: str, status: str, message: str | None = None) -> Run:
+    def finish_run(self, run_id: str, status: str, message: str | None = None) -> RunRecord:
         """Note how a run ended, with the event that says so; on disk when this returns.
 
         Args:
@@ -183,11 +182,11 @@ class EventStorage(ABC):
         """
         return self._end(run_id, check_status(status, ended=True), time_ns(), message)
 
-    def get_run(self, run_id: str) -> Run | None:
+    def get_run(self, run_id: str) -> RunRecord | None:
         """The run of this id, None if there is none."""
         return self._run(run_id)
 
-    def get_runs(self, limit: int | None = 100, status: str | None = None) -> list[Run]:
+    def get_runs(self, limit: int | None = 100, status: str | None = None) -> list[RunRecord]:
         """The runs, last started first.
 
         Args:
@@ -268,16 +267,16 @@ class EventStorage(ABC):
     # What a kind of storage implements: the same questions, their arguments checked.
 
     @abstractmethod
-    def _begin(self, run: Run) -> None: ...
+    def _begin(self, run: RunRecord) -> None: ...
 
     @abstractmethod
-    def _end(self, run_id: str, status: RunStatus, at: int, message: str | None) -> Run: ...
+    def _end(self, run_id: str, status: RunStatus, at: int, message: str | None) -> RunRecord: ...
 
     @abstractmethod
-    def _run(self, run_id: str) -> Run | None: ...
+    def _run(self, run_id: str) -> RunRecord | None: ...
 
     @abstractmethod
-    def _list_runs(self, limit: int | None, status: RunStatus | None) -> list[Run]: ...
+    def _list_runs(self, limit: int | None, status: RunStatus | None) -> list[RunRecord]: ...
 
     @abstractmethod
     def _asset_events(self, asset: str, limit: int | None) -> list[Event]: ...

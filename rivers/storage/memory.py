@@ -7,14 +7,13 @@ from operator import attrgetter
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from rivers.storage.assets import AssetRecord
 from rivers.storage.base import EventStorage
 from rivers.storage.events import MATERIALIZATION
-from rivers.storage.runs import check_startable, never_started
+from rivers.storage.records import AssetRecord, check_startable, never_started
 
 if TYPE_CHECKING:
     from rivers.storage.events import Event
-    from rivers.storage.runs import Run, RunStatus
+    from rivers.storage.records import RunRecord, RunStatus
 
 _by_id = attrgetter("id")
 
@@ -62,7 +61,7 @@ class MemoryStorage(EventStorage):
         self._indexed = 0
         self._by_asset: dict[str, _AssetHistory] = {}
         self._by_run: dict[str, list[Event]] = {}
-        self._runs: dict[str, Run] = {}
+        self._runs: dict[str, RunRecord] = {}
         self._dynamic: dict[str, dict[str, None]] = {}
         self._lock = Lock()
 
@@ -86,14 +85,14 @@ class MemoryStorage(EventStorage):
         event.id = next(self._ids)
         self._append(event)
 
-    def _begin(self, run: Run) -> None:
+    def _begin(self, run: RunRecord) -> None:
         with self._lock:
             check_startable(self._runs.get(run.run_id))
             self._runs.pop(run.run_id, None)
             self._runs[run.run_id] = run
             self.record(run.event())
 
-    def _end(self, run_id: str, status: RunStatus, at: int, message: str | None) -> Run:
+    def _end(self, run_id: str, status: RunStatus, at: int, message: str | None) -> RunRecord:
         with self._lock:
             if (run := self._runs.get(run_id)) is None:
                 raise never_started(run_id)
@@ -101,10 +100,10 @@ class MemoryStorage(EventStorage):
             self.record(run.event())
         return run
 
-    def _run(self, run_id: str) -> Run | None:
+    def _run(self, run_id: str) -> RunRecord | None:
         return self._runs.get(run_id)
 
-    def _list_runs(self, limit: int | None, status: RunStatus | None) -> list[Run]:
+    def _list_runs(self, limit: int | None, status: RunStatus | None) -> list[RunRecord]:
         with self._lock:
             newest_first = reversed(list(self._runs.values()))
         return list(islice((run for run in newest_first if status in (None, run.status)), limit))

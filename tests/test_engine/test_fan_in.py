@@ -10,7 +10,7 @@ import pytest
 from pydantic import PrivateAttr
 
 import rivers as rs
-from rivers.execution.several_keys import CONCURRENT_LOADS
+from rivers.execution.fan_in import CONCURRENT_LOADS
 
 YEAR = rs.PartitionsDefinition.daily("2024-01-01", end="2025-01-01")
 WEEK = rs.PartitionsDefinition.daily("2024-02-26", end="2024-03-04")

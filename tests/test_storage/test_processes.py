@@ -201,7 +201,7 @@ def test_a_fork_neither_writes_what_its_parent_recorded_nor_ends_its_run(tmp_pat
 def test_an_unwritable_directory_is_refused_with_its_path_and_what_to_do(tmp_path):
     code = """
     import os
-    import rivers.storage.sqlite
+    import rivers.storage.sqlite.storage
     if os.geteuid() == 0:
         os.seteuid(65534)
     try:

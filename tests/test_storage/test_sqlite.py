@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from rivers.exceptions import StorageError
-from rivers.storage import Event, Storage, schema, sqlite
+from rivers.storage import Event, Storage
+from rivers.storage.sqlite import schema
+from rivers.storage.sqlite import storage as sqlite_storage
 
 
 @pytest.fixture
@@ -39,8 +41,8 @@ def clock(monkeypatch):
             pass
 
     Clock.timers.clear()
-    monkeypatch.setattr(sqlite, "monotonic", lambda: Clock.now)
-    monkeypatch.setattr(sqlite, "Timer", FakeTimer)
+    monkeypatch.setattr(sqlite_storage, "monotonic", lambda: Clock.now)
+    monkeypatch.setattr(sqlite_storage, "Timer", FakeTimer)
     return Clock
 
 
@@ -187,7 +189,7 @@ def test_what_could_not_be_written_is_kept_and_written_later(storage, clock, tmp
         raise sqlite3.OperationalError("disk I/O error")
 
     with monkeypatch.context() as patched:
-        patched.setattr(sqlite, "insert_events", refuse)
+        patched.setattr(sqlite_storage, "insert_events", refuse)
         storage._pending.append(materialization(1))
         with pytest.raises(StorageError, match="disk I/O error"):
             storage.flush()
@@ -197,10 +199,10 @@ def test_what_could_not_be_written_is_kept_and_written_later(storage, clock, tmp
 
 def test_an_asset_with_many_events_is_asked_through_indexes(storage):
     questions = {
-        sqlite._EVENTS + " WHERE asset_key = 'a' ORDER BY id DESC LIMIT 5": "events_of_asset",
-        sqlite._EVENTS + " WHERE run_id = 'r' ORDER BY id": "events_of_run",
+        sqlite_storage._EVENTS + " WHERE asset_key = 'a' ORDER BY id DESC LIMIT 5": "events_of_asset",
+        sqlite_storage._EVENTS + " WHERE run_id = 'r' ORDER BY id": "events_of_run",
         "SELECT MAX(last_id) FROM materialized WHERE asset_key = 'a' AND partition_key = 'p'": "PRIMARY KEY",
-        sqlite._ASSET_NAMES: "events_of_asset",
+        sqlite_storage._ASSET_NAMES: "events_of_asset",
     }
     for question, index in questions.items():
         plan = " ".join(row[-1] for row in storage._read(f"EXPLAIN QUERY PLAN {question}"))
@@ -300,7 +302,7 @@ def test_a_failed_opening_can_be_tried_again(tmp_path):
 def test_another_process_that_keeps_the_file_locked_is_named_as_the_reason(tmp_path, monkeypatch):
     with Storage.embedded(tmp_path):
         pass
-    monkeypatch.setattr("rivers.storage.database.BUSY_SECONDS", 0.01)
+    monkeypatch.setattr("rivers.storage.sqlite.connection.BUSY_SECONDS", 0.01)
     other = sqlite3.connect(tmp_path / "rivers.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     try:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from rivers_cli import amounts
 
 if TYPE_CHECKING:
-    from rivers.storage import Event, Run
+    from rivers.storage import Event, RunRecord
 
 SHORT_ID = 8
 
 
-def run_document(run: Run) -> dict[str, Any]:
+def run_document(run: RunRecord) -> dict[str, Any]:
     """A run for programs."""
     return {
         "run_id": run.run_id,
@@ -28,14 +28,14 @@ def run_document(run: Run) -> dict[str, Any]:
     }
 
 
-def run_row(run: Run) -> tuple[str, ...]:
+def run_row(run: RunRecord) -> tuple[str, ...]:
     """A run as a row: id, status, start, duration, what it ran, message."""
     took = "" if run.duration_ns is None else amounts.duration(run.duration_ns)
     message = (run.message or "").partition("\n")[0]
     return run.run_id[:SHORT_ID], run.status, amounts.moment(run.start_time), took, asked_for(run), message
 
 
-def asked_for(run: Run) -> str:
+def asked_for(run: RunRecord) -> str:
     """What a run was to do: a job, some assets, everything."""
     if run.job is not None:
         what = f"job {run.job}"

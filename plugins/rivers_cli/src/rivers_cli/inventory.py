@@ -12,7 +12,7 @@ from rivers_cli.handlers import kept_by
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rivers.execution.freshness import AssetStatus
+    from rivers.execution.staleness import AssetStatus
     from rivers.graph.plan import StoredOutput
     from rivers.repository import CodeRepository
     from rivers.storage import Event

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rivers.executors import Executor
     from rivers.graph.plan import Plan
     from rivers.repository import CodeRepository, RunResult
-    from rivers.storage import Run
+    from rivers.storage import RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Prepared:
     executor: Executor | None
     tags: list[tuple[str, str]]
     config: dict[str, dict[str, Any]]
-    resumed: Run | None
+    resumed: RunRecord | None
     run_id: str
     expected: dict[str, int]
 
@@ -173,7 +173,7 @@ def prepared(request: Request, repository: CodeRepository) -> Prepared:
     )
 
 
-def find_run(repository: CodeRepository, text: str) -> Run:
+def find_run(repository: CodeRepository, text: str) -> RunRecord:
     """A run by its identifier, or by the beginning of it.
 
     Raises:
@@ -208,7 +208,7 @@ def executor_of(text: str) -> Executor:
     return made
 
 
-def _completed(request: Request, resumed: Run | None) -> Request:
+def _completed(request: Request, resumed: RunRecord | None) -> Request:
     """What a call that resumes leaves out is as it was in that run."""
     if resumed is None or request.assets or request.job:
         return request

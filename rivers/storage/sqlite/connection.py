@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 from filelock import FileLock, Timeout
 
 from rivers.exceptions import StorageError
-from rivers.storage import owners, schema
-from rivers.storage.rows import RUN_COLUMNS, end_run, read_run
+from rivers.storage.sqlite import owners, schema
+from rivers.storage.sqlite.rows import RUN_COLUMNS, end_run, read_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from rivers.storage.rows import Row
+    from rivers.storage.sqlite.rows import Row
 
 BUSY_SECONDS: Final = 30.0
 

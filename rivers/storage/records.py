@@ -1,4 +1,4 @@
-"""Runs: one row each, from the moment it starts to the status it ends with."""
+"""Records of runs and assets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _END_EVENTS: Final[dict[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunRecord:
     """What is known about one run.
 
     Attributes:
@@ -59,11 +59,11 @@ class Run:
         """How long it took in nanoseconds, None while it runs."""
         return None if self.end_time is None else self.end_time - self.start_time
 
-    def ended(self, status: RunStatus, at: int, message: str | None = None) -> Run:
+    def ended(self, status: RunStatus, at: int, message: str | None = None) -> RunRecord:
         """The same run, ended with `status` at `at` (nanoseconds since the epoch)."""
         return replace(self, status=status, end_time=at, message=message)
 
-    def interrupted(self, at: int, last_seen: int | None) -> Run:
+    def interrupted(self, at: int, last_seen: int | None) -> RunRecord:
         """The same run, closed by somebody else because its process is gone.
 
         Args:
@@ -89,6 +89,30 @@ class Run:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class AssetRecord:
+    """What the events say about one asset.
+
+    Attributes:
+        asset_key: Name of the asset.
+        last_event: The newest event of any kind.
+        last_materialization: The newest materialization, whatever partition; None if there is none.
+        materialization_count: How often it was materialized, all partitions counted.
+        partition_count: How many different partitions were materialized.
+    """
+
+    asset_key: str
+    last_event: Event
+    last_materialization: Event | None
+    materialization_count: int
+    partition_count: int
+
+    @property
+    def last_run_id(self) -> str:
+        """The run that last had to do with the asset."""
+        return self.last_event.run_id
+
+
 def check_status(status: str, *, ended: bool = False) -> RunStatus:
     """`status` itself if there is such a status.
 
@@ -106,7 +130,7 @@ def check_status(status: str, *, ended: bool = False) -> RunStatus:
     return cast("RunStatus", status)
 
 
-def check_startable(existing: Run | None) -> None:
+def check_startable(existing: RunRecord | None) -> None:
     """Refuse to start a run while one of the same id runs.
 
     Raises:

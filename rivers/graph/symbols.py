@@ -47,7 +47,7 @@ class Definitions:
     resources: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Catalog:
+class SymbolTable:
     """The outputs of a repository by name, each bound to its handler."""
 
     def __init__(self, definitions: Definitions, binder: HandlerBinder, findings: Findings) -> None:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
 from rivers.exceptions import StorageError
-from rivers.storage.assets import AssetRecord
 from rivers.storage.base import EventStorage
-from rivers.storage.database import Database, interrupt_orphans
-from rivers.storage.rows import (
+from rivers.storage.records import AssetRecord, check_startable, never_started
+from rivers.storage.sqlite.connection import Database, interrupt_orphans
+from rivers.storage.sqlite.rows import (
     EVENT_COLUMNS,
     RUN_COLUMNS,
     end_run,
@@ -25,16 +25,15 @@ from rivers.storage.rows import (
     read_run,
     write_run,
 )
-from rivers.storage.runs import check_startable, never_started
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
     from rivers.storage.events import Event
-    from rivers.storage.owners import Owner
-    from rivers.storage.rows import Row
-    from rivers.storage.runs import Run, RunStatus
+    from rivers.storage.records import RunRecord, RunStatus
+    from rivers.storage.sqlite.owners import Owner
+    from rivers.storage.sqlite.rows import Row
 
 BATCH_EVENTS: Final = 256
 BATCH_SECONDS: Final = 0.2
@@ -162,7 +161,7 @@ class SQLiteStorage(EventStorage):
         _open_storages.add(self)
         return rows
 
-    def _begin(self, run: Run) -> None:
+    def _begin(self, run: RunRecord) -> None:
         with self._database.lock:
             if self._owner is None:
                 self._owner = self._database.claim()
@@ -173,7 +172,7 @@ class SQLiteStorage(EventStorage):
                 write_run(connection, run, self._owner.id)
                 insert_events(connection, [run.event()])
 
-    def _end(self, run_id: str, status: RunStatus, at: int, message: str | None) -> Run:
+    def _end(self, run_id: str, status: RunStatus, at: int, message: str | None) -> RunRecord:
         with self._writing() as connection:
             row = connection.execute(f"{_RUNS} WHERE run_id = ?", (run_id,)).fetchone()
             if row is None:
@@ -182,11 +181,11 @@ class SQLiteStorage(EventStorage):
             end_run(connection, run)
         return run
 
-    def _run(self, run_id: str) -> Run | None:
+    def _run(self, run_id: str) -> RunRecord | None:
         rows = self._read(f"{_RUNS} WHERE run_id = ?", run_id)
         return read_run(rows[0]) if rows else None
 
-    def _list_runs(self, limit: int | None, status: RunStatus | None) -> list[Run]:
+    def _list_runs(self, limit: int | None, status: RunStatus | None) -> list[RunRecord]:
         where = "" if status is None else f"WHERE status = '{status}'"
         rows = self._read(f"{_RUNS} {where} ORDER BY position DESC LIMIT ?", _sql_limit(limit))
         return [read_run(row) for row in rows]

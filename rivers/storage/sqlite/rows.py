@@ -7,7 +7,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from rivers.storage.events import MATERIALIZATION, Event
-from rivers.storage.runs import Run
+from rivers.storage.records import RunRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -65,14 +65,14 @@ def read_event(row: Row) -> Event:
     return event
 
 
-def write_run(connection: sqlite3.Connection, run: Run, owner: str | None) -> None:
+def write_run(connection: sqlite3.Connection, run: RunRecord, owner: str | None) -> None:
     """Write the row of a run, last in order of start, in the place of one with its id."""
     selection = None if run.selection is None else _json(run.selection)
     row = (run.run_id, run.status, run.start_time, run.end_time, run.job, run.partition_key, run.message)
     _insert_rows(connection, _INSERT_RUN, [(*row, _json(run.tags), _json(run.steps), selection, owner)])
 
 
-def end_run(connection: sqlite3.Connection, run: Run) -> None:
+def end_run(connection: sqlite3.Connection, run: RunRecord) -> None:
     """Write how a run ended, and the event that says so; its place in the order of start stays."""
     ending = (run.status, run.end_time, run.message, run.run_id)
     _insert_rows(
@@ -83,9 +83,9 @@ def end_run(connection: sqlite3.Connection, run: Run) -> None:
     insert_events(connection, [run.event()])
 
 
-def read_run(row: Row) -> Run:
+def read_run(row: Row) -> RunRecord:
     """The run in a row of `RUN_COLUMNS`."""
-    return Run(
+    return RunRecord(
         run_id=row[0],
         status=row[1],
         start_time=row[2],

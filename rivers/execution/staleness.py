@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from rivers.execution.provenance import input_versions
+from rivers.execution.lineage import input_versions
 from rivers_core.authoring import resolve_awaitable
 from rivers_core.contexts import InputContext
 from rivers_core.exceptions import PartitionValidationError
 from rivers_core.partitions import PartitionContext
 
 if TYPE_CHECKING:
-    from rivers.execution.provenance import Past
+    from rivers.execution.lineage import Past
     from rivers.execution.run import Run
     from rivers.graph.plan import Graph, Step, StoredOutput
     from rivers.storage import Event

@@ -1,0 +1,1 @@
+"""Event storage in a SQLite file."""
