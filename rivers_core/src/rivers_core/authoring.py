@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rivers_core.lazy import lazy_exports
+from rivers_core.lazy import lazy_exports, register_former_module
 
 if TYPE_CHECKING:
     from rivers_core._locations import resolve_location
@@ -42,6 +42,7 @@ __all__ = [
     "redact",
     "redact_secrets",
     "redact_value",
+    "register_former_module",
     "resolve_awaitable",
     "resolve_location",
     "run_sync",

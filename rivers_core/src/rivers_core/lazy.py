@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def lazy_exports(
         Both functions, to be assigned under these names.
 
     Examples:
-        >>> __getattr__, __dir__ = lazy_names("rivers_core", {"storage_key": "rivers_core.keys"})
+        >>> __getattr__, __dir__ = lazy_exports("rivers_core", {"storage_key": "rivers_core.keys"})
         >>> __getattr__("storage_key")("orders")
         'orders'
     """
@@ -43,3 +44,25 @@ def lazy_exports(
         return sorted({*vars(sys.modules[package]), *homes})
 
     return attribute, listing
+
+
+def register_former_module(module: str, homes: Mapping[str, str]) -> None:
+    """Keep a module that was moved or renamed importable, for pickles that name it.
+
+    Call it where the parent package is imported: `pickle` imports the parent first, and then finds the module in
+    `sys.modules`. Nothing is imported before a name is looked up.
+
+    Args:
+        module: Full name of the module as pickles have it.
+        homes: Pickled name to the module that defines it now.
+
+    Examples:
+        >>> register_former_module("rivers_core.former", {"storage_key": "rivers_core.keys"})
+        >>> from rivers_core.former import storage_key
+        >>> storage_key("orders")
+        'orders'
+    """
+    former = ModuleType(module, "Names that pickles of an earlier release look up here.")
+    sys.modules[module] = former
+    attribute, listing = lazy_exports(module, homes)
+    vars(former).update(__getattr__=attribute, __dir__=listing)

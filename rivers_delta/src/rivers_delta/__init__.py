@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from rivers_core.authoring import register_former_module
+
 if TYPE_CHECKING:
     from rivers_delta.config.merge_config import (
         MergeConfig,
@@ -54,6 +56,28 @@ _HOMES = {
     "TypeSpec": "types.hooks",
     "hookimpl": "types.hooks",
 }
+
+# Handlers and merge configurations that release 0.1.0 pickled name these modules.
+register_former_module("rivers_delta.settings", {"HandlerConfig": "rivers_delta.config.properties"})
+register_former_module(
+    "rivers_delta.merge",
+    dict.fromkeys(
+        [
+            "MergeConfig",
+            "MergeOperationsConfig",
+            "WhenMatchedDelete",
+            "WhenMatchedUpdate",
+            "WhenMatchedUpdateAll",
+            "WhenNotMatchedBySourceDelete",
+            "WhenNotMatchedBySourceUpdate",
+            "WhenNotMatchedInsert",
+            "WhenNotMatchedInsertAll",
+            "_Assignments",
+            "_Items",
+        ],
+        "rivers_delta.config.merge_config",
+    ),
+)
 
 
 def __getattr__(name: str) -> Any:
