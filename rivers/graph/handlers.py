@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rivers_core.config import Config
-    from rivers_core.plugins.registry import PluginRegistry
+    from rivers_core.plugins import PluginRegistry
 
 LAST_RESORT = "memory"
 

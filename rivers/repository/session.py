@@ -78,7 +78,7 @@ class Session:
     def _registry(self) -> PluginRegistry:
         """The plugins, under the rules of this repository's configuration and of no other."""
         config = self._declared.config
-        return get_registry().with_rules() if config is None else config.registry
+        return get_registry().with_policy() if config is None else config.registry
 
     @property
     def executor(self) -> Executor:

@@ -191,7 +191,7 @@ def test_where_broken_plugins_are_errors_a_command_says_which_one(installed, mon
 
 def test_a_command_that_is_denied_not_there_or_not_installed_is_not_called_unknown(aa, monkeypatch):
     assert "pip install zz" in aa.rivers("zz:greet").err
-    assert "provides no command 'nope', but aa-greet:assets" in aa.rivers("aa-greet:nope").err
+    assert "command 'nope'. It provides: aa-greet:assets" in aa.rivers("aa-greet:nope").err
     monkeypatch.setenv("RIVERS_PLUGINS_DENY", "aa-*")
     for name in ("aa_greet", "aa-greet:greet"):
         done = aa.rivers(name)

@@ -90,8 +90,8 @@ def test_one_report_has_everything(load, monkeypatch):
         ),
         "rivers.toml [io_handlers.my lake]: 'my lake' is no name for a handler",
         (
-            "rivers.toml [io_handlers.lake] use: There is no IO handler 'tabel'. "
-            "Installed: bare, disk, either, overlay, table. Did you mean 'table'?"
+            "rivers.toml [io_handlers.lake] use: Unknown IO handler 'tabel'. Did you mean 'table'? "
+            "Installed: bare, disk, either, overlay, table."
         ),
         "rivers.toml [io_handlers.none] use: is required; it names an installed handler: bare, disk, ",
         "rivers.toml [io_handlers.odd] use: has to be the name of a handler, got ['disk'].",

@@ -111,7 +111,7 @@ def test_rivers_default_io_handler_may_be_a_wrapper_and_may_answer_with_a_handle
 
 
 def test_rivers_default_io_handler_that_answers_nonsense_or_raises_is_named():
-    with pytest.raises(PluginLoadError, match=r"answered int for asset 'a'"):
+    with pytest.raises(PluginLoadError, match=r"rivers_default_io_handler .* asset 'a', got int"):
         registry_with({"rivers_default_io_handler": lambda: 3}).default_io_handler("a")
     registry = registry_with(
         {"rivers_default_io_handler": lambda asset_name: {}[asset_name]}, names=["guilty"]
@@ -139,7 +139,7 @@ def test_rivers_wrap_io_handler_goes_around_what_others_already_put_there():
 
 def test_rivers_wrap_io_handler_that_gives_no_handler_or_raises_is_named():
     registry = registry_with({"rivers_wrap_io_handler": lambda: object()}, names=["guilty"])
-    with pytest.raises(PluginLoadError, match=r"Plugin 'guilty:guilty' put a object around .* asset 'a'"):
+    with pytest.raises(PluginLoadError, match=r"Plugin 'guilty:guilty'.* asset 'a', got object"):
         registry.wrap(Handler(), "a")
     registry = registry_with({"rivers_wrap_io_handler": lambda handler: 1 / 0}, names=["guilty"])
     with pytest.raises(PluginLoadError, match=r"Plugin 'guilty:guilty' raised.*ZeroDivisionError"):

@@ -55,8 +55,8 @@ def test_registries_under_rules_of_their_own_do_not_change_each_other(install_ha
     install_handler("acme-json", "json")
     install_handler("zeta-json", "json")
     registry = PluginRegistry()
-    acme, zeta = (registry.with_rules(pin={"json": name}) for name in ("acme-json", "zeta-json"))
-    closed = registry.with_rules(deny=["acme-*"])
+    acme, zeta = (registry.with_policy(pin={"json": name}) for name in ("acme-json", "zeta-json"))
+    closed = registry.with_policy(deny=["acme-*"])
     for _ in range(2):
         assert acme.handler("json").__module__ == "acme_json.handler"
         assert zeta.handler("json").__module__ == "zeta_json.handler"
@@ -92,7 +92,7 @@ def test_each_configuration_keeps_its_own_plugin_rules(install_handler):
 def test_rules_that_were_configured_hold_where_there_are_no_others(install_handler):
     install_handler("acme-json", "json")
     registry = PluginRegistry()
-    free, ruled = registry.with_rules(), registry.with_rules(deny=["nobody"])
+    free, ruled = registry.with_policy(), registry.with_policy(deny=["nobody"])
     registry.configure(deny=["acme-json"])
     assert ruled.handler("json")
     for closed in (registry, free):
@@ -102,7 +102,7 @@ def test_rules_that_were_configured_hold_where_there_are_no_others(install_handl
 
 def test_plugins_of_the_process_are_there_under_all_rules_and_are_gone_from_all():
     registry = PluginRegistry(entry_points=[])
-    ruled = registry.with_rules(deny=["x"])
+    ruled = registry.with_policy(deny=["x"])
     seen = []
     registry.register(
         plugin(
@@ -113,7 +113,7 @@ def test_plugins_of_the_process_are_there_under_all_rules_and_are_gone_from_all(
     )
     assert names(ruled) == ["here"]
     assert len(ruled.observers().run_start) == len(registry.observers().run_start) == 1
-    assert [state.state for state in registry.with_rules().plugins()] == ["not loaded"]
+    assert [state.state for state in registry.with_policy().plugins()] == ["not loaded"]
     ruled.unregister("notebook")
     assert names(registry) == names(ruled) == []
     assert ruled.observers().run_start == registry.observers().run_start == ()
@@ -121,7 +121,7 @@ def test_plugins_of_the_process_are_there_under_all_rules_and_are_gone_from_all(
 
 def test_a_plugin_of_the_process_that_is_registered_anew_takes_the_place_of_the_old_one():
     registry = PluginRegistry(entry_points=[])
-    ruled = registry.with_rules()
+    ruled = registry.with_policy()
     for place in ("old", "new"):
         registry.register(plugin(rivers_default_io_handler=lambda place=place: place), name="notebook")
         assert registry.default_io_handler("orders") == ruled.default_io_handler("orders") == place
@@ -235,7 +235,7 @@ def test_what_is_denied_is_not_imported(install_handler, monkeypatch):
         HandlerNotFoundError, match=r"comes with acme-json 1\.0.*denied by 'acme-\*' \(RIVERS_PLUGINS_DENY\)"
     ):
         registry.handler("json")
-    with pytest.raises(AttributeError, match=r"^JsonIOHandler comes with acme-json 1\.0.*denied by"):
+    with pytest.raises(AttributeError, match=r"'JsonIOHandler' comes with acme-json 1\.0.*denied by"):
         registry.handler_class("JsonIOHandler")
     assert "json" not in names(registry)
     assert "acme_json" not in sys.modules
@@ -267,7 +267,7 @@ def test_rules_of_all_sources_hold_together_and_later_ones_reach_what_is_loaded(
 def test_an_unknown_name_says_what_there_is_and_what_comes_nearest(install_handler):
     install_handler("acme-json", "json")
     with pytest.raises(
-        HandlerNotFoundError, match=r"no IO handler 'jsn'\. Installed: .*json.*Did you mean 'json'\?"
+        HandlerNotFoundError, match=r"IO handler 'jsn'\. Did you mean 'json'\? Installed: .*json"
     ):
         PluginRegistry().handler("jsn")
 
@@ -282,7 +282,7 @@ def test_a_handler_that_is_not_installed_comes_with_the_line_that_installs_it(in
     ):
         registry.handler("ice")
     with pytest.raises(
-        AttributeError, match=r"IceIOHandler is not installed\. Install it: pip install rivers-ice$"
+        AttributeError, match=r"'IceIOHandler' is not installed\. Install it: pip install rivers-ice$"
     ):
         registry.handler_class("IceIOHandler")
 
@@ -300,7 +300,7 @@ def test_a_record_whose_requirement_is_absent_comes_with_the_line_that_installs_
         {"acme/plugin.py": source, "acme/handler.py": "import polar_engine"},
     )
     with pytest.raises(
-        HandlerNotFoundError, match=r"acme-ice 1\.0 needs polar-engine>=2.*pip install 'polar-engine>=2'"
+        HandlerNotFoundError, match=r"acme-ice 1\.0 requires polar-engine>=2.*pip install 'polar-engine>=2'"
     ):
         PluginRegistry().handler("ice")
     assert "acme.handler" not in sys.modules
@@ -314,7 +314,7 @@ def test_a_qualified_name_of_an_absent_distribution_says_how_to_install_it(insta
         registry.handler("acme-json:json")
     install_handler("acme-json", "json")
     assert registry.handler("acme-json:json")
-    with pytest.raises(HandlerNotFoundError, match="provides no IO handler 'csv', but acme-json:json"):
+    with pytest.raises(HandlerNotFoundError, match="IO handler 'csv'.*: acme-json:json"):
         registry.handler("acme-json:csv")
 
 
@@ -332,7 +332,7 @@ def test_a_handler_class_is_found_by_its_name(install_handler):
     assert registry.handler_class("JsonIOHandler") is registry.handler("json")
     assert registry.handler_class("InMemoryIOHandler").__name__ == "InMemoryIOHandler"
     with pytest.raises(
-        AttributeError, match=r"no IO handler class 'JsnIOHandler'.*Did you mean 'JsonIOHandler'"
+        AttributeError, match=r"IO handler class 'JsnIOHandler'.*Did you mean 'JsonIOHandler'"
     ):
         registry.handler_class("JsnIOHandler")
 
@@ -362,12 +362,12 @@ def test_executors_and_commands_are_records_too(install):
         provided.qualified_name for provided in registry.executors() if provided.distribution == "acme"
     ] == ["acme:far"]
     assert "ui" in [provided.spec.name for provided in registry.commands()]
-    with pytest.raises(HandlerNotFoundError, match=r"no executor 'fat'\..*Did you mean 'far'"):
+    with pytest.raises(HandlerNotFoundError, match=r"executor 'fat'\..*Did you mean 'far'"):
         registry.executor("fat")
 
 
 def test_a_name_that_is_no_text_is_told():
-    with pytest.raises(TypeError, match="no IO handler None: a name is a str"):
+    with pytest.raises(TypeError, match="IO handler must be a str, got None"):
         PluginRegistry(entry_points=[]).handler(None)
 
 
@@ -394,7 +394,7 @@ def test_a_plugin_of_this_process_can_be_registered_and_removed(site):
         registry.register(plugin(), name="notebook")
     registry.unregister("notebook")
     assert registry.handlers() == []
-    with pytest.raises(PluginLoadError, match="no hook rivers_nothing"):
+    with pytest.raises(PluginLoadError, match="rivers_nothing"):
         registry.register(plugin(rivers_nothing=lambda: None), name="notebook")
     assert registry.plugins() == []
 

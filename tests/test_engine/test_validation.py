@@ -277,7 +277,7 @@ def test_what_is_wrong_with_many_assets_alike_is_told_once():
         repo.validate()
     (finding,) = caught.value.findings
     assert finding.startswith(
-        "asset 'a0', asset 'a1', asset 'a2', asset 'a3' and 3 more: There is no IO handler 'nowhere'"
+        "asset 'a0', asset 'a1', asset 'a2', asset 'a3' and 3 more: Unknown IO handler 'nowhere'"
     )
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from rivers_cli.plugin_commands import PluginCommands
     from rivers_cli.session import Session
-    from rivers_core.plugins import CommandSpec, Registration
+    from rivers_core.hooks import CommandSpec
+    from rivers_core.plugins import Registration
 
 FROM_PLUGINS = "From plugins"
 
@@ -147,7 +148,7 @@ def _imported(name: str, offered: Offered) -> Any:
 
 
 def _imported_from_plugin(name: str, provided: Registration[CommandSpec]) -> Any:
-    from rivers_core.plugins.targets import import_target
+    from rivers_core.plugins import import_target
 
     found = import_target(provided)
     try:

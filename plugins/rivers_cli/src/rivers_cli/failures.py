@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from rivers import exceptions
 from rivers_cli.output import printable
 from rivers_cli.problems import HandlerFailedError, ReportedError, UsageProblemError, UserCodeError
-from rivers_core.plugins.entries import ENTRY_POINT_GROUP
+from rivers_core.plugins import ENTRY_POINT_GROUP
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 from rivers_cli.builtin import COMMANDS
 from rivers_cli.problems import UsageProblemError
 from rivers_core.exceptions import ConfigurationError, PluginLoadError, RiversError
-from rivers_core.plugins import get_registry
-from rivers_core.plugins.entries import normalize_distribution
-from rivers_core.plugins.missing import absent_from, claimed_twice
+from rivers_core.plugins import conflict_message, get_registry, normalize_distribution, not_provided_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from rivers_core.plugins import CommandSpec, PluginStatus, Registration
+    from rivers_core.hooks import CommandSpec
+    from rivers_core.plugins import PluginStatus, Registration
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ class PluginCommands:
         owner = distribution or self._pinned(bare)
         found = self._claims(bare, owner)
         if _differ(found):
-            raise ConfigurationError(claimed_twice("command", bare, found))
+            raise ConfigurationError(conflict_message("command", bare, found))
         if found:
             return found[0]
         for state in self.left_out:
@@ -68,7 +67,7 @@ class PluginCommands:
         if owner is None or self.problem is not None:
             return None
         of_owner = [claim for claim in self.claims if _is_of(claim, owner)]
-        raise UsageProblemError(absent_from(owner, "command", bare, of_owner))
+        raise UsageProblemError(not_provided_message(owner, "command", bare, of_owner))
 
     def unknown(self) -> Iterator[str]:
         """Why a command that is not there may be missing, in sentences."""
@@ -89,7 +88,7 @@ class PluginCommands:
                 what = f"The command {name!r} of {_owner(claim)} does not run under that name"
                 yield claim, f"{what}, for rivers has one of its own; write `rivers {claim.qualified_name}`."
             elif _differ(rivals) and claim == rivals[0]:
-                yield claim, claimed_twice("command", name, rivals)
+                yield claim, conflict_message("command", name, rivals)
 
     def _claims(self, name: str, owner: str | None) -> list[Registration[CommandSpec]]:
         return [claim for claim in self.claims if claim.spec.name == name and _is_of(claim, owner)]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
     from rivers_core.config.layers import HandlerTable
-    from rivers_core.plugins.registry import PluginRegistry
+    from rivers_core.plugins import PluginRegistry
 
 
 class FieldValue(NamedTuple):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rivers_core.config.document import Document
     from rivers_core.handler import BaseIOHandler
-    from rivers_core.plugins.registry import PluginRegistry
+    from rivers_core.plugins import PluginRegistry
 
 
 class Config:

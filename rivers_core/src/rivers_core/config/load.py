@@ -14,7 +14,7 @@ from rivers_core.plugins import get_registry
 if TYPE_CHECKING:
     import os
 
-    from rivers_core.plugins.registry import PluginRegistry
+    from rivers_core.plugins import PluginRegistry
 
 
 def load_config(
@@ -62,8 +62,8 @@ def load_config(
     if file is not None or tables:
         document.findings.extend(unfit)
     registry = registry or get_registry()
-    ruled = registry.with_rules(**document.plugin_rules, source=document.label)
-    registry.follow(ruled)
+    ruled = registry.with_policy(**document.plugin_rules, source=document.label)
+    registry.adopt_policy(ruled)
     return Config(document, folder, ruled, file, name)
 
 

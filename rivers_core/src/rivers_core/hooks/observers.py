@@ -1,4 +1,4 @@
-"""Observers as plain tuples of functions, taken from the plugin manager when a run starts."""
+"""Observers of runs, frozen as plain tuples of functions so that a step never goes through pluggy."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
     from pluggy import HookCaller, HookImpl, PluginManager
 
-    Arguments = Callable[[tuple[Any, ...]], tuple[Any, ...]]
+    SelectArguments = Callable[[tuple[Any, ...]], tuple[Any, ...]]
 
 _LOG: Final = logging.getLogger("rivers.plugins")
 
-_all: Final[Arguments] = itemgetter(slice(None))
+_all_arguments: Final[SelectArguments] = itemgetter(slice(None))
 
 
 class Observers:
-    """Who watches a run: per hook a tuple of functions that take the hook's arguments by position.
+    """Observers of a run: for each hook a tuple of functions that take the hook's arguments by position.
 
-    A function never raises: what goes wrong in a plugin is logged to `rivers.plugins` and the run goes on.
+    These functions never raise: an error in a plugin is logged to `rivers.plugins` and the run continues.
 
     Args:
         run_start: Called with `(run_id, step_names, tags)`.
@@ -51,7 +51,7 @@ class Observers:
 
     @classmethod
     def none(cls) -> Observers:
-        """Nobody watches."""
+        """Return an instance without observers."""
         return cls()
 
     def __repr__(self) -> str:
@@ -60,13 +60,13 @@ class Observers:
 
 
 def freeze_observers(pm: PluginManager) -> Observers:
-    """Take the observers of all registered plugins.
+    """Collect the observers of all registered plugins.
 
     Args:
-        pm: The plugin manager with the hooks of rivers.
+        pm: Plugin manager with the hook specifications of rivers.
 
     Returns:
-        Functions in the order in which pluggy would call them. Plugins registered later are not in it.
+        Functions in the order in which pluggy would call them, without those of plugins registered later.
     """
     return Observers(**{name: _frozen(getattr(pm.hook, f"rivers_{name}")) for name in Observers.__slots__})
 
@@ -75,39 +75,39 @@ def _frozen(hook: HookCaller) -> tuple[Callable[..., None], ...]:
     assert hook.spec is not None
     names = tuple(hook.spec.argnames)
     impls = hook.get_hookimpls()
-    if any(impl.wrapper or impl.hookwrapper for impl in impls):
-        wrapping = next(impl for impl in impls if impl.wrapper or impl.hookwrapper)
-        return (_guarded(_through_pluggy(hook, names), _all, hook.name, wrapping.plugin_name),)
+    wrapper = next((impl for impl in impls if impl.wrapper or impl.hookwrapper), None)
+    if wrapper is not None:  # pluggy has to nest the calls
+        return (_guarded(_call_by_keyword(hook, names), _all_arguments, hook.name, wrapper.plugin_name),)
     return tuple(
-        _guarded(impl.function, _picking(impl, names), hook.name, impl.plugin_name)
+        _guarded(impl.function, _argument_selector(impl, names), hook.name, impl.plugin_name)
         for impl in reversed(impls)
     )
 
 
-def _picking(impl: HookImpl, names: tuple[str, ...]) -> Arguments:
-    """Takes from the arguments of a hook those that an implementation names."""
-    wanted = [names.index(name) for name in impl.argnames]
-    if len(wanted) > 1:
-        return itemgetter(*wanted)
-    return itemgetter(slice(wanted[0], wanted[0] + 1) if wanted else slice(0))
+def _argument_selector(impl: HookImpl, names: tuple[str, ...]) -> SelectArguments:
+    """Return a function that selects the arguments that an implementation takes."""
+    positions = [names.index(name) for name in impl.argnames]
+    if len(positions) > 1:
+        return itemgetter(*positions)
+    return itemgetter(slice(positions[0], positions[0] + 1) if positions else slice(0))
 
 
-def _through_pluggy(hook: HookCaller, names: tuple[str, ...]) -> Callable[..., Any]:
-    def wrapped(*arguments: Any) -> Any:
+def _call_by_keyword(hook: HookCaller, names: tuple[str, ...]) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
         return hook(**dict(zip(names, arguments, strict=True)))
 
-    return wrapped
+    return call
 
 
 def _guarded(
-    function: Callable[..., Any], pick: Arguments, hook_name: str, plugin_name: str
+    function: Callable[..., Any], select: SelectArguments, hook_name: str, plugin_name: str
 ) -> Callable[..., None]:
     def observer(*arguments: Any) -> None:
         try:
-            function(*pick(arguments))
+            function(*select(arguments))
         except ALWAYS_PROPAGATE:
             raise
         except BaseException:
-            _LOG.exception("Plugin %s raised in %s; the run goes on without it.", plugin_name, hook_name)
+            _LOG.exception("Plugin %s raised in %s; the run continues without it.", plugin_name, hook_name)
 
     return observer

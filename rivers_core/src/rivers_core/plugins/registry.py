@@ -1,35 +1,69 @@
-"""Who provides what: handlers, executors and commands by name, from whatever is installed."""
+"""Registry: look up handlers, executors and commands by name, loading no more plugins than necessary."""
 
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import dataclass
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from rivers_core.exceptions import (
+    ALWAYS_PROPAGATE,
+    ConfigurationError,
+    HandlerNotFoundError,
+    PluginLoadError,
+)
 from rivers_core.hooks.observers import Observers, freeze_observers
-from rivers_core.plugins import asking
-from rivers_core.plugins.catalog import Catalog
-from rivers_core.plugins.rules import PluginRules
-from rivers_core.plugins.spec import CommandSpec, ExecutorSpec, HandlerSpec
-from rivers_core.plugins.stock import Stock
-from rivers_core.plugins.targets import class_of, handler_type
+from rivers_core.hooks.records import CommandSpec, ExecutorSpec, HandlerSpec, RecordT
+from rivers_core.hooks.resolution import call_default_io_handler, call_wrap_io_handler
+from rivers_core.plugins import _lookup_errors as errors
+from rivers_core.plugins.discovery import Discovery, package_to_install, same_distribution
+from rivers_core.plugins.loading import LoadedPlugins, Registration, import_class, import_handler
+from rivers_core.plugins.policy import PluginPolicy, environment_policy, strict_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from rivers_core.handler import BaseIOHandler
-    from rivers_core.plugins.states import PluginStatus, Registration
+    from rivers_core.plugins.discovery import PluginEntry
+
+KINDS: Final[dict[type, str]] = {HandlerSpec: "IO handler", ExecutorSpec: "executor", CommandSpec: "command"}
+
+
+@dataclass(frozen=True, slots=True)
+class PluginStatus:
+    """Status of one plugin.
+
+    Args:
+        distribution: Name of the distribution.
+        version: Version of the distribution.
+        entry_point: Name of the entry point.
+        state: `"not loaded"`, `"loaded"`, `"broken"` or `"denied"`.
+        error: Why the plugin is broken or denied.
+        provides: What a loaded plugin provides: `"handler json"`, `"executor dask"`, `"hook ..."`.
+    """
+
+    distribution: str
+    version: str
+    entry_point: str
+    state: str
+    error: str | None = None
+    provides: tuple[str, ...] = ()
 
 
 class PluginRegistry:
-    """Finds plugins by their entry points and loads no more of them than a question needs.
+    """Registry of the plugins that exist for this process and that its policies allow.
+
+    A lookup by name first loads the plugins whose entry point has that name, so that it usually imports one module.
+    A second claim of the name, behind an entry point of another name, is detected once that plugin is loaded;
+    before a run, all are.
 
     Args:
-        entry_points: Use these instead of the installed ones.
+        entry_points: Entry points to use instead of those of installed distributions.
         allow: Patterns of distributions that may be imported; None allows all.
-        deny: Patterns of distributions that may not.
+        deny: Patterns of distributions that must not be imported.
         pin: Name to the distribution that provides it.
-        strict: Whether a broken plugin is an error at once; None asks `RIVERS_STRICT_PLUGINS`.
+        strict: Whether a broken plugin is an error at once; None reads `RIVERS_STRICT_PLUGINS`.
 
     Examples:
         >>> registry = PluginRegistry()
@@ -45,131 +79,101 @@ class PluginRegistry:
         pin: Mapping[str, str] | None = None,
         strict: bool | None = None,
     ) -> None:
-        self._stock = Stock(entry_points, PluginRules.of("code", allow, deny, pin))
-        self._catalog = Catalog(self._stock, strict)
         self._lock = RLock()
+        self._strict = strict
+        self._discovery = Discovery(entry_points)
+        self._code_policy = PluginPolicy.of("code", allow, deny, pin)
+        self._own_policy: PluginPolicy | None = None
+        self._reset()
+
+    def _reset(self) -> None:
+        self._state: tuple[object, ...] | None = None
+        self._entries: list[PluginEntry] = []
+        self._loaded = LoadedPlugins()
+        self._is_complete = False
+        self._observers: Observers | None = None
 
     def handler(self, name: str) -> type[BaseIOHandler]:
-        """The class of the handler with this name.
+        """Return the handler class of a name; its module is imported now.
 
         Args:
             name: A name, or `distribution:name`.
 
-        Returns:
-            The class; its module is imported now.
-
         Raises:
-            HandlerNotFoundError: Nobody provides it, or what provides it is not installed or not allowed.
-            PluginLoadError: What provides it is broken.
-            ConfigurationError: Several packages claim the name.
+            HandlerNotFoundError: The name is unknown, not installed or not allowed.
+            PluginLoadError: The plugin that provides it is broken.
+            ConfigurationError: Several distributions claim the name.
         """
-        return handler_type(self.handler_spec(name))
+        return import_handler(self.handler_spec(name))
 
     def handler_spec(self, name: str) -> Registration[HandlerSpec]:
-        """The record of the handler with this name; its target is not imported.
-
-        Args:
-            name: A name, or `distribution:name`.
-
-        Returns:
-            The record and who provides it.
-
-        Raises:
-            HandlerNotFoundError: Nobody provides it, or what provides it is not installed or not allowed.
-            PluginLoadError: What provides it is broken.
-            ConfigurationError: Several packages claim the name.
-        """
-        with self._lock:
-            return self._catalog.find(HandlerSpec, name)
+        """Return the record of a handler, without importing its target; see `handler` for arguments and errors."""
+        return self._find(HandlerSpec, name)
 
     def handlers(self) -> list[Registration[HandlerSpec]]:
-        """Every handler there is, sorted by name; loads all plugin modules and no target.
+        """Return the records of all handlers, sorted by name; loads every plugin but no target.
 
-        Returns:
-            Records; a name that two packages claim is there twice.
+        A name that two distributions claim appears twice.
         """
-        with self._lock:
-            return self._catalog.all(HandlerSpec)
-
-    def executor(self, name: str) -> type:
-        """The class of the executor with this name.
-
-        Args:
-            name: A name, or `distribution:name`.
-
-        Returns:
-            The class; its module is imported now.
-
-        Raises:
-            HandlerNotFoundError: Nobody provides it, or what provides it is not installed or not allowed.
-            PluginLoadError: What provides it is broken.
-            ConfigurationError: Several packages claim the name.
-        """
-        with self._lock:
-            provided = self._catalog.find(ExecutorSpec, name)
-        return class_of(provided)
-
-    def executors(self) -> list[Registration[ExecutorSpec]]:
-        """Every executor there is, sorted by name; loads all plugin modules and no target.
-
-        Returns:
-            Records.
-        """
-        with self._lock:
-            return self._catalog.all(ExecutorSpec)
-
-    def commands(self) -> list[Registration[CommandSpec]]:
-        """Every command that plugins add to `rivers`, sorted by name; no target is imported.
-
-        Returns:
-            Records.
-        """
-        with self._lock:
-            return self._catalog.all(CommandSpec)
+        return self._all(HandlerSpec)
 
     def handler_class(self, class_name: str) -> type[BaseIOHandler]:
-        """The handler class of this name, as in `rs.PickleIOHandler`.
+        """Return a handler class by its own name, as in `rs.PickleIOHandler`; its module is imported now.
 
         Args:
-            class_name: The class name that some handler's target ends with.
-
-        Returns:
-            The class; its module is imported now.
+            class_name: Name of the class.
 
         Raises:
-            AttributeError: No handler has such a class; says what to install or what there is.
-            PluginLoadError: What provides it is broken.
+            AttributeError: No handler has such a class; the message names what to install or what exists.
+            PluginLoadError: The plugin that seems to provide it is broken.
+            ConfigurationError: Several distributions have a class of this name.
         """
-        with self._lock:
-            provided = self._catalog.find_class(class_name)
-        return handler_type(provided)
+        return import_handler(self._find_class(class_name))
+
+    def executor(self, name: str) -> type:
+        """Return the executor class of a name; its module is imported now. See `handler` for arguments and errors."""
+        return import_class(self._find(ExecutorSpec, name))
+
+    def executors(self) -> list[Registration[ExecutorSpec]]:
+        """Return the records of all executors, sorted by name; loads every plugin but no target."""
+        return self._all(ExecutorSpec)
+
+    def commands(self) -> list[Registration[CommandSpec]]:
+        """Return the records of all commands that plugins add to `rivers`, sorted by name; loads no target."""
+        return self._all(CommandSpec)
 
     def plugins(self) -> list[PluginStatus]:
-        """Every plugin and how it is; imports nothing.
-
-        Returns:
-            States, sorted by distribution and entry point.
-        """
+        """Return the status of every plugin, sorted by distribution and entry point; imports nothing."""
         with self._lock:
-            return self._catalog.states()
+            self._refresh()
+            return [
+                self._status(entry) for entry in (*self._discovery.installed(), *self._discovery.in_process)
+            ]
 
     def load_all(self) -> None:
-        """Load every allowed plugin module, which the hooks other than the records need.
+        """Load every allowed plugin, as hooks other than the records require.
 
         Raises:
             PluginLoadError: A plugin is broken and the registry is strict.
         """
         with self._lock:
-            self._catalog.load_all()
+            loaded = self._refresh()
+            if self._is_complete and not (loaded.failures and self._is_strict()):
+                return  # called for each asset of a repository
+            self._load(self._entries)
+            in_process = self._discovery.in_process
+            loaded.sort(
+                [*reversed(in_process), *(entry for entry in self._entries if entry not in in_process)]
+            )
+            self._is_complete = True
 
     def observers(self) -> Observers:
-        """Who watches runs, frozen.
-
-        Returns:
-            Functions of the plugins that are allowed now.
-        """
-        self.load_all()
-        return freeze_observers(self._catalog.loader.pm)
+        """Return the observers of all allowed plugins, frozen; the same object until plugins or policies change."""
+        with self._lock:
+            self.load_all()
+            if self._observers is None:
+                self._observers = freeze_observers(self._loaded.pm)
+            return self._observers
 
     def default_io_handler(
         self, asset_name: str, asset_metadata: Mapping[str, Any] | None = None
@@ -177,55 +181,67 @@ class PluginRegistry:
         """Ask plugins for the handler of an asset that names none.
 
         Args:
-            asset_name: The asset.
-            asset_metadata: Its static metadata.
+            asset_name: Name of the asset.
+            asset_metadata: Static metadata of the asset.
 
         Returns:
             The first answer, or None if no plugin has one.
 
         Raises:
-            PluginLoadError: A plugin raised, or answered with something else.
+            PluginLoadError: A plugin raised, or returned something else than a name or a handler.
         """
         self.load_all()
-        return asking.default_io_handler(self._catalog.loader.pm, asset_name, asset_metadata)
+        return call_default_io_handler(self._loaded.pm, asset_name, asset_metadata)
 
     def wrap(self, handler: BaseIOHandler, asset_name: str) -> BaseIOHandler:
-        """Let plugins put handlers of their own around one.
+        """Let plugins wrap the handler of an asset.
 
         Args:
-            handler: The handler of the asset.
-            asset_name: The asset.
+            handler: Handler of the asset.
+            asset_name: Name of the asset.
 
         Returns:
-            The outermost handler; the same one if no plugin wants anything.
+            The outermost handler; `handler` itself if no plugin wraps it.
 
         Raises:
-            PluginLoadError: A plugin raised, or answered with something that is no handler.
+            PluginLoadError: A plugin raised, or returned something else than a handler.
         """
         self.load_all()
-        return asking.wrapped(self._catalog.loader.pm, handler, asset_name)
+        return call_wrap_io_handler(self._loaded.pm, handler, asset_name)
 
     def register(self, module: object, name: str) -> None:
-        """Add a plugin of this process, for notebooks and tests.
+        """Add a plugin to this process, for notebooks and tests.
 
         Args:
             module: A module, or another object with hook implementations.
-            name: Stands in for the distribution.
+            name: Name that takes the place of the distribution.
 
         Raises:
-            PluginLoadError: It is broken, or there is one of that name.
+            PluginLoadError: The plugin is broken, or the name is already registered.
         """
         with self._lock:
-            self._catalog.register(module, name)
+            if any(entry.name == name for entry in self._discovery.in_process):
+                raise PluginLoadError(
+                    f"A plugin {name!r} is already registered. Call unregister({name!r}) first."
+                )
+            entry = self._discovery.in_process_entry(module, name)
+            try:
+                self._refresh().add(entry)
+            except ALWAYS_PROPAGATE:
+                raise
+            except BaseException as error:
+                raise errors.broken_plugin_error(entry, error) from error
+            self._discovery.in_process = (*self._discovery.in_process, entry)
+            self._refresh()  # otherwise an immediate unregister() would look like no change
 
     def unregister(self, name: str) -> None:
-        """Remove a plugin of this process.
+        """Remove a plugin that was added with `register`.
 
         Args:
-            name: The name it was registered under; nothing happens if there is none.
+            name: Name under which it was registered; an unknown one is ignored.
         """
         with self._lock:
-            self._catalog.unregister(name)
+            self._discovery.remove(name)
 
     def configure(
         self,
@@ -235,22 +251,21 @@ class PluginRegistry:
         *,
         source: str = "rivers.toml",
     ) -> None:
-        """Set the rules of this process; they hold together with those of code and environment.
+        """Set the policy of this process, in place of an earlier one; those of code and environment apply as well.
 
-        A configuration with a `[plugins]` table has rules of its own, which hold in place of these for what it
-        configures; see `with_rules`.
+        A configuration with a `[plugins]` table has a separate policy that takes its place; see `with_policy`.
 
         Args:
             allow: Patterns of distributions that may be imported; None allows all.
-            deny: Patterns of distributions that may not.
+            deny: Patterns of distributions that must not be imported.
             pin: Name to the distribution that provides it.
-            source: Where they stand, for messages. Rules that were set before are replaced.
+            source: Where the policy was set, for messages.
         """
         with self._lock:
-            self._stock.configured = PluginRules.of(source, allow, deny, pin)
-            self._catalog.own = None
+            self._discovery.policy = PluginPolicy.of(source, allow, deny, pin)
+            self._own_policy = None
 
-    def with_rules(
+    def with_policy(
         self,
         allow: Iterable[str] | None = None,
         deny: Iterable[str] | None = None,
@@ -258,34 +273,201 @@ class PluginRegistry:
         *,
         source: str = "rivers.toml",
     ) -> PluginRegistry:
-        """A registry of the same plugins under rules of its own, which no other registry's can change.
+        """Return a registry of the same plugins with a separate policy that no other registry can change.
 
         Args:
             allow: Patterns of distributions that may be imported; None allows all.
-            deny: Patterns of distributions that may not.
+            deny: Patterns of distributions that must not be imported.
             pin: Name to the distribution that provides it.
-            source: Where they stand, for messages.
+            source: Where the policy was set, for messages.
 
         Returns:
-            A registry in which these rules hold in place of those of `configure`; without any, those of
-            `configure` hold. What is registered in this process with one of the two is there in both.
+            A registry in which this policy takes the place of that of `configure`; an empty one leaves that in force.
+            Plugins registered in this process with either registry exist in both.
         """
-        rules = PluginRules.of(source, allow, deny, pin)
+        policy = PluginPolicy.of(source, allow, deny, pin)
         registry: PluginRegistry = copy(self)
-        registry._catalog = Catalog(
-            self._stock, self._catalog.strict, rules if rules.restricts or rules.pin else None
-        )
+        registry._own_policy = None if policy.is_empty else policy
+        registry._reset()
         return registry
 
-    def follow(self, other: PluginRegistry) -> None:
-        """Let the rules of another registry hold here, in place of those that were configured before.
+    def adopt_policy(self, other: PluginRegistry) -> None:
+        """Apply the separate policy of another registry here; does nothing if it has none.
 
         Args:
-            other: What `with_rules` gave; one without rules of its own changes nothing.
+            other: A registry that `with_policy` returned.
         """
-        if other._catalog.own is not None:
+        if other._own_policy is not None:
             with self._lock:
-                self._catalog.own = other._catalog.own
+                self._own_policy = other._own_policy
+
+    def _policies(self) -> tuple[PluginPolicy, ...]:
+        """Return the policies that apply; the first that pins a name wins."""
+        configured = self._own_policy or self._discovery.policy
+        policies = (self._code_policy, environment_policy())
+        return policies if configured is None else (configured, *policies)
+
+    def _refresh(self) -> LoadedPlugins:
+        """Apply changes of `sys.path`, plugins and policies since the last call.
+
+        This runs before every lookup and every run; nothing but the comparison happens if nothing has changed.
+        """
+        policies = self._policies()
+        state = (self._discovery.installed(), self._discovery.in_process, policies)
+        if state != self._state:
+            installed, in_process, _ = state
+            self._entries = [entry for entry in installed if _refusal(policies, entry) is None]
+            self._entries += in_process
+            self._is_complete, self._observers = False, None
+            if not {*self._loaded.registrations, *self._loaded.failures} <= {*self._entries}:
+                # modules stay imported, so that loading the others again is quick
+                self._loaded = LoadedPlugins()
+            self._state = state
+        return self._loaded
+
+    def _is_strict(self) -> bool:
+        return strict_environment() if self._strict is None else self._strict
+
+    def _load(self, entries: Iterable[PluginEntry]) -> None:
+        """Load plugins; a strict registry loads all and raises the error of the first broken one."""
+        strict, loaded = self._is_strict(), self._loaded
+        for entry in self._entries if strict else entries:
+            if not loaded.load(entry) and strict:
+                raise errors.broken_plugin_error(entry, loaded.failures[entry])
+
+    def _all(self, kind: type[RecordT]) -> list[Registration[RecordT]]:
+        with self._lock:
+            loaded = self._refresh()
+            self._load(self._entries)
+            registrations = loaded.of_kind(kind, self._entries)
+            return sorted(registrations, key=lambda item: (item.spec.name, item.distribution))
+
+    def _find(self, kind: type[RecordT], name: str) -> Registration[RecordT]:
+        if not isinstance(name, str):
+            raise TypeError(f"The name of an {KINDS[kind]} must be a str, got {name!r}.")
+        with self._lock:
+            distribution, _, bare_name = name.rpartition(":")
+            owner = distribution or self._pinned(bare_name)
+            matches = self._search(kind, bare_name, owner)
+            if not matches and self._discovery.rescan():
+                matches = self._search(kind, bare_name, owner)
+            if not matches:
+                raise self._lookup_error(kind, bare_name, owner)
+            return _only(KINDS[kind], bare_name, matches)
+
+    def _search(self, kind: type[RecordT], name: str, owner: str | None) -> list[Registration[RecordT]]:
+        loaded = self._refresh()
+        entries = [entry for entry in self._entries if entry.belongs_to(owner)]
+        likely = [entry for entry in entries if entry.name == name]
+        self._load(likely)
+        if not any(item.spec.name == name for item in loaded.of_kind(kind, likely)):
+            self._load(entries)
+        return [item for item in loaded.of_kind(kind, entries) if item.spec.name == name]
+
+    def _find_class(self, class_name: str) -> Registration[HandlerSpec]:
+        names = errors.names_of_class(class_name)
+
+        def is_likely(entry: PluginEntry) -> bool:
+            return entry.name.replace("_", "-") in names
+
+        with self._lock:
+            loaded = self._refresh()
+            for entries in ([entry for entry in self._entries if is_likely(entry)], self._entries):
+                self._load(entries)
+                matches = [
+                    item
+                    for item in loaded.of_kind(HandlerSpec, entries)
+                    if item.spec.class_name == class_name
+                ]
+                if matches:
+                    pinned = [item for item in matches if self._is_pinned(item)]
+                    return _only("IO handler class", class_name, pinned or matches)
+            likely = [entry for entry in self._discovery.installed() if is_likely(entry)]
+            self._raise_if_broken(likely)
+            refused = self._refused_message(f"The IO handler class {class_name!r}", likely)
+            if refused:
+                raise AttributeError(refused)
+            package = package_to_install(names)
+            if package:
+                raise AttributeError(errors.not_installed_message("IO handler class", class_name, package))
+            known = [item.spec.class_name for item in loaded.of_kind(HandlerSpec, self._entries)]
+            raise AttributeError(
+                errors.unknown_message("IO handler class", class_name, known, loaded.failures)
+            )
+
+    def _lookup_error(self, kind: type[RecordT], name: str, owner: str | None) -> Exception:
+        """Return the error for a name without a record, after all plugins that may provide it were loaded."""
+        noun, loaded = KINDS[kind], self._loaded
+        likely = [
+            entry
+            for entry in self._discovery.installed()
+            if entry.belongs_to(owner) and (owner or entry.name == name)
+        ]
+        self._raise_if_broken(likely)
+        refused = self._refused_message(f"The {noun} {name!r}", likely)
+        if refused:
+            return HandlerNotFoundError(refused)
+        if owner is not None:
+            provided = [item for entry in likely for item in loaded.registrations.get(entry, ())]
+            return HandlerNotFoundError(errors.not_provided_message(owner, noun, name, provided))
+        package = package_to_install([name])
+        if package:
+            return HandlerNotFoundError(errors.not_installed_message(noun, name, package))
+        known = [item.spec.name for item in loaded.of_kind(kind, self._entries)]
+        error = HandlerNotFoundError(errors.unknown_message(noun, name, known, loaded.failures))
+        error.is_unknown = True
+        error.__cause__ = next(
+            (errors.broken_plugin_error(entry, cause) for entry, cause in loaded.failures.items()), None
+        )
+        return error
+
+    def _raise_if_broken(self, entries: Iterable[PluginEntry]) -> None:
+        for entry in entries:
+            if entry in self._loaded.failures:
+                raise errors.broken_plugin_error(entry, self._loaded.failures[entry])
+
+    def _refused_message(self, subject: str, entries: Iterable[PluginEntry]) -> str | None:
+        policies = self._policies()
+        refusals = ((entry, _refusal(policies, entry)) for entry in entries)
+        messages = (
+            f"{subject} comes with {entry.owner}, but {refusal}." for entry, refusal in refusals if refusal
+        )
+        return next(messages, None)
+
+    def _pinned(self, name: str) -> str | None:
+        return next((policy.pin[name] for policy in self._policies() if name in policy.pin), None)
+
+    def _is_pinned(self, item: Registration[Any]) -> bool:
+        owner = self._pinned(item.spec.name)
+        return owner is not None and same_distribution(item.distribution, owner)
+
+    def _status(self, entry: PluginEntry) -> PluginStatus:
+        state, error, provides = "not loaded", None, []
+        loaded = self._loaded
+        refusal = None if entry.module is not None else _refusal(self._policies(), entry)
+        if refusal is not None:
+            state, error = "denied", refusal
+        elif entry in loaded.failures:
+            state, error = "broken", str(errors.broken_plugin_error(entry, loaded.failures[entry]))
+        elif entry.problem:
+            state, error = "broken", entry.problem
+        elif entry in loaded.registrations:
+            state = "loaded"
+            nouns = {HandlerSpec: "handler", ExecutorSpec: "executor", CommandSpec: "command"}
+            provides = [f"{nouns[type(item.spec)]} {item.spec.name}" for item in loaded.registrations[entry]]
+            provides += [f"hook {name}" for name in loaded.hook_names(entry)]
+        return PluginStatus(entry.distribution, entry.version, entry.name, state, error, tuple(provides))
+
+
+def _only(kind: str, name: str, matches: list[Registration[RecordT]]) -> Registration[RecordT]:
+    if len({item.spec.target for item in matches}) > 1:
+        raise ConfigurationError(errors.conflict_message(kind, name, matches))
+    return matches[0]
+
+
+def _refusal(policies: Iterable[PluginPolicy], entry: PluginEntry) -> str | None:
+    refusals = (policy.refusal(entry.distribution) for policy in policies)
+    return next((refusal for refusal in refusals if refusal is not None), None)
 
 
 _registry: PluginRegistry | None = None
@@ -293,11 +475,7 @@ _registry_lock = RLock()
 
 
 def get_registry() -> PluginRegistry:
-    """The registry of this process, made when it is first asked for.
-
-    Returns:
-        Always the same one.
-    """
+    """Return the registry of this process, created on first use."""
     global _registry
     if _registry is None:
         with _registry_lock:

@@ -1,4 +1,4 @@
-"""Which plugins may be imported, and who provides a name that two claim."""
+"""Policy: which plugins may be imported, and which distribution provides a name that several claim."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from rivers_core.plugins.entries import normalize_distribution
+from rivers_core.plugins.discovery import normalize_distribution
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,13 +19,13 @@ STRICT: Final = "RIVERS_STRICT_PLUGINS"
 
 
 @dataclass(frozen=True, slots=True)
-class PluginRules:
-    """One set of rules.
+class PluginPolicy:
+    """Allow list, deny list and pins from one source.
 
     Args:
-        source: Where they stand, for messages.
-        allow: Patterns of distributions; None allows all.
-        deny: Patterns of distributions.
+        source: Where the policy was set, for messages.
+        allow: Patterns of distributions that may be imported; None allows all.
+        deny: Patterns of distributions that must not be imported.
         pin: Name to the distribution that provides it.
     """
 
@@ -41,42 +41,23 @@ class PluginRules:
         allow: Iterable[str] | None = None,
         deny: Iterable[str] | None = None,
         pin: Mapping[str, str] | None = None,
-    ) -> PluginRules:
-        """Build rules from any iterables.
-
-        Args:
-            source: Where they stand, for messages.
-            allow: Patterns of distributions; None allows all.
-            deny: Patterns of distributions.
-            pin: Name to the distribution that provides it.
-
-        Returns:
-            The rules.
-        """
+    ) -> PluginPolicy:
+        """Build a policy from any iterables; the arguments are those of the class."""
         return cls(source, None if allow is None else tuple(allow), tuple(deny or ()), dict(pin or {}))
 
-    @classmethod
-    def from_environment(cls) -> PluginRules:
-        """Read `RIVERS_PLUGINS_ALLOW` and `RIVERS_PLUGINS_DENY`: lists with commas.
-
-        Returns:
-            The rules; an empty variable is no rule.
-        """
-        return _environment(os.environ.get(ALLOW, ""), os.environ.get(DENY, ""))
-
     @property
-    def restricts(self) -> bool:
-        """Whether anything may be kept out."""
-        return self.allow is not None or bool(self.deny)
+    def is_empty(self) -> bool:
+        """Whether the policy neither restricts nor pins anything."""
+        return self.allow is None and not self.deny and not self.pin
 
-    def objection(self, distribution: str) -> str | None:
-        """Why a distribution may not be imported.
+    def refusal(self, distribution: str) -> str | None:
+        """Return why a distribution must not be imported.
 
         Args:
-            distribution: Its name.
+            distribution: Name of the distribution.
 
         Returns:
-            A clause that names the rule; None if nothing is against it.
+            A clause that names the pattern and its source, or None if the distribution may be imported.
         """
         denied = next((pattern for pattern in self.deny if _matches(distribution, pattern)), None)
         if denied is not None:
@@ -90,21 +71,22 @@ class PluginRules:
         return variable if self.source == "environment" else f"`{option}` in {self.source}"
 
 
-def strict_from_environment() -> bool:
-    """Whether `RIVERS_STRICT_PLUGINS` makes a broken plugin an error at once.
+def environment_policy() -> PluginPolicy:
+    """Return the policy of `RIVERS_PLUGINS_ALLOW` and `RIVERS_PLUGINS_DENY`, comma-separated lists."""
+    return _parsed(os.environ.get(ALLOW, ""), os.environ.get(DENY, ""))
 
-    Returns:
-        True for anything but an empty value, `0`, `false`, `no` and `off`.
-    """
+
+def strict_environment() -> bool:
+    """Return whether `RIVERS_STRICT_PLUGINS` turns every broken plugin into an error."""
     return os.environ.get(STRICT, "").strip().lower() not in {"", "0", "false", "no", "off"}
 
 
-@lru_cache(maxsize=1)
-def _environment(allow: str, deny: str) -> PluginRules:
-    return PluginRules("environment", _listed(allow) or None, _listed(deny))
+@lru_cache(maxsize=1)  # the same object for the same variables, so that comparing policies is cheap
+def _parsed(allow: str, deny: str) -> PluginPolicy:
+    return PluginPolicy("environment", _split(allow) or None, _split(deny))
 
 
-def _listed(text: str) -> tuple[str, ...]:
+def _split(text: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
 

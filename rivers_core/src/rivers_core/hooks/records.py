@@ -1,10 +1,10 @@
-"""The records that a plugin yields: what it offers, under which name, and where the class is found."""
+"""Records that plugins yield: a name, and the target that is imported on first use."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?")
 _TARGET: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
@@ -12,7 +12,7 @@ _TARGET: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """What all records have in common."""
+    """Fields that all records share."""
 
     name: str
     target: str
@@ -33,17 +33,17 @@ class _Record:
 
     @property
     def module(self) -> str:
-        """The module of the target; it is imported when someone uses the record."""
+        """Name of the module in which the target is defined."""
         return self.target.partition(":")[0]
 
     @property
     def class_name(self) -> str:
-        """The name of the class or function behind the target."""
+        """Name of the class or function in that module."""
         return self.target.partition(":")[2]
 
 
 @dataclass(frozen=True, slots=True)
-class _Requiring(_Record):
+class _RequiringRecord(_Record):
     """A record whose target needs further distributions."""
 
     requires: tuple[str, ...] = ()
@@ -52,48 +52,51 @@ class _Requiring(_Record):
         _Record.__post_init__(self)
         if not _is_text_sequence(self.requires):
             raise TypeError(
-                f"{type(self).__name__} {self.name!r}: `requires` is a sequence of distribution names, "
+                f"{type(self).__name__} {self.name!r}: `requires` must be a sequence of distribution names, "
                 f"got {self.requires!r}."
             )
         object.__setattr__(self, "requires", tuple(self.requires))
 
 
-class HandlerSpec(_Requiring):
-    """Offers an IO handler.
+class HandlerSpec(_RequiringRecord):
+    """IO handler that a plugin provides.
 
     Args:
-        name: What users write: `io_handler="delta"`, `use = "delta"`.
-        target: Where the class is: `"rivers_delta.handler:DeltaIOHandler"`. Imported on first use.
+        name: Name that users write: `io_handler="delta"`, `use = "delta"`.
+        target: Class, as `"rivers_delta.handler:DeltaIOHandler"`. Imported on first use.
         summary: One line for lists.
-        requires: Distributions without which the target cannot work, if they may be absent.
+        requires: Distributions that the target needs and that may be missing.
     """
 
     __slots__ = ()
 
 
-class ExecutorSpec(_Requiring):
-    """Offers an executor.
+class ExecutorSpec(_RequiringRecord):
+    """Executor that a plugin provides.
 
     Args:
-        name: What users write: `rs.Executor.<name>(...)`.
-        target: Where the class is: `"package.module:Class"`. Imported on first use.
+        name: Name that users write: `rs.Executor.<name>(...)`.
+        target: Class, as `"package.module:Class"`. Imported on first use.
         summary: One line for lists.
-        requires: Distributions without which the target cannot work, if they may be absent.
+        requires: Distributions that the target needs and that may be missing.
     """
 
     __slots__ = ()
 
 
 class CommandSpec(_Record):
-    """Offers a sub-command of `rivers`.
+    """Sub-command of `rivers` that a plugin provides.
 
     Args:
-        name: What users type after `rivers`.
-        target: Where the function or typer application is: `"package.module:name"`. Imported on first use.
+        name: Name that users type after `rivers`.
+        target: Function or typer application, as `"package.module:name"`. Imported on first use.
         summary: One line for `rivers --help`.
     """
 
     __slots__ = ()
+
+
+RecordT = TypeVar("RecordT", HandlerSpec, ExecutorSpec, CommandSpec)
 
 
 def _matches(pattern: re.Pattern[str], value: object) -> bool:
