@@ -1,60 +1,115 @@
-"""Asset: a function whose result is kept."""
+"""Assets: functions whose results are stored by IO handlers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, overload
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, overload
 
-from rivers.definitions.asset_base import AssetBase
-from rivers.definitions.definition import Decorator
+from rivers.definitions.asset_def import AssetDef, check_deps
+from rivers.definitions.composition import AssetRef, GraphRecording, current_recorder, record
+from rivers.definitions.definition import Decorator, Definition, Option, accepts
+from rivers.definitions.field_checks import FieldChecks
 from rivers.exceptions import AssetDefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Unpack
 
-    from rivers.definitions.asset_def import AssetDef, DepDef
-    from rivers.definitions.compute import Compute
-    from rivers.definitions.external import ExternalAsset
-    from rivers.definitions.graph_asset import GraphAsset
+    from rivers.definitions.asset_def import DepDef
     from rivers.definitions.hook import Hook
-    from rivers.definitions.multi import MultiAsset
-    from rivers.definitions.options import GraphOptions, MultiOptions, SingleOptions
-    from rivers.definitions.retry import RetryPolicy
-    from rivers.definitions.single import SingleAsset
+    from rivers.definitions.retry import Compute, RetryPolicy
+    from rivers.mappings import PartitionMapping
     from rivers_core.handler import BaseIOHandler
     from rivers_core.partitions import PartitionsDefinition
 
-__all__ = ["Asset"]
+__all__ = ["Asset", "ExternalAsset", "GraphAsset", "MultiAsset", "SingleAsset"]
 
 Function = Callable[..., Any]
 
 
-class Asset(AssetBase):
-    """A function whose result is kept by an IO handler; a decorator, bare or with arguments.
+# Keyword arguments of the four forms. Each argument stands in one group, and the order of the groups is the order of
+# the arguments.
 
-    The parameters say what it needs: the context (`AssetExecutionContext`, first), its own stored value
-    (`SelfDependency`), other assets and resources by name. An asset that is called directly calls its
-    function.
+
+class _Labels(TypedDict, total=False):
+    name: str | None
+    tags: Sequence[str] | None
+    kinds: str | Sequence[str] | None
+    group: str | None
+
+
+class _CodeVersion(TypedDict, total=False):
+    code_version: str | None
+
+
+class _Handler(TypedDict, total=False):
+    io_handler: BaseIOHandler | str | None
+
+
+class _NodeHandler(TypedDict, total=False):
+    node_io_handler: BaseIOHandler | str | None
+
+
+class _Metadata(TypedDict, total=False):
+    metadata: Mapping[str, Any] | None
+
+
+class _Partitions(TypedDict, total=False):
+    partitions_def: PartitionsDefinition | str | None
+
+
+class _Steps(TypedDict, total=False):
+    deps: Sequence[DepDef] | None
+    hooks: Sequence[Hook] | None
+    retry: RetryPolicy | str | None
+
+
+class _Machine(TypedDict, total=False):
+    compute: Compute | None
+
+
+class SingleOptions(_Labels, _CodeVersion, _Handler, _Metadata, _Partitions, _Steps, _Machine, total=False):
+    """Keyword arguments of `Asset`."""
+
+
+class MultiOptions(_Labels, _CodeVersion, _Handler, _Partitions, _Steps, _Machine, total=False):
+    """Keyword arguments of `Asset.from_multi`."""
+
+
+class GraphOptions(
+    _Labels, _CodeVersion, _Handler, _NodeHandler, _Metadata, _Partitions, _Steps, total=False
+):
+    """Keyword arguments of `Asset.from_graph`."""
+
+
+class ExternalOptions(_Labels, _Handler, _Metadata, _Partitions, total=False):
+    """Keyword arguments of `Asset.external`."""
+
+
+class Asset(Definition):
+    """A function whose result is stored by an IO handler; a decorator, bare or with keyword arguments.
+
+    The parameters of the function declare what it needs: the context (`AssetExecutionContext`, first), the asset's own
+    stored value (`SelfDependency`), other assets and resources by name. Calling an asset calls its function.
 
     Args:
         wraps: The function.
-        name: The asset's name; the function's by default.
+        name: Name of the asset; by default the name of the function.
         tags: Tags.
-        kinds: What it is made of; one text or a list.
-        group: The group it is shown in.
-        code_version: The version of the code; a new one makes what is stored stale.
-        io_handler: A handler, or the name of one.
-        metadata: JSON values; `handler/option` keys are options of that handler.
-        partitions_def: Its partitions, or the name of one of the repository's partition_defs.
-        deps: More about its upstreams than their names: `AssetDef.input(...)`, `AssetDef.dep(...)`.
-        hooks: Called when its step succeeded or failed.
-        retry: How it is tried again; a policy, or the name of one of the repository's retries.
-        compute: How much of a machine it needs, for executors that ask.
+        kinds: Kinds such as `"table"`; a string or a list.
+        group: Group in which listings show the asset.
+        code_version: Version of the code; a new one makes stored values stale.
+        io_handler: Handler, or the name of one.
+        metadata: JSON values; keys of the form `handler/option` are options of that handler.
+        partitions_def: Partitions, or the name of an entry of the repository's `partition_defs`.
+        deps: Upstream assets declared with `AssetDef.input(...)` and `AssetDef.dep(...)`.
+        hooks: Functions called when the step succeeded or failed.
+        retry: Retry policy, or the name of an entry of the repository's `retries`.
+        compute: Machine resources of a step, for executors that place steps on machines.
 
     Raises:
-        AssetDefinitionError: If an argument is not what it has to be, or the context is not the first
-            parameter.
+        AssetDefinitionError: An argument is not valid, or the context is not the first parameter.
 
     Examples:
         >>> @Asset
@@ -67,236 +122,268 @@ class Asset(AssetBase):
         3
     """
 
+    is_single: ClassVar[bool] = False
+    """Whether it is a function with one output."""
+    is_multi: ClassVar[bool] = False
+    """Whether it has several outputs."""
+    is_graph: ClassVar[bool] = False
+    """Whether it consists of tasks."""
+    is_external: ClassVar[bool] = False
+    """Whether another system stores it."""
+
+    tags = Option(FieldChecks.texts)
+    kinds = Option(FieldChecks.text_or_texts)
+    group = Option(FieldChecks.text)
+    code_version = Option(FieldChecks.text)
+    io_handler = Option(FieldChecks.io_handler)
+    node_io_handler = Option(FieldChecks.io_handler)
+    """Handler of the inner nodes of a graph asset."""
+    metadata = Option(FieldChecks.metadata)
+    partitions_def = Option(FieldChecks.partitions_def)
+    deps = Option(check_deps)
+    hooks = Option(FieldChecks.hooks)
+    retry = Option(FieldChecks.retry)
+    compute = Option(FieldChecks.compute)
+
+    partition_mapping: ClassVar[PartitionMapping | None] = None
+    """Mapping of upstreams whose dep has none; only the outputs of a multi-asset can declare one."""
+
     @overload
     def __new__(cls, wraps: Function, **options: Unpack[SingleOptions]) -> SingleAsset: ...
     @overload
     def __new__(  # type: ignore[misc]
         cls, wraps: None = None, **options: Unpack[SingleOptions]
     ) -> Callable[[Function], SingleAsset]: ...
-    def __new__(
-        cls,
-        wraps: Function | None = None,
-        *,
-        name: str | None = None,
-        tags: Sequence[str] | None = None,
-        kinds: str | Sequence[str] | None = None,
-        group: str | None = None,
-        code_version: str | None = None,
-        io_handler: BaseIOHandler | str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        partitions_def: PartitionsDefinition | str | None = None,
-        deps: Sequence[DepDef] | None = None,
-        hooks: Sequence[Hook] | None = None,
-        retry: RetryPolicy | str | None = None,
-        compute: Compute | None = None,
-    ) -> Any:
-        """Makes the asset, or a decorator if there is no function yet."""
-        from rivers.definitions.single import SingleAsset
-
+    @accepts(SingleOptions, keyword_only=True)
+    def __new__(cls, wraps: Function | None = None, *, options: SingleOptions) -> Any:
+        """Create a single asset, or return a decorator if there is no function yet."""
         if cls not in (Asset, SingleAsset):
             raise AssetDefinitionError(
-                f"{cls.__name__} is not called itself; write Asset.from_multi, Asset.from_graph or "
-                "Asset.external."
+                f"{cls.__name__} cannot be called. Use Asset.from_multi, Asset.from_graph or Asset.external."
             )
-
-        def make(function: Function) -> SingleAsset:
-            return SingleAsset.define(
-                function,
-                name=name,
-                tags=tags,
-                kinds=kinds,
-                group=group,
-                code_version=code_version,
-                io_handler=io_handler,
-                metadata=metadata,
-                partitions_def=partitions_def,
-                deps=deps,
-                hooks=hooks,
-                retry=retry,
-                compute=compute,
-            )
-
-        return Decorator("Asset", make) if wraps is None else make(wraps)
+        return SingleAsset.decorate("Asset", wraps, options)
 
     @overload
-    @staticmethod
+    @classmethod
     def from_multi(
-        wraps: Function, output_defs: Sequence[AssetDef] = (), **options: Unpack[MultiOptions]
+        cls, wraps: Function, output_defs: Sequence[AssetDef] = (), **options: Unpack[MultiOptions]
     ) -> MultiAsset: ...
     @overload
-    @staticmethod
+    @classmethod
     def from_multi(
-        wraps: None = None, output_defs: Sequence[AssetDef] = (), **options: Unpack[MultiOptions]
+        cls, wraps: None = None, output_defs: Sequence[AssetDef] = (), **options: Unpack[MultiOptions]
     ) -> Callable[[Function], MultiAsset]: ...
-    @staticmethod
+    @classmethod
+    @accepts(MultiOptions)
     def from_multi(
-        wraps: Function | None = None,
-        output_defs: Sequence[AssetDef] = (),
-        name: str | None = None,
-        tags: Sequence[str] | None = None,
-        kinds: str | Sequence[str] | None = None,
-        group: str | None = None,
-        code_version: str | None = None,
-        io_handler: BaseIOHandler | str | None = None,
-        partitions_def: PartitionsDefinition | str | None = None,
-        deps: Sequence[DepDef] | None = None,
-        hooks: Sequence[Hook] | None = None,
-        retry: RetryPolicy | str | None = None,
-        compute: Compute | None = None,
-    ) -> MultiAsset | Callable[[Function], MultiAsset]:
-        """Makes an asset with several outputs; a decorator, or a direct call with `wraps=`.
+        cls, wraps: Function | None = None, output_defs: Sequence[AssetDef] = (), *, options: MultiOptions
+    ) -> Any:
+        """Create an asset with several outputs; a decorator, or a direct call with `wraps=`.
 
         The function returns `{output name: value}` or yields `Output(value, output_name=...)`.
 
         Args:
             wraps: The function.
-            output_defs: One `AssetDef` for each output; at least one.
-            name: The name of the step; the function's by default.
-            tags: Tags of all outputs.
-            kinds: Kinds of all outputs.
-            group: The group of outputs that say none.
-            code_version: The code version of outputs that say none.
-            io_handler: The handler of outputs that say none.
-            partitions_def: The partitions of outputs that say none.
-            deps: More about its upstreams than their names.
-            hooks: Called when its step succeeded or failed.
-            retry: How it is tried again.
-            compute: How much of a machine it needs.
+            output_defs: One `AssetDef` per output, at least one.
+            options: Arguments of `Asset` except `metadata`; group, code version, handler and partitions apply to
+                outputs that do not set their own, tags and kinds to all outputs.
 
         Raises:
-            AssetDefinitionError: If an argument is not what it has to be, or two outputs have one name.
+            AssetDefinitionError: An argument is not valid, or two outputs have the same name.
         """
-        from rivers.definitions.multi import MultiAsset
-
-        def make(function: Function) -> MultiAsset:
-            return MultiAsset.define(
-                function,
-                output_defs=output_defs,
-                name=name,
-                tags=tags,
-                kinds=kinds,
-                group=group,
-                code_version=code_version,
-                io_handler=io_handler,
-                partitions_def=partitions_def,
-                deps=deps,
-                hooks=hooks,
-                retry=retry,
-                compute=compute,
-            )
-
-        return Decorator("Asset.from_multi", make) if wraps is None else make(wraps)
+        return MultiAsset.decorate("Asset.from_multi", wraps, {"output_defs": output_defs, **options})
 
     @overload
-    @staticmethod
-    def from_graph(wraps: Function, **options: Unpack[GraphOptions]) -> GraphAsset: ...
+    @classmethod
+    def from_graph(cls, wraps: Function, **options: Unpack[GraphOptions]) -> GraphAsset: ...
     @overload
-    @staticmethod
+    @classmethod
     def from_graph(
-        wraps: None = None, **options: Unpack[GraphOptions]
+        cls, wraps: None = None, **options: Unpack[GraphOptions]
     ) -> Callable[[Function], GraphAsset]: ...
-    @staticmethod
-    def from_graph(
-        wraps: Function | None = None,
-        name: str | None = None,
-        tags: Sequence[str] | None = None,
-        kinds: str | Sequence[str] | None = None,
-        group: str | None = None,
-        code_version: str | None = None,
-        io_handler: BaseIOHandler | str | None = None,
-        node_io_handler: BaseIOHandler | str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        partitions_def: PartitionsDefinition | str | None = None,
-        deps: Sequence[DepDef] | None = None,
-        hooks: Sequence[Hook] | None = None,
-        retry: RetryPolicy | str | None = None,
-    ) -> GraphAsset | Callable[[Function], GraphAsset]:
-        """Makes an asset of tasks that are wired together; a decorator, bare or with arguments, or a direct call.
+    @classmethod
+    @accepts(GraphOptions)
+    def from_graph(cls, wraps: Function | None = None, *, options: GraphOptions) -> Any:
+        """Create an asset that consists of tasks; a decorator, bare or with arguments, or a direct call.
 
-        The body is called once, when the repository is resolved, and only wires tasks together. Its
-        parameters are assets by name; the nodes are called `graph/task`.
+        The repository calls the body once, when it is resolved, to record which tasks it calls. Parameters of the
+        body are assets by name; nodes are named `graph/task`.
 
         Args:
             wraps: The body.
-            name: The asset's name; the function's by default.
-            tags: Tags.
-            kinds: What it is made of.
-            group: The group it is shown in.
-            code_version: The version of the code.
-            io_handler: The handler of the result.
-            node_io_handler: The handler of inner nodes that have none of their own.
-            metadata: JSON values for the result.
-            partitions_def: Partitions of the asset and of its nodes.
-            deps: More about its upstreams than their names.
-            hooks: Called when the asset is stored or failed.
-            retry: How its nodes are tried again.
+            options: Arguments of `Asset` except `compute`. `io_handler` stores the result, `node_io_handler` the values
+                of inner nodes whose task has no handler. `partitions_def` and `retry` also apply to the nodes.
 
         Raises:
-            AssetDefinitionError: If an argument is not what it has to be.
+            AssetDefinitionError: An argument is not valid.
         """
-        from rivers.definitions.graph_asset import GraphAsset
+        return GraphAsset.decorate("Asset.from_graph", wraps, options)
 
-        def make(function: Function) -> GraphAsset:
-            return GraphAsset.define(
-                function,
-                node_io_handler=node_io_handler,
-                name=name,
-                tags=tags,
-                kinds=kinds,
-                group=group,
-                code_version=code_version,
-                io_handler=io_handler,
-                metadata=metadata,
-                partitions_def=partitions_def,
-                deps=deps,
-                hooks=hooks,
-                retry=retry,
-            )
-
-        return Decorator("Asset.from_graph", make) if wraps is None else make(wraps)
-
-    @staticmethod
-    def external(
-        wraps: Function | None = None,
-        *,
-        name: str | None = None,
-        io_handler: BaseIOHandler | str | None = None,
-        tags: Sequence[str] | None = None,
-        kinds: str | Sequence[str] | None = None,
-        group: str | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        partitions_def: PartitionsDefinition | str | None = None,
-    ) -> ExternalAsset:
-        """Makes an asset that somebody else stores: never run, loaded through its handler.
+    @overload
+    @classmethod
+    def external(cls, wraps: Function, **options: Unpack[ExternalOptions]) -> ExternalAsset: ...
+    @overload
+    @classmethod
+    def external(cls, wraps: None = None, **options: Unpack[ExternalOptions]) -> ExternalAsset: ...
+    @classmethod
+    @accepts(ExternalOptions, keyword_only=True)
+    def external(cls, wraps: Function | None = None, *, options: ExternalOptions) -> Any:
+        """Create an asset that another system stores: never run, loaded through its handler.
 
         Args:
-            wraps: A function that observes it (`repo.observe()`), if there is one; also
-                `@Asset.external(...)`.
-            name: The asset's name; the observing function's by default.
-            io_handler: The handler it is loaded with, or the name of one. Required.
-            tags: Tags.
-            kinds: What it is made of.
-            group: The group it is shown in.
-            metadata: JSON values; `handler/option` keys are options of that handler.
-            partitions_def: Its partitions.
+            wraps: Function that observes the asset (`repo.observe()`), if any; also `@Asset.external(...)`.
+            options: The arguments `name`, `io_handler` (required), `tags`, `kinds`, `group`, `metadata` and
+                `partitions_def` of `Asset`. Without `name`, the observing function names the asset.
 
         Raises:
-            AssetDefinitionError: If an argument is not what it has to be, or there is no handler.
+            AssetDefinitionError: An argument is not valid, or there is no handler.
 
         Examples:
             >>> Asset.external(name="raw", io_handler="pickle")
             ExternalAsset('raw')
         """
-        from rivers.definitions.external import ExternalAsset
+        return ExternalAsset.declare(wraps, options)
 
-        declared: ExternalAsset = ExternalAsset.declare(
-            wraps,
-            name=name,
-            io_handler=io_handler,
-            tags=tags,
-            kinds=kinds,
-            group=group,
-            metadata=metadata,
-            partitions_def=partitions_def,
+    @property
+    def observe_fn(self) -> Callable[..., Any] | None:
+        """The function that observes an external asset; None for other kinds."""
+        return None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function; in the body of a graph asset return a placeholder for the asset's value."""
+        recorder = current_recorder()
+        if recorder is not None:
+            return recorder.call_asset(self, args, kwargs)
+        if self.function is None:
+            raise AssetDefinitionError(f"Asset {self.name!r} has no function to call.")
+        return self.function(*args, **kwargs)
+
+
+class SingleAsset(Asset):
+    """A function with one output, created by `@Asset`."""
+
+    is_single: ClassVar[bool] = True
+    function: Callable[..., Any]
+
+
+def _check_outputs(checks: FieldChecks, field: str, value: object) -> list[AssetDef]:
+    if isinstance(value, AssetDef):
+        value = [value]
+    outputs = list(value) if isinstance(value, Iterable) else []
+    if not outputs:
+        raise checks.refuse(
+            f'it has no outputs; {field} is required. Use {field}=[AssetDef("a"), AssetDef("b")].'
         )
-        return declared
+    seen: dict[str, str] = {}
+    for output in outputs:
+        if not isinstance(output, AssetDef):
+            raise checks.refuse(f"{field} must contain AssetDefs, got {output!r}. Use AssetDef({output!r}).")
+        same = seen.get(output.name.casefold())
+        if same is not None:
+            problem = "twice" if same == output.name else f"and {same!r}, which differ only in case"
+            raise checks.refuse(f"{field} names {output.name!r} {problem}. Give each output another name.")
+        seen[output.name.casefold()] = output.name
+    return outputs
+
+
+class MultiAsset(Asset):
+    """One function with several outputs, created by `Asset.from_multi`."""
+
+    is_multi: ClassVar[bool] = True
+    function: Callable[..., Any]
+    output_defs = Option(_check_outputs)
+    """Definitions of the outputs, in the order given."""
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the outputs, in the order given."""
+        return [output.name for output in self.output_defs]
+
+
+class GraphAsset(Asset):
+    """Tasks wired together by the body of a function, created by `Asset.from_graph`."""
+
+    is_graph: ClassVar[bool] = True
+    function: Callable[..., Any]
+
+    def _set_options(self, checks: FieldChecks, given: Mapping[str, object]) -> None:
+        super()._set_options(checks, given)
+        if self.is_async:
+            raise checks.refuse(
+                "the body of a graph asset cannot be `async def`. It only wires tasks; make the tasks async."
+            )
+
+    def record(self) -> GraphRecording:
+        """Call the body once and return the tasks it calls.
+
+        A parameter without a default stands for the asset or resource of that name; one with a default gets the
+        default.
+
+        Raises:
+            GraphValidationError: The body does anything but wire tasks, or fails.
+            AssetDefinitionError: The body takes a context or a `SelfDependency`.
+        """
+        return self._recording
+
+    @cached_property
+    def _recording(self) -> GraphRecording:
+        signature = self.signature
+        checks = self._checks(self.name)
+        for parameter in (signature.context_parameter, signature.self_parameter):
+            if parameter is not None:
+                raise checks.refuse(
+                    f"the body of a graph asset cannot take {parameter!r}. Give the parameter to a task."
+                )
+        arguments: dict[str, Any] = {}
+        for spec in signature.parameters:
+            if spec.is_variadic:
+                raise checks.refuse(
+                    f"the body of a graph asset cannot take *{spec.name}. Name each asset it needs."
+                )
+            arguments[spec.name] = spec.default if spec.has_default else AssetRef(spec.name)
+        return record(self.name, self.function, arguments)
+
+
+def _check_required_handler(checks: FieldChecks, field: str, value: object) -> BaseIOHandler | str:
+    handler = checks.io_handler(field, value)
+    if handler is None:
+        raise checks.refuse(f"{field} is required: an external asset is loaded through its handler.")
+    return handler
+
+
+class ExternalAsset(Asset):
+    """An asset that another system stores, created by `Asset.external`; its function, if any, observes it."""
+
+    is_external: ClassVar[bool] = True
+    io_handler = Option(_check_required_handler)
+    _pending: ExternalOptions | None = None
+    """Options of an asset without a function, which may still be used as a decorator."""
+
+    @property
+    def observe_fn(self) -> Callable[..., Any] | None:
+        """The function that observes the asset; None if there is none."""
+        return self.function
+
+    @classmethod
+    def declare(
+        cls, function: Function | None, options: ExternalOptions
+    ) -> ExternalAsset | Decorator[ExternalAsset]:
+        """Create an external asset; without a name and a function it can only be a decorator."""
+        if function is None and options.get("name") is None:
+            _check_required_handler(cls._checks(None), "io_handler", options.get("io_handler"))
+            return cls.decorate("Asset.external", None, options)
+        asset = cls.define(function, options)
+        if function is None:
+            asset.__dict__["_pending"] = options
+        return asset
+
+    @overload
+    def __call__(self, function: Callable[..., Any], /) -> ExternalAsset: ...
+    @overload
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Take the observing function if used as a decorator; otherwise call it."""
+        options = None if current_recorder() is not None else self._pending
+        if options is not None and len(args) == 1 and not kwargs and callable(args[0]):
+            return self.declare(args[0], options)
+        return super().__call__(*args, **kwargs)

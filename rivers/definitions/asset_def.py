@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rivers.definitions.definition import Configured, Option
 from rivers.definitions.field_checks import FieldChecks
 from rivers.exceptions import AssetDefinitionError
 
@@ -21,13 +22,13 @@ __all__ = ["AssetDef", "DepDef"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DepDef:
-    """One declared upstream of an asset; made by `AssetDef.input` or `AssetDef.dep`.
+    """A declared upstream of an asset, created by `AssetDef.input` or `AssetDef.dep`.
 
     Attributes:
-        name: The upstream asset.
-        partition_mapping: Which of its partitions are needed; None for the obvious ones.
-        io_handler: The handler to load it with; None for the upstream's own.
-        metadata: Laid over the upstream's metadata while loading.
+        name: Name of the upstream asset.
+        partition_mapping: Mapping to the partitions of the upstream; None for the default of the two definitions.
+        io_handler: Handler to load it with; None for the upstream's own.
+        metadata: Metadata that takes precedence over the upstream's while loading.
         is_loaded: Whether the value is loaded; False only orders the steps.
     """
 
@@ -47,50 +48,58 @@ class DepDef:
         return hash((self.name, self.is_loaded))
 
 
-class AssetDef:
-    """One output of a multi-asset.
+def check_deps(checks: FieldChecks, field: str, value: object) -> list[DepDef]:
+    """Return a list of deps with different names."""
+    if value is None:
+        return []
+    if isinstance(value, (str, Mapping, DepDef)) or not isinstance(value, Iterable):
+        raise checks.refuse(
+            f"{field} must be a list, got {value!r}. Use e.g. {field}=[AssetDef.dep('orders')]."
+        )
+    items = list(value)
+    names: set[str] = set()
+    for item in items:
+        if not isinstance(item, DepDef):
+            name = item if isinstance(item, str) else getattr(item, "name", "orders")
+            raise checks.refuse(
+                f"{field} must contain deps, got {item!r}. Use AssetDef.input({name!r}) to load its value, or "
+                f"AssetDef.dep({name!r}) to run after it."
+            )
+        if item.name in names:
+            raise checks.refuse(f"{field} lists {item.name!r} twice.")
+        names.add(item.name)
+    return items
 
-    What is left out is taken from the multi-asset.
+
+class AssetDef(Configured):
+    """One output of a multi-asset; what is left out is taken from the multi-asset.
 
     Args:
-        name: The output's name; it is an asset's name like any other.
+        name: Name of the output, an asset name like any other.
         tags: Tags.
-        kinds: What it is made of; one text or a list.
-        group: The group it is shown in.
-        code_version: The version of the code that makes it.
-        io_handler: A handler, or the name of one.
-        metadata: JSON values; `handler/option` keys are options of that handler.
-        partitions_def: Its partitions, or the name of one of the repository's partition_defs.
-        partition_mapping: How its partitions map to upstreams for which no dep says otherwise.
+        kinds: Kinds such as `"table"`; a string or a list.
+        group: Group in which listings show the output.
+        code_version: Version of the code.
+        io_handler: Handler, or the name of one.
+        metadata: JSON values; keys of the form `handler/option` are options of that handler.
+        partitions_def: Partitions, or the name of an entry of the repository's `partition_defs`.
+        partition_mapping: Mapping to upstreams whose dep has none.
         deps: Upstreams that only this output needs.
 
     Raises:
-        AssetDefinitionError: If an argument is not what it has to be.
+        AssetDefinitionError: An argument is not valid.
     """
 
-    __slots__ = (
-        "code_version",
-        "deps",
-        "group",
-        "io_handler",
-        "kinds",
-        "metadata",
-        "name",
-        "partition_mapping",
-        "partitions_def",
-        "tags",
-    )
-
-    name: str
-    tags: list[str]
-    kinds: list[str]
-    group: str | None
-    code_version: str | None
-    io_handler: BaseIOHandler | str | None
-    metadata: dict[str, Any]
-    partitions_def: PartitionsDefinition | str | None
-    partition_mapping: PartitionMapping | None
-    deps: list[DepDef]
+    name = Option(FieldChecks.name)
+    tags = Option(FieldChecks.texts)
+    kinds = Option(FieldChecks.text_or_texts)
+    group = Option(FieldChecks.text)
+    code_version = Option(FieldChecks.text)
+    io_handler = Option(FieldChecks.io_handler)
+    metadata = Option(FieldChecks.metadata)
+    partitions_def = Option(FieldChecks.partitions_def)
+    partition_mapping = Option(FieldChecks.partition_mapping)
+    deps = Option(check_deps)
 
     def __init__(
         self,
@@ -106,22 +115,21 @@ class AssetDef:
         deps: Sequence[DepDef] | None = None,
     ) -> None:
         checks = FieldChecks(f"output {name!r}", AssetDefinitionError)
-        self._set("name", checks.name(name))
-        self._set("tags", checks.texts("tags", tags))
-        self._set("kinds", checks.texts("kinds", kinds, one=True))
-        self._set("group", checks.text("group", group))
-        self._set("code_version", checks.text("code_version", code_version))
-        self._set("io_handler", checks.io_handler(io_handler))
-        self._set("metadata", checks.metadata(metadata))
-        self._set("partitions_def", checks.partitions_def(partitions_def))
-        self._set("partition_mapping", checks.partition_mapping(partition_mapping))
-        self._set("deps", check_deps(checks, deps))
-
-    def _set(self, field: str, value: object) -> None:
-        object.__setattr__(self, field, value)
-
-    def __setattr__(self, field: str, value: object) -> None:
-        raise AttributeError(f"AssetDef {self.name!r} is immutable: cannot set {field!r}.")
+        self._set_options(
+            checks,
+            {
+                "name": name,
+                "tags": tags,
+                "kinds": kinds,
+                "group": group,
+                "code_version": code_version,
+                "io_handler": io_handler,
+                "metadata": metadata,
+                "partitions_def": partitions_def,
+                "partition_mapping": partition_mapping,
+                "deps": deps,
+            },
+        )
 
     @staticmethod
     def input(
@@ -130,84 +138,46 @@ class AssetDef:
         io_handler: BaseIOHandler | str | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> DepDef:
-        """Declares an upstream whose value is loaded, to say more about it than its name.
+        """Declare an upstream whose value is loaded, to set more than its name.
 
         Args:
-            name: The upstream asset; the function has a parameter of this name.
-            partition_mapping: Which of its partitions are needed; None for the obvious ones.
-            io_handler: Another handler to load it with, or its name.
-            metadata: Laid over the upstream's metadata while loading (for instance `delta/columns`).
+            name: Name of the upstream asset; the function has a parameter of this name.
+            partition_mapping: Mapping to the partitions of the upstream.
+            io_handler: Another handler to load it with, or the name of one.
+            metadata: Metadata that takes precedence over the upstream's while loading (such as `delta/columns`).
         """
         checks = FieldChecks(f"input {name!r}", AssetDefinitionError)
         return DepDef(
-            checks.name(name),
-            checks.partition_mapping(partition_mapping),
-            checks.io_handler(io_handler),
-            checks.metadata(metadata) if metadata is not None else None,
+            checks.name("name", name),
+            checks.partition_mapping("partition_mapping", partition_mapping),
+            checks.io_handler("io_handler", io_handler),
+            None if metadata is None else checks.metadata("metadata", metadata),
         )
 
     @staticmethod
     def dep(name: str, partition_mapping: PartitionMapping | None = None) -> DepDef:
-        """Declares an upstream that only has to be there first; it is never loaded.
+        """Declare an upstream that has to be stored first but is never loaded.
 
         Args:
-            name: The upstream asset.
-            partition_mapping: Which of its partitions have to be there; None for the obvious ones.
+            name: Name of the upstream asset.
+            partition_mapping: Mapping to the partitions of the upstream.
         """
         checks = FieldChecks(f"dep {name!r}", AssetDefinitionError)
-        return DepDef(checks.name(name), checks.partition_mapping(partition_mapping), is_loaded=False)
-
-    def _key(self) -> tuple[object, ...]:
-        return tuple(getattr(self, field) for field in self.__slots__)
+        return DepDef(
+            checks.name("name", name),
+            checks.partition_mapping("partition_mapping", partition_mapping),
+            is_loaded=False,
+        )
 
     def __eq__(self, other: object) -> bool:
-        return self._key() == other._key() if isinstance(other, AssetDef) else NotImplemented
+        return self.__dict__ == other.__dict__ if isinstance(other, AssetDef) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(self.name)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore_asset_def, ({field: getattr(self, field) for field in self.__slots__},)
+        return AssetDef, tuple(self.__dict__.values())
 
     def __repr__(self) -> str:
-        given = {field: getattr(self, field) for field in ASSET_DEF_FIELDS}
-        shown = "".join(f", {field}={value!r}" for field, value in given.items() if value)
-        return f"AssetDef({self.name!r}{shown})"
-
-
-ASSET_DEF_FIELDS = (
-    "tags",
-    "kinds",
-    "group",
-    "code_version",
-    "io_handler",
-    "metadata",
-    "partitions_def",
-    "partition_mapping",
-    "deps",
-)
-
-
-def _restore_asset_def(fields: dict[str, Any]) -> AssetDef:
-    return AssetDef(**fields)
-
-
-def check_deps(checks: FieldChecks, value: object) -> list[DepDef]:
-    """Checks a list of deps: each an `AssetDef.input` or `AssetDef.dep`, none twice."""
-    if value is None:
-        return []
-    if isinstance(value, (str, Mapping, DepDef)) or not isinstance(value, Iterable):
-        raise checks.refuse(f"deps={value!r}: give a list, e.g. deps=[AssetDef.dep('orders')].")
-    items = list(value)
-    seen: set[str] = set()
-    for item in items:
-        if not isinstance(item, DepDef):
-            name = item if isinstance(item, str) else getattr(item, "name", "orders")
-            raise checks.refuse(
-                f"deps: {item!r} says not whether it is loaded; write AssetDef.input({name!r}) or "
-                f"AssetDef.dep({name!r})."
-            )
-        if item.name in seen:
-            raise checks.refuse(f"deps: {item.name!r} is listed twice.")
-        seen.add(item.name)
-    return items
+        options = "".join(f", {name}={value!r}" for name, value in list(self.__dict__.items())[1:] if value)
+        return f"AssetDef({self.name!r}{options})"

@@ -1,4 +1,4 @@
-"""Composition: the body of a graph asset is called once, and writes down which tasks it wires together."""
+"""Composition of graph assets: call the body once and record which tasks it calls, on placeholders for values."""
 
 from __future__ import annotations
 
@@ -7,31 +7,54 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rivers.definitions.error_text import error_text
 from rivers.definitions.signature import by_keyword
-from rivers.definitions.wire import AssetRef, Literal, NodeRef, Reference, Wire
 from rivers.exceptions import GraphValidationError, RiversError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from rivers.definitions.asset_base import AssetBase
+    from rivers.definitions.asset import Asset
     from rivers.definitions.task import Task
 
-__all__ = ["AssetRef", "GraphRecording", "Literal", "NodeCall", "NodeRef", "Reference"]
+__all__ = ["AssetRef", "Constant", "GraphRecording", "NodeCall", "NodeRef", "Placeholder", "Reference"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRef:
+    """The value of another node of the same graph asset."""
+
+    node_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssetRef:
+    """The value of an asset or resource from outside the graph asset."""
+
+    asset_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A plain value written in the body."""
+
+    value: Any
+
+
+Reference = NodeRef | AssetRef | Constant
 
 
 @dataclass(frozen=True, slots=True)
 class NodeCall:
-    """One task called in the body.
+    """A call of a task in the body.
 
     Attributes:
-        name: `graph/task`, from the second use of a task on `graph/task_2`.
+        name: `graph/task`, from the second call of a task on `graph/task_2`.
         task: The task.
-        arguments: What each of its parameters gets. A parameter with a default that was not given is missing.
-        after: Nodes and assets that only have to be done first.
+        arguments: Reference of each parameter, without parameters that keep their default.
+        after: Nodes and assets that only have to run first.
     """
 
     name: str
@@ -42,10 +65,10 @@ class NodeCall:
 
 @dataclass(frozen=True, slots=True)
 class GraphRecording:
-    """What the body of a graph asset says.
+    """The recorded body of a graph asset.
 
     Attributes:
-        nodes: The calls, in the order in which they were written.
+        nodes: The calls, in the order written.
         result: The node whose value is the asset's.
     """
 
@@ -53,11 +76,70 @@ class GraphRecording:
     result: NodeRef
 
 
+class Placeholder:
+    """Stands for a value while a body is recorded; it can only be passed to tasks."""
+
+    __slots__ = ("_recorder", "reference")
+
+    def __init__(self, recorder: Recorder, reference: NodeRef | AssetRef) -> None:
+        self._recorder = recorder
+        self.reference = reference
+
+    def belongs_to(self, recorder: Recorder) -> bool:
+        """Return whether it was created in this recording."""
+        return self._recorder is recorder
+
+    def refuse(self, action: str) -> GraphValidationError:
+        """Return the error for using the value while the body is recorded."""
+        return self._recorder.refuse(
+            f"cannot {action} {self!r} in the body, which only wires tasks and has no values. Do this in a task."
+        )
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        raise self.refuse(f"read `.{name}` of")
+
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        if isinstance(self.reference, NodeRef):
+            return f"the value of node {self.reference.node_name!r}"
+        return f"the value of {self.reference.asset_name!r}"
+
+
+def _refusing(action: str) -> Callable[..., NoReturn]:
+    def refuse(self: Placeholder, *_arguments: object) -> NoReturn:
+        raise self.refuse(action)
+
+    return refuse
+
+
+_BINARY_OPERATORS = "add sub mul matmul truediv floordiv mod divmod pow lshift rshift and xor or"
+_REFUSED_METHODS = {
+    "test": "bool",
+    "format": "str format",
+    "iterate over": "iter",
+    "take the length of": "len",
+    "search in": "contains",
+    "take an item of": "getitem",
+    "call": "call",
+    "await": "await",
+    "enter": "enter",
+    "convert": "int float index fspath",
+    "compare": "eq ne lt le gt ge",
+    "compute with": f"neg pos abs invert round {_BINARY_OPERATORS} r{_BINARY_OPERATORS.replace(' ', ' r')}",
+}
+for _action, _methods in _REFUSED_METHODS.items():
+    for _method in _methods.split():
+        setattr(Placeholder, f"__{_method}__", _refusing(_action))
+
+
 class Recorder:
-    """Writes down the calls of one body.
+    """Records the calls of one body.
 
     Args:
-        graph: The graph asset's name.
+        graph: Name of the graph asset.
     """
 
     def __init__(self, graph: str) -> None:
@@ -65,125 +147,119 @@ class Recorder:
         self._nodes: dict[str, NodeCall] = {}
 
     def refuse(self, problem: str) -> GraphValidationError:
-        """Returns the error to raise."""
+        """Return the error to raise."""
         return GraphValidationError(f"Graph asset {self.graph!r}: {problem}")
 
-    def call_task(self, task: Task, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Wire:
-        """Records the call of a task."""
-        name = self._free_name(task.name)
+    def call_task(self, task: Task, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Placeholder:
+        """Record the call of a task."""
+        name = self._unused_name(task.name)
         if task.is_order_only:
-            after = tuple(self._upstream(name, value) for value in (*arguments, *named.values()))
+            after = tuple(self._upstream(name, value) for value in (*args, *kwargs.values()))
             call = NodeCall(name, task, {}, after)
         else:
-            call = NodeCall(name, task, self._wired(name, task, arguments, named))
+            call = NodeCall(name, task, self._bind(name, task, args, kwargs))
         self._nodes[name] = call
-        return Wire(self, NodeRef(name))
+        return Placeholder(self, NodeRef(name))
 
-    def call_asset(self, asset: AssetBase, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> Wire:
-        """Records that an asset is used; it stays outside the graph, with inputs of its own."""
+    def call_asset(self, asset: Asset, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Placeholder:
+        """Record the use of an asset, which stays outside the graph and gets its own inputs."""
         if asset.is_multi:
             raise self.refuse(
-                f"{asset.name!r} has several outputs; take the one you want as a parameter of the body, by "
-                "its name."
+                f"cannot call {asset.name!r}, which has several outputs. Add a parameter to the body that is named "
+                "like the output."
             )
         if asset.name == self.graph:
             raise self.refuse("the body calls the asset itself.")
-        given = [*arguments, *named.values()]
-        inputs = {parameter.name for parameter in asset.signature.parameters} if given else set()
-        for value in given:
-            reference = value.reference if isinstance(value, Wire) else None
+        values = [*args, *kwargs.values()]
+        inputs = {parameter.name for parameter in asset.signature.parameters} if values else set()
+        for value in values:
+            reference = value.reference if isinstance(value, Placeholder) else None
             if not isinstance(reference, AssetRef) or reference.asset_name not in inputs:
                 raise self.refuse(
-                    f"{asset.name!r} is an asset and takes its inputs by the names of its parameters, "
-                    f"wherever it is called; {value!r} cannot be passed to it. Call it without arguments, "
-                    "or make it a Task."
+                    f"cannot pass {value!r} to {asset.name!r}, which is an asset and always gets its inputs by the "
+                    "names of its parameters. Call it without arguments, or make it a Task."
                 )
-        return Wire(self, AssetRef(asset.name))
+        return Placeholder(self, AssetRef(asset.name))
 
     def finish(self, result: object) -> GraphRecording:
-        """Returns the recording, given what the body returned."""
-        if not isinstance(result, Wire) or not isinstance(result.reference, NodeRef):
+        """Return the recording, given what the body returned."""
+        if not isinstance(result, Placeholder) or not isinstance(result.reference, NodeRef):
             raise self.refuse(
-                f"the body returns {_returned(result)}; return the value of the task that makes the asset."
+                f"the body returns {_describe_result(result)}. Return the value of the task that makes the asset."
             )
         self._check_origin(result)
         return GraphRecording(tuple(self._nodes.values()), result.reference)
 
-    def _free_name(self, task_name: str) -> str:
+    def _unused_name(self, task_name: str) -> str:
         name, count = f"{self.graph}/{task_name}", 1
         while name in self._nodes:
             count += 1
             name = f"{self.graph}/{task_name}_{count}"
         return name
 
-    def _wired(
-        self, node: str, task: Task, arguments: tuple[Any, ...], named: Mapping[str, Any]
+    def _bind(
+        self, node: str, task: Task, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> dict[str, Reference]:
         parameters = task.signature.parameters
         signature = inspect.Signature([inspect.Parameter(p.name, p.kind) for p in parameters])
         try:
-            bound = signature.bind_partial(*arguments, **named).arguments
+            bound = signature.bind_partial(*args, **kwargs).arguments
         except TypeError as error:
-            takes = ", ".join(p.name for p in parameters) or "nothing"
-            raise self.refuse(
-                f"task {task.name!r} cannot be called so: {error}; it takes {takes}."
-            ) from error
-        wired: dict[str, Reference] = {}
+            names = ", ".join(p.name for p in parameters) or "none"
+            raise self.refuse(f"cannot call task {task.name!r}: {error}. Its parameters: {names}.") from error
+        references: dict[str, Reference] = {}
         for parameter in parameters:
+            name = parameter.name
             if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
-                if parameter.name in bound:
+                if name in bound:
                     raise self.refuse(
-                        f"task {task.name!r} collects values in *{parameter.name}; give each a parameter of "
-                        "its own."
+                        f"task {task.name!r} collects values in *{name}. Give it one parameter per value."
                     )
             elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
-                extra = bound.get(parameter.name, {})
-                wired.update({name: self._reference(node, name, value) for name, value in extra.items()})
-            elif parameter.name in bound:
-                wired[parameter.name] = self._reference(node, parameter.name, bound[parameter.name])
+                extra = bound.get(name, {})
+                references.update({key: self._reference(node, key, value) for key, value in extra.items()})
+            elif name in bound:
+                references[name] = self._reference(node, name, bound[name])
             elif not parameter.has_default:
-                wired[parameter.name] = AssetRef(parameter.name)
-        return wired
+                references[name] = AssetRef(name)
+        return references
 
     def _reference(self, node: str, parameter: str, value: object) -> Reference:
-        if isinstance(value, Wire):
+        if isinstance(value, Placeholder):
             self._check_origin(value)
             return value.reference
-        self._refuse_hidden(node, parameter, value)
-        return Literal(value)
-
-    def _refuse_hidden(self, node: str, parameter: str, value: object) -> None:
-        hidden = next(_wires_in(value), None)
-        if hidden is not None:
+        nested = next(_placeholders_in(value), None)
+        if nested is not None:
             raise self.refuse(
-                f"{node!r} gets {hidden!r} inside a {type(value).__name__} for {parameter!r}; pass each value "
-                "as a parameter of its own."
+                f"node {node!r} gets {nested!r} inside a {type(value).__name__} for {parameter!r}. Pass each value as "
+                "a separate parameter."
             )
         if _is_definition(value):
             raise self.refuse(
-                f"{node!r} gets {value!r} itself for {parameter!r}; call it, "
-                f"`{getattr(value, 'name', 'it')}(...)`, to pass its value."
+                f"node {node!r} gets {value!r} itself for {parameter!r}. To pass its value, call it: "
+                f"`{getattr(value, 'name', '...')}(...)`."
             )
+        return Constant(value)
 
     def _upstream(self, node: str, value: object) -> NodeRef | AssetRef:
-        if not isinstance(value, Wire):
+        if not isinstance(value, Placeholder):
             raise self.refuse(
-                f"{node!r} runs a command and takes only the values of tasks and assets that have to be "
-                f"done before it, not {value!r}; write plain values into the command or its env."
+                f"node {node!r} runs a command and accepts only values of tasks and assets that have to run first, "
+                f"got {value!r}. Put plain values into the command or its env."
             )
         self._check_origin(value)
         return value.reference
 
-    def _check_origin(self, wire: Wire) -> None:
-        if not wire.belongs_to(self):
-            raise self.refuse(f"{wire!r} belongs to another graph asset; call the task here, in this body.")
+    def _check_origin(self, value: Placeholder) -> None:
+        if not value.belongs_to(self):
+            raise self.refuse(f"{value!r} belongs to another graph asset. Call the task in this body.")
 
 
 _RECORDER: ContextVar[Recorder | None] = ContextVar("rivers_recorder", default=None)
 
 
 def current_recorder() -> Recorder | None:
-    """The recorder of the body that is being called at this moment, if any."""
+    """Return the recorder of the body that is being called, if any."""
     return _RECORDER.get()
 
 
@@ -197,54 +273,54 @@ def _recording(recorder: Recorder) -> Iterator[None]:
 
 
 def record(graph: str, body: Callable[..., Any], arguments: Mapping[str, Any]) -> GraphRecording:
-    """Calls a body and returns what it wires together.
+    """Call a body and return the tasks that it wires together.
 
     Args:
-        graph: The graph asset's name.
+        graph: Name of the graph asset.
         body: Its function.
-        arguments: For each parameter a name from outside (`AssetRef`) or a plain value.
+        arguments: For each parameter an `AssetRef` or a plain value.
 
     Raises:
-        GraphValidationError: If the body does anything but wire tasks together, or fails.
+        GraphValidationError: The body does anything but wire tasks, or fails.
     """
     recorder = Recorder(graph)
-    given = {
-        name: Wire(recorder, value) if isinstance(value, AssetRef) else value
+    values = {
+        name: Placeholder(recorder, value) if isinstance(value, AssetRef) else value
         for name, value in arguments.items()
     }
     try:
         with _recording(recorder):
-            result = by_keyword(body)(**given)
+            result = by_keyword(body)(**values)
     except RiversError:
         raise
     except Exception as error:
-        raise recorder.refuse(f"its body fails while it is read: {error_text(error)}") from error
+        raise recorder.refuse(f"its body failed: {error_text(error)}") from error
     return recorder.finish(result)
 
 
-def _wires_in(value: object) -> Iterator[Wire]:
+def _placeholders_in(value: object) -> Iterator[Placeholder]:
     items: Iterable[object] = ()
     if isinstance(value, Mapping):
         items = value.values()
     elif isinstance(value, (list, tuple, set, frozenset)):
         items = value
     for item in items:
-        if isinstance(item, Wire):
+        if isinstance(item, Placeholder):
             yield item
         else:
-            yield from _wires_in(item)
+            yield from _placeholders_in(item)
 
 
 def _is_definition(value: object) -> bool:
-    from rivers.definitions.definition import Definition
+    from rivers.definitions.definition import Definition  # which imports this module through its subclasses
 
     return isinstance(value, Definition)
 
 
-def _returned(result: object) -> str:
+def _describe_result(result: object) -> str:
     if result is None:
         return "nothing"
-    if isinstance(result, Wire):
+    if isinstance(result, Placeholder):
         return f"{result!r}, which comes from outside"
     if _is_definition(result):
         return f"{result!r} without calling it"

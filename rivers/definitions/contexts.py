@@ -1,8 +1,9 @@
-"""Contexts of functions: what an asset or a task may ask about the step it runs in."""
+"""Contexts: optional first parameter of the functions of assets and tasks, and the asset's own stored value."""
 
 from __future__ import annotations
 
 import logging
+import typing
 from typing import TYPE_CHECKING, Any, Generic
 
 from rivers.exceptions import PartitionValidationError, ResultDefinitionError
@@ -25,64 +26,65 @@ else:
 
     ConfigT = TypeVar("ConfigT")
 
-__all__ = ["AssetExecutionContext", "TaskExecutionContext"]
+__all__ = ["AssetExecutionContext", "SelfDependency", "TaskExecutionContext"]
+
+T = typing.TypeVar("T")
 
 
-class _Partitioned:
-    """What both contexts say about partitions."""
+class _PartitionedContext:
+    """Partition attributes of both contexts."""
 
     __slots__ = ("config", "partition", "run_id")
 
     partition: PartitionContext | None
 
     def _subject(self) -> str:
-        raise PartitionValidationError("A context names its subject.")
+        raise NotImplementedError
 
     @property
     def has_partition_key(self) -> bool:
-        """Whether the step runs for a partition."""
+        """Whether the step has a partition."""
         return self.partition is not None
 
     @property
     def partition_key(self) -> str:
-        """The partition key as text: `2024-01-01`, `date=2024-01-01|region=us`.
+        """Display form of the partition key: `2024-01-01`, `date=2024-01-01|region=us`.
 
         Several keys are joined with `,`, within each dimension if they are all combinations.
 
         Raises:
-            PartitionValidationError: If the step runs for no partition.
+            PartitionValidationError: The step has no partition.
         """
         if self.partition is None:
             raise PartitionValidationError(
-                f"{self._subject()} runs without a partition key; ask `context.has_partition_key` first, "
-                "give it a "
-                'partitions_def, and materialize with partition_key="...".'
+                f"{self._subject()} runs without a partition key. Check `context.has_partition_key` first, or set "
+                'partitions_def and materialize with partition_key="...".'
             )
         return _display(self.partition.keys)
 
     @property
     def partition_time_window(self) -> tuple[datetime, datetime] | None:
-        """Start (inclusive) and end (exclusive) of the partition; None if it has no time or there is no partition."""
+        """Start (inclusive) and end (exclusive) of the partition; None without a partition or a time window."""
         return None if self.partition is None else self.partition.time_window()
 
 
-class AssetExecutionContext(_Partitioned, Generic[ConfigT]):
-    """The first parameter of an asset's function, if it is annotated so.
+class AssetExecutionContext(_PartitionedContext, Generic[ConfigT]):
+    """Context of an asset's function, passed to a first parameter with this annotation.
 
-    Plain and cheap: a test builds one and calls the function.
+    It is cheap to create, so that a test can call the function with one.
 
     Args:
-        asset_name: The asset.
-        tags: Its tags.
-        kinds: Its kinds.
-        group: Its group.
-        code_version: The version of its code.
-        asset_metadata: Its static metadata.
-        is_multi_asset: Whether it has several outputs.
-        output_selection: The outputs that are wanted in this run; all of them for None.
-        partition: The partition keys of this step; None if there are none.
+        asset_name: Name of the asset.
+        tags: Tags of the asset.
+        kinds: Kinds of the asset.
+        group: Group of the asset.
+        code_version: Version of its code.
+        asset_metadata: Static metadata of the asset.
+        is_multi_asset: Whether the asset has several outputs.
+        output_selection: Outputs selected in this run; None for all.
+        partition: Partition keys of this step; None if there are none.
         config: The `ConfigT` of this run.
-        run_id: The run.
+        run_id: Identifier of the run.
 
     Examples:
         >>> AssetExecutionContext("orders").asset_name
@@ -103,9 +105,9 @@ class AssetExecutionContext(_Partitioned, Generic[ConfigT]):
     )
 
     config: ConfigT
-    """The configuration of this run."""
+    """Configuration of this run."""
     output_metadata: dict[str, MetadataValue] | None
-    """What `add_output_metadata` was given; None until then."""
+    """Metadata added by `add_output_metadata`; None until the first call."""
 
     def __init__(
         self,
@@ -140,29 +142,29 @@ class AssetExecutionContext(_Partitioned, Generic[ConfigT]):
 
     @property
     def log(self) -> logging.Logger:
-        """The logger `rivers.assets.<name>`."""
+        """Logger `rivers.assets.<name>`."""
         return logging.getLogger(f"rivers.assets.{self.asset_name}")
 
     def add_output_metadata(
         self, metadata: Mapping[str, str | int | float | bool | MetadataValue | None]
     ) -> None:
-        """Adds metadata to the event of this step; a later value for the same key wins.
+        """Add metadata to the event of this step; a later value replaces an earlier one of the same key.
 
         Raises:
-            TypeError: If a value cannot be stored as metadata.
+            TypeError: A value cannot be stored as metadata.
         """
         self.output_metadata = {**(self.output_metadata or {}), **coerce_mapping(metadata)}
 
     def register_data_version(self, data_version: str) -> None:
-        """Says what version the result has, unless an `Output` or the handler says otherwise.
+        """Set the data version of the result; a version from an `Output` or the handler takes precedence.
 
         Raises:
-            ResultDefinitionError: If it is not text, or empty.
+            ResultDefinitionError: The version is not a non-empty string.
         """
-        given: object = data_version
-        if not isinstance(given, str) or not given:
+        value: object = data_version
+        if not isinstance(value, str) or not value:
             raise ResultDefinitionError(
-                f"register_data_version({data_version!r}) of asset {self.asset_name!r}: give non-empty text."
+                f"Asset {self.asset_name!r}: data_version must be a non-empty string, got {value!r}."
             )
         self.registered_data_version = data_version
 
@@ -170,21 +172,21 @@ class AssetExecutionContext(_Partitioned, Generic[ConfigT]):
         return f"AssetExecutionContext({self.asset_name!r}, run_id={self.run_id!r})"
 
 
-class TaskExecutionContext(_Partitioned, Generic[ConfigT]):
-    """The first parameter of a task's function, if it is annotated so.
+class TaskExecutionContext(_PartitionedContext, Generic[ConfigT]):
+    """Context of a task's function, passed to a first parameter with this annotation.
 
     Args:
-        task_name: The task; inside a graph asset the node, `graph/task`.
-        tags: Its tags.
-        partition: The partition keys of this step; None if there are none.
+        task_name: Name of the task; inside a graph asset that of the node, `graph/task`.
+        tags: Tags of the task.
+        partition: Partition keys of this step; None if there are none.
         config: The `ConfigT` of this run.
-        run_id: The run.
+        run_id: Identifier of the run.
     """
 
     __slots__ = ("tags", "task_name")
 
     config: ConfigT
-    """The configuration of this run."""
+    """Configuration of this run."""
 
     def __init__(
         self,
@@ -205,11 +207,42 @@ class TaskExecutionContext(_Partitioned, Generic[ConfigT]):
 
     @property
     def log(self) -> logging.Logger:
-        """The logger `rivers.tasks.<name>`."""
+        """Logger `rivers.tasks.<name>`."""
         return logging.getLogger(f"rivers.tasks.{self.task_name}")
 
     def __repr__(self) -> str:
         return f"TaskExecutionContext({self.task_name!r}, run_id={self.run_id!r})"
+
+
+class SelfDependency(Generic[T]):
+    """The asset's own stored value, as a parameter `self: SelfDependency[T]` of its function.
+
+    `T` is the `type_hint` that the handler gets when it loads the value.
+
+    Args:
+        value: The stored value; None if there is none.
+        is_stored: Whether a value was ever stored, which tells a stored None from a first run. By default a value
+            other than None counts as stored.
+
+    Examples:
+        >>> def total(self: SelfDependency[int], new: int) -> int:
+        ...     return (self.get_inner() or 0) + new
+        >>> total(SelfDependency(3), 4)
+        7
+    """
+
+    __slots__ = ("_value", "is_stored")
+
+    def __init__(self, value: T | None = None, is_stored: bool | None = None) -> None:
+        self._value = value
+        self.is_stored = value is not None if is_stored is None else is_stored
+
+    def get_inner(self) -> T | None:
+        """Return the stored value; None if no value was ever stored (or a None, see `is_stored`)."""
+        return self._value if self.is_stored else None
+
+    def __repr__(self) -> str:
+        return f"SelfDependency({self._value!r}, is_stored={self.is_stored})"
 
 
 def _display(keys: Sequence[PartitionKey]) -> str:

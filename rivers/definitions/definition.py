@@ -1,13 +1,14 @@
-"""What assets and tasks have in common: a function behind fixed attributes."""
+"""Definition: the base of assets and tasks, a function with options that are checked once and then fixed."""
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import sys
 from functools import cached_property
 from types import CodeType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
 from rivers.definitions.contexts import AssetExecutionContext
 from rivers.definitions.field_checks import FieldChecks
@@ -15,17 +16,60 @@ from rivers.definitions.signature import check_parameters, describe_signature, i
 from rivers.exceptions import AssetDefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import FrameType
+    from typing import Self
 
     from rivers.definitions.signature import ContextType, FunctionSignature
-    from rivers_core.exceptions import RiversError
+    from rivers.exceptions import RiversError
 
 D = TypeVar("D", bound="Definition")
+T = TypeVar("T")
 
 
-class Definition:
-    """A function and what was said about it; fixed once it is made."""
+class Option(Generic[T]):
+    """An attribute of a definition that comes from the keyword argument of the same name.
+
+    Args:
+        check: Returns the argument in the form that is kept, or raises; gets None for an argument that is not given.
+    """
+
+    def __init__(self, check: Callable[[FieldChecks, str, object], T]) -> None:
+        self.check = check
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: object, owner: type) -> Any:
+        # the instance keeps its own value, which takes precedence over this (non-data) descriptor
+        if instance is None:
+            return self
+        raise AttributeError(f"{owner.__name__!r} object was not initialized")
+
+
+class Configured:
+    """Base of values whose attributes are checked options, fixed once they are created."""
+
+    options: ClassVar[dict[str, Option[Any]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        own = {name: value for name, value in vars(cls).items() if isinstance(value, Option)}
+        cls.options = {**cls.options, **own}
+
+    def _set_options(self, checks: FieldChecks, given: Mapping[str, object]) -> None:
+        for name, option in self.options.items():
+            self.__dict__[name] = option.check(checks, name, given.get(name))
+
+    def __setattr__(self, field: str, value: object) -> None:
+        raise AttributeError(f"{self!r} is immutable: cannot set {field!r}.")
+
+    def __delattr__(self, field: str) -> None:
+        raise AttributeError(f"{self!r} is immutable: cannot delete {field!r}.")
+
+
+class Definition(Configured):
+    """A function and its options; a repository resolves it into a step."""
 
     _noun: ClassVar[str] = "asset"
     _error: ClassVar[type[RiversError]] = AssetDefinitionError
@@ -33,7 +77,7 @@ class Definition:
 
     name: str
     function: Callable[..., Any] | None
-    """The plain function; None if there is none."""
+    """The wrapped function; None if there is none."""
     _local_names: dict[str, Any]
 
     @property
@@ -43,106 +87,144 @@ class Definition:
 
     @cached_property
     def signature(self) -> FunctionSignature:
-        """What the function's parameters and hints say; read on first use, so that hints may name later things."""
+        """Parameters and hints of the function, read on first use so that hints may name what is defined later."""
         if self.function is None:
             return describe_signature(lambda: None)
         return describe_signature(self.function, self._checks(self.name), self._context, self._local_names)
 
     @classmethod
+    def define(cls, function: Callable[..., Any] | None, options: Mapping[str, object]) -> Self:
+        """Create the definition, after checking every option."""
+        definition = object.__new__(cls)
+        checks = definition._wrap(function, options.get("name"))
+        definition._set_options(checks, options)
+        return definition
+
+    @classmethod
+    def decorate(
+        cls, label: str, function: Callable[..., Any] | None, options: Mapping[str, object]
+    ) -> Self | Decorator[Self]:
+        """Return the definition of a function, or a decorator if there is no function yet."""
+        if function is None:
+            return Decorator(label, functools.partial(cls.define, options=options))
+        return cls.define(function, options)
+
+    @classmethod
     def _checks(cls, name: object) -> FieldChecks:
         return FieldChecks(cls._noun if name is None else f"{cls._noun} {name!r}", cls._error)
 
-    @classmethod
-    def _make(cls: type[D], fields: dict[str, Any]) -> D:
-        made = object.__new__(cls)
-        made.__dict__.update(fields)
-        return made
-
-    @classmethod
-    def _named(
-        cls, function: Callable[..., Any] | None, name: str | None, checked_parameters: bool = True
-    ) -> tuple[FieldChecks, dict[str, Any]]:
-        """Starts the fields of a definition: name and function, and what makes it look like the function."""
+    def _wrap(self, function: Callable[..., Any] | None, name: object) -> FieldChecks:
+        """Set name and function, and copy what makes the definition look like the function."""
+        own_name = getattr(function, "__name__", None)
         if isinstance(function, Definition):
-            raise cls._checks(name or function.name).refuse(
-                f"wraps {function!r}, which is a definition already."
+            raise self._checks(name or function.name).refuse(
+                f"wraps must be a function, got the definition {function!r}."
             )
         if function is not None:
-            cls._checks(name or getattr(function, "__name__", name)).function(function)
-        shown = name if name is not None else getattr(function, "__name__", None)
-        checks = cls._checks(shown)
+            self._checks(name or own_name).function(function)
+        shown = name if name is not None else own_name
+        checks = self._checks(shown)
         if shown is None or (name is None and shown == "<lambda>"):
-            raise checks.refuse(f'the function {function!r} has no name of its own; give one, name="...".')
-        fields: dict[str, Any] = {"name": checks.name(shown), "function": function, "_local_names": {}}
+            raise checks.refuse(f'a name is required, because {function!r} has none. Use name="...".')
+        attributes = self.__dict__
+        attributes.update(name=checks.name("name", shown), function=function, _local_names={})
         if function is not None:
-            if checked_parameters:
-                check_parameters(function, checks, cls._context)
+            check_parameters(function, checks, self._context)
             for attribute in ("__module__", "__name__", "__qualname__", "__doc__"):
                 if hasattr(function, attribute):
-                    fields[attribute] = getattr(function, attribute)
-            fields["__wrapped__"] = function
-            fields["_local_names"] = _names_around(function)
-        return checks, fields
-
-    def __setattr__(self, field: str, value: object) -> None:
-        raise AttributeError(f"{self!r} is fixed once it is made: cannot set {field!r}.")
-
-    def __delattr__(self, field: str) -> None:
-        raise AttributeError(f"{self!r} is fixed once it is made: cannot delete {field!r}.")
+                    attributes[attribute] = getattr(function, attribute)
+            attributes.update(__wrapped__=function, _local_names=_enclosing_names(function))
+        return checks
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         module, path = self.__dict__.get("__module__"), self.__dict__.get("__qualname__")
         if module and path and module != "__main__" and getattr(sys.modules.get(module), path, None) is self:
             return str(path)
-        kept = {
-            field: value
-            for field, value in self.__dict__.items()
-            if field not in ("signature", "_local_names", "__wrapped__")
-        }
-        return _restore, (type(self), kept)
+        computed = ("signature", "_local_names", "__wrapped__")
+        state = {field: value for field, value in self.__dict__.items() if field not in computed}
+        return _restore, (type(self), state)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
 
 
 class Decorator(Generic[D]):
-    """What a decorator with arguments is until it gets its function.
+    """The result of calling a decorator with arguments, until it gets its function.
 
     Args:
-        name: How it was written, for whoever finds it where the definition belongs.
-        make: Makes the definition of a function.
+        label: The call as written, for the repr.
+        define: Creates the definition of a function.
     """
 
-    __slots__ = ("_make", "_name")
+    __slots__ = ("_define", "_label")
 
-    def __init__(self, name: str, make: Callable[[Callable[..., Any]], D]) -> None:
-        self._name = name
-        self._make = make
+    def __init__(self, label: str, define: Callable[[Callable[..., Any]], D]) -> None:
+        self._label = label
+        self._define = define
 
     def __call__(self, function: Callable[..., Any]) -> D:
-        """Makes the definition."""
-        return self._make(function)
+        """Create the definition."""
+        return self._define(function)
 
     def __repr__(self) -> str:
-        return f"{self._name}(...) that was given no function"
+        return f"{self._label}(...) without its function"
 
 
-def _restore(cls: type[Definition], fields: dict[str, Any]) -> Definition:
-    function = fields.get("function")
-    return cls._make({**fields, "_local_names": {}, **({"__wrapped__": function} if function else {})})
+def accepts(
+    options: type[Mapping[str, object]], *, keyword_only: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Replace the parameter `options` of a function by the keys of a TypedDict.
+
+    The options are spelled once: type checkers read the TypedDict through `Unpack`; at run time it is part of the
+    signature that arguments are bound to, so that a misspelled keyword is a TypeError.
+
+    Args:
+        options: The TypedDict, in the order of the arguments.
+        keyword_only: Whether options must be given by name.
+    """
+    kind = inspect.Parameter.KEYWORD_ONLY if keyword_only else inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter(name, kind, default=None) for name in options.__annotations__]
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        *leading, _ = inspect.signature(function).parameters.values()
+        signature = inspect.Signature([*leading, *parameters])
+        names = {parameter.name for parameter in leading}
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            arguments = signature.bind(*args, **kwargs).arguments
+            given = {name: arguments.pop(name) for name in list(arguments) if name not in names}
+            return function(**arguments, options=given)
+
+        call.__signature__ = signature  # type: ignore[attr-defined]
+        return call
+
+    return decorate
 
 
-def _names_around(function: Callable[..., Any]) -> dict[str, Any]:
-    """The local names around a function that is defined inside another, where its hints name any of them."""
+def _restore(cls: type[Definition], state: dict[str, Any]) -> Definition:
+    definition = object.__new__(cls)
+    definition.__dict__.update(state, _local_names={})
+    if state["function"] is not None:
+        definition.__dict__["__wrapped__"] = state["function"]
+    return definition
+
+
+def _enclosing_names(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the local names that the string hints of a local function mention.
+
+    A hint does not make a closure, so that with `from __future__ import annotations` a class that is defined in the
+    same function exists only in the frame of that function while it runs. (PEP 649 solves this in Python 3.14.)
+    """
     hints = getattr(function, "__annotations__", {})
     if "<locals>" not in getattr(function, "__qualname__", "") or not any(
-        isinstance(h, str) for h in hints.values()
+        isinstance(hint, str) for hint in hints.values()
     ):
         return {}
     outer = function.__qualname__.rsplit(".<locals>", 1)[0].rsplit(".", 1)[-1]
-    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 the names around a local function are nowhere else
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 the only way to the enclosing names
     code = getattr(inspect.unwrap(function), "__code__", None)
-    while frame is not None and not (frame.f_code.co_name == outer and _holds(frame.f_code, code)):
+    while frame is not None and not (frame.f_code.co_name == outer and _encloses(frame.f_code, code)):
         frame = frame.f_back
     if frame is None:
         return {}
@@ -150,7 +232,7 @@ def _names_around(function: Callable[..., Any]) -> dict[str, Any]:
     return {name: value for name, value in frame.f_locals.items() if name in words}
 
 
-def _holds(outer: CodeType, code: CodeType | None) -> bool:
-    """Whether a function was written inside another, perhaps in a class there."""
-    within = [one for one in outer.co_consts if isinstance(one, CodeType)]
-    return code in within or any(_holds(one, code) for one in within)
+def _encloses(outer: CodeType, code: CodeType | None) -> bool:
+    """Return whether a function was defined inside another, directly or in a class or function there."""
+    inner = [constant for constant in outer.co_consts if isinstance(constant, CodeType)]
+    return code in inner or any(_encloses(constant, code) for constant in inner)

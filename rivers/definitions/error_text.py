@@ -1,31 +1,31 @@
-"""An error as one text, for events, results and messages."""
+"""Text of an error, for events, results and messages."""
 
 from __future__ import annotations
 
 __all__ = ["error_text"]
 
-_SHOWN = 10_000
-"""Characters; a message that quotes a whole table is not recorded as a whole."""
+_MAX_LENGTH = 10_000
+"""Characters of a message; one that quotes a whole table is shortened."""
 
 
 def error_text(error: BaseException) -> str:
-    """Says what was raised: the type and the message.
+    """Return type and message of an error.
 
     Args:
-        error: Any error, also one whose `__str__` fails; that must not take the place of what happened.
+        error: Any error; one whose `__str__` fails must not hide what happened.
 
     Returns:
-        Such as `ValueError: no rows`; the type alone where there is no message; notes (PEP 678) in brackets. A very
-        long message loses its middle.
+        Such as `ValueError: no rows`; the type alone without a message; notes (PEP 678) in parentheses. A long message
+        is shortened in the middle.
     """
     name = type(error).__name__
     try:
-        text = str(error)
-    except Exception as broken:  # whatever an author's __str__ raises
-        text = f"its message cannot be read, since its __str__ raised {type(broken).__name__}"
-    if len(text) > _SHOWN:
-        left_out = len(text) - _SHOWN
-        text = f"{text[: _SHOWN // 2]}\n... {left_out:,} characters ...\n{text[-_SHOWN // 2 :]}"
-    told = f"{name}: {text}" if text else name
+        message = str(error)
+    except Exception as failure:  # an author's __str__ may raise anything
+        message = f"its __str__ raised {type(failure).__name__}"
+    if len(message) > _MAX_LENGTH:
+        half = _MAX_LENGTH // 2
+        message = f"{message[:half]}\n... {len(message) - _MAX_LENGTH:,} characters ...\n{message[-half:]}"
+    text = f"{name}: {message}" if message else name
     notes = [note for note in getattr(error, "__notes__", ()) if isinstance(note, str)]
-    return f"{told} ({'; '.join(notes)})" if notes else told
+    return f"{text} ({'; '.join(notes)})" if notes else text

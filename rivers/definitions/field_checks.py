@@ -1,4 +1,4 @@
-"""Checks of what assets, outputs, tasks and jobs are given, with errors that name them."""
+"""Checks of the arguments of assets, outputs, tasks and jobs, with errors that name the definition."""
 
 from __future__ import annotations
 
@@ -7,25 +7,29 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rivers.definitions.compute import Compute
 from rivers.definitions.hook import Hook
-from rivers.definitions.retry import RetryPolicy
+from rivers.definitions.retry import Compute, RetryPolicy
 from rivers.mappings import PartitionMapping
 from rivers_core.partitions import PartitionsDefinition
 
 if TYPE_CHECKING:
-    from rivers_core.exceptions import RiversError
+    from rivers.exceptions import RiversError
     from rivers_core.handler import BaseIOHandler
+
+__all__ = ["FieldChecks"]
 
 _RESERVED_NAMES = frozenset({".", ".."})
 
 
 class FieldChecks:
-    """Checks the arguments of one definition; every method gives back the argument in the form that is kept.
+    """Checks of the arguments of one definition.
+
+    Each check takes the name of the argument and its value, and returns the value in the form that the definition
+    keeps.
 
     Args:
-        subject: The definition as a message names it: `asset 'orders'`.
-        error: What is raised.
+        subject: The definition as messages name it: `asset 'orders'`.
+        error: The class of the errors.
     """
 
     def __init__(self, subject: str, error: type[RiversError]) -> None:
@@ -33,159 +37,155 @@ class FieldChecks:
         self._error = error
 
     def refuse(self, problem: str) -> RiversError:
-        """Returns the error to raise."""
+        """Return the error to raise."""
         return self._error(f"{self.subject[:1].upper()}{self.subject[1:]}: {problem}")
 
-    def name(self, name: object) -> str:
-        """A name: text that a person can read and every storage can hold."""
+    def name(self, field: str, name: object) -> str:
+        """Return a name that people can read and every storage can hold."""
         if not isinstance(name, str):
-            raise self.refuse(f"name={name!r} is not text.")
+            raise self.refuse(f"{field} must be a string, got {name!r}.")
         if not name or name != name.strip():
-            raise self.refuse(
-                f"the name {name!r} is empty or begins or ends with a space; give it a plain name."
-            )
+            raise self.refuse(f"{field} must not be empty or start or end with a space, got {name!r}.")
         if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name):
-            raise self.refuse(f"the name {name!r} has control characters in it; give it a plain name.")
+            raise self.refuse(f"{field} must not contain control characters, got {name!r}.")
         if name in _RESERVED_NAMES:
-            raise self.refuse(f"the name {name!r} is reserved; give it a plain name.")
+            raise self.refuse(f"{field} {name!r} is reserved. Use another name.")
         return name
 
     def function(self, function: object) -> Callable[..., Any]:
-        """A plain function (or another callable that is neither a class nor a definition)."""
+        """Return a function, or another callable that is neither a class nor a method."""
         if isinstance(function, type):
-            raise self.refuse(f"wraps the class {function.__name__!r}; wrap a function.")
+            raise self.refuse(f"wraps must be a function, got the class {function.__name__!r}.")
         if isinstance(function, (staticmethod, classmethod)):
-            raise self.refuse("wraps a method; wrap a function of the module.")
+            raise self.refuse("wraps must be a function of a module, got a method.")
         if isinstance(function, str):
-            raise self.refuse(f'wraps the text {function!r}; for a name write name="{function}".')
+            raise self.refuse(
+                f'wraps must be a function, got {function!r}. For a name use name="{function}".'
+            )
         if not callable(function):
-            raise self.refuse(f"wraps {function!r}, which is not a function.")
+            raise self.refuse(f"wraps must be a function, got {function!r}.")
         return function
 
     def text(self, field: str, value: object) -> str | None:
-        """Text, or None."""
+        """Return a string, or None."""
         if value is not None and (not isinstance(value, str) or not value):
-            raise self.refuse(f"{field}={value!r}: give non-empty text, or leave it out.")
+            raise self.refuse(f"{field} must be a non-empty string, got {value!r}.")
         return value
 
-    def texts(self, field: str, value: object, *, one: bool = False) -> list[str]:
-        """A list of text; with `one` also a single text."""
+    def texts(self, field: str, value: object) -> list[str]:
+        """Return a list of different strings."""
         if value is None:
             return []
         if isinstance(value, str):
-            if one and value:
-                return [value]
-            raise self.refuse(f"{field}={value!r} is a single text; write {field}=[{value!r}].")
+            raise self.refuse(f"{field} must be a list of strings, got {value!r}. Use {field}=[{value!r}].")
         if isinstance(value, Mapping) or not isinstance(value, Iterable):
-            raise self.refuse(f"{field}={value!r}: give a list of texts.")
+            raise self.refuse(f"{field} must be a list of strings, got {value!r}.")
         items = list(value)
         for item in items:
             if not isinstance(item, str) or not item:
-                raise self.refuse(f"{field}: {item!r} is not a non-empty text.")
+                raise self.refuse(f"{field} must contain non-empty strings, got {item!r}.")
         return list(dict.fromkeys(items))
 
-    def metadata(self, value: object) -> dict[str, Any]:
-        """A dictionary of JSON values, copied."""
+    def text_or_texts(self, field: str, value: object) -> list[str]:
+        """Return a list of different strings; a single string counts as a list."""
+        return self.texts(field, [value] if isinstance(value, str) else value)
+
+    def metadata(self, field: str, value: object) -> dict[str, Any]:
+        """Return a deep copy of a dictionary of JSON values."""
         if value is None:
             return {}
         if not isinstance(value, Mapping):
-            raise self.refuse(f"metadata={value!r}: give a dictionary from names to JSON values.")
-        copy = self._json("metadata", value)
-        assert isinstance(copy, dict)
-        return copy
+            raise self.refuse(f"{field} must be a dictionary of JSON values, got {value!r}.")
+        return self._json_object(field, value)
 
-    def _json(self, where: str, value: object) -> Any:
+    def _json_object(self, place: str, value: Mapping[Any, Any]) -> dict[str, Any]:
+        for key in value:
+            if not isinstance(key, str):
+                raise self.refuse(f"{place}: keys must be strings, got {key!r}.")
+        return {key: self._json(f"{place}[{key!r}]", item) for key, item in value.items()}
+
+    def _json(self, place: str, value: object) -> object:
         if value is None or isinstance(value, (bool, int, str)):
             return value
         if isinstance(value, float) and math.isfinite(value):
             return value
         if isinstance(value, Mapping):
-            for key in value:
-                if not isinstance(key, str):
-                    raise self.refuse(f"{where}: the key {key!r} is not text, and JSON keys are.")
-            return {key: self._json(f"{where}[{key!r}]", item) for key, item in value.items()}
+            return self._json_object(place, value)
         if isinstance(value, (list, tuple)):
-            return [self._json(f"{where}[{index}]", item) for index, item in enumerate(value)]
+            return [self._json(f"{place}[{index}]", item) for index, item in enumerate(value)]
         raise self.refuse(
-            f"{where} is {value!r} ({type(value).__name__}), which JSON cannot hold; give text, numbers, "
-            "booleans, None, lists and dictionaries. Typed values belong to Output(metadata=...)."
+            f"{place} must be a JSON value, got {value!r} ({type(value).__name__}). "
+            "Use Output(metadata=...) for typed values."
         )
 
-    def io_handler(self, value: object, field: str = "io_handler") -> BaseIOHandler | str | None:
-        """A handler instance, a handler's name, or None."""
+    def io_handler(self, field: str, value: object) -> BaseIOHandler | str | None:
+        """Return a handler instance, the name of a handler, or None."""
         if value is None:
             return None
         if isinstance(value, str):
             if not value.strip():
-                raise self.refuse(f"{field}={value!r}: give the name of a handler.")
+                raise self.refuse(f"{field} must not be an empty name, got {value!r}.")
             return value
         from rivers_core.handler import (
-            BaseIOHandler,
-        )  # not before a handler is given: it imports pydantic_settings
+            BaseIOHandler,  # imports pydantic-settings, so only if a handler is given
+        )
 
         if isinstance(value, BaseIOHandler):
             return value
         kind = value.__name__ if isinstance(value, type) else type(value).__name__
         if isinstance(value, type) and issubclass(value, BaseIOHandler):
-            raise self.refuse(
-                f"{field}={kind} is a class; give an instance, {kind}(...), or a handler's name."
-            )
+            raise self.refuse(f"{field} must be an instance, got the class {kind}. Use {kind}(...).")
         if isinstance(value, type) or not (hasattr(value, "handle_output") or hasattr(value, "load_input")):
-            raise self.refuse(
-                f"{field}={value!r} is no IO handler; give a BaseIOHandler instance or a handler's name."
-            )
+            raise self.refuse(f"{field} must be a BaseIOHandler or the name of a handler, got {value!r}.")
         raise self.refuse(
-            f"{field} is a {kind}, which has the methods of an IO handler but is not a BaseIOHandler; write "
-            f"`class {kind}(BaseIOHandler)`."
+            f"{field} must be a BaseIOHandler, got a {kind}, which only has the same methods. "
+            f"Use `class {kind}(BaseIOHandler)`."
         )
 
-    def partitions_def(self, value: object) -> PartitionsDefinition | str | None:
-        """A definition of partitions, the name of one, or None."""
+    def partitions_def(self, field: str, value: object) -> PartitionsDefinition | str | None:
+        """Return a partitions definition, the name of one, or None."""
         if value is None or isinstance(value, PartitionsDefinition):
             return value
         if isinstance(value, str) and value:
             return value
         raise self.refuse(
-            f"partitions_def={value!r}: give a PartitionsDefinition, e.g. "
-            "PartitionsDefinition.daily('2024-01-01'), or the name of one of the repository's "
-            "partition_defs."
+            f"{field} must be a PartitionsDefinition or the name of one in `partition_defs`, got {value!r}. "
+            "Use e.g. PartitionsDefinition.daily('2024-01-01')."
         )
 
-    def partition_mapping(self, value: object) -> PartitionMapping | None:
-        """A partition mapping or None."""
+    def partition_mapping(self, field: str, value: object) -> PartitionMapping | None:
+        """Return a partition mapping, or None."""
         if value is not None and not isinstance(value, PartitionMapping):
             raise self.refuse(
-                f"partition_mapping={value!r}: give a PartitionMapping, e.g. PartitionMapping.identity()."
+                f"{field} must be a PartitionMapping, got {value!r}. Use e.g. PartitionMapping.identity()."
             )
         return value
 
-    def hooks(self, value: object) -> list[Hook]:
-        """A list of hooks."""
+    def hooks(self, field: str, value: object) -> list[Hook]:
+        """Return a list of hooks."""
         if value is None:
             return []
         if isinstance(value, Hook):
-            raise self.refuse(f"hooks={value!r} is a single hook; write hooks=[...].")
-        items: list[Any] = [value]
-        if isinstance(value, Iterable) and not isinstance(value, (str, Mapping)):
-            items = list(value)
+            raise self.refuse(f"{field} must be a list, got {value!r}. Use {field}=[...].")
+        is_list = isinstance(value, Iterable) and not isinstance(value, (str, Mapping))
+        items: list[Any] = list(value) if is_list else [value]  # type: ignore[call-overload]
         for item in items:
             if not isinstance(item, Hook):
                 raise self.refuse(
-                    f"hooks: {item!r} is no Hook; decorate a function with Hook.success or Hook.failure."
+                    f"{field} must contain hooks, got {item!r}. Decorate a function with Hook.success or Hook.failure."
                 )
         return items
 
-    def retry(self, value: object) -> RetryPolicy | str | None:
-        """A retry policy, the name of one, or None."""
+    def retry(self, field: str, value: object) -> RetryPolicy | str | None:
+        """Return a retry policy, the name of one, or None."""
         if value is None or isinstance(value, RetryPolicy) or (isinstance(value, str) and value):
             return value
         raise self.refuse(
-            f"retry={value!r}: give a RetryPolicy, e.g. RetryPolicy(3), or the name of one of the "
-            "repository's retries."
+            f"{field} must be a RetryPolicy or the name of one in `retries`, got {value!r}. Use e.g. RetryPolicy(3)."
         )
 
-    def compute(self, value: object) -> Compute | None:
-        """A `Compute` or None."""
+    def compute(self, field: str, value: object) -> Compute | None:
+        """Return a `Compute`, or None."""
         if value is None or isinstance(value, Compute):
             return value
-        raise self.refuse(f"compute={value!r}: give a Compute, e.g. Compute(cpu=2, memory='4Gi').")
+        raise self.refuse(f"{field} must be a Compute, got {value!r}. Use e.g. Compute(cpu=2, memory='4Gi').")

@@ -1,4 +1,4 @@
-"""Hooks: functions called after a step succeeded or failed."""
+"""Hooks: functions that are called after a step succeeded or failed."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ HookType = Literal["success", "failure"]
 
 
 class HookContext:
-    """What a hook is told.
+    """Argument of a hook.
 
     Args:
-        asset_name: The asset whose step ended.
-        run_id: The run.
+        asset_name: Name of the asset whose step ended.
+        run_id: Identifier of the run.
         hook_type: `"success"` or `"failure"`.
-        output: What the function returned (success), else None.
-        error: What was raised (failure), else None.
-        metadata: The metadata recorded with the output.
+        output: The value that the function returned; None after a failure.
+        error: The error of a failure; None after a success.
+        metadata: Metadata recorded with the output.
     """
 
     __slots__ = ("asset_name", "error", "hook_type", "metadata", "output", "run_id")
@@ -59,9 +59,9 @@ HookFunction = Callable[[HookContext], object]
 
 @dataclass(frozen=True)
 class Hook:
-    """A function called with a `HookContext` when a step ends; made by `Hook.success` or `Hook.failure`.
+    """A function called with a `HookContext` when a step ends, created by `Hook.success` or `Hook.failure`.
 
-    An `async def` function is waited for.
+    The engine awaits an `async def` function.
 
     Examples:
         >>> @Hook.failure
@@ -83,7 +83,7 @@ class Hook:
     def success(
         wraps: HookFunction | None = None, /, *, name: str | None = None
     ) -> Hook | Callable[[HookFunction], Hook]:
-        """Makes a hook that is called after a step succeeded; as a decorator, bare or with `name=`."""
+        """Create a hook that is called after a step succeeded; a decorator, bare or with `name=`."""
         return _hook("success", wraps, name)
 
     @overload
@@ -96,24 +96,24 @@ class Hook:
     def failure(
         wraps: HookFunction | None = None, /, *, name: str | None = None
     ) -> Hook | Callable[[HookFunction], Hook]:
-        """Makes a hook that is called after a step failed for good; as a decorator, bare or with `name=`."""
+        """Create a hook that is called after the last attempt of a step failed; a decorator, bare or with `name=`."""
         return _hook("failure", wraps, name)
 
     def __call__(self, context: HookContext) -> object:
-        """Calls the function."""
+        """Call the function."""
         return self.function(context)
 
     def __reduce__(self) -> tuple[Any, ...]:
         module, path = (getattr(self.function, name, "") for name in ("__module__", "__qualname__"))
         if module != "__main__" and getattr(sys.modules.get(module), path, None) is self:
-            return _named, (module, path)  # the decorator took the function's place, and its name
+            return _import_hook, (module, path)  # the decorator replaced the function under its name
         return Hook, (self.name, self.hook_type, self.function)
 
 
-def _named(module: str, path: str) -> Hook:
-    found = getattr(import_module(module), path)
-    assert isinstance(found, Hook)
-    return found
+def _import_hook(module: str, path: str) -> Hook:
+    hook = getattr(import_module(module), path)
+    assert isinstance(hook, Hook)
+    return hook
 
 
 def _hook(
@@ -122,7 +122,7 @@ def _hook(
     def make(function: HookFunction) -> Hook:
         if not callable(function):
             raise AssetDefinitionError(
-                f"Hook.{hook_type} wraps a function of one HookContext, not {function!r}; for a name write "
+                f"Hook.{hook_type}: wraps must be a function of one HookContext, got {function!r}. For a name use "
                 f'@Hook.{hook_type}(name="...").'
             )
         own_name = str(getattr(function, "__name__", type(function).__name__))

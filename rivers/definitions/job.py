@@ -1,13 +1,13 @@
-"""Job: a named selection of assets that are run together."""
+"""Job: a named selection of assets."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from rivers.definitions.asset import MultiAsset
 from rivers.definitions.definition import Definition
 from rivers.definitions.field_checks import FieldChecks
-from rivers.definitions.multi import MultiAsset
 from rivers.exceptions import ExecutionError, GraphValidationError
 
 if TYPE_CHECKING:
@@ -21,18 +21,18 @@ __all__ = ["Job"]
 
 
 class Job:
-    """A named selection of assets that are run together.
+    """A named selection of assets that run together.
 
     Args:
-        name: The job's name.
+        name: Name of the job.
         assets: Assets, tasks, or their names.
-        executor: Where it runs; the repository's default by default.
-        allow_incomplete_deps: Whether upstreams may be missing in the selection, and are loaded from what
-            is stored.
-        retry: How steps that say nothing themselves are tried again; a policy, or the name of one.
+        executor: Executor of its runs; by default the repository's.
+        allow_incomplete_deps: Whether upstreams may be missing in the selection, so that their stored values are
+            loaded.
+        retry: Retry policy of steps that have none, or the name of an entry of the repository's `retries`.
 
     Raises:
-        GraphValidationError: If an argument is not what it has to be.
+        GraphValidationError: An argument is not valid.
     """
 
     __slots__ = ("_run", "allow_incomplete_deps", "assets", "executor", "name", "retry")
@@ -46,16 +46,16 @@ class Job:
         retry: RetryPolicy | str | None = None,
     ) -> None:
         checks = FieldChecks(f"job {name!r}", GraphValidationError)
-        self.name = checks.name(name)
+        self.name = checks.name("name", name)
         self.assets = _members(checks, assets)
         self.executor = executor
         self.allow_incomplete_deps = bool(allow_incomplete_deps)
-        self.retry = checks.retry(retry)
+        self.retry = checks.retry("retry", retry)
         self._run: Callable[..., Any] | None = None
 
     @property
     def selection(self) -> list[str]:
-        """The names of what the job runs; a multi-asset counts with all its outputs."""
+        """Names of the assets, with all outputs of a multi-asset."""
         names: list[str] = []
         for member in self.assets:
             if isinstance(member, MultiAsset):
@@ -65,7 +65,7 @@ class Job:
         return list(dict.fromkeys(names))
 
     def bound(self, run: Callable[..., Any]) -> Job:
-        """Returns this job as one that can be executed.
+        """Return a copy of this job that can be executed.
 
         Args:
             run: Called with the job and the arguments of `execute` by name, `run_id_override` as `run_id`.
@@ -86,28 +86,28 @@ class Job:
         only_stale: bool = False,
         executor: Any = None,
     ) -> Any:
-        """Runs the job.
+        """Run the job.
 
         Args:
-            partition_key: The partition, or several.
-            tags: Recorded with the run.
-            config: `{asset: {field: value}}`, laid over what the contexts' configuration reads.
-            raise_on_error: Whether the first failure is raised; else the result lists what failed.
-            run_id_override: The run's identifier.
-            resume: Skip what the run `run_id_override` already finished.
-            only_stale: Skip what is fresh.
-            executor: Where it runs this time; the job's own by default.
+            partition_key: One or several partition keys.
+            tags: Tags recorded with the run.
+            config: `{asset: {field: value}}`, which takes precedence over what the configuration classes read.
+            raise_on_error: Whether to raise the first failure; otherwise the result lists all failures.
+            run_id_override: Identifier of the run.
+            resume: Skip the steps that the run `run_id_override` already finished.
+            only_stale: Skip fresh assets.
+            executor: Executor of this run; by default the job's.
 
         Returns:
             The `RunResult`.
 
         Raises:
-            ExecutionError: If a step fails and `raise_on_error` is true, or the job belongs to no repository.
+            ExecutionError: A step failed and `raise_on_error` is true, or the job belongs to no repository.
         """
         if self._run is None:
             raise ExecutionError(
-                f"Job {self.name!r} belongs to no repository yet; pass it as CodeRepository(jobs=[...]) and "
-                f"execute repo.get_job({self.name!r})."
+                f"Job {self.name!r} does not belong to a repository. Pass it to CodeRepository(jobs=[...]) and use "
+                f"repo.get_job({self.name!r}).execute()."
             )
         return self._run(
             self,
@@ -127,11 +127,11 @@ class Job:
 
 def _members(checks: FieldChecks, assets: object) -> list[Definition | str]:
     if isinstance(assets, (str, Definition, Mapping)) or not isinstance(assets, Iterable):
-        raise checks.refuse(f"assets={assets!r}: give a list of assets or their names.")
+        raise checks.refuse(f"assets must be a list of assets or their names, got {assets!r}.")
     members = list(assets)
     if not members:
-        raise checks.refuse("it has no assets; name at least one.")
+        raise checks.refuse("assets must not be empty.")
     for member in members:
         if not isinstance(member, Definition) and not (isinstance(member, str) and member):
-            raise checks.refuse(f"assets: {member!r} is neither an asset nor the name of one.")
+            raise checks.refuse(f"assets must contain assets or their names, got {member!r}.")
     return members

@@ -1,4 +1,4 @@
-"""Resource: what functions need besides data, such as a client or a connection."""
+"""Resource: a client, connection or setting that functions take by name."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["Resource"]
 class Resource(BaseSettings):
     """Settings that functions take by name, set up before a run and torn down after it.
 
-    Fields are settings as in pydantic-settings: given as arguments, by environment variables, or in a `.env` file
-    of the working folder. What `setup` opens belongs into private attributes: a resource travels to other
-    processes as class and field values, and is set up again there.
+    Fields are settings as in pydantic-settings: given as arguments, by environment variables, or in a `.env` file of
+    the working folder. Keep what `setup` opens in private attributes: a resource is sent to another process as class
+    and field values, and set up again there.
 
     Examples:
         >>> class Warehouse(Resource):
@@ -34,17 +34,17 @@ class Resource(BaseSettings):
     )
 
     def setup(self) -> Awaitable[None] | None:
-        """Called once before the first step of a run; nothing by default. It may be `async`."""
+        """Open what steps need, before the first step of a run; does nothing by default. May be `async`."""
         return None
 
     def teardown(self) -> Awaitable[None] | None:
-        """Called once after the last step, also when the run failed; nothing by default. It may be `async`."""
+        """Close it after the last step, also of a failed run; does nothing by default. May be `async`."""
         return None
 
     def __reduce__(self) -> tuple[Any, ...]:
         values = {name: self.__dict__[name] for name in type(self).model_fields if name in self.__dict__}
-        return _rebuilt, (type(self), self.model_fields_set, values | (self.model_extra or {}))
+        return _restore, (type(self), self.model_fields_set, values | (self.model_extra or {}))
 
 
-def _rebuilt(cls: type[Resource], fields_set: set[str], values: dict[str, Any]) -> Resource:
+def _restore(cls: type[Resource], fields_set: set[str], values: dict[str, Any]) -> Resource:
     return cls.model_construct(fields_set, **values)

@@ -1,4 +1,4 @@
-"""Results: what a function may return besides the bare value."""
+"""Results: return values of a function that carry more than the value."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["Materialization", "Observation", "Output", "PartitionedOutput"]
 
 
 class Result:
-    """What the results share: checked fields, set once."""
+    """Base of the results, with immutable, checked fields."""
 
     __slots__ = ()
 
@@ -45,42 +45,38 @@ class Result:
         data_version: object,
         tags: Tags | None = None,
     ) -> None:
-        given: object = metadata
+        value: object = metadata
         kind = type(self).__name__
         for field, text in (("output_name", output_name), ("data_version", data_version)):
             if text is not None and (not isinstance(text, str) or not text):
-                raise ResultDefinitionError(
-                    f"{kind}({field}={text!r}): give non-empty text, or leave it out."
-                )
-        if given is not None and not isinstance(given, Mapping):
-            raise ResultDefinitionError(
-                f"{kind}(metadata={given!r}): give a dictionary from names to values."
-            )
+                raise ResultDefinitionError(f"{kind}: {field} must be a non-empty string, got {text!r}.")
+        if value is not None and not isinstance(value, Mapping):
+            raise ResultDefinitionError(f"{kind}: metadata must be a dictionary, got {value!r}.")
         self._set(
             output_name=output_name,
             metadata=None if metadata is None else coerce_mapping(metadata),
             data_version=data_version,
         )
         if tags is not None:
-            self._set(tags=_pairs(kind, tags))
+            self._set(tags=_check_tags(kind, tags))
 
 
 @dataclass(frozen=True, init=False)
 class Output(Result, Generic[V]):
-    """A value with more to say about it; the handler gets the bare value.
+    """A value with metadata, data version or tags; the handler gets the bare value.
 
-    As an annotation it may say what the value is: `-> Output[int]`.
+    An annotation may name the type of the value: `-> Output[int]`.
 
     Args:
-        value: What is stored.
-        output_name: Which output of a multi-asset this is.
-        metadata: Recorded with the event; wins over the handler's and the context's on the same key.
-        data_version: The version of the value; wins over every other.
-        tags: Recorded with the event: a dictionary or pairs of text.
+        value: The value to store.
+        output_name: Name of the output of a multi-asset.
+        metadata: Metadata of the event; takes precedence over the handler's and the context's.
+        data_version: Version of the value; takes precedence over every other.
+        tags: Tags of the event: a dictionary or pairs of strings.
 
     Raises:
-        ResultDefinitionError: If an argument has the wrong shape, or the value is itself a result.
-        TypeError: If a metadata value cannot be stored.
+        ResultDefinitionError: An argument is not valid, or the value is itself a result.
+        TypeError: A metadata value cannot be stored.
     """
 
     value: V
@@ -100,7 +96,7 @@ class Output(Result, Generic[V]):
     ) -> None:
         if isinstance(value, (Output, Materialization, Observation)):
             raise ResultDefinitionError(
-                f"Output({type(value).__name__}(...)): the value is itself a result; return one of the two."
+                f"Output: value must not be a result, got {type(value).__name__}. Return one of the two."
             )
         self._set(value=value, tags=None)
         self._describe(output_name, metadata, data_version, tags)
@@ -111,17 +107,17 @@ class Output(Result, Generic[V]):
 
 @dataclass(frozen=True, init=False)
 class Materialization(Result):
-    """Says that the function stored its result itself; the handler is never called.
+    """Reports that the function stored its result itself; the engine does not call the handler.
 
     Args:
-        output_name: Which output of a multi-asset this is.
-        metadata: Recorded with the event.
-        data_version: The version of what was stored.
-        tags: Recorded with the event: a dictionary or pairs of text.
+        output_name: Name of the output of a multi-asset.
+        metadata: Metadata of the event.
+        data_version: Version of the stored value.
+        tags: Tags of the event: a dictionary or pairs of strings.
 
     Raises:
-        ResultDefinitionError: If an argument has the wrong shape.
-        TypeError: If a metadata value cannot be stored.
+        ResultDefinitionError: An argument is not valid.
+        TypeError: A metadata value cannot be stored.
     """
 
     output_name: str | None
@@ -146,16 +142,16 @@ class Materialization(Result):
 
 @dataclass(frozen=True, init=False)
 class Observation(Result):
-    """Something seen about an asset without storing it anew.
+    """Reports metadata or the data version of an asset without storing it.
 
     Args:
-        output_name: Which asset or output was looked at.
-        metadata: Recorded with the event.
-        data_version: The version that was found.
+        output_name: Name of the observed asset or output.
+        metadata: Metadata of the event.
+        data_version: The observed version.
 
     Raises:
-        ResultDefinitionError: If an argument has the wrong shape.
-        TypeError: If a metadata value cannot be stored.
+        ResultDefinitionError: An argument is not valid.
+        TypeError: A metadata value cannot be stored.
     """
 
     output_name: str | None
@@ -180,25 +176,25 @@ class PartitionedOutput(Result):
     """One value per partition key, from a step over several keys.
 
     Args:
-        values: `{key: value}`; a key is a `PartitionKey` for exactly one partition, or its text.
+        values: `{key: value}`; a key is a `PartitionKey` of one partition, or its display form.
 
     Raises:
-        ResultDefinitionError: If there is no value, or a key stands for several partitions or comes twice.
+        ResultDefinitionError: There is no value, or a key stands for several partitions or is given twice.
     """
 
     values: dict[PartitionKey, Any]
 
     def __init__(self, values: Mapping[K, Any]) -> None:
-        given_values: object = values
-        if not isinstance(given_values, Mapping) or not given_values:
+        argument: object = values
+        if not isinstance(argument, Mapping) or not argument:
             raise ResultDefinitionError(
-                f"PartitionedOutput({values!r}): give {{partition key: value}}, at least one."
+                f"PartitionedOutput: values must be a non-empty {{partition key: value}}, got {values!r}."
             )
         by_key: dict[PartitionKey, Any] = {}
-        for given, value in values.items():
-            key = _single_key(given)
+        for item, value in values.items():
+            key = _single_key(item)
             if key in by_key:
-                raise ResultDefinitionError(f"PartitionedOutput: the partition {str(key)!r} is given twice.")
+                raise ResultDefinitionError(f"PartitionedOutput: partition {str(key)!r} is given twice.")
             by_key[key] = value
         self._set(values=by_key)
 
@@ -209,30 +205,30 @@ class PartitionedOutput(Result):
         return f"PartitionedOutput({self.values!r})"
 
 
-def _single_key(given: object) -> PartitionKey:
-    if isinstance(given, str):
-        return parse_key(given)
-    if not isinstance(given, PartitionKey):
+def _single_key(key: object) -> PartitionKey:
+    if isinstance(key, str):
+        return parse_key(key)
+    if not isinstance(key, PartitionKey):
         raise ResultDefinitionError(
-            f"PartitionedOutput: {given!r} is not a partition key; write PartitionKey.single(...)."
+            f"PartitionedOutput: keys must be partition keys, got {key!r}. Use PartitionKey.single(...)."
         )
-    if not given.is_single:
+    if not key.is_single:
         raise ResultDefinitionError(
-            f"PartitionedOutput: {str(given)!r} stands for several partitions; give each its own value."
+            f"PartitionedOutput: key {str(key)!r} stands for several partitions. Give each its own value."
         )
-    return given
+    return key
 
 
-def _pairs(kind: str, tags: Tags) -> list[tuple[str, str]]:
-    given: object = tags
-    if isinstance(given, str) or not isinstance(given, Iterable):
+def _check_tags(kind: str, tags: Tags) -> list[tuple[str, str]]:
+    value: object = tags
+    if isinstance(value, str) or not isinstance(value, Iterable):
         raise ResultDefinitionError(
-            f"{kind}(tags={given!r}): give pairs of texts, e.g. {{'quality': 'checked'}}."
+            f"{kind}: tags must be a dictionary or pairs of strings, got {value!r}. Use e.g. {{'quality': 'checked'}}."
         )
-    found: list[Any] = list(given.items()) if isinstance(given, Mapping) else list(given)
-    for pair in found:
+    pairs: list[Any] = list(value.items()) if isinstance(value, Mapping) else list(value)
+    for pair in pairs:
         if not (isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(text, str) for text in pair)):
             raise ResultDefinitionError(
-                f"{kind}(tags=...): {pair!r} is not a pair of texts; write tags={{'quality': 'checked'}}."
+                f"{kind}: tags must contain pairs of strings, got {pair!r}. Use e.g. {{'quality': 'checked'}}."
             )
-    return found
+    return pairs

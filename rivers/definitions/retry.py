@@ -1,24 +1,23 @@
-"""Retries: how often, for which failures, and with how much machine."""
+"""Retries: which failures to retry, how often, after which delay, and with which machine resources."""
 
 from __future__ import annotations
 
+import math
+import random
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from rivers.definitions.backoff import Backoff
-from rivers_core.exceptions import ConfigurationError, RiversError
+from rivers.exceptions import ConfigurationError, RiversError
 
-if TYPE_CHECKING:
-    from rivers.definitions.compute import Compute
-
-__all__ = ["FailureReason", "RetryOn", "RetryPolicy", "classify"]
+__all__ = ["Backoff", "Compute", "FailureReason", "RetryOn", "RetryPolicy", "classify"]
 
 
 class FailureReason(Enum):
-    """Why an attempt failed, as far as its error tells."""
+    """Category of a failed attempt, derived from its error."""
 
     ERROR = "error"
     OUT_OF_MEMORY = "out_of_memory"
@@ -30,8 +29,8 @@ class FailureReason(Enum):
         return f"FailureReason.{self.name}"
 
 
-# An absent or forbidden file stays so however often one looks: these OSErrors are no accident of the machine.
-_LASTING_OS_ERRORS = (
+# OSErrors that depend on the file system's content, not on the state of a machine or network: a retry does not help.
+_PERMANENT_OS_ERRORS = (
     FileNotFoundError,
     FileExistsError,
     IsADirectoryError,
@@ -41,18 +40,17 @@ _LASTING_OS_ERRORS = (
 
 
 def classify(error: BaseException) -> FailureReason:
-    """Says why an attempt failed.
+    """Return the category of a failed attempt.
 
-    An error may say so itself with an attribute `failure_reason` (executors do, for a worker that was
-    killed). A `RiversError` that was raised from another error is judged by that one.
+    An error may carry it as attribute `failure_reason` (executors set it for a worker that was killed). A
+    `RiversError` that was raised from another error is classified by its cause.
 
     Args:
-        error: What the attempt raised.
+        error: The error that the attempt raised.
 
     Returns:
-        `OUT_OF_MEMORY` for `MemoryError`, `TIMEOUT` for `TimeoutError`, `CANCELLED` for cancellation and
-        interrupts, `INFRASTRUCTURE` for `ConnectionError`, `EOFError` of a pipe and every other `OSError`
-        that may pass by itself, `ERROR` for everything else.
+        `OUT_OF_MEMORY` for `MemoryError`, `TIMEOUT` for `TimeoutError`, `CANCELLED` for cancellation and interrupts,
+        `INFRASTRUCTURE` for `ConnectionError`, `EOFError` of a pipe and other temporary `OSError`s, else `ERROR`.
     """
     own = getattr(error, "failure_reason", None)
     if isinstance(own, FailureReason):
@@ -65,28 +63,27 @@ def classify(error: BaseException) -> FailureReason:
         return FailureReason.TIMEOUT
     if isinstance(error, KeyboardInterrupt) or _is_cancellation(error):
         return FailureReason.CANCELLED
-    if isinstance(error, OSError) and not isinstance(error, (RiversError, *_LASTING_OS_ERRORS)):
+    if isinstance(error, OSError) and not isinstance(error, (RiversError, *_PERMANENT_OS_ERRORS)):
         return FailureReason.INFRASTRUCTURE
     return FailureReason.ERROR
 
 
 def _is_cancellation(error: BaseException) -> bool:
-    asyncio = sys.modules.get("asyncio")  # nothing was cancelled where it was never imported
+    asyncio = sys.modules.get("asyncio")  # importing it costs 30 ms, and nothing was cancelled without it
     return asyncio is not None and isinstance(error, asyncio.CancelledError)
 
 
 @dataclass(frozen=True)
 class RetryOn:
-    """Which failures are worth another attempt.
+    """Failures that are retried.
 
     Args:
         reasons: Failure reasons.
-        exceptions: Exception classes; an error that is an instance of one is retried whatever its reason.
+        exceptions: Exception classes; an instance of one is retried whatever its reason.
 
-    `RetryOn.ALL` is every reason but `CANCELLED` (who cancels does not want another attempt);
-    `RetryOn.TRANSIENT` is `TIMEOUT` and `INFRASTRUCTURE`: what may go away by itself. `OUT_OF_MEMORY` is
-    not in it, since the same attempt on the same machine ends the same way; name it where `escalate` gives
-    more memory.
+    `RetryOn.ALL` is every reason but `CANCELLED`. `RetryOn.TRANSIENT` is `TIMEOUT` and `INFRASTRUCTURE`. It does not
+    contain `OUT_OF_MEMORY`, because another attempt with the same memory ends the same way; add it where `escalate`
+    gives more memory.
     """
 
     reasons: frozenset[FailureReason] = frozenset()
@@ -96,7 +93,7 @@ class RetryOn:
     TRANSIENT: ClassVar[RetryOn]
 
     def accepts(self, error: BaseException) -> bool:
-        """Whether this error is worth another attempt."""
+        """Return whether this error is retried."""
         return isinstance(error, self.exceptions) or classify(error) in self.reasons
 
     def __repr__(self) -> str:
@@ -112,7 +109,322 @@ RetryOn.ALL = RetryOn(frozenset(FailureReason) - {FailureReason.CANCELLED})
 RetryOn.TRANSIENT = RetryOn(frozenset({FailureReason.TIMEOUT, FailureReason.INFRASTRUCTURE}))
 
 
-def _retry_on(value: object) -> RetryOn:
+@dataclass(frozen=True, repr=False)
+class Backoff:
+    """Delay before the next attempt in seconds, created by `constant`, `linear`, `exponential` or `fixed`."""
+
+    kind: str
+    base: float = 0.0
+    factor: float = 2.0
+    max: float | None = None
+    jitter: float = 0.0
+    delays: tuple[float, ...] = ()
+
+    @staticmethod
+    def constant(seconds: float) -> Backoff:
+        """Create a backoff with the same delay before every retry."""
+        return Backoff("constant", base=_seconds("constant", seconds))
+
+    @staticmethod
+    def linear(step: float, max: float | None = None) -> Backoff:  # noqa: A002 the usual name
+        """Create a backoff of `step`, `2 * step`, `3 * step`, ..., at most `max`."""
+        return Backoff("linear", base=_seconds("linear", step), max=_limit("linear", max))
+
+    @staticmethod
+    def exponential(
+        base: float,
+        factor: float = 2,
+        max: float | None = None,  # noqa: A002 the usual name
+        jitter: float | bool = 0.0,
+    ) -> Backoff:
+        """Create a backoff of `base`, `base * factor`, `base * factor**2`, ..., at most `max`.
+
+        Args:
+            base: Seconds before the first retry.
+            factor: Growth, at least 1.
+            max: Upper limit in seconds.
+            jitter: Random share of each delay, 0 to 1: with 0.25 a delay of 8 s becomes 6 to 8 s, so that steps that
+                failed together do not retry at the same moment. True means 1.
+        """
+        _check_number("exponential", "factor", factor, 1, math.inf)
+        _check_number("exponential", "jitter", jitter, 0, 1)
+        seconds = _seconds("exponential", base)
+        return Backoff(
+            "exponential", seconds, float(factor), _limit("exponential", max), jitter=float(jitter)
+        )
+
+    @staticmethod
+    def fixed(delays: Sequence[float]) -> Backoff:
+        """Create a backoff of the given delays; the last one is repeated."""
+        values: object = delays
+        if isinstance(values, (str, bytes)) or not isinstance(values, Sequence) or not values:
+            raise ConfigurationError(
+                f"Backoff.fixed: delays must be a non-empty list, got {values!r}. Use e.g. [1, 10, 60]."
+            )
+        return Backoff("fixed", delays=tuple(_seconds("fixed", delay) for delay in delays))
+
+    def delay(self, attempt: int) -> float:
+        """Return the seconds to wait after an attempt failed.
+
+        Args:
+            attempt: Number of the failed attempt, starting with 1.
+        """
+        if self.kind == "fixed":
+            return self.delays[min(attempt, len(self.delays)) - 1]
+        seconds = self.base
+        if self.kind == "linear":
+            seconds = self.base * attempt
+        elif self.kind == "exponential":
+            seconds = self._exponential_delay(attempt)
+        if self.max is not None:
+            seconds = min(seconds, self.max)
+        if self.jitter:
+            seconds -= seconds * self.jitter * random.random()
+        return seconds
+
+    def _exponential_delay(self, attempt: int) -> float:
+        try:
+            return self.base * self.factor ** (attempt - 1)
+        except OverflowError:
+            return self.max if self.max is not None else 86_400.0 * 365
+
+    def __repr__(self) -> str:
+        if self.kind == "fixed":
+            return f"Backoff.fixed({list(self.delays)!r})"
+        arguments = f"{self.base!r}"
+        if self.kind == "exponential":
+            arguments += f", factor={self.factor!r}"
+        if self.max is not None:
+            arguments += f", max={self.max!r}"
+        if self.jitter:
+            arguments += f", jitter={self.jitter!r}"
+        return f"Backoff.{self.kind}({arguments})"
+
+
+def _check_number(kind: str, field: str, value: object, least: float, most: float) -> None:
+    if not isinstance(value, (int, float)) or not math.isfinite(value) or not least <= value <= most:
+        limits = f"at least {least}" if most == math.inf else f"between {least} and {most}"
+        raise ConfigurationError(f"Backoff.{kind}: {field} must be a number {limits}, got {value!r}.")
+
+
+def _seconds(kind: str, value: float) -> float:
+    if isinstance(value, bool):
+        raise ConfigurationError(f"Backoff.{kind}: seconds must be a number at least 0, got {value!r}.")
+    _check_number(kind, "seconds", value, 0, math.inf)
+    return float(value)
+
+
+def _limit(kind: str, value: float | None) -> float | None:
+    return None if value is None else _seconds(kind, value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compute:
+    """Machine resources of a step, for executors that place steps on machines.
+
+    Args:
+        cpu: Cores: `2`, `0.5`, `"500m"` (thousandths). Normalized to `"2"` or `"500m"`.
+        memory: Bytes as an int, or `"512Mi"`, `"2Gi"`, `"1G"`. Normalized to the largest unit that divides it.
+        gpu: Whole devices.
+
+    Raises:
+        ConfigurationError: A quantity cannot be parsed or is not positive (`gpu=0` is allowed).
+
+    Examples:
+        >>> Compute(cpu=0.5, memory="2048Mi")
+        Compute(cpu='500m', memory='2Gi', gpu=None)
+    """
+
+    cpu: str | float | None = None
+    memory: str | int | None = None
+    gpu: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.cpu is not None:
+            object.__setattr__(self, "cpu", _format_cpu(_millicores(self.cpu)))
+        if self.memory is not None:
+            object.__setattr__(self, "memory", _format_memory(_bytes(self.memory)))
+        if self.gpu is not None and (type(self.gpu) is not int or self.gpu < 0):
+            raise ConfigurationError(f"Compute: gpu must be a whole number, 0 or more, got {self.gpu!r}.")
+
+    @property
+    def millicores(self) -> int | None:
+        """Thousandths of a core; None if not given."""
+        return None if self.cpu is None else _millicores(self.cpu)
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Memory in bytes; None if not given."""
+        return None if self.memory is None else _bytes(self.memory)
+
+    def scaled(self, *, cpu: float = 1, memory: float = 1) -> Compute:
+        """Return these quantities multiplied, for `RetryPolicy(escalate=...)`.
+
+        Args:
+            cpu: Factor for cores.
+            memory: Factor for memory.
+        """
+        cores, size = self.millicores, self.memory_bytes
+        return Compute(
+            cpu=None if cores is None else _format_cpu(max(1, round(cores * cpu))),
+            memory=None if size is None else max(1, round(size * memory)),
+            gpu=self.gpu,
+        )
+
+
+_QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<unit>[A-Za-z]*)")
+_CPU_UNITS = {"": 1000, "m": 1}
+_BINARY_UNITS = {"Ti": 2**40, "Gi": 2**30, "Mi": 2**20, "Ki": 2**10}
+_DECIMAL_UNITS = {"T": 10**12, "G": 10**9, "M": 10**6, "k": 10**3}
+_MEMORY_UNITS = {"": 1, **_DECIMAL_UNITS, **_BINARY_UNITS}
+
+
+def _millicores(value: str | float) -> int:
+    amount = _amount("cpu", value, _CPU_UNITS, "2, 0.5 or '500m' (cores)")
+    if amount < 1:
+        raise _invalid_quantity("cpu", value, "at least '1m' (a thousandth of a core)")
+    return round(amount)
+
+
+def _bytes(value: str | int) -> int:
+    return round(_amount("memory", value, _MEMORY_UNITS, "'512Mi', '2Gi' or a number of bytes"))
+
+
+def _amount(field: str, value: object, units: Mapping[str, int], examples: str) -> float:
+    amount: float = 0
+    if isinstance(value, str):
+        match = _QUANTITY.fullmatch(value.strip())
+        if match is not None and match["unit"] in units:
+            number = match["number"]
+            amount = (float(number) if "." in number else int(number)) * units[match["unit"]]
+    elif isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        amount = value * units[""]
+    if amount <= 0:
+        raise _invalid_quantity(field, value, examples)
+    return amount
+
+
+def _invalid_quantity(field: str, value: object, examples: str) -> ConfigurationError:
+    return ConfigurationError(f"Compute: {field} must be a positive quantity, got {value!r}. Use {examples}.")
+
+
+def _format_cpu(millicores: int) -> str:
+    return str(millicores // 1000) if millicores % 1000 == 0 else f"{millicores}m"
+
+
+def _format_memory(size: int) -> str:
+    for unit, factor in (*_BINARY_UNITS.items(), *_DECIMAL_UNITS.items()):
+        if size % factor == 0:
+            return f"{size // factor}{unit}"
+    return str(size)
+
+
+EscalateFunction = Callable[[int, Compute | None], Compute | None]
+
+
+@dataclass(frozen=True, init=False)
+class RetryPolicy:
+    """Retries of a failed step.
+
+    Args:
+        max_retries: Attempts after the first; 0 means none.
+        backoff: Delay between attempts; none by default.
+        retry_on: Failures to retry: a `RetryOn`, a `FailureReason`, an exception class, or several of these in a
+            tuple, list or set. `RetryOn.ALL` by default.
+        escalate: The `Compute` of later attempts, for executors that place steps on machines: one `Compute` for all
+            retries; a sequence (first retry, second retry, ...; the last is repeated); a mapping from attempt number
+            (2 is the first retry) to `Compute`, each valid until the next number; or a function
+            `(attempt, compute) -> Compute` of the next attempt and the asset's own `Compute`.
+
+    Raises:
+        ConfigurationError: An argument is not valid.
+
+    Examples:
+        >>> RetryPolicy(3, backoff=Backoff.exponential(1, max=30), retry_on=RetryOn.TRANSIENT)
+        RetryPolicy(max_retries=3, backoff=Backoff.exponential(1.0, factor=2.0, max=30.0), retry_on=RetryOn.TRANSIENT)
+    """
+
+    max_retries: int
+    backoff: Backoff | None
+    retry_on: RetryOn
+    escalate: tuple[tuple[int, Compute], ...] | EscalateFunction
+
+    def __init__(
+        self,
+        max_retries: int = 1,
+        *,
+        backoff: Backoff | None = None,
+        retry_on: (
+            RetryOn
+            | FailureReason
+            | type[BaseException]
+            | Iterable[RetryOn | FailureReason | type[BaseException]]
+            | None
+        ) = None,
+        escalate: Compute | Sequence[Compute] | Mapping[int, Compute] | EscalateFunction | None = None,
+    ) -> None:
+        if type(max_retries) is not int or max_retries < 0:
+            raise ConfigurationError(
+                f"RetryPolicy: max_retries must be a whole number, 0 or more, got {max_retries!r}."
+            )
+        value: object = backoff
+        if value is not None and not isinstance(value, Backoff):
+            raise ConfigurationError(
+                f"RetryPolicy: backoff must be a Backoff, got {backoff!r}. Use e.g. Backoff.constant(5)."
+            )
+        object.__setattr__(self, "max_retries", max_retries)
+        object.__setattr__(self, "backoff", backoff)
+        object.__setattr__(self, "retry_on", _parse_retry_on(retry_on))
+        object.__setattr__(self, "escalate", _parse_escalate(escalate))
+
+    def classify(self, error: BaseException) -> FailureReason:
+        """Return the category of a failed attempt; see `classify`."""
+        return classify(error)
+
+    def should_retry(self, error: BaseException, attempt: int) -> FailureReason | None:
+        """Decide whether to start another attempt.
+
+        Args:
+            error: The error that the attempt raised.
+            attempt: Number of the failed attempt, starting with 1.
+
+        Returns:
+            The failure reason (for the `StepRetry` event) if there is another attempt, else None.
+        """
+        if attempt > self.max_retries or not self.retry_on.accepts(error):
+            return None
+        return classify(error)
+
+    def delay(self, attempt: int) -> float:
+        """Return the seconds to wait after this attempt (1 for the first) failed."""
+        return 0.0 if self.backoff is None else self.backoff.delay(attempt)
+
+    def compute_for(self, attempt: int, compute: Compute | None) -> Compute | None:
+        """Return the machine resources of an attempt.
+
+        Args:
+            attempt: Number of the attempt about to start.
+            compute: The resources that the asset declares.
+        """
+        if attempt <= 1:
+            return compute
+        if not isinstance(self.escalate, tuple):
+            return self.escalate(attempt, compute)
+        return next((escalated for start, escalated in reversed(self.escalate) if start <= attempt), compute)
+
+    def __repr__(self) -> str:
+        arguments = f"max_retries={self.max_retries}"
+        if self.backoff is not None:
+            arguments += f", backoff={self.backoff!r}"
+        if self.retry_on != RetryOn.ALL:
+            arguments += f", retry_on={self.retry_on!r}"
+        if self.escalate:
+            escalate = self.escalate if callable(self.escalate) else dict(self.escalate)
+            arguments += f", escalate={escalate!r}"
+        return f"RetryPolicy({arguments})"
+
+
+def _parse_retry_on(value: object) -> RetryOn:
     if value is None:
         return RetryOn.ALL
     if isinstance(value, RetryOn):
@@ -130,133 +442,13 @@ def _retry_on(value: object) -> RetryOn:
             exceptions.append(part)
         else:
             raise ConfigurationError(
-                f"RetryPolicy(retry_on=...): {part!r} is neither a RetryOn, a FailureReason nor an "
-                "exception class; write RetryOn.TRANSIENT, FailureReason.TIMEOUT, ConnectionError or a "
-                "tuple of such."
+                f"RetryPolicy: retry_on must be RetryOn, FailureReason, an exception class or a tuple of these, "
+                f"got {part!r}. Use e.g. RetryOn.TRANSIENT or ConnectionError."
             )
     return RetryOn(frozenset(reasons), tuple(dict.fromkeys(exceptions)))
 
 
-Escalation = (
-    "Compute | Sequence[Compute] | Mapping[int, Compute] | Callable[[int, Compute | None], Compute | None]"
-)
-
-
-@dataclass(frozen=True, init=False)
-class RetryPolicy:
-    """How a failed step is tried again.
-
-    Args:
-        max_retries: Attempts after the first; 0 means none.
-        backoff: The wait between attempts; none by default.
-        retry_on: Which failures: a `RetryOn`, a `FailureReason`, an exception class, or several of these in
-            a tuple, list or set. `RetryOn.ALL` by default.
-        escalate: The `Compute` of later attempts, for executors that place steps on machines: one `Compute`
-            for all retries; a sequence (first retry, second retry, ...; the last is repeated); a mapping
-            from attempt number (2 is the first retry) to `Compute`, each valid until the next number; or a
-            function `(attempt, compute) -> Compute` of the attempt about to start and the asset's own
-            `Compute`.
-
-    Raises:
-        ConfigurationError: If an argument cannot be understood.
-
-    Examples:
-        >>> RetryPolicy(3, backoff=Backoff.exponential(1, max=30), retry_on=RetryOn.TRANSIENT)
-        RetryPolicy(max_retries=3, backoff=Backoff.exponential(1.0, factor=2.0, max=30.0), retry_on=RetryOn.TRANSIENT)
-    """
-
-    max_retries: int
-    backoff: Backoff | None
-    retry_on: RetryOn
-    escalate: tuple[tuple[int, Compute], ...] | Callable[[int, Compute | None], Compute | None]
-
-    def __init__(
-        self,
-        max_retries: int = 1,
-        *,
-        backoff: Backoff | None = None,
-        retry_on: (
-            RetryOn
-            | FailureReason
-            | type[BaseException]
-            | Iterable[RetryOn | FailureReason | type[BaseException]]
-            | None
-        ) = None,
-        escalate: (
-            Compute
-            | Sequence[Compute]
-            | Mapping[int, Compute]
-            | Callable[[int, Compute | None], Compute | None]
-            | None
-        ) = None,
-    ) -> None:
-        if type(max_retries) is not int or max_retries < 0:
-            raise ConfigurationError(
-                f"RetryPolicy(max_retries={max_retries!r}): give a whole number, 0 or more."
-            )
-        wait: object = backoff
-        if wait is not None and not isinstance(wait, Backoff):
-            raise ConfigurationError(
-                f"RetryPolicy(backoff={backoff!r}): give a Backoff, e.g. Backoff.constant(5)."
-            )
-        object.__setattr__(self, "max_retries", max_retries)
-        object.__setattr__(self, "backoff", backoff)
-        object.__setattr__(self, "retry_on", _retry_on(retry_on))
-        object.__setattr__(self, "escalate", _escalation(escalate))
-
-    def classify(self, error: BaseException) -> FailureReason:
-        """Says why an attempt failed; see `classify`."""
-        return classify(error)
-
-    def should_retry(self, error: BaseException, attempt: int) -> FailureReason | None:
-        """Decides about another attempt.
-
-        Args:
-            error: What the attempt raised.
-            attempt: The attempt that failed, 1 for the first.
-
-        Returns:
-            The reason if there is to be another attempt (for the `StepRetry` event), else None.
-        """
-        if attempt > self.max_retries or not self.retry_on.accepts(error):
-            return None
-        return classify(error)
-
-    def delay(self, attempt: int) -> float:
-        """Returns the seconds to wait after this attempt failed (1 for the first)."""
-        return 0.0 if self.backoff is None else self.backoff.delay(attempt)
-
-    def compute_for(self, attempt: int, compute: Compute | None) -> Compute | None:
-        """Returns what an attempt needs of a machine.
-
-        Args:
-            attempt: The attempt about to start, 1 for the first.
-            compute: What the asset itself asks for.
-        """
-        if attempt <= 1:
-            return compute
-        if not isinstance(self.escalate, tuple):
-            return self.escalate(attempt, compute)
-        chosen = compute
-        for start, escalated in self.escalate:
-            if start <= attempt:
-                chosen = escalated
-        return chosen
-
-    def __repr__(self) -> str:
-        shown = f"max_retries={self.max_retries}"
-        if self.backoff is not None:
-            shown += f", backoff={self.backoff!r}"
-        if self.retry_on != RetryOn.ALL:
-            shown += f", retry_on={self.retry_on!r}"
-        if self.escalate:
-            shown += f", escalate={self.escalate if callable(self.escalate) else dict(self.escalate)!r}"
-        return f"RetryPolicy({shown})"
-
-
-def _escalation(value: object) -> object:
-    from rivers.definitions.compute import Compute
-
+def _parse_escalate(value: object) -> object:
     if value is None:
         return ()
     if isinstance(value, Compute):
@@ -264,11 +456,11 @@ def _escalation(value: object) -> object:
     if isinstance(value, Sequence) and not isinstance(value, str):
         value = dict(enumerate(value, start=2))
     if isinstance(value, Mapping):
-        if all(type(n) is int and n > 1 and isinstance(c, Compute) for n, c in value.items()):
+        if all(type(number) is int and number > 1 and isinstance(c, Compute) for number, c in value.items()):
             return tuple(sorted(value.items()))
     elif callable(value):
         return value
     raise ConfigurationError(
-        f"RetryPolicy(escalate={value!r}): give a Compute, a list of them, {{attempt: Compute}} with "
-        "attempts from 2, or a function (attempt, compute) -> Compute."
+        "RetryPolicy: escalate must be a Compute, a list of Compute, {attempt: Compute} with attempts from 2, or a "
+        f"function (attempt, compute) -> Compute, got {value!r}."
     )

@@ -1,4 +1,4 @@
-"""What the parameters of a function say: context, own stored value, inputs."""
+"""Signatures: which parameter of a function is its context, its own stored value or an input."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from rivers.definitions.contexts import AssetExecutionContext, TaskExecutionContext
-from rivers.definitions.self_dependency import SelfDependency
+from rivers.definitions.contexts import AssetExecutionContext, SelfDependency, TaskExecutionContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,14 +29,14 @@ _SPECIAL_TEXT = re.compile(rf"(?:[\w.]+\.)?({'|'.join(_SPECIAL)})\s*(?:\[(.*)\])
 
 @dataclass(frozen=True, slots=True)
 class ParameterSpec:
-    """One parameter that stands for an input.
+    """A parameter for an input.
 
     Attributes:
-        name: Its name.
-        hint: Its annotation, resolved; `Any` without one.
-        default: Its default; None without one (see `has_default`).
+        name: Name of the parameter.
+        hint: Resolved annotation; `Any` without one.
+        default: Default value; None without one (see `has_default`).
         has_default: Whether it has a default.
-        kind: How it may be passed.
+        kind: Whether it is positional, keyword or variadic.
     """
 
     name: str
@@ -54,18 +53,18 @@ class ParameterSpec:
 
 @dataclass(frozen=True, slots=True)
 class FunctionSignature:
-    """A function as the graph reads it.
+    """Parameters and return type of a function.
 
     Attributes:
-        context_parameter: The name of the context parameter, if there is one.
+        context_parameter: Name of the context parameter, if any.
         context_type: `AssetExecutionContext` or `TaskExecutionContext`.
-        config_type: The `ConfigT` of the context; None without one.
-        self_dependency: T of the parameter annotated `SelfDependency[T]`, `Any` for a bare one; None
-            without such a parameter.
-        self_parameter: The name of that parameter.
+        config_type: `ConfigT` of the context; None without one.
+        self_dependency: T of the parameter annotated `SelfDependency[T]`, `Any` for a bare one; None without such a
+            parameter.
+        self_parameter: Name of that parameter.
         parameters: All other parameters, in order.
-        return_hint: The return annotation, resolved; `Any` if there is none.
-        unresolved: Annotations that name something which does not exist; they are taken for `Any`.
+        return_hint: Resolved return annotation; `Any` without one.
+        unresolved: Annotations that could not be resolved and count as `Any`.
     """
 
     context_parameter: str | None
@@ -79,17 +78,17 @@ class FunctionSignature:
 
 
 def is_async_function(function: Callable[..., Any] | None) -> bool:
-    """Whether calling it gives a coroutine or an asynchronous generator."""
+    """Return whether the function returns a coroutine or an asynchronous generator."""
     if function is None:
         return False
     while isinstance(function, functools.partial):
         function = function.func
     candidates = (function, _call_method(function))
-    return any(inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one) for one in candidates)
+    return any(inspect.iscoroutinefunction(item) or inspect.isasyncgenfunction(item) for item in candidates)
 
 
 def by_keyword(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, callable with a keyword for each parameter, also for those that are positional only."""
+    """Return the function, callable with keywords also for parameters that are positional-only."""
     positional = [
         (spec.name, spec.default)
         for spec in _signature(function).parameters.values()
@@ -100,10 +99,10 @@ def by_keyword(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(**arguments: Any) -> Any:
-        last = max((place for place, (name, _) in enumerate(positional) if name in arguments), default=-1)
-        # what is left out before the last one given keeps its place, by its default
-        given = [arguments.pop(name, default) for name, default in positional[: last + 1]]
-        return function(*given, **arguments)
+        last = max((index for index, (name, _) in enumerate(positional) if name in arguments), default=-1)
+        # a parameter that is omitted before the last one given must be passed too, with its default
+        values = [arguments.pop(name, default) for name, default in positional[: last + 1]]
+        return function(*values, **arguments)
 
     return call
 
@@ -114,27 +113,27 @@ def describe_signature(
     context: ContextType = AssetExecutionContext,
     names: Mapping[str, Any] | None = None,
 ) -> FunctionSignature:
-    """Reads a function's parameters and hints.
+    """Read the parameters and hints of a function.
 
     Args:
         function: The function of an asset or a task.
-        checks: Names the definition in errors, and knows which error to raise; without it nothing is checked.
-        context: The context class that belongs here.
-        names: What hints may name besides the function's globals (the names around a local function).
+        checks: Raises the errors of the definition; None skips the checks.
+        context: The context class of this kind of definition.
+        names: Names that hints may use besides the function's globals (the enclosing names of a local function).
 
     Returns:
         The signature. A hint that cannot be resolved is `Any`, and listed in `unresolved`.
 
     Raises:
-        AssetDefinitionError: (of an asset) A context that is not the first parameter, or the wrong context.
-        TaskDefinitionError: The same of a task.
+        AssetDefinitionError: The context of an asset is not the first parameter, or not an asset's.
+        TaskDefinitionError: The same for a task.
     """
     hints = _Hints(function, names or {})
     signature = _signature(function)
     parameters = [hints.resolved(parameter) for parameter in signature.parameters.values()]
     if checks is not None:
         check_special_parameters(parameters, checks, context)
-    context_name = config = own_name = own_type = context_type = None
+    context_name = config = self_name = self_type = context_type = None
     rest: list[ParameterSpec] = []
     for index, parameter in enumerate(parameters):
         special, argument = _special(parameter.annotation)
@@ -142,7 +141,7 @@ def describe_signature(
             special, text = _special_in_text(parameter.annotation)
             argument = hints.resolve(text) if text else None
         if special is SelfDependency:
-            own_name, own_type = parameter.name, Any if argument is None else argument
+            self_name, self_type = parameter.name, Any if argument is None else argument
         elif special is not None and index == 0:
             context_name, context_type, config = parameter.name, special, argument
         else:
@@ -154,8 +153,8 @@ def describe_signature(
         context_name,
         context_type,
         config,
-        own_type,
-        own_name,
+        self_type,
+        self_name,
         tuple(rest),
         hints.resolve(signature.return_annotation),
         tuple(hints.unresolved),
@@ -165,34 +164,31 @@ def describe_signature(
 def check_special_parameters(
     parameters: list[inspect.Parameter], checks: FieldChecks, context: ContextType
 ) -> None:
-    """Refuses contexts in the wrong place; works on text as well, so that it can be done before hints resolve."""
-    own: list[str] = []
+    """Refuse misplaced contexts; unresolved annotations are read as text, so that this works before they resolve."""
+    self_names: list[str] = []
     for index, parameter in enumerate(parameters):
         special = _special(parameter.annotation)[0] or _special_in_text(parameter.annotation)[0]
         if special is SelfDependency:
-            own.append(parameter.name)
+            self_names.append(parameter.name)
             if context is TaskExecutionContext:
                 raise checks.refuse(
-                    f"the parameter {parameter.name!r} is a SelfDependency; only assets have one."
+                    f"parameter {parameter.name!r} is a SelfDependency, which only assets have."
                 )
         elif special is not None and special is not context:
             raise checks.refuse(
-                f"the parameter {parameter.name!r} is annotated {special.__name__}; write "
-                f"{context.__name__} here."
+                f"parameter {parameter.name!r} must be annotated {context.__name__}, got {special.__name__}."
             )
         elif special is not None and index > 0:
             raise checks.refuse(
-                f"the parameter {parameter.name!r} is annotated {special.__name__} but stands at place "
-                f"{index + 1}; the context has to be the first parameter."
+                f"the context must be the first parameter, got {parameter.name!r} ({special.__name__}) at position "
+                f"{index + 1}."
             )
-    if len(own) > 1:
-        raise checks.refuse(
-            f"the parameters {own} are all SelfDependency; an asset has one stored value of its own."
-        )
+    if len(self_names) > 1:
+        raise checks.refuse(f"only one parameter can be a SelfDependency, got {', '.join(self_names)}.")
 
 
 def check_parameters(function: Callable[..., Any], checks: FieldChecks, context: ContextType) -> None:
-    """Refuses contexts in the wrong place while the function is being defined."""
+    """Refuse misplaced contexts while the function is being defined."""
     check_special_parameters(list(_signature(function).parameters.values()), checks, context)
 
 
@@ -204,7 +200,7 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
 
 
 def _special(hint: Any) -> tuple[type | None, Any]:
-    """The context or SelfDependency class that a hint is or parametrizes, and its argument."""
+    """Return the context or SelfDependency class of a hint, and its type argument."""
     origin = typing.get_origin(hint) or hint
     if isinstance(origin, type) and _SPECIAL.get(origin.__name__) is origin:
         arguments = typing.get_args(hint)
@@ -213,9 +209,9 @@ def _special(hint: Any) -> tuple[type | None, Any]:
 
 
 def _special_in_text(annotation: Any) -> tuple[type | None, str | None]:
-    """The same for an annotation that is text and cannot be resolved; the argument is text too."""
-    found = _SPECIAL_TEXT.fullmatch(annotation.strip()) if isinstance(annotation, str) else None
-    return (None, None) if found is None else (_SPECIAL[found[1]], found[2])
+    """Return the same for an annotation that could not be resolved; the argument is text too."""
+    match = _SPECIAL_TEXT.fullmatch(annotation.strip()) if isinstance(annotation, str) else None
+    return (None, None) if match is None else (_SPECIAL[match[1]], match[2])
 
 
 def _call_method(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -223,7 +219,7 @@ def _call_method(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Hints:
-    """Resolves the annotations of one function, each for itself, so that one bad name spoils only its own hint."""
+    """Resolver of the annotations of one function, one by one, so that an unknown name costs only its own hint."""
 
     def __init__(self, function: Callable[..., Any], names: Mapping[str, Any]) -> None:
         plain = inspect.unwrap(function)
@@ -246,15 +242,14 @@ class _Hints:
         self.unresolved: list[str] = []
 
     def resolved(self, parameter: inspect.Parameter) -> inspect.Parameter:
-        """The parameter with its hint resolved; what cannot be resolved stays text."""
+        """Return the parameter with its hint resolved; an annotation that cannot be resolved stays text."""
         hint = self.resolve(parameter.annotation)
-        lost = (
-            hint is Any and isinstance(parameter.annotation, str) and parameter.annotation in self.unresolved
-        )
-        return parameter if lost else parameter.replace(annotation=hint)
+        annotation = parameter.annotation
+        failed = hint is Any and isinstance(annotation, str) and annotation in self.unresolved
+        return parameter if failed else parameter.replace(annotation=hint)
 
     def resolve(self, annotation: Any) -> Any:
-        """The hint; `Any` where there is none, or it cannot be resolved."""
+        """Return the hint; `Any` if there is none, or it cannot be resolved."""
         if annotation is inspect.Parameter.empty:
             return Any
         if isinstance(annotation, type):
@@ -262,6 +257,6 @@ class _Hints:
         holder = SimpleNamespace(__annotations__={"hint": annotation})
         try:
             return typing.get_type_hints(holder, self._globals, self._names, include_extras=True)["hint"]
-        except Exception:  # whatever evaluating an author's annotation raises, it only costs the hint
+        except Exception:  # evaluating an annotation may raise anything
             self.unresolved.append(annotation if isinstance(annotation, str) else repr(annotation))
             return Any

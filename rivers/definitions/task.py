@@ -1,49 +1,62 @@
-"""Task: a function inside a graph asset, or on its own."""
+"""Tasks: functions and commands that are nodes of graph assets, or steps on their own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, overload
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, overload
 
 from rivers.definitions.composition import current_recorder
 from rivers.definitions.contexts import TaskExecutionContext
-from rivers.definitions.definition import Decorator, Definition
-from rivers.exceptions import TaskDefinitionError
+from rivers.definitions.definition import Definition, Option, accepts
+from rivers.definitions.field_checks import FieldChecks
+from rivers.exceptions import ExecutionError, TaskDefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Self, Unpack
+    from typing import Unpack
 
-    from rivers.definitions.options import TaskOptions
     from rivers.definitions.retry import RetryPolicy
     from rivers.definitions.signature import ContextType
+    from rivers.exceptions import RiversError
     from rivers.mappings import PartitionMapping
-    from rivers_core.exceptions import RiversError
     from rivers_core.handler import BaseIOHandler
     from rivers_core.partitions import PartitionsDefinition
 
-__all__ = ["Task"]
+__all__ = ["BashTask", "Task"]
 
 Function = Callable[..., Any]
+
+
+class TaskOptions(TypedDict, total=False):
+    """Keyword arguments of `Task`."""
+
+    name: str | None
+    tags: Sequence[str] | None
+    partitions_def: PartitionsDefinition | str | None
+    partition_mapping: PartitionMapping | None
+    io_handler: BaseIOHandler | str | None
+    retry: RetryPolicy | str | None
 
 
 class Task(Definition):
     """A function that is a node of graph assets, or a step on its own; a decorator, bare or with arguments, or a call.
 
-    Called in the body of a graph asset it becomes a node of it; called anywhere else it calls its function.
+    Called in the body of a graph asset it adds a node; called anywhere else it calls its function.
 
     Args:
         wraps: The function.
-        name: The task's name; the function's by default.
+        name: Name of the task; by default the name of the function.
         tags: Tags.
-        partitions_def: Its partitions when it runs on its own; inside a graph asset it has the graph's.
-        partition_mapping: How its partitions map to those of its inputs.
-        io_handler: The handler of its value, or the name of one.
-        retry: How it is tried again; a policy, or the name of one of the repository's retries.
+        partitions_def: Partitions when it runs on its own; inside a graph asset it has the graph's.
+        partition_mapping: Mapping of its partitions to those of its inputs.
+        io_handler: Handler of its value, or the name of one.
+        retry: Retry policy, or the name of an entry of the repository's `retries`.
 
     Raises:
-        TaskDefinitionError: If an argument is not what it has to be, or the context is not the first
-            parameter.
+        TaskDefinitionError: An argument is not valid, or the context is not the first parameter.
 
     Examples:
         >>> @Task
@@ -58,14 +71,14 @@ class Task(Definition):
     _context: ClassVar[ContextType] = TaskExecutionContext
 
     is_order_only: ClassVar[bool] = False
-    """Whether values given to it in the body of a graph asset are only waited for."""
+    """Whether values passed to it in the body of a graph asset are not loaded, but only have to be stored first."""
 
     function: Callable[..., Any]
-    tags: list[str]
-    partitions_def: PartitionsDefinition | str | None
-    partition_mapping: PartitionMapping | None
-    io_handler: BaseIOHandler | str | None
-    retry: RetryPolicy | str | None
+    tags = Option(FieldChecks.texts)
+    partitions_def = Option(FieldChecks.partitions_def)
+    partition_mapping = Option(FieldChecks.partition_mapping)
+    io_handler = Option(FieldChecks.io_handler)
+    retry = Option(FieldChecks.retry)
 
     @overload
     def __new__(cls, wraps: Function, **options: Unpack[TaskOptions]) -> Task: ...
@@ -73,48 +86,194 @@ class Task(Definition):
     def __new__(  # type: ignore[misc]
         cls, wraps: None = None, **options: Unpack[TaskOptions]
     ) -> Callable[[Function], Task]: ...
-    def __new__(
-        cls,
-        wraps: Function | None = None,
-        name: str | None = None,
-        tags: Sequence[str] | None = None,
-        partitions_def: PartitionsDefinition | str | None = None,
-        partition_mapping: PartitionMapping | None = None,
-        io_handler: BaseIOHandler | str | None = None,
-        retry: RetryPolicy | str | None = None,
-    ) -> Any:
-        """Makes the task, or a decorator if there is no function yet."""
-
-        def make(function: Function) -> Task:
-            return cls.define(
-                function,
-                name=name,
-                tags=tags,
-                partitions_def=partitions_def,
-                partition_mapping=partition_mapping,
-                io_handler=io_handler,
-                retry=retry,
-            )
-
-        return Decorator("Task", make) if wraps is None else make(wraps)
-
-    @classmethod
-    def define(cls, function: Function, **options: Any) -> Self:
-        """Makes a task, after checking each option."""
-        get = options.get
-        checks, fields = cls._named(function, get("name"))
-        fields |= {
-            "tags": checks.texts("tags", get("tags")),
-            "partitions_def": checks.partitions_def(get("partitions_def")),
-            "partition_mapping": checks.partition_mapping(get("partition_mapping")),
-            "io_handler": checks.io_handler(get("io_handler")),
-            "retry": checks.retry(get("retry")),
-        }
-        return cls._make(fields)
+    @accepts(TaskOptions)
+    def __new__(cls, wraps: Function | None = None, *, options: TaskOptions) -> Any:
+        """Create the task, or return a decorator if there is no function yet."""
+        return cls.decorate("Task", wraps, options)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Calls the function; inside the body of a graph asset it adds a node."""
+        """Call the function; in the body of a graph asset add a node."""
         recorder = current_recorder()
         if recorder is not None:
             return recorder.call_task(self, args, kwargs)
         return self.function(*args, **kwargs)
+
+
+class BashTask(Task):
+    r"""A command whose standard output is the value: UTF-8 text, unchanged.
+
+    Values passed to it in the body of a graph asset only have to be stored first: `report(cleaned)`.
+
+    Args:
+        name: Name of the task.
+        command: Text for the shell (`bash`, or `sh` if there is none), or a list that runs without a shell.
+        env: Variables that are added to those of the process.
+        cwd: Working folder.
+        tags: Tags.
+        partition_mapping: Mapping of its partitions to those of its upstreams.
+        io_handler: Handler of its value, or the name of one.
+        retry: Retry policy, or the name of one.
+
+    Raises:
+        TaskDefinitionError: An argument is not valid.
+
+    Examples:
+        >>> BashTask("greet", ["echo", "hello"])()
+        'hello\n'
+    """
+
+    is_order_only: ClassVar[bool] = True
+
+    command: str | list[str]
+    env: dict[str, str]
+    cwd: str | None
+
+    def __new__(
+        cls,
+        name: str,
+        command: str | Sequence[str],
+        env: Mapping[str, str] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        tags: Sequence[str] | None = None,
+        partition_mapping: PartitionMapping | None = None,
+        io_handler: BaseIOHandler | str | None = None,
+        retry: RetryPolicy | str | None = None,
+    ) -> BashTask:
+        """Create the task, after checking every argument."""
+        checks = cls._checks(name)
+        checks.name("name", name)
+        argv, variables, folder = _argv(checks, command), _variables(checks, env), _folder(checks, cwd)
+        options: TaskOptions = {
+            "name": name,
+            "tags": tags,
+            "partition_mapping": partition_mapping,
+            "io_handler": io_handler,
+            "retry": retry,
+        }
+        task = cls.define(_Command(name, argv, tuple(variables.items()), folder), options)
+        task.__dict__.update(command=argv if isinstance(argv, str) else list(argv), env=variables, cwd=folder)
+        return task
+
+
+_SHOWN_STDERR = 2000
+_SHOWN_COMMAND = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """The command as a function."""
+
+    name: str
+    command: str | tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    cwd: str | None
+
+    def __call__(self) -> str:
+        """Run the command and return its standard output.
+
+        Raises:
+            ExecutionError: It cannot be started, exits with a code other than 0, or does not write UTF-8.
+        """
+        process = self._start()
+        with process:
+            try:
+                out, err = process.communicate()
+            except BaseException:
+                _kill(process)
+                raise
+        if process.returncode != 0:
+            raise ExecutionError(self._failure(process.returncode, err.decode("utf-8", "replace")))
+        try:
+            return out.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ExecutionError(
+                f"Task {self.name!r}: the output of command {self._shortened()} is not UTF-8 text: invalid byte at "
+                f"position {error.start} of {len(out)}. Write it to a file, or as text (iconv, base64)."
+            ) from error
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        arguments = self._arguments()
+        try:
+            return subprocess.Popen(
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, **dict(self.env)},
+                cwd=self.cwd,
+                start_new_session=os.name == "posix",
+            )
+        except OSError as error:
+            place = f" in {self.cwd!r}" if self.cwd is not None else ""
+            raise ExecutionError(
+                f"Task {self.name!r}: could not start {arguments[0]!r}{place}: {error}."
+            ) from error
+
+    def _arguments(self) -> list[str]:
+        if not isinstance(self.command, str):
+            return list(self.command)
+        if os.name != "posix":
+            return [os.environ.get("COMSPEC", "cmd.exe"), "/c", self.command]
+        shell = "/bin/bash" if os.path.exists("/bin/bash") else "/bin/sh"
+        return [shell, "-c", self.command]
+
+    def _failure(self, code: int, err: str) -> str:
+        outcome = f"was killed by {_signal_name(-code)}" if code < 0 else f"exited with code {code}"
+        text = err.strip()
+        if len(text) > _SHOWN_STDERR:
+            text = f"... {text[-_SHOWN_STDERR:]}"
+        stderr = f" Its standard error:\n{text}" if text else " Its standard error is empty."
+        return f"Task {self.name!r}: command {self._shortened()} {outcome}.{stderr}"
+
+    def _shortened(self) -> str:
+        text = repr(self.command if isinstance(self.command, str) else list(self.command))
+        return text if len(text) <= _SHOWN_COMMAND else f"{text[:_SHOWN_COMMAND]}..."
+
+
+def _argv(checks: FieldChecks, command: object) -> str | tuple[str, ...]:
+    if isinstance(command, str):
+        argv: str | tuple[str, ...] = command
+    elif isinstance(command, Sequence) and all(isinstance(part, (str, os.PathLike)) for part in command):
+        argv = tuple(os.fspath(part) for part in command)
+    else:
+        raise checks.refuse(f"command must be a string for the shell or a list of strings, got {command!r}.")
+    if not argv or not argv[0].strip():
+        raise checks.refuse("command must not be empty.")
+    return argv
+
+
+def _variables(checks: FieldChecks, env: object) -> dict[str, str]:
+    if env is None:
+        return {}
+    if not isinstance(env, Mapping):
+        raise checks.refuse(f"env must be a dictionary of strings, got {env!r}.")
+    for variable, value in env.items():
+        if not (isinstance(variable, str) and isinstance(value, str)):
+            raise checks.refuse(
+                f"env must be a dictionary of strings, got {variable!r}: {value!r}. Use {str(value)!r}."
+            )
+    return dict(env)
+
+
+def _folder(checks: FieldChecks, cwd: object) -> str | None:
+    if cwd is not None and not isinstance(cwd, (str, os.PathLike)):
+        raise checks.refuse(f"cwd must be the path of a folder, got {cwd!r}.")
+    return None if cwd is None else os.fspath(cwd)
+
+
+def _kill(process: subprocess.Popen[Any]) -> None:
+    """Kill the command and every process that it started."""
+    if os.name == "posix":
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+    else:
+        process.kill()
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

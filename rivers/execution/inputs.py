@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rivers.definitions.self_dependency import SelfDependency
+from rivers.definitions.contexts import SelfDependency
 from rivers.exceptions import ExecutionError, NotMaterializedError
 from rivers.execution.fan_in import by_key, load_each
 from rivers.execution.handler_errors import add_place, say_who_stores

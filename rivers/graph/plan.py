@@ -11,9 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from rivers.definitions.asset import Asset
-    from rivers.definitions.compute import Compute
     from rivers.definitions.hook import Hook
-    from rivers.definitions.retry import RetryPolicy
+    from rivers.definitions.retry import Compute, RetryPolicy
     from rivers.definitions.task import Task
     from rivers.mappings import PartitionMapping
     from rivers_core.contexts import InputContext, OutputContext

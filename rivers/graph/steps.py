@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from rivers.definitions.composition import AssetRef, Literal, NodeRef
+from rivers.definitions.asset import ExternalAsset, GraphAsset, MultiAsset
+from rivers.definitions.composition import AssetRef, Constant, NodeRef
 from rivers.definitions.contexts import TaskExecutionContext
-from rivers.definitions.external import ExternalAsset
-from rivers.definitions.graph_asset import GraphAsset
-from rivers.definitions.multi import MultiAsset
 from rivers.definitions.signature import by_keyword, is_async_function
 from rivers.graph.findings import Findings, did_you_mean
 from rivers.graph.inputs import InputBinder
@@ -153,7 +151,7 @@ class StepBuilder:
                 binder.load(parameter, reference.node_name, hints.get(parameter))
             elif isinstance(reference, AssetRef):
                 self._from_outside(outside, parameter, reference.asset_name, hints.get(parameter))
-            elif isinstance(reference, Literal):
+            elif isinstance(reference, Constant):
                 step.constants[parameter] = reference.value
         binder.bind_parameters(node.task.signature, skip=node.arguments)
         self._finish(step, binder)

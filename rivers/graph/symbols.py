@@ -6,9 +6,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rivers.definitions.external import ExternalAsset
-from rivers.definitions.graph_asset import GraphAsset
-from rivers.definitions.multi import MultiAsset
+from rivers.definitions.asset import ExternalAsset, GraphAsset, MultiAsset
 from rivers.definitions.results import Materialization
 from rivers.graph.findings import did_you_mean
 from rivers.graph.plan import StoredOutput

@@ -112,7 +112,7 @@ class Declared:
             self,
             is_trial=True,
             resources={**self.resources, **_resources(resources or {})},
-            everywhere=self.everywhere if io_handler is None else checks.io_handler(io_handler),
+            everywhere=self.everywhere if io_handler is None else checks.io_handler("io_handler", io_handler),
             default_executor=executor or self.default_executor,
         )
 

@@ -114,7 +114,7 @@ def test_a_place_to_run_that_does_not_exist_is_found(repository):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"io_handler": object()}, "is no IO handler"),
+        ({"io_handler": object()}, "BaseIOHandler"),
         ({"executor": "parallel"}, r"rs.Executor.parallel\(\)"),
         ({"resources": {"db": 1}}, "no resource is called 'db'"),
     ],

@@ -50,7 +50,7 @@ def test_an_error_that_cannot_be_read_is_told_all_the_same(repository, is_async)
     error = Unreadable()
     repo = repository(raising(error, is_async=is_async))
     with pytest.raises(
-        rs.exceptions.ExecutionError, match="Unreadable: its message cannot be read"
+        rs.exceptions.ExecutionError, match="Unreadable: its __str__ raised RuntimeError"
     ) as raised:
         repo.materialize()
     assert raised.value.__cause__ is error

@@ -25,7 +25,7 @@ PROMISED = {
         "wraps=None, name, tags, kinds, group, code_version, io_handler, node_io_handler, metadata, "
         "partitions_def, deps, hooks, retry"
     ),
-    "Asset.external": "wraps=None, *, name, io_handler, tags, kinds, group, metadata, partitions_def",
+    "Asset.external": "wraps=None, *, name, tags, kinds, group, io_handler, metadata, partitions_def",
     "AssetDef": (
         "name, tags, kinds, group, code_version, io_handler, metadata, partitions_def, partition_mapping, deps"
     ),

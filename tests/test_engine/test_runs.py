@@ -186,7 +186,7 @@ def test_a_job_runs_its_selection_with_its_name(diamond, repository, diary):
 
 
 def test_a_job_of_no_repository_says_where_it_belongs():
-    with pytest.raises(rs.exceptions.ExecutionError, match="belongs to no repository"):
+    with pytest.raises(rs.exceptions.ExecutionError, match="does not belong to a repository"):
         rs.Job("j", ["a"]).execute()
 
 

@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from rivers.definitions import (
+from rivers import (
     Asset,
     AssetDef,
     AssetExecutionContext,
@@ -52,7 +52,7 @@ def numbers() -> list[int]:
     return [1, 2, 3]
 
 
-def test_a_bare_decorator_names_the_asset_after_its_function():
+def test_asset_takes_name_of_function():
     assert isinstance(numbers, SingleAsset)
     assert isinstance(numbers, Asset)
     assert numbers.name == "numbers"
@@ -66,11 +66,11 @@ def test_a_bare_decorator_names_the_asset_after_its_function():
     assert repr(numbers) == "SingleAsset('numbers')"
 
 
-def test_an_asset_called_directly_calls_its_function():
+def test_asset_call_calls_function():
     assert numbers() == [1, 2, 3]
 
 
-def test_every_argument_is_an_attribute_of_the_same_name():
+def test_asset_keeps_arguments_as_attributes():
     days = PartitionsDefinition.daily("2024-01-01", "2024-02-01")
     shelf, policy, hook = Shelf(), RetryPolicy(2), Hook.success(print, name="say")
     dep = AssetDef.input("raw")
@@ -106,7 +106,7 @@ def test_every_argument_is_an_attribute_of_the_same_name():
     assert function.observe_fn is None
 
 
-def test_what_is_left_out_is_empty():
+def test_asset_attributes_default_to_empty():
     assert (numbers.tags, numbers.kinds, numbers.deps, numbers.hooks, numbers.metadata) == (
         [],
         [],
@@ -124,26 +124,26 @@ def test_what_is_left_out_is_empty():
     )
 
 
-def test_a_function_may_be_given_to_the_call_itself():
+def test_asset_wraps_function_given_in_call():
     made = Asset(lambda: 1, name="one")
     assert (made.name, made()) == ("one", 1)
 
 
-def test_an_asset_is_fixed_once_it_is_made():
+def test_asset_is_immutable():
     with pytest.raises(AttributeError, match=r"SingleAsset\('numbers'\).*cannot set 'name'"):
         numbers.name = "other"
     with pytest.raises(AttributeError, match="cannot delete"):
         del numbers.tags
 
 
-def test_metadata_is_copied_so_that_later_changes_do_not_reach_the_asset():
+def test_asset_copies_metadata():
     given = {"columns": ["a"]}
     made = Asset(lambda: 1, name="one", metadata=given)
     given["columns"].append("b")
     assert made.metadata == {"columns": ["a"]}
 
 
-def test_an_async_function_is_recognised():
+def test_asset_is_async():
     @Asset
     async def waits():
         return 1
@@ -157,18 +157,18 @@ def test_an_async_function_is_recognised():
     assert not numbers.is_async
 
 
-def test_an_asset_of_a_module_is_pickled_by_its_name():
+def test_asset_of_module_is_pickled_by_reference():
     assert pickle.loads(pickle.dumps(numbers)) is numbers
     assert copy.deepcopy(numbers) is numbers
 
 
-def test_an_asset_made_by_a_call_is_pickled_with_its_function():
+def test_asset_created_by_call_is_pickled_by_value():
     made = Asset(copy.copy, name="copied", tags=["t"])
     again = pickle.loads(pickle.dumps(made))
     assert (again.name, again.tags, again([1])) == ("copied", ["t"], [1])
 
 
-def test_a_multi_asset_holds_its_outputs_in_order():
+def test_multi_asset_keeps_order_of_outputs():
     @Asset.from_multi(output_defs=[AssetDef("b"), AssetDef("a", io_handler="pickle")], group="g")
     def split():
         return {"a": 1, "b": 2}
@@ -180,13 +180,13 @@ def test_a_multi_asset_holds_its_outputs_in_order():
     assert split() == {"a": 1, "b": 2}
 
 
-def test_a_multi_asset_can_be_made_by_a_direct_call():
+def test_multi_asset_from_direct_call():
     made = Asset.from_multi(wraps=pair, name="both", output_defs=[AssetDef("a"), AssetDef("b")])
     assert isinstance(made, MultiAsset)
     assert made.name == "both"
 
 
-def test_a_graph_asset_can_be_bare_have_arguments_or_be_called():
+def test_graph_asset_from_decorator_and_call():
     @Task
     def one():
         return 1
@@ -202,7 +202,7 @@ def test_a_graph_asset_can_be_bare_have_arguments_or_be_called():
     assert (made.name, made.node_io_handler, made.io_handler) == ("called", "memory", "pickle")
 
 
-def test_an_external_asset_needs_no_function():
+def test_external_asset_without_function():
     made = Asset.external(name="raw", io_handler="pickle")
     assert isinstance(made, ExternalAsset)
     assert made.is_external
@@ -212,7 +212,7 @@ def test_an_external_asset_needs_no_function():
 
 
 @pytest.mark.parametrize("options", [{"name": "seen"}, {}])
-def test_the_function_of_an_external_asset_observes_it(options):
+def test_external_asset_function_observes(options):
     @Asset.external(io_handler="pickle", tags=["t"], **options)
     def seen():
         return 5
@@ -223,7 +223,7 @@ def test_the_function_of_an_external_asset_observes_it(options):
     assert seen.observe_fn is not None
 
 
-def test_equal_output_definitions_are_equal_and_immutable():
+def test_asset_def_is_an_immutable_value():
     assert AssetDef("a", tags=["t"]) == AssetDef("a", tags=["t"])
     assert AssetDef("a") != AssetDef("b")
     assert hash(AssetDef("a")) == hash(AssetDef("a"))
@@ -233,7 +233,7 @@ def test_equal_output_definitions_are_equal_and_immutable():
         AssetDef("a").name = "b"
 
 
-def test_an_input_is_loaded_and_a_dep_is_not():
+def test_asset_def_input_and_dep():
     loaded, ordered = (
         AssetDef.input("a", io_handler="pickle", metadata={"delta/columns": ["x"]}),
         AssetDef.dep("a"),
@@ -250,51 +250,49 @@ def refused(match, **options):
         Asset(lambda: 1, **{"name": "orders", **options})
 
 
-def test_a_duck_is_no_handler_however_much_it_quacks():
-    refused(r"Asset 'orders'.*Duck.*not a BaseIOHandler.*class Duck\(BaseIOHandler\)", io_handler=Duck())
+def test_asset_rejects_duck_typed_handler():
+    refused(r"Asset 'orders'.*BaseIOHandler.*class Duck\(BaseIOHandler\)", io_handler=Duck())
 
 
-def test_a_handler_class_is_refused_with_the_call_to_write():
-    refused(r"'orders'.*io_handler=Shelf is a class; give an instance, Shelf\(\.\.\.\)", io_handler=Shelf)
+def test_asset_rejects_handler_class():
+    refused(r"'orders'.*io_handler.*class Shelf.*Shelf\(\.\.\.\)", io_handler=Shelf)
 
 
 @pytest.mark.parametrize("handler", [3, object(), Duck, "", "  "])
-def test_what_is_no_handler_at_all_is_refused(handler):
+def test_asset_rejects_invalid_handler(handler):
     refused("'orders'.*io_handler", io_handler=handler)
 
 
 @pytest.mark.parametrize(
     "name", ["", " ", " orders", "or\nders", "or\x00ders", "\ud800", "\u2028", ".", "..", 3]
 )
-def test_bad_names_are_refused(name):
+def test_asset_rejects_invalid_name(name):
     refused("name", name=name)
 
 
 @pytest.mark.parametrize("name", ["orders", "Orders", "a/b", "größe", "a b", "x=1", "100%"])
-def test_unusual_names_are_accepted(name):
+def test_asset_accepts_unusual_name(name):
     assert Asset(lambda: 1, name=name).name == name
 
 
-def test_metadata_that_json_cannot_hold_is_named_with_its_place():
-    refused(
-        r"metadata\['a'\]\[1\] is <object.*\(object\), which JSON cannot hold", metadata={"a": [1, object()]}
-    )
-    refused("the key 1 is not text", metadata={"a": {1: 2}})
+def test_asset_rejects_metadata_outside_json():
+    refused(r"metadata\['a'\]\[1\].*<object.*\(object\)", metadata={"a": [1, object()]})
+    refused(r"metadata\['a'\]: keys.*1", metadata={"a": {1: 2}})
     refused("nan", metadata={"a": float("nan")})
-    refused("metadata=", metadata=[1])
+    refused("metadata", metadata=[1])
 
 
 @pytest.mark.parametrize("tags", ["daily", [1], {"a": 1}, 3, [""]])
-def test_tags_are_a_list_of_text(tags):
+def test_asset_rejects_invalid_tags(tags):
     refused("tags", tags=tags)
 
 
-def test_a_single_tag_is_refused_with_the_list_to_write():
-    refused(r"write tags=\['daily'\]", tags="daily")
+def test_asset_rejects_single_tag():
+    refused(r"tags=\['daily'\]", tags="daily")
 
 
 @pytest.mark.parametrize("kinds", [[1], 3, ""])
-def test_kinds_are_text_or_a_list_of_it(kinds):
+def test_asset_rejects_invalid_kinds(kinds):
     refused("kinds", kinds=kinds)
 
 
@@ -311,59 +309,59 @@ def test_kinds_are_text_or_a_list_of_it(kinds):
         ("compute", "2Gi"),
     ],
 )
-def test_the_field_that_is_wrong_is_named(field, value):
+def test_asset_error_names_invalid_option(field, value):
     refused(f"'orders'.*{field}", **{field: value})
 
 
-def test_a_bare_name_in_deps_says_what_to_write():
-    refused(r"AssetDef.input\('raw'\) or AssetDef.dep\('raw'\)", deps=["raw"])
+def test_asset_rejects_name_in_deps():
+    refused(r"AssetDef.input\('raw'\).*AssetDef.dep\('raw'\)", deps=["raw"])
 
 
-def test_one_upstream_listed_twice_is_refused():
-    refused("'raw' is listed twice", deps=[AssetDef.dep("raw"), AssetDef.input("raw")])
+def test_asset_rejects_duplicate_dep():
+    refused("'raw' twice", deps=[AssetDef.dep("raw"), AssetDef.input("raw")])
 
 
 @pytest.mark.parametrize("wraps", [3, "orders", int, numbers, Task(lambda: 1, name="t"), staticmethod(print)])
-def test_only_plain_functions_are_wrapped(wraps):
+def test_asset_rejects_invalid_function(wraps):
     with pytest.raises(AssetDefinitionError, match="wraps"):
         Asset(wraps)
 
 
-def test_a_name_given_where_the_function_belongs_is_recognised():
+def test_asset_rejects_name_as_function():
     with pytest.raises(AssetDefinitionError, match='name="orders"'):
         Asset("orders")
 
 
-def test_a_lambda_needs_a_name():
+def test_asset_requires_name_for_lambda():
     with pytest.raises(AssetDefinitionError, match='name="..."'):
         Asset(lambda: 1)
 
 
-def test_a_context_elsewhere_than_first_is_refused_at_once():
-    with pytest.raises(AssetDefinitionError, match="'late'.*'context'.*place 2.*first parameter"):
+def test_asset_rejects_context_that_is_not_first():
+    with pytest.raises(AssetDefinitionError, match="'late'.*'context'.*2"):
 
         @Asset
         def late(raw, context: AssetExecutionContext):
             return raw
 
 
-def test_the_context_of_a_task_is_refused_in_an_asset():
-    with pytest.raises(AssetDefinitionError, match="write AssetExecutionContext"):
+def test_asset_rejects_task_context():
+    with pytest.raises(AssetDefinitionError, match="AssetExecutionContext.*TaskExecutionContext"):
 
         @Asset
         def wrong(context: TaskExecutionContext):
             return 1
 
 
-def test_two_own_values_are_refused():
-    with pytest.raises(AssetDefinitionError, match="one stored value"):
+def test_asset_rejects_two_self_dependencies():
+    with pytest.raises(AssetDefinitionError, match="SelfDependency.*a, b"):
 
         @Asset
         def wrong(a: SelfDependency[int], b: SelfDependency[int]):
             return 1
 
 
-def test_a_multi_asset_without_outputs_is_refused():
+def test_multi_asset_requires_outputs():
     with pytest.raises(AssetDefinitionError, match="'split'.*no outputs"):
 
         @Asset.from_multi
@@ -374,22 +372,22 @@ def test_a_multi_asset_without_outputs_is_refused():
 @pytest.mark.parametrize(
     ("names", "match"), [(["a", "b", "a"], "'a' twice"), (["a", "A"], "'A' and 'a'.*differ only in case")]
 )
-def test_outputs_need_names_of_their_own(names, match):
+def test_multi_asset_rejects_duplicate_output(names, match):
     with pytest.raises(AssetDefinitionError, match=match):
         Asset.from_multi(wraps=pair, name="m", output_defs=[AssetDef(name) for name in names])
 
 
-def test_an_output_that_is_no_definition_is_refused():
-    with pytest.raises(AssetDefinitionError, match=r"write AssetDef\('a'\)"):
+def test_multi_asset_rejects_output_name():
+    with pytest.raises(AssetDefinitionError, match=r"AssetDef\('a'\)"):
         Asset.from_multi(wraps=pair, name="m", output_defs=["a"])
 
 
-def test_an_external_asset_without_a_handler_is_refused():
+def test_external_asset_requires_handler():
     with pytest.raises(AssetDefinitionError, match="'raw'.*io_handler"):
         Asset.external(name="raw")
 
 
-def test_an_async_graph_body_is_refused():
+def test_graph_asset_rejects_async_body():
     with pytest.raises(AssetDefinitionError, match="only wires tasks"):
 
         @Asset.from_graph
@@ -397,12 +395,12 @@ def test_an_async_graph_body_is_refused():
             return 1
 
 
-def test_the_kinds_are_not_called_themselves():
+def test_asset_subclasses_cannot_be_called():
     with pytest.raises(AssetDefinitionError, match="Asset.from_multi"):
         MultiAsset(lambda: 1)
 
 
-def test_an_unknown_argument_is_a_type_error():
+def test_asset_rejects_unknown_argument():
     with pytest.raises(TypeError, match="io_handlr"):
         Asset(io_handlr="memory")
 
@@ -417,6 +415,6 @@ def test_an_unknown_argument_is_a_type_error():
         (Task(name="x"), "Task(...)"),
     ],
 )
-def test_a_decorator_without_its_function_says_what_it_waits_for(decorator, shown):
-    assert repr(decorator) == f"{shown} that was given no function"
+def test_decorator_without_function_repr(decorator, shown):
+    assert repr(decorator) == f"{shown} without its function"
     assert not isinstance(decorator, Asset)

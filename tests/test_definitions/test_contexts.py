@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+
+from rivers import (
+    AssetExecutionContext,
+    SelfDependency,
+    TaskExecutionContext,
+)
+from rivers.exceptions import (
+    PartitionValidationError,
+    ResultDefinitionError,
+)
+from rivers_core.metadata import MetadataValue
+from rivers_core.partitions import PartitionContext, PartitionKey, PartitionsDefinition
+
+
+def test_self_dependency_none_if_never_stored():
+    assert SelfDependency(None, False).get_inner() is None
+    assert SelfDependency(3, True).get_inner() == 3
+    assert SelfDependency(None, True).is_stored
+    assert SelfDependency(0).get_inner() == 0
+
+
+def partition(*keys):
+    return PartitionContext(
+        [PartitionKey(key) for key in keys], PartitionsDefinition.daily("2024-01-01", "2024-02-01")
+    )
+
+
+def test_context_needs_only_a_name():
+    context = AssetExecutionContext("orders")
+    assert (context.tags, context.kinds, context.group, context.is_multi_asset) == ((), (), None, False)
+    assert context.config is None
+    assert context.output_selection is None
+    assert context.output_metadata is None
+    assert context.log.name == "rivers.assets.orders"
+    assert TaskExecutionContext("clean").log.name == "rivers.tasks.clean"
+
+
+def test_context_partition_key_display_form():
+    context = AssetExecutionContext("orders", partition=partition("2024-01-02"))
+    assert context.has_partition_key
+    assert context.partition_key == "2024-01-02"
+    start, end = context.partition_time_window
+    assert (str(start), str(end)) == ("2024-01-02 00:00:00", "2024-01-03 00:00:00")
+
+
+def test_context_joins_several_partition_keys():
+    assert TaskExecutionContext("t", partition=partition("2024-01-02", "2024-01-03")).partition_key == (
+        "2024-01-02,2024-01-03"
+    )
+    multi = PartitionContext([PartitionKey({"a": "1", "b": ["x", "y"]})])
+    assert AssetExecutionContext("a", partition=multi).partition_key == "a=1|b=x,y"
+
+
+def test_context_without_partition():
+    for context in (AssetExecutionContext("orders"), TaskExecutionContext("orders")):
+        assert not context.has_partition_key
+        assert context.partition_time_window is None
+        with pytest.raises(PartitionValidationError, match="'orders' runs without a partition key"):
+            _ = context.partition_key
+
+
+def test_context_merges_output_metadata():
+    context = AssetExecutionContext("orders")
+    context.add_output_metadata({"rows": 1, "a": "x"})
+    context.add_output_metadata({"rows": 2})
+    assert context.output_metadata == {"rows": MetadataValue.int(2), "a": MetadataValue.text("x")}
+
+
+def test_context_rejects_invalid_data_version():
+    context = AssetExecutionContext("orders")
+    context.register_data_version("v1")
+    assert context.registered_data_version == "v1"
+    with pytest.raises(ResultDefinitionError, match="'orders'"):
+        context.register_data_version(3)
