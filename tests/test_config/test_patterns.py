@@ -1,4 +1,4 @@
-"""The most specific pattern decides about an asset."""
+"""Find the most specific pattern for an asset."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from rivers_core.exceptions import ConfigurationError
         ("graph/task", "graph/*"),
     ],
 )
-def test_the_more_of_the_name_a_pattern_has_the_more_it_counts(asset, winner):
+def test_most_specific_prefers_literal_characters(asset, winner):
     patterns = [
         *(
             "*",
@@ -44,12 +44,12 @@ def test_the_more_of_the_name_a_pattern_has_the_more_it_counts(asset, winner):
     assert most_specific(rules, asset, "rivers.toml [assets]") == (winner, f"handler of {winner}")
 
 
-def test_no_pattern_no_rule():
+def test_most_specific_without_match_is_none():
     assert most_specific({"raw_*": "lake"}, "Raw_orders", "here") is None
     assert most_specific({}, "orders", "here") is None
 
 
-def test_a_tie_is_reported_unless_both_say_the_same():
+def test_most_specific_reports_tie_of_different_handlers():
     rules = {"raw_*": "lake", "*_raw": "scratch"}
     with pytest.raises(
         ConfigurationError, match=r"'\*_raw' = 'scratch' and 'raw_\*' = 'lake' match asset 'raw_x_raw'"
@@ -60,7 +60,7 @@ def test_a_tie_is_reported_unless_both_say_the_same():
 
 
 @given(st.lists(st.text("ab*?", min_size=1, max_size=6), unique=True, max_size=6), st.text("ab", max_size=6))
-def test_the_order_of_patterns_never_matters(patterns, asset):
+def test_most_specific_ignores_order(patterns, asset):
     rules = {pattern: str(specificity(pattern)) for pattern in patterns}
     reordered = {pattern: rules[pattern] for pattern in reversed(patterns)}
     assert most_specific(rules, asset, "here") == most_specific(reordered, asset, "here")

@@ -41,11 +41,9 @@ def complete_executors(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def _environments(session: Session) -> list[str]:
-    from rivers_core.config import find_config
-    from rivers_core.config.find import located, read
+    from rivers_core.config import list_environments
 
-    path = find_config() if session.config is None else located(session.config)
-    return [] if path is None else sorted(read(path).get("environments", {}))
+    return list_environments(session.config)
 
 
 def _executors(session: Session) -> list[str]:

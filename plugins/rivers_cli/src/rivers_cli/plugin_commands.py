@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rivers_cli.builtin import COMMANDS
 from rivers_cli.problems import UsageProblemError
+from rivers_core.config import load_plugin_policy
 from rivers_core.exceptions import ConfigurationError, PluginLoadError, RiversError
 from rivers_core.plugins import conflict_message, get_registry, normalize_distribution, not_provided_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from rivers_core.hooks import CommandSpec
     from rivers_core.plugins import PluginStatus, Registration
@@ -109,51 +108,13 @@ def plugin_commands(arguments: Sequence[str]) -> PluginCommands:
     """
     registry = get_registry()
     try:
-        rules = _rules(arguments)
-        registry.configure(**rules)
+        policy, source = load_plugin_policy(_typed("--config", arguments), _typed("--env", arguments))
+        registry.configure(**policy, source=source)
         claims = registry.commands()
     except RiversError as error:
         return PluginCommands(problem=error)
     left_out = [state for state in registry.plugins() if state.state in ("denied", "broken")]
-    return PluginCommands(claims, rules.get("pin"), left_out)
-
-
-def _rules(arguments: Sequence[str]) -> dict[str, Any]:
-    from rivers_core.config.find import find_config, located, read
-
-    typed = _typed("--config", arguments)
-    path = located(typed) if typed else find_config()
-    if path is None:
-        return {}
-    rules: dict[str, Any] = {"source": path.name, "pin": {}}
-    for table in _plugin_tables(read(path), path.parent, _typed("--env", arguments)):
-        if not _is_sound(table):
-            raise ConfigurationError(f"{path}: [plugins] cannot be read; `rivers check` says why.")
-        rules |= {key: table[key] for key in ("allow", "deny") if key in table}
-        rules["pin"] |= table.get("pin", {})
-    return rules
-
-
-def _plugin_tables(tables: Mapping[str, Any], root: Path, environment: str | None) -> Iterator[Any]:
-    """The table of the base, and over it the one of the environment that `load_config` would take."""
-    yield tables.get("plugins", {})
-    environments = tables.get("environments", {})
-    if isinstance(environments, dict) and environments:
-        # one that is not there is an error that comes later, or means something else to a plugin's command
-        name = environment if environment in environments else _environment_of_variables(root)
-        chosen = environments.get(name)
-        if isinstance(chosen, dict):
-            yield chosen.get("plugins", {})
-
-
-def _environment_of_variables(root: Path) -> str | None:
-    named = os.environ.get("RIVERS_ENV")
-    if named or not (root / ".env").is_file():
-        return named
-    from rivers_core.config.variables import chosen_environment, read_dotenv  # brings pydantic
-
-    chosen = chosen_environment(read_dotenv(root))
-    return None if chosen is None else chosen[0]
+    return PluginCommands(claims, policy.get("pin", {}), left_out)
 
 
 def _typed(option: str, arguments: Sequence[str]) -> str | None:
@@ -168,13 +129,6 @@ def _typed(option: str, arguments: Sequence[str]) -> str | None:
         elif word.startswith(f"{option}="):
             found = word.partition("=")[2]
     return found
-
-
-def _is_sound(table: Any) -> bool:
-    if not isinstance(table, dict) or not isinstance(pin := table.get("pin", {}), dict):
-        return False
-    lists = [table[key] for key in ("allow", "deny") if key in table] + [list(pin.values())]
-    return all(isinstance(names, list) and all(isinstance(one, str) for one in names) for names in lists)
 
 
 def _differ(claims: Sequence[Registration[CommandSpec]]) -> bool:

@@ -174,7 +174,8 @@ class Project:
         )
         findings = self.config.findings()  # one of them may be the misspelt key
         if findings:
-            raise ConfigurationError("the configuration cannot be used as it is:", [*findings, absent])
+            findings = [*findings, absent]
+            raise ConfigurationError(f"{len(findings)} problems found in {self.config.path}:", findings)
         raise UsageProblemError(absent)
 
 

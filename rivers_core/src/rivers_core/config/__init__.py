@@ -1,6 +1,6 @@
-"""Handlers named in `rivers.toml`: found, merged for an environment, validated, built once.
+"""Configuration file `rivers.toml`: handlers by name, environments, variables, plugin policy.
 
-Each name is imported when it is first used: finding the file needs none of what building handlers needs.
+Names are imported on first use: the command reads the plugin policy, and must not import pydantic for that.
 """
 
 from __future__ import annotations
@@ -10,19 +10,27 @@ from typing import TYPE_CHECKING
 from rivers_core.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from rivers_core.config.building import FieldValue
-    from rivers_core.config.config import Config
-    from rivers_core.config.find import find_config
-    from rivers_core.config.load import load_config
+    from rivers_core.config.config import Config, load_config
+    from rivers_core.config.parser import find_config, list_environments, load_plugin_policy
+    from rivers_core.config.resolve import FieldValue
 
-__all__ = ["Config", "FieldValue", "find_config", "load_config"]
+__all__ = [
+    "Config",
+    "FieldValue",
+    "find_config",
+    "list_environments",
+    "load_config",
+    "load_plugin_policy",
+]
 
 __getattr__, __dir__ = lazy_exports(
     __name__,
     {
         "Config": "rivers_core.config.config",
-        "FieldValue": "rivers_core.config.building",
-        "find_config": "rivers_core.config.find",
-        "load_config": "rivers_core.config.load",
+        "FieldValue": "rivers_core.config.resolve",
+        "find_config": "rivers_core.config.parser",
+        "list_environments": "rivers_core.config.parser",
+        "load_config": "rivers_core.config.config",
+        "load_plugin_policy": "rivers_core.config.parser",
     },
 )

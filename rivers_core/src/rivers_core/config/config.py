@@ -1,38 +1,48 @@
-"""Handlers by name, and which asset gets which: a configuration for one environment."""
+"""Load a configuration for one environment: handlers by name, and the handler of each asset."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from rivers_core._suggestions import did_you_mean
-from rivers_core.config.building import Draft, FieldValue, draft, refused
-from rivers_core.config.layers import HandlerTable, Origin
+from rivers_core.config.parser import (
+    Document,
+    HandlerSettings,
+    find_config,
+    locate_config,
+    problems,
+    read_config,
+)
 from rivers_core.config.patterns import most_specific
+from rivers_core.config.resolve import FieldValue, ResolvedSettings, invalid_settings, resolve
+from rivers_core.config.sources import add_variables, find_ambiguous_names, read_dotenv, select_environment
 from rivers_core.exceptions import ConfigurationError, HandlerNotFoundError, RiversError
+from rivers_core.plugins import get_registry
 from rivers_core.redaction import redact_value
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from rivers_core.config.document import Document
     from rivers_core.handler import BaseIOHandler
     from rivers_core.plugins import PluginRegistry
 
 
 class Config:
-    """A configuration for one environment; `load_config` makes it.
+    """A configuration for one environment, made by `load_config`.
 
-    Handlers are built when they are first asked for, once, and shared. What is wrong with the file shows in
-    `findings()`, and when something of it is used; `check()` raises all of it.
+    A handler is built when it is first requested, once, and shared. Problems are reported by `findings()` and when
+    the affected part is used; `check()` raises all of them.
 
     Args:
-        document: What the configuration says.
-        root: What relative locations are relative to.
-        registry: Where handler classes are looked up, under the rules of this configuration.
+        document: The parsed configuration.
+        root: Folder that relative locations are relative to.
+        registry: Registry to look handler classes up in, under the plugin policy of this configuration.
         path: The file; None if there is none.
-        environment: The environment; None for the base.
+        environment: Name of the environment; None for the base.
 
     Examples:
         >>> from rivers_core import load_config
@@ -56,13 +66,13 @@ class Config:
         self.environment = environment
         self._document = document
         self._registry = registry
-        self._built: dict[str, BaseIOHandler] = dict(document.instances)
+        self._handlers: dict[str, BaseIOHandler] = dict(document.instances)
         self._building: list[str] = []
         self._lock = RLock()
 
     @property
     def registry(self) -> PluginRegistry:
-        """The plugins, under the rules of this configuration."""
+        """Registry of plugins, under the policy of this configuration."""
         return self._registry
 
     @property
@@ -72,12 +82,12 @@ class Config:
 
     @property
     def default_io_handler(self) -> str | None:
-        """The handler of assets that no pattern matches."""
+        """Name of the handler of assets that no pattern matches."""
         return self._document.default_io_handler
 
     @property
     def handler_names(self) -> list[str]:
-        """The configured handlers, sorted."""
+        """Names of the configured handlers, sorted."""
         return sorted({*self._document.handlers, *self._document.instances})
 
     @property
@@ -86,61 +96,58 @@ class Config:
         return dict(self._document.rules)
 
     def has_handler(self, name: str) -> bool:
-        """Whether a handler is configured under this name.
+        """Return whether a handler is configured under this name, valid or not.
 
         Args:
             name: The name.
 
         Returns:
-            True if it is, rightly or wrongly.
+            True if it is.
         """
         return name in self._document.handlers or name in self._document.instances
 
     def handler(self, name: str, **settings: Any) -> BaseIOHandler:
-        """A configured handler.
+        """Return a configured handler.
 
         Args:
             name: Its name in the configuration.
-            settings: Values that go before all others; the handler is then a new one and not shared.
+            settings: Values that take precedence over all others; the handler is then a new one and not shared.
 
         Returns:
-            The handler; the same one every time.
+            The handler, the same object on every call without `settings`.
 
         Raises:
-            HandlerNotFoundError: Nothing is configured under this name.
-            ConfigurationError: It is not configured correctly; with every finding about it.
+            HandlerNotFoundError: No handler is configured under this name.
+            ConfigurationError: Its settings are invalid; with all findings about it.
         """
         with self._lock:
             if settings:
                 return self._build(name, settings)
-            if name not in self._built:
-                self._built[name] = self._build(name, {})
-            return self._built[name]
+            if name not in self._handlers:
+                self._handlers[name] = self._build(name, {})
+            return self._handlers[name]
 
     def fields(self, name: str) -> list[FieldValue]:
-        """Every field of a configured handler, with its effective value and where that comes from.
+        """Return the effective value and the origin of every field of a configured handler.
 
         Args:
             name: Its name in the configuration.
 
         Returns:
-            `(field, value, origin)`; credentials are masked.
+            `(field, value, origin)` in the order of the class; secrets are redacted.
 
         Raises:
-            HandlerNotFoundError: Nothing is configured under this name.
-            ConfigurationError: Its class cannot be found.
+            HandlerNotFoundError: No handler is configured under this name.
+            ConfigurationError: Its class is not available.
         """
         with self._lock:
-            if name in self._document.instances:
-                instance = self._document.instances[name]
-                kept = instance.configuration()[1]
-                return [
-                    FieldValue(field, redact_value(value, field), "code") for field, value in kept.items()
-                ]
-            return list(self._draft(name, {}).fields())
+            if name not in self._document.instances:
+                return list(self._resolve(name, {}).fields())
+            values = self._document.instances[name].configuration()[1]
+            return [FieldValue(field, redact_value(value, field), "code") for field, value in values.items()]
 
     def rule_for(self, asset_name: str) -> tuple[str, str] | None:
-        """The most specific pattern that matches an asset.
+        """Find the most specific pattern that matches an asset.
 
         Args:
             asset_name: The asset.
@@ -149,34 +156,34 @@ class Config:
             Pattern and handler name; None if no pattern matches.
 
         Raises:
-            ConfigurationError: Two patterns that are equally specific name different handlers.
+            ConfigurationError: Two equally specific patterns name different handlers.
         """
         return most_specific(self._document.rules, asset_name, self._document.place("assets"))
 
     def findings(self) -> list[str]:
-        """Everything that is wrong; imports the classes of all configured handlers and builds them.
+        """Find all problems; imports the classes of all configured handlers and builds them.
 
         Returns:
-            One sentence each, with file, table and key.
+            One sentence per problem, with file, table and key.
         """
-        found = list(self._document.findings)
+        findings = list(self._document.findings)
         for name in sorted(self._document.handlers):
             try:
                 self.handler(name)
             except ConfigurationError as error:
-                found.extend(error.findings or (str(error),))
-        found.extend(self._unknown_names())
-        return list(dict.fromkeys(found))
+                findings.extend(error.findings or (str(error),))
+        findings.extend(self._unknown_handlers())
+        return list(dict.fromkeys(findings))
 
     def check(self) -> None:
-        """Raise everything that is wrong.
+        """Raise an error with all problems, if there are any.
 
         Raises:
-            ConfigurationError: With all findings.
+            ConfigurationError: With one finding per problem.
         """
-        found = self.findings()
-        if found:
-            raise ConfigurationError(f"{self._document.label} cannot be used as it is:", found)
+        findings = self.findings()
+        if findings:
+            raise ConfigurationError(f"{problems(findings)} in {self._document.label}:", findings)
 
     def __repr__(self) -> str:
         environment = "" if self.environment is None else f", environment={self.environment!r}"
@@ -185,61 +192,111 @@ class Config:
     def _build(self, name: str, settings: dict[str, Any]) -> BaseIOHandler:
         if name in self._building:
             circle = " -> ".join([*self._building[self._building.index(name) :], name])
-            raise ConfigurationError(f"the handlers refer to each other in a circle: {circle}.")
+            raise ConfigurationError(f"IO handlers refer to each other in a circle: {circle}.")
         self._building.append(name)
         try:
-            return self._draft(name, settings).build()
+            return self._resolve(name, settings).build()
         finally:
             self._building.pop()
 
-    def _draft(self, name: str, settings: dict[str, Any]) -> Draft:
+    def _resolve(self, name: str, settings: dict[str, Any]) -> ResolvedSettings:
         if not self.has_handler(name):
-            known = ", ".join(self.handler_names) or "none"
             raise HandlerNotFoundError(
                 f"{self._document.label} does not configure the IO handler {name!r}."
-                f"{did_you_mean(name, self.handler_names)} It configures: {known}."
+                f"{did_you_mean(name, self.handler_names)} It configures: {', '.join(self.handler_names) or 'none'}."
             )
         if name in self._document.instances:
-            raise refused(name, [f"{name!r} is an instance; its settings cannot be changed here."])
-        table = self._document.handlers[name]
+            raise invalid_settings(name, [f"{name!r} is an instance; its settings cannot be changed here."])
+        sources = [*self._document.handlers[name]]
         if settings:
-            table = table.copy()
-            table.lay(settings, Origin("code", "in code"))
-        return draft(table, self.root, self._registry, self._reference)
+            sources.append(HandlerSettings.from_table(settings, "code", "code"))
+        return resolve(name, sources, self.root, self._registry, self._find_handler)
 
-    def _reference(self, name: str) -> BaseIOHandler:
+    def _find_handler(self, name: str) -> BaseIOHandler:
+        """Return the handler that a field names: a configured one, or an installed one without settings."""
         if self.has_handler(name):
             return self.handler(name)
-        if name not in self._built:
-            origin = Origin("code", f"the handler {name!r}, which is not configured")
-            self._missing_reference(name)
-            table = HandlerTable(name, origin, use=name, use_origin=origin)
-            self._built[name] = draft(table, self.root, self._registry, self._reference).build()
-        return self._built[name]
+        if name not in self._handlers:
+            try:
+                self._registry.handler_spec(name)
+            except HandlerNotFoundError as error:
+                raise HandlerNotFoundError(self._not_found(name, error)) from error
+            source = HandlerSettings("code", f"IO handler {name!r} (not configured)", name, [])
+            settings = resolve(name, [source], self.root, self._registry, self._find_handler)
+            self._handlers[name] = settings.build()
+        return self._handlers[name]
 
-    def _missing_reference(self, name: str) -> None:
-        try:
-            self._registry.handler_spec(name)
-        except HandlerNotFoundError as error:
-            raise HandlerNotFoundError(self._unconfigured(name, error)) from error
-
-    def _unconfigured(self, name: str, error: RiversError) -> str:
+    def _not_found(self, name: str, error: RiversError) -> str:
         if not getattr(error, "is_unknown", False):
             return str(error)
-        installed = sorted({provided.spec.name for provided in self._registry.handlers()})
+        installed = sorted({item.spec.name for item in self._registry.handlers()})
         return (
             f"IO handler {name!r} not found.{did_you_mean(name, [*self.handler_names, *installed])} "
             f"Configured: {', '.join(self.handler_names) or 'none'}. Installed: {', '.join(installed) or 'none'}."
         )
 
-    def _unknown_names(self) -> Iterator[str]:
+    def _unknown_handlers(self) -> Iterator[str]:
         document = self._document
-        named = [(document.default_io_handler, document.default_origin, "default_io_handler")]
-        named += [(name, document.rule_origins[rule], f'"{rule}"') for rule, name in document.rules.items()]
-        for name, origin, key in named:
-            if name is None or origin is None or self.has_handler(name):
-                continue
-            try:
-                self._registry.handler_spec(name)
-            except RiversError as error:
-                yield f"{origin.key(key)}: {self._unconfigured(name, error)}"
+        names = [(document.rule_places[rule], rule, name) for rule, name in document.rules.items()]
+        if document.default_io_handler is not None:
+            names.append((document.default_place, "default_io_handler", document.default_io_handler))
+        for place, key, name in names:
+            if not self.has_handler(name):
+                try:
+                    self._registry.handler_spec(name)
+                except RiversError as error:
+                    yield f"{place} {key}: {self._not_found(name, error)}"
+
+
+def load_config(
+    path: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    *,
+    environment: str | None = None,
+    root: str | os.PathLike[str] | None = None,
+    registry: PluginRegistry | None = None,
+) -> Config:
+    """Load a configuration for one environment.
+
+    Sources of a handler's settings, the first takes precedence: arguments of `Config.handler`, variables
+    `RIVERS_IO_HANDLERS__<NAME>__<FIELD>`, the same variables in the `.env` beside the file, the file, defaults.
+
+    Args:
+        path: A file, its folder, or the tables as a mapping. None finds the file from the current folder upwards,
+            and returns an empty configuration if there is none.
+        environment: Name of a table below `[environments]`; None reads `RIVERS_ENV`.
+        root: Folder that relative locations are relative to; None is the folder of the file.
+        registry: Registry to look handler classes up in; None is the registry of the process. The configuration uses
+            it under its own `[plugins]` policy. Direct users of the registry get the policy of the configuration that
+            was loaded last.
+
+    Returns:
+        The configuration. Problems of its values are reported by `Config.findings` and when they are used.
+
+    Raises:
+        ConfigurationError: The file does not exist, is not valid TOML, or does not have this environment.
+
+    Examples:
+        >>> config = load_config({"io_handlers": {"scratch": {"use": "memory"}}})
+        >>> config.handler("scratch")
+        InMemoryIOHandler()
+    """
+    if isinstance(path, Mapping):
+        file, tables = None, path
+    else:
+        file = find_config() if path is None else locate_config(path)
+        tables = {} if file is None else read_config(file)
+    folder = Path(root).expanduser().absolute() if root is not None else file.parent if file else Path.cwd()
+    dotenv = read_dotenv(folder)
+    selected_by = "asked for"
+    is_empty = file is None and not tables
+    if not environment:
+        environment, selected_by = (None, "") if is_empty else select_environment(dotenv)
+    document = Document.for_file(file)
+    document.add(tables, environment, selected_by)
+    findings = [*find_ambiguous_names(document), *add_variables(document, dotenv)]
+    if not is_empty:
+        document.findings.extend(findings)
+    registry = registry or get_registry()
+    own_registry = registry.with_policy(**document.plugins, source=document.label)
+    registry.adopt_policy(own_registry)
+    return Config(document, folder, own_registry, file, environment)

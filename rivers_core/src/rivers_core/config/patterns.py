@@ -1,4 +1,4 @@
-"""Patterns of asset names, the most specific first."""
+"""Patterns of asset names, and which of them is the most specific."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _WILDCARD: Final = re.compile(r"\*|\?|\[[^]]+\]")
 
 
 def specificity(pattern: str) -> tuple[bool, int, int, int]:
-    """How specific a pattern is; greater is more.
+    """Return how specific a pattern is, as a key to compare; greater is more specific.
 
-    A name without wildcards goes before everything, then the pattern with more literal characters, then the one
-    with fewer `*`, then the one with fewer other wildcards.
+    A name without wildcards takes precedence, then the pattern with more literal characters, then the one with
+    fewer `*`, then the one with fewer other wildcards.
 
     Args:
         pattern: A name with `*`, `?` and `[...]`.
 
     Returns:
-        A key to compare.
+        The key.
     """
     wildcards = _WILDCARD.findall(pattern)
     stars = wildcards.count("*")
@@ -33,28 +33,28 @@ def specificity(pattern: str) -> tuple[bool, int, int, int]:
 
 
 def most_specific(rules: Mapping[str, str], asset_name: str, place: str) -> tuple[str, str] | None:
-    """The rule that decides about an asset.
+    """Find the rule that applies to an asset.
 
     Args:
         rules: Pattern to handler name.
         asset_name: The asset.
-        place: Where the rules stand, for the message.
+        place: File and table of the rules, for the message.
 
     Returns:
         Pattern and handler name; None if no pattern matches.
 
     Raises:
-        ConfigurationError: Two patterns that are equally specific name different handlers.
+        ConfigurationError: Two equally specific patterns name different handlers.
     """
-    matching = sorted(pattern for pattern in rules if fnmatchcase(asset_name, pattern))
-    if not matching:
+    matches = sorted(pattern for pattern in rules if fnmatchcase(asset_name, pattern))
+    if not matches:
         return None
-    best = max(map(specificity, matching))
-    winners = [pattern for pattern in matching if specificity(pattern) == best]
+    best = max(map(specificity, matches))
+    winners = [pattern for pattern in matches if specificity(pattern) == best]
     if len({rules[pattern] for pattern in winners}) > 1:
-        claims = " and ".join(f"{pattern!r} = {rules[pattern]!r}" for pattern in winners)
+        conflict = " and ".join(f"{pattern!r} = {rules[pattern]!r}" for pattern in winners)
         raise ConfigurationError(
-            f"{place}: {claims} match asset {asset_name!r} and neither is more specific. "
-            f"Write a pattern with more of the name, or the name itself."
+            f"{place}: {conflict} match asset {asset_name!r} and are equally specific. "
+            f"Use a pattern with more literal characters, or the name."
         )
     return winners[0], rules[winners[0]]

@@ -1,0 +1,368 @@
+"""Find the configuration file, read it, and check its structure.
+
+This module does not import pydantic: `rivers --help` reads the plugin policy, and must start quickly.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypedDict
+
+from rivers_core._suggestions import did_you_mean
+from rivers_core.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from rivers_core.handler import BaseIOHandler
+
+FILE_NAME: Final = "rivers.toml"
+PYPROJECT: Final = "pyproject.toml"
+DOTENV: Final = ".env"
+CONFIG_VARIABLE: Final = "RIVERS_CONFIG"
+ENVIRONMENT_VARIABLE: Final = "RIVERS_ENV"
+
+_HANDLER_NAME: Final = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?")
+_SECTIONS: Final = ("repository", "default_io_handler", "io_handlers", "assets", "plugins")
+
+
+class PluginTable(TypedDict, total=False):
+    """The `[plugins]` table: which distributions may be imported, and which one provides a conflicting name."""
+
+    allow: tuple[str, ...]
+    deny: tuple[str, ...]
+    pin: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One configured value of a handler.
+
+    Args:
+        path: Name of the field, and keys below it.
+        value: The value.
+        origin: `"file"`, `"file (prod)"`, `".env"`, `"environment"` or `"code"`.
+        place: Where it is written: file and table, or the name of a variable.
+        problem: Why the value cannot be used; empty if it can.
+    """
+
+    path: tuple[str, ...]
+    value: Any
+    origin: str
+    place: str
+    problem: str = ""
+
+    def describe(self, path: tuple[object, ...]) -> str:
+        """Return where a value at or below this path is written, for messages."""
+        return self.place if self.origin in (DOTENV, "environment") else join_key(self.place, *path)
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerSettings:
+    """Settings of one handler from one table of the file, from code, or from the variables of one source.
+
+    Args:
+        origin: See `Setting`.
+        place: Where the class is named, or would be.
+        use: The handler class that is named; None if none is.
+        settings: The settings; those of variables are text, under the names that the variables have.
+    """
+
+    origin: str
+    place: str
+    use: Any
+    settings: list[Setting]
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any], origin: str, place: str) -> HandlerSettings:
+        """Read a table. Tables inside it are merged key by key, so each of their keys is a setting."""
+        values = {key: item for key, item in table.items() if key != "use"}
+        settings = [Setting(path, item, origin, place) for path, item in _flatten(values, ())]
+        return cls(origin, place, table.get("use"), settings)
+
+
+@dataclass(slots=True)
+class Document:
+    """The content of a configuration for one environment, with findings about its structure.
+
+    Args:
+        label: Name of the file in messages.
+        prefix: Prefix of table names in messages: `"tool.rivers."` in a `pyproject.toml`.
+        kind: `"file"` or `"code"`.
+    """
+
+    label: str
+    prefix: str = ""
+    kind: str = "file"
+    repository: str | None = None
+    default_io_handler: str | None = None
+    default_place: str = ""
+    handlers: dict[str, list[HandlerSettings]] = field(default_factory=dict)
+    instances: dict[str, BaseIOHandler] = field(default_factory=dict)
+    handlers_elsewhere: set[str] = field(default_factory=set)
+    """Handlers that only environments other than the selected one configure."""
+    rules: dict[str, str] = field(default_factory=dict)
+    rule_places: dict[str, str] = field(default_factory=dict)
+    plugins: PluginTable = field(default_factory=PluginTable)
+    findings: list[str] = field(default_factory=list)
+
+    @classmethod
+    def for_file(cls, file: Path | None) -> Document:
+        """Return an empty document for a file, or for a configuration in code."""
+        if file is None:
+            return cls("the configuration", kind="code")
+        return cls(file.name, "tool.rivers." if file.name == PYPROJECT else "")
+
+    def place(self, section: str) -> str:
+        """Return file and table for messages, such as `rivers.toml [io_handlers.lake]`."""
+        table = f"{self.prefix}{section}".strip(".")
+        return f"{self.label} [{table}]" if table else self.label
+
+    def add(self, tables: Mapping[str, Any], environment: str | None, selected_by: str) -> None:
+        """Add the base tables of a configuration, then those of the environment that `selected_by` names."""
+        environments = self._table(tables.get("environments", {}), "environments")
+        self._report_unknown_keys(tables, (*_SECTIONS, "environments"), "")
+        self._add_sections(tables, "", self.kind)
+        if environment is not None and environment not in environments:
+            raise ConfigurationError(
+                f"{self.label} does not have an environment {environment!r} ({selected_by})."
+                f"{did_you_mean(environment, environments)} It has: {', '.join(sorted(environments)) or 'none'}."
+            )
+        for name in environments:
+            section = f"environments.{name}"
+            table = self._table(environments[name], section)
+            if name == environment:
+                self._report_unknown_keys(table, _SECTIONS, section)
+                self._add_sections(table, f"{section}.", f"{self.kind} ({name})")
+            else:
+                handlers = self._table(table.get("io_handlers", {}), f"{section}.io_handlers")
+                self.handlers_elsewhere.update(handlers)
+
+    def add_plugins(self, value: Any, section: str) -> None:
+        """Add a `[plugins]` table. A rule that cannot be read denies everything it might have denied."""
+        table = self._table(value, section)
+        self._report_unknown_keys(table, ("allow", "deny", "pin"), section)
+        if "allow" in table:
+            self.plugins["allow"] = self._distributions(table, "allow", section, ())
+        if "deny" in table:
+            self.plugins["deny"] = self._distributions(table, "deny", section, ("*",))
+        for name, distribution in self._texts(table.get("pin", {}), f"{section}.pin").items():
+            self.plugins.setdefault("pin", {})[name] = distribution
+
+    def _add_sections(self, tables: Mapping[str, Any], parent: str, origin: str) -> None:
+        names = {key: tables[key] for key in ("repository", "default_io_handler") if key in tables}
+        texts = self._texts(names, parent)
+        self.repository = texts.get("repository", self.repository)
+        if "default_io_handler" in texts:
+            self.default_io_handler, self.default_place = texts["default_io_handler"], self.place(parent)
+        self._add_handlers(tables.get("io_handlers", {}), f"{parent}io_handlers", origin)
+        rules = self._texts(tables.get("assets", {}), f"{parent}assets")
+        self.rules |= rules
+        self.rule_places |= dict.fromkeys(rules, self.place(f"{parent}assets"))
+        self.add_plugins(tables.get("plugins", {}), f"{parent}plugins")
+
+    def _add_handlers(self, value: Any, section: str, origin: str) -> None:
+        for name, table in self._table(value, section).items():
+            place = self.place(f"{section}.{name}")
+            if not _HANDLER_NAME.fullmatch(name):
+                self.findings.append(
+                    f"{place}: {name!r} is not a valid handler name. Use letters, digits, '-', '_' and '.'."
+                )
+            elif self.kind == "code" and _is_handler(table):
+                self.handlers.pop(name, None)
+                self.instances[name] = table
+            else:
+                self.instances.pop(name, None)
+                table = self._table(table, f"{section}.{name}")
+                self.handlers.setdefault(name, []).append(HandlerSettings.from_table(table, origin, place))
+
+    def _table(self, value: Any, section: str) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            self.findings.append(f"{self.place(section)}: must be a table, got {_safe_repr(value)}.")
+            return {}
+        invalid = [key for key in value if not isinstance(key, str)]
+        self.findings += [f"{self.place(section)} {key!r}: the key must be a string." for key in invalid]
+        return {key: item for key, item in value.items() if isinstance(key, str)}
+
+    def _texts(self, value: Any, section: str) -> dict[str, str]:
+        table = self._table(value, section)
+        invalid = {key: item for key, item in table.items() if not isinstance(item, str) or not item}
+        for key, item in invalid.items():
+            self.findings.append(
+                f"{self.place(section)} {key}: must be a non-empty string, got {_safe_repr(item)}."
+            )
+        return {key: item for key, item in table.items() if key not in invalid}
+
+    def _distributions(
+        self, table: Mapping[str, Any], key: str, section: str, default: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        value = table[key]
+        if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        self.findings.append(
+            f"{self.place(section)} {key}: must be a list of distribution names, got {value!r}."
+        )
+        return (value,) if isinstance(value, str) else default
+
+    def _report_unknown_keys(self, table: Mapping[str, Any], known: tuple[str, ...], section: str) -> None:
+        for key in table:
+            if key not in known:
+                self.findings.append(
+                    f"{self.place(section)} {key}: unknown key.{did_you_mean(str(key), known)} "
+                    f"Use one of: {', '.join(known)}."
+                )
+
+
+def find_config(start: str | os.PathLike[str] | None = None) -> Path | None:
+    """Find the configuration: the file that `RIVERS_CONFIG` names, else the nearest one from a folder upwards.
+
+    Args:
+        start: Folder to start from. None starts from the current folder and reads `RIVERS_CONFIG`.
+
+    Returns:
+        A `rivers.toml`, a `pyproject.toml` with a table `[tool.rivers]`, or None.
+
+    Raises:
+        ConfigurationError: The file that `RIVERS_CONFIG` names does not exist.
+    """
+    named = os.environ.get(CONFIG_VARIABLE)
+    if start is None and named:
+        return locate_config(named, f" ({CONFIG_VARIABLE})")
+    folder = Path.cwd() if start is None else Path(start).expanduser().absolute()
+    files = (_config_in(parent) for parent in (folder, *folder.parents))
+    return next((file for file in files if file), None)
+
+
+def locate_config(path: str | os.PathLike[str], reason: str = "") -> Path:
+    """Return the configuration file at the path of a file or folder; `reason` tells the message what named it."""
+    target = Path(path).expanduser().absolute()
+    if target.is_file():
+        return target
+    file = _config_in(target) if target.is_dir() else None
+    if file is not None:
+        return file
+    problem = f"the folder does not contain {FILE_NAME}" if target.is_dir() else "the file does not exist"
+    raise ConfigurationError(f"Configuration not found at {str(path)!r}{reason}: {problem}.")
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read the tables of a configuration file; of a `pyproject.toml` those below `[tool.rivers]`."""
+    # Not the TOML source of pydantic-settings (2.14 to 2.16): it refuses a byte order mark, which Windows editors
+    # write, and its errors do not name the file.
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path}: invalid TOML: {error}.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error}.") from error
+    if path.name != PYPROJECT:
+        return tables
+    table = tables.get("tool", {}).get("rivers", {})
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"{path}: [tool.rivers] must be a table, got {table!r}.")
+    return table
+
+
+def list_environments(path: str | os.PathLike[str] | None = None) -> list[str]:
+    """Return the names of the environments in a configuration file.
+
+    Args:
+        path: The file or its folder; None finds it.
+
+    Returns:
+        The names, sorted; empty without a file.
+    """
+    file = find_config() if path is None else locate_config(path)
+    tables = {} if file is None else read_config(file)
+    return sorted(tables.get("environments", {}))
+
+
+def load_plugin_policy(
+    path: str | os.PathLike[str] | None = None, environment: str | None = None
+) -> tuple[PluginTable, str]:
+    """Load the plugin policy of a configuration without importing a handler.
+
+    Args:
+        path: The file or its folder; None finds it.
+        environment: Name of an environment. A name that does not exist, or None, selects the one that variables name.
+
+    Returns:
+        The policy, and the name of the file; an empty policy without a file.
+
+    Raises:
+        ConfigurationError: The file or one of its `[plugins]` tables cannot be read.
+    """
+    file = find_config() if path is None else locate_config(path)
+    document = Document.for_file(file)
+    if file is None:
+        return document.plugins, document.label
+    tables = read_config(file)
+    document.add_plugins(tables.get("plugins", {}), "plugins")
+    environments = tables.get("environments", {})
+    if isinstance(environments, dict) and environments:
+        name = environment if environment in environments else _environment_of_variables(file.parent)
+        table = environments.get(name)
+        if isinstance(table, dict):
+            document.add_plugins(table.get("plugins", {}), f"environments.{name}.plugins")
+    if document.findings:
+        raise ConfigurationError(f"{problems(document.findings)} in {file}:", document.findings)
+    return document.plugins, document.label
+
+
+def join_key(place: str, *path: object) -> str:
+    """Return a place with a key appended: `rivers.toml [io_handlers.lake] table_uri`."""
+    return f"{place} {'.'.join(map(str, path))}" if path else place
+
+
+def problems(findings: list[str]) -> str:
+    """Return the headline of a report: `2 problems found`."""
+    return f"{len(findings)} problem{'' if len(findings) == 1 else 's'} found"
+
+
+def _flatten(table: Mapping[str, Any], parents: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, item in table.items():
+        if isinstance(item, Mapping) and item:
+            yield from _flatten(item, (*parents, key))
+        else:
+            yield (*parents, key), item
+
+
+def _config_in(folder: Path) -> Path | None:
+    file, project = folder / FILE_NAME, folder / PYPROJECT
+    if file.is_file():
+        return file
+    return project if project.is_file() and _has_table(project) else None
+
+
+def _has_table(project: Path) -> bool:
+    try:
+        text = project.read_text(encoding="utf-8-sig")
+        return "rivers" in text and "rivers" in tomllib.loads(text).get("tool", {})
+    except tomllib.TOMLDecodeError:
+        # A broken pyproject.toml of another project is ignored; one with our table is reported when it is read.
+        return "[tool.rivers" in text
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _environment_of_variables(folder: Path) -> str | None:
+    name = os.environ.get(ENVIRONMENT_VARIABLE)
+    if name or not (folder / DOTENV).is_file():
+        return name
+    from rivers_core.config.sources import read_dotenv  # imports pydantic
+
+    return read_dotenv(folder).get(ENVIRONMENT_VARIABLE)
+
+
+def _is_handler(value: Any) -> bool:
+    from rivers_core.handler import BaseIOHandler  # imports pydantic
+
+    return isinstance(value, BaseIOHandler)
+
+
+def _safe_repr(value: Any) -> str:
+    """Return the type of a value that may be large or a secret, the value itself otherwise."""
+    return repr(value) if isinstance(value, (bool, int, float)) or not value else f"a {type(value).__name__}"

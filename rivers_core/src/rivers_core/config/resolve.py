@@ -1,0 +1,244 @@
+"""Resolve the settings of a configured handler: its class, its values, and a finding for each problem."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import ValidationError
+
+from rivers_core._annotations import Types, class_of, kinds_of, of_entry, of_item
+from rivers_core._locations import resolve_location
+from rivers_core._suggestions import did_you_mean
+from rivers_core.config.parser import DOTENV, Setting, join_key, problems
+from rivers_core.config.sources import HandlerSettingsSource, accepts_text, field_names, merge, takes_handler
+from rivers_core.exceptions import ALWAYS_PROPAGATE, ConfigurationError, RiversError
+from rivers_core.handler import BaseIOHandler, build_handler
+from rivers_core.redaction import collect_secrets, redact, redact_value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from rivers_core.config.parser import HandlerSettings
+    from rivers_core.plugins.registry import PluginRegistry
+
+
+class FieldValue(NamedTuple):
+    """Effective value of a handler's field.
+
+    Args:
+        field: Name of the field.
+        value: Its value, with secrets redacted and absolute locations.
+        origin: `"default"`, `"file"` (`"file (prod)"` for an environment's table), `".env"`, `"environment"`, `"code"`.
+    """
+
+    field: str
+    value: Any
+    origin: str
+
+
+@dataclass(slots=True)
+class ResolvedSettings:
+    """Class and values of a configured handler.
+
+    Args:
+        name: Name of the handler.
+        place: Where its class is named, for messages.
+        cls: The handler class.
+        settings: The settings by field name, the last with the highest precedence.
+        values: Their merged values by field name, ready for the class.
+        findings: One per problem.
+    """
+
+    name: str
+    place: str
+    cls: type[BaseIOHandler]
+    settings: list[Setting]
+    values: dict[str, Any]
+    findings: list[str] = dataclass_field(default_factory=list)
+
+    def build(self) -> BaseIOHandler:
+        """Build the handler from these values alone, or raise an error with all findings about it."""
+        handler = None
+        try:
+            handler = build_handler(self.cls, self.values)
+        except ValidationError as error:
+            self.findings.extend(map(self._redact, self._validation_findings(error)))
+        except ALWAYS_PROPAGATE:
+            raise
+        except BaseException as error:  # such as a panic of a Rust extension, which is not an Exception
+            self.findings.append(f"{self.place}: {self._redact(f'{type(error).__name__}: {error}')}")
+        if handler is None or self.findings:
+            raise invalid_settings(self.name, self.findings)
+        return handler
+
+    def fields(self) -> Iterator[FieldValue]:
+        """Return the effective value of every field without building the handler."""
+        for name, field in self.cls.model_fields.items():
+            setting = self.setting_at((name,)) if name in self.values else None
+            value = self.values[name] if setting else field.get_default(call_default_factory=True)
+            origin = setting.origin if setting else "default"
+            yield FieldValue(name, redact_value(value, name, annotation=field.annotation), origin)
+
+    def setting_at(self, path: tuple[object, ...]) -> Setting | None:
+        """Return the deciding setting at a path, above or below it; None if no source sets the field."""
+        keys = tuple(map(str, path))
+        for length in range(len(keys), 0, -1):
+            for setting in reversed(self.settings):
+                depth = min(length, len(setting.path))
+                if tuple(map(str, setting.path[:depth])) == keys[:depth]:
+                    return setting
+        return None
+
+    def describe(self, *path: object) -> str:
+        """Return where a value is written, for messages; also for a value that no source sets."""
+        setting = self.setting_at((field_names(self.cls).get(str(path[0]), path[0]), *path[1:]))
+        return join_key(self.place, *path) if setting is None else setting.describe(path)
+
+    def _validation_findings(self, error: ValidationError) -> Iterator[str]:
+        reported = {setting.path[0] for setting in self.settings if setting.path[0] not in self.values}
+        names = field_names(self.cls)
+        for item in error.errors(include_url=False, include_input=False, include_context=False):
+            path = item["loc"]
+            if item["type"] == "missing" and names.get(str(path[0])) in reported:
+                continue
+            text = "is required" if item["type"] == "missing" else item["msg"].removeprefix("Value error, ")
+            yield f"{self.describe(*path) if path else self.place}: {text[:1].lower()}{text[1:].rstrip('.')}."
+
+    def _redact(self, text: str) -> str:
+        """Redact the values in the message of a validator, which may quote them."""
+        for name, value in self.values.items():
+            field = self.cls.model_fields.get(name)
+            text = redact(text, collect_secrets(value, name, annotation=field and field.annotation))
+        return text
+
+
+def resolve(
+    handler: str,
+    sources: Sequence[HandlerSettings],
+    root: Path,
+    registry: PluginRegistry,
+    find_handler: Callable[[str], BaseIOHandler],
+) -> ResolvedSettings:
+    """Resolve the settings of a configured handler.
+
+    Args:
+        handler: Name of the handler.
+        sources: Its settings, the last with the highest precedence.
+        root: Folder that relative locations are relative to.
+        registry: Registry to look the class up in.
+        find_handler: Returns another handler by its name.
+
+    Returns:
+        The settings, with findings about them.
+
+    Raises:
+        ConfigurationError: No class is named, or it is not available.
+    """
+    sources = _effective_sources(sources)
+    cls = _handler_class(handler, sources, registry)
+    fields = field_names(cls)
+    settings: list[Setting] = []
+    for source in sources:
+        decoded: Iterable[Setting] = source.settings
+        if source.origin in (DOTENV, "environment"):
+            decoded = HandlerSettingsSource(cls, source.settings, merge(settings)).settings()
+        settings += [
+            replace(item, path=(fields.get(item.path[0], item.path[0]), *item.path[1:])) for item in decoded
+        ]
+    place = next((source.place for source in reversed(sources) if source.use is not None), sources[0].place)
+    result = ResolvedSettings(handler, place, cls, settings, {})
+    result.findings += [f"{item.place}: {item.problem}" for item in settings if item.problem]
+    for name, value in merge(settings).items():
+        if name in cls.location_fields:
+            result.values[name] = resolve_location(value, root)
+        elif name in cls.model_fields:
+            try:
+                result.values[name] = _prepare(
+                    value, (cls.model_fields[name].annotation,), root, find_handler
+                )
+            except RiversError as error:
+                reasons = getattr(error, "findings", ()) or (str(error),)
+                result.findings.extend(f"{result.describe(name)}: {reason}" for reason in reasons)
+        elif cls.model_config.get("extra") == "allow":
+            result.values[name] = value
+        elif cls.model_config.get("extra") == "forbid":
+            result.findings.append(
+                f"{result.describe(name)}: {cls.__name__} does not have this setting."
+                f"{did_you_mean(name, [*fields, 'use'])} Its settings: {', '.join(cls.model_fields) or 'none'}."
+            )
+    return result
+
+
+def invalid_settings(name: str, findings: list[str]) -> ConfigurationError:
+    """Return the error for a handler that cannot be built."""
+    return ConfigurationError(f"{problems(findings)} in the settings of IO handler {name!r}:", findings)
+
+
+def _effective_sources(sources: Sequence[HandlerSettings]) -> list[HandlerSettings]:
+    """Drop sources below one that names another class: settings of one class do not apply to another."""
+    effective: list[HandlerSettings] = []
+    use = None
+    for source in sources:
+        if source.use is not None:
+            if use is not None and source.use != use:
+                effective.clear()
+            use = source.use
+        effective.append(source)
+    return effective
+
+
+def _handler_class(
+    name: str, sources: Sequence[HandlerSettings], registry: PluginRegistry
+) -> type[BaseIOHandler]:
+    source = next((source for source in reversed(sources) if source.use is not None), sources[0])
+    key = Setting(("use",), source.use, source.origin, source.place).describe(("use",))
+    if source.use is None:
+        installed = ", ".join(sorted({item.spec.name for item in registry.handlers()})) or "none"
+        raise invalid_settings(name, [f"{key}: is required. Installed handlers: {installed}."])
+    if isinstance(source.use, type) and issubclass(source.use, BaseIOHandler):
+        return source.use
+    if not isinstance(source.use, str):
+        raise invalid_settings(name, [f"{key}: must be the name of a handler, got {source.use!r}."])
+    try:
+        return registry.handler(source.use)
+    except RiversError as error:
+        raise invalid_settings(name, [f"{key}: {error}"]) from error
+
+
+def _prepare(value: Any, types: Types, root: Path, find_handler: Callable[[str], BaseIOHandler]) -> Any:
+    """Replace, in the parts of a value, relative paths by absolute ones and names of handlers by the handlers.
+
+    Args:
+        value: The value, not validated yet.
+        types: The types that the value may have.
+        root: Folder that relative paths are relative to.
+        find_handler: Returns a handler by its name.
+
+    Returns:
+        A value of the same shape.
+    """
+    if isinstance(value, Mapping):
+        return {
+            key: _prepare(item, of_entry(types, str(key)), root, find_handler) for key, item in value.items()
+        }
+    if type(value) in (list, tuple, set):
+        return type(value)(_prepare(item, of_item(types), root, find_handler) for item in value)
+    if isinstance(value, str) and takes_handler(types):
+        try:
+            return find_handler(value)
+        except LookupError:
+            if accepts_text(types):
+                return value
+            raise
+    return resolve_location(value, root) if _is_path(types) else value
+
+
+def _is_path(types: Types) -> bool:
+    """Return whether text is meant as a path: a path type is allowed, and none but `str` and `None` beside it."""
+    kinds = {class_of(kind) for kind in kinds_of(types)} - {type(None), str}
+    return bool(kinds) and all(isinstance(kind, type) and issubclass(kind, os.PathLike) for kind in kinds)
