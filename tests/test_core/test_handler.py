@@ -83,7 +83,7 @@ class Aliased(BaseIOHandler):
         pass
 
 
-def test_two_methods_are_enough():
+def test_handler_with_two_methods_has_defaults():
     handler = Shelf()
     handler.handle_output(OutputContext("orders"), [1])
     assert handler.load_input(InputContext("orders", "report")) == [1]
@@ -99,7 +99,7 @@ def test_two_methods_are_enough():
 
 
 @pytest.mark.parametrize("missing", ["handle_output", "load_input"])
-def test_a_handler_without_one_of_the_methods_cannot_be_made(missing):
+def test_handler_requires_both_methods(missing):
     methods = {"handle_output": lambda self, context, obj: None, "load_input": lambda self, context: None}
     del methods[missing]
     half = type("Half", (BaseIOHandler,), methods)
@@ -122,7 +122,7 @@ def test_handler_recognizes_async_methods():
     assert asynchronous(Mixed()) == (True, False)
 
 
-def test_the_default_of_exists_waits_for_an_async_handler_even_inside_a_loop():
+def test_exists_awaits_async_handler_inside_loop():
     handler = AsyncShelf()
     asyncio.run(handler.handle_output(OutputContext("orders"), 1))
     assert handler.exists(InputContext("orders", "report"))
@@ -134,7 +134,7 @@ def test_the_default_of_exists_waits_for_an_async_handler_even_inside_a_loop():
 
 
 @pytest.mark.parametrize("error", [ValueError, PermissionError, KeyError])
-def test_only_absence_means_that_nothing_exists(error):
+def test_exists_raises_errors_other_than_absence(error):
     class Broken(Shelf):
         def load_input(self, context):
             raise error("damaged")
@@ -143,7 +143,7 @@ def test_only_absence_means_that_nothing_exists(error):
         Broken().exists(InputContext("orders", "report"))
 
 
-def test_it_travels_as_configuration(monkeypatch):
+def test_handler_pickles_as_configuration(monkeypatch):
     handler = Shelf(root="there", key="hidden", options={"a": 1})
     handler._values["orders"] = "left behind"
     data = pickle.dumps(handler)
@@ -172,16 +172,16 @@ def test_copies_are_equal_and_independent(make_copy):
     assert made._client is not handler._client
 
 
-def test_a_handler_with_a_constructor_of_its_own_is_rebuilt_through_it():
+def test_handler_is_rebuilt_through_its_constructor():
     arrived = pickle.loads(pickle.dumps(ByHand("a/b", size=2)))
     assert (arrived.load_input(None), arrived.size) == (["a", "b"], 2)
 
 
-def test_an_alias_does_not_hinder_the_journey():
+def test_handler_with_alias_is_pickled():
     assert pickle.loads(pickle.dumps(Aliased(RIVERS_WHERE="x"))).where == "x"
 
 
-def test_equality_is_that_of_the_configuration_unless_the_values_live_in_the_instance():
+def test_equality_compares_configuration_unless_process_local():
     class Local(Shelf):
         locality = "process"
 
@@ -194,13 +194,13 @@ def test_equality_is_that_of_the_configuration_unless_the_values_live_in_the_ins
     assert len({Shelf(), Shelf(root="there"), Shelf()}) == 2
 
 
-def test_fields_can_be_set_as_pydantic_settings_promises():
+def test_fields_can_be_assigned():
     handler = Shelf()
     handler.root = "there"
     assert pickle.loads(pickle.dumps(handler)).root == "there"
 
 
-def test_a_subclass_may_be_frozen_and_its_error_shows_no_value():
+def test_frozen_subclass_error_hides_value():
     handler = Frozen(key="first")
     with pytest.raises(ValidationError, match="frozen") as caught:
         handler.key = "hidden"
@@ -234,14 +234,14 @@ class Opaque:
         {"root": "host=h user=u password=hidden dbname=d"},
     ],
 )
-def test_a_credential_is_never_shown(settings):
+def test_repr_hides_credentials(settings):
     handler = Shelf(**settings)
     for shown in (repr(handler), str(handler), f"{handler}", repr([handler])):
         assert "hidden" not in shown
         assert "***" in shown
 
 
-def test_what_is_no_credential_is_shown():
+def test_repr_shows_other_settings():
     shown = repr(Shelf(root="s3://bucket/monkey", options={"region": "eu", "keys": ["id"], "partition": "a"}))
     assert "s3://bucket/monkey" in shown
     assert "'region': 'eu'" in shown
@@ -251,13 +251,13 @@ def test_what_is_no_credential_is_shown():
 @pytest.mark.parametrize(
     "settings", [{"key": ["hidden"]}, {"options": "hidden"}, {"kye": "hidden"}, {"root": b"\xffhidden"}]
 )
-def test_an_error_of_validation_shows_no_value(settings):
+def test_validation_error_hides_values(settings):
     with pytest.raises(ValidationError) as caught:
         Shelf(**settings)
     assert "hidden" not in str(caught.value)
 
 
-def test_an_unknown_argument_is_refused_with_the_nearest_name():
+def test_unknown_argument_names_nearest_setting():
     with pytest.raises(ValidationError) as caught:
         Shelf(roto="x", nothing_like_it=1)
     message = str(caught.value)
@@ -266,12 +266,12 @@ def test_an_unknown_argument_is_refused_with_the_nearest_name():
     assert "Its settings: root, key, options." in message
 
 
-def test_settings_by_position_are_refused_not_ignored():
+def test_positional_settings_are_refused():
     with pytest.raises(TypeError, match=r"name them, as in Shelf\(root=...\)"):
         Shelf("s3://bucket")
 
 
-def test_a_subclass_may_take_further_settings():
+def test_subclass_may_allow_extra_settings():
     assert pickle.loads(pickle.dumps(Loose(colour="red"))).colour == "red"
     assert Loose(colour="red") != Loose(colour="blue")
 
@@ -308,7 +308,7 @@ def test_handler_overrides_capabilities_with_properties():
     assert asynchronous(Around(inner=Shelf())) == (False, False)
 
 
-def test_handler_can_delete_if_its_class_or_a_mixin_overrides_delete():
+def test_handler_can_delete_if_delete_is_overridden():
     class Deletes:
         def delete(self, context):
             return None
@@ -344,6 +344,6 @@ def test_handler_recognizes_async_methods_of_mixins():
     assert asynchronous(Other()) == (False, False)
 
 
-def test_a_handler_stores_with_itself_unless_it_says_otherwise():
+def test_storing_handler_is_self_by_default():
     handler = Loose(colour="red")
     assert handler.storing_handler() is handler

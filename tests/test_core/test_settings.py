@@ -32,7 +32,7 @@ def in_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def test_the_three_ways_to_configure_a_plain_subclass(tmp_path, monkeypatch):
+def test_subclass_reads_arguments_environment_and_dotenv(tmp_path, monkeypatch):
     assert Plain().prefix == "default"
     (tmp_path / ".env").write_text("PREFIX=file\nMODE=file\n")
     assert (Plain().prefix, Plain().mode) == ("file", "file")
@@ -41,13 +41,13 @@ def test_the_three_ways_to_configure_a_plain_subclass(tmp_path, monkeypatch):
     assert (Plain(prefix="argument").prefix, Plain(prefix="argument").mode) == ("argument", "file")
 
 
-def test_names_in_the_environment_are_found_in_any_case(monkeypatch):
+def test_environment_names_are_case_insensitive(monkeypatch):
     monkeypatch.setenv("Prefix", "environment")
     monkeypatch.setenv("OPTIONS", '{"a": 1}')
     assert (Plain().prefix, Plain().options) == ("environment", {"a": 1})
 
 
-def test_foreign_keys_in_a_dotenv_file_break_nothing(tmp_path):
+def test_dotenv_ignores_foreign_keys(tmp_path):
     (tmp_path / ".env").write_text(
         "DATABASE_URL=postgres://x\nPREFIX=file\nRIVERS_PLAIN_NOTHING=1\nexport FOO='b'\n"
     )
@@ -55,7 +55,7 @@ def test_foreign_keys_in_a_dotenv_file_break_nothing(tmp_path):
     assert Prefixed().prefix == "default"
 
 
-def test_a_prefixed_handler_reads_only_its_own_variables(tmp_path, monkeypatch):
+def test_prefixed_handler_reads_only_its_variables(tmp_path, monkeypatch):
     (tmp_path / ".env").write_text("MODE=stray\nRIVERS_PLAIN_TOKEN=hidden\n")
     monkeypatch.setenv("PREFIX", "stray")
     monkeypatch.setenv("MODE", "stray")
@@ -65,7 +65,7 @@ def test_a_prefixed_handler_reads_only_its_own_variables(tmp_path, monkeypatch):
     assert Prefixed().prefix == "meant"
 
 
-def test_model_config_of_a_subclass_decides(tmp_path, monkeypatch):
+def test_model_config_of_subclass_applies(tmp_path, monkeypatch):
     class Elsewhere(Plain):
         model_config = SettingsConfigDict(env_file="other.env", env_nested_delimiter="__")
 
@@ -78,7 +78,7 @@ def test_model_config_of_a_subclass_decides(tmp_path, monkeypatch):
     assert Plain(_env_file=None).mode == "default"
 
 
-def test_a_subclass_may_choose_its_sources(monkeypatch):
+def test_subclass_chooses_sources(monkeypatch):
     class Only(Plain):
         @classmethod
         def settings_customise_sources(
@@ -90,7 +90,7 @@ def test_a_subclass_may_choose_its_sources(monkeypatch):
     assert (Only().prefix, Only().mode) == ("default", "chosen")
 
 
-def test_given_values_are_all_there_is(tmp_path, monkeypatch):
+def test_build_handler_reads_given_values_only(tmp_path, monkeypatch):
     (tmp_path / ".env").write_text("MODE=file\n")
     monkeypatch.setenv("PREFIX", "environment")
     monkeypatch.setenv("OPTIONS", '{"b": 2}')
@@ -99,7 +99,7 @@ def test_given_values_are_all_there_is(tmp_path, monkeypatch):
     assert Plain().prefix == "environment"
 
 
-def test_a_handler_inside_another_still_reads_its_own_sources(monkeypatch):
+def test_nested_handler_reads_its_sources(monkeypatch):
     class Outer(BaseIOHandler):
         inner: Plain
 
@@ -118,7 +118,7 @@ def test_a_handler_inside_another_still_reads_its_own_sources(monkeypatch):
     assert outer.load_input(None) == "environment"
 
 
-def test_a_bad_value_in_the_environment_is_refused_without_showing_it(monkeypatch):
+def test_invalid_environment_value_is_not_shown(monkeypatch):
     monkeypatch.setenv("OPTIONS", '{"a": "hidden"}')
     with pytest.raises(ValidationError) as caught:
         Plain()
@@ -126,7 +126,7 @@ def test_a_bad_value_in_the_environment_is_refused_without_showing_it(monkeypatc
     assert "hidden" not in str(caught.value)
 
 
-def test_an_error_says_which_variable_a_setting_came_from(monkeypatch):
+def test_error_names_variable_of_setting(monkeypatch):
     class Needs(Prefixed):
         count: int = 1
         folder: str

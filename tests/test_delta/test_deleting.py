@@ -121,11 +121,24 @@ def test_a_partition_that_was_written_with_no_rows_can_be_deleted(lake):
     lake.store(frame.clear(), keys="eu", **REGION)
     lake.handler.delete(lake.asked(keys="eu", **REGION))
     assert not lake.handler.exists(lake.asked(keys="eu", **REGION))
-    with pytest.raises(NotMaterializedError):
-        lake.handler.delete(lake.asked(keys="eu", **REGION))
     assert lake.load(pl.DataFrame).equals(frame)
     lake.store(frame.clear(), keys="eu", **REGION)
     assert lake.handler.exists(lake.asked(keys="eu", **REGION))
+
+
+def test_delete_skips_what_was_never_stored(lake):
+    lake.handler.delete(lake.asked())
+    lake.handler.delete(lake.asked(keys="us", **REGION))
+    for key in ("us", "eu"):
+        lake.store(pl.DataFrame({"r": [key], "n": [1]}), keys=key, **REGION)
+    before = lake.table().version()
+    lake.handler.delete(lake.asked(keys="asia", **REGION))
+    assert lake.table().version() == before
+    lake.handler.delete(lake.asked(keys=["asia", "eu"], **REGION))
+    assert lake.table().version() == before + 1
+    lake.handler.delete(lake.asked(keys=["asia", "eu"], **REGION))
+    assert lake.table().version() == before + 1
+    assert lake.load(pl.DataFrame)["r"].to_list() == ["us"]
 
 
 def test_several_partitions_go_in_one_commit(lake):

@@ -42,25 +42,25 @@ def partition(keys):
     return None if keys is None else PartitionContext([PartitionKey(keys)])
 
 
-def test_what_is_loaded_is_the_object_that_was_stored(handler):
+def test_load_returns_stored_object(handler):
     value = {"rows": [1, 2, 3]}
     stored(handler, value)
     assert loaded(handler) is value
 
 
-def test_a_later_value_replaces_the_earlier_one(handler):
+def test_store_replaces_value(handler):
     stored(handler, 1)
     stored(handler, 2)
     assert loaded(handler) == 2
 
 
-def test_none_is_a_value(handler):
+def test_store_keeps_none(handler):
     stored(handler, None)
     assert loaded(handler) is None
     assert handler.exists(InputContext("asset", "next"))
 
 
-def test_two_handlers_share_nothing(handler):
+def test_handlers_share_no_values(handler):
     stored(handler, 1)
     assert not InMemoryIOHandler().exists(InputContext("asset", "next"))
 
@@ -79,7 +79,7 @@ def test_two_handlers_share_nothing(handler):
         max_size=8,
     )
 )
-def test_no_asset_or_partition_takes_the_place_of_another(values):
+def test_assets_and_partitions_never_collide(values):
     handler = InMemoryIOHandler()
     displayed = {}
     for (name, keys), value in values.items():
@@ -95,13 +95,13 @@ def test_no_asset_or_partition_takes_the_place_of_another(values):
     [(n for n in "ab"), iter([1, 2]), map(str, [1]), zip([1], [2], strict=True), io.StringIO("lines")],
     ids=lambda value: type(value).__name__,
 )
-def test_what_can_be_read_only_once_is_refused_with_the_reason(handler, once):
+def test_store_refuses_one_shot_values(handler, once):
     with pytest.raises(RiversError, match=r"'asset'.*read only once.*list\(\.\.\.\)"):
         stored(handler, once)
     assert not handler.exists(InputContext("asset", "next"))
 
 
-def test_a_refused_partition_is_named(handler):
+def test_store_names_refused_partition(handler):
     with pytest.raises(RiversError, match=r"'asset' \(partition 'a'\)"):
         stored(handler, iter([]), keys="a")
 
@@ -111,7 +111,7 @@ def test_a_refused_partition_is_named(handler):
     [[1], range(3), "text", {1: 2}, {1}, b"bytes", pl.LazyFrame({"a": [1]})],
     ids=lambda value: type(value).__name__,
 )
-def test_what_can_be_read_again_is_stored(handler, again):
+def test_store_accepts_repeatable_iterables(handler, again):
     stored(handler, again)
     assert loaded(handler) is again
 
@@ -129,11 +129,11 @@ def test_what_can_be_read_again_is_stored(handler, again):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_the_metadata_says_where_and_how_large(handler, value, size):
+def test_store_reports_storage_and_size(handler, value, size):
     assert stored(handler, value) == {"storage": "memory", "size_bytes": size}
 
 
-def test_a_type_that_cannot_tell_its_size_is_stored_all_the_same(handler):
+def test_store_accepts_value_without_size(handler):
     class Moody:
         @property
         def nbytes(self):
@@ -142,38 +142,38 @@ def test_a_type_that_cannot_tell_its_size_is_stored_all_the_same(handler):
     assert stored(handler, Moody())["size_bytes"] > 0
 
 
-def test_metadata_that_was_there_before_stays(handler):
+def test_store_keeps_existing_metadata(handler):
     context = OutputContext("asset")
     context.add_output_metadata({"rows": 3})
     handler.handle_output(context, [])
     assert set(context.output_metadata) == {"rows", "storage", "size_bytes"}
 
 
-def test_what_was_never_stored_names_the_nearest(handler):
+def test_not_materialized_names_nearest(handler):
     stored(handler, 1, "orders")
     stored(handler, 1, "daily", "2024-01-01")
     with pytest.raises(NotMaterializedError, match=r"asset 'orderz'.*InMemoryIOHandler.*asset 'orders'"):
         loaded(handler, "orderz")
-    with pytest.raises(NotMaterializedError, match=r"'2024-01-09' of asset 'daily'.*partition '2024-01-01'"):
+    with pytest.raises(NotMaterializedError, match=r"'daily'.*'2024-01-09'.*partition '2024-01-01'"):
         loaded(handler, "daily", "2024-01-09")
     with pytest.raises(NotMaterializedError, match=r"asset 'daily'.*partition '2024-01-01'"):
         loaded(handler, "daily")
 
 
-def test_a_handler_without_values_has_nothing_near(handler):
+def test_empty_handler_has_no_nearest(handler):
     with pytest.raises(NotMaterializedError) as caught:
         loaded(handler)
     assert caught.value.nearest is None
 
 
-def test_several_partition_keys_at_once_are_refused(handler):
+def test_handler_refuses_several_partition_keys(handler):
     with pytest.raises(
         PartitionValidationError, match="one partition per call; asset 'asset' came with 2 keys"
     ):
         stored(handler, 1, keys=["a", "b"])
 
 
-def test_exists_and_delete(handler):
+def test_delete_of_absent_value_is_a_no_op(handler):
     asked = InputContext("asset", "next", partition=partition("a"))
     assert not handler.exists(asked)
     stored(handler, 1, keys="a")
@@ -186,7 +186,7 @@ def test_exists_and_delete(handler):
 @pytest.mark.parametrize(
     "travel", [copy.copy, copy.deepcopy, lambda handler: pickle.loads(pickle.dumps(handler))]
 )
-def test_it_travels_without_its_values(handler, travel):
+def test_handler_pickles_without_values(handler, travel):
     stored(handler, threading.Lock())
     other = travel(handler)
     assert isinstance(other, InMemoryIOHandler)
@@ -195,14 +195,14 @@ def test_it_travels_without_its_values(handler, travel):
     assert loaded(handler) is not loaded(other)
 
 
-def test_it_says_that_only_this_process_can_read_it(handler):
+def test_locality_is_process(handler):
     assert handler.locality == "process"
     assert (
         handler.describe_address(InputContext("orders", "next")) == "memory of this process, asset 'orders'"
     )
 
 
-def test_many_threads_may_use_one_handler(handler):
+def test_handler_is_thread_safe(handler):
     def work(number):
         for turn in range(200):
             stored(handler, (number, turn), f"asset{number}", "key")
@@ -216,7 +216,7 @@ def test_many_threads_may_use_one_handler(handler):
     assert all(loaded(handler, f"asset{number}", "key") == (number, 199) for number in range(8))
 
 
-def test_nothing_heavy_is_imported():
+def test_package_imports_nothing_heavy():
     code = (
         "import sys, rivers_memory.plugin\n"
         "assert 'pydantic' not in sys.modules and 'rivers_memory.handler' not in sys.modules\n"

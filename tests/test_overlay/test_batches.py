@@ -42,7 +42,7 @@ def overlay(top, base):
     return OverlayIOHandler(top=top, base=base)
 
 
-def test_several_partitions_at_once_only_if_both_layers_can(top, base):
+def test_overlay_batches_partitions_if_both_layers_do(top, base):
     plain = Shelf(place="plain")
     assert OverlayIOHandler(top=top, base=base).partition_batches
     assert not OverlayIOHandler(top=top, base=plain).partition_batches
@@ -50,7 +50,7 @@ def test_several_partitions_at_once_only_if_both_layers_can(top, base):
 
 
 @pytest.mark.parametrize("where", ["top", "base"])
-def test_they_come_in_one_read_from_the_layer_that_has_all(overlay, where):
+def test_load_reads_batch_once_from_layer_that_has_all(overlay, where):
     layer = getattr(overlay, where)
     fill(layer, {day: [day] for day in DAYS})
     context = asked(*DAYS)
@@ -59,7 +59,7 @@ def test_they_come_in_one_read_from_the_layer_that_has_all(overlay, where):
     assert layer.calls.count("read") == 1
 
 
-def test_of_lists_each_key_comes_from_its_layer_in_the_order_of_the_keys(overlay, top, base):
+def test_load_concatenates_lists_in_key_order(overlay, top, base):
     fill(base, {day: [f"theirs {day}"] for day in DAYS})
     fill(top, {day: [f"mine {day}"] for day in (DAYS[1], DAYS[2], DAYS[4])})
     context = asked(*DAYS)
@@ -83,7 +83,7 @@ def test_of_lists_each_key_comes_from_its_layer_in_the_order_of_the_keys(overlay
         (pa.table, lambda table: table["n"].to_pylist()),
     ],
 )
-def test_so_it_is_with_tables(overlay, top, base, make, rows):
+def test_load_concatenates_tables(overlay, top, base, make, rows):
     for layer in (top, base):
         layer.as_one = lambda values: values[0] if len(values) == 1 else pytest.fail("one row for each key")
     fill(base, {DAYS[0]: make({"n": [1, 2]}), DAYS[1]: make({"n": [3]})})
@@ -91,7 +91,7 @@ def test_so_it_is_with_tables(overlay, top, base, make, rows):
     assert rows(overlay.load_input(asked(*DAYS[:2]))) == [1, 2, 30]
 
 
-def test_tables_that_do_not_fit_together_are_an_error_that_says_why(overlay, top, base):
+def test_load_reports_tables_that_do_not_fit(overlay, top, base):
     for layer in (top, base):
         layer.as_one = lambda values: values[0]
     fill(base, {DAYS[0]: pl.DataFrame({"n": [1]})})
@@ -101,19 +101,19 @@ def test_tables_that_do_not_fit_together_are_an_error_that_says_why(overlay, top
     assert isinstance(caught.value.__cause__, pl.exceptions.PolarsError)
 
 
-def test_values_that_cannot_be_put_together_are_refused_and_not_served_in_part(overlay, top, base):
+def test_load_refuses_values_it_cannot_concatenate(overlay, top, base):
     for layer in (top, base):
         layer.as_one = sum
     fill(top, {DAYS[0]: 1})
     fill(base, {DAYS[1]: 2, DAYS[2]: 3})
     with pytest.raises(
-        RiversError, match=r"Of the 3 .* 1 are in the top layer \(2024-01-01\).*builtins\.int"
+        RiversError, match=r"3 partitions .* 1 are in the top layer \(2024-01-01\).*builtins\.int"
     ):
         overlay.load_input(asked(*DAYS[:3]))
 
 
 @pytest.mark.parametrize("at_top", [[], [0], [0, 1]])
-def test_a_key_that_no_layer_has_is_missing(overlay, top, base, at_top):
+def test_load_reports_key_missing_in_both_layers(overlay, top, base, at_top):
     top.all_or_nothing = base.all_or_nothing = True
     fill(top, {DAYS[index]: [1] for index in at_top})
     fill(base, {DAYS[0]: [2]})
@@ -122,14 +122,14 @@ def test_a_key_that_no_layer_has_is_missing(overlay, top, base, at_top):
     assert not overlay.exists(asked(*DAYS[:3]))
 
 
-def test_several_exist_if_each_is_in_a_layer(overlay, top, base):
+def test_exists_requires_each_partition_in_a_layer(overlay, top, base):
     fill(top, {DAYS[0]: [1]})
     fill(base, {DAYS[1]: [2]})
     assert overlay.exists(asked(*DAYS[:2]))
     assert not overlay.exists(asked(*DAYS[:3]))
 
 
-def test_layers_of_layers_divide_again(overlay, top, base):
+def test_load_splits_batch_across_nested_overlays(overlay, top, base):
     outer = OverlayIOHandler(top=Batching(place="mine"), base=overlay)
     fill(outer.top, {DAYS[0]: ["mine"]})
     fill(top, {DAYS[1]: ["ours"]})
@@ -139,7 +139,7 @@ def test_layers_of_layers_divide_again(overlay, top, base):
     assert context.served_by == "top and base/top and base"
 
 
-def test_asynchronous_layers_are_awaited_for_each_part(base):
+def test_load_awaits_async_layers_for_each_part(base):
     top = WaitingForBatches(place="home")
     overlay = OverlayIOHandler(top=top, base=base)
     fill(top, {DAYS[0]: ["mine"]})
@@ -149,7 +149,7 @@ def test_asynchronous_layers_are_awaited_for_each_part(base):
     assert context.served_by == "top and base"
 
 
-def test_layers_see_the_event_of_the_whole_question(overlay, top, base):
+def test_split_contexts_keep_upstream_event(overlay, top, base):
     seen = []
     top.as_one = base.as_one = lambda values: values
     top.on_read = base.on_read = lambda context: seen.append(context.upstream)
@@ -159,7 +159,7 @@ def test_layers_see_the_event_of_the_whole_question(overlay, top, base):
     assert seen == ["event", "event"]
 
 
-def test_no_library_of_tables_is_imported_for_it():
+def test_overlay_imports_no_table_library():
     import subprocess
 
     program = (

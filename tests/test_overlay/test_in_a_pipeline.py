@@ -61,7 +61,7 @@ def served(repo, asset="report"):
     return repo.storage.get_latest_materialization(asset).typed_metadata["rivers/served_by"].raw_value()
 
 
-def test_one_asset_alone_reads_production_and_writes_at_home(project, monkeypatch):
+def test_run_reads_base_and_writes_top(project, monkeypatch):
     before = {path.name: path.read_bytes() for path in (project / "production").iterdir()}
     with branch(project, monkeypatch) as repo:
         repo.materialize(["report"])
@@ -70,7 +70,7 @@ def test_one_asset_alone_reads_production_and_writes_at_home(project, monkeypatc
     assert {path.name: path.read_bytes() for path in (project / "production").iterdir()} == before
 
 
-def test_what_was_made_at_home_is_used_from_then_on(project, monkeypatch):
+def test_run_reads_top_once_it_has_a_value(project, monkeypatch):
     @rs.Asset(name="orders")
     def changed_orders() -> list[str]:
         return ["cheese"]
@@ -81,7 +81,7 @@ def test_what_was_made_at_home_is_used_from_then_on(project, monkeypatch):
         assert served(repo) == {"orders": "top"}
 
 
-def test_observers_see_which_layer_served(project, monkeypatch):
+def test_observers_receive_served_by(project, monkeypatch):
     seen = []
 
     class Watcher:
@@ -98,7 +98,7 @@ def test_observers_see_which_layer_served(project, monkeypatch):
     assert seen == [("orders", "base")]
 
 
-def test_partitions_say_one_by_one_where_they_came_from(top, base):
+def test_run_records_served_by_per_partition(top, base):
     overlay = get_registry().handler("overlay")(top=top, base=base)
 
     @rs.Asset(io_handler=overlay, partitions_def=DAYS)
@@ -126,7 +126,7 @@ def test_partitions_say_one_by_one_where_they_came_from(top, base):
     assert served(repo, "both") == {"daily": {"base": ["2024-01-01"], "top": ["2024-01-02"]}}
 
 
-def test_asynchronous_layers_work_in_a_run():
+def test_run_with_async_layers():
     top, base = Waiting(place="home"), Waiting(place="production")
     overlay = get_registry().handler("overlay")(top=top, base=base)
     asyncio.run(base.handle_output(rs.OutputContext("orders"), ["bread"]))
@@ -136,7 +136,7 @@ def test_asynchronous_layers_work_in_a_run():
     assert served(repo) == {"orders": "base"}
 
 
-def test_many_partitions_are_counted_by_layer(top, base):
+def test_run_counts_many_partitions_by_layer(top, base):
     overlay = get_registry().handler("overlay")(top=top, base=base)
     days = [f"2024-01-{number:02}" for number in range(1, 13)]
 
@@ -158,7 +158,7 @@ def test_many_partitions_are_counted_by_layer(top, base):
     assert served(repo, "total") == {"daily": {"base": 10, "top": days[:2]}}
 
 
-def test_a_consumer_of_one_table_gets_every_partition_from_its_layer(tmp_path):
+def test_run_loads_one_table_across_layers(tmp_path):
     pytest.importorskip("deltalake")
     from rivers_delta import DeltaIOHandler
 
@@ -195,7 +195,7 @@ def test_a_consumer_of_one_table_gets_every_partition_from_its_layer(tmp_path):
     assert at_work.load_node("total") == 6
 
 
-def test_history_is_that_of_home_and_does_not_fall_through(project, monkeypatch):
+def test_event_log_does_not_fall_through(project, monkeypatch):
     with branch(project, monkeypatch) as repo:
         states = {status.asset: status.state for status in repo.status()}
         assert states == {"orders": "missing", "report": "missing"}
@@ -206,7 +206,7 @@ def test_history_is_that_of_home_and_does_not_fall_through(project, monkeypatch)
         assert repo.storage.get_latest_materialization("report").input_data_versions == []
 
 
-def test_what_was_in_memory_at_home_is_gone_with_it_although_production_has_a_value(project):
+def test_resume_reruns_step_lost_with_memory_top(project):
     history = rs.Storage.embedded(project / "history")
     production = rs.PickleIOHandler(project / "production")
 
@@ -225,7 +225,7 @@ def test_what_was_in_memory_at_home_is_gone_with_it_although_production_has_a_va
     history.close()
 
 
-def test_two_assets_at_one_place_are_found_through_layers(tmp_path):
+def test_resolve_finds_colliding_assets_through_overlay(tmp_path):
     class Located(Shelf):
         def storage_location(self, asset_name, asset_metadata):
             return f"{self.place}/{asset_metadata.get('root', asset_name)}"
@@ -245,7 +245,7 @@ def test_two_assets_at_one_place_are_found_through_layers(tmp_path):
         rs.CodeRepository([first, second], config=False).resolve()
 
 
-def test_layers_are_named_in_the_configuration_and_by_variables(project, monkeypatch):
+def test_config_and_variables_name_layers(project, monkeypatch):
     with branch(project, monkeypatch) as repo:
         handler = repo.io_handler_for_output("orders")
         assert (handler.top.store, handler.base.store) == (str(project / "mine"), str(project / "production"))
@@ -262,18 +262,18 @@ def test_layers_are_named_in_the_configuration_and_by_variables(project, monkeyp
     [
         ('top = "mien"', r"top: IO handler 'mien' not found\. Did you mean 'mine'\?"),
         ('top = "store"', "circle: store -> store"),
-        ("top = 3", "top: a layer is an IO handler, or in a configuration the name of one"),
-        ('top = "lake"', "also in the base, which is never to be written to"),
+        ("top = 3", "top: a layer must be an IO handler, or its name in a configuration"),
+        ('top = "lake"', "also in the base, which must never be written to"),
         ('tpo = "mine"', r"OverlayIOHandler does not have this setting\. Did you mean 'top'\?"),
     ],
 )
-def test_a_layer_that_cannot_be_is_found_before_anything_runs(project, monkeypatch, line, finding):
+def test_resolve_reports_invalid_layer(project, monkeypatch, line, finding):
     (project / "rivers.toml").write_text(TOML.replace('top = "mine"', line))
     with pytest.raises(GraphValidationError, match=finding):
         branch(project, monkeypatch).resolve()
 
 
-def test_an_editor_is_told_that_layers_are_names():
+def test_schema_describes_layers_as_names():
     schema = json_schema()["$defs"]["overlay"]
     assert schema["required"] == ["use", "top", "base"]
     assert {schema["properties"][name]["$ref"].rpartition("/")[2] for name in ("top", "base")} == {
@@ -282,7 +282,7 @@ def test_an_editor_is_told_that_layers_are_names():
     assert schema["$defs"]["BaseIOHandler"]["type"] == "string"
 
 
-def test_a_run_without_layers_records_nothing_about_them():
+def test_run_without_overlay_records_no_served_by():
     with rs.CodeRepository([orders, report], config=False) as repo:
         repo.materialize()
         assert "rivers/served_by" not in repo.storage.get_latest_materialization("report").typed_metadata

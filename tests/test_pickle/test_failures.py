@@ -46,7 +46,7 @@ class Slotted:
     ],
     ids=["lambda", "nested", "attribute", "slot", "generator", "module"],
 )
-def test_what_cannot_be_pickled_is_named_down_to_the_part(lake, value, part):
+def test_store_names_unpicklable_part(lake, value, part):
     with pytest.raises(RiversError, match="value of partition 'k' of asset 'asset'") as caught:
         lake.store(value, keys="k")
     assert part in str(caught.value)
@@ -54,7 +54,7 @@ def test_what_cannot_be_pickled_is_named_down_to_the_part(lake, value, part):
     assert lake.files() == []
 
 
-def test_what_is_nested_too_deeply_says_so(lake):
+def test_store_reports_too_deep_nesting(lake):
     value: list[object] = []
     for _ in range(100_000):
         value = [value]
@@ -65,7 +65,7 @@ def test_what_is_nested_too_deeply_says_so(lake):
 
 
 @pytest.mark.parametrize("fsync", [False, True])
-def test_a_failure_after_megabytes_keeps_the_old_value_and_leaves_nothing(lake, fsync):
+def test_failed_stream_keeps_old_value(lake, fsync):
     handler = lake.handler.model_copy(update={"fsync": fsync})
     lake.store("old")
     lake.handler = handler
@@ -81,13 +81,13 @@ class Interrupts:
 
 
 @pytest.mark.parametrize("size", [10, 30_000_000])
-def test_an_interrupt_is_passed_on_and_leaves_nothing(lake, size):
+def test_interrupt_leaves_no_object(lake, size):
     with pytest.raises(KeyboardInterrupt):
         lake.store([b"x" * size, Interrupts()])
     assert lake.files() == []
 
 
-def test_a_store_that_cannot_be_written_is_named_with_the_cause(lake):
+def test_store_failure_names_address_and_cause(lake):
     lake.folder.mkdir()
     (lake.folder / "asset").write_text("a file where a folder has to be")
     with pytest.raises(
@@ -98,14 +98,14 @@ def test_a_store_that_cannot_be_written_is_named_with_the_cause(lake):
     assert "Debug source" not in str(caught.value.__cause__)
 
 
-def test_a_wrong_storage_option_is_named():
+def test_unknown_storage_option_is_named():
     handler = PickleIOHandler("s3://bucket", storage_options={"bogus": "value-not-shown"})
     with pytest.raises(RiversError, match="'bogus'") as caught:
         handler.handle_output(OutputContext("asset"), 1)
     assert "value-not-shown" not in str(caught.value)
 
 
-def test_a_store_that_does_not_answer_is_told_from_one_that_refuses():
+def test_unreachable_store_differs_from_refusal():
     options = {"endpoint": "http://127.0.0.1:9", "allow_http": True, "max_retries": 0, "skip_signature": True}
     handler = PickleIOHandler("s3://bucket", storage_options=options)
     with pytest.raises(RiversError, match=r"http://127\.0\.0\.1:9/bucket.* Nothing answers there") as caught:
@@ -173,7 +173,7 @@ def answering():
         (403, PermissionDeniedError),
     ],
 )
-def test_an_answer_that_may_be_another_one_later_is_told_from_one_that_stays(answering, status, kind, size):
+def test_transient_status_is_connection_error(answering, status, kind, size):
     with pytest.raises(RiversError, match=f" - {status} ") as caught:
         answering(status).handle_output(OutputContext("asset"), b"x" * size)
     assert isinstance(caught.value.__cause__, kind)
@@ -181,7 +181,7 @@ def test_an_answer_that_may_be_another_one_later_is_told_from_one_that_stays(ans
 
 
 @pytest.mark.parametrize("status", [503, 403])
-def test_so_is_the_answer_to_a_question(answering, status):
+def test_transient_status_of_exists_is_connection_error(answering, status):
     handler = answering(status)
     for ask in (handler.load_input, handler.exists, handler.delete):
         with pytest.raises(RiversError) as caught:
@@ -189,7 +189,7 @@ def test_so_is_the_answer_to_a_question(answering, status):
         assert isinstance(caught.value.__cause__, ConnectionError) is (status == 503)
 
 
-def test_a_server_that_is_not_there_may_come_back(answering):
+def test_unreachable_server_is_connection_error(answering):
     options = {"endpoint": "http://127.0.0.1:9", "allow_http": True, "max_retries": 0, "skip_signature": True}
     handler = PickleIOHandler("s3://bucket", storage_options=options)
     for size in (10, 12_000_000):
@@ -198,7 +198,7 @@ def test_a_server_that_is_not_there_may_come_back(answering):
         assert isinstance(caught.value.__cause__, ConnectionError)
 
 
-def test_one_that_keeps_silent_is_a_timeout():
+def test_silent_server_is_timeout_error():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         options = {
             "endpoint": f"http://127.0.0.1:{silent.getsockname()[1]}",
@@ -213,14 +213,14 @@ def test_one_that_keeps_silent_is_a_timeout():
 
 
 @pytest.mark.parametrize("option", ["max_retries", "retry_timeout"])
-def test_a_malformed_storage_option_is_named(option):
+def test_malformed_storage_option_is_named(option):
     handler = PickleIOHandler("s3://bucket", storage_options={option: "many"})
     with pytest.raises(RiversError, match=f"option '{option}' is a number, got 'many'"):
         handler.handle_output(OutputContext("asset"), 1)
 
 
 @pytest.mark.parametrize("below", ["", "sub"])
-def test_a_store_that_is_a_file_is_no_first_run(tmp_path, below):
+def test_store_that_is_a_file_is_an_error(tmp_path, below):
     (tmp_path / "file").write_text("")
     handler = PickleIOHandler(tmp_path / "file" / below)
     for ask in (handler.load_input, handler.exists, handler.delete):
@@ -229,7 +229,7 @@ def test_a_store_that_is_a_file_is_no_first_run(tmp_path, below):
         assert not isinstance(caught.value, FileNotFoundError)
 
 
-def test_a_store_that_may_not_be_looked_at_is_no_first_run(lake, monkeypatch):
+def test_unreadable_store_is_an_error(lake, monkeypatch):
     lake.store(1)
 
     def forbidden(path, **_):
@@ -239,7 +239,7 @@ def test_a_store_that_may_not_be_looked_at_is_no_first_run(lake, monkeypatch):
     assert not is_missing_folder(str(lake.folder))
 
 
-def test_the_nearest_is_that_of_the_same_asset_then_that_of_a_similar_name(lake):
+def test_nearest_prefers_same_asset(lake):
     for day in ("2023-01-02", "2024-01-03", "2024-02-01"):
         lake.store(1, "orders", day)
     with pytest.raises(FileNotFoundError, match=re.escape("exists: 'orders/2024-01-03/data.pkl'")):
@@ -268,7 +268,7 @@ handler.handle_output(OutputContext("asset"), [b"x" * 40_000_000, Hangs()])
 
 
 @pytest.mark.parametrize("fsync", [False, True])
-def test_a_process_killed_while_writing_leaves_the_old_value(lake, fsync):
+def test_killed_write_keeps_old_value(lake, fsync):
     lake.store("old")
     command = [sys.executable, "-c", KILLED, str(lake.folder), str(fsync)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

@@ -42,13 +42,13 @@ def refused(lake, mark=None, match=None, **asset):
     assert mark is None or not mark.exists()
 
 
-def test_the_bomb_goes_off_when_nothing_is_wrong(lake, mark):
+def test_malicious_pickle_runs_without_checks(lake, mark):
     lake.store(Bomb(mark))
     lake.load()
     assert mark.exists()
 
 
-def test_a_bit_that_flips_anywhere_is_found_before_anything_is_unpickled(lake, mark):
+def test_load_detects_flipped_bit_before_unpickling(lake, mark):
     lake.store(Bomb(mark))
     file = lake.folder / "asset.pkl"
     whole = file.read_bytes()
@@ -57,7 +57,7 @@ def test_a_bit_that_flips_anywhere_is_found_before_anything_is_unpickled(lake, m
         refused(lake, mark)
 
 
-def test_an_object_cut_anywhere_is_refused(lake, mark):
+def test_load_refuses_truncated_object(lake, mark):
     lake.store(Bomb(mark))
     file = lake.folder / "asset.pkl"
     whole = file.read_bytes()
@@ -67,7 +67,7 @@ def test_an_object_cut_anywhere_is_refused(lake, mark):
 
 
 @given(noise=st.binary(min_size=1, max_size=30))
-def test_an_object_with_something_after_it_is_refused(noise):
+def test_load_refuses_trailing_bytes(noise):
     handler = PickleIOHandler("memory://")
     handler.handle_output(OutputContext("asset"), 1)
     store = handler._connected(create=True)
@@ -77,7 +77,7 @@ def test_an_object_with_something_after_it_is_refused(noise):
 
 
 @pytest.mark.parametrize("where", [{"name": "other"}, {"keys": "b"}, {"name": "other", "keys": "a"}])
-def test_an_object_copied_from_another_asset_or_partition_is_refused(lake, mark, where):
+def test_load_refuses_misplaced_object(lake, mark, where):
     lake.store(Bomb(mark), keys="a")
     lake.store(1, **where)
     target = lake.handler.describe_address(lake.asked(**where))
@@ -85,7 +85,7 @@ def test_an_object_copied_from_another_asset_or_partition_is_refused(lake, mark,
     refused(lake, mark, match="was stored as 'asset/a'", **where)
 
 
-def test_half_a_foreign_pickle_is_no_first_run(lake):
+def test_truncated_foreign_pickle_is_integrity_error(lake):
     lake.folder.mkdir()
     (lake.folder / "asset.pkl").write_bytes(pickle.dumps(list(range(1000)))[:100])
     refused(lake, match="no pickle, or only a part of one")
@@ -97,7 +97,7 @@ class Renamed:
     pass
 
 
-def test_a_value_whose_type_is_gone_says_what_it_was(lake, monkeypatch):
+def test_load_names_missing_type(lake, monkeypatch):
     lake.store(Renamed())
     monkeypatch.delattr(sys.modules[__name__], "Renamed")
     with pytest.raises(
@@ -107,7 +107,7 @@ def test_a_value_whose_type_is_gone_says_what_it_was(lake, monkeypatch):
     assert not isinstance(caught.value, IntegrityError)
 
 
-def test_a_foreign_pickle_whose_type_is_gone_is_not_damaged(lake, monkeypatch):
+def test_foreign_pickle_with_missing_type_is_not_damaged(lake, monkeypatch):
     lake.folder.mkdir()
     (lake.folder / "asset.pkl").write_bytes(pickle.dumps(Renamed()))
     monkeypatch.delattr(sys.modules[__name__], "Renamed")
@@ -121,7 +121,7 @@ class Confused:
         return pickle.loads, (b"no pickle",)
 
 
-def test_what_a_value_raises_while_it_is_rebuilt_is_no_damage_of_its_object(lake):
+def test_error_while_rebuilding_is_not_damage(lake):
     lake.store(Confused())
     with pytest.raises(RiversError, match=r"is whole, but .* \(UnpicklingError") as caught:
         lake.load()
@@ -133,14 +133,14 @@ class FileMissing:
         return open, ("/nowhere/at/all",)
 
 
-def test_a_missing_file_while_unpickling_is_no_first_run(lake):
+def test_missing_file_while_unpickling_is_an_error(lake):
     lake.store(FileMissing())
     with pytest.raises(RiversError, match="cannot be rebuilt") as caught:
         lake.load()
     assert not isinstance(caught.value, FileNotFoundError)
 
 
-def test_a_newer_format_is_refused_with_a_sentence(lake):
+def test_load_refuses_newer_format(lake):
     lake.store(1)
     file = lake.folder / "asset.pkl"
     whole = bytearray(file.read_bytes())
@@ -149,7 +149,7 @@ def test_a_newer_format_is_refused_with_a_sentence(lake):
     refused(lake, match="format version 2, and this rivers-pickle reads up to 1")
 
 
-def test_with_a_key_what_was_signed_comes_back(signed):
+def test_signed_object_is_loaded(signed):
     signed.store([1, 2])
     assert signed.load() == [1, 2]
 
@@ -172,13 +172,13 @@ def forge(mark, key=None, asset="asset"):
     ],
     ids=["bare", "empty", "unsigned", "other key", "underived key"],
 )
-def test_with_a_key_nothing_unsigned_or_foreign_is_unpickled(signed, mark, forged):
+def test_signing_key_refuses_unsigned_and_foreign_objects(signed, mark, forged):
     signed.folder.mkdir()
     (signed.folder / "asset.pkl").write_bytes(forged(mark))
     refused(signed, mark)
 
 
-def test_with_a_key_no_byte_can_be_changed(signed, mark):
+def test_signing_key_detects_any_changed_byte(signed, mark):
     signed.store(Bomb(mark))
     file = signed.folder / "asset.pkl"
     whole = file.read_bytes()
@@ -187,7 +187,7 @@ def test_with_a_key_no_byte_can_be_changed(signed, mark):
         refused(signed, mark)
 
 
-def test_with_a_key_a_signed_header_does_not_vouch_for_another_stream(signed, mark):
+def test_signed_header_belongs_to_its_stream(signed, mark):
     signed.store([1, 2, 3])
     file = signed.folder / "asset.pkl"
     whole = file.read_bytes()
@@ -198,19 +198,19 @@ def test_with_a_key_a_signed_header_does_not_vouch_for_another_stream(signed, ma
     refused(signed, mark, match="signed with another key, or changed")
 
 
-def test_with_a_key_a_signed_object_of_another_place_is_refused(signed, mark):
+def test_signing_key_refuses_misplaced_object(signed, mark):
     signed.store(Bomb(mark), "other")
     signed.store(1)
     shutil.copy(signed.folder / "other.pkl", signed.folder / "asset.pkl")
     refused(signed, mark, match="was stored as 'other'")
 
 
-def test_without_the_key_a_signed_object_is_not_loaded_unchecked(signed, lake, mark):
+def test_signed_object_needs_its_key(signed, lake, mark):
     signed.store(Bomb(mark))
     refused(lake, mark, match="is signed, and this handler has no `signing_key`")
 
 
-def test_a_footer_that_nobody_can_read_is_damage_like_any_other(lake):
+def test_unreadable_footer_is_integrity_error(lake):
     lake.store(1)
     stream = PROLOGUE + pickle.dumps(1)
     digest = blake3(stream).digest()

@@ -26,25 +26,25 @@ NAMES = [
 KEYS = [None, "a", "data.pkl", "data", "x=1", {"x": "1"}, {"x": "1", "y": "2"}, "..", "a/b"]
 
 
-def test_ordinary_names_stay_readable(lake):
+def test_object_path_keeps_ordinary_names(lake):
     lake.store(1, "orders")
     lake.store(1, "orders", "2024-01-01")
     lake.store(1, "sales", {"region": "us", "env": "prod"})
     assert lake.files() == ["orders.pkl", "orders/2024-01-01/data.pkl", "sales/env=prod/region=us/data.pkl"]
 
 
-def test_a_prefix_goes_before_every_path(tmp_path):
+def test_object_path_starts_with_prefix(tmp_path):
     handler = PickleIOHandler(tmp_path, prefix="/team//scratch/")
     assert handler.prefix == "team/scratch"
 
 
 @pytest.mark.parametrize("prefix", ["..", "a/../b", "./a"])
-def test_a_prefix_cannot_leave_the_store(tmp_path, prefix):
+def test_prefix_cannot_leave_store(tmp_path, prefix):
     with pytest.raises(ValidationError, match="plain path below the store"):
         PickleIOHandler(tmp_path, prefix=prefix)
 
 
-def test_names_that_look_like_files_and_folders_of_others_live_side_by_side(lake):
+def test_object_paths_never_collide(lake):
     for number, (name, key) in enumerate(product(NAMES, KEYS)):
         lake.store(number, name, key)
     for number, (name, key) in enumerate(product(NAMES, KEYS)):

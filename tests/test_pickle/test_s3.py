@@ -33,14 +33,14 @@ def partition(key: object) -> PartitionContext:
 @pytest.mark.parametrize(
     "name", ["orders", "Orders", "a/b", "50%", "a b+c", "größe", "東京", "~x", "a.pkl", "x#1"]
 )
-def test_every_asset_name_comes_back_from_s3(handler, name):
+def test_any_asset_name_works_on_s3(handler, name):
     for context_part in (None, partition("2024-01-01"), partition({"region": "a/b", "day": "Ü 1%"})):
         value = [name, str(context_part)]
         handler.handle_output(OutputContext(name, partition=context_part), value)
         assert handler.load_input(InputContext(name, "next", partition=context_part)) == value
 
 
-def test_a_value_of_several_parts_is_streamed_and_comes_back(handler):
+def test_large_value_is_streamed_to_s3(handler):
     context = OutputContext("large")
     value = [bytes([n]) * (9 << 20) for n in range(5)]
     handler.handle_output(context, value)
@@ -48,7 +48,7 @@ def test_a_value_of_several_parts_is_streamed_and_comes_back(handler):
     assert context.output_metadata["size_bytes"].raw_value() > 45 << 20
 
 
-def test_a_value_that_fails_half_way_leaves_neither_object_nor_upload(handler, s3_server):
+def test_failed_upload_leaves_nothing_on_s3(handler, s3_server):
     with pytest.raises(RiversError, match="cannot be pickled"):
         handler.handle_output(OutputContext("half"), [b"x" * (40 << 20), lambda: None])
     assert not handler.exists(InputContext("half", "next"))
@@ -68,7 +68,7 @@ def unfinished_uploads(server: S3Server) -> list[str]:
         raise
 
 
-def test_what_was_never_stored_names_the_address_and_the_nearest(handler, s3_url):
+def test_not_materialized_names_address_and_nearest(handler, s3_url):
     for day in ("2024-01-01", "2024-02-01"):
         handler.handle_output(OutputContext("orders", partition=partition(day)), day)
     with pytest.raises(NotMaterializedError) as caught:
@@ -77,7 +77,7 @@ def test_what_was_never_stored_names_the_address_and_the_nearest(handler, s3_url
     assert "orders/2024-01-01/data.pkl" in str(caught.value)
 
 
-def test_a_wrong_secret_is_an_error_of_its_own_that_does_not_show_it(s3_server, s3_url):
+def test_wrong_secret_is_reported_without_it(s3_server, s3_url):
     options = s3_server.options(aws_secret_access_key="Zq9-mistyped-credential")
     handler = PickleIOHandler(s3_url, storage_options=options)
     for act in (
@@ -96,7 +96,7 @@ def test_a_wrong_secret_is_an_error_of_its_own_that_does_not_show_it(s3_server, 
         assert "Debug source" not in told
 
 
-def test_somebody_who_may_only_read_reads_and_is_told_so_when_writing(s3_server, s3_url, handler):
+def test_read_only_credentials_refuse_writes(s3_server, s3_url, handler):
     handler.handle_output(OutputContext("orders"), 1)
     reader = PickleIOHandler(s3_url, prefix="scratch", storage_options=s3_server.reader_options())
     assert reader.load_input(InputContext("orders", "next")) == 1
@@ -105,14 +105,14 @@ def test_somebody_who_may_only_read_reads_and_is_told_so_when_writing(s3_server,
     assert reader.load_input(InputContext("orders", "next")) == 1
 
 
-def test_a_bucket_that_does_not_exist_is_no_first_run(s3_server):
+def test_missing_bucket_is_an_error(s3_server):
     handler = PickleIOHandler("s3://no-such-bucket", storage_options=s3_server.options())
     with pytest.raises(RiversError, match="NoSuchBucket") as caught:
         handler.load_input(InputContext("orders", "next"))
     assert not isinstance(caught.value, NotMaterializedError)
 
 
-def test_a_live_store_travels_to_another_process_as_configuration(s3_server, s3_url, handler):
+def test_store_object_is_pickled_as_configuration(s3_server, s3_url, handler):
     handler.handle_output(OutputContext("orders"), 1)
     live = PickleIOHandler(s3_server.store(), prefix=f"{s3_url.rpartition('/')[2]}/scratch")
     assert live.locality == "shared"
@@ -120,7 +120,7 @@ def test_a_live_store_travels_to_another_process_as_configuration(s3_server, s3_
     assert pickle.loads(pickle.dumps(handler)).load_input(InputContext("orders", "next")) == 1
 
 
-def test_exists_and_delete(handler):
+def test_delete_of_absent_value_is_a_no_op(handler):
     asked = InputContext("orders", "next")
     assert not handler.exists(asked)
     handler.handle_output(OutputContext("orders"), 1)

@@ -22,7 +22,7 @@ def stored_in(handler, folder):
 
 
 @pytest.mark.parametrize("spelt", ["data", "./data", "file:data", "file:./data", "file://./data"])
-def test_a_relative_store_is_relative_to_where_the_handler_was_made(tmp_path, monkeypatch, spelt):
+def test_relative_store_keeps_its_folder(tmp_path, monkeypatch, spelt):
     monkeypatch.chdir(tmp_path)
     handler = PickleIOHandler(spelt)
     (tmp_path / "elsewhere").mkdir()
@@ -30,7 +30,7 @@ def test_a_relative_store_is_relative_to_where_the_handler_was_made(tmp_path, mo
     assert stored_in(handler, tmp_path / "data")
 
 
-def test_settings_may_be_given_in_the_order_of_the_contract(tmp_path):
+def test_settings_are_accepted_by_position(tmp_path):
     handler = PickleIOHandler(tmp_path, "below", "secret")
     assert (handler.prefix, handler.signing_key.get_secret_value()) == ("below", "secret")
     assert handler == PickleIOHandler(store=tmp_path, prefix="below", signing_key="secret")
@@ -40,13 +40,13 @@ def test_settings_may_be_given_in_the_order_of_the_contract(tmp_path):
         PickleIOHandler(tmp_path, store=tmp_path)
 
 
-def test_absolute_stores(tmp_path):
+def test_store_accepts_absolute_paths_and_urls(tmp_path):
     folder = tmp_path / "my data"
     for store in (folder, str(folder), f"file:{folder}", folder.as_uri(), f"file://localhost{folder}"):
         assert stored_in(PickleIOHandler(store=store), folder)
 
 
-def test_a_live_store_is_used_as_it_is(tmp_path):
+def test_store_object_is_used_unchanged(tmp_path):
     assert stored_in(PickleIOHandler(LocalStore(tmp_path)), tmp_path)
     memory = MemoryStore()
     PickleIOHandler(memory).handle_output(OutputContext("asset"), 1)
@@ -93,7 +93,7 @@ def test_handler_locality_and_address_follow_store(store, locality, address):
         ("s3//bucket/x", "write s3:// instead of s3//"),
     ],
 )
-def test_what_cannot_be_a_store_is_told(store, told):
+def test_invalid_store_is_reported(store, told):
     with pytest.raises(ValidationError, match=told):
         PickleIOHandler(store)
 
@@ -107,13 +107,13 @@ def test_what_cannot_be_a_store_is_told(store, told):
         "az://box/x?sv=1&sig=hunter2",
     ],
 )
-def test_credentials_in_a_url_are_refused_and_not_shown(url):
+def test_store_refuses_url_with_credentials(url):
     with pytest.raises(ValidationError, match="storage_options") as caught:
         PickleIOHandler(url)
     assert "hunter2" not in str(caught.value)
 
 
-def test_secrets_are_never_shown():
+def test_repr_and_dumps_hide_secrets():
     handler = PickleIOHandler(
         "s3://bucket", signing_key="hunter2", storage_options={"secret_access_key": "hunter2", "timeout": 5}
     )
@@ -121,7 +121,7 @@ def test_secrets_are_never_shown():
     assert "hunter2" not in shown
 
 
-def test_only_variables_with_the_prefix_are_read(tmp_path, monkeypatch):
+def test_environment_needs_prefix(tmp_path, monkeypatch):
     monkeypatch.setenv("PREFIX", "wrong")
     monkeypatch.setenv("STORE", "/wrong")
     monkeypatch.setenv("RIVERS_PICKLE_STORE", str(tmp_path))
@@ -135,7 +135,7 @@ def test_only_variables_with_the_prefix_are_read(tmp_path, monkeypatch):
     assert PickleIOHandler("/given").store == "/given"
 
 
-def test_a_dot_env_file_is_read(tmp_path, monkeypatch):
+def test_dotenv_file_is_read(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_text("RIVERS_PICKLE_STORE=./data\nOTHER=1\n")
     assert PickleIOHandler().store == str(tmp_path / "data")
@@ -152,12 +152,12 @@ def test_a_dot_env_file_is_read(tmp_path, monkeypatch):
         ({}, "Field required"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused_with_the_reason(settings, told):
+def test_invalid_settings_are_refused(settings, told):
     with pytest.raises(ValidationError, match=told):
         PickleIOHandler(**settings)
 
 
-def test_it_travels_as_configuration_and_connects_again(tmp_path):
+def test_handler_pickles_as_configuration(tmp_path):
     for store in (str(tmp_path), LocalStore(tmp_path)):
         handler = PickleIOHandler(store, prefix="p", signing_key="key", storage_options={} or {})
         assert stored_in(handler, tmp_path / "p")
@@ -166,7 +166,7 @@ def test_it_travels_as_configuration_and_connects_again(tmp_path):
         assert other.load_input(InputContext("asset", "next")) == 1
 
 
-def test_a_copy_with_other_settings_is_checked_and_uses_them(tmp_path):
+def test_model_copy_validates_updates(tmp_path):
     handler = PickleIOHandler(tmp_path / "one")
     assert stored_in(handler, tmp_path / "one")
     other = handler.model_copy(update={"store": tmp_path / "two"})
@@ -176,17 +176,17 @@ def test_a_copy_with_other_settings_is_checked_and_uses_them(tmp_path):
         handler.model_copy(update={"prefix": ".."})
 
 
-def test_settings_do_not_change_under_an_open_store(tmp_path):
+def test_settings_are_frozen(tmp_path):
     with pytest.raises(ValidationError, match="frozen"):
         PickleIOHandler(tmp_path).prefix = "other"
 
 
-def test_a_memory_store_cannot_travel_and_says_so():
+def test_memory_store_cannot_be_pickled():
     with pytest.raises(RiversError, match="lives in this process and cannot travel"):
         pickle.dumps(PickleIOHandler(MemoryStore()))
 
 
-def test_fsync_flushes_the_file_before_it_is_visible_and_every_folder_after(tmp_path, monkeypatch):
+def test_fsync_flushes_file_then_folders(tmp_path, monkeypatch):
     done = []
     fsync, replace = os.fsync, os.replace
     monkeypatch.setattr(os, "fsync", lambda fd: (done.append(os.readlink(f"/proc/self/fd/{fd}")), fsync(fd)))
@@ -198,7 +198,7 @@ def test_fsync_flushes_the_file_before_it_is_visible_and_every_folder_after(tmp_
     assert handler.load_input(InputContext("asset", "next")) == b"x" * 10_000_000
 
 
-def test_nothing_heavy_is_imported_before_it_is_used():
+def test_package_imports_lazily():
     code = (
         "import sys, rivers_pickle.plugin\n"
         "assert 'pydantic' not in sys.modules and 'rivers_pickle.handler' not in sys.modules\n"

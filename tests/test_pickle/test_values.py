@@ -39,7 +39,7 @@ plain = st.recursive(
     name=st.text(min_size=1, max_size=8),
     key=st.none() | st.text("abÄ/ .%", min_size=1, max_size=4),
 )
-def test_every_value_comes_back_under_every_name(value, name, key):
+def test_value_round_trips_under_any_name(value, name, key):
     handler = PickleIOHandler("memory://", prefix="p")
     partition = None if key is None else PartitionContext([PartitionKey(key)])
     handler.handle_output(OutputContext(name, partition=partition), value)
@@ -59,7 +59,7 @@ def test_every_value_comes_back_under_every_name(value, name, key):
     ],
     ids=["large", "fortran", "strided", "bytearray", "mixed", "objects", "empty"],
 )
-def test_large_and_small_buffers_come_back(lake, value):
+def test_buffers_round_trip(lake, value):
     lake.store(value)
     assert np.array_equal(lake.load(), value) if isinstance(value, np.ndarray) else lake.load() == value
 
@@ -82,7 +82,7 @@ class Chunk:
 @pytest.mark.parametrize("fsync", [False, True])
 @pytest.mark.parametrize("count", [3, 60])
 @pytest.mark.parametrize("view", [memoryview, lambda buffer: np.frombuffer(buffer, dtype=np.uint8)])
-def test_a_buffer_that_is_used_again_is_stored_as_it_was(lake, count, view, fsync):
+def test_reused_buffer_is_copied(lake, count, view, fsync):
     lake.handler = lake.handler.model_copy(update={"fsync": fsync})
     lake.store([Chunk(number, view) for number in range(count)])
     assert lake.load() == [bytes([number]) * len(SCRATCH) for number in range(count)]
@@ -99,7 +99,7 @@ class Pieces(list):
 
 
 @pytest.mark.parametrize("value", [np.arange(3_000_000), b"x" * 24_000_000, pa.array(range(3_000_000))])
-def test_large_buffers_go_to_the_store_without_a_copy(value):
+def test_large_buffers_are_not_copied(value):
     pieces = Pieces()
     write_pickle(pieces, value, lambda size, digest: b"")
     memory = value.buffers()[1] if isinstance(value, pa.Array) else value
@@ -109,7 +109,7 @@ def test_large_buffers_go_to_the_store_without_a_copy(value):
     assert all(np.may_share_memory(piece, whole) for piece in large)
 
 
-def test_tables_come_back(lake):
+def test_tables_round_trip(lake):
     frame = pl.DataFrame({"a": range(1000), "b": ["text"] * 1000})
     lake.store({"polars": frame, "arrow": frame.to_arrow(), "point": Point(1, 2)})
     again = lake.load()
@@ -119,20 +119,20 @@ def test_tables_come_back(lake):
     assert again["point"] == Point(1, 2)
 
 
-def test_a_plain_pickle_load_reads_the_object_without_rivers(lake):
+def test_object_is_loadable_with_plain_pickle(lake):
     lake.store({"rows": [1, 2, 3]})
     with (lake.folder / "asset.pkl").open("rb") as file:
         assert pickle.load(file) == {"rows": [1, 2, 3]}
     assert pickle._loads((lake.folder / "asset.pkl").read_bytes()) == {"rows": [1, 2, 3]}
 
 
-def test_an_object_that_rivers_did_not_write_is_loaded(lake):
+def test_foreign_pickle_is_loaded(lake):
     lake.folder.mkdir()
     (lake.folder / "asset.pkl").write_bytes(pickle.dumps({"rows": 3}, protocol=2))
     assert lake.load() == {"rows": 3}
 
 
-def test_the_metadata_says_where_and_how_large(lake):
+def test_store_reports_path_and_size(lake):
     context = lake.store([1, 2, 3], keys="2024-01-01")
     facts = {name: value.raw_value() for name, value in context.output_metadata.items()}
     file = lake.folder / "asset" / "2024-01-01" / "data.pkl"
@@ -145,24 +145,24 @@ def test_the_metadata_says_where_and_how_large(lake):
     }
 
 
-def test_equal_bytes_give_equal_data_versions(lake):
+def test_equal_values_have_equal_data_versions(lake):
     first, second = lake.store([1, "a"]), lake.store([1, "a"], name="other", keys="key")
     assert first.data_version == second.data_version
     assert first.data_version != lake.store([2, "a"]).data_version
 
 
-def test_signing_does_not_change_the_data_version(lake, signed):
+def test_signing_keeps_data_version(lake, signed):
     assert lake.store([1]).data_version == signed.store([1]).data_version
 
 
-def test_a_later_value_replaces_the_earlier_one(lake):
+def test_store_replaces_value(lake):
     lake.store("x" * 10_000)
     lake.store("y")
     assert lake.load() == "y"
     assert lake.files() == ["asset.pkl"]
 
 
-def test_what_was_never_stored_names_the_address_and_the_nearest(lake):
+def test_not_materialized_names_address_and_nearest(lake):
     for name in ("orders", "customers"):
         lake.store(1, name)
     for day in ("2024-01-01", "2024-01-02", "2024-02-01"):
@@ -175,7 +175,7 @@ def test_what_was_never_stored_names_the_address_and_the_nearest(lake):
         lake.load("daily", "2024-02-02")
 
 
-def test_looking_for_a_value_makes_no_folder(lake):
+def test_load_creates_no_folder(lake):
     with pytest.raises(NotMaterializedError):
         lake.load()
     assert not lake.handler.exists(lake.asked())
@@ -183,7 +183,7 @@ def test_looking_for_a_value_makes_no_folder(lake):
     assert not lake.folder.exists()
 
 
-def test_exists_and_delete(lake):
+def test_delete_of_absent_value_is_a_no_op(lake):
     lake.store(1, keys="a")
     assert lake.handler.exists(lake.asked(keys="a"))
     assert not lake.handler.exists(lake.asked(keys="b"))
@@ -192,13 +192,13 @@ def test_exists_and_delete(lake):
     assert not lake.handler.exists(lake.asked(keys="a"))
 
 
-def test_several_partition_keys_at_once_are_refused(lake):
+def test_handler_refuses_several_partition_keys(lake):
     with pytest.raises(PartitionValidationError):
         lake.store(1, keys=["a", "b"])
     assert lake.handler.describe_address(lake.asked(keys=["a", "b"])) == str(lake.folder / "asset")
 
 
-def test_many_threads_may_use_one_handler():
+def test_handler_is_thread_safe():
     handler = PickleIOHandler("memory://")
 
     def work(number):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rivers_core.lazy import lazy_exports, register_former_module
 
 if TYPE_CHECKING:
-    from rivers_core._locations import resolve_location
+    from rivers_core._locations import StoreRoot, locate_store, resolve_location
     from rivers_core._suggestions import did_you_mean
     from rivers_core.awaitables import resolve_awaitable, run_sync
     from rivers_core.handler.base import Locality
@@ -33,11 +33,13 @@ if TYPE_CHECKING:
 __all__ = [
     "REDACTED",
     "Locality",
+    "StoreRoot",
     "build_handler",
     "collect_secrets",
     "did_you_mean",
     "is_secret_name",
     "lazy_exports",
+    "locate_store",
     "option_secrets",
     "redact",
     "redact_secrets",
@@ -55,6 +57,8 @@ __getattr__, __dir__ = lazy_exports(
     {
         "REDACTED": "rivers_core.redaction",
         "Locality": "rivers_core.handler.base",
+        "StoreRoot": "rivers_core._locations",
+        "locate_store": "rivers_core._locations",
         "resolve_location": "rivers_core._locations",
         "build_handler": "rivers_core.handler.settings",
         "collect_secrets": "rivers_core.redaction",

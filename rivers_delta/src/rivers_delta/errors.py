@@ -6,9 +6,8 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from rivers_core.authoring import redact_value
+from rivers_core.authoring import redact
 from rivers_core.exceptions import RiversError
-from rivers_delta.credentials import without
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -68,7 +67,7 @@ def redact_library_text(text: str, secrets: Iterable[str] = ()) -> str:
     """
     text = _without_labels(_STEP.sub(": ", _COLOUR.sub("", text)))
     text = _DEBUG.sub("", _BACKTRACE.sub("", _raised_in_python(text)))
-    return str(redact_value(without(text, secrets))).strip()
+    return redact(text, secrets).strip()
 
 
 def sentence_of(error: BaseException, secrets: Iterable[str] = ()) -> str:

@@ -9,11 +9,11 @@ from pydantic import PrivateAttr, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from rivers_core import BaseIOHandler
+from rivers_core.authoring import StoreRoot, locate_store, option_secrets
 from rivers_core.exceptions import NotMaterializedError
 from rivers_delta.config.merge_config import MergeConfig
 from rivers_delta.config.options import NAMESPACE, Mode, SchemaMode, find_faults, read_options
 from rivers_delta.config.properties import HandlerConfig, read_commit_properties, read_writer_properties
-from rivers_delta.credentials import secrets_among
 from rivers_delta.errors import told
 from rivers_delta.log.ledger import Ledger
 from rivers_delta.log.location import compared, shown, table_address, table_root
@@ -183,13 +183,12 @@ class DeltaIOHandler(BaseIOHandler):
         return True
 
     def delete(self, context: InputContext) -> None:
-        """Delete partitions in one commit, or a whole table of this machine.
+        """Delete partitions in one commit, or a whole table of this machine; what was never stored is skipped.
 
         Args:
             context: Which asset and partition.
 
         Raises:
-            NotMaterializedError: The table, or the partition, was never written.
             ConflictError: Others kept committing first; a partition is tried again like a write.
             RiversError: It is a whole table in an object store, which deltalake cannot remove.
         """
@@ -245,6 +244,10 @@ class DeltaIOHandler(BaseIOHandler):
 
         return get_types().can_load(hint)
 
+    def store_root(self) -> StoreRoot:
+        """Return the folder or URL below which all tables lie."""
+        return locate_store(shown(table_root(self.table_uri)), self.plain_storage_options())
+
     def describe_address(self, context: OutputContext | InputContext) -> str | None:
         """The path or URL of the asset's table, without credentials.
 
@@ -291,4 +294,4 @@ class DeltaIOHandler(BaseIOHandler):
 
     def secrets(self) -> list[str]:
         """What must not appear in any message."""
-        return secrets_among(self.plain_storage_options() or {})
+        return option_secrets(self.plain_storage_options() or {})

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_settings import SettingsConfigDict
 
 from rivers_core import BaseIOHandler, MetadataValue
-from rivers_core.authoring import build_handler
+from rivers_core.authoring import StoreRoot, build_handler, locate_store
 from rivers_core.exceptions import RiversError
 from rivers_pickle import failures, stores
 from rivers_pickle.format import FormatError, Header, derived_key, described, footer, is_ours, opened
@@ -203,6 +203,15 @@ class PickleIOHandler(BaseIOHandler):
         if context.partition is not None and not context.partition.is_single:
             return self._address(asset_folder(self.prefix, context))
         return self._address(object_path(self.prefix, context))
+
+    def store_root(self) -> StoreRoot:
+        """Return the root of the store with the prefix; every memory store is a place of its own."""
+        prefix = tuple(filter(None, self.prefix.split("/")))
+        if stores.is_memory(self.store):
+            owner = self if isinstance(self.store, str) else self.store
+            return StoreRoot(self._root, f"memory:{id(owner)}", prefix)
+        options = {**(getattr(self.store, "config", None) or {}), **self._options()}
+        return locate_store("/".join((self._root, *prefix)), options)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A handler of its own with the same settings but for `update`, which are validated."""

@@ -1,4 +1,4 @@
-"""Several partitions in one value: each from the layer that has it, put together again."""
+"""Several partitions in one value: load each from the layer that has it, and concatenate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _QUESTIONS_AT_ONCE: Final = 16
 
-# A library is in here by the name of its module; it is there, since one of its values is.
+# By name of the module of a library, which is imported, since a value of it was loaded.
 _JOINS: Final[dict[str, Callable[[Any, list[Any]], Any]]] = {
     "builtins": lambda _, values: [item for value in values for item in value],
     "pandas": lambda pandas, values: pandas.concat(values, ignore_index=True),
@@ -28,19 +28,19 @@ _JOINS: Final[dict[str, Callable[[Any, list[Any]], Any]]] = {
 
 
 def is_batch(context: InputContext) -> bool:
-    """Whether a context asks for several partitions in one value."""
+    """Return whether a context asks for several partitions in one value."""
     return context.partition is not None and not context.partition.is_single
 
 
 def one_by_one(context: InputContext) -> list[InputContext]:
-    """A context for each partition that is asked for; the context itself if that is one, or none."""
+    """Return a context for each partition; the context itself if it has one partition or none."""
     if context.partition is None or context.partition.is_single:
         return [context]
     return [of_keys(context, [key]) for key in context.partition.keys]
 
 
 def of_keys(context: InputContext, keys: Sequence[PartitionKey]) -> InputContext:
-    """The same question about some of its partitions."""
+    """Return the same context for some of its partitions."""
     definition = None if context.partition is None else context.partition.definition
     return InputContext(
         context.asset_name,
@@ -53,50 +53,50 @@ def of_keys(context: InputContext, keys: Sequence[PartitionKey]) -> InputContext
     )
 
 
-def stretches(layer: BaseIOHandler, context: InputContext) -> list[tuple[bool, InputContext]]:
-    """Divide partitions by whether a layer has them.
+def split_by_layer(layer: BaseIOHandler, context: InputContext) -> list[tuple[bool, InputContext]]:
+    """Split partitions by whether a layer has them.
 
     Args:
-        layer: The handler that is asked, for each partition alone.
-        context: Several partitions.
+        layer: The handler, which is asked for each partition separately.
+        context: Context of several partitions.
 
     Returns:
-        Neighbours together, in the order of the keys: whether the layer has them, and the question about them.
-        The context itself if there is nothing to divide.
+        Runs of neighboring keys, in order: whether the layer has them, and a context for them.
+        The context itself if all are equal.
     """
     single = one_by_one(context)
     if layer.locality == "process":
-        answers = [has(layer, one) for one in single]
+        answers = [has(layer, part) for part in single]
     else:
         with ThreadPoolExecutor(min(_QUESTIONS_AT_ONCE, len(single)), "rivers-overlay") as pool:
-            answers = list(pool.map(lambda one: has(layer, one), single))
+            answers = list(pool.map(lambda part: has(layer, part), single))
     if len(set(answers)) == 1:
         return [(answers[0], context)]
-    keys = [one.partition.key for one in single if one.partition is not None]
+    keys = [part.partition.key for part in single if part.partition is not None]
     pairs = groupby(zip(answers, keys, strict=True), key=lambda pair: pair[0])
-    return [(there, of_keys(context, [key for _, key in stretch])) for there, stretch in pairs]
+    return [(is_stored, of_keys(context, [key for _, key in run])) for is_stored, run in pairs]
 
 
-def joined(context: InputContext, parts: Sequence[tuple[bool, InputContext]], values: list[Any]) -> Any:
-    """One value of the parts that the layers gave.
+def concatenated(context: InputContext, parts: Sequence[tuple[bool, InputContext]], values: list[Any]) -> Any:
+    """Concatenate the parts that the layers returned.
 
     Args:
-        context: The whole question.
-        parts: What `stretches` made of it.
-        values: A table of one library, or a list, for each part.
+        context: Context of all partitions.
+        parts: Result of `split_by_layer`.
+        values: A list or a table for each part.
 
     Returns:
-        A value of the same type with the rows of all, in the order of the keys.
+        A value of the same type with the rows of all parts, in the order of the keys.
 
     Raises:
-        RiversError: Nothing is known about putting such values together, or they do not fit.
+        RiversError: Values of this type cannot be concatenated, or they do not fit together.
     """
     kinds = {type(value) for value in values}
     kind = next(iter(kinds))
     library = kind.__module__.partition(".")[0]
     if len(kinds) > 1 or library not in _JOINS or (library == "builtins" and kind is not list):
-        named = " and ".join(sorted(f"{one.__module__}.{one.__qualname__}" for one in kinds))
-        raise _divided(context, parts, f"values of type {named} cannot be put together")
+        named = " and ".join(sorted(f"{item.__module__}.{item.__qualname__}" for item in kinds))
+        raise _divided(context, parts, f"values of type {named} cannot be concatenated")
     try:
         return _JOINS[library](sys.modules.get(library), values)
     except Exception as error:
@@ -104,11 +104,11 @@ def joined(context: InputContext, parts: Sequence[tuple[bool, InputContext]], va
 
 
 def _divided(context: InputContext, parts: Sequence[tuple[bool, InputContext]], reason: str) -> RiversError:
-    at_top = [str(key) for there, part in parts if there and part.partition for key in part.partition.keys]
+    at_top = [str(key) for is_top, part in parts if is_top and part.partition for key in part.partition.keys]
     count = len(one_by_one(context))
     shown = ", ".join(at_top[:3]) + (", ..." if len(at_top) > 3 else "")
     return RiversError(
-        f"Of the {count} partitions of asset {context.asset_name!r} that {context.downstream_asset!r} takes as one "
-        f"value, {len(at_top)} are in the top layer ({shown}) and the others only in the base, and {reason}. Take "
-        "them one by one, with a parameter annotated `dict[str, ...]`, or materialize the others in the top layer too."
+        f"Could not load {count} partitions of asset {context.asset_name!r} as one value for "
+        f"{context.downstream_asset!r}: {len(at_top)} are in the top layer ({shown}), the others only in the base, and "
+        f"{reason}. Annotate the parameter as `dict[str, ...]`, or materialize the others in the top layer too."
     )

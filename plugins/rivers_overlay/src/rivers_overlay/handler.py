@@ -1,4 +1,4 @@
-"""The handler of two layers."""
+"""IO handler with two layers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pydantic_settings import SettingsConfigDict
 from rivers_core import BaseIOHandler, InputContext, storage_key
 from rivers_core.authoring import resolve_awaitable, run_sync
 from rivers_core.exceptions import NotMaterializedError, RiversError
-from rivers_overlay.batches import is_batch, joined, one_by_one, stretches
+from rivers_overlay.batches import concatenated, is_batch, one_by_one, split_by_layer
 from rivers_overlay.layers import address_in, has, loaded
-from rivers_overlay.places import between, handlers_in, is_same, same_store, stores_of
+from rivers_overlay.storage_identity import folder_between, handlers_in, is_same_store, stores_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -30,22 +30,22 @@ BASE: Final = "base"
 
 
 class OverlayIOHandler(BaseIOHandler):
-    """Reads from a top layer and, where nothing was ever stored there, from a base; writes to the top only.
+    """Read from a top layer, and from a base layer where the top has no value; write to the top only.
 
-    So a developer reads production and writes at home: the base is never written to and never deleted from.
-    Only `NotMaterializedError` (and `FileNotFoundError`, which says the same) falls through. A value of the top
-    that is damaged or cannot be reached is an error, and not a reason to show an older one.
+    A developer reads production and writes locally: the base is never written to and never deleted from.
+    Only `NotMaterializedError` (and `FileNotFoundError`) falls through. A value of the top that is damaged or
+    cannot be reached is an error; an older value of the base does not take its place.
 
-    Which layer served a read is said by `context.served_by`: `"top"` or `"base"`, and `"base/top"` for the top
-    of a base that is an overlay itself. Observers see it, a run records it as `rivers/served_by` with whatever
-    was made of the value, and the log of the context says it with the address, at level debug.
+    `context.served_by` names the layer that served a read: `"top"` or `"base"`, and `"base/top"` for the top
+    of a base that is an overlay itself. Observers receive it, a run records it as `rivers/served_by` of the
+    assets computed from the value, and the log of the context shows it with the address, at level debug.
 
-    What a class usually declares depends on the layers here, so ask an instance: it reaches as far as the
-    narrower layer, takes several partitions in one call if both do, and is asynchronous where a layer is.
+    Capabilities follow from the layers: the locality is the narrower one, several partitions are loaded in one
+    call if both layers can, and a direction is asynchronous where a layer is.
 
     Args:
-        top: The handler that is asked first and alone is written to; in a configuration, its name.
-        base: The handler that is asked when the top has nothing; likewise.
+        top: The handler that is read first, and the only one that is written to; in a configuration, its name.
+        base: The handler that is read if the top has no value; likewise.
 
     Examples:
         >>> from rivers_core import InputContext, OutputContext, get_registry
@@ -63,8 +63,8 @@ class OverlayIOHandler(BaseIOHandler):
 
     model_config = SettingsConfigDict(frozen=True)
 
-    top: BaseIOHandler = Field(description="Is asked first, and alone is written to.")
-    base: BaseIOHandler = Field(description="Is asked when the top has nothing; never written to.")
+    top: BaseIOHandler = Field(description="Read first; the only layer that is written to.")
+    base: BaseIOHandler = Field(description="Read if the top has no value; never written to.")
 
     _folders: frozenset[str] = PrivateAttr(default=frozenset())
 
@@ -73,7 +73,7 @@ class OverlayIOHandler(BaseIOHandler):
     def _is_a_handler(cls, value: Any) -> Any:
         if not isinstance(value, BaseIOHandler):
             raise ValueError(
-                f"a layer is an IO handler, or in a configuration the name of one; got {type(value).__name__}"
+                f"a layer must be an IO handler, or its name in a configuration; got {type(value).__name__}"
             )
         return value
 
@@ -82,9 +82,9 @@ class OverlayIOHandler(BaseIOHandler):
         in_base = list(handlers_in(self.base))
         folders: set[str | None] = set()
         for written in stores_of(self.top):
-            if any(is_same(written, store) for store in in_base):
-                raise ValueError(same_store(written))
-            folders.update(between(written, store) for store in in_base)
+            if any(is_same_store(written, store) for store in in_base):
+                raise ValueError(_same_store(written))
+            folders.update(folder_between(written, store) for store in in_base)
         self._folders = frozenset(folder.casefold() for folder in folders if folder is not None)
         return self
 
@@ -97,7 +97,7 @@ class OverlayIOHandler(BaseIOHandler):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments alone: a variable holds a text, and no handler."""
+        """Read arguments only: an environment variable cannot hold a handler."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 
@@ -127,68 +127,67 @@ class OverlayIOHandler(BaseIOHandler):
         return bool(self.top.is_async_input or self.base.is_async_input)
 
     def handle_output(self, context: OutputContext, obj: Any) -> Awaitable[None] | None:
-        """Store a value in the top layer; the base is not even asked.
+        """Store a value in the top layer; the base is not called.
 
         Args:
-            context: Which asset and partition; gets the metadata and the data version that the top gives.
+            context: Context of the asset; receives metadata and data version from the top.
             obj: The value.
 
         Returns:
             An awaitable if the top is asynchronous.
 
         Raises:
-            RiversError: The asset is called like the folder by which one of the layers lies inside the other.
+            RiversError: The asset is named like the folder by which one layer lies inside the other.
         """
         self._refuse_folder_between(context.asset_name)
         return self.top.handle_output(context, obj)
 
     def load_input(self, context: InputContext) -> Any:
-        """Load from the top, and from the base if nothing was ever stored in the top.
+        """Load from the top, and from the base if the top has no value.
 
-        Of several partitions in one value, each comes from the top if it is there, else from the base; tables of
-        polars, pyarrow or pandas and lists are put together.
+        Of several partitions in one value, each comes from the top if it is stored there, else from the base; lists
+        and tables of polars, pyarrow and pandas are concatenated.
 
         Args:
-            context: Which asset and partition; its `served_by` says afterwards which layer it was.
+            context: Context of the asset; its `served_by` is set to the layer.
 
         Returns:
             The value; an awaitable if one of the layers is asynchronous.
 
         Raises:
-            NotMaterializedError: Neither layer has it.
-            RiversError: Several partitions in one value are divided between the layers, and their values cannot
-                be put together.
-            Exception: Whatever else a layer raises, as it is.
+            NotMaterializedError: Neither layer has the value.
+            RiversError: The layers hold different partitions of one value, and their parts cannot be concatenated.
+            Exception: Any other error of a layer, unchanged.
         """
         loading = self._load(context)
         return loading if self.is_async_input else run_sync(loading)
 
     def exists(self, context: InputContext) -> bool:
-        """Whether either layer has the value; of several partitions, whether each is in one of them."""
-        return all(has(self.top, one) or has(self.base, one) for one in one_by_one(context))
+        """Return whether either layer has the value; of several partitions, each in one of them."""
+        return all(has(self.top, part) or has(self.base, part) for part in one_by_one(context))
 
     def delete(self, context: InputContext) -> None:
-        """Remove the value from the top layer; what the base has shows again.
+        """Remove the value from the top layer, so that the value of the base is visible again.
 
         Args:
-            context: Which asset and partition; what is in neither layer is left to the top.
+            context: Context of the asset.
 
         Raises:
-            RiversError: Only the base has it. Nothing was deleted.
+            RiversError: Only the base has the value; nothing was deleted.
         """
         self._refuse_folder_between(context.asset_name)
-        for one in one_by_one(context):
-            if not has(self.top, one) and has(self.base, one):
-                raise self._not_ours(one)
+        for part in one_by_one(context):
+            if not has(self.top, part) and has(self.base, part):
+                raise self._base_only(part)
         delete: Callable[[InputContext], Any] = self.top.delete
         resolve_awaitable(delete(context))
 
     def storing_handler(self) -> BaseIOHandler:
-        """The handler that the top layer stores with."""
+        """Return the handler that the top layer stores with."""
         return self.top.storing_handler()
 
     def check_options(self, metadata: Mapping[str, Any]) -> list[str]:
-        """What the layers have to say about the options in an asset's metadata; what both say is said once.
+        """Return the findings of both layers, without duplicates.
 
         Args:
             metadata: The asset's metadata.
@@ -196,7 +195,7 @@ class OverlayIOHandler(BaseIOHandler):
         return list(dict.fromkeys([*self.top.check_options(metadata), *self.base.check_options(metadata)]))
 
     def accepts_type(self, hint: Any) -> bool:
-        """Whether the top, which is written to, can store it.
+        """Return whether the top can store values of an annotation.
 
         Args:
             hint: A return annotation.
@@ -204,7 +203,7 @@ class OverlayIOHandler(BaseIOHandler):
         return self.top.accepts_type(hint)
 
     def can_load_type(self, hint: Any) -> bool:
-        """Whether both layers can give it, for either may have to.
+        """Return whether both layers can load it, since either may have to.
 
         Args:
             hint: The annotation of a parameter.
@@ -212,7 +211,7 @@ class OverlayIOHandler(BaseIOHandler):
         return self.top.can_load_type(hint) and self.base.can_load_type(hint)
 
     def storage_location(self, asset_name: str, asset_metadata: Mapping[str, Any] | None) -> str | None:
-        """Where the top keeps an asset: two assets may read one place of the base, but not write one of the top.
+        """Return the location in the top: two assets may read one place of the base, but not write one place.
 
         Args:
             asset_name: The asset.
@@ -221,10 +220,10 @@ class OverlayIOHandler(BaseIOHandler):
         return self.top.storage_location(asset_name, asset_metadata)
 
     def describe_address(self, context: OutputContext | InputContext) -> str | None:
-        """Where a value is written to; for a read, also where else it is looked for.
+        """Return the address in the top; for a read, that in the base too.
 
         Args:
-            context: Which asset and partition.
+            context: Context of the asset.
         """
         if not isinstance(context, InputContext):
             return self.top.describe_address(context)
@@ -236,9 +235,9 @@ class OverlayIOHandler(BaseIOHandler):
         if not is_batch(context):
             return await self._load_from(((TOP, self.top), (BASE, self.base)), context)
         if self.is_async_input:
-            parts = await asyncio.to_thread(stretches, self.top, context)
+            parts = await asyncio.to_thread(split_by_layer, self.top, context)
         else:
-            parts = stretches(self.top, context)
+            parts = split_by_layer(self.top, context)
         values = []
         for is_at_top, part in parts:
             layer = (TOP, self.top) if is_at_top else (BASE, self.base)
@@ -247,7 +246,7 @@ class OverlayIOHandler(BaseIOHandler):
             return values[0]
         places = {part.served_by or "" for _, part in parts}
         context.served_by = " and ".join(sorted(places, reverse=True))
-        return joined(context, parts, values)
+        return concatenated(context, parts, values)
 
     async def _load_from(self, layers: Sequence[tuple[str, BaseIOHandler]], context: InputContext) -> Any:
         absences: list[FileNotFoundError] = []
@@ -264,37 +263,49 @@ class OverlayIOHandler(BaseIOHandler):
     def _refuse_folder_between(self, asset_name: str) -> None:
         if self._folders and storage_key(asset_name).casefold() in self._folders:
             raise RiversError(
-                f"asset {asset_name!r} is called like the folder by which one layer of the overlay lies inside the "
-                "other, so that its values and those of the other layer could meet; nothing was changed. Give the "
-                "top another place, or the asset another name."
+                f"Cannot change asset {asset_name!r}: it has the name of the folder by which one layer of the "
+                "overlay lies inside the other, so its values could mix with those of the other layer. "
+                "Nothing was changed. Move the top, or rename the asset."
             )
 
     def _absence(self, context: InputContext, absences: Sequence[FileNotFoundError]) -> NotMaterializedError:
-        said = [error for error in reversed(absences) if isinstance(error, NotMaterializedError)]
-        asked = None if context.partition is None else ", ".join(map(str, context.partition.keys))
+        errors = [error for error in reversed(absences) if isinstance(error, NotMaterializedError)]
+        keys = None if context.partition is None else ", ".join(map(str, context.partition.keys))
         return NotMaterializedError(
             context.asset_name,
-            partition=next((error.partition for error in said if error.partition is not None), asked),
-            handler=" over ".join(type(layer).__name__ for layer in _opened(self)),
+            partition=next((error.partition for error in errors if error.partition is not None), keys),
+            handler=" over ".join(type(layer).__name__ for layer in _layers_of(self)),
             address=self.describe_address(context),
-            nearest=next((error.nearest for error in said if error.nearest), None),
+            nearest=next((error.nearest for error in errors if error.nearest), None),
         )
 
-    def _not_ours(self, context: InputContext) -> RiversError:
+    def _base_only(self, context: InputContext) -> RiversError:
         partition = "" if context.partition is None else f"partition {str(context.partition.key)!r} of "
         address = address_in(self.base, context)
         return RiversError(
-            f"{partition}asset {context.asset_name!r} is stored in the base layer only"
-            f"{f', at {address!r}' if address else ''}, and an overlay never changes its base; nothing was deleted. "
-            "Delete it with the base's own handler if you mean it, or materialize it: then the top has a value of "
-            "its own that goes before."
+            f"Cannot delete {partition}asset {context.asset_name!r}: it is stored in the base layer only"
+            f"{f', at {address!r}' if address else ''}, and an overlay never changes its base. Nothing was deleted. "
+            "Use the handler of the base to delete it, or materialize it: then the value of the top takes precedence."
         )
 
 
-def _opened(handler: BaseIOHandler) -> list[BaseIOHandler]:
-    """The handlers that are asked, from the top down, with overlays taken apart."""
+def _same_store(written: BaseIOHandler) -> str:
+    root = written.store_root()
+    address, hint = "", ""
+    if root is not None:
+        address = f" at {root.address!r}"
+        if root.store != "file":
+            hint = " If they are in different accounts or at different endpoints, name these for both."
+    return (
+        f"the top layer writes to a {type(written).__name__}{address} that is also in the base, which must never be "
+        f"written to. Use another place for the top, for instance a separate prefix.{hint}"
+    )
+
+
+def _layers_of(handler: BaseIOHandler) -> list[BaseIOHandler]:
+    """Return all layers from the top down; an overlay counts as its layers."""
     if isinstance(handler, OverlayIOHandler):
-        return [*_opened(handler.top), *_opened(handler.base)]
+        return [*_layers_of(handler.top), *_layers_of(handler.base)]
     return [handler]
 
 

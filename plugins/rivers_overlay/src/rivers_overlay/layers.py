@@ -1,4 +1,4 @@
-"""What two layers have in common, and asking one of them."""
+"""Calls of one layer."""
 
 from __future__ import annotations
 
@@ -12,14 +12,11 @@ if TYPE_CHECKING:
 
 
 def has(layer: BaseIOHandler, context: InputContext) -> bool:
-    """Whether a layer has a value, whatever way it says so.
+    """Return whether a layer has a value; a `FileNotFoundError` counts as absence.
 
     Args:
-        layer: The handler that is asked.
-        context: Which asset, and at most one partition.
-
-    Raises:
-        Exception: The layer's own, for everything but absence.
+        layer: The handler.
+        context: Context of an asset, with at most one partition.
     """
     try:
         return bool(resolve_awaitable(layer.exists(context)))
@@ -28,7 +25,7 @@ def has(layer: BaseIOHandler, context: InputContext) -> bool:
 
 
 def address_in(layer: BaseIOHandler, context: InputContext) -> str | None:
-    """Where a layer has a value, for messages; None if it only knows that of one partition at a time."""
+    """Return the address of a value in a layer; None if the layer has none for several partitions together."""
     try:
         return layer.describe_address(context)
     except PartitionValidationError:
@@ -36,6 +33,6 @@ def address_in(layer: BaseIOHandler, context: InputContext) -> str | None:
 
 
 async def loaded(layer: BaseIOHandler, context: InputContext) -> Any:
-    """The value that a layer has; suspends only if the layer is asynchronous."""
+    """Load a value from a layer; suspends only if the layer is asynchronous."""
     value = layer.load_input(context)
     return await value if layer.is_async_input else value

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
     from typing import Self
 
+    from rivers_core._locations import StoreRoot
     from rivers_core.contexts import InputContext, OutputContext
 
 Locality = Literal["process", "host", "shared"]
@@ -195,6 +196,14 @@ class BaseIOHandler(BaseSettings, ABC):
             credentials.
         """
         del asset_name, asset_metadata
+        return None
+
+    def store_root(self) -> StoreRoot | None:
+        """Return the root below which all values lie, so that two handlers of one store can be recognized.
+
+        Returns:
+            The root, see `rivers_core.authoring.locate_store`; None if the handler does not know one.
+        """
         return None
 
     def describe_address(self, context: OutputContext | InputContext) -> str | None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from arro3.core import RecordBatchReader
 from deltalake import write_deltalake
 
-from rivers_core.exceptions import ConflictError, RiversError
+from rivers_core import InputContext, PartitionContext
+from rivers_core.exceptions import ConflictError, NotMaterializedError, RiversError
 from rivers_delta.config.options import read_options
 from rivers_delta.config.properties import Mark, build_commit_properties, build_writer_properties
 from rivers_delta.errors import named, redact_library_text
@@ -23,29 +24,50 @@ from rivers_delta.read.scan import all_columns
 from rivers_delta.write.retry import describe_commits, retried
 
 if TYPE_CHECKING:
-    from rivers_core import InputContext, PartitionContext
     from rivers_delta.handler import DeltaIOHandler
     from rivers_delta.log.table import Table
 
 
 def delete(handler: DeltaIOHandler, context: InputContext) -> None:
-    """Delete what a context means.
+    """Delete the partitions of a context, or the whole table; what was never stored is skipped.
 
     Args:
         handler: Where tables lie.
         context: Which asset and partition.
 
     Raises:
-        NotMaterializedError: There is nothing to delete.
         ConflictError: Others kept committing first.
         RiversError: It is a whole table in an object store.
     """
-    find(handler, context)
-    if context.partition is None:
+    partition = context.partition
+    try:
+        find(handler, context)
+    except NotMaterializedError:
+        partition = _stored_part(handler, context)
+        if partition is None:
+            return
+    if partition is None:
         _delete_table(context, handler.address(context.asset_name, context.asset_metadata))
         return
-    deletion = _PartitionDeletion(handler, context, context.partition)
+    deletion = _PartitionDeletion(handler, context, partition)
     retried(deletion.attempt, handler.handler_config, may_repeat=True, give_up=deletion.give_up)
+
+
+def _stored_part(handler: DeltaIOHandler, context: InputContext) -> PartitionContext | None:
+    """Return those of several partitions that are stored; None if there are none."""
+    partition = context.partition
+    if partition is None or partition.is_single:
+        return None
+    definition = partition.definition
+    single = (PartitionContext([key], definition) for key in partition.keys)
+    stored = [
+        part.key
+        for part in single
+        if handler.exists(
+            InputContext(context.asset_name, context.downstream_asset, context.asset_metadata, part)
+        )
+    ]
+    return PartitionContext(stored, definition) if stored else None
 
 
 class _PartitionDeletion:

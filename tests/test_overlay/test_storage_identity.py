@@ -16,7 +16,7 @@ from rivers_delta import DeltaIOHandler
 from rivers_overlay import OverlayIOHandler
 from rivers_pickle import PickleIOHandler
 
-REFUSED = "also in the base, which is never to be written to"
+REFUSED = "also in the base, which must never be written to"
 
 SAME = {
     "a slash at the end": ({"store": "file:./prod/"}, {"store": "./prod"}),
@@ -83,26 +83,26 @@ def overlay(top, base):
 
 
 @pytest.mark.parametrize("case", SAME)
-def test_one_store_is_refused_in_every_spelling(case):
+def test_overlay_rejects_one_store_in_every_spelling(case):
     for top, base in (SAME[case], SAME[case][::-1]):
         with pytest.raises(ConfigurationError, match=REFUSED):
             overlay(top, base)
 
 
 @pytest.mark.parametrize("case", APART)
-def test_two_stores_are_taken(case):
+def test_overlay_accepts_two_stores(case):
     for top, base in (APART[case], APART[case][::-1]):
         assert overlay(top, base)
 
 
-def test_a_layer_below_the_base_counts(tmp_path):
+def test_overlay_checks_layers_of_base(tmp_path):
     production = DeltaIOHandler(table_uri=str(tmp_path / "lake"))
     inner = OverlayIOHandler(top=PickleIOHandler(tmp_path / "shared"), base=production)
     with pytest.raises(ValueError, match=REFUSED):
         OverlayIOHandler(top=DeltaIOHandler(table_uri=str(tmp_path / "lake"), mode="append"), base=inner)
 
 
-def test_stores_that_are_objects_are_compared_by_where_they_lead():
+def test_overlay_compares_store_objects_by_location():
     bucket = S3Store("b", prefix="x", region="eu-west-1")
     with pytest.raises(ValueError, match=REFUSED):
         OverlayIOHandler(top=PickleIOHandler(bucket), base=PickleIOHandler("s3://b/x"))
@@ -136,7 +136,7 @@ class Around(Silent):
     inner: list[BaseIOHandler]
 
 
-def test_handlers_that_tell_no_address_are_compared_by_the_fields_that_are_locations():
+def test_overlay_compares_location_fields_without_store_root():
     with pytest.raises(ValueError, match=REFUSED):
         OverlayIOHandler(top=Silent(folder="./prod", indent=2), base=Silent(folder="link/../prod"))
     assert OverlayIOHandler(top=Silent(folder="mine"), base=Silent(folder="prod"))
@@ -144,7 +144,7 @@ def test_handlers_that_tell_no_address_are_compared_by_the_fields_that_are_locat
     assert OverlayIOHandler(top=Silent(bucket="mine"), base=Silent(bucket="prod"))
 
 
-def test_what_a_wrapper_may_hand_on_to_counts(tmp_path):
+def test_overlay_checks_handlers_inside_wrappers(tmp_path):
     production = PickleIOHandler(tmp_path / "prod")
     twin = PickleIOHandler(tmp_path / "prod", signing_key="k")
     with pytest.raises(ValueError, match=REFUSED):
@@ -154,13 +154,13 @@ def test_what_a_wrapper_may_hand_on_to_counts(tmp_path):
 
 
 @pytest.mark.parametrize(("top", "base"), [("lake/mine", "lake"), ("lake", "lake/mine")])
-def test_an_asset_called_like_the_folder_between_the_layers_is_not_changed(top, base):
+def test_overlay_protects_folder_between_layers(top, base):
     handler = OverlayIOHandler(top=PickleIOHandler(top), base=PickleIOHandler(base))
     handler.handle_output(OutputContext("orders"), 1)
     for change in (
         lambda: handler.handle_output(OutputContext("mine"), 1),
         lambda: handler.delete(InputContext("mine", "report")),
     ):
-        with pytest.raises(RiversError, match="'mine' is called like the folder"):
+        with pytest.raises(RiversError, match="'mine'.* name of the folder"):
             change()
     assert not list(Path("lake").glob("**/mine.pkl"))
