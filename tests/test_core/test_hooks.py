@@ -53,22 +53,22 @@ def observers_of(registry, hook):
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-def test_every_hook_has_a_test(hook):
+def test_each_hook_has_a_test(hook):
     assert any(name.startswith(f"test_{hook}") for name in globals())
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-def test_every_hook_has_a_heading_with_its_signature(hook):
+def test_each_hook_is_documented_with_its_signature(hook):
     heading = f"## `{hook}({', '.join(inspect.signature(getattr(specs, hook)).parameters)})`"
     assert heading in PAGE.read_text().splitlines()
 
 
-def test_the_page_describes_no_hook_that_does_not_exist():
+def test_page_documents_only_existing_hooks():
     described = [line for line in PAGE.read_text().splitlines() if line.startswith("## `")]
     assert len(described) == len(HOOKS)
 
 
-def test_rivers_io_handlers_takes_records_from_generators_and_lists():
+def test_rivers_io_handlers_accepts_generators_and_lists():
     registry = registry_with(
         {"rivers_io_handlers": lambda: iter([HandlerSpec("a", "x:A")])},
         {"rivers_io_handlers": lambda: [HandlerSpec("b", "x:B"), HandlerSpec("c", "x:C")]},
@@ -77,17 +77,17 @@ def test_rivers_io_handlers_takes_records_from_generators_and_lists():
     assert [provided.qualified_name for provided in registry.handlers()] == ["a:a", "b:b", "b:c"]
 
 
-def test_rivers_executors_takes_records():
+def test_rivers_executors_accepts_records():
     registry = registry_with({"rivers_executors": lambda: [ExecutorSpec("far", "collections:OrderedDict")]})
     assert registry.executor("far").__name__ == "OrderedDict"
 
 
-def test_rivers_cli_commands_takes_records():
+def test_rivers_cli_commands_accepts_records():
     registry = registry_with({"rivers_cli_commands": lambda: [CommandSpec("ui", "x:app")]})
     assert [provided.spec.name for provided in registry.commands()] == ["ui"]
 
 
-def test_rivers_default_io_handler_gives_the_first_answer():
+def test_rivers_default_io_handler_returns_first_result():
     registry = registry_with(
         {"rivers_default_io_handler": lambda asset_name: "first" if asset_name == "a" else None},
         {"rivers_default_io_handler": lambda asset_metadata: (asset_metadata or {}).get("keep")},
@@ -98,7 +98,7 @@ def test_rivers_default_io_handler_gives_the_first_answer():
     assert PluginRegistry(entry_points=[]).default_io_handler("a") is None
 
 
-def test_rivers_default_io_handler_may_be_a_wrapper_and_may_answer_with_a_handler():
+def test_rivers_default_io_handler_accepts_wrapper_and_handler():
     handler = Handler()
 
     @hookimpl(wrapper=True)
@@ -110,7 +110,7 @@ def test_rivers_default_io_handler_may_be_a_wrapper_and_may_answer_with_a_handle
     assert registry.default_io_handler("a") is handler
 
 
-def test_rivers_default_io_handler_that_answers_nonsense_or_raises_is_named():
+def test_rivers_default_io_handler_error_names_plugin():
     with pytest.raises(PluginLoadError, match=r"rivers_default_io_handler .* asset 'a', got int"):
         registry_with({"rivers_default_io_handler": lambda: 3}).default_io_handler("a")
     registry = registry_with(
@@ -123,7 +123,7 @@ def test_rivers_default_io_handler_that_answers_nonsense_or_raises_is_named():
     assert isinstance(caught.value.__cause__, KeyError)
 
 
-def test_rivers_wrap_io_handler_goes_around_what_others_already_put_there():
+def test_rivers_wrap_io_handler_nests_wrappers():
     def around(label):
         return {"rivers_wrap_io_handler": lambda handler: Handler(inner=handler, label=label)}
 
@@ -137,7 +137,7 @@ def test_rivers_wrap_io_handler_goes_around_what_others_already_put_there():
     assert registry_with().wrap(bare, "a") is bare
 
 
-def test_rivers_wrap_io_handler_that_gives_no_handler_or_raises_is_named():
+def test_rivers_wrap_io_handler_error_names_plugin():
     registry = registry_with({"rivers_wrap_io_handler": lambda: object()}, names=["guilty"])
     with pytest.raises(PluginLoadError, match=r"Plugin 'guilty:guilty'.* asset 'a', got object"):
         registry.wrap(Handler(), "a")
@@ -182,7 +182,7 @@ def test_rivers_io_failed_is_frozen_and_guarded():
 @pytest.mark.parametrize(
     "error", [ValueError("oops"), SystemExit(1), AssertionError(), BaseException("panic")]
 )
-def test_an_observer_that_raises_is_logged_with_its_plugin(error, caplog):
+def test_observer_error_is_logged_with_plugin(error, caplog):
     def rivers_run_start():
         raise error
 
@@ -195,7 +195,7 @@ def test_an_observer_that_raises_is_logged_with_its_plugin(error, caplog):
     assert caplog.records[0].exc_info[1] is error
 
 
-def test_an_interrupt_in_an_observer_is_an_interrupt():
+def test_observer_propagates_keyboard_interrupt():
     def rivers_run_start():
         raise KeyboardInterrupt
 
@@ -204,7 +204,7 @@ def test_an_interrupt_in_an_observer_is_an_interrupt():
         observer("r1", [], [])
 
 
-def test_a_wrapping_observer_sees_the_others_happen():
+def test_observer_may_be_a_wrapper():
     seen = []
 
     @hookimpl(wrapper=True)
@@ -221,44 +221,7 @@ def test_a_wrapping_observer_sees_the_others_happen():
     assert seen == ["before", "r1", "after"]
 
 
-def test_observers_are_frozen_when_they_are_asked_for():
-    registry = registry_with()
-    before = registry.observers()
-    registry.register(types.SimpleNamespace(rivers_run_start=hookimpl(lambda: None)), name="late")
-    assert before.run_start == ()
-    assert len(registry.observers().run_start) == 1
-    registry.unregister("late")
-    assert registry.observers().run_start == ()
-
-
-@pytest.mark.parametrize("loaded_first", [None, "beta", "gamma"])
-def test_the_order_of_plugins_does_not_depend_on_which_was_used_first(loaded_first, install):
-    source = """
-        from rivers_core.hooks import HandlerSpec, hookimpl
-        @hookimpl
-        def rivers_io_handlers():
-            yield HandlerSpec("{0}", "x:{0}")
-        @hookimpl
-        def rivers_run_start(tags):
-            tags.append("{0}")
-    """
-    for name in ("gamma", "alpha", "beta"):
-        install(f"acme-{name}", {name: f"acme_{name}"}, {f"acme_{name}.py": source.format(name)})
-    registry = PluginRegistry()
-    registry.register(
-        types.SimpleNamespace(rivers_run_start=hookimpl(lambda tags: tags.append("here"))), name="zeta"
-    )
-    if loaded_first:
-        registry.handler_spec(loaded_first)
-    for _ in range(2):
-        tags = []
-        for observer in registry.observers().run_start:
-            observer("r1", [], tags)
-        assert tags == ["here", "alpha", "beta", "gamma"]
-    assert registry.handler_spec("alpha")
-
-
-def test_nobody_watches_by_default():
+def test_observers_none_is_empty():
     assert {getattr(Observers.none(), name) for name in Observers.__slots__} == {()}
     assert (
         repr(Observers.none())
@@ -282,17 +245,50 @@ def imported_by(statement, modules):
         "from rivers_core import get_registry; get_registry().handlers(); get_registry().observers()",
     ],
 )
-def test_a_plugin_module_costs_no_pydantic(statement):
+def test_plugin_module_does_not_import_pydantic(statement):
     assert imported_by(statement, ["pydantic", "pydantic_settings", "rivers_core.handler"]) == "[]"
 
 
-def test_the_facade_itself_imports_nothing():
+def test_rivers_core_imports_nothing_heavy():
     assert imported_by("import rivers_core", ["pluggy", "importlib_metadata", "asyncio", "logging"]) == "[]"
 
 
-def test_listing_handlers_imports_no_store():
-    heavy = ["obstore", "deltalake", "polars", "pyarrow", "cloudpickle", "loky"]
+def test_handlers_imports_no_heavy_library():
+    heavy = ["email.feedparser", "obstore", "deltalake", "polars", "pyarrow", "cloudpickle", "loky"]
     assert imported_by("from rivers_core import get_registry; get_registry().handlers()", heavy) == "[]"
     assert (
         imported_by("from rivers_core import get_registry; get_registry().handler('memory')()", heavy) == "[]"
     )
+
+
+@pytest.mark.parametrize("record", [HandlerSpec, ExecutorSpec, CommandSpec])
+def test_record_validates_name_target_and_summary(record):
+    made = record("json-lines", "acme.json:JsonLines", summary="Lines.")
+    assert (made.module, made.class_name) == ("acme.json", "JsonLines")
+    assert made == record("json-lines", "acme.json:JsonLines", summary="Lines.")
+    with pytest.raises(AttributeError):
+        made.name = "other"
+    for name in ("", "Json", "json lines", "acme:json", None, 3):
+        with pytest.raises(ValueError, match="short lower-case name"):
+            record(name, "acme.json:Json")
+    for target in (
+        "acme.json",
+        "acme.json:",
+        "acme json:Json",
+        ":Json",
+        "acme.json:Json.inner",
+        None,
+        object,
+    ):
+        with pytest.raises(ValueError, match=r"package\.module:Class"):
+            record("json", target)
+    with pytest.raises(TypeError, match="summary"):
+        record("json", "acme:Json", summary=3)
+    with pytest.raises(TypeError, match="one line"):
+        record("json", "acme:Json", summary="\x1b[2J two\nlines")
+
+
+def test_record_requires_sequence_of_names():
+    assert HandlerSpec("a", "b:C", requires=["x"]).requires == ("x",)
+    with pytest.raises(TypeError, match="sequence of distribution names"):
+        HandlerSpec("a", "b:C", requires="x")

@@ -1,12 +1,10 @@
-"""A broken plugin stops nobody who does not use it, and says whose it is to whoever does."""
+"""Loading: a broken plugin affects only those who use it, and is reported with its distribution."""
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
-from rivers_core.exceptions import ConfigurationError, PluginLoadError
+from rivers_core.exceptions import PluginLoadError
 from rivers_core.plugins import PluginRegistry
 
 GOOD_HEAD = "from rivers_core.hooks import ExecutorSpec, HandlerSpec, hookimpl\n"
@@ -91,8 +89,24 @@ def registry(install_handler):
     return PluginRegistry()
 
 
+def test_two_entry_points_of_one_module_are_one_plugin(install):
+    source = """
+        from rivers_core.hooks import HandlerSpec, hookimpl
+        @hookimpl
+        def rivers_io_handlers():
+            yield HandlerSpec("json", "acme.handler:Json")
+            yield HandlerSpec("csv", "acme.handler:Csv")
+    """
+    install("acme", {"json": "acme.plugin", "csv": "acme.plugin"}, {"acme/plugin.py": source})
+    registry = PluginRegistry()
+    for _ in range(2):
+        assert registry.handler_spec("json").spec.class_name == "Json"
+        assert registry.handler_spec("csv").spec.class_name == "Csv"
+        registry.load_all()
+
+
 @pytest.mark.parametrize("case", BROKEN_MODULES)
-def test_a_broken_plugin_is_named_and_stops_nobody(case, install, registry):
+def test_broken_plugin_is_reported_and_affects_no_other(case, install, registry):
     source, cause, text = BROKEN_MODULES[case]
     install("acme-bad", {"bad": "acme_bad.plugin"}, {"acme_bad/plugin.py": source}, version="2.5")
 
@@ -143,7 +157,7 @@ BROKEN_TARGETS = {
 
 
 @pytest.mark.parametrize("case", BROKEN_TARGETS)
-def test_a_record_whose_target_cannot_be_used_is_named_when_it_is_used(case, install, registry):
+def test_broken_target_is_reported_on_use(case, install, registry):
     files, cause, text = BROKEN_TARGETS[case]
     plugin = GOOD_HEAD + (
         "@hookimpl\ndef rivers_io_handlers():\n    yield HandlerSpec('bad', 'acme_bad.handler:BadIOHandler')"
@@ -156,33 +170,6 @@ def test_a_record_whose_target_cannot_be_used_is_named_when_it_is_used(case, ins
         registry.handler("bad")
     assert text in str(caught.value)
     assert caught.value.__cause__ is None if cause is None else isinstance(caught.value.__cause__, cause)
-
-
-@pytest.mark.parametrize(
-    "value", ["not a module", "acme_bad.plugin:thing", "1.2", "", "acme-bad", "acme_bad/plugin.py"]
-)
-def test_an_entry_point_that_names_no_module_is_broken_without_an_import(value, install, registry):
-    install("acme-bad", {"bad": value}, {"acme_bad/plugin.py": ""}, version="2.5")
-    with pytest.raises(PluginLoadError, match=r"acme-bad 2\.5.*is not a module.*bad = some_package\.plugin"):
-        registry.handler("bad")
-    assert registry.handler("good")
-    assert "acme_bad" not in sys.modules
-
-
-def test_a_malformed_entry_point_file_hides_nobody(install, registry):
-    install("acme-bad", "[rivers]\nbad acme_bad.plugin\n", {}, version="2.5")
-    info = install("acme-binary", "", {})
-    (info / "entry_points.txt").write_bytes(b"[rivers]\n\xff\xfe = x")
-    assert registry.handler("good")
-    broken = next(state for state in registry.plugins() if state.distribution == "acme-bad")
-    assert broken.state == "broken"
-    assert "entry_points.txt cannot be read" in broken.error
-
-
-def test_a_distribution_without_metadata_still_works(install_handler, site):
-    info = install_handler("acme-bare", "bare")
-    (info / "METADATA").unlink()
-    assert PluginRegistry().handler("bare").__name__ == "BareIOHandler"
 
 
 INTERRUPTED = """
@@ -203,9 +190,7 @@ def rivers_io_handlers():
 
 
 @pytest.mark.parametrize("at_import", ["", "once()"])
-def test_an_interrupt_while_a_plugin_loads_is_not_swallowed_and_leaves_nothing_half_done(
-    at_import, install, registry
-):
+def test_keyboard_interrupt_propagates_and_load_is_repeatable(at_import, install, registry):
     source = INTERRUPTED.format(at_import=at_import)
     install("acme-slow", {"slow": "acme_slow.plugin"}, {"acme_slow/plugin.py": source})
     with pytest.raises(KeyboardInterrupt):
@@ -214,7 +199,7 @@ def test_an_interrupt_while_a_plugin_loads_is_not_swallowed_and_leaves_nothing_h
     assert registry.handler_spec("slow").distribution == "acme-slow"
 
 
-def test_an_unknown_name_mentions_what_could_not_be_loaded(install, registry):
+def test_unknown_name_mentions_broken_plugins(install, registry):
     install(
         "acme-bad", {"other": "acme_bad.plugin"}, {"acme_bad/plugin.py": "raise RuntimeError('no licence')"}
     )
@@ -223,36 +208,9 @@ def test_an_unknown_name_mentions_what_could_not_be_loaded(install, registry):
     assert isinstance(caught.value.__cause__, PluginLoadError)
 
 
-def test_strict_makes_a_broken_plugin_an_error_at_once(install, registry, monkeypatch):
-    install("acme-bad", {"bad": "acme_bad.plugin"}, {"acme_bad/plugin.py": "1 / 0"})
-    monkeypatch.setenv("RIVERS_STRICT_PLUGINS", "1")
-    with pytest.raises(PluginLoadError, match="acme-bad"):
-        registry.handlers()
-    with pytest.raises(PluginLoadError, match="acme-bad"):
-        registry.handler("good")
-    monkeypatch.setenv("RIVERS_STRICT_PLUGINS", "0")
-    assert registry.handler("good")
-    with pytest.raises(PluginLoadError):
-        PluginRegistry(strict=True).load_all()
-
-
-def test_a_broken_module_that_claims_a_name_does_not_hide_who_else_provides_it(install, install_handler):
+def test_broken_plugin_does_not_hide_other_provider(install, install_handler):
     install("acme-bad", {"json": "acme_bad.plugin"}, {"acme_bad/plugin.py": "1 / 0"})
     install_handler("acme-good", "json")
     assert PluginRegistry().handler("json").__module__ == "acme_good.handler"
     with pytest.raises(PluginLoadError, match="acme-bad"):
         PluginRegistry().handler("acme-bad:json")
-
-
-def test_two_packages_that_claim_a_name_are_both_named(install_handler):
-    install_handler("acme-json", "json", version="1.2")
-    install_handler("zeta-json", "json", version="0.3")
-    registry = PluginRegistry()
-    with pytest.raises(ConfigurationError) as caught:
-        registry.handler("json")
-    assert "acme-json 1.2 and zeta-json 0.3" in str(caught.value)
-    assert '"acme-json:json"' in str(caught.value)
-    assert [provided.distribution for provided in registry.handlers() if provided.spec.name == "json"] == [
-        "acme-json",
-        "zeta-json",
-    ]

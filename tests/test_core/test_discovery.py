@@ -1,0 +1,121 @@
+"""Discovery: which plugins installed distributions announce."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+
+import pytest
+
+from rivers_core.exceptions import HandlerNotFoundError, PluginLoadError
+from rivers_core.plugins import PluginRegistry, foreign_distribution
+
+
+def names(registry):
+    return [provided.spec.name for provided in registry.handlers()]
+
+
+@pytest.fixture
+def registry(install_handler):
+    install_handler("acme-good", "good")
+    return PluginRegistry()
+
+
+def test_conflict_does_not_depend_on_installation_order(install_handler, site, tmp_path, monkeypatch):
+    later = tmp_path / "later"
+    later.mkdir()
+    install_handler("zeta-json", "json")
+    monkeypatch.syspath_prepend(str(later))
+    install_handler("acme-json", "json", folder=later)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"acme-json 1\.0 and zeta-json 1\.0"):
+            PluginRegistry().handler("json")
+        sys.path.reverse()
+
+
+def test_first_copy_of_distribution_on_path_counts(install_handler, tmp_path, monkeypatch):
+    install_handler("acme-json", "json", version="1.0")
+    editable = tmp_path / "editable"
+    editable.mkdir()
+    monkeypatch.syspath_prepend(str(editable))
+    install_handler("acme-json", "json", version="2.0", folder=editable)
+    registry = PluginRegistry()
+    assert registry.handler_spec("json").version == "2.0"
+    assert names(registry).count("json") == 1
+
+
+def test_older_copy_does_not_revive_dropped_plugin(install_handler, install, tmp_path, monkeypatch):
+    install_handler("acme-json", "json", version="1.0")
+    newer = tmp_path / "newer"
+    newer.mkdir()
+    monkeypatch.syspath_prepend(str(newer))
+    install("acme-json", "", {}, version="2.0", folder=newer)
+    with pytest.raises(HandlerNotFoundError):
+        PluginRegistry().handler("json")
+
+
+def test_plugin_installed_while_running_is_found(install_handler):
+    registry = PluginRegistry()
+    with pytest.raises(HandlerNotFoundError):
+        registry.handler("json")
+    install_handler("acme-json", "json")
+    assert registry.handler("json")
+
+
+def test_entry_points_argument_replaces_installed(install_handler):
+
+    install_handler("acme-json", "json")
+    points = importlib.metadata.distribution("acme-json").entry_points
+    registry = PluginRegistry(entry_points=[*points, *points])
+    assert names(registry) == ["json"]
+    assert PluginRegistry(entry_points=[]).plugins() == []
+
+
+@pytest.mark.parametrize(
+    "value", ["not a module", "acme_bad.plugin:thing", "1.2", "", "acme-bad", "acme_bad/plugin.py"]
+)
+def test_entry_point_that_is_not_a_module_is_broken(value, install, registry):
+    install("acme-bad", {"bad": value}, {"acme_bad/plugin.py": ""}, version="2.5")
+    with pytest.raises(PluginLoadError, match=r"acme-bad 2\.5.*is not a module.*bad = some_package\.plugin"):
+        registry.handler("bad")
+    assert registry.handler("good")
+    assert "acme_bad" not in sys.modules
+
+
+def test_malformed_entry_points_file_hides_no_other_plugin(install, registry):
+    install("acme-bad", "[rivers]\nbad acme_bad.plugin\n", {}, version="2.5")
+    info = install("acme-binary", "", {})
+    (info / "entry_points.txt").write_bytes(b"[rivers]\n\xff\xfe = x")
+    assert registry.handler("good")
+    broken = next(state for state in registry.plugins() if state.distribution == "acme-bad")
+    assert broken.state == "broken"
+    assert "entry_points.txt cannot be read" in broken.error
+
+
+def test_distribution_without_metadata_works(install_handler, site):
+    info = install_handler("acme-bare", "bare")
+    (info / "METADATA").unlink()
+    assert PluginRegistry().handler("bare").__name__ == "BareIOHandler"
+
+
+def test_extra_of_engine_names_pip_command(install):
+    extra = 'Provides-Extra: ice\nRequires-Dist: rivers-ice>=1 ; extra == "ice"\n'
+    install("rivers-io", "", {}, metadata=extra)
+    with pytest.raises(HandlerNotFoundError, match=r"pip install rivers-ice$"):
+        PluginRegistry().handler("ice")
+
+
+@pytest.mark.parametrize("requirement", ["", "Requires-Dist: pandas>=2\n", "Requires-Dist: rivers-cored\n"])
+def test_foreign_distribution_is_reported(requirement, install):
+    install("rivers", "", {"rivers/__init__.py": ""}, version="9.1", metadata=requirement)
+    assert foreign_distribution() == "rivers 9.1"
+
+
+def test_foreign_distribution_ignores_engine(install):
+    install("rivers", "", {}, metadata="Requires-Dist: Rivers_Core>=0.1\n")
+    assert foreign_distribution() is None
+
+
+def test_foreign_distribution_is_not_installed(install):
+    install("rivers-io", "", {}, metadata="Requires-Dist: rivers-core\n")
+    assert foreign_distribution() is None
