@@ -90,7 +90,7 @@ class Storing:
         Raises:
             AssetOutputValidationError: It contradicts the annotation or the partition keys; nothing was stored.
             WriteFailedError: The handler failed, also when tried again; or what it stored could not be recorded.
-            SpentValueError: It was to be tried again, but only the function can make the value again; the cause is why.
+            OneShotValueError: The write should be retried, but the value is consumed; the function has to run again.
         """
         value, described = result, None
         if isinstance(result, Result):  # most are plain values, and answer one question instead of three

@@ -9,7 +9,7 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.results import Materialization, Observation, Output, PartitionedOutput
-from rivers.graph.findings import did_you_mean
+from rivers.graph.findings import suggest
 from rivers_core.exceptions import AssetOutputValidationError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ async def named_results(
     async for name, result in _pairs(step, returned):
         if name not in by_name:
             raise AssetOutputValidationError(
-                f"asset {step.name!r} gave an output {name!r} that it does not declare; {did_you_mean(name, by_name)}"
+                f"asset {step.name!r} returned the undeclared output {name!r}.{suggest(name, by_name)}"
             )
         if name in seen:
             raise AssetOutputValidationError(f"asset {step.name!r} gave its output {name!r} twice")

@@ -1,1 +1,1 @@
-"""From definitions to a bound graph and a plan, and every check that needs no data (floor 5)."""
+"""Resolve definitions to a bound graph, plan runs, and run every check that needs no data."""

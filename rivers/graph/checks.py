@@ -1,10 +1,10 @@
-"""Checks over a whole graph that need neither data nor stores."""
+"""Check a whole graph, without data and without access to stores."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rivers.graph.findings import did_you_mean
+from rivers.graph.findings import suggest
 from rivers.graph.steps import EXECUTOR_KEY
 
 if TYPE_CHECKING:
@@ -13,11 +13,10 @@ if TYPE_CHECKING:
 
 OWN_NAMESPACE = "rivers"
 OWN_OPTIONS = (EXECUTOR_KEY,)
-PLACES = ("in_process", "parallel")
 
 
 def check_graph(graph: Graph, findings: Findings) -> None:
-    """Add a finding for each thing that cannot work once steps run."""
+    """Add a finding for each problem that would only show when steps run."""
     for output in graph.outputs.values():
         _check_own_options(output, findings)
         if output.binding is not None:
@@ -32,11 +31,11 @@ def check_graph(graph: Graph, findings: Findings) -> None:
 def _check_own_options(output: StoredOutput, findings: Findings) -> None:
     for key in output.metadata:
         if key.startswith(f"{OWN_NAMESPACE}/") and key not in OWN_OPTIONS:
-            findings.add(f"asset {output.name!r}: unknown option {key!r}; {did_you_mean(key, OWN_OPTIONS)}")
-    place = output.metadata.get(EXECUTOR_KEY, PLACES[0])
-    if place not in PLACES:
+            findings.add(f"asset {output.name!r}: unknown option {key!r}.{suggest(key, OWN_OPTIONS)}")
+    executor = output.metadata.get(EXECUTOR_KEY, "")
+    if not isinstance(executor, str):
         findings.add(
-            f"asset {output.name!r}: {EXECUTOR_KEY}={place!r} is no place to run it; {did_you_mean(str(place), PLACES)}"
+            f"asset {output.name!r}: {EXECUTOR_KEY} must be the name of an executor, got {executor!r}"
         )
 
 
@@ -46,22 +45,22 @@ def _check_stored_type(output: StoredOutput, findings: Findings) -> None:
         shown = hint.__qualname__ if isinstance(hint, type) else str(hint)
         assert output.binding is not None
         findings.add(
-            f"asset {output.name!r}: returns {shown}, which its handler {output.binding.label!r} cannot store"
+            f"asset {output.name!r}: returns {shown}, which its handler {output.binding.label!r} does not accept"
         )
 
 
 def _check_partitions(step: Step, findings: Findings) -> None:
-    """All outputs of one call are made for the same keys."""
+    """Require equal partitions of all outputs, since one call returns them for the same keys."""
     for output in step.outputs[1:]:
         if output.partitions_def != step.partitions_def:
             findings.add(
                 f"asset {step.name!r}: its outputs {step.outputs[0].name!r} and {output.name!r} have different "
-                "partitions, but one call makes both; give them the same, or make two assets"
+                "partitions, but one call returns both; use the same partitions, or two assets"
             )
 
 
 def _check_locations(graph: Graph, findings: Findings) -> None:
-    """Of two outputs of one kind of handler, neither may lie at the address of the other, or inside of it."""
+    """Reject outputs of one handler class whose addresses are equal or nested."""
     seen: dict[tuple[type, str], str] = {}
     for output in graph.outputs.values():
         if output.binding is None:
@@ -69,22 +68,23 @@ def _check_locations(graph: Graph, findings: Findings) -> None:
         address = output.handler.storage_location(output.name, output.metadata)
         if address is None:
             continue
-        other = seen.setdefault((type(output.handler.storing_handler()), address), output.name)
-        if other != output.name:
+        first = seen.setdefault((type(output.handler.storing_handler()), address), output.name)
+        if first != output.name:
             findings.add(
-                f"assets {other!r} and {output.name!r} would both be stored at {address}; give one another name or root"
+                f"assets {first!r} and {output.name!r} would both be stored at {address}; change the name or root "
+                "of one"
             )
     for (kind, address), name in seen.items():
         for folder in _above(address):
             outer = seen.get((kind, folder))
             if outer is not None:
                 findings.add(
-                    f"asset {name!r} would be stored at {address}, inside of asset {outer!r} at {folder}; give one "
-                    "another name or root"
+                    f"asset {name!r} would be stored at {address}, inside asset {outer!r} at {folder}; change the "
+                    "name or root of one"
                 )
 
 
 def _above(address: str) -> list[str]:
-    """The addresses that an address lies inside of: what stands before each of its slashes."""
+    """Return the addresses that enclose an address: its part before each slash."""
     parts = address.split("/")
     return ["/".join(parts[:number]) for number in range(1, len(parts))]

@@ -1,21 +1,22 @@
-"""Everything that is wrong with a repository, collected before it is reported."""
+"""Collect all problems of a repository and report them in one error."""
 
 from __future__ import annotations
 
-import difflib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from rivers.exceptions import GraphValidationError, RiversError
+from rivers_core.authoring import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_SHOWN: Final = 4
+_SHOWN_SUBJECTS: Final = 4
+_SHOWN_NAMES: Final = 12
 
 
 class Findings:
-    """Collects mistakes, so that one error tells them all."""
+    """Problems of a repository, collected before they are reported."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -23,68 +24,64 @@ class Findings:
         self._subjects: dict[str, list[str]] = {}
 
     def add(self, text: str) -> None:
-        """Note one mistake, once."""
+        """Add a problem unless it is known already."""
         if text not in self.texts:
             self.texts.append(text)
 
     @contextmanager
     def collecting(self, subject: str) -> Iterator[None]:
-        """Turn an error of the framework into a finding about `subject`, and go on.
+        """Turn an error of the framework into a finding about `subject`, and continue.
 
-        What is said of several subjects alike is one finding that names them, and an error that has findings
-        of its own (a configuration that serves many assets) says them once.
+        The same problem of several subjects becomes one finding that lists them. An error that carries
+        findings itself, such as that of a configuration file, adds them without a subject.
         """
         try:
             yield
         except RiversError as error:
             self._cause = self._cause or error
-            said = str(error)
+            message = str(error)
             if getattr(error, "findings", ()):
                 for text in error.findings:  # type: ignore[attr-defined]
                     self.add(text)
-            elif subject.casefold() in said.casefold():
-                self.add(said)
+            elif subject.casefold() in message.casefold():
+                self.add(message)
             else:
-                self._add_about(subject, said)
+                self._add_about(subject, message)
 
-    def _add_about(self, subject: str, said: str) -> None:
-        subjects = self._subjects.setdefault(said, [])
-        before = f"{_listed(subjects)}: {said}"
+    def _add_about(self, subject: str, message: str) -> None:
+        subjects = self._subjects.setdefault(message, [])
+        previous = f"{_listed(subjects)}: {message}"
         if subject not in subjects:
             subjects.append(subject)
-        text = f"{_listed(subjects)}: {said}"
-        if before in self.texts:
-            self.texts[self.texts.index(before)] = text
+        text = f"{_listed(subjects)}: {message}"
+        if previous in self.texts:
+            self.texts[self.texts.index(previous)] = text
         else:
             self.add(text)
 
     def report(self) -> None:
-        """Raise what was found.
+        """Raise all problems in one error.
 
         Raises:
-            GraphValidationError: When there is any finding; its `findings` holds one text each.
+            GraphValidationError: There is at least one; `findings` holds the text of each.
         """
         if self.texts:
-            raise GraphValidationError(self._headline(), self.texts) from self._cause
+            count = len(self.texts)
+            headline = f"{count} problem{'s' if count > 1 else ''} found:"
+            raise GraphValidationError(headline, self.texts) from self._cause
 
-    def _headline(self) -> str:
-        return f"{_count(len(self.texts))} must be mended before anything can run:"
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return sentences that suggest the nearest name and list the known ones, starting with a space."""
+    names = sorted(known)
+    if not names:
+        return " None is defined."
+    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+    return f"{did_you_mean(name, names)} Available: {', '.join(map(repr, names[:_SHOWN_NAMES]))}{more}."
 
 
 def _listed(subjects: list[str]) -> str:
-    shown = ", ".join(subjects[:_SHOWN])
-    return shown if len(subjects) <= _SHOWN else f"{shown} and {len(subjects) - _SHOWN} more"
-
-
-def _count(number: int) -> str:
-    return "one thing" if number == 1 else f"{number} things"
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The part of a sentence that says what there is instead of `name`: the nearest name, then the list."""
-    names = sorted(known)
-    if not names:
-        return "there is none"
-    near = difflib.get_close_matches(name, names, n=1)
-    listed = ", ".join(map(repr, names[:12])) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
-    return f"did you mean {near[0]!r}? There are {listed}" if near else f"there are {listed}"
+    shown = ", ".join(subjects[:_SHOWN_SUBJECTS])
+    return (
+        shown if len(subjects) <= _SHOWN_SUBJECTS else f"{shown} and {len(subjects) - _SHOWN_SUBJECTS} more"
+    )

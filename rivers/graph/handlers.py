@@ -1,4 +1,4 @@
-"""Which handler keeps an asset: one order of rules, applied once, when the repository is resolved."""
+"""Bind each asset to its handler, once, when the repository is resolved."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from rivers.graph.findings import did_you_mean
 from rivers.graph.plan import HandlerBinding
+from rivers_core.authoring import did_you_mean
 from rivers_core.exceptions import ConfigurationError, HandlerNotFoundError
 from rivers_core.handler import BaseIOHandler
 
@@ -21,13 +21,13 @@ LAST_RESORT = "memory"
 
 
 class HandlerBinder:
-    """Binds names and instances to handlers; a named handler is built once and shared.
+    """Bind assets to handlers; a named handler is built once and shared.
 
     Args:
-        registry: Where plugin names are looked up.
-        config: The configuration file, if there is one.
-        resources: The repository's resources; one that is a handler can be named.
-        everywhere: The handler of every asset, whatever else is said; for tests.
+        registry: Registry in which plugin names are looked up.
+        config: Configuration file, if there is one.
+        resources: Resources of the repository; a handler among them can be named.
+        everywhere: Handler of every asset, which takes precedence over all rules; for tests.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class HandlerBinder:
         resources: Mapping[str, Any],
         everywhere: BaseIOHandler | str | None = None,
     ) -> None:
-        registry.load_all()  # so that a name that two packages claim is refused whatever is asked for first
+        registry.load_all()  # a name that two packages claim is an error, whichever name is looked up first
         self._registry = registry
         self._config = config
         self._resources = resources
@@ -47,19 +47,19 @@ class HandlerBinder:
     def bind(
         self, asset_name: str, declared: BaseIOHandler | str | None, metadata: Mapping[str, Any]
     ) -> HandlerBinding:
-        """Find the handler of one asset or node.
+        """Return the handler of one asset or node.
 
-        The first that speaks wins: the declaration (an instance, or a name), a pattern of the
-        configuration, its default, the `rivers_default_io_handler` hook, and at last `memory`.
+        Order of precedence: the declaration (an instance or a name), a pattern of the configuration, its
+        default, the `rivers_default_io_handler` hook, and finally `memory`.
 
         Args:
-            asset_name: The asset or node.
-            declared: What `io_handler=` says.
-            metadata: The asset's static metadata, for plugins that decide by it.
+            asset_name: Name of the asset or node.
+            declared: Value of `io_handler=`.
+            metadata: Static metadata of the asset, for the hook.
 
         Raises:
-            HandlerNotFoundError: No resource, configuration entry or plugin has the name.
-            PluginLoadError: The plugin that has it is broken.
+            HandlerNotFoundError: There is no resource, configuration entry or plugin of this name.
+            PluginLoadError: The plugin that provides it is broken.
             ConfigurationError: The handler's settings are not valid.
         """
         where = "on the asset" if self._everywhere is None else "for the whole repository"
@@ -98,10 +98,12 @@ class HandlerBinder:
         try:
             return handler_class()
         except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+            problems = "; ".join(
+                f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()
+            )
             raise ConfigurationError(
-                f"the handler {name!r} cannot be built from its name alone ({wrong}); give an instance, "
-                f"or its settings in rivers.toml under [io_handlers.{name}]"
+                f"cannot build handler {name!r} without settings: {problems}. Pass an instance, or add its settings "
+                f"to rivers.toml under [io_handlers.{name}]."
             ) from error
 
     def _class(self, name: str) -> type[BaseIOHandler]:
@@ -114,7 +116,7 @@ class HandlerBinder:
             if not named:
                 raise
             raise HandlerNotFoundError(
-                f"{error} Of the handlers named in this project, {did_you_mean(name, named)}."
+                f"{error}{did_you_mean(name, named)} This project defines: {', '.join(map(repr, named))}."
             ) from error
 
     def _wrapped(self, asset_name: str, handler: BaseIOHandler, label: str, reason: str) -> HandlerBinding:

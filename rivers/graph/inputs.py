@@ -1,10 +1,10 @@
-"""What each parameter of a function means: an asset's value, a resource, or a mistake."""
+"""Bind the parameters of a function to assets and resources."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rivers.graph.findings import did_you_mean
+from rivers.graph.findings import suggest
 from rivers.graph.plan import Awaited, ItemHint, LoadedInput, OwnValue
 from rivers.graph.types import stated, value_of_mapping
 from rivers.mappings import PartitionMapping, check_mapping, default_mapping
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from rivers_core.partitions import PartitionsDefinition
 
 
-_MEANT = {
-    "context": "annotate it, context: AssetExecutionContext (TaskExecutionContext in a task), to get the context",
-    "self": "annotate it, self: SelfDependency[...], to get what the asset stored before",
+_ANNOTATIONS = {
+    "context": " Annotate it as context: AssetExecutionContext (TaskExecutionContext in a task) to get the context.",
+    "self": " Annotate it as self: SelfDependency[...] to load the stored value of the asset.",
 }
 
 
 class InputBinder:
-    """Binds the parameters of one step.
+    """Bind the parameters of one step.
 
     Args:
-        symbols: All outputs of the repository.
-        subject: How findings name the step, such as `asset 'orders'`.
-        partitions_def: The step's own partitions.
-        deps: What the step declares of its upstreams.
-        mapping: The partition mapping for upstreams that declare none of their own.
-        findings: Where mistakes go; those of the symbol table by default.
+        symbols: Outputs and resources of the repository.
+        subject: Name of the step in findings, such as `asset 'orders'`.
+        partitions_def: Partitions of the step.
+        deps: Declared dependencies of the step.
+        mapping: Partition mapping of upstreams without a declared one.
+        findings: Collects problems; those of the symbol table by default.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class InputBinder:
     def bind_parameters(
         self, signature: FunctionSignature, skip: Mapping[str, Any] | Sequence[str] = ()
     ) -> None:
-        """Give each parameter by name what it stands for; `skip` names those that are bound already."""
+        """Bind each parameter by its name; `skip` names those that are bound already."""
         for parameter in signature.parameters:
             if parameter.name in skip or parameter.is_variadic:
                 continue
@@ -71,12 +71,12 @@ class InputBinder:
             elif not parameter.has_default:
                 known = [*self._symbols.outputs, *self._symbols.definitions.resources]
                 self._findings.add(
-                    f"{self._subject}: the parameter {parameter.name!r} is neither an asset nor a resource; "
-                    f"{_MEANT.get(parameter.name) or did_you_mean(parameter.name, known)}"
+                    f"{self._subject}: parameter {parameter.name!r} is neither an asset nor a resource."
+                    f"{_ANNOTATIONS.get(parameter.name) or suggest(parameter.name, known)}"
                 )
 
     def load(self, parameter: str, upstream_name: str, hint: Any) -> None:
-        """Let a parameter receive the stored value of an output."""
+        """Bind a parameter to the stored value of an output."""
         self._used.add(upstream_name)
         upstream = self._symbols.outputs.get(upstream_name)
         if upstream is None:
@@ -88,27 +88,27 @@ class InputBinder:
             return
         if upstream.returns_materialization:
             self._findings.add(
-                f"{self._subject}: {upstream_name!r} returns a Materialization, so there is no stored value to load; "
-                f"depend on it with AssetDef.dep({upstream_name!r}) instead"
+                f"{self._subject}: {upstream_name!r} returns a Materialization and has no stored value to load; "
+                f"use AssetDef.dep({upstream_name!r})"
             )
         self._check_type(loaded, hint)
         self.inputs.append(loaded)
 
     def own_value(self, parameter: str, own: StoredOutput, hint: Any) -> OwnValue | None:
-        """Let a parameter receive what was stored of the asset itself before."""
+        """Bind a parameter to the stored value of the asset itself."""
         loaded = self._loaded(parameter, own, stated(hint), self._deps.get(own.name), may_miss=True)
         self._used.add(own.name)
         return None if loaded is None else OwnValue(parameter, loaded)
 
     def order_only(self) -> tuple[str, ...]:
-        """The declared upstreams that are waited for without being loaded; tells those that nothing takes."""
+        """Return the declared upstreams that are awaited, not loaded; report inputs that no parameter takes."""
         for name, dep in self._deps.items():
             if name not in self._symbols.outputs:
                 self._unknown(name)
             elif dep.is_loaded and name not in self._used:
                 self._findings.add(
-                    f"{self._subject}: AssetDef.input({name!r}) is declared, but no parameter is called {name!r}; "
-                    f"add one, or use AssetDef.dep({name!r})"
+                    f"{self._subject}: AssetDef.input({name!r}) is declared, but there is no parameter {name!r}; "
+                    f"add it, or use AssetDef.dep({name!r})"
                 )
         return tuple(
             name
@@ -117,7 +117,7 @@ class InputBinder:
         )
 
     def awaited(self, names: Iterable[str]) -> tuple[Awaited, ...]:
-        """The outputs of these names that exist, as what a step waits for without loading it."""
+        """Return the existing outputs among these names as awaited upstreams."""
         return tuple(
             Awaited(self._symbols.outputs[name], self._mapping_to_awaited(name))
             for name in names
@@ -125,7 +125,7 @@ class InputBinder:
         )
 
     def _mapping_to_awaited(self, name: str) -> PartitionMapping | None:
-        """The declared mapping, else the obvious one; that there is none is no mistake where nothing is loaded."""
+        """Return the declared or the obvious mapping; without loading it is not a problem if there is none."""
         upstream, dep = self._symbols.outputs[name], self._deps.get(name)
         declared = (dep.partition_mapping if dep is not None else None) or self._mapping
         if declared is None and default_mapping(self._partitions_def, upstream.partitions_def) is None:
@@ -134,7 +134,7 @@ class InputBinder:
 
     def _unknown(self, name: str) -> None:
         self._findings.add(
-            f"{self._subject}: depends on {name!r}, which is no asset; {did_you_mean(name, self._symbols.outputs)}"
+            f"{self._subject}: upstream asset {name!r} not found.{suggest(name, self._symbols.outputs)}"
         )
 
     def _loaded(
@@ -170,18 +170,18 @@ class InputBinder:
     def _check_options(
         self, upstream: StoredOutput, binding: HandlerBinding, metadata: Mapping[str, Any]
     ) -> None:
-        """Tell what is wrong with the options of this consumer; what is wrong with the upstream's is told there."""
+        """Report invalid options of this consumer; those of the upstream are reported once, there."""
         if binding is upstream.binding and metadata == upstream.metadata:
             return
-        told = upstream.handler.check_options(upstream.metadata) if upstream.binding is not None else []
+        reported = upstream.handler.check_options(upstream.metadata) if upstream.binding is not None else []
         for problem in binding.handler.check_options(metadata):
-            if problem not in told:
+            if problem not in reported:
                 self._findings.add(f"{self._subject}, input {upstream.name!r}: {problem}")
 
     def _mapping_to(
         self, upstream: StoredOutput, dep: DepDef | None, *, may_miss: bool = False
     ) -> tuple[PartitionMapping | None, bool]:
-        """The mapping and whether it fans in; one that may miss keys gives what there is, as a first run needs it."""
+        """Return the mapping and whether it fans in; with `may_miss`, as in a first run, missing keys are left out."""
         declared = (dep.partition_mapping if dep is not None else None) or self._mapping
         down, up = self._partitions_def, upstream.partitions_def
         if declared is None:
@@ -200,8 +200,8 @@ class InputBinder:
         wanted = loaded.items.value if loaded.fans_in else loaded.type_hint
         if stated(hint) is not None and not loaded.binding.handler.can_load_type(wanted):
             self._findings.add(
-                f"{self._subject}: wants {loaded.upstream.name!r} as {_shown(wanted)}, "
-                f"which its handler {loaded.binding.label!r} cannot give"
+                f"{self._subject}: handler {loaded.binding.label!r} cannot load {loaded.upstream.name!r} as "
+                f"{_shown(wanted)}"
             )
 
 

@@ -1,4 +1,4 @@
-"""From what a repository declares to a graph in which everything is bound."""
+"""Resolve the definitions of a repository to a bound and ordered graph."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def resolve(
     """Bind every asset to its handler and every parameter to its source.
 
     Args:
-        definitions: What the repository was given.
-        binder: Finds handlers.
-        further_checks: Checks of the caller's, such as whether its executors can run the graph.
+        definitions: Definitions of the repository.
+        binder: Binds assets to handlers.
+        further_checks: Checks of the caller, such as whether its executors can run the graph.
 
     Returns:
         The graph, ready to be planned.
 
     Raises:
-        GraphValidationError: With all that is wrong, not only the first thing.
+        GraphValidationError: With all problems, not only the first.
     """
     findings = Findings()
     symbols = SymbolTable(definitions, binder, findings)
@@ -55,26 +55,28 @@ def resolve(
 def in_order(steps: dict[str, Step], outputs: dict[str, StoredOutput], findings: Findings) -> dict[str, Step]:
     """Sort steps so that each comes after those whose outputs it needs; a cycle is a finding.
 
-    Declaration order is kept where nothing else decides, so that runs are easy to follow.
+    Independent steps keep their declaration order, so that runs are easy to follow.
     """
-    waits = {
+    upstream_steps = {
         name: {
-            made_by
+            producer
             for upstream in step.upstream_names()
-            if (made_by := outputs[upstream].step_name) is not None and made_by != name
+            if (producer := outputs[upstream].step_name) is not None and producer != name
         }
         for name, step in steps.items()
     }
     for name, step in steps.items():
         if any(outputs[loaded.upstream.name].step_name == name for loaded in step.inputs):
             findings.add(
-                f"asset {name!r} takes its own value; annotate the parameter with SelfDependency to get the stored one"
+                f"asset {name!r} depends on itself; annotate the parameter with SelfDependency to load its stored value"
             )
     try:
-        return {name: steps[name] for name in TopologicalSorter(waits).static_order() if name in steps}
+        return {
+            name: steps[name] for name in TopologicalSorter(upstream_steps).static_order() if name in steps
+        }
     except CycleError as error:
         findings.add(
-            "assets depend on each other in a circle, each needing the next: "
+            "assets depend on each other in a cycle, each on the next: "
             + _cycle(list(reversed(error.args[1])))
         )
         return steps

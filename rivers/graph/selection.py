@@ -1,11 +1,11 @@
-"""Which steps one run takes."""
+"""Select the steps of a run."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from rivers.exceptions import AssetNotFoundError, GraphValidationError
-from rivers.graph.findings import did_you_mean
+from rivers.graph.findings import suggest
 from rivers.graph.plan import Plan
 
 if TYPE_CHECKING:
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 def make_plan(
     graph: Graph, selection: Iterable[str] | None = None, *, include_upstream: bool = False
 ) -> Plan:
-    """Pick the steps of a run.
+    """Return the plan of a selection.
 
     Args:
         graph: The resolved graph.
         selection: Names of assets, outputs of multi-assets, tasks or graph nodes; None takes every asset.
-        include_upstream: Also run everything that the selected ones need.
+        include_upstream: Whether to also run everything that the selected ones need.
 
     Returns:
-        The plan; its steps are in an order in which they can run.
+        The plan, with its steps in execution order.
 
     Raises:
         AssetNotFoundError: A name is unknown.
-        GraphValidationError: A name is an external asset, which is never run.
+        GraphValidationError: A name is an external asset, which never runs.
     """
     names = list(dict.fromkeys(graph.default_members if selection is None else selection))
     chosen: set[str] = set()
@@ -56,14 +56,14 @@ def plan_of(
     selected_outputs: dict[str, frozenset[str]],
     included: frozenset[str] = frozenset(),
 ) -> Plan:
-    """The plan over a set of steps."""
+    """Return the plan over a set of steps."""
     steps = tuple(step for name, step in graph.steps.items() if name in chosen)
     after = {step.name: tuple(sorted(graph.producers(step) & chosen)) for step in steps}
     return Plan(steps, after, selected_outputs, included)
 
 
 def missing_upstreams(graph: Graph, plan: Plan) -> list[tuple[str, str]]:
-    """Pairs of a step and an upstream that it loads and that the plan does not make; external ones do not count."""
+    """Return pairs of a step and an upstream that the plan does not run, external assets aside."""
     made = set(plan.output_names)
     return [
         (step.owner, name)
@@ -78,19 +78,18 @@ def _members(graph: Graph, name: str) -> tuple[str, ...]:
         return graph.members[name]
     if name in graph.outputs:
         raise GraphValidationError(
-            f"{name!r} is an external asset: it is made elsewhere and never run here; "
-            "load it with load_node, or look at it with observe"
+            f"{name!r} is an external asset and cannot run. Load it with load_node, or observe it with observe."
         )
-    raise AssetNotFoundError(f"no asset is called {name!r}; {did_you_mean(name, graph.members)}")
+    raise AssetNotFoundError(f"asset {name!r} not found.{suggest(name, graph.members)}")
 
 
 def _add_upstream(graph: Graph, chosen: set[str], wanted: dict[str, set[str]]) -> dict[str, set[str]]:
-    """Add all that the chosen steps need; a multi-asset that is needed in part is run for that part."""
+    """Add everything that the chosen steps need; of a multi-asset only the needed outputs."""
     partial = {name: set(outputs) for name, outputs in wanted.items()}
     whole = chosen - set(wanted)
-    todo = list(chosen)
-    while todo:
-        for name in graph.steps[todo.pop()].upstream_names():
+    pending = list(chosen)
+    while pending:
+        for name in graph.steps[pending.pop()].upstream_names():
             producer = graph.outputs[name].step_name
             if producer is None:
                 continue
@@ -98,5 +97,5 @@ def _add_upstream(graph: Graph, chosen: set[str], wanted: dict[str, set[str]]) -
                 partial.setdefault(producer, set()).add(name)
             if producer not in chosen:
                 chosen.add(producer)
-                todo.append(producer)
+                pending.append(producer)
     return partial

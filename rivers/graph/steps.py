@@ -1,4 +1,4 @@
-"""From definitions to steps: every function with its inputs, outputs, context and policies bound."""
+"""Build steps from definitions: bind each function to its inputs, outputs, context and policies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rivers.definitions.asset import ExternalAsset, GraphAsset, MultiAsset
 from rivers.definitions.composition import AssetRef, Constant, NodeRef
 from rivers.definitions.contexts import TaskExecutionContext
 from rivers.definitions.signature import by_keyword, is_async_function
-from rivers.graph.findings import Findings, did_you_mean
+from rivers.graph.findings import Findings, suggest
 from rivers.graph.inputs import InputBinder
 from rivers.graph.plan import Step
 
@@ -64,11 +64,11 @@ class StepBuilder:
         self.members[step.name] = (step.name,)
 
     def _add_task(self, task: Task) -> None:
-        """A task runs on its own if its parameters can be bound by name; one made for graphs need not."""
+        """Add a standalone task if its parameters can be bound by name; a task of a graph may be left out."""
         findings = Findings()
         step = self._task_step(task, findings)
         in_graphs = any(
-            node.task is task for found in self._symbols.recordings.values() for node in found.nodes
+            node.task is task for recording in self._symbols.recordings.values() for node in recording.nodes
         )
         if not findings.texts:
             self._add(step)
@@ -84,7 +84,7 @@ class StepBuilder:
         clash = self._symbols.outputs.get(asset.name)
         if asset.name in self.steps or (clash is not None and clash not in outputs):
             self._symbols.findings.add(
-                f"two assets are called {asset.name!r}, one of them with several outputs; rename one"
+                f"two assets are named {asset.name!r}, one of them a multi-asset; rename one"
             )
         self._add(step)
         for output in outputs:
@@ -96,17 +96,17 @@ class StepBuilder:
         self.members[asset.name] = tuple(node.name for node in recording.nodes)
 
     def _check_observer(self, asset: ExternalAsset) -> None:
-        """The function of an external asset looks at what others store: it takes a context and resources, no values."""
+        """Report parameters of an observing function other than a context and resources."""
         if asset.observe_fn is None:
             return
         known = self._symbols.definitions.resources
         for parameter in asset.signature.parameters:
             if parameter.is_variadic or parameter.has_default or parameter.name in known:
                 continue
-            what = "is an asset" if parameter.name in self._symbols.outputs else "is no resource"
+            what = "is an asset" if parameter.name in self._symbols.outputs else "is not a resource"
             self._symbols.findings.add(
-                f"asset {asset.name!r}: the parameter {parameter.name!r} of its observing function {what}, but such a "
-                f"function takes a context and resources only; {did_you_mean(parameter.name, known)}"
+                f"asset {asset.name!r}: parameter {parameter.name!r} of its observing function {what}; it can "
+                f"only take a context and resources.{suggest(parameter.name, known)}"
             )
 
     def _asset_step(self, asset: Asset, outputs: tuple[StoredOutput, ...]) -> Step:
@@ -122,7 +122,8 @@ class StepBuilder:
         step.success_hooks = _hooks(asset.hooks, "success")
         step.failure_hooks = _hooks(asset.hooks, "failure")
         step.compute = asset.compute
-        step.executor = (asset.metadata or {}).get(EXECUTOR_KEY)
+        executor = (asset.metadata or {}).get(EXECUTOR_KEY)
+        step.executor = executor if isinstance(executor, str) else None
         return step
 
     def _task_step(self, task: Task, findings: Findings) -> Step:
@@ -205,9 +206,9 @@ class StepBuilder:
             return None
         if isinstance(declared, type) and (issubclass(declared, BaseModel) or is_dataclass(declared)):
             return declared
-        what = "names nothing that exists" if declared is Any else f"is {declared!r}"
+        what = "cannot be resolved" if declared is Any else f"is {declared!r}"
         self._symbols.findings.add(
-            f"{subject}: the configuration type of its context {what}; give a pydantic BaseModel or BaseSettings"
+            f"{subject}: the configuration type of its context {what}; it must be a pydantic BaseModel or BaseSettings"
         )
         return None
 
@@ -217,18 +218,18 @@ class StepBuilder:
         step.resources = tuple(binder.resources)
 
     def _common_mapping(self, asset: Asset, subject: str) -> PartitionMapping | None:
-        """The mapping of inputs for which no dep says one; a multi-asset takes it from whichever output says it."""
+        """Return the mapping of inputs without a declared one; that of a multi-asset comes from its outputs."""
         if not isinstance(asset, MultiAsset):
             return asset.partition_mapping
-        said = dict.fromkeys(
+        declared = dict.fromkeys(
             output.partition_mapping for output in asset.output_defs if output.partition_mapping is not None
         )
-        if len(said) > 1:
+        if len(declared) > 1:
             self._symbols.findings.add(
-                f"{subject}: its outputs declare different partition mappings ({', '.join(map(repr, said))}), but "
+                f"{subject}: its outputs declare different partition mappings ({', '.join(map(repr, declared))}), but "
                 "one call loads the inputs of all; declare one, or use AssetDef.input(..., partition_mapping=...)"
             )
-        return next(iter(said), asset.partition_mapping)
+        return next(iter(declared), asset.partition_mapping)
 
     def _policy(self, declared: RetryPolicy | str | None, subject: str) -> RetryPolicy | None:
         if not isinstance(declared, str):
@@ -236,13 +237,13 @@ class StepBuilder:
         named = self._symbols.definitions.retries
         if declared not in named:
             self._symbols.findings.add(
-                f"{subject}: no retry policy is called {declared!r}; {did_you_mean(declared, named)}"
+                f"{subject}: retry policy {declared!r} not found.{suggest(declared, named)}"
             )
         return named.get(declared)
 
 
 def needs_loop(step: Step) -> bool:
-    """Whether running a step takes an event loop: its function, or a handler that it meets, is asynchronous."""
+    """Return whether a step needs an event loop: its function or one of its handlers is asynchronous."""
     loads = [loaded.binding for loaded in step.inputs]
     if step.own_value is not None:
         loads.append(step.own_value.loaded.binding)

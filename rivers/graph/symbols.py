@@ -1,4 +1,4 @@
-"""Names: everything a repository declares, under the name by which others refer to it."""
+"""Symbol table: all outputs of a repository by name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.asset import ExternalAsset, GraphAsset, MultiAsset
 from rivers.definitions.results import Materialization
-from rivers.graph.findings import did_you_mean
+from rivers.graph.findings import suggest
 from rivers.graph.plan import StoredOutput
 from rivers.graph.types import accepted_types, says_materialization, stated, value_of_mapping
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """What a repository was given.
+    """Definitions that a repository consists of.
 
     Attributes:
-        assets: The assets, of every kind.
-        tasks: Tasks that may run on their own.
+        assets: Assets of every kind.
+        tasks: Standalone tasks.
         partition_defs: Partition definitions that assets refer to by name.
         retries: Retry policies that assets refer to by name.
-        resources: What function parameters may name besides assets.
+        resources: Values that function parameters can name besides assets.
     """
 
     assets: Sequence[Asset]
@@ -46,7 +46,7 @@ class Definitions:
 
 
 class SymbolTable:
-    """The outputs of a repository by name, each bound to its handler."""
+    """Outputs of a repository by name, each bound to its handler."""
 
     def __init__(self, definitions: Definitions, binder: HandlerBinder, findings: Findings) -> None:
         self.definitions = definitions
@@ -64,13 +64,13 @@ class SymbolTable:
     def partitions_def(
         self, declared: PartitionsDefinition | str | None, owner: str
     ) -> PartitionsDefinition | None:
-        """The definition itself, where an asset names one of the repository's."""
+        """Return a definition, looking it up if an asset refers to it by name."""
         if not isinstance(declared, str):
             return declared
         named = self.definitions.partition_defs
         if declared not in named:
             self.findings.add(
-                f"{owner}: no partition definition is called {declared!r}; {did_you_mean(declared, named)}"
+                f"{owner}: partition definition {declared!r} not found.{suggest(declared, named)}"
             )
         return named.get(declared)
 
@@ -145,16 +145,16 @@ class SymbolTable:
     def _add(self, output: StoredOutput) -> None:
         if output.name in self.outputs:
             self.findings.add(
-                f"two assets are called {output.name!r}; their values would overwrite each other"
+                f"two assets are named {output.name!r}; rename one, since they would overwrite each other"
             )
         self.outputs[output.name] = output
 
     def _check_case(self) -> None:
         seen: dict[str, str] = {}
         for name in self.outputs:
-            other = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
-            if other != name:
-                differ = "differ only in case" if other.casefold() == name.casefold() else "look the same"
+            first = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+            if first != name:
+                differ = "differ only in case" if first.casefold() == name.casefold() else "look the same"
                 self.findings.add(
-                    f"{other!r} and {name!r} {differ}, which not every file system tells apart; rename one"
+                    f"{first!r} and {name!r} {differ}, which some file systems cannot distinguish; rename one"
                 )

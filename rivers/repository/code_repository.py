@@ -6,7 +6,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from rivers.exceptions import AssetNotFoundError, NodeNotFoundError
-from rivers.graph.findings import did_you_mean
+from rivers.graph.findings import suggest
 from rivers.repository.declared import Declared, name_of
 from rivers.repository.loading import load_stored
 from rivers.repository.observing import observe_assets
@@ -199,7 +199,7 @@ class CodeRepository:
         """
         jobs = {job.name: job for job in self._declared.jobs}
         if name not in jobs:
-            raise AssetNotFoundError(f"no job is called {name!r}; {did_you_mean(name, jobs)}")
+            raise AssetNotFoundError(f"job {name!r} not found.{suggest(name, jobs)}")
         return jobs[name].bound(self._execute_job)
 
     def _execute_job(
@@ -265,7 +265,7 @@ class CodeRepository:
     def _output(self, of: str | Asset | Task) -> StoredOutput:
         name, outputs = name_of(of), self.graph.outputs
         if name not in outputs:
-            raise NodeNotFoundError(f"no asset or node is called {name!r}; {did_you_mean(name, outputs)}")
+            raise NodeNotFoundError(f"asset or node {name!r} not found.{suggest(name, outputs)}")
         return outputs[name]
 
     def status(self, asset_names: Iterable[str | Asset] | str | None = None) -> list[AssetStatus]:

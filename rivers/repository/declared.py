@@ -21,7 +21,7 @@ from rivers.exceptions import (
     GraphValidationError,
     TaskDefinitionError,
 )
-from rivers.graph.findings import did_you_mean
+from rivers.graph.findings import suggest
 from rivers.repository.run_request import check_executor
 from rivers_core.handler import BaseIOHandler
 from rivers_core.partitions import PartitionsDefinition
@@ -103,9 +103,7 @@ class Declared:
         """
         for name in resources or {}:
             if name not in self.resources:
-                raise ConfigurationError(
-                    f"no resource is called {name!r}; {did_you_mean(name, self.resources)}"
-                )
+                raise ConfigurationError(f"resource {name!r} not found.{suggest(name, self.resources)}")
         check_executor(executor, "executor")
         checks = FieldChecks("override", ConfigurationError)
         return replace(
@@ -129,9 +127,7 @@ class Declared:
                 f"retry={declared!r}: give a RetryPolicy, or the name of one of `retries`"
             )
         if declared not in self.retries:
-            raise ConfigurationError(
-                f"no retry policy is called {declared!r}; {did_you_mean(declared, self.retries)}"
-            )
+            raise ConfigurationError(f"retry policy {declared!r} not found.{suggest(declared, self.retries)}")
         return self.retries[declared]
 
     def names(self, selection: Iterable[Any] | str | None) -> tuple[str, ...] | None:

@@ -13,7 +13,7 @@ from rivers.definitions.error_text import error_text
 from rivers.definitions.results import Observation
 from rivers.definitions.signature import by_keyword
 from rivers.exceptions import AssetNotFoundError, ConfigurationError, ExecutionError
-from rivers.graph.findings import did_you_mean
+from rivers.graph.findings import suggest
 from rivers.repository.step_config import misfits
 from rivers.storage import Event
 from rivers_core.authoring import resolve_awaitable
@@ -57,7 +57,7 @@ def observe_assets(
     for name in wanted:
         if name not in observable:
             raise AssetNotFoundError(
-                f"{name!r} is no external asset with a function that observes it; {did_you_mean(name, observable)}"
+                f"{name!r} is not an external asset with an observing function.{suggest(name, observable)}"
             )
     run_id = str(uuid.uuid4())
     storage.start_run(run_id, steps=wanted, selection=wanted)

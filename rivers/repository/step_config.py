@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import AliasChoices, AliasPath, BaseModel, ValidationError
 
 from rivers.definitions.task import Task
-from rivers.graph.findings import did_you_mean
+from rivers.graph.findings import suggest
 from rivers_core.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _check_name(graph: Graph, name: str) -> list[str]:
     """Finds a name for which nothing would come of its configuration."""
     if name not in graph.members:
         return [
-            f"config names {name!r}, which is no asset or task that runs; {did_you_mean(name, graph.members)}"
+            f"config names {name!r}, which is not an asset or task that runs.{suggest(name, graph.members)}"
         ]
     members = [graph.steps[member] for member in graph.members[name]]
     if any(step.config_type is not None for step in members):
@@ -119,4 +119,4 @@ def _check_fields(config_type: type, given: Mapping[str, Any]) -> None:
         known.update(alias for alias in aliases if isinstance(alias, str))
     for name in given:
         if name not in known:
-            raise TypeError(f"{config_type.__name__} has no field {name!r}; {did_you_mean(str(name), known)}")
+            raise TypeError(f"{config_type.__name__} has no field {name!r}.{suggest(str(name), known)}")

@@ -65,7 +65,7 @@ def test_an_asset_whose_last_attempt_failed_says_so(project):
 def test_an_unknown_asset_names_the_nearest(project):
     done = project.rivers("assets", "ordrs")
     assert done.code == 2
-    assert "did you mean 'orders'" in done.err
+    assert "Did you mean 'orders'" in done.err
 
 
 def test_runs_are_listed_last_first_and_by_status(run):
@@ -96,7 +96,7 @@ def test_the_log_of_a_run_is_found_by_the_beginning_of_its_id(run):
 def test_a_log_of_nothing_known_names_the_nearest(run):
     done = run.rivers("log", "ordes")
     assert done.code == 2
-    assert "did you mean 'orders'" in done.err
+    assert "Did you mean 'orders'" in done.err
 
 
 def test_load_shows_the_beginning_of_a_value(run):
@@ -165,7 +165,7 @@ repo = rs.CodeRepository([total], resources={"shelf": rs.PickleIOHandler(store="
 def test_an_unknown_handler_names_the_nearest(project):
     done = project.rivers("handlers", "show", "flies")
     assert done.code == 2
-    assert "did you mean 'files'" in done.err
+    assert "Did you mean 'files'" in done.err
 
 
 def test_plugins_are_listed_without_importing_them(project):

@@ -57,7 +57,7 @@ def test_sizes_are_for_people_in_the_table(attic):
     ("arguments", "said"),
     [
         (["files"], "has nothing to maintain"),
-        (["Atic"], "did you mean 'Attic'"),
+        (["Atic"], "Did you mean 'Attic'"),
         (["Attic", "shoes"], "It keeps: hats, coats."),
         (["Attic", "--set", "weeks=2"], "weeks"),
         (["Attic", "--set", "days"], "write it as option=value"),

@@ -139,8 +139,8 @@ def test_a_run_that_does_not_exist_cannot_be_resumed(project):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["reprot"], "did you mean 'report'"),
-        (["--job", "nigthly"], "did you mean 'nightly'"),
+        (["reprot"], "Did you mean 'report'"),
+        (["--job", "nigthly"], "Did you mean 'nightly'"),
         (["--executor", "teleport"], "--executor teleport"),
         (["--executor", "in_process:max=1"], "--executor in_process:max=1"),
         (["--tag", "x"], "--tag x: write it as key=value"),

@@ -162,7 +162,7 @@ repo = rs.CodeRepository([orders, other])
     [
         ("files", "files", "are the same handler"),
         ("files", "memory", "nothing that another process could copy"),
-        ("flies", "other", "did you mean 'files'"),
+        ("flies", "other", "Did you mean 'files'"),
         ("files", "files@pord", "Did you mean 'prod'"),
         ("files", "other@", "NAME@ENVIRONMENT"),
         ("files", "@prod", "NAME@ENVIRONMENT"),

@@ -22,7 +22,7 @@ def test_a_strangers_path_from_an_empty_folder(empty, monkeypatch):
     assert done.code == 2
     assert "rivers.toml" in done.err
     assert "'flies'" in done.err
-    assert "did you mean 'files'" in done.err
+    assert "Did you mean 'files'" in done.err
     assert "Traceback" not in done.err
     assert not (empty.path / "data").exists()
 

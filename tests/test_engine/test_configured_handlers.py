@@ -117,7 +117,7 @@ def test_a_mistake_in_the_file_is_said_once_with_all_others(tmp_path, repository
 
 
 def test_an_unknown_name_lists_what_is_configured(project):
-    with pytest.raises(rs.exceptions.GraphValidationError, match="did you mean 'scratch'"):
+    with pytest.raises(rs.exceptions.GraphValidationError, match="Did you mean 'scratch'"):
         project("a", a="scrach").validate()
 
 

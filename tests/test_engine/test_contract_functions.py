@@ -256,7 +256,7 @@ def test_a_multi_asset_and_an_asset_of_one_name_are_refused(repository):
         lambda: {"a": 1, "b": 2}, name="numbers", output_defs=[rs.AssetDef("a"), rs.AssetDef("b")]
     )
     for assets in ((numbers, several), (several, numbers)):
-        with pytest.raises(rs.exceptions.GraphValidationError, match="two assets are called 'numbers'"):
+        with pytest.raises(rs.exceptions.GraphValidationError, match="two assets are named 'numbers'"):
             repository(*assets).validate()
 
 
@@ -264,7 +264,7 @@ def test_a_multi_asset_and_an_asset_of_one_name_are_refused(repository):
 def test_a_special_parameter_without_its_annotation_is_explained(repository, name, hint):
     namespace: dict[str, object] = {}
     exec(f"def asset({name}): return 1", namespace)
-    with pytest.raises(rs.exceptions.GraphValidationError, match=f"annotate it, {name}: {hint}"):
+    with pytest.raises(rs.exceptions.GraphValidationError, match=f"Annotate it as {name}: {hint}"):
         repository(rs.Asset(namespace["asset"])).validate()
 
 

@@ -159,7 +159,7 @@ def test_what_was_yielded_before_an_error_stays_and_the_generator_is_closed(repo
     repo = repository(several)
     result = repo.materialize(raise_on_error=False)
     assert result.materialized_assets == ["a"]
-    assert "'c' that it does not declare" in result.failed_assets[0][1]
+    assert "undeclared output 'c'" in result.failed_assets[0][1]
     assert closed == [True]
     assert repo.load_node("a") == 1
 

@@ -118,7 +118,7 @@ def test_one_argument_puts_every_asset_into_another_handler(repository, diary):
 
 def test_an_unknown_node_names_the_nearest(repository):
     repo = repository(rs.Asset(lambda: 1, name="orders"))
-    with pytest.raises(rs.exceptions.NodeNotFoundError, match="did you mean 'orders'"):
+    with pytest.raises(rs.exceptions.NodeNotFoundError, match="Did you mean 'orders'"):
         repo.io_handler_for_output("order")
 
 

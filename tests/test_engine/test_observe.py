@@ -74,7 +74,7 @@ def test_a_function_gets_its_context_and_resources(repository, diary):
 
 
 @pytest.mark.parametrize(
-    ("parameter", "said"), [("buckt", "did you mean 'bucket'"), ("plain", "is an asset")]
+    ("parameter", "said"), [("buckt", "Did you mean 'bucket'"), ("plain", "is an asset")]
 )
 def test_a_parameter_that_is_no_resource_is_found_before_anything_runs(repository, diary, parameter, said):
     scope = {}

@@ -109,7 +109,7 @@ def test_one_argument_replaces_a_resource_in_a_test(repository):
     tested = repo.override(resources={"db": "fake"})
     tested.materialize()
     assert tested.load_node("a") == "fake"
-    with pytest.raises(rs.exceptions.ConfigurationError, match="did you mean 'db'"):
+    with pytest.raises(rs.exceptions.ConfigurationError, match="Did you mean 'db'"):
         repo.override(resources={"dbb": 1})
 
 
@@ -248,7 +248,7 @@ def test_everything_wrong_with_the_configuration_comes_at_once_and_nothing_runs(
     with pytest.raises(rs.exceptions.ConfigurationError) as caught:
         repo.materialize(config={"windowed": {"days": "many"}, "plain": {"x": 1}, "windwed": {}})
     assert len(caught.value.findings) == 3
-    assert "did you mean 'windowed'" in str(caught.value)
+    assert "Did you mean 'windowed'" in str(caught.value)
     assert ran == []
 
 

@@ -183,7 +183,7 @@ def test_an_output_that_is_not_declared_is_an_error_that_names_the_nearest(repos
     def both():
         return {"left": 1, "rigth": 2}
 
-    with pytest.raises(rs.exceptions.ExecutionError, match="'rigth'.*did you mean 'right'"):
+    with pytest.raises(rs.exceptions.ExecutionError, match="'rigth'.*Did you mean 'right'"):
         repository(make_multi(both, diary, "left", "right")).materialize()
 
 

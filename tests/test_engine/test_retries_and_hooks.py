@@ -47,7 +47,7 @@ class Pouring(rs.BaseIOHandler):
     def handle_output(self, context, obj):
         rest = list(obj)
         if not rest:
-            raise rs.exceptions.SpentValueError("nothing left")
+            raise rs.exceptions.OneShotValueError("nothing left")
         if self.is_broken:
             self.is_broken = False
             raise ConnectionError("reset")

@@ -48,7 +48,7 @@ def test_include_upstream_runs_what_is_needed(diamond):
 
 
 def test_an_unknown_selection_names_the_nearest(diamond):
-    with pytest.raises(rs.exceptions.AssetNotFoundError, match="did you mean 'bottom'"):
+    with pytest.raises(rs.exceptions.AssetNotFoundError, match="Did you mean 'bottom'"):
         diamond.materialize(["botom"])
 
 
@@ -181,7 +181,7 @@ def test_a_job_runs_its_selection_with_its_name(diamond, repository, diary):
     result = repo.get_job("upper").execute(tags=[("a", "b")])
     assert result.materialized_assets == ["top", "left"]
     assert repo.storage.get_run(result.run_id).job == "upper"
-    with pytest.raises(rs.exceptions.AssetNotFoundError, match="did you mean 'upper'"):
+    with pytest.raises(rs.exceptions.AssetNotFoundError, match="Did you mean 'upper'"):
         repo.get_job("uper")
 
 

@@ -46,7 +46,7 @@ def test_five_mistakes_come_in_one_error(repository):
     with pytest.raises(Wrong) as caught:
         repo.validate()
     assert len(caught.value.findings) == 5
-    for expected in ("did you mean 'customers'", "'pikle'", "'nowhere'", "did you mean 'daily'", "'often'"):
+    for expected in ("Did you mean 'customers'", "'pikle'", "'nowhere'", "Did you mean 'daily'", "'often'"):
         assert expected in str(caught.value)
 
 
@@ -71,7 +71,7 @@ def test_a_circle_is_named_from_end_to_end(repository):
     def c(b): ...
 
     with pytest.raises(
-        Wrong, match="circle, each needing the next: (a -> c -> b -> a|c -> b -> a -> c|b -> a -> c -> b)"
+        Wrong, match="cycle, each on the next: (a -> c -> b -> a|c -> b -> a -> c|b -> a -> c -> b)"
     ):
         repository(a, b, c).validate()
 
@@ -85,7 +85,7 @@ def test_an_asset_that_takes_itself_is_told_of_self_dependency(repository):
 
 
 def test_two_assets_of_one_name_are_refused(repository):
-    with pytest.raises(Wrong, match="two assets are called 'x'"):
+    with pytest.raises(Wrong, match="two assets are named 'x'"):
         repository(rs.Asset(lambda: 1, name="x"), rs.Asset(lambda: 2, name="x")).validate()
 
 
@@ -101,7 +101,7 @@ def test_an_input_that_no_parameter_takes_is_a_mistake(repository):
     @rs.Asset(deps=[rs.AssetDef.input("up")])
     def down(): ...
 
-    with pytest.raises(Wrong, match=r"no parameter is called 'up'"):
+    with pytest.raises(Wrong, match=r"no parameter 'up'"):
         repository(up, down).validate()
 
 
@@ -141,8 +141,8 @@ def test_types_that_a_handler_cannot_take_or_give_are_found(repository):
     with pytest.raises(Wrong) as caught:
         repository(number, text, down).validate()
     assert len(caught.value.findings) == 2
-    assert "asset 'number': returns int, which its handler 'Text' cannot store" in caught.value.findings
-    assert "asset 'down': wants 'text' as bytes" in str(caught.value)
+    assert "asset 'number': returns int, which its handler 'Text' does not accept" in caught.value.findings
+    assert "asset 'down': handler 'Text' cannot load 'text' as bytes" in str(caught.value)
 
 
 def test_handler_options_are_checked(repository):
@@ -208,7 +208,7 @@ def test_a_job_of_unknown_assets_names_the_nearest(repository):
     @rs.Asset
     def orders(): ...
 
-    with pytest.raises(Wrong, match="job 'j': no asset is called 'order'; did you mean 'orders'"):
+    with pytest.raises(Wrong, match="job 'j': asset 'order' not found. Did you mean 'orders'"):
         repository(orders, jobs=[rs.Job("j", ["order"])]).validate()
 
 
@@ -264,9 +264,9 @@ def test_two_assets_at_one_address_or_one_inside_of_the_other_are_refused(reposi
     with pytest.raises(Wrong) as refused:
         repository(asset("a", "x/y/z"), asset("b", "x"), asset("c", "x/y"), asset("d", "xy")).validate()
     assert [finding.partition(";")[0] for finding in refused.value.findings] == [
-        "asset 'a' would be stored at x/y/z, inside of asset 'b' at x",
-        "asset 'a' would be stored at x/y/z, inside of asset 'c' at x/y",
-        "asset 'c' would be stored at x/y, inside of asset 'b' at x",
+        "asset 'a' would be stored at x/y/z, inside asset 'b' at x",
+        "asset 'a' would be stored at x/y/z, inside asset 'c' at x/y",
+        "asset 'c' would be stored at x/y, inside asset 'b' at x",
     ]
 
 

@@ -173,7 +173,7 @@ def _configured(project: Project, name: str) -> Listed:
 
 
 def _unknown(project: Project, usage: Usage, name: str, error: HandlerNotFoundError) -> str:
-    from rivers.graph.findings import did_you_mean
+    from rivers.graph.findings import suggest
 
     known = [one.name for one in listed(project, usage)]
-    return f"There is no handler {name!r} here; {did_you_mean(name, known)}." if known else str(error)
+    return f"Handler {name!r} not found.{suggest(name, known)}" if known else str(error)

@@ -69,7 +69,7 @@ def _events(storage: EventStorage, target: str | None, limit: int) -> list[Event
 
 
 def _unknown(storage: EventStorage, target: str, runs: list[str]) -> Exception:
-    from rivers.graph.findings import did_you_mean
+    from rivers.graph.findings import suggest
     from rivers_cli.problems import UsageProblemError
 
     if runs:
@@ -77,10 +77,8 @@ def _unknown(storage: EventStorage, target: str, runs: list[str]) -> Exception:
             f"{len(runs)} runs begin with {target!r}: {', '.join(runs[:5])}. Write more of it."
         )
     known = [record.asset_key for record in storage.get_asset_records()]
-    meant = (
-        f"Of the assets with a history, {did_you_mean(target, known)}." if known else "Nothing has run yet."
-    )
-    return UsageProblemError(f"The history knows no asset and no run {target!r}. {meant}")
+    hint = suggest(target, known) if known else " Nothing has run yet."
+    return UsageProblemError(f"No asset and no run {target!r} in the event log.{hint}")
 
 
 def _print_metadata(events: list[Event]) -> None:
