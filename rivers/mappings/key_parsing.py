@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from rivers_core.exceptions import PartitionDefinitionError
 from rivers_core.partitions import PartitionKey, PartitionKeyRange
-from rivers_core.partitions.keys import each_once
+from rivers_core.partitions.keys import unique_dimensions
 
 __all__ = ["parse_key", "parse_keys", "parse_keys_and_ranges"]
 
@@ -25,7 +25,7 @@ def parse_key(text: str) -> PartitionKey:
     parts = [part.partition("=") for part in text.split("|")]
     if len(parts) == 1 or not all(separator for _, separator, _ in parts):
         return PartitionKey.single(text)
-    return PartitionKey.multi(each_once((name, value) for name, _, value in parts))
+    return PartitionKey.multi(unique_dimensions((name, value) for name, _, value in parts))
 
 
 def parse_keys_and_ranges(where: str, keys: object) -> tuple[PartitionKey | PartitionKeyRange, ...]:

@@ -18,7 +18,7 @@ def partition(*keys):
     return PartitionContext([PartitionKey.single(key) for key in keys], DAYS)
 
 
-def test_a_name_is_enough():
+def test_context_needs_only_a_name():
     context = OutputContext("orders")
     assert (context.asset_name, context.asset_metadata, context.partition, context.type_hint) == (
         "orders",
@@ -37,7 +37,7 @@ def test_a_name_is_enough():
     assert (context.asset_name, context.downstream_asset, context.upstream) == ("orders", "report", None)
 
 
-def test_the_arguments_of_the_contract_work_by_position():
+def test_context_accepts_positional_arguments():
     where = partition("2024-01-01")
     context = OutputContext("orders", {"a": 1}, where, int)
     assert (context.asset_metadata, context.partition, context.type_hint) == ({"a": 1}, where, int)
@@ -46,7 +46,7 @@ def test_the_arguments_of_the_contract_work_by_position():
 
 
 @pytest.mark.parametrize("make", [OutputContext, lambda *a, **k: InputContext(a[0], "report", **k)])
-def test_the_storage_key_comes_from_asset_and_partition(make):
+def test_context_storage_key_uses_asset_and_partition(make):
     assert make("orders").storage_key == "orders"
     assert make("orders", partition=partition("2024-01-01")).storage_key == "orders/2024-01-01"
     assert make("orders", partition=partition("2024-01-01")).asset_storage_key == "orders"
@@ -54,25 +54,25 @@ def test_the_storage_key_comes_from_asset_and_partition(make):
 
 
 @pytest.mark.parametrize("keys", [("2024-01-01", "2024-01-02"), (["2024-01-01", "2024-01-02"],)])
-def test_several_keys_have_no_storage_key(keys):
+def test_context_storage_key_rejects_several_keys(keys):
     context = OutputContext("orders", partition=partition(*keys))
     with pytest.raises(PartitionValidationError):
         _ = context.storage_key
     assert context.asset_storage_key == "orders"
 
 
-def test_a_key_in_place_of_a_partition_context_is_told():
+def test_context_storage_key_rejects_bare_partition_key():
     with pytest.raises(TypeError, match=r"PartitionContext\(\[PartitionKey.single"):
         _ = OutputContext("orders", partition=PartitionKey("a")).storage_key
 
 
 @pytest.mark.parametrize("keys", [[], ["2024-01-01"], "2024-01-01", None])
-def test_a_partition_context_is_made_of_keys(keys):
+def test_partition_context_needs_keys(keys):
     with pytest.raises(PartitionValidationError, match="at least one PartitionKey"):
         PartitionContext(keys)
 
 
-def test_metadata_is_coerced_and_merged():
+def test_output_metadata_is_coerced_and_merged():
     context = OutputContext("orders")
     context.add_output_metadata({"rows": 3, "note": "first"})
     context.add_output_metadata({"note": MetadataValue.md("*second*"), "empty": None})
@@ -86,7 +86,7 @@ def test_metadata_is_coerced_and_merged():
     assert "fine" not in context.output_metadata
 
 
-def test_the_data_version_is_a_text():
+def test_data_version_must_be_text():
     context = OutputContext("orders")
     context.register_data_version("v1")
     context.register_data_version("v2")
@@ -97,12 +97,12 @@ def test_the_data_version_is_a_text():
     assert context.data_version == "v2"
 
 
-def test_the_log_is_named_after_the_asset():
+def test_context_log_is_named_after_asset():
     assert OutputContext("orders").log.name == "rivers.handlers.orders"
     assert InputContext("orders", "report").log.name == "rivers.handlers.orders"
 
 
-def test_the_upstream_event_is_looked_up_once_and_only_when_asked_for():
+def test_upstream_event_is_looked_up_lazily_and_once():
     asked = []
     context = InputContext("orders", "report", upstream=lambda: asked.append(1) or "event")
     assert asked == []
@@ -122,7 +122,7 @@ def test_contexts_are_slotted_readable_and_picklable():
     assert pickle.loads(pickle.dumps(context)).asset_metadata == {"a": 1}
 
 
-def test_a_load_says_which_place_served_it_only_if_its_handler_does():
+def test_input_context_records_served_by():
     context = InputContext("orders", "report")
     assert context.served_by is None
     context.served_by = "base"

@@ -55,11 +55,11 @@ def assert_distinct(keys):
         ("", None, "~empty"),
     ],
 )
-def test_ordinary_names_stay_and_special_ones_are_readable(asset, partition, key):
+def test_storage_key_is_readable(asset, partition, key):
     assert storage_key(asset, None if partition is None else PartitionKey(partition)) == key
 
 
-def test_no_two_of_all_short_names_and_partitions_share_a_key():
+def test_storage_key_is_injective_over_short_names():
     alphabet = "abA/="
     texts = ["".join(letters) for size in (1, 2) for letters in product(alphabet, repeat=size)]
     singles = [storage_key(asset, PartitionKey(value)) for asset in texts for value in texts]
@@ -84,7 +84,7 @@ def test_no_two_of_all_short_names_and_partitions_share_a_key():
         assert_safe(key)
 
 
-def test_no_two_of_200_000_generated_pairs_share_a_key():
+def test_storage_key_is_injective_over_generated_pairs():
     letters = [*"aAbBkKsSiIeE/=|~%:. \\\x00Z09-_", "\xe9", "e\u0301", "\xc9", "\xdf", "\u017f", "\u0130"]
     letters += ["\u0131", "\u212a", "\xc5", "\u212b", "\u03c2", "\u03c3", "\uac00", "\u1100\u1161", "\ufb01"]
     letters += [
@@ -112,7 +112,7 @@ def test_no_two_of_200_000_generated_pairs_share_a_key():
 
 
 @given(st.text(), st.text(st.characters(exclude_characters="|,", exclude_categories=["Cs"]), min_size=1))
-def test_whatever_the_names_nothing_leaves_the_root(asset, value):
+def test_storage_key_never_leaves_the_root(asset, value):
     key = storage_key(asset, PartitionKey(value))
 
     assert_safe(key)
@@ -122,12 +122,12 @@ def test_whatever_the_names_nothing_leaves_the_root(asset, value):
 
 
 @given(st.lists(st.text(max_size=30), unique=True, min_size=2, max_size=6))
-def test_different_names_have_different_keys(names):
+def test_storage_keys_of_different_names_differ(names):
     assert_distinct([storage_key(name) for name in names])
 
 
 @given(st.lists(st.text("aA%/é가", min_size=170, max_size=260), unique=True, min_size=2, max_size=5))
-def test_long_names_stay_different_and_short_enough(names):
+def test_storage_keys_of_long_names_differ_within_limit(names):
     keys = [storage_key(name) for name in names]
 
     assert_distinct(keys)
@@ -135,7 +135,7 @@ def test_long_names_stay_different_and_short_enough(names):
         assert_safe(key)
 
 
-def test_a_long_name_keeps_its_readable_head():
+def test_storage_key_of_long_name_keeps_its_head():
     key = storage_key("orders_" + "x" * 400)
 
     assert key.startswith("orders_xxx")
@@ -143,14 +143,14 @@ def test_a_long_name_keeps_its_readable_head():
     assert storage_key("a" * 180) == "a" * 180
 
 
-def test_a_long_dimension_and_value_share_one_component_within_the_limit():
+def test_storage_key_limits_long_dimensions():
     key = storage_key("a", PartitionKey({"d" * 100: "v" * 100}))
 
     assert_safe(key)
     assert key != storage_key("a", PartitionKey({"d" * 101: "v" * 99}))
 
 
-def test_several_keys_have_no_storage_key():
+def test_storage_key_rejects_several_keys():
     for key in (PartitionKey(["a", "b"]), PartitionKey({"a": ["1", "2"]})):
         with pytest.raises(PartitionValidationError, match=r"several keys.*split\(\)"):
             storage_key("orders", key)

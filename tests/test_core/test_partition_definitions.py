@@ -28,7 +28,7 @@ def text(keys):
 
 
 @pytest.mark.parametrize("definition", EVERY_KIND, ids=repr)
-def test_a_definition_survives_repr_and_pickle(definition):
+def test_definition_round_trips_repr_and_pickle(definition):
     for other in (eval(repr(definition)), pickle.loads(pickle.dumps(definition))):
         assert other == definition
         assert hash(other) == hash(definition)
@@ -36,7 +36,7 @@ def test_a_definition_survives_repr_and_pickle(definition):
 
 
 @pytest.mark.parametrize("definition", DEFINITIONS, ids=repr)
-def test_a_definition_accepts_exactly_its_keys_in_its_order(definition):
+def test_definition_validates_and_orders_its_keys(definition):
     keys = definition.get_partition_keys()
 
     assert len(set(keys)) == len(keys) > 0
@@ -47,13 +47,13 @@ def test_a_definition_accepts_exactly_its_keys_in_its_order(definition):
     assert not definition.validate_partition_key(PartitionKey({"elsewhere": "a"}))
 
 
-def test_the_list_of_keys_belongs_to_the_caller():
+def test_get_partition_keys_returns_new_list():
     for definition in DEFINITIONS:
         definition.get_partition_keys().clear()
         assert definition.get_partition_keys()
 
 
-def test_variants_are_known_by_their_nested_names():
+def test_definition_variants_are_attributes():
     kinds = [P.Static, P.TimeWindow, P.Multi, P.Dynamic]
     examples = [REGIONS, DAYS, P.multi({"region": REGIONS}), P.dynamic("customers")]
 
@@ -62,7 +62,7 @@ def test_variants_are_known_by_their_nested_names():
         assert [isinstance(example, other) for other in kinds] == [other is kind for other in kinds]
 
 
-def test_static_keys_keep_their_order_and_their_case():
+def test_static_keys_keep_order_and_case():
     assert text(P.static_(["b", "a", "B"]).get_partition_keys()) == ["b", "a", "B"]
     assert P.static_(["a", "b"]) != P.static_(["b", "a"])
 
@@ -75,17 +75,17 @@ def test_static_keys_keep_their_order_and_their_case():
         (["a", "a"], r"twice: \['a'\]"),
         (["a|b"], "reserved"),
         (["a,b"], "reserved"),
-        ([1], "write '1'"),
+        ([1], "Write '1'"),
         ("abc", "a list of keys"),
         (None, "a list of keys"),
     ],
 )
-def test_malformed_static_keys_are_refused(keys, says):
+def test_static_rejects_malformed_keys(keys, says):
     with pytest.raises(PartitionDefinitionError, match=says):
         P.static_(keys)
 
 
-def test_dimensions_are_sorted_and_the_last_changes_fastest():
+def test_multi_sorts_dimensions_and_varies_last_fastest():
     definition = P.multi({"region": P.static_(["us", "eu"]), "env": P.static_(["prod", "dev"])})
 
     assert text(definition.get_partition_keys()) == [
@@ -108,15 +108,15 @@ def test_dimensions_are_sorted_and_the_last_changes_fastest():
         ({"a,b": REGIONS}, "reserved"),
         ({"": REGIONS}, "non-empty"),
         ({"a": P.multi({"b": REGIONS})}, "multi-dimensional itself"),
-        ({"a": ["x", "y"]}, "is a PartitionsDefinition"),
+        ({"a": ["x", "y"]}, "a PartitionsDefinition, got"),
     ],
 )
-def test_malformed_dimensions_are_refused(dimensions, says):
+def test_multi_rejects_malformed_dimensions(dimensions, says):
     with pytest.raises(PartitionDefinitionError, match=says):
         P.multi(dimensions)
 
 
-def test_a_key_of_several_values_is_valid_when_each_is():
+def test_validate_checks_each_of_several_keys():
     assert REGIONS.validate_partition_key(PartitionKey(["us", "eu"]))
     assert not REGIONS.validate_partition_key(PartitionKey(["us", "mars"]))
     by_day = P.multi({"region": REGIONS, "day": DAYS})
@@ -129,22 +129,22 @@ def test_a_key_of_several_values_is_valid_when_each_is():
     [
         (REGIONS, "ues", "no partition key 'ues'. Did you mean 'us'"),
         (REGIONS, PartitionKey(["x", "us", "y"]), r"keys \['x', 'y'\]"),
-        (REGIONS, PartitionKey({"region": "us"}), "have none; use PartitionKey.single"),
+        (REGIONS, PartitionKey({"region": "us"}), "have none.*PartitionKey.single"),
         (DAYS, "2024-03-03", "'2024-02-27' to '2024-03-02', in the format '%Y-%m-%d'"),
-        (P.multi({"region": REGIONS}), PartitionKey("us"), r"use PartitionKey.multi with the dimensions"),
+        (P.multi({"region": REGIONS}), PartitionKey("us"), "PartitionKey.multi with the dimensions"),
         (P.multi({"region": REGIONS}), PartitionKey({"day": "us"}), r"\['day'\]; these partitions have"),
         (P.multi({"region": REGIONS}), PartitionKey({"region": "mars"}), "In dimension 'region'"),
         (P.multi({"region": REGIONS}), "us", "write it as region="),
-        (REGIONS, 3, "is a PartitionKey or text"),
+        (REGIONS, 3, "a PartitionKey or text, got 3"),
     ],
 )
-def test_a_key_that_does_not_fit_is_refused_with_what_would(definition, key, says):
+def test_check_partition_key_names_the_fix(definition, key, says):
     assert not definition.validate_partition_key(key)
     with pytest.raises(PartitionValidationError, match=says):
         definition.check_partition_key(key)
 
 
-def test_display_forms_are_parsed_as_the_definition_says():
+def test_parse_partition_key_reads_display_form():
     by_day = P.multi({"region": REGIONS, "day": DAYS})
     key = PartitionKey({"region": ["us", "eu"], "day": "2024-02-29"})
 
@@ -155,19 +155,19 @@ def test_display_forms_are_parsed_as_the_definition_says():
 
 
 @given(st.lists(st.sampled_from(REGIONS.get_partition_keys()), max_size=6))
-def test_ordering_gives_each_key_once_in_the_definitions_order(keys):
+def test_ordered_returns_each_key_once_in_order(keys):
     ordered = REGIONS.ordered(keys)
 
     assert ordered == [key for key in REGIONS.get_partition_keys() if key in keys]
 
 
-def test_ordering_takes_keys_of_several_values_apart():
+def test_ordered_splits_keys_of_several_values():
     assert text(REGIONS.ordered([PartitionKey(["asia", "us"]), "eu"])) == ["us", "eu", "asia"]
     with pytest.raises(PartitionValidationError, match="mars"):
         REGIONS.ordered(["mars"])
 
 
-def test_dynamic_keys_are_the_ones_that_the_storage_holds():
+def test_dynamic_keys_come_from_storage():
     customers = P.dynamic("customers")
 
     assert customers.is_dynamic
@@ -179,7 +179,7 @@ def test_dynamic_keys_are_the_ones_that_the_storage_holds():
     assert text(customers.ordered(["a", "b"], ["b", "a"])) == ["b", "a"]
 
 
-def test_dynamic_partitions_accept_any_single_key_until_the_keys_are_known():
+def test_dynamic_accepts_any_key_without_dynamic_keys():
     customers = P.dynamic("customers")
 
     assert customers.validate_partition_key("anyone")
@@ -190,12 +190,12 @@ def test_dynamic_partitions_accept_any_single_key_until_the_keys_are_known():
 
 
 @pytest.mark.parametrize("name", ["", "a|b", None])
-def test_dynamic_partitions_need_a_name(name):
+def test_dynamic_needs_a_name(name):
     with pytest.raises(PartitionDefinitionError):
         P.dynamic(name)
 
 
-def test_a_dimension_may_be_dynamic():
+def test_multi_accepts_dynamic_dimension():
     definition = P.multi({"region": P.static_(["us", "eu"]), "customer": P.dynamic("customers")})
 
     assert definition.is_dynamic
@@ -209,7 +209,7 @@ def test_a_dimension_may_be_dynamic():
         definition.get_partition_keys()
 
 
-def test_what_is_no_window_of_time_has_none():
+def test_window_of_is_none_without_time_dimension():
     assert REGIONS.window_of("us") is None
     assert P.multi({"region": REGIONS}).window_of(PartitionKey({"region": "us"})) is None
     twice = P.multi({"seen": DAYS, "sold": DAYS})

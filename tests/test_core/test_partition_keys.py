@@ -19,7 +19,7 @@ keys = several.map(PartitionKey.single) | st.dictionaries(names, several, min_si
 
 
 @given(keys)
-def test_a_key_survives_repr_json_and_pickle(key):
+def test_key_round_trips_repr_json_and_pickle(key):
     assert eval(repr(key)) == key
     assert PartitionKey.from_json(key.to_json()) == key
     for other in (pickle.loads(pickle.dumps(key)), copy.deepcopy(key)):
@@ -29,7 +29,7 @@ def test_a_key_survives_repr_json_and_pickle(key):
 
 
 @given(keys)
-def test_splitting_gives_single_keys_that_are_all_different(key):
+def test_split_returns_distinct_single_keys(key):
     parts = key.split()
 
     assert all(part.is_single and type(part) is type(key) for part in parts)
@@ -37,7 +37,7 @@ def test_splitting_gives_single_keys_that_are_all_different(key):
     assert key.is_single == (len(parts) == 1)
 
 
-def test_the_repr_is_the_shortest_constructor_call():
+def test_repr_is_shortest_constructor_call():
     assert repr(PartitionKey.single("a")) == 'PartitionKey("a")'
     assert repr(PartitionKey.single(["a"])) == 'PartitionKey("a")'
     assert repr(PartitionKey.single(["a", "b"])) == 'PartitionKey(["a", "b"])'
@@ -46,12 +46,12 @@ def test_the_repr_is_the_shortest_constructor_call():
     )
 
 
-def test_the_display_form_joins_values_and_sorts_dimensions():
+def test_display_form_joins_values_and_sorts_dimensions():
     assert str(PartitionKey.single(["b", "a"])) == "b,a"
     assert str(PartitionKey.multi({"b": ["2", "1"], "a": "1"})) == "a=1|b=2,1"
 
 
-def test_variants_are_known_by_their_nested_names():
+def test_key_variants_are_attributes():
     single, multi = PartitionKey.single("a"), PartitionKey.multi({"a": "1"})
 
     assert isinstance(single, PartitionKey.Single)
@@ -63,13 +63,13 @@ def test_variants_are_known_by_their_nested_names():
     assert multi.keys == {"a": ["1"]}
 
 
-def test_several_values_stand_for_all_combinations():
+def test_split_returns_all_combinations():
     key = PartitionKey.multi({"b": ["1", "2"], "a": ["x", "y"]})
 
     assert [str(part) for part in key.split()] == ["a=x|b=1", "a=x|b=2", "a=y|b=1", "a=y|b=2"]
 
 
-def test_a_dictionary_of_keys_can_be_asked_with_text():
+def test_key_equals_its_display_form():
     loaded = {PartitionKey("2024-01-01"): 1, PartitionKey({"a": "1", "b": "2"}): 2}
 
     assert loaded["2024-01-01"] == 1
@@ -77,14 +77,14 @@ def test_a_dictionary_of_keys_can_be_asked_with_text():
     assert "2024-01-02" not in loaded
 
 
-def test_keys_of_different_shape_are_different_though_they_look_alike():
+def test_keys_of_different_shape_differ():
     assert PartitionKey.single("a=1") != PartitionKey.multi({"a": "1"})
     assert PartitionKey("a") != PartitionKey("A")
     assert PartitionKey("a") != 1
 
 
 @pytest.mark.parametrize("key", [PartitionKey("a"), PartitionKey({"a": "1"})])
-def test_a_key_cannot_be_changed(key):
+def test_key_is_immutable(key):
     with pytest.raises(AttributeError, match="immutable"):
         key.values = ("b",)
     (key.key if isinstance(key, PartitionKey.Single) else key.keys["a"]).append("b")
@@ -100,8 +100,8 @@ def test_a_key_cannot_be_changed(key):
         ("a|b", "reserved"),
         ("a,b", "reserved"),
         (["a", "a"], "given twice"),
-        (3, "write '3'"),
-        (None, "is text"),
+        (3, "Write '3'"),
+        (None, "must be text"),
         ({}, "at least one dimension"),
         ({"a": []}, "dimension 'a'"),
         ({"a": ""}, "dimension 'a'"),
@@ -112,18 +112,18 @@ def test_a_key_cannot_be_changed(key):
         ({1: "1"}, "non-empty"),
     ],
 )
-def test_a_malformed_key_is_refused_with_the_reason(given, says):
+def test_malformed_key_is_rejected(given, says):
     with pytest.raises(PartitionDefinitionError, match=says):
         PartitionKey(given)
 
 
 @pytest.mark.parametrize("text", ["", "{", "3", "null", "[]", '{"a": 1}'])
-def test_text_that_is_no_key_in_json_is_refused(text):
+def test_from_json_rejects_malformed_text(text):
     with pytest.raises(PartitionDefinitionError):
         PartitionKey.from_json(text)
 
 
-def test_a_dimension_that_a_text_names_twice_is_refused_instead_of_losing_the_first():
+def test_repeated_dimension_is_rejected():
     regions = PartitionsDefinition.static_(["us", "eu"])
     both = PartitionsDefinition.multi({"region": regions, "d": PartitionsDefinition.static_(["1", "2"])})
     twice = "d=1|region=us|region=eu"
@@ -135,7 +135,7 @@ def test_a_dimension_that_a_text_names_twice_is_refused_instead_of_losing_the_fi
 
 
 @pytest.mark.parametrize("made", [str, lambda text: ["b", text], lambda text: {"day": text}])
-def test_half_a_character_is_no_key(made):
+def test_lone_surrogate_is_rejected(made):
     with pytest.raises(PartitionDefinitionError, match="surrogate"):
         PartitionKey(made("a\ud800"))
     with pytest.raises(PartitionDefinitionError, match="surrogate"):
@@ -143,7 +143,7 @@ def test_half_a_character_is_no_key(made):
     assert str(PartitionKey("\U00010400é")) == "\U00010400é"
 
 
-def test_a_context_gives_keys_one_by_one():
+def test_context_splits_keys():
     context = PartitionContext([PartitionKey.single(["a", "b"]), PartitionKey("c")])
 
     assert context.keys == ["a", "b", "c"]
@@ -154,7 +154,7 @@ def test_a_context_gives_keys_one_by_one():
     assert PartitionContext(PartitionKey("a")).is_single
 
 
-def test_a_context_knows_the_window_of_its_keys():
+def test_context_returns_time_window_of_keys():
     days = PartitionsDefinition.daily("2024-02-27", end="2024-03-03")
     first, last = PartitionKey("2024-02-28"), PartitionKey("2024-02-29")
 
@@ -171,7 +171,7 @@ def test_a_context_knows_the_window_of_its_keys():
     assert [f"{moment:%d.%m.}" for moment in context.time_window()] == ["29.02.", "01.03."]
 
 
-def test_contexts_with_equal_keys_are_equal_and_travel():
+def test_contexts_compare_by_keys_and_pickle():
     context = PartitionContext([PartitionKey("a")], PartitionsDefinition.static_(["a"]))
 
     assert pickle.loads(pickle.dumps(context)) == context

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rivers_core.exceptions import PartitionDefinitionError, PartitionValidationError
 from rivers_core.partitions import PartitionKey, PartitionsDefinition
+from rivers_core.partitions.time_windows import CronGrid, IntervalGrid
 
 P = PartitionsDefinition
 
@@ -28,7 +29,7 @@ def assert_gapless(definition):
     return windows
 
 
-def test_start_is_inclusive_and_end_exclusive():
+def test_definition_includes_start_and_excludes_end():
     assert text(P.daily("2024-01-01", end="2024-01-04")) == ["2024-01-01", "2024-01-02", "2024-01-03"]
     assert text(P.hourly("2024-01-01T22:00", end="2024-01-02T01:00")) == [
         "2024-01-01T22:00",
@@ -37,7 +38,7 @@ def test_start_is_inclusive_and_end_exclusive():
     ]
 
 
-def test_a_window_that_starts_before_the_end_counts():
+def test_definition_includes_window_that_starts_before_end():
     weeks = P.time_window("2024-01-01", interval_seconds=7 * 86_400, end="2024-01-10")
 
     assert text(weeks) == ["2024-01-01", "2024-01-08"]
@@ -47,11 +48,11 @@ def test_a_window_that_starts_before_the_end_counts():
 @pytest.mark.parametrize(
     "start", ["2024-01-01", "20240101", date(2024, 1, 1), datetime(2024, 1, 1), "2024-01-01T00:00:00"]
 )
-def test_the_start_is_a_datetime_a_date_or_text(start):
+def test_start_accepts_datetime_date_and_text(start):
     assert P.daily(start, end="2024-01-03") == P.daily("2024-01-01", end=date(2024, 1, 3))
 
 
-def test_text_is_read_in_the_given_format_first():
+def test_start_text_is_parsed_with_fmt_first():
     definition = P.daily("03/01/2024", end="05/01/2024", fmt="%d/%m/%Y")
 
     assert text(definition) == ["03/01/2024", "04/01/2024"]
@@ -59,7 +60,7 @@ def test_text_is_read_in_the_given_format_first():
 
 
 @pytest.mark.parametrize(("year", "days"), [(2023, 365), (2024, 366), (2100, 365), (2000, 366)])
-def test_leap_years_have_every_day_once(year, days):
+def test_daily_lists_each_day_of_leap_years(year, days):
     definition = P.daily(date(year, 1, 1), end=date(year + 1, 1, 1))
 
     assert len(assert_gapless(definition)) == days
@@ -67,7 +68,7 @@ def test_leap_years_have_every_day_once(year, days):
 
 
 @pytest.mark.parametrize("day", ["2024-03-10", "2024-03-31", "2024-10-27", "2024-11-03"])
-def test_days_on_which_daylight_saving_changes_have_24_hours(day, monkeypatch):
+def test_hourly_ignores_daylight_saving_time(day, monkeypatch):
     monkeypatch.setenv("TZ", "Europe/Berlin")
     after = date.fromisoformat(day) + timedelta(days=1)
     for definition in (
@@ -78,7 +79,7 @@ def test_days_on_which_daylight_saving_changes_have_24_hours(day, monkeypatch):
         assert_gapless(definition)
 
 
-def test_cron_windows_start_when_the_schedule_says():
+def test_cron_windows_start_on_schedule():
     months = P.time_window("2023-12-15", cron_schedule="0 0 1 * *", end="2024-04-01")
     mondays = P.time_window("2024-01-01", cron_schedule="30 6 * * MON", end="2024-01-16")
 
@@ -88,14 +89,14 @@ def test_cron_windows_start_when_the_schedule_says():
     assert mondays.window_of("2024-01-01") == (datetime(2024, 1, 1, 6, 30), datetime(2024, 1, 8, 6, 30))
 
 
-def test_six_cron_fields_begin_with_the_second():
+def test_cron_accepts_six_fields():
     definition = P.time_window("2024-01-01", cron_schedule="*/20 * * * * *", end="2024-01-01T00:01")
 
     assert text(definition) == ["2024-01-01T00:00:00", "2024-01-01T00:00:20", "2024-01-01T00:00:40"]
     assert_gapless(definition)
 
 
-def test_leap_days_have_their_own_grid():
+def test_cron_lists_leap_days():
     assert text(P.time_window("2019-01-01", cron_schedule="0 0 29 2 *", end="2030-01-01")) == [
         "2020-02-29",
         "2024-02-29",
@@ -108,7 +109,7 @@ def test_leap_days_have_their_own_grid():
     st.sampled_from([1, 7, 60, 900, 3_600, 5_400, 86_400, 100_000, 604_800]),
     st.integers(1, 60),
 )
-def test_interval_grids_neither_lose_nor_double_a_key(start, seconds, count):
+def test_interval_grid_is_gapless(start, seconds, count):
     definition = P.time_window(
         start, interval_seconds=seconds, end=start + count * timedelta(seconds=seconds)
     )
@@ -126,7 +127,7 @@ def test_interval_grids_neither_lose_nor_double_a_key(start, seconds, count):
     ),
     st.integers(1, 20),
 )
-def test_cron_grids_neither_lose_nor_double_a_key(start, schedule, count):
+def test_cron_grid_is_gapless(start, schedule, count):
     openly = P.time_window(start, cron_schedule=schedule, end=datetime(2032, 1, 1), fmt="%Y-%m-%dT%H:%M:%S")
     ends = [openly._grid.first(start)]
     while len(ends) <= count:
@@ -148,7 +149,7 @@ def test_cron_grids_neither_lose_nor_double_a_key(start, schedule, count):
         ("2024-01-01", 0.5, "2024-01-01T00:00:00.000000"),
     ],
 )
-def test_the_default_format_says_as_much_as_the_starts_differ_in(start, seconds, first):
+def test_default_format_distinguishes_windows(start, seconds, first):
     moment = datetime.fromisoformat(start)
     definition = P.time_window(start, interval_seconds=seconds, end=moment + 3 * timedelta(seconds=seconds))
 
@@ -157,7 +158,7 @@ def test_the_default_format_says_as_much_as_the_starts_differ_in(start, seconds,
 
 
 @pytest.mark.parametrize("fmt", ["%Y%m%d", "%d.%m.%Y", "%Y-%j", "day %d %B %Y", "%Y/%m/%d", "%A %Y-%m-%d"])
-def test_a_custom_format_names_every_day(fmt):
+def test_custom_format_round_trips(fmt):
     definition = P.daily("2023-12-30", end="2025-01-03", fmt=fmt)
     keys = text(definition)
 
@@ -167,7 +168,7 @@ def test_a_custom_format_names_every_day(fmt):
     assert not definition.validate_partition_key("2024-02-29T00")
 
 
-def test_a_format_that_cannot_be_read_back_still_names_its_windows():
+def test_format_that_strptime_cannot_parse_is_looked_up():
     weeks = P.time_window("2024-01-01", interval_seconds=7 * 86_400, end="2024-03-01", fmt="%G week %V")
 
     assert text(weeks)[:2] == ["2024 week 01", "2024 week 02"]
@@ -188,14 +189,14 @@ def test_a_format_that_cannot_be_read_back_still_names_its_windows():
         lambda: P.time_window("2024-01-01", cron_schedule="0 0,12 * * *", fmt="%Y-%m-%d"),
     ],
 )
-def test_a_format_that_cannot_tell_two_windows_apart_is_refused_by_naming_them(build):
+def test_ambiguous_format_is_rejected(build):
     with pytest.raises(
-        PartitionDefinitionError, match=r"cannot tell windows apart: the one from 2024-01-01 0"
+        PartitionDefinitionError, match=r"cannot tell windows apart: the windows from 2024-01-01 0"
     ):
         build()
 
 
-def test_a_format_without_a_year_needs_an_end():
+def test_format_without_year_needs_end():
     assert text(P.daily("2024-01-01", end="2024-01-03", fmt="%m-%d")) == ["01-01", "01-02"]
     with pytest.raises(PartitionDefinitionError, match="has no year"):
         P.daily("2024-01-01", fmt="%m-%d")
@@ -213,8 +214,8 @@ def test_a_format_without_a_year_needs_an_end():
         ({"start": "2024-01-01", "interval_seconds": float("nan")}, "number of seconds"),
         ({"start": "2024-01-01", "cron_schedule": "daily"}, "five fields"),
         ({"start": "2024-01-01", "cron_schedule": "61 * * * *"}, "Bad minute"),
-        ({"start": "2024-01-01", "cron_schedule": 5}, "is text"),
-        ({"start": "soon", "interval_seconds": 60}, "'soon', cannot be read"),
+        ({"start": "2024-01-01", "cron_schedule": 5}, "must be text"),
+        ({"start": "soon", "interval_seconds": 60}, "ISO text.*'soon'"),
         ({"start": 2024, "interval_seconds": 60}, "a datetime, a date or ISO text"),
         ({"start": datetime(2024, 1, 1, tzinfo=UTC), "interval_seconds": 60}, "has a time zone"),
         ({"start": "2024-01-01T00:00Z", "interval_seconds": 60}, "has a time zone"),
@@ -225,12 +226,12 @@ def test_a_format_without_a_year_needs_an_end():
         ({"start": "2024-01-01", "interval_seconds": 86_400, "fmt": "%Y,%m,%d"}, "reserved"),
     ],
 )
-def test_time_partitions_that_make_no_sense_are_refused(arguments, says):
+def test_time_window_rejects_invalid_arguments(arguments, says):
     with pytest.raises(PartitionDefinitionError, match=says):
         P.time_window(**arguments)
 
 
-def test_without_an_end_the_keys_are_those_of_complete_windows():
+def test_open_ended_definition_lists_complete_windows():
     today = datetime.now().date()
     definition = P.daily(today - timedelta(days=3))
     keys = text(definition)
@@ -243,8 +244,8 @@ def test_without_an_end_the_keys_are_those_of_complete_windows():
     assert not definition.validate_partition_key(str(today + timedelta(days=1)))
 
 
-def test_keys_without_an_end_grow_with_the_clock(monkeypatch):
-    from rivers_core.partitions import time_partitions
+def test_open_ended_definition_grows_with_the_clock(monkeypatch):
+    from rivers_core.partitions import definitions
 
     class Clock(datetime):
         time = datetime(2024, 3, 1, 23, 59)
@@ -253,7 +254,7 @@ def test_keys_without_an_end_grow_with_the_clock(monkeypatch):
         def now(cls, tz=None):
             return cls.time
 
-    monkeypatch.setattr(time_partitions, "datetime", Clock)
+    monkeypatch.setattr(definitions, "datetime", Clock)
     definition = P.daily("2024-02-28")
     assert text(definition) == ["2024-02-28", "2024-02-29"]
     assert not definition.validate_partition_key("2024-03-01")
@@ -263,7 +264,7 @@ def test_keys_without_an_end_grow_with_the_clock(monkeypatch):
     assert definition.validate_partition_key("2024-03-01")
 
 
-def test_a_start_in_the_future_has_no_keys_yet():
+def test_start_in_the_future_has_no_keys():
     definition = P.daily(datetime.now() + timedelta(days=2))
 
     assert definition.get_partition_keys() == []
@@ -272,11 +273,11 @@ def test_a_start_in_the_future_has_no_keys_yet():
 
 
 @pytest.mark.parametrize("key", ["2024-1-2", " 2024-01-02", "2024-01-02 ", "2024-02-30", "02.01.2024", ""])
-def test_a_key_is_written_exactly_as_the_format_says(key):
+def test_key_must_match_format_exactly(key):
     assert not P.daily("2024-01-01", end="2024-03-01").validate_partition_key(key)
 
 
-def test_the_window_of_several_keys_reaches_from_the_first_to_the_last():
+def test_window_of_several_keys_spans_all():
     days = P.daily("2024-01-01", end="2024-02-01")
 
     assert days.window_of(PartitionKey(["2024-01-05", "2024-01-02"])) == (
@@ -287,7 +288,7 @@ def test_the_window_of_several_keys_reaches_from_the_first_to_the_last():
         days.window_of("2024-02-01")
 
 
-def test_ten_years_of_days_are_listed_and_found():
+def test_ten_years_of_days_are_listed_and_validated():
     definition = P.daily("2015-01-01", end="2025-01-08")
     keys = definition.get_partition_keys()
 
@@ -295,7 +296,32 @@ def test_ten_years_of_days_are_listed_and_found():
     assert definition.ordered(keys[::-1]) == keys
 
 
-def test_a_cron_schedule_without_cronsim_says_what_to_install(monkeypatch):
+def test_cron_without_cronsim_names_pip_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "cronsim", None)
     with pytest.raises(PartitionDefinitionError, match=r"pip install 'rivers-core\[cron\]'"):
         P.time_window("2024-01-01", cron_schedule="0 0 * * *")
+
+
+@pytest.mark.parametrize(
+    "until", [timedelta(0), timedelta(microseconds=1), timedelta(minutes=90), timedelta(days=2)]
+)
+@pytest.mark.parametrize(
+    "grid",
+    [
+        IntervalGrid(datetime(2024, 1, 1, 0, 0, 0, 7), timedelta(minutes=7)),
+        CronGrid(datetime(2024, 1, 1), "*/7 * * * *"),
+        CronGrid(datetime(2024, 1, 1), "20 */30 * * * *"),
+    ],
+)
+def test_grid_last_matches_its_starts(grid, until):
+    starts = list(grid.starts(grid.start + until))
+
+    assert grid.last(grid.start + until) == (starts[-1] if starts else None)
+    assert not starts or grid.last(starts[-1]) == (starts[-2] if len(starts) > 1 else None)
+
+
+def test_unknown_key_is_reported_without_listing_windows():
+    seconds = P.time_window("2024-01-01", interval_seconds=1, end="2034-01-01")
+
+    with pytest.raises(PartitionValidationError, match="'2024-01-01T00:00:00' to '2033-12-31T23:59:59'"):
+        seconds.check_partition_key("2034-01-01T00:00:00")

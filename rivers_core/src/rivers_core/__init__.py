@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rivers_core.lazy import lazy_exports
+from rivers_core.lazy import lazy_exports, register_former_module
 
 if TYPE_CHECKING:
     from rivers_core import exceptions
@@ -71,3 +71,6 @@ __getattr__, __dir__ = lazy_exports(
         "storage_key": "rivers_core.keys",
     },
 )
+
+# Metadata values that release 0.1 pickled name the module of their base class.
+register_former_module("rivers_core.metadata.values", {"MetadataValue": "rivers_core.metadata"})

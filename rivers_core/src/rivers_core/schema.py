@@ -5,8 +5,8 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Final, NotRequired, Protocol, TypedDict, runtime_checkable
 
+from rivers_core._values import Value
 from rivers_core.exceptions import InvalidMetadataError, MetadataTypeError
-from rivers_core.values import Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

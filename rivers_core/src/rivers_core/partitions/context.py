@@ -1,4 +1,4 @@
-"""What a handler or a function is told about the partitions it works on."""
+"""Partition context: the partition keys of one step."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["PartitionContext"]
 
 @final  # so that type checkers know that it is never false: `context.partition and context.partition.key`
 class PartitionContext:
-    """The partition keys of one step, with the definition they come from.
+    """The partition keys of one step, with their definition.
 
     Args:
-        keys: The keys; a key that stands for several counts as each of them.
-        definition: What defines the asset's partitions, if known.
+        keys: The keys; a key of several values counts as each of them.
+        definition: The partitions definition of the asset, if known.
     """
 
     __slots__ = ("_definition", "_keys")
@@ -32,7 +32,7 @@ class PartitionContext:
     ) -> None:
         if not isinstance(keys, PartitionKey) and not (keys and isinstance(keys[0], PartitionKey)):
             raise PartitionValidationError(
-                f"A partition context is made of at least one PartitionKey, got {keys!r}; write "
+                f"PartitionContext needs at least one PartitionKey, got {keys!r}. Write "
                 'PartitionContext([PartitionKey.single("2024-01-01")]).'
             )
         self._keys = keys
@@ -40,20 +40,20 @@ class PartitionContext:
 
     @property
     def keys(self) -> list[PartitionKey]:
-        """Every key, one by one, in the order of the definition."""
+        """All keys, split, in the order of the definition."""
         given = [self._keys] if isinstance(self._keys, PartitionKey) else self._keys
-        return [one for key in given for one in key.split()]
+        return [part for key in given for part in key.split()]
 
     @property
     def key(self) -> PartitionKey:
-        """The first key; the only one unless the step works on several."""
+        """The first key; the only one unless the step handles several."""
         keys = self._keys
         first = keys if isinstance(keys, PartitionKey) else keys[0]
         return first if first.is_single else first.split()[0]
 
     @property
     def is_single(self) -> bool:
-        """Whether there is exactly one key."""
+        """True if there is exactly one key."""
         keys = self._keys
         if isinstance(keys, PartitionKey):
             return keys.is_single
@@ -61,11 +61,11 @@ class PartitionContext:
 
     @property
     def definition(self) -> PartitionsDefinition | None:
-        """What defines the asset's partitions; None if nobody said."""
+        """The partitions definition of the asset; None if unknown."""
         return self._definition
 
     def time_window(self) -> tuple[datetime, datetime] | None:
-        """From when (inclusive) until when (exclusive) the keys reach; None if they are not of time."""
+        """Return start (inclusive) and end (exclusive) of the keys' time windows; None if they have none."""
         if self._definition is None:
             return None
         windows = [self._definition.window_of(key) for key in self.keys]

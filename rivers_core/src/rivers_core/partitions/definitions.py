@@ -1,27 +1,59 @@
-"""What defines the partitions of an asset: a list, windows of time, dimensions of these, or the storage."""
+"""Partitions definitions: which partition keys an asset has."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from itertools import islice, product
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Final
 
+from rivers_core._suggestions import did_you_mean
+from rivers_core._values import Value, source
 from rivers_core.exceptions import PartitionDefinitionError, PartitionValidationError
-from rivers_core.partitions.keys import PartitionKey
-from rivers_core.values import Value
+from rivers_core.partitions.keys import (
+    MultiPartitionKey,
+    PartitionKey,
+    SinglePartitionKey,
+    check_dimension_name,
+    check_key_value,
+    check_unique,
+    unique_dimensions,
+)
+from rivers_core.partitions.time_windows import (
+    CronGrid,
+    IntervalGrid,
+    default_format,
+    identifies_windows,
+    parse_moment,
+    repeats_yearly,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import date, datetime
+    from collections.abc import Callable, Collection, Iterable
     from typing import TypeAlias
 
-    from rivers_core.partitions import lists, multi, time_partitions
+    from rivers_core.partitions.time_windows import Grid
 
     DynamicKeys: TypeAlias = Sequence[str] | Mapping[str, Sequence[str]] | None
+    Moment: TypeAlias = datetime | date | str
 
-__all__ = ["PartitionsDefinition"]
+__all__ = [
+    "DynamicPartitions",
+    "MultiPartitions",
+    "PartitionsDefinition",
+    "StaticPartitions",
+    "TimeWindowPartitions",
+]
+
+_SHOWN: Final = 8
+"""Most keys that a message lists."""
 
 
 class PartitionsDefinition(Value):
-    """Which partition keys an asset has.
+    """The partition keys of an asset.
 
     Examples:
         >>> days = PartitionsDefinition.daily("2024-02-28", end="2024-03-02")
@@ -32,105 +64,99 @@ class PartitionsDefinition(Value):
     __slots__ = ()
 
     if TYPE_CHECKING:
-        Static: TypeAlias = lists.StaticPartitions
-        Dynamic: TypeAlias = lists.DynamicPartitions
-        TimeWindow: TypeAlias = time_partitions.TimeWindowPartitions
-        Multi: TypeAlias = multi.MultiPartitions
+        Static: TypeAlias = "StaticPartitions"
+        Dynamic: TypeAlias = "DynamicPartitions"
+        TimeWindow: TypeAlias = "TimeWindowPartitions"
+        Multi: TypeAlias = "MultiPartitions"
 
     @staticmethod
-    def static_(keys: Sequence[str]) -> lists.StaticPartitions:
-        """A fixed list of keys, in this order.
+    def static_(keys: Sequence[str]) -> StaticPartitions:
+        """Return a fixed list of keys, in this order.
 
         Raises:
-            PartitionDefinitionError: No key, an empty or doubled one, or a reserved character (`|` or `,`).
+            PartitionDefinitionError: There is no key, an empty or duplicate key, or a reserved character (`|`, `,`).
         """
-        return PartitionsDefinition.Static(keys)
+        return StaticPartitions(keys)
 
     @staticmethod
-    def daily(
-        start: datetime | date | str, end: datetime | date | str | None = None, fmt: str | None = None
-    ) -> time_partitions.TimeWindowPartitions:
-        """One key per day, `2024-01-31` unless `fmt` says otherwise.
+    def daily(start: Moment, end: Moment | None = None, fmt: str | None = None) -> TimeWindowPartitions:
+        """Return one key per day, formatted as `2024-01-31` by default.
 
         Args:
-            start: Where the first day starts; a datetime, a date, or text (ISO, or as `fmt` says).
+            start: Start of the first day; a datetime, a date, or text (ISO, or in the format `fmt`).
             end: No day starts at or after it. None: now; the last key is that of the last complete day.
             fmt: The format of the keys, as for `datetime.strftime`.
 
         Raises:
-            PartitionDefinitionError: A time with a zone or that cannot be read, no day between the two, or a
-                `fmt` that cannot tell two days apart.
+            PartitionDefinitionError: A time has a zone or cannot be parsed, there is no day between the two, or
+                `fmt` gives two days the same key.
         """
-        fmt = "%Y-%m-%d" if fmt is None else fmt
-        return PartitionsDefinition.TimeWindow(start, None, 86_400, end, fmt)
+        return TimeWindowPartitions(start, None, 86_400, end, "%Y-%m-%d" if fmt is None else fmt)
 
     @staticmethod
-    def hourly(
-        start: datetime | date | str, end: datetime | date | str | None = None, fmt: str | None = None
-    ) -> time_partitions.TimeWindowPartitions:
-        """One key per hour, `2024-01-31T12:00` unless `fmt` says otherwise; arguments as for `daily`."""
-        fmt = "%Y-%m-%dT%H:00" if fmt is None else fmt
-        return PartitionsDefinition.TimeWindow(start, None, 3_600, end, fmt)
+    def hourly(start: Moment, end: Moment | None = None, fmt: str | None = None) -> TimeWindowPartitions:
+        """Return one key per hour, formatted as `2024-01-31T12:00` by default; arguments as for `daily`."""
+        return TimeWindowPartitions(start, None, 3_600, end, "%Y-%m-%dT%H:00" if fmt is None else fmt)
 
     @staticmethod
     def time_window(
-        start: datetime | date | str,
+        start: Moment,
         cron_schedule: str | None = None,
         interval_seconds: float | None = None,
-        end: datetime | date | str | None = None,
+        end: Moment | None = None,
         fmt: str | None = None,
-    ) -> time_partitions.TimeWindowPartitions:
-        """One key per window of time; exactly one of `cron_schedule` and `interval_seconds` says how long.
+    ) -> TimeWindowPartitions:
+        """Return one key per time window; exactly one of `cron_schedule` and `interval_seconds` is required.
 
         Args:
-            start: No window starts before it; a datetime, a date, or text (ISO, or as `fmt` says).
+            start: No window starts before it; a datetime, a date, or text (ISO, or in the format `fmt`).
             cron_schedule: When windows start: five fields (minute, hour, day of month, month, day of week),
                 or six with the second first. Each window ends where the next one starts.
-            interval_seconds: How long each window is, counted from `start`.
+            interval_seconds: Length of each window, counted from `start`.
             end: No window starts at or after it. None: now; the last key is that of the last complete window.
             fmt: The format of the keys, as for `datetime.strftime`. None: `%Y-%m-%d`, `%Y-%m-%dT%H:00`,
-                `%Y-%m-%dT%H:%M` or finer, with as much of the time of day as the starts differ in.
+                `%Y-%m-%dT%H:%M` or finer, the shortest that distinguishes the windows.
 
         Raises:
-            PartitionDefinitionError: Both or none of the two, a schedule or time that cannot be read, no
-                window between start and end, or a `fmt` that cannot tell two windows apart.
+            PartitionDefinitionError: Both or neither of the two are given, a schedule or time cannot be parsed, there
+                is no window between start and end, or `fmt` gives two windows the same key.
         """
-        return PartitionsDefinition.TimeWindow(start, cron_schedule, interval_seconds, end, fmt)
+        return TimeWindowPartitions(start, cron_schedule, interval_seconds, end, fmt)
 
     @staticmethod
-    def multi(dimensions: Mapping[str, PartitionsDefinition]) -> multi.MultiPartitions:
-        """Every combination of the keys of named dimensions.
+    def multi(dimensions: Mapping[str, PartitionsDefinition]) -> MultiPartitions:
+        """Return all combinations of the keys of named dimensions.
 
         Raises:
-            PartitionDefinitionError: No dimension, a name with `|`, `,` or `=`, or a dimension that is itself
+            PartitionDefinitionError: There is no dimension, a name contains `|`, `,` or `=`, or a dimension is
                 multi-dimensional.
         """
-        return PartitionsDefinition.Multi(dimensions)
+        return MultiPartitions(dimensions)
 
     @staticmethod
-    def dynamic(name: str) -> lists.DynamicPartitions:
-        """Keys that are added to the storage as they come, under a name."""
-        return PartitionsDefinition.Dynamic(name)
+    def dynamic(name: str) -> DynamicPartitions:
+        """Return a definition whose keys are added to the event storage at run time, under a name."""
+        return DynamicPartitions(name)
 
     @property
     def is_dynamic(self) -> bool:
-        """Whether keys live in storage, so that `dynamic_keys` are needed to list them."""
+        """True if keys live in the event storage, so that listing them needs `dynamic_keys`."""
         return False
 
     def get_partition_keys(self, dynamic_keys: DynamicKeys = None) -> list[PartitionKey]:
-        """Every key, in order.
+        """Return all keys, in order.
 
         Args:
-            dynamic_keys: For dynamic partitions, the keys that the storage holds, or a dictionary of them by
-                the definition's name.
+            dynamic_keys: For dynamic partitions, the keys in the event storage, or a dictionary of them by the name
+                of the definition.
 
         Raises:
-            PartitionValidationError: The partitions are dynamic, and no `dynamic_keys` were given.
+            PartitionValidationError: The partitions are dynamic, and `dynamic_keys` is missing.
         """
-        raise TypeError(f"{type(self).__qualname__} does not say which keys it has")
+        raise NotImplementedError
 
     def validate_partition_key(self, key: PartitionKey | str, dynamic_keys: DynamicKeys = None) -> bool:
-        """Whether a key (each of several) is one of this definition.
+        """Return True if a key (each of several) belongs to this definition.
 
         Args:
             key: The key, or its display form.
@@ -140,80 +166,483 @@ class PartitionsDefinition(Value):
         return self.fault_of(key, dynamic_keys) is None
 
     def check_partition_key(self, key: PartitionKey | str, dynamic_keys: DynamicKeys = None) -> None:
-        """Refuse a key that `validate_partition_key` would not accept.
+        """Reject a key that `validate_partition_key` would not accept.
 
         Raises:
-            PartitionValidationError: It says what the keys are and which comes nearest.
+            PartitionValidationError: The key does not belong to this definition; the message suggests the nearest key.
         """
         fault = self.fault_of(key, dynamic_keys)
         if fault is not None:
             raise PartitionValidationError(fault)
 
     def fault_of(self, key: PartitionKey | str, dynamic_keys: DynamicKeys = None) -> str | None:
-        """Why a key (one of several) is not one of this definition, in a sentence; None if it is.
+        """Return why a key (one of several) does not belong to this definition; None if it does.
 
         Args:
             key: The key, or its display form.
             dynamic_keys: As for `validate_partition_key`.
         """
         try:
-            return self._fault(self._read(key), dynamic_keys)
+            return self._fault(self._parsed(key), dynamic_keys)
         except PartitionDefinitionError as error:
             return str(error)
 
     def parse_partition_key(self, text: str) -> PartitionKey:
-        """The key whose display form this is: `a,b`, or `date=a|region=b,c` with dimensions.
+        """Return the key with this display form: `a,b`, or `date=a|region=b,c` with dimensions.
 
         Raises:
-            PartitionDefinitionError: It is no display form of a key.
+            PartitionDefinitionError: `text` is not the display form of a key.
         """
-        return PartitionKey.single(text.split(","))
+        return SinglePartitionKey(text.split(","))
 
     def ordered(
         self, keys: Iterable[PartitionKey | str], dynamic_keys: DynamicKeys = None
     ) -> list[PartitionKey]:
-        """The given keys one by one in the definition's order, each once.
+        """Return the given keys, split and without duplicates, in the order of the definition.
 
         Raises:
-            PartitionValidationError: One of them is not of this definition.
+            PartitionValidationError: A key does not belong to this definition.
         """
-        single = list(dict.fromkeys(one for key in keys for one in self._read(key).split()))
+        single = list(dict.fromkeys(part for key in keys for part in self._parsed(key).split()))
         for key in single:
             self.check_partition_key(key, dynamic_keys)
         return sorted(single, key=self.sort_key(dynamic_keys))
 
     def sort_key(self, dynamic_keys: DynamicKeys = None) -> Callable[[PartitionKey], Any]:
-        """What to sort keys of this definition by, so that they come in its order.
+        """Return a key function that sorts keys in the order of the definition.
 
         Args:
-            dynamic_keys: As for `get_partition_keys`; without them, dynamic keys stay as they are.
+            dynamic_keys: As for `get_partition_keys`; without them, dynamic keys keep their order.
         """
-        raise TypeError(f"{type(self).__qualname__} does not say which keys it has")
+        raise NotImplementedError
 
     def window_of(self, key: PartitionKey | str) -> tuple[datetime, datetime] | None:
-        """From when (inclusive) until when (exclusive) a key reaches; None if it is no window of time.
+        """Return the time window of a key: start (inclusive) and end (exclusive); None if it has none.
 
-        With dimensions it is the window of the one that is of time, if exactly one is.
+        With dimensions it is the window of the time dimension, if there is exactly one.
 
         Raises:
-            PartitionValidationError: The key is not of this definition.
+            PartitionValidationError: The key does not belong to this definition.
         """
-        read = self._read(key)
-        self.check_partition_key(read)
-        return self._window(read)
+        parsed = self._parsed(key)
+        self.check_partition_key(parsed)
+        return self._window(parsed)
 
-    def _read(self, key: PartitionKey | str) -> PartitionKey:
+    def _parsed(self, key: PartitionKey | str) -> PartitionKey:
         given: object = key
         if isinstance(given, PartitionKey):
             return given
         if isinstance(given, str):
             return self.parse_partition_key(given)
         raise PartitionDefinitionError(
-            f"A partition key is a PartitionKey or text, got {given!r} ({type(given).__name__})."
+            f"A partition key must be a PartitionKey or text, got {given!r} ({type(given).__name__})."
         )
 
     def _fault(self, key: PartitionKey, dynamic_keys: DynamicKeys) -> str | None:
-        raise TypeError(f"{type(self).__qualname__} does not say which keys it has")
+        """Return why a key without dimensions does not belong here; overridden for dimensions."""
+        if isinstance(key, SinglePartitionKey):
+            return self._fault_of_values(key.values, dynamic_keys)
+        return f"{key!r} has dimensions, and these partitions have none. Use PartitionKey.single(...)."
+
+    def _fault_of_values(self, values: tuple[str, ...], dynamic_keys: DynamicKeys) -> str | None:
+        raise NotImplementedError
 
     def _window(self, key: PartitionKey) -> tuple[datetime, datetime] | None:
         return None
+
+
+class StaticPartitions(PartitionsDefinition, variant="Static"):
+    """A fixed list of keys."""
+
+    __slots__ = ("_listed", "_order", "keys")
+    _fields = ("keys",)
+    keys: tuple[str, ...]
+    """The keys, in order."""
+    _order: dict[str, int]
+    _listed: tuple[PartitionKey, ...]
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        given: object = keys
+        if not isinstance(given, Sequence) or isinstance(given, (str, bytes)):
+            raise PartitionDefinitionError(f"Static partitions must be a list of keys, got {given!r}.")
+        checked = tuple([check_key_value(key) for key in given])
+        if not checked:
+            raise PartitionDefinitionError("Static partitions have no keys; list at least one.")
+        check_unique(checked, "Static partitions")
+        order = {key: index for index, key in enumerate(checked)}
+        self._set(keys=checked, _order=order, _listed=tuple([SinglePartitionKey(key) for key in checked]))
+
+    def get_partition_keys(self, dynamic_keys: DynamicKeys = None) -> list[PartitionKey]:
+        """Return all keys, in order."""
+        return list(self._listed)
+
+    def _fault_of_values(self, values: tuple[str, ...], dynamic_keys: DynamicKeys) -> str | None:
+        return _unknown_keys(values, self._order)
+
+    def sort_key(self, dynamic_keys: DynamicKeys = None) -> Callable[[PartitionKey], int]:
+        """Return a key function that sorts keys in the order of the definition."""
+        return lambda key: self._order[str(key)]
+
+    def __repr__(self) -> str:
+        return f"PartitionsDefinition.static_({source(list(self.keys))})"
+
+
+class DynamicPartitions(PartitionsDefinition, variant="Dynamic"):
+    """Keys that are added to the event storage at run time."""
+
+    __slots__ = ("name",)
+    _fields = ("name",)
+    name: str
+    """Name of the key list in the event storage."""
+
+    def __init__(self, name: str) -> None:
+        check_dimension_name(name)
+        self._set(name=name)
+
+    @property
+    def is_dynamic(self) -> bool:
+        """True: keys live in the event storage."""
+        return True
+
+    def get_partition_keys(self, dynamic_keys: DynamicKeys = None) -> list[PartitionKey]:
+        """Return all keys, in order."""
+        keys = self._select(dynamic_keys)
+        if keys is None:
+            raise PartitionValidationError(
+                f"The keys of the dynamic partitions {self.name!r} live in the storage. Pass the result of "
+                f"storage.get_dynamic_partitions({self.name!r}) as dynamic_keys."
+            )
+        return [SinglePartitionKey(key) for key in keys]
+
+    def _select(self, dynamic_keys: DynamicKeys) -> list[str] | None:
+        keys = dynamic_keys.get(self.name) if isinstance(dynamic_keys, Mapping) else dynamic_keys
+        return None if keys is None else [str(key) for key in keys]
+
+    def _fault_of_values(self, values: tuple[str, ...], dynamic_keys: DynamicKeys) -> str | None:
+        keys = self._select(dynamic_keys)
+        fault = None if keys is None else _unknown_keys(values, keys)
+        return fault and f"{fault} Add it with storage.add_dynamic_partitions({self.name!r}, [...])."
+
+    def sort_key(self, dynamic_keys: DynamicKeys = None) -> Callable[[PartitionKey], int]:
+        """Return a key function that sorts keys in the order of the definition."""
+        order = {key: index for index, key in enumerate(self._select(dynamic_keys) or ())}
+        return lambda key: order.get(str(key), 0)
+
+    def __repr__(self) -> str:
+        return f"PartitionsDefinition.dynamic({source(self.name)})"
+
+
+class MultiPartitions(PartitionsDefinition, variant="Multi"):
+    """All combinations of the keys of named dimensions; the last dimension (by name) changes fastest."""
+
+    __slots__ = ("_listed", "_sorted")
+    _fields = ("dimensions",)
+    _sorted: tuple[tuple[str, PartitionsDefinition], ...]
+    _listed: tuple[list[list[PartitionKey]], list[PartitionKey]]
+    """Keys per dimension, and the combinations that were built from them."""
+
+    def __init__(self, dimensions: Mapping[str, PartitionsDefinition]) -> None:
+        given: object = dimensions
+        if not isinstance(given, Mapping) or not given:
+            raise PartitionDefinitionError(
+                f"Multi-dimensional partitions must be a dictionary of at least one dimension, got {given!r}."
+            )
+        for name, definition in given.items():
+            _check_dimension(name, definition)
+        self._set(_sorted=tuple(sorted(given.items())), _listed=([], []))
+
+    @property
+    def dimensions(self) -> dict[str, PartitionsDefinition]:
+        """The definition of each dimension, sorted by name."""
+        return dict(self._sorted)
+
+    @property
+    def is_dynamic(self) -> bool:
+        """True if a dimension is dynamic."""
+        return any(definition.is_dynamic for _, definition in self._sorted)
+
+    def get_partition_keys(self, dynamic_keys: DynamicKeys = None) -> list[PartitionKey]:
+        """Return all keys, in order."""
+        per_dimension = [definition.get_partition_keys(dynamic_keys) for _, definition in self._sorted]
+        if self._listed[0] != per_dimension:
+            names = [name for name, _ in self._sorted]
+            self._set(_listed=(per_dimension, combine_keys(names, per_dimension)))
+        return list(self._listed[1])
+
+    def parse_partition_key(self, text: str) -> PartitionKey:
+        """Return the key with this display form: `date=a|region=b,c`."""
+        parts = [part.partition("=") for part in text.split("|")]
+        if not all(separator for _, separator, _ in parts):
+            shape = "|".join(f"{name}=..." for name, _ in self._sorted)
+            raise PartitionDefinitionError(f"Not a key of these partitions: {text!r}; write it as {shape}.")
+        return MultiPartitionKey(unique_dimensions((name, values.split(",")) for name, _, values in parts))
+
+    def _window(self, key: PartitionKey) -> tuple[datetime, datetime] | None:
+        windows = [definition.window_of(part) for definition, part in self._parts(key)]
+        known = [window for window in windows if window is not None]
+        return known[0] if len(known) == 1 else None
+
+    def _parts(self, key: PartitionKey) -> list[tuple[PartitionsDefinition, PartitionKey]]:
+        """Return definition and key of each dimension."""
+        dimensions = key.dimensions if isinstance(key, MultiPartitionKey) else ()
+        return [
+            (definition, SinglePartitionKey(values))
+            for (_, definition), (_, values) in zip(self._sorted, dimensions, strict=True)
+        ]
+
+    def _fault(self, key: PartitionKey, dynamic_keys: DynamicKeys) -> str | None:
+        names = list(self.dimensions)
+        if not isinstance(key, MultiPartitionKey):
+            return f"{key!r} has no dimensions. Use PartitionKey.multi with the dimensions {names}."
+        if list(key.keys) != names:
+            return f"{key!r} has the dimensions {list(key.keys)}; these partitions have {names}."
+        for name, (definition, part) in zip(names, self._parts(key), strict=True):
+            fault = definition.fault_of(part, dynamic_keys)
+            if fault is not None:
+                return f"In dimension {name!r}: {fault}"
+        return None
+
+    def sort_key(self, dynamic_keys: DynamicKeys = None) -> Callable[[PartitionKey], tuple[Any, ...]]:
+        """Return a key function that sorts keys in the order of the definition."""
+        sort_keys = [definition.sort_key(dynamic_keys) for _, definition in self._sorted]
+        return lambda key: tuple(
+            sort_key(part) for sort_key, (_, part) in zip(sort_keys, self._parts(key), strict=True)
+        )
+
+    def __repr__(self) -> str:
+        return f"PartitionsDefinition.multi({source(self.dimensions)})"
+
+    def __hash__(self) -> int:
+        return hash(self._sorted)
+
+
+# An open-ended grid is checked this far: a format with a year that tells these apart tells all apart.
+_HORIZON: Final = timedelta(days=400)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_MOST_WINDOWS_CHECKED: Final = 100_000
+
+
+class _Listing:
+    """Windows of a definition, listed once and cached until another window is complete."""
+
+    __slots__ = ("keys", "start_by_value", "starts", "valid_until")
+
+    def __init__(self, starts: Iterable[datetime], fmt: str, valid_until: datetime = datetime.max) -> None:
+        self.starts = list(starts)
+        self.keys: list[PartitionKey] = []
+        self.start_by_value: dict[str, datetime] = {}
+        self.valid_until = valid_until
+        for start in self.starts:
+            value = start.strftime(fmt)
+            if value in self.start_by_value:
+                raise PartitionDefinitionError(
+                    f"The fmt {fmt!r} cannot tell windows apart: the windows from {self.start_by_value[value]} "
+                    f"and from {start} would both have the key {value!r}. Use a finer fmt, such as "
+                    "'%Y-%m-%dT%H:%M:%S'."
+                )
+            self.start_by_value[value] = start
+            self.keys.append(SinglePartitionKey(value))
+
+
+_EMPTY_LISTING: Final = _Listing((), "", datetime.min)
+
+
+class TimeWindowPartitions(PartitionsDefinition, variant="TimeWindow"):
+    """One key per time window; `PartitionsDefinition.time_window` explains the arguments.
+
+    Without an end the keys grow with the clock: each call lists the windows that are complete by then.
+    """
+
+    __slots__ = (
+        "_grid",
+        "_is_parsed",
+        "_listed",
+        "cron_schedule",
+        "end",
+        "fmt",
+        "interval_seconds",
+        "start",
+    )
+    _fields = ("start", "cron_schedule", "interval_seconds", "end", "fmt")
+    start: datetime
+    """No window starts before it."""
+    cron_schedule: str | None
+    """Start times of the windows; None if they have a fixed length."""
+    interval_seconds: float | None
+    """Length of each window; None if a schedule defines them."""
+    end: datetime | None
+    """No window starts at or after it; None: the keys end with the last complete window."""
+    fmt: str
+    """The format of the keys."""
+    _grid: Grid
+    _is_parsed: bool
+    """True if a key is parsed with `fmt`; False if it is looked up in the listing."""
+    _listed: _Listing
+
+    def __init__(
+        self,
+        start: Moment,
+        cron_schedule: str | None = None,
+        interval_seconds: float | None = None,
+        end: Moment | None = None,
+        fmt: str | None = None,
+    ) -> None:
+        first = parse_moment(start, "start", fmt)
+        last = None if end is None else parse_moment(end, "end", fmt)
+        grid = _grid(first, cron_schedule, interval_seconds)
+        self._set(start=first, cron_schedule=cron_schedule, interval_seconds=interval_seconds, end=last)
+        self._set(fmt=default_format(grid) if fmt is None else fmt, _grid=grid)
+        self._set(_is_parsed=False, _listed=_EMPTY_LISTING)
+        self._check()
+
+    def _check(self) -> None:
+        first = self._grid.first(self.start)
+        if first is None or (self.end is not None and first >= self.end):
+            until = f" and before {self.end}" if self.end is not None else ""
+            raise PartitionDefinitionError(
+                f"Time partitions have no keys: no window starts at or after {self.start}{until}."
+            )
+        key = check_key_value(first.strftime(self.fmt))
+        if identifies_windows(self.fmt, self._grid):
+            self._set(_is_parsed=_parse_start(key, self.fmt, self._grid) == first)
+        elif self.end is not None:
+            self._listing()
+        elif repeats_yearly(self.fmt):
+            raise PartitionDefinitionError(
+                f"The fmt {self.fmt!r} has no year, so its keys would repeat every year. Add %Y, or set an end."
+            )
+        else:
+            windows = self._grid.starts(self.start + _HORIZON)
+            _Listing(islice(windows, _MOST_WINDOWS_CHECKED), self.fmt)
+
+    def get_partition_keys(self, dynamic_keys: DynamicKeys = None) -> list[PartitionKey]:
+        """Return all keys, in order."""
+        return list(self._listing().keys)
+
+    def _window(self, key: PartitionKey) -> tuple[datetime, datetime] | None:
+        values = key.values if isinstance(key, SinglePartitionKey) else ()
+        starts = [start for start in map(self._start_of, values) if start is not None]
+        return min(starts), self._after(max(starts))
+
+    def _fault_of_values(self, values: tuple[str, ...], dynamic_keys: DynamicKeys) -> str | None:
+        unknown = next((value for value in values if self._start_of(value) is None), None)
+        if unknown is None:
+            return None
+        first, last = self._grid.first(self.start), self._last()
+        if first is None or last is None:
+            return f"There is no partition key {unknown!r}: no window since {self.start} is complete yet."
+        until = "" if self.end is not None else " (the last complete window)"
+        return (
+            f"There is no partition key {unknown!r}. The keys are {first.strftime(self.fmt)!r} to "
+            f"{last.strftime(self.fmt)!r}{until}, in the format {self.fmt!r}."
+        )
+
+    def _last(self) -> datetime | None:
+        """Return the start of the last window; without listing the windows, of which there may be millions."""
+        if self.end is not None:
+            return self._grid.last(self.end)
+        current = self._grid.last(datetime.now() + _MICROSECOND)
+        return None if current is None else self._grid.last(current)
+
+    def sort_key(self, dynamic_keys: DynamicKeys = None) -> Callable[[PartitionKey], datetime]:
+        """Return a key function that sorts keys in the order of the definition."""
+        return lambda key: self._start_of(str(key)) or self.start
+
+    def _start_of(self, value: str) -> datetime | None:
+        if not self._is_parsed:
+            return self._listing().start_by_value.get(value)
+        start = _parse_start(value, self.fmt, self._grid)
+        if start is None or (self.end is not None and start >= self.end):
+            return None
+        if self.end is None and self._after(start) > datetime.now():
+            return None
+        return start
+
+    def _after(self, start: datetime) -> datetime:
+        return self._grid.first(start + _MICROSECOND) or datetime.max
+
+    def _listing(self) -> _Listing:
+        if self.end is not None:
+            if not self._listed.starts:
+                self._set(_listed=_Listing(self._grid.starts(self.end), self.fmt))
+            return self._listed
+        now = datetime.now()
+        if now >= self._listed.valid_until:
+            starts = [*self._grid.starts(now)]
+            after = self._after(starts[-1]) if starts else self._grid.first(self.start) or datetime.max
+            complete = starts if after <= now else starts[:-1]
+            self._set(_listed=_Listing(complete, self.fmt, after))
+        return self._listed
+
+    def __repr__(self) -> str:
+        options = {"cron_schedule": self.cron_schedule, "interval_seconds": self.interval_seconds}
+        given = {name: value for name, value in options.items() if value is not None}
+        end = {} if self.end is None else {"end": self.end.isoformat()}
+        named = [f"{name}={source(value)}" for name, value in (given | end | {"fmt": self.fmt}).items()]
+        return f"PartitionsDefinition.time_window({', '.join([source(self.start.isoformat()), *named])})"
+
+
+# Cached because each step that receives the key parses it again.
+@lru_cache(maxsize=16_384)
+def _parse_start(value: str, fmt: str, grid: Grid) -> datetime | None:
+    """Return the start of the window with this key; None if there is none."""
+    try:
+        moment = datetime.strptime(value, fmt)
+    except (ValueError, re.error):
+        return None
+    start = grid.first(moment)
+    return start if start is not None and start.strftime(fmt) == value else None
+
+
+def _grid(start: datetime, cron_schedule: str | None, interval_seconds: float | None) -> Grid:
+    if (cron_schedule is None) == (interval_seconds is None):
+        given = "none was" if cron_schedule is None else "both were"
+        raise PartitionDefinitionError(
+            f"Time partitions need exactly one of cron_schedule and interval_seconds; {given} given."
+        )
+    if cron_schedule is not None:
+        if not isinstance(cron_schedule, str):
+            raise PartitionDefinitionError(
+                f"The cron_schedule must be text such as '0 0 * * *', got {cron_schedule!r}."
+            )
+        return CronGrid(start, cron_schedule)
+    seconds: object = interval_seconds
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not isfinite(seconds):
+        raise PartitionDefinitionError(
+            f"interval_seconds must be a number of seconds, got {interval_seconds!r}."
+        )
+    if not 0.000001 <= seconds <= timedelta.max.total_seconds():
+        raise PartitionDefinitionError(
+            f"interval_seconds must be above 0 and below the range of the calendar, got {seconds!r}."
+        )
+    return IntervalGrid(start, timedelta(seconds=seconds))
+
+
+def combine_keys(names: Sequence[str], keys: Sequence[Sequence[PartitionKey]]) -> list[PartitionKey]:
+    """Return all combinations of the keys of each dimension; the last dimension changes fastest."""
+    combinations = product(*([str(key) for key in dimension] for dimension in keys))
+    return [MultiPartitionKey(dict(zip(names, values, strict=True))) for values in combinations]
+
+
+def _unknown_keys(values: Iterable[str], known: Collection[str]) -> str | None:
+    """Return a sentence about the values that are not known keys; None if all are."""
+    unknown = [value for value in values if value not in known]
+    if not unknown:
+        return None
+    subject = f"key {unknown[0]!r}" if len(unknown) == 1 else f"keys {unknown}"
+    shown = ", ".join(map(repr, list(known)[:_SHOWN])) or "none at all"
+    more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
+    return f"There is no partition {subject}.{did_you_mean(unknown[0], known)} There are: {shown}{more}."
+
+
+def _check_dimension(name: object, definition: object) -> None:
+    check_dimension_name(name)
+    if isinstance(definition, MultiPartitions):
+        raise PartitionDefinitionError(
+            f"The dimension {name!r} is multi-dimensional itself; add its dimensions to the others."
+        )
+    if not isinstance(definition, PartitionsDefinition):
+        raise PartitionDefinitionError(
+            f"The dimension {name!r} must be a PartitionsDefinition, got {definition!r} "
+            f"({type(definition).__name__})."
+        )

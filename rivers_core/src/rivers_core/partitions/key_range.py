@@ -1,15 +1,19 @@
-"""Ranges of partition keys."""
+"""Partition key ranges: select consecutive keys of a definition."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import product
 from typing import TYPE_CHECKING, TypeAlias
 
+from rivers_core._values import Value, source
 from rivers_core.exceptions import PartitionDefinitionError, PartitionValidationError
-from rivers_core.partitions.definitions import PartitionsDefinition
-from rivers_core.partitions.keys import MultiPartitionKey, PartitionKey, check_dimension_name, check_key_value
-from rivers_core.values import Value, source, variant_of
+from rivers_core.partitions.definitions import MultiPartitions, PartitionsDefinition, combine_keys
+from rivers_core.partitions.keys import (
+    PartitionKey,
+    SinglePartitionKey,
+    check_dimension_name,
+    check_key_value,
+)
 
 if TYPE_CHECKING:
     from rivers_core.partitions.definitions import DynamicKeys
@@ -20,7 +24,7 @@ _Bounds: TypeAlias = "tuple[str, str] | list[str]"
 
 
 class PartitionKeyRange(Value):
-    """The keys from one to another, both included, in the order of the definition they are resolved with.
+    """The keys from one to another, both inclusive, in the order of a definition.
 
     Examples:
         >>> days = PartitionsDefinition.daily("2024-02-28", end="2024-04-01")
@@ -36,48 +40,47 @@ class PartitionKeyRange(Value):
 
     @staticmethod
     def single(first: str, last: str) -> SingleKeyRange:
-        """From `first` to `last`, both included.
+        """Return the range from `first` to `last`, both inclusive.
 
         Raises:
-            PartitionDefinitionError: One of them is no partition key.
+            PartitionDefinitionError: One of them is not a partition key.
         """
         return SingleKeyRange(first, last)
 
     @staticmethod
     def multi(dimensions: Mapping[str, tuple[str, str] | list[str]]) -> MultiKeyRange:
-        """All combinations of what each dimension gives: a tuple is first and last, a list is these keys.
+        """Return all combinations of each dimension's keys: a tuple of first and last, or a list of keys.
 
         Raises:
-            PartitionDefinitionError: No dimension, or bounds that are neither of the two.
+            PartitionDefinitionError: There is no dimension, or its value is neither a tuple of two nor a list.
         """
         return MultiKeyRange(dimensions)
 
     def resolve(
         self, definition: PartitionsDefinition, dynamic_keys: DynamicKeys = None
     ) -> list[PartitionKey]:
-        """The keys of a definition that lie in this range.
+        """Return the keys of a definition in this range.
 
         Args:
-            definition: What defines the partitions.
-            dynamic_keys: For dynamic partitions, the keys that the storage holds.
+            definition: The partitions definition.
+            dynamic_keys: For dynamic partitions, the keys in the event storage.
 
         Raises:
-            PartitionValidationError: A bound is no key of the definition, the last comes before the first, or
+            PartitionValidationError: A bound is not a key of the definition, the last comes before the first, or
                 the dimensions differ.
         """
-        raise TypeError("every range is a PartitionKeyRange.Single or a PartitionKeyRange.Multi")
+        raise NotImplementedError
 
 
-@variant_of(PartitionKeyRange, "Single")
-class SingleKeyRange(PartitionKeyRange):
-    """From one key to another."""
+class SingleKeyRange(PartitionKeyRange, variant="Single"):
+    """The keys from one to another."""
 
     __slots__ = ("first", "last")
     _fields = ("first", "last")
     first: str
     """The first key."""
     last: str
-    """The last key, included."""
+    """The last key, inclusive."""
 
     def __init__(self, first: str, last: str) -> None:
         self._set(first=check_key_value(first), last=check_key_value(last))
@@ -85,16 +88,15 @@ class SingleKeyRange(PartitionKeyRange):
     def resolve(
         self, definition: PartitionsDefinition, dynamic_keys: DynamicKeys = None
     ) -> list[PartitionKey]:
-        """The keys of a definition that lie in this range."""
-        bounds = [PartitionKey.single(self.first), PartitionKey.single(self.last)]
+        """Return the keys of a definition in this range."""
+        bounds = [SinglePartitionKey(self.first), SinglePartitionKey(self.last)]
         for bound in bounds:
             definition.check_partition_key(bound, dynamic_keys)
         keys = definition.get_partition_keys(dynamic_keys)
         start, stop = (keys.index(bound) for bound in bounds)
         if stop < start:
             raise PartitionValidationError(
-                f"The range from {self.first!r} to {self.last!r} is empty: {self.last!r} comes first; "
-                "swap them."
+                f"The range from {self.first!r} to {self.last!r} is empty: {self.last!r} comes first. Swap them."
             )
         return keys[start : stop + 1]
 
@@ -105,9 +107,8 @@ class SingleKeyRange(PartitionKeyRange):
         return f"PartitionKeyRange.single({source(self.first)}, {source(self.last)})"
 
 
-@variant_of(PartitionKeyRange, "Multi")
-class MultiKeyRange(PartitionKeyRange):
-    """All combinations of a range or a list of keys for each dimension."""
+class MultiKeyRange(PartitionKeyRange, variant="Multi"):
+    """All combinations of a range or a list of keys per dimension."""
 
     __slots__ = ("_sorted",)
     _fields = ("dimensions",)
@@ -117,13 +118,13 @@ class MultiKeyRange(PartitionKeyRange):
         given: object = dimensions
         if not isinstance(given, Mapping) or not given:
             raise PartitionDefinitionError(
-                f"A range with dimensions is a dictionary of at least one dimension, got {given!r}."
+                f"A range with dimensions must be a dictionary of at least one dimension, got {given!r}."
             )
         self._set(_sorted=tuple((name, _checked(name, given[name])) for name in sorted(given)))
 
     @property
     def dimensions(self) -> dict[str, tuple[str, str] | list[str]]:
-        """For each dimension the first and last key (a tuple), or the keys (a list); sorted by name."""
+        """First and last key (a tuple) or the keys (a list) per dimension, sorted by name."""
         return {
             name: (keys[0], keys[1]) if is_range else list(keys) for name, (is_range, keys) in self._sorted
         }
@@ -131,28 +132,21 @@ class MultiKeyRange(PartitionKeyRange):
     def resolve(
         self, definition: PartitionsDefinition, dynamic_keys: DynamicKeys = None
     ) -> list[PartitionKey]:
-        """The combinations of what each dimension gives, in the definition's order."""
+        """Return the combinations of each dimension's keys, in the definition's order."""
         names = [name for name, _ in self._sorted]
-        if not isinstance(definition, PartitionsDefinition.Multi) or list(definition.dimensions) != names:
-            has = (
-                list(definition.dimensions) if isinstance(definition, PartitionsDefinition.Multi) else "none"
-            )
+        dimensions = definition.dimensions if isinstance(definition, MultiPartitions) else {}
+        if list(dimensions) != names:
+            available = list(dimensions) or "none"
             raise PartitionValidationError(
-                f"The range has the dimensions {names}, and the partitions have {has}; name exactly these."
+                f"The range has the dimensions {names}, and the partitions have {available}. Use the same dimensions."
             )
-        chosen = []
-        for (_, one), (is_range, keys) in zip(
-            definition.dimensions.items(), self._sorted_bounds(), strict=True
-        ):
-            if is_range:
-                chosen.append(SingleKeyRange(*keys).resolve(one, dynamic_keys))
-            else:
-                chosen.append(one.ordered(keys, dynamic_keys))
-        combinations = product(*([str(key) for key in keys] for keys in chosen))
-        return [MultiPartitionKey(dict(zip(names, values, strict=True))) for values in combinations]
-
-    def _sorted_bounds(self) -> list[tuple[bool, tuple[str, ...]]]:
-        return [bounds for _, bounds in self._sorted]
+        selected = [
+            SingleKeyRange(*keys).resolve(dimensions[name], dynamic_keys)
+            if is_range
+            else dimensions[name].ordered(keys, dynamic_keys)
+            for name, (is_range, keys) in self._sorted
+        ]
+        return combine_keys(names, selected)
 
     def __hash__(self) -> int:
         return hash(self._sorted)
@@ -171,10 +165,9 @@ def _checked(name: object, bounds: object) -> tuple[bool, tuple[str, ...]]:
     if isinstance(bounds, tuple) and len(bounds) == 2:
         return True, (check_key_value(bounds[0]), check_key_value(bounds[1]))
     if isinstance(bounds, Sequence) and not isinstance(bounds, (str, tuple)):
-        return False, PartitionKey.single(bounds).values
+        return False, SinglePartitionKey(bounds).values
     raise PartitionDefinitionError(
-        f"The range of dimension {name!r} is a tuple of first and last key, or a list of keys; got "
-        f"{bounds!r}."
+        f"The range of dimension {name!r} must be a tuple of first and last key, or a list of keys, got {bounds!r}."
     )
 
 

@@ -1,4 +1,4 @@
-"""Partition keys: which part of an asset is meant."""
+"""Partition keys: identify one partition of an asset, or several."""
 
 from __future__ import annotations
 
@@ -8,32 +8,31 @@ from datetime import date
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from rivers_core._values import Value, source
 from rivers_core.exceptions import PartitionDefinitionError
-from rivers_core.values import Value, source, variant_of
 
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-__all__ = ["PartitionKey"]
+__all__ = ["MultiPartitionKey", "PartitionKey", "SinglePartitionKey"]
 
 T = TypeVar("T")
 
 _RESERVED_IN_VALUES: Final = "|,"
 _RESERVED_IN_NAMES: Final = "|,="
-_HALF_A_CHARACTER: Final = (
-    "contains half of a surrogate pair, which is no character and cannot be stored; "
-    "what made it was decoded wrongly"
+_LONE_SURROGATE: Final = (
+    "contains a lone surrogate, which cannot be stored as UTF-8; check how the text was decoded"
 )
 
 
 class PartitionKey(Value):
     """One key of a partitioned asset, or several at once.
 
-    `PartitionKey("2024-01-01")` and `PartitionKey({"date": "2024-01-01", "region": "us"})` choose the
-    variant by their argument; `single` and `multi` name it. A list of values stands for several keys.
+    `PartitionKey("2024-01-01")` is a `PartitionKey.Single`; `PartitionKey({"date": "2024-01-01", "region": "us"})` is
+    a `PartitionKey.Multi`. A list of values identifies several keys.
 
-    Between keys comparison is structural. A key also equals its display form, so a dictionary whose keys
-    are partition keys can be asked with text: `values["2024-01-01"]`.
+    Keys are compared by structure. A key also equals its display form, so that a dictionary of partition keys accepts
+    text: `values["2024-01-01"]`.
 
     Examples:
         >>> PartitionKey.multi({"region": "us", "date": "2024-01-01"})
@@ -48,58 +47,58 @@ class PartitionKey(Value):
         Multi: TypeAlias = "MultiPartitionKey"
 
     def __new__(cls, key: str | Sequence[str] | Mapping[str, str | Sequence[str]], /) -> PartitionKey:
-        """Build the variant that fits: a mapping gives `.Multi`, anything else `.Single`."""
+        """Return a `.Multi` for a mapping, a `.Single` for anything else."""
         if isinstance(key, Mapping):
             return MultiPartitionKey(key)
         return SinglePartitionKey(key)
 
     @staticmethod
     def single(key: str | Sequence[str]) -> SinglePartitionKey:
-        """A key of an asset with one dimension of partitions.
+        """Return a key of an asset with one dimension of partitions.
 
         Args:
             key: One key, or a list of several.
 
         Raises:
-            PartitionDefinitionError: No key, an empty or doubled one, or a reserved character (`|` or `,`).
+            PartitionDefinitionError: There is no key, an empty or duplicate key, or a reserved character (`|`, `,`).
         """
         return SinglePartitionKey(key)
 
     @staticmethod
     def multi(keys: Mapping[str, str | Sequence[str]]) -> MultiPartitionKey:
-        """A key of an asset with named dimensions of partitions.
+        """Return a key of an asset with named dimensions of partitions.
 
         Args:
-            keys: The key, or a list of several, for each dimension; several stand for all combinations.
+            keys: One key, or a list of several, per dimension; several identify all combinations.
 
         Raises:
-            PartitionDefinitionError: No dimension, no key, an empty or doubled one, or a reserved character
-                (`|` or `,`; in names of dimensions also `=`).
+            PartitionDefinitionError: There is no dimension, no key, an empty or duplicate key, or a reserved character
+                (`|`, `,`; in names of dimensions also `=`).
         """
         return MultiPartitionKey(keys)
 
     @property
     def is_single(self) -> bool:
-        """Whether this stands for exactly one key."""
+        """True if this identifies exactly one key."""
         return "," not in self._display
 
     def split(self) -> list[PartitionKey]:
-        """One partition key for each key that this one stands for; all combinations for `.Multi`."""
-        raise TypeError("every partition key is a PartitionKey.Single or a PartitionKey.Multi")
+        """Return one partition key per identified key; all combinations for `.Multi`."""
+        raise NotImplementedError
 
     def to_json(self) -> str:
-        """This key as JSON: text, a list of texts, or an object of them."""
+        """Return this key as JSON: text, a list of texts, or an object of them."""
         return json.dumps(self._plain(), ensure_ascii=False)
 
     @staticmethod
     def from_json(text: str) -> PartitionKey:
-        """The key that `to_json` wrote.
+        """Read a key from the result of `to_json`.
 
         Raises:
-            PartitionDefinitionError: The text is not JSON or not a partition key.
+            PartitionDefinitionError: `text` is not valid JSON, or not a partition key.
         """
         try:
-            plain = json.loads(text, object_pairs_hook=each_once)
+            plain = json.loads(text, object_pairs_hook=unique_dimensions)
         except PartitionDefinitionError:
             raise
         except ValueError as error:
@@ -107,7 +106,7 @@ class PartitionKey(Value):
         return PartitionKey(plain)
 
     def _plain(self) -> Any:
-        raise TypeError("every partition key is a PartitionKey.Single or a PartitionKey.Multi")
+        raise NotImplementedError
 
     def __str__(self) -> str:
         return self._display
@@ -126,17 +125,16 @@ class PartitionKey(Value):
         return hash(self._display)
 
 
-@variant_of(PartitionKey, "Single")
-class SinglePartitionKey(PartitionKey):
+class SinglePartitionKey(PartitionKey, variant="Single"):
     """A key (or several) of an asset with one dimension of partitions."""
 
     __slots__ = ("values",)
     _fields = ("values",)
     values: tuple[str, ...]
-    """The keys it stands for."""
+    """The identified keys."""
 
     def __new__(cls, key: str | Sequence[str], /) -> SinglePartitionKey:
-        """Check and keep the keys."""
+        """Validate the keys."""
         values = (key,) if type(key) is str and _is_plain(key) else _checked(key)
         self = object.__new__(cls)
         object.__setattr__(self, "values", values)
@@ -145,11 +143,11 @@ class SinglePartitionKey(PartitionKey):
 
     @property
     def key(self) -> list[str]:
-        """The keys it stands for."""
+        """The identified keys."""
         return list(self.values)
 
     def split(self) -> list[PartitionKey]:
-        """One partition key for each value."""
+        """Return one partition key per value."""
         if len(self.values) == 1:
             return [self]
         return [SinglePartitionKey(value) for value in self.values]
@@ -158,21 +156,20 @@ class SinglePartitionKey(PartitionKey):
         return _plain(self.values)
 
 
-@variant_of(PartitionKey, "Multi")
-class MultiPartitionKey(PartitionKey):
+class MultiPartitionKey(PartitionKey, variant="Multi"):
     """A key (or all combinations of several) of an asset with named dimensions of partitions."""
 
     __slots__ = ("dimensions",)
     _fields = ("dimensions",)
     dimensions: tuple[tuple[str, tuple[str, ...]], ...]
-    """The keys of each dimension, sorted by its name."""
+    """The keys per dimension, sorted by its name."""
 
     def __new__(cls, keys: Mapping[str, str | Sequence[str]], /) -> MultiPartitionKey:
-        """Check and keep the keys of each dimension."""
+        """Validate the keys of each dimension."""
         given: object = keys
         if not isinstance(given, Mapping) or not given:
             raise PartitionDefinitionError(
-                f"A multi-dimensional partition key is a dictionary of at least one dimension, got {given!r}."
+                f"A multi-dimensional partition key must be a dictionary of at least one dimension, got {given!r}."
             )
         for name in keys:
             check_dimension_name(name)
@@ -184,11 +181,11 @@ class MultiPartitionKey(PartitionKey):
 
     @property
     def keys(self) -> dict[str, list[str]]:
-        """The keys of each dimension, sorted by its name."""
+        """The keys per dimension, sorted by its name."""
         return {name: list(values) for name, values in self.dimensions}
 
     def split(self) -> list[PartitionKey]:
-        """One partition key for each combination; the last dimension changes fastest."""
+        """Return one partition key per combination; the last dimension changes fastest."""
         if self.is_single:
             return [self]
         names = [name for name, _ in self.dimensions]
@@ -203,70 +200,71 @@ class MultiPartitionKey(PartitionKey):
 
 
 def check_dimension_name(name: object) -> None:
-    """Refuse a dimension's name that the display form could not hold.
+    """Reject a dimension's name that the display form cannot represent.
 
     Raises:
-        PartitionDefinitionError: It is not text, empty, or has one of `|`, `,` and `=` or half a character.
+        PartitionDefinitionError: `name` is not text, is empty, or has a lone surrogate or one of `|`, `,` and `=`.
     """
     if not isinstance(name, str) or not name:
-        raise PartitionDefinitionError(f"A partition dimension is named by non-empty text, got {name!r}.")
-    if not _is_encodable(name):
-        raise PartitionDefinitionError(f"The partition dimension {name!r} {_HALF_A_CHARACTER}.")
-    for character in _RESERVED_IN_NAMES:
-        if character in name:
-            raise PartitionDefinitionError(
-                f"The partition dimension {name!r} contains {character!r}, which is reserved "
-                "('|', ',' and '=' are); choose another name."
-            )
+        raise PartitionDefinitionError(
+            f"The name of a partition dimension must be non-empty text, got {name!r}."
+        )
+    _check_characters(name, f"The partition dimension {name!r}", _RESERVED_IN_NAMES, "choose another name")
 
 
 def check_key_value(value: object, dimension: str | None = None) -> str:
-    """Give a single key's text back, or refuse it.
+    """Return the text of one key, or reject it.
 
     Args:
-        value: What is to be a key.
+        value: The key.
         dimension: The dimension it belongs to, for the message.
 
     Raises:
-        PartitionDefinitionError: It is not text, empty, or has one of `|` and `,` or half a character.
+        PartitionDefinitionError: `value` is not text, is empty, or has a lone surrogate or one of `|` and `,`.
     """
     where = f" of dimension {dimension!r}" if dimension is not None else ""
     if not isinstance(value, str):
-        meant = f"; write {str(value)!r}" if isinstance(value, (int, date)) else ""
+        fix = f" Write {str(value)!r}." if isinstance(value, (int, date)) else ""
         raise PartitionDefinitionError(
-            f"A partition key{where} is text, got {value!r} ({type(value).__name__}){meant}."
+            f"A partition key{where} must be text, got {value!r} ({type(value).__name__}).{fix}"
         )
     if not value:
-        raise PartitionDefinitionError(f"A partition key{where} is empty; give it at least one character.")
-    if not _is_encodable(value):
-        raise PartitionDefinitionError(f"The partition key {value!r}{where} {_HALF_A_CHARACTER}.")
-    for character in _RESERVED_IN_VALUES:
-        if character in value:
-            raise PartitionDefinitionError(
-                f"The partition key {value!r}{where} contains {character!r}, which is reserved "
-                "('|' and ',' are); replace it, and pass several keys as a list."
-            )
+        raise PartitionDefinitionError(f"A partition key{where} must not be empty.")
+    _check_characters(
+        value, f"The partition key {value!r}{where}", _RESERVED_IN_VALUES, "pass several keys as a list"
+    )
     return str(value)
 
 
-def each_once(dimensions: Iterable[tuple[str, T]]) -> dict[str, T]:
-    """What a text says of each dimension; one that it names twice would lose what came first.
+def unique_dimensions(dimensions: Iterable[tuple[str, T]]) -> dict[str, T]:
+    """Return the keys per dimension as a dictionary; a repeated dimension would lose its first keys.
 
     Args:
-        dimensions: Name and keys, as they were read.
+        dimensions: Pairs of name and keys, as parsed.
 
     Raises:
-        PartitionDefinitionError: A dimension comes twice.
+        PartitionDefinitionError: A dimension occurs twice.
     """
-    found: dict[str, T] = {}
+    result: dict[str, T] = {}
     for name, keys in dimensions:
-        if name in found:
+        if name in result:
             raise PartitionDefinitionError(
-                f"The dimension {name!r} is given twice, as {found[name]!r} and as {keys!r}; name it once, "
+                f"The dimension {name!r} is given twice, as {result[name]!r} and as {keys!r}. Name it once, "
                 f"with all its keys: {name}=a,b."
             )
-        found[name] = keys
-    return found
+        result[name] = keys
+    return result
+
+
+def _check_characters(text: str, subject: str, reserved: str, fix: str) -> None:
+    if not _is_encodable(text):
+        raise PartitionDefinitionError(f"{subject} {_LONE_SURROGATE}.")
+    for character in reserved:
+        if character in text:
+            listed = ", ".join(map(repr, reserved))
+            raise PartitionDefinitionError(
+                f"{subject} contains {character!r}. The characters {listed} are reserved; {fix}."
+            )
 
 
 def _is_encodable(text: str) -> bool:
@@ -284,16 +282,25 @@ def _is_plain(value: str) -> bool:
 
 
 def _checked(keys: object, dimension: str | None = None) -> tuple[str, ...]:
-    if isinstance(keys, Sequence) and not isinstance(keys, (str, bytes)):
-        values = tuple([check_key_value(key, dimension) for key in keys])
-        if not values:
-            where = f" for dimension {dimension!r}" if dimension is not None else ""
-            raise PartitionDefinitionError(f"No partition key was given{where}; name at least one.")
-        if len(set(values)) != len(values):
-            twice = sorted({value for value in values if values.count(value) > 1})
-            raise PartitionDefinitionError(f"Partition keys are given twice: {twice}; name each key once.")
-        return values
-    return (check_key_value(keys, dimension),)
+    if not isinstance(keys, Sequence) or isinstance(keys, (str, bytes)):
+        return (check_key_value(keys, dimension),)
+    values = tuple([check_key_value(key, dimension) for key in keys])
+    if not values:
+        where = f" for dimension {dimension!r}" if dimension is not None else ""
+        raise PartitionDefinitionError(f"No partition key was given{where}; name at least one.")
+    check_unique(values, "Partition keys")
+    return values
+
+
+def check_unique(keys: Sequence[str], subject: str) -> None:
+    """Reject a list with duplicate keys.
+
+    Raises:
+        PartitionDefinitionError: A key occurs twice.
+    """
+    if len(set(keys)) != len(keys):
+        duplicates = sorted({key for key in keys if keys.count(key) > 1})
+        raise PartitionDefinitionError(f"{subject} are given twice: {duplicates}. Name each key once.")
 
 
 def _plain(values: tuple[str, ...]) -> str | list[str]:

@@ -1,7 +1,7 @@
-"""Grids of time: where windows start, and the text that names each one.
+"""Time grids: start times of windows, and the format of their keys.
 
-All times are naive: a grid counts on the wall clock's calendar, where every day has 24 hours. So the days on
-which daylight saving begins or ends neither lose nor double a key.
+All times are naive wall-clock times, where each day has 24 hours. Days on which daylight saving time begins or ends
+therefore neither lose nor repeat a key.
 """
 
 from __future__ import annotations
@@ -21,33 +21,39 @@ __all__ = [
     "Grid",
     "IntervalGrid",
     "default_format",
-    "moment_of",
-    "names_one_window",
+    "identifies_windows",
+    "parse_moment",
+    "repeats_yearly",
 ]
 
 DAY: Final = timedelta(days=1)
 HOUR: Final = timedelta(hours=1)
 MINUTE: Final = timedelta(minutes=1)
 SECOND: Final = timedelta(seconds=1)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 _DIRECTIVE: Final = re.compile(r"%[-_0^#E]?([a-zA-Z%])")
 _YEARS: Final = frozenset("YyGgCcxDFs+")
 
 
 class Grid(Hashable, Protocol):
-    """Where windows start; each ends where the next one starts."""
+    """Start times of windows; each window ends where the next one starts."""
 
     start: datetime
-    """No window starts before."""
+    """No window starts before it."""
     shortest: timedelta
-    """No window is shorter."""
+    """Lower bound of the length of a window."""
 
     def first(self, moment: datetime) -> datetime | None:
-        """The first start at or after a moment; None when there is none any more."""
+        """Return the first start at or after a moment; None if there is none."""
+        ...
+
+    def last(self, until: datetime) -> datetime | None:
+        """Return the last start before a moment; None if there is none."""
         ...
 
     def starts(self, until: datetime) -> Iterator[datetime]:
-        """Every start before a moment, in order."""
+        """Yield all starts before a moment, in order."""
         ...
 
 
@@ -55,8 +61,8 @@ class IntervalGrid:
     """Windows of one length, counted from the first start.
 
     Args:
-        start: Where the first window starts.
-        step: How long each window is.
+        start: Start of the first window.
+        step: Length of each window.
     """
 
     __slots__ = ("shortest", "start")
@@ -66,12 +72,18 @@ class IntervalGrid:
         self.shortest = step
 
     def first(self, moment: datetime) -> datetime | None:
-        """The first start at or after a moment."""
-        passed = max(moment - self.start, timedelta())
-        return self.start - (-passed // self.shortest) * self.shortest
+        """Return the first start at or after a moment."""
+        elapsed = max(moment - self.start, timedelta())
+        return self.start - (-elapsed // self.shortest) * self.shortest
+
+    def last(self, until: datetime) -> datetime | None:
+        """Return the last start before a moment; None if there is none."""
+        if until <= self.start:
+            return None
+        return self.start + (until - self.start - _MICROSECOND) // self.shortest * self.shortest
 
     def starts(self, until: datetime) -> Iterator[datetime]:
-        """Every start before a moment, in order."""
+        """Yield all starts before a moment, in order."""
         step, start = self.shortest, self.start
         while start < until:
             yield start
@@ -79,14 +91,14 @@ class IntervalGrid:
 
 
 class CronGrid:
-    """Windows that start whenever a cron expression says.
+    """Windows that start at the times of a cron expression.
 
     Args:
-        start: No window starts before.
+        start: No window starts before it.
         schedule: Five fields (minute, hour, day of month, month, day of week), or six with the second first.
 
     Raises:
-        PartitionDefinitionError: The expression cannot be read, or `cronsim` is not installed.
+        PartitionDefinitionError: The expression is invalid, or `cronsim` is not installed.
     """
 
     __slots__ = ("schedule", "shortest", "start")
@@ -98,57 +110,65 @@ class CronGrid:
         self._ticks(start)
 
     def first(self, moment: datetime) -> datetime | None:
-        """The first start at or after a moment; None when there is none within 50 years."""
+        """Return the first start at or after a moment; None if there is none within 50 years."""
         return next(self._ticks(max(moment, self.start)), None)
 
+    def last(self, until: datetime) -> datetime | None:
+        """Return the last start before a moment; None if there is none."""
+        tick = next(self._ticks(until, reverse=True), None)
+        return tick if tick is not None and tick >= self.start else None
+
     def starts(self, until: datetime) -> Iterator[datetime]:
-        """Every start before a moment, in order."""
+        """Yield all starts before a moment, in order."""
         for tick in self._ticks(self.start):
             if tick >= until:
                 return
             yield tick
 
-    def _ticks(self, moment: datetime) -> Iterator[datetime]:
+    def _ticks(self, moment: datetime, *, reverse: bool = False) -> Iterator[datetime]:
+        """Yield the times at or after a moment; in reverse, those before it."""
         try:
             from cronsim import CronSim, CronSimError
         except ImportError as error:
             raise PartitionDefinitionError(
-                "Partitions with a cron_schedule need the package cronsim: pip install 'rivers-core[cron]'."
+                "A cron_schedule needs cronsim, which is not installed. Run: pip install 'rivers-core[cron]'."
             ) from error
-        just_before = moment if moment.microsecond else moment - SECOND
+        # cronsim drops microseconds and excludes the moment itself
+        origin = moment if reverse else moment - _MICROSECOND
+        if reverse and moment.microsecond:
+            origin += SECOND
         try:
-            return CronSim(self.schedule, just_before)
+            return CronSim(self.schedule, origin, reverse)
         except CronSimError as error:
             raise PartitionDefinitionError(
-                f"The cron_schedule {self.schedule!r} cannot be read: {error}. It has five fields "
+                f"The cron_schedule {self.schedule!r} is invalid: {error}. It must have five fields "
                 "(minute, hour, day of month, month, day of week), or six with the second first."
             ) from error
 
 
-def moment_of(value: datetime | date | str, role: str, fmt: str | None) -> datetime:
-    """The naive datetime that an author gave as a datetime, a date, or text.
+def parse_moment(value: datetime | date | str, role: str, fmt: str | None) -> datetime:
+    """Return a naive datetime for a datetime, a date, or text.
 
     Args:
-        value: Text is read with `fmt` first, then as ISO 8601.
+        value: Text is parsed with `fmt` first, then as ISO 8601.
         role: `start` or `end`, for messages.
         fmt: The format of the keys, if the author gave one.
 
     Raises:
-        PartitionDefinitionError: It is no time, or has a time zone.
+        PartitionDefinitionError: `value` is not a time, or has a time zone.
     """
     moment: object = _parsed(value, role, fmt) if isinstance(value, str) else value
     if isinstance(moment, date) and not isinstance(moment, datetime):
         moment = datetime(moment.year, moment.month, moment.day)
     if not isinstance(moment, datetime):
         raise PartitionDefinitionError(
-            f"The {role} of time partitions is a datetime, a date or ISO text, got {value!r} "
+            f"The {role} of time partitions must be a datetime, a date or ISO text, got {value!r} "
             f"({type(value).__name__})."
         )
     if moment.tzinfo is not None:
         raise PartitionDefinitionError(
-            f"The {role} of time partitions has a time zone ({value!r}), and partition keys are "
-            "wall-clock times; convert it to the zone you count in and drop the zone: "
-            "moment.astimezone(zone).replace(tzinfo=None)."
+            f"The {role} of time partitions has a time zone ({value!r}), but partition keys are wall-clock times. "
+            "Convert it to the zone of the keys and drop the zone: moment.astimezone(zone).replace(tzinfo=None)."
         )
     return moment
 
@@ -164,12 +184,12 @@ def _parsed(text: str, role: str, fmt: str | None) -> datetime:
     except ValueError as error:
         expected = "ISO text such as 2024-01-31" + (f", or text in the format {fmt!r}" if fmt else "")
         raise PartitionDefinitionError(
-            f"The {role} of time partitions, {text!r}, cannot be read; give {expected}."
+            f"The {role} of time partitions must be {expected}, got {text!r}."
         ) from error
 
 
 def default_format(grid: Grid) -> str:
-    """The usual format for a grid: the date, and as much of the time of day as its starts differ in."""
+    """Return the shortest usual format that distinguishes the windows of a grid."""
     whole_days, whole_hours, whole_minutes, whole_seconds = (
         _cron_units(grid.schedule) if isinstance(grid, CronGrid) else _interval_units(grid)
     )
@@ -197,16 +217,16 @@ def _interval_units(grid: Grid) -> tuple[bool, bool, bool, bool]:
     return not grid.shortest % DAY, whole_hours, whole_minutes, whole_seconds
 
 
-def names_one_window(fmt: str, grid: Grid) -> bool:
-    """Whether a format says as much about a time as it takes to tell the windows of a grid apart.
+def identifies_windows(fmt: str, grid: Grid) -> bool:
+    """Return True if a format is certain to give each window of a grid a different key.
 
-    True is certain; False means that it takes a look at the windows themselves.
+    False means that the windows themselves have to be compared.
     """
     has = set(_DIRECTIVE.findall(fmt))
     if not ("Y" in has and ("j" in has or ("d" in has and has & set("mbBh")))):
         return False
     unit = DAY
-    for finer, directives in ((HOUR, "H"), (MINUTE, "M"), (SECOND, "S"), (timedelta(microseconds=1), "f")):
+    for finer, directives in ((HOUR, "H"), (MINUTE, "M"), (SECOND, "S"), (_MICROSECOND, "f")):
         if not has & set(directives):
             break
         unit = finer
@@ -214,5 +234,5 @@ def names_one_window(fmt: str, grid: Grid) -> bool:
 
 
 def repeats_yearly(fmt: str) -> bool:
-    """Whether a format has no year, so that a grid without an end would come to the same keys again."""
+    """Return True if a format has no year, so that the keys of an open-ended grid would repeat."""
     return not _YEARS.intersection(_DIRECTIVE.findall(fmt))

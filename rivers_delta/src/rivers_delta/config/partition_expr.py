@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from rivers_core._values import Value
 from rivers_core.exceptions import PartitionValidationError
-from rivers_core.values import Value
 
 
 class PartitionExpr(Value):
