@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rivers_core.contexts import InputContext, OutputContext
 from rivers_core.exceptions import IntegrityError, NotMaterializedError, RiversError
 from rivers_pickle import PickleIOHandler
-from rivers_pickle.format import _LENGTHS, MAGIC, PROLOGUE, Header, _seal, footer
+from rivers_pickle.format import _LENGTHS, MAGIC, PROLOGUE, Header, _seal, encode_footer
 
 
 class Bomb:
@@ -88,7 +88,7 @@ def test_load_refuses_misplaced_object(lake, mark, where):
 def test_truncated_foreign_pickle_is_integrity_error(lake):
     lake.folder.mkdir()
     (lake.folder / "asset.pkl").write_bytes(pickle.dumps(list(range(1000)))[:100])
-    refused(lake, match="no pickle, or only a part of one")
+    refused(lake, match="not a pickle, or only a part of one")
     (lake.folder / "asset.pkl").write_bytes(b"")
     refused(lake)
 
@@ -101,7 +101,7 @@ def test_load_names_missing_type(lake, monkeypatch):
     lake.store(Renamed())
     monkeypatch.delattr(sys.modules[__name__], "Renamed")
     with pytest.raises(
-        RiversError, match=r"cannot be rebuilt here \(AttributeError.*holds a .*Renamed"
+        RiversError, match=r"cannot be rebuilt here \(AttributeError.*contains a .*Renamed"
     ) as caught:
         lake.load()
     assert not isinstance(caught.value, IntegrityError)
@@ -123,7 +123,7 @@ class Confused:
 
 def test_error_while_rebuilding_is_not_damage(lake):
     lake.store(Confused())
-    with pytest.raises(RiversError, match=r"is whole, but .* \(UnpicklingError") as caught:
+    with pytest.raises(RiversError, match=r"is intact, but .* \(UnpicklingError") as caught:
         lake.load()
     assert not isinstance(caught.value, IntegrityError)
 
@@ -146,7 +146,7 @@ def test_load_refuses_newer_format(lake):
     whole = bytearray(file.read_bytes())
     whole[-52] = 2
     file.write_bytes(whole)
-    refused(lake, match="format version 2, and this rivers-pickle reads up to 1")
+    refused(lake, match="format version 2, but this rivers-pickle reads up to 1")
 
 
 def test_signed_object_is_loaded(signed):
@@ -158,7 +158,7 @@ def forge(mark, key=None, asset="asset"):
     stream = pickle.dumps(Bomb(mark))
     digest = blake3(stream).digest()
     header = Header(asset, asset, None, "a.B", digest.hex(), "somebody", "2024-01-01")
-    return stream + footer(header, stream_length=len(stream), stream_digest=digest, key=key)
+    return stream + encode_footer(header, stream_length=len(stream), stream_digest=digest, key=key)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_signing_key_refuses_misplaced_object(signed, mark):
 
 def test_signed_object_needs_its_key(signed, lake, mark):
     signed.store(Bomb(mark))
-    refused(lake, mark, match="is signed, and this handler has no `signing_key`")
+    refused(lake, mark, match="is signed, but this handler has no `signing_key`")
 
 
 def test_unreadable_footer_is_integrity_error(lake):

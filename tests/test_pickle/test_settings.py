@@ -144,8 +144,8 @@ def test_dotenv_file_is_read(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"store": "memory://", "fsync": True}, "`fsync` is for stores on this machine"),
-        ({"store": "s3://bucket", "fsync": True}, "`fsync` is for stores on this machine"),
+        ({"store": "memory://", "fsync": True}, "`fsync` requires a store on a local file system"),
+        ({"store": "s3://bucket", "fsync": True}, "`fsync` requires a store on a local file system"),
         ({"store": MemoryStore(), "storage_options": {"a": "b"}}, "an obstore store has its own"),
         ({"store": "x", "signing_key": ""}, "at least 1"),
         ({"store": "x", "sign_key": "k"}, "Did you mean 'signing_key'"),
@@ -182,7 +182,7 @@ def test_settings_are_frozen(tmp_path):
 
 
 def test_memory_store_cannot_be_pickled():
-    with pytest.raises(RiversError, match="lives in this process and cannot travel"):
+    with pytest.raises(RiversError, match="exist in this process only"):
         pickle.dumps(PickleIOHandler(MemoryStore()))
 
 

@@ -18,7 +18,7 @@ from rivers_core.contexts import InputContext, OutputContext
 from rivers_core.exceptions import NotMaterializedError, PartitionValidationError
 from rivers_core.partitions import PartitionContext, PartitionKey
 from rivers_pickle import PickleIOHandler
-from rivers_pickle.writing import write_pickle
+from rivers_pickle.stream import write_pickle
 
 
 @dataclass
@@ -167,7 +167,7 @@ def test_not_materialized_names_address_and_nearest(lake):
         lake.store(1, name)
     for day in ("2024-01-01", "2024-01-02", "2024-02-01"):
         lake.store(1, "daily", day)
-    with pytest.raises(NotMaterializedError, match=r"PickleIOHandler at '.*/lake/order\.pkl'.*'orders\.pkl'"):
+    with pytest.raises(NotMaterializedError, match=r"PickleIOHandler.*'.*/lake/order\.pkl'.*'orders\.pkl'"):
         lake.load("order")
     with pytest.raises(
         NotMaterializedError, match=r"daily/2024-02-02/data\.pkl.*'daily/2024-02-01/data\.pkl'"

@@ -1,4 +1,4 @@
-"""Pickled values on any object store, checked before they are loaded."""
+"""IO handler that pickles values to any object store and verifies them before unpickling."""
 
 from __future__ import annotations
 

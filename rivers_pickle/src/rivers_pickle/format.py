@@ -1,4 +1,4 @@
-"""The bytes of a stored object: a pickle stream and a footer that seals it. Specified in docs/pickle-format.md."""
+"""Format of a stored object: a pickle stream and a footer that seals it. Specified in docs/pickle-format.md."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 FORMAT: Final = "rivers-pickle/1"
 
-# PROTO 5, the text "rivers-pickle", POP: nothing to an unpickler; it tells a cut object of ours from a
-# foreign one
+# PROTO 5, the text "rivers-pickle", POP: a no-op for an unpickler, which distinguishes a truncated object of rivers
+# from a foreign pickle.
 PROLOGUE: Final = b"\x80\x05\x8c\x0drivers-pickle0"
 MAGIC: Final = b"\x89rivers-pickle\r\n"
 
@@ -31,23 +31,23 @@ _KEY_CONTEXT: Final = "rivers-pickle 1 signing key"
 
 
 class FormatError(ValueError):
-    """An object must not be unpickled; the message says why, as the end of a sentence about the object."""
+    """Raised for an object that must not be unpickled; the message ends a sentence about the object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the footer says about the value.
+    """Description of the value in the footer.
 
     Args:
-        key: The storage key the value belongs to; it decides whether an object is where it should be.
-        asset: The asset's name, for readers.
-        partition: The partition's display form; None if there is none.
-        type: The type of the value, `module.qualname`.
-        data_version: BLAKE3 over the pickle stream, in hexadecimal.
-        writer: What wrote it.
-        created: When, in ISO 8601, UTC.
-        code_version: The asset's code version, if it was known.
-        format: The name and version of this format.
+        key: Storage key of the value; an object with another key is misplaced.
+        asset: Name of the asset, for readers.
+        partition: Display form of the partition; None without one.
+        type: Type of the value, `module.qualname`.
+        data_version: BLAKE3 digest of the pickle stream, in hexadecimal.
+        writer: Program that wrote the object.
+        created: Time of writing, in ISO 8601, UTC.
+        code_version: Code version of the asset, if known.
+        format: Name and version of this format.
     """
 
     key: str
@@ -61,13 +61,13 @@ class Header:
     format: str = FORMAT
 
 
-def described(context: OutputContext, obj: object, stream_digest: bytes) -> Header:
-    """The header for a value.
+def header_for(context: OutputContext, obj: object, stream_digest: bytes) -> Header:
+    """Return the header for a value.
 
     Args:
-        context: Which asset and partition it belongs to.
+        context: Context of the asset.
         obj: The value.
-        stream_digest: BLAKE3 over its pickle stream.
+        stream_digest: BLAKE3 digest of its pickle stream.
     """
     return Header(
         key=context.storage_key,
@@ -81,84 +81,85 @@ def described(context: OutputContext, obj: object, stream_digest: bytes) -> Head
     )
 
 
-def derived_key(secret: str) -> bytes:
-    """The 32 bytes that key the seal.
+def derive_key(secret: str) -> bytes:
+    """Return the 32 bytes that key the seal.
 
     Args:
-        secret: The signing key as configured.
+        secret: Signing key of the settings.
     """
     return blake3(secret.encode(), derive_key_context=_KEY_CONTEXT).digest()
 
 
-def is_ours(data: memoryview) -> bool:
-    """Whether an object was written in this format, even if it is cut or damaged.
+def is_rivers_object(data: memoryview) -> bool:
+    """Return whether an object was written in this format, even if it is truncated or damaged.
 
     Args:
         data: The whole object.
     """
-    return bytes(data[: len(PROLOGUE)]) == PROLOGUE or _ends_as_ours(data)
+    return bytes(data[: len(PROLOGUE)]) == PROLOGUE or _has_magic(data)
 
 
-def footer(header: Header, *, stream_length: int, stream_digest: bytes, key: bytes | None) -> bytes:
-    """What follows the pickle stream.
+def encode_footer(header: Header, *, stream_length: int, stream_digest: bytes, key: bytes | None) -> bytes:
+    """Return the footer, which follows the pickle stream.
 
     Args:
-        header: What is known about the value.
-        stream_length: The stream's length in bytes.
-        stream_digest: BLAKE3 over the stream.
+        header: Description of the value.
+        stream_length: Length of the stream in bytes.
+        stream_digest: BLAKE3 digest of the stream.
         key: 32 bytes that key the seal; None for a plain digest.
     """
-    known = {name: getattr(header, name) for name in Header.__slots__}
-    text = json.dumps(known, separators=(",", ":")).encode()
+    values = {name: getattr(header, name) for name in Header.__slots__}
+    text = json.dumps(values, separators=(",", ":")).encode()
     lengths = _LENGTHS.pack(stream_length, len(text), _VERSION, key is not None)
     return text + lengths + _seal(stream_digest, text, lengths, key) + MAGIC
 
 
-def opened(data: memoryview, key: bytes | None) -> tuple[memoryview, Header]:
-    """Check an object of this format, without unpickling anything.
+def verify(data: memoryview, key: bytes | None) -> tuple[memoryview, Header]:
+    """Verify an object of this format, without unpickling anything.
 
     Args:
         data: The whole object.
-        key: The key that it must be signed with; None if it must not be signed.
+        key: Key that it must be signed with; None if it must not be signed.
 
     Returns:
-        The pickle stream and the header; both are what was written, by someone who had the key if there is
-        one.
+        Pickle stream and header, both unchanged since they were written.
 
     Raises:
-        FormatError: It is damaged, of a newer version, or not signed with this key.
+        FormatError: The object is damaged, of a newer version, or not signed with this key.
     """
     stream, text, lengths, seal = _split(data)
     _, _, _, signed = _LENGTHS.unpack(lengths)
     if signed and key is None:
-        raise FormatError("is signed, and this handler has no `signing_key` to check it with")
+        raise FormatError("is signed, but this handler has no `signing_key` to verify it")
     if key is not None and not signed:
-        raise FormatError("is not signed, and this handler loads only what was signed with its `signing_key`")
+        raise FormatError("is not signed, but this handler only loads objects signed with its `signing_key`")
     digest = blake3(stream).digest()
     if not hmac.compare_digest(seal, _seal(digest, text, lengths, key)):
-        changed = "was changed after it was stored: its digest does not fit its bytes"
+        changed = "was changed after it was stored: its digest does not match its bytes"
         raise FormatError(changed if key is None else "was signed with another key, or changed after signing")
     return stream, _header(text, digest)
 
 
-def _ends_as_ours(data: memoryview) -> bool:
+def _has_magic(data: memoryview) -> bool:
     return bytes(data[-len(MAGIC) :]) == MAGIC
 
 
 def _split(data: memoryview) -> tuple[memoryview, bytes, bytes, bytes]:
-    if len(data) < _TRAILER_SIZE or not _ends_as_ours(data):
-        raise FormatError("is cut off or damaged: it begins as rivers wrote it, and its footer is missing")
+    if len(data) < _TRAILER_SIZE or not _has_magic(data):
+        raise FormatError(
+            "is truncated or damaged: it starts like an object of rivers, but its footer is missing"
+        )
     trailer = bytes(data[-_TRAILER_SIZE:])
     lengths = trailer[: _LENGTHS.size]
     stream_length, header_length, version, _ = _LENGTHS.unpack(lengths)
     if version > _VERSION:
         raise FormatError(
-            f"has format version {version}, and this rivers-pickle reads up to {_VERSION}: upgrade it"
+            f"has format version {version}, but this rivers-pickle reads up to {_VERSION}: upgrade it"
         )
     if stream_length + header_length + _TRAILER_SIZE != len(data):
         raise FormatError(
-            f"is damaged: its footer speaks of {stream_length + header_length + _TRAILER_SIZE} bytes and it "
-            f"has {len(data)}"
+            f"is damaged: its footer records {stream_length + header_length + _TRAILER_SIZE} bytes, but it has "
+            f"{len(data)}"
         )
     text = bytes(data[stream_length : stream_length + header_length])
     return data[:stream_length], text, lengths, trailer[_LENGTHS.size : _LENGTHS.size + _SEAL_SIZE]
@@ -171,12 +172,12 @@ def _seal(stream_digest: bytes, header: bytes, lengths: bytes, key: bytes | None
 
 def _header(text: bytes, digest: bytes) -> Header:
     try:
-        known: dict[str, Any] = json.loads(text)
-        header = Header(**{name: known[name] for name in Header.__slots__ if name in known})
+        values: dict[str, Any] = json.loads(text)
+        header = Header(**{name: values[name] for name in Header.__slots__ if name in values})
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise FormatError(f"has a footer that cannot be read ({error})") from error
     if header.data_version != digest.hex():
-        raise FormatError("is damaged: the data version in its footer is not that of its bytes")
+        raise FormatError("is damaged: the data version in its footer does not match its bytes")
     return header
 
 

@@ -1,4 +1,4 @@
-"""The handler that pickles values to an object store."""
+"""IO handler that pickles values to an object store."""
 
 from __future__ import annotations
 
@@ -21,12 +21,21 @@ from pydantic_settings import SettingsConfigDict
 
 from rivers_core import BaseIOHandler, MetadataValue
 from rivers_core.authoring import StoreRoot, build_handler, locate_store
-from rivers_core.exceptions import RiversError
-from rivers_pickle import failures, stores
-from rivers_pickle.format import FormatError, Header, derived_key, described, footer, is_ours, opened
-from rivers_pickle.layout import asset_folder, normalised_prefix, object_path
+from rivers_core.exceptions import NotMaterializedError, RiversError
+from rivers_pickle import errors, stores
+from rivers_pickle.format import (
+    FormatError,
+    Header,
+    derive_key,
+    encode_footer,
+    header_for,
+    is_rivers_object,
+    verify,
+)
+from rivers_pickle.layout import asset_folder, normalize_prefix, object_path
+from rivers_pickle.nearest import nearest_object
+from rivers_pickle.stream import TargetError, Written, write_pickle
 from rivers_pickle.targets import DurableFile, StoredObject, sweep
-from rivers_pickle.writing import TargetError, Written, write_pickle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,25 +51,23 @@ _CONNECTING: Final = threading.Lock()
 
 
 class PickleIOHandler(BaseIOHandler):
-    """Pickles values to any object store, and checks them before they are unpickled.
+    """Pickle values to any object store, and verify them before they are unpickled.
 
-    A value is one object, put all or nothing: `<prefix>/<asset>.pkl`, or
+    A value is one object, written atomically: `<prefix>/<asset>.pkl`, or
     `<prefix>/<asset>/<partition>/data.pkl`. It is an ordinary pickle stream with a footer that `pickle.load`
-    does not look at: which asset and partition it belongs to, and a BLAKE3 digest. A damaged, cut or
-    misplaced object is refused before anything of it runs. With a `signing_key` so is every object that
-    nobody with that key has written.
+    ignores: asset, partition and a BLAKE3 digest. A damaged, truncated or misplaced object is refused before
+    anything of it runs. With a `signing_key`, so is every object that was not signed with this key.
 
-    Settings can also come from the environment, as `RIVERS_PICKLE_STORE` and so on.
+    Settings are also read from environment variables such as `RIVERS_PICKLE_STORE`.
 
     Args:
         store: An obstore store, a URL (`file:`, `s3://`, `gs://`, `az://`, `memory://`, ...) or a path. A
             relative path is relative to the working folder, in a config file to that file.
-        prefix: A path below the store under which all objects lie.
-        signing_key: Signs what is stored; then nothing unsigned, foreign or changed is ever unpickled.
-        fsync: Whether an object and its folder are on the disk before `handle_output` returns; local stores
-            only.
-        storage_options: Settings of the store that a URL names: `access_key_id`, `region`, `endpoint`,
-            `allow_http`, `timeout`, `max_retries`, ... as obstore calls them. They are never shown.
+        prefix: Path in the store below which all objects lie.
+        signing_key: Key that signs objects; then no unsigned, foreign or changed object is ever unpickled.
+        fsync: Flush an object and its folder to the disk before `handle_output` returns; local stores only.
+        storage_options: Options of the store that a URL names, with obstore's names: `access_key_id`, `region`,
+            `endpoint`, `allow_http`, `timeout`, `max_retries`, ... Their values are never shown.
 
     Examples:
         >>> from rivers_core import InputContext, OutputContext
@@ -77,17 +84,19 @@ class PickleIOHandler(BaseIOHandler):
     store: Annotated[
         Any, AfterValidator(stores.checked_store), WithJsonSchema({"type": "string", "title": "Store"})
     ] = Field(description="An obstore store, a URL or a path.")
-    prefix: Annotated[str, AfterValidator(normalised_prefix)] = Field(
-        default="", description="A path below the store under which all objects lie."
+    prefix: Annotated[str, AfterValidator(normalize_prefix)] = Field(
+        default="", description="Path in the store below which all objects lie."
     )
     signing_key: SecretStr | None = Field(
-        default=None, min_length=1, description="Signs objects; then only objects signed with it are loaded."
+        default=None,
+        min_length=1,
+        description="Key that signs objects; then only objects signed with it are loaded.",
     )
     fsync: bool = Field(
         default=False, description="Flush object and folder to the disk before returning; local stores only."
     )
     storage_options: Annotated[dict[str, SecretStr], BeforeValidator(stores.options_as_text)] = Field(
-        default_factory=dict, description="Settings of the store that a URL names, as obstore calls them."
+        default_factory=dict, description="Options of the store that a URL names, with obstore's names."
     )
 
     _store: Any = PrivateAttr(default=None)
@@ -106,32 +115,30 @@ class PickleIOHandler(BaseIOHandler):
     def _settings_fit_the_store(self) -> Self:
         if self.fsync and not stores.is_local(self.store):
             raise ValueError(
-                "`fsync` is for stores on this machine's file system; an object store answers when the "
-                "object is durable, and memory never is. Leave it out."
+                "`fsync` requires a store on a local file system: an object store answers when the object is durable, "
+                "and memory never is. Remove it."
             )
         if self.storage_options and not isinstance(self.store, str):
             raise ValueError(
-                "`storage_options` are for a store given as URL, such as s3://bucket; an obstore store has "
-                "its own."
+                "`storage_options` require a store given as URL, such as s3://bucket; an obstore store has its own."
             )
         return self
 
     @property
     def locality(self) -> Locality:
-        """Readers of the store: the process of a memory store, the host of a folder, everybody else's bucket."""
+        """`process` for a memory store, `host` for a local folder, `shared` for any other store."""
         return stores.locality_of(self.store)
 
     def handle_output(self, context: OutputContext, obj: Any) -> None:
-        """Pickle a value and put it, all or nothing.
+        """Pickle a value and write it atomically.
 
         Args:
-            context: Which asset and partition; gets the metadata `path`, `uri`, `serializer`, `size_bytes`
+            context: Context of the asset; receives the metadata `path`, `uri`, `serializer`, `size_bytes`
                 and `write_duration_s` (seconds), and the digest of the pickle stream as data version.
             obj: Any value that can be pickled.
 
         Raises:
-            RiversError: The value cannot be pickled or the store failed; what was stored before is still
-                there.
+            RiversError: The value cannot be pickled, or the store failed; the previous value is unchanged.
         """
         path = object_path(self.prefix, context)
         started = time.perf_counter()
@@ -148,15 +155,14 @@ class PickleIOHandler(BaseIOHandler):
         context.offer_content_version(written.digest.hex())
 
     def load_input(self, context: InputContext) -> Any:
-        """Get an object, check it, and unpickle it.
+        """Read an object, verify it, and unpickle it.
 
         Args:
-            context: Which asset and partition.
+            context: Context of the asset.
 
         Raises:
-            NotMaterializedError: There is no such object.
-            IntegrityError: The object is damaged, misplaced, or not signed as it has to be. Nothing of it
-                ran.
+            NotMaterializedError: The object does not exist.
+            IntegrityError: The object is damaged, misplaced, or not signed as required. Nothing of it ran.
             RiversError: The store failed, or a type of the value cannot be imported here.
         """
         path = object_path(self.prefix, context)
@@ -167,10 +173,10 @@ class PickleIOHandler(BaseIOHandler):
         except MemoryError:
             raise
         except Exception as error:
-            raise failures.not_rebuilt(context, self._address(path), header, error) from error
+            raise errors.not_rebuilt(context, self._address(path), header, error) from error
 
     def exists(self, context: InputContext) -> bool:
-        """Whether there is an object; it is neither read nor checked."""
+        """Return whether the object exists; it is neither read nor verified."""
         import obstore
 
         path = object_path(self.prefix, context)
@@ -185,7 +191,7 @@ class PickleIOHandler(BaseIOHandler):
         return store is not None
 
     def delete(self, context: InputContext) -> None:
-        """Remove the object; what was never stored is no error."""
+        """Remove the object, if it exists."""
         import obstore
 
         path = object_path(self.prefix, context)
@@ -199,13 +205,13 @@ class PickleIOHandler(BaseIOHandler):
             self._fail("delete", context, path, error)
 
     def describe_address(self, context: OutputContext | InputContext) -> str:
-        """The path or URL of the object; of the folder, if the context is for several partitions."""
+        """Return the path or URL of the object; for several partitions, of their folder."""
         if context.partition is not None and not context.partition.is_single:
             return self._address(asset_folder(self.prefix, context))
         return self._address(object_path(self.prefix, context))
 
     def store_root(self) -> StoreRoot:
-        """Return the root of the store with the prefix; every memory store is a place of its own."""
+        """Return store and prefix as a root; every memory store is a separate place."""
         prefix = tuple(filter(None, self.prefix.split("/")))
         if stores.is_memory(self.store):
             owner = self if isinstance(self.store, str) else self.store
@@ -214,15 +220,15 @@ class PickleIOHandler(BaseIOHandler):
         return locate_store("/".join((self._root, *prefix)), options)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A handler of its own with the same settings but for `update`, which are validated."""
+        """Return a handler with the same settings except for `update`, which are validated."""
         cls, values = self.configuration()
         return cast("Self", build_handler(cls, {**values, **(update or {})}))
 
     def __reduce__(self) -> tuple[Callable[..., BaseIOHandler], tuple[Any, ...]]:
         if stores.is_memory(self.store) and not isinstance(self.store, str):
             raise RiversError(
-                "This PickleIOHandler holds an obstore MemoryStore, which lives in this process and cannot "
-                "travel to another. Use a store that both can reach, for instance a folder or a bucket."
+                "Could not pickle a PickleIOHandler with an obstore MemoryStore: its values exist in this process "
+                "only. Use a store that both processes can reach, for instance a folder or a bucket."
             )
         return super().__reduce__()
 
@@ -234,15 +240,17 @@ class PickleIOHandler(BaseIOHandler):
         except MemoryError:
             raise
         except Exception as error:
-            raise failures.unpicklable(context, obj, error) from error
+            raise errors.unpicklable(context, obj, error) from error
         if stores.is_local(self.store):
             sweep(self._address(path))
         return written
 
     def _footer_for(self, context: OutputContext, obj: Any) -> Callable[[int, bytes], bytes]:
         def footer_for(stream_length: int, stream_digest: bytes) -> bytes:
-            header = described(context, obj, stream_digest)
-            return footer(header, stream_length=stream_length, stream_digest=stream_digest, key=self._key())
+            header = header_for(context, obj, stream_digest)
+            return encode_footer(
+                header, stream_length=stream_length, stream_digest=stream_digest, key=self._key()
+            )
 
         return footer_for
 
@@ -255,29 +263,35 @@ class PickleIOHandler(BaseIOHandler):
             if store is not None:
                 return memoryview(obstore.get(store, path).bytes())
         except FileNotFoundError as error:
-            if failures.lacks_bucket(error):
+            if errors.is_missing_bucket(error):
                 self._fail("load", context, path, error)
         except Exception as error:
             self._fail("load", context, path, error)
-        raise failures.not_materialized(
-            store, self.prefix, context, handler=type(self).__name__, path=path, address=self._address(path)
+        raise NotMaterializedError(
+            context.asset_name,
+            partition=None if context.partition is None else context.partition.key,
+            handler=type(self).__name__,
+            address=self._address(path),
+            nearest=None if store is None else lambda: nearest_object(store, self.prefix, context, path),
         )
 
     def _checked(
         self, context: InputContext, path: str, data: memoryview
     ) -> tuple[memoryview, Header | None]:
-        """The stream that may be unpickled; the header is None for an object that rivers did not write."""
+        """Return the verified stream; the header is None for an object that rivers did not write."""
         key = self._key()
         try:
-            if not is_ours(data):
+            if not is_rivers_object(data):
                 if key is None:
                     return data, None
-                raise FormatError("has no footer, and this handler loads only what its `signing_key` signed")
-            stream, header = opened(data, key)
+                raise FormatError(
+                    "has no footer, but this handler only loads objects signed with its `signing_key`"
+                )
+            stream, header = verify(data, key)
             if header.key != context.storage_key:
-                raise FormatError(f"was stored as {header.key!r} and is here by mistake")
+                raise FormatError(f"was stored as {header.key!r} and does not belong here")
         except FormatError as error:
-            raise failures.damaged(context, self._address(path), str(error)) from None
+            raise errors.damaged(context, self._address(path), str(error)) from None
         return stream, header
 
     def _target(self, path: str) -> Target:
@@ -290,7 +304,7 @@ class PickleIOHandler(BaseIOHandler):
         return StoredObject(cast("ObjectStore", store), path)
 
     def _connected(self, *, create: bool) -> ObjectStore | None:
-        """The live store, made once; None if it is a folder that does not exist and is not to be created."""
+        """Return the store, connected once; None for a missing folder that must not be created."""
         store: ObjectStore | None = self._store
         if store is None and (create or not stores.is_missing_folder(self.store)):
             with _CONNECTING:
@@ -301,7 +315,7 @@ class PickleIOHandler(BaseIOHandler):
         return {name: value.get_secret_value() for name, value in self.storage_options.items()}
 
     def _key(self) -> bytes | None:
-        return None if self.signing_key is None else derived_key(self.signing_key.get_secret_value())
+        return None if self.signing_key is None else derive_key(self.signing_key.get_secret_value())
 
     def _address(self, path: str) -> str:
         return f"{self._root}/{path}"
@@ -311,8 +325,7 @@ class PickleIOHandler(BaseIOHandler):
         return stores.address_of(self.store)
 
     def _fail(
-        self, doing: str, context: OutputContext | InputContext, path: str, error: BaseException
+        self, action: str, context: OutputContext | InputContext, path: str, error: BaseException
     ) -> NoReturn:
-        secrets = stores.secrets_of(self.store, self._options())
-        cause = failures.showable(error, secrets)
-        raise failures.store_failure(doing, context, self._address(path), cause) from cause
+        cause = errors.readable(error, stores.secrets_of(self.store, self._options()))
+        raise errors.store_failed(action, context, self._address(path), cause) from cause

@@ -1,4 +1,4 @@
-"""Where the object of an asset lies in the store."""
+"""Paths of objects in the store."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ _ESCAPED_SUFFIX: Final = "%2Epkl"
 
 
 def object_path(prefix: str, context: OutputContext | InputContext) -> str:
-    """The path of an object within its store.
+    """Return the path of an object in its store.
 
-    `<prefix>/<asset>.pkl`, for a partition `<prefix>/<asset>/<partition>/data.pkl`. The folder of a
-    partitioned
-    asset never has the name of a file: `a.pkl` becomes `a%2Epkl`, which no other asset name can give, since
-    in storage keys a dot is encoded only at the edge of a name.
+    It is `<prefix>/<asset>.pkl`, for a partition `<prefix>/<asset>/<partition>/data.pkl`. The folder of a partitioned
+    asset never has the name of a file: `a.pkl` becomes `a%2Epkl`, which is unique, since storage keys encode a dot
+    only at the edge of a name.
 
     Args:
-        prefix: A normalised prefix, possibly empty.
-        context: Which asset and partition.
+        prefix: A normalized prefix, possibly empty.
+        context: Context of the asset.
 
     Raises:
         PartitionValidationError: The context carries several partition keys.
@@ -34,11 +33,11 @@ def object_path(prefix: str, context: OutputContext | InputContext) -> str:
 
 
 def asset_folder(prefix: str, context: OutputContext | InputContext) -> str:
-    """The folder that holds the partitions of an asset.
+    """Return the folder that holds the partitions of an asset.
 
     Args:
-        prefix: A normalised prefix, possibly empty.
-        context: Which asset.
+        prefix: A normalized prefix, possibly empty.
+        context: Context of the asset.
     """
     asset = context.asset_storage_key
     if asset.endswith(_SUFFIX):
@@ -46,11 +45,11 @@ def asset_folder(prefix: str, context: OutputContext | InputContext) -> str:
     return _joined(prefix, asset)
 
 
-def normalised_prefix(prefix: str) -> str:
-    """A prefix without slashes at its ends.
+def normalize_prefix(prefix: str) -> str:
+    """Return a prefix without slashes at its ends.
 
     Args:
-        prefix: What a user wrote.
+        prefix: Prefix of the settings.
 
     Raises:
         ValueError: It would lead out of the store.

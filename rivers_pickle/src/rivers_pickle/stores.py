@@ -1,4 +1,4 @@
-"""Object stores: from what a user wrote to a store, and back to an address that can be shown."""
+"""Object stores: from settings to a connected store, and back to an address that can be shown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
-from rivers_core.authoring import is_secret_name, redact_value
+from rivers_core.authoring import option_secrets, redact_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +48,7 @@ _CLIENT_OPTIONS: Final = frozenset(
 
 
 def checked_store(value: object) -> object:
-    """What a user gave as `store`, made independent of the working folder.
+    """Validate the setting `store`, and make it independent of the working folder.
 
     Args:
         value: An obstore store, a URL, or a path.
@@ -57,27 +57,27 @@ def checked_store(value: object) -> object:
         The store itself, a URL, or the absolute path of a folder.
 
     Raises:
-        ValueError: It is none of these, or a URL with credentials in it.
+        ValueError: The value is of another kind, or a URL with credentials in it.
     """
     if isinstance(value, (str, os.PathLike)):
         return _checked_url(os.fspath(value))
     if type(value).__name__ in _STORE_CLASSES and type(value).__module__.partition(".")[0] == "obstore":
         return value
     raise ValueError(
-        f"`store` is a URL, a path, or an obstore store ({', '.join(_STORE_CLASSES)}); "
+        f"`store` must be a URL, a path, or an obstore store ({', '.join(_STORE_CLASSES)}); "
         f"got a {type(value).__module__}.{type(value).__qualname__}."
     )
 
 
 def is_local(store: object) -> bool:
-    """Whether a checked store lies on this machine's file system."""
+    """Return whether a checked store is on the local file system."""
     if isinstance(store, str):
         return _scheme(store) is None
     return type(store).__name__ == "LocalStore"
 
 
 def is_missing_folder(store: object) -> bool:
-    """Whether a checked store is the path of a folder that does not exist yet; one that cannot be seen may exist."""
+    """Return whether a checked store is a folder that does not exist; an inaccessible one may exist."""
     if not isinstance(store, str) or not is_local(store):
         return False
     try:
@@ -90,28 +90,28 @@ def is_missing_folder(store: object) -> bool:
 
 
 def is_memory(store: object) -> bool:
-    """Whether a checked store lives and dies with this process."""
+    """Return whether a checked store is in the memory of this process."""
     if isinstance(store, str):
         return _scheme(store) == "memory"
     return type(store).__name__ == "MemoryStore"
 
 
 def locality_of(store: object) -> Locality:
-    """Who else can read what is put into a checked store."""
+    """Return the locality of a checked store."""
     if is_memory(store):
         return "process"
     return "host" if is_local(store) else "shared"
 
 
 def connected(store: object, options: Mapping[str, str]) -> ObjectStore:
-    """A live store; no connection is made before it is used.
+    """Return an obstore store, which connects on first use.
 
     Args:
-        store: What `checked_store` returned.
-        options: Settings of the store and its client, as obstore names them.
+        store: Result of `checked_store`.
+        options: Options of the store and its client, with obstore's names.
 
     Raises:
-        Exception: obstore's own, when an option is unknown or malformed.
+        Exception: Error of obstore for an unknown or malformed option.
     """
     from obstore.store import LocalStore, from_url
 
@@ -119,7 +119,7 @@ def connected(store: object, options: Mapping[str, str]) -> ObjectStore:
         return store  # type: ignore[return-value]
     if is_local(store):
         if os.path.isfile(store):
-            raise NotADirectoryError(f"the store {store!r} is a file, and has to be a folder")
+            raise NotADirectoryError(f"the store {store!r} is a file, but must be a folder")
         return LocalStore(store, mkdir=True)
     settings: dict[str, Any] = {}
     for name, value in options.items():
@@ -128,20 +128,20 @@ def connected(store: object, options: Mapping[str, str]) -> ObjectStore:
     try:
         return from_url(store, **settings)
     except BaseException as error:
-        # obstore answers some malformed settings with a Rust panic, which is no Exception
+        # obstore panics on some malformed options; a Rust panic is not an Exception
         if type(error).__name__ == "PanicException":
             raise ValueError(str(error)) from None
         raise
 
 
 def address_of(store: object) -> str:
-    """Where a checked store lies, without credentials.
+    """Return the address of a checked store, without credentials.
 
     Args:
-        store: What `checked_store` returned.
+        store: Result of `checked_store`.
 
     Returns:
-        An absolute path or a URL, to which `/` and an object's path can be added.
+        An absolute path or a URL, to which `/` and the path of an object can be appended.
     """
     if is_memory(store):
         return "memory:/"
@@ -162,7 +162,7 @@ def address_of(store: object) -> str:
 
 
 def options_as_text(options: object) -> object:
-    """Storage options with numbers and booleans spelt as obstore reads them; anything else as it is."""
+    """Return storage options with numbers and booleans as text that obstore reads."""
     if not isinstance(options, dict):
         return options
     return {
@@ -172,19 +172,20 @@ def options_as_text(options: object) -> object:
 
 
 def secrets_of(store: object, options: Mapping[str, str]) -> list[str]:
-    """Credentials that an error must not show, whatever a store says in it.
+    """Return the secrets that no error may show.
 
     Args:
-        store: What `checked_store` returned.
+        store: Result of `checked_store`.
         options: The storage options.
     """
-    config = {} if isinstance(store, str) else getattr(store, "config", None) or {}
-    given: dict[str, object] = {**config, **options}
-    return [value for name, value in given.items() if isinstance(value, str) and is_secret_name(name)]
+    config: dict[str, object] = {} if isinstance(store, str) else getattr(store, "config", None) or {}
+    return option_secrets(
+        {name: text for name, text in config.items() if isinstance(text, str)} | dict(options)
+    )
 
 
 def folder_of(store: object) -> Path:
-    """The folder of a store on the file system.
+    """Return the folder of a store on the local file system.
 
     Args:
         store: A checked store for which `is_local` holds.
@@ -211,7 +212,7 @@ def _number(option: str, value: str) -> float:
     try:
         return float(value)
     except ValueError:
-        raise ValueError(f"the storage option {option!r} is a number, got {value!r}") from None
+        raise ValueError(f"the storage option {option!r} must be a number, got {value!r}") from None
 
 
 def _checked_url(text: str) -> str:

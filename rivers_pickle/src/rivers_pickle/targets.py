@@ -1,4 +1,4 @@
-"""Where the bytes of one object go: whole or streamed, and visible only when complete."""
+"""Destinations of one object: written whole or streamed, visible only when complete."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
 
     from obstore.store import ObjectStore
 
-# S3 takes at most 10,000 parts: objects of up to 160 GB; up to four parts are in flight
+# S3 accepts at most 10,000 parts, so objects may have up to 160 GB; up to four parts are in flight.
 _PART_SIZE: Final = 16 * 1024 * 1024
 _PARTS_IN_FLIGHT: Final = 4
 _LEFTOVER_AGE_S: Final = 24 * 3600
 
 
 class Writable(Protocol):
-    """What takes bytes."""
+    """File-like object that accepts bytes."""
 
     def write(self, data: bytes | memoryview, /) -> int | None:
-        """Take bytes."""
+        """Write bytes."""
 
 
 class Target(Protocol):
-    """One object that is to be written."""
+    """One object to write."""
 
     def put(self, data: bytes) -> None:
         """Write the whole object at once."""
 
     def open(self) -> AbstractContextManager[Writable]:
-        """Write it in pieces; leaving the block makes it visible, leaving it by an exception drops it."""
+        """Write the object in pieces; leaving the block publishes it, an exception discards it."""
 
 
 class StoredObject:
@@ -56,7 +56,7 @@ class StoredObject:
         obstore.put(self._store, self._path, data)
 
     def open(self) -> AbstractContextManager[Writable]:
-        """Write it as a multipart upload, which the store publishes as a whole or drops."""
+        """Write the object as a multipart upload, which the store publishes as a whole or discards."""
         import obstore
 
         return obstore.open_writer(
@@ -65,7 +65,7 @@ class StoredObject:
 
 
 class DurableFile:
-    """An object in a local store, on the disk before it becomes visible.
+    """An object in a local store, flushed to the disk before it becomes visible.
 
     Args:
         root: The store's folder.
@@ -108,7 +108,7 @@ class DurableFile:
 
 
 class _Complete:
-    """An unbuffered file may write less than it was given."""
+    """Repeat the writes of an unbuffered file, which may accept fewer bytes than given."""
 
     __slots__ = ("_write",)
 
@@ -123,13 +123,12 @@ class _Complete:
 
 
 def sweep(file: str) -> None:
-    """Remove what a killed process left beside a file: temporary files that are older than a day.
+    """Remove temporary files of killed processes beside an object, if they are older than a day.
 
-    They are called `<name>#1` and so on. Nobody mistakes them for objects (a local store does not list them),
-    they only take room.
+    They are named `<name>#1` and so on. A local store does not list them, they only occupy space.
 
     Args:
-        file: The path of an object's file.
+        file: Path of the file of an object.
     """
     number = 1
     with suppress(OSError):
@@ -139,7 +138,7 @@ def sweep(file: str) -> None:
 
 
 def _temporary(file: str, number: int) -> str:
-    # the names that obstore gives to its own temporary files, and leaves out when it lists
+    # obstore names its temporary files like this, and omits them from listings
     return f"{file}#{number}"
 
 

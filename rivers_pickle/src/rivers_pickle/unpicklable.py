@@ -1,4 +1,4 @@
-"""Finding the part of a value that cannot be pickled."""
+"""Search for the part of a value that cannot be pickled."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _PROTOCOL: Final = 5
-_PARTS_LOOKED_AT: Final = 10_000
-_DEPTH_LOOKED_AT: Final = 32
+_MAX_PARTS: Final = 10_000
+_MAX_DEPTH: Final = 32
 
 
 def find_unpicklable(value: object) -> tuple[str, object]:
-    """The innermost part of a value that cannot be pickled.
+    """Return the innermost part of a value that cannot be pickled.
 
     Args:
         value: A value that cannot be pickled.
 
     Returns:
-        How to reach the part, as an expression that starts with `value`, and the part.
+        An expression for the part that starts with `value`, and the part.
     """
-    where = "value"
+    path = "value"
     seen: set[int] = set()
-    for _ in range(_DEPTH_LOOKED_AT):
+    for _ in range(_MAX_DEPTH):
         seen.add(id(value))
         failing = next(
             (
                 (step, part)
-                for step, part in islice(_parts(value), _PARTS_LOOKED_AT)
+                for step, part in islice(_parts(value), _MAX_PARTS)
                 if id(part) not in seen and not _can_be_pickled(part)
             ),
             None,
         )
         if failing is None:
             break
-        where, value = where + failing[0], failing[1]
-    return where, value
+        path, value = path + failing[0], failing[1]
+    return path, value
 
 
 def _parts(value: Any) -> Iterator[tuple[str, object]]:
@@ -55,23 +55,23 @@ def _parts(value: Any) -> Iterator[tuple[str, object]]:
 
 
 def _attributes(value: object) -> Iterable[tuple[str, object]]:
-    held = dict(getattr(value, "__dict__", {}))
+    attributes = dict(getattr(value, "__dict__", {}))
     for kind in type(value).__mro__:
         slots = kind.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
             if name not in ("__dict__", "__weakref__") and hasattr(value, name):
-                held.setdefault(name, getattr(value, name))
-    return ((f".{name}", part) for name, part in held.items())
+                attributes.setdefault(name, getattr(value, name))
+    return ((f".{name}", part) for name, part in attributes.items())
 
 
 def _can_be_pickled(value: object) -> bool:
     try:
-        pickle.Pickler(_Nowhere(), _PROTOCOL).dump(value)
+        pickle.Pickler(_NullFile(), _PROTOCOL).dump(value)
     except Exception:
         return False
     return True
 
 
-class _Nowhere:
+class _NullFile:
     def write(self, data: Any) -> int:
         return len(data.raw()) if isinstance(data, pickle.PickleBuffer) else len(data)

@@ -47,7 +47,7 @@ class Slotted:
     ids=["lambda", "nested", "attribute", "slot", "generator", "module"],
 )
 def test_store_names_unpicklable_part(lake, value, part):
-    with pytest.raises(RiversError, match="value of partition 'k' of asset 'asset'") as caught:
+    with pytest.raises(RiversError, match="partition 'k' of asset 'asset': its value") as caught:
         lake.store(value, keys="k")
     assert part in str(caught.value)
     assert "Nothing was stored" in str(caught.value)
@@ -108,9 +108,11 @@ def test_unknown_storage_option_is_named():
 def test_unreachable_store_differs_from_refusal():
     options = {"endpoint": "http://127.0.0.1:9", "allow_http": True, "max_retries": 0, "skip_signature": True}
     handler = PickleIOHandler("s3://bucket", storage_options=options)
-    with pytest.raises(RiversError, match=r"http://127\.0\.0\.1:9/bucket.* Nothing answers there") as caught:
+    with pytest.raises(
+        RiversError, match=r"http://127\.0\.0\.1:9/bucket.* The server does not answer"
+    ) as caught:
         handler.handle_output(OutputContext("asset"), 1)
-    assert "is the server running" in str(caught.value)
+    assert "is running" in str(caught.value)
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -215,7 +217,7 @@ def test_silent_server_is_timeout_error():
 @pytest.mark.parametrize("option", ["max_retries", "retry_timeout"])
 def test_malformed_storage_option_is_named(option):
     handler = PickleIOHandler("s3://bucket", storage_options={option: "many"})
-    with pytest.raises(RiversError, match=f"option '{option}' is a number, got 'many'"):
+    with pytest.raises(RiversError, match=f"option '{option}' must be a number, got 'many'"):
         handler.handle_output(OutputContext("asset"), 1)
 
 
@@ -242,10 +244,10 @@ def test_unreadable_store_is_an_error(lake, monkeypatch):
 def test_nearest_prefers_same_asset(lake):
     for day in ("2023-01-02", "2024-01-03", "2024-02-01"):
         lake.store(1, "orders", day)
-    with pytest.raises(FileNotFoundError, match=re.escape("exists: 'orders/2024-01-03/data.pkl'")):
+    with pytest.raises(FileNotFoundError, match=re.escape("'orders/2024-01-03/data.pkl'")):
         lake.load("orders", "2024-01-02")
     lake.store(1, "customers")
-    with pytest.raises(FileNotFoundError, match=re.escape("exists: 'customers.pkl'")):
+    with pytest.raises(FileNotFoundError, match=re.escape("'customers.pkl'")):
         lake.load("costumers")
     with pytest.raises(FileNotFoundError) as caught:
         lake.load("weather")

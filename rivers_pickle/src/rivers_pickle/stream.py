@@ -1,4 +1,4 @@
-"""Pickling straight into a store: hashed on the way, large buffers never copied."""
+"""Pickle a value directly into a store: hash it on the way, and never copy large buffers."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 PROTOCOL: Final = 5
 
-_HELD_BACK: Final = 4 * 1024 * 1024
+_BUFFER_SIZE: Final = 4 * 1024 * 1024
 _PIECE: Final = 4 * 1024 * 1024
 
 
 class Written(NamedTuple):
-    """What was stored.
+    """Result of a write.
 
     Args:
-        size: Bytes of the whole object.
-        digest: BLAKE3 over the pickle stream.
+        size: Size of the object in bytes.
+        digest: BLAKE3 digest of the pickle stream.
     """
 
     size: int
@@ -34,24 +34,24 @@ class Written(NamedTuple):
 
 
 class TargetError(Exception):
-    """The store failed, not the pickling; the store's own error is the cause."""
+    """Raised if the store failed, not the pickler; the error of the store is the cause."""
 
 
 def write_pickle(target: Target, obj: object, footer_for: Callable[[int, bytes], bytes]) -> Written:
-    """Pickle a value into an object, all or nothing.
+    """Pickle a value into an object, atomically.
 
-    An object of up to 4 MiB is put in one request. A larger one is streamed: the pickler hands over large
-    buffers, and they go to the store in pieces; bytes, arrays and Arrow columns as they are. Any other
-    buffer is copied piece by piece: a later part of the value may reuse it while the store still reads.
+    An object of up to 4 MiB is written in one request. A larger one is streamed: large buffers of the pickler go to
+    the store in pieces; bytes, arrays and Arrow columns without a copy. Any other buffer is copied piece by piece,
+    since a later part of the value may reuse it while the store still reads.
 
     Args:
-        target: Where it goes.
+        target: The object to write.
         obj: The value.
-        footer_for: Makes the footer from length and digest of the pickle stream.
+        footer_for: Function that returns the footer for length and digest of the pickle stream.
 
     Raises:
-        TargetError: The store failed; nothing of the object is visible.
-        Exception: Whatever pickling the value raised; nothing of the object is visible.
+        TargetError: The store failed; the object is not visible.
+        Exception: Any error of the pickler; the object is not visible.
     """
     sink = _Sink(target)
     try:
@@ -67,56 +67,56 @@ def write_pickle(target: Target, obj: object, footer_for: Callable[[int, bytes],
 
 
 class _Sink:
-    """The file the pickler writes to: it holds back small objects and streams the others."""
+    """File for the pickler that buffers small objects and streams large ones."""
 
-    __slots__ = ("_held", "_open", "_target", "_writer", "hash", "size")
+    __slots__ = ("_buffered", "_open", "_target", "_writer", "hash", "size")
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._held: list[bytes | memoryview] = []
+        self._buffered: list[bytes | memoryview] = []
         self._open: AbstractContextManager[Writable] | None = None
         self._writer: Writable | None = None
         self.hash = blake3()
         self.size = 0
 
     def write(self, data: bytes | bytearray | PickleBuffer) -> int:
-        """Take what the pickler gives: frames as bytes, large buffers as they are."""
+        """Accept frames as bytes, and large buffers without a copy."""
         view = data.raw() if isinstance(data, PickleBuffer) else memoryview(data)
         self.size += len(view)
-        if self._writer is None and self.size > _HELD_BACK:
+        if self._writer is None and self.size > _BUFFER_SIZE:
             self._start()
-        stays = _stays(view.obj)
+        is_stable = _is_stable(view.obj)
         for start in range(0, len(view), _PIECE):
             piece = view[start : start + _PIECE]
-            self._take(piece if stays else bytes(piece))
+            self._take(piece if is_stable else bytes(piece))
         return len(view)
 
     def finish(self) -> None:
-        """Make the object visible."""
+        """Publish the object."""
         try:
             if self._open is None:
-                self._target.put(b"".join(self._held))
+                self._target.put(b"".join(self._buffered))
             else:
                 self._open.__exit__(None, None, None)
         except Exception as error:
             raise TargetError from error
 
     def drop(self, reason: BaseException) -> None:
-        """Leave nothing behind."""
+        """Discard the object."""
         if self._open is not None:
             try:
                 self._open.__exit__(type(reason), reason, reason.__traceback__)
             except BaseException as error:
-                # what made us drop it is what the caller wants to know
+                # the original error matters more to the caller
                 if error is not reason:
                     reason.add_note(f"Dropping the unfinished upload failed as well: {type(error).__name__}")
 
     def _take(self, piece: bytes | memoryview) -> None:
         self.hash.update(piece)
         if self._writer is None:
-            self._held.append(piece)
+            self._buffered.append(piece)
         else:
-            self._pass_on(self._writer, piece)
+            self._send(self._writer, piece)
 
     def _start(self) -> None:
         try:
@@ -124,23 +124,23 @@ class _Sink:
             self._writer = self._open.__enter__()
         except Exception as error:
             raise TargetError from error
-        for piece in self._held:
-            self._pass_on(self._writer, piece)
-        self._held.clear()
+        for piece in self._buffered:
+            self._send(self._writer, piece)
+        self._buffered.clear()
 
     @staticmethod
-    def _pass_on(writer: Writable, piece: bytes | memoryview) -> None:
+    def _send(writer: Writable, piece: bytes | memoryview) -> None:
         try:
             writer.write(piece)
         except Exception as error:
             raise TargetError from error
 
 
-def _stays(owner: object) -> bool:
-    """Whether memory keeps what it holds until the store has read it.
+def _is_stable(owner: object) -> bool:
+    """Return whether memory stays unchanged until the store has read it.
 
-    Bytes and buffers of Arrow never change, and an array that owns its memory is pickled once. What else a
-    `__reduce__` gives may be a view of something that the next object overwrites.
+    Bytes and Arrow buffers never change, and an array that owns its memory is pickled once. Any other buffer of a
+    `__reduce__` may be a view of memory that the next object overwrites.
     """
     if isinstance(owner, bytes) or type(owner).__module__ == "pyarrow.lib":
         return True
