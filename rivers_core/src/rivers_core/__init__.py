@@ -1,13 +1,13 @@
-"""The minimal core that IO handlers for rivers are built on.
+"""The minimal core of rivers: the contract of IO handlers, plugin discovery, and configuration.
 
-Every public name is imported when it is first used, so `import rivers_core` costs nothing.
+Public names are imported on first use, so that `import rivers_core` loads nothing else.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rivers_core.lazy import lazy_exports, register_former_module
+from rivers_core._lazy import lazy_exports, register_former_module
 
 if TYPE_CHECKING:
     from rivers_core import exceptions

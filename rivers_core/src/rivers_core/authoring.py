@@ -1,16 +1,16 @@
 """Building blocks for handler packages beyond the contract itself.
 
-`rivers_core` holds what every handler needs; this module holds what most handlers need sooner or later: credentials
-kept out of messages, suggestions for misspelled names, results that may be awaitable, locations that do not follow
-the working folder. First-party handlers use these names, and so may any other package: they are documented, tested
-and covered by the same compatibility promise as the contract. Everything else in `rivers_core` is private.
+`rivers_core` exports the handler contract. This module exports what handler packages, first-party or not, need in
+addition: redaction of credentials, suggestions for misspelled names, awaiting a result, absolute locations, lazy
+exports. These names have the same compatibility promise as the contract; a handler package imports nothing else of
+`rivers_core` than these, `rivers_core` itself, `rivers_core.hooks` and `rivers_core.exceptions`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rivers_core.lazy import lazy_exports, register_former_module
+from rivers_core._lazy import lazy_exports, register_former_module
 
 if TYPE_CHECKING:
     from rivers_core._locations import StoreRoot, locate_store, resolve_location

@@ -1,4 +1,4 @@
-"""What a handler is told about the value it stores or loads."""
+"""Contexts: describe to a handler the value that it stores or loads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class _Context:
-    """What both directions share."""
+    """Base class of both contexts."""
 
     __slots__ = ("asset_metadata", "asset_name", "partition", "run_id", "type_hint")
 
@@ -29,10 +29,10 @@ class _Context:
 
     @property
     def storage_key(self) -> str:
-        """The relative key from which a handler builds an address: unique for asset and partition.
+        """The relative key from which a handler builds an address; unique per asset and partition.
 
         Raises:
-            PartitionValidationError: The context carries several partition keys, so that there is no one key.
+            PartitionValidationError: The context has several partition keys.
         """
         partition = self.partition
         if partition is None:
@@ -40,39 +40,44 @@ class _Context:
         if partition.is_single:
             return storage_key(self.asset_name, partition.key)
         raise PartitionValidationError(
-            f"Asset {self.asset_name!r} is handled for {len(partition.keys)} partition keys at once, "
-            "which have no common storage key. Go through `context.partition.keys`, or keep all of them "
-            "under `context.asset_storage_key`."
+            f"The storage key of asset {self.asset_name!r} is for one partition, and the context has "
+            f"{len(partition.keys)} partition keys. Iterate over `context.partition.keys`, or store all of them under "
+            "`context.asset_storage_key`."
         )
 
     @property
     def asset_storage_key(self) -> str:
-        """The key of the asset as a whole, for handlers that keep all its partitions in one place."""
+        """The storage key of the whole asset, for handlers that store all its partitions in one place."""
         return storage_key(self.asset_name)
 
     @property
     def log(self) -> logging.Logger:
-        """The logger for messages of a handler about this asset: `rivers.handlers.<asset>`."""
+        """The logger of the handler for this asset: `rivers.handlers.<asset>`."""
         return logging.getLogger(f"rivers.handlers.{self.asset_name}")
 
-    def _shown(self) -> list[str]:
+    def _repr_arguments(self) -> list[str]:
         names = ("partition", "asset_metadata", "type_hint", "run_id")
-        given = [(name, getattr(self, name)) for name in names]
-        return [f"{name}={value!r}" for name, value in given if value is not None]
+        arguments = [(name, getattr(self, name)) for name in names]
+        return [f"{name}={value!r}" for name, value in arguments if value is not None]
 
 
 class OutputContext(_Context):
-    """Says which value is being stored, and takes what the handler has to say about it.
+    """Describes the value that is stored, and collects what the handler reports about it.
 
     Args:
-        asset_name: The asset (or `graph/task`) whose value it is.
-        asset_metadata: The static metadata of the asset, with the handler's options.
-        partition: The partition keys of this value; None for an asset without partitions.
-        type_hint: The return annotation of the function; None if there is none.
-        run_id: The run that stores the value; None outside of a run.
-        attempt: How many times storing was tried, this time included.
-        step_name: The step that made the value, if it is not called like the asset: a multi-asset.
-        code_version: The version of the code that made it, if the asset says one.
+        asset_name: Name of the asset (or `graph/task`) of the value.
+        asset_metadata: Static metadata of the asset, including the handler's options.
+        partition: Partition keys of the value; None for an unpartitioned asset.
+        type_hint: Return annotation of the function; None if there is none.
+        run_id: Id of the run that stores the value; None outside a run.
+        attempt: Number of this attempt to store the value, starting at 1.
+        step_name: Name of the step that produced the value, if it differs from the asset (multi-assets).
+        code_version: Code version of the asset, if declared.
+
+    Attributes:
+        output_metadata: Metadata added so far; None if there is none.
+        registered_data_version: The version passed to `register_data_version`.
+        content_version: The version passed to `offer_content_version`.
 
     Examples:
         >>> context = OutputContext("orders")
@@ -116,39 +121,40 @@ class OutputContext(_Context):
 
     @property
     def data_version(self) -> str | None:
-        """The version of the stored data as far as it is known here: registered, else of the content."""
+        """The registered data version, else the content version; None if neither is known."""
         return self.registered_data_version or self.content_version
 
     def add_output_metadata(self, metadata: Mapping[str, Any]) -> None:
-        """Add facts about the stored value to its event; a later value for the same key wins.
+        """Add metadata of the stored value to its event; a later value for the same name wins.
 
         Args:
             metadata: Plain values (`str`, `int`, `float`, `bool`, None) or `MetadataValue`.
 
         Raises:
-            TypeError: A value cannot be stored as metadata; nothing is added then.
+            TypeError: A value has a type that metadata does not support; nothing is added.
         """
         self.output_metadata = {**(self.output_metadata or {}), **coerce_mapping(metadata)}
 
     def register_data_version(self, data_version: str) -> None:
-        """Say which version of the data was stored; it goes before any version that rivers would make up.
+        """Set the version of the stored data; it takes precedence over any generated version.
 
         Args:
-            data_version: A digest, a table version, whatever is equal only for equal data.
+            data_version: A digest or table version: equal only for equal data.
 
         Raises:
-            TypeError: It is not a string, or empty.
+            TypeError: `data_version` is not a non-empty string.
         """
         given: object = data_version
         if not isinstance(given, str) or not given:
-            raise TypeError(f"The data version of asset {self.asset_name!r} must be a str, got {given!r}.")
+            raise TypeError(
+                f"The data version of asset {self.asset_name!r} must be non-empty text, got {given!r}."
+            )
         self.registered_data_version = data_version
 
     def offer_content_version(self, content_version: str) -> None:
-        """Say which version the stored content has by its nature: a digest, the version of a table.
+        """Set the version of the stored content, such as a digest or a table version.
 
-        Unlike `register_data_version` this is an offer: it counts when neither the function nor anybody
-        else gave a version, and goes before a random one.
+        It is used if neither the function nor `register_data_version` set a version, instead of a random one.
 
         Args:
             content_version: Equal only for equal content.
@@ -156,24 +162,24 @@ class OutputContext(_Context):
         self.content_version = content_version
 
     def __repr__(self) -> str:
-        return f"OutputContext({', '.join([repr(self.asset_name), *self._shown()])})"
+        return f"OutputContext({', '.join([repr(self.asset_name), *self._repr_arguments()])})"
 
 
 class InputContext(_Context):
-    """Says which stored value is being loaded, and for whom.
+    """Describes the stored value that is loaded, and its consumer.
 
     Args:
-        asset_name: The asset whose value is loaded.
-        downstream_asset: Who receives it.
-        asset_metadata: The static metadata of the loaded asset, with the handler's options.
-        partition: The partition keys to load; None for an asset without partitions.
-        type_hint: The annotation of the parameter that receives the value; None if there is none.
-        run_id: The run that loads the value; None outside of a run.
-        upstream: The event that stored the value, or a function without arguments that finds it when needed.
+        asset_name: Name of the loaded asset.
+        downstream_asset: Name of the asset that receives the value.
+        asset_metadata: Static metadata of the loaded asset, including the handler's options.
+        partition: Partition keys to load; None for an unpartitioned asset.
+        type_hint: Annotation of the parameter that receives the value; None if there is none.
+        run_id: Id of the run that loads the value; None outside a run.
+        upstream: Event that stored the value, or a function without arguments that finds it on first access.
 
     Attributes:
-        served_by: Set by a handler that reads from more than one place: which of them the value came from, as a
-            reader would name it. A run records it with what was made of the value.
+        served_by: Set by a handler that reads from several stores: name of the store that served the value. The
+            engine records it with the values that are produced from this one.
 
     Examples:
         >>> InputContext("orders", "report").storage_key
@@ -206,7 +212,7 @@ class InputContext(_Context):
 
     @property
     def upstream(self) -> Any:
-        """The event that stored the value, with its metadata and data version; None if it is not known."""
+        """The event that stored the value, with metadata and data version; None if unknown."""
         if callable(self._upstream):
             self._upstream = self._upstream()
         return self._upstream
@@ -216,5 +222,9 @@ class InputContext(_Context):
         self._upstream = event
 
     def __repr__(self) -> str:
-        parts = [repr(self.asset_name), f"downstream_asset={self.downstream_asset!r}", *self._shown()]
+        parts = [
+            repr(self.asset_name),
+            f"downstream_asset={self.downstream_asset!r}",
+            *self._repr_arguments(),
+        ]
         return f"InputContext({', '.join(parts)})"

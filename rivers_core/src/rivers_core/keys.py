@@ -1,14 +1,14 @@
-"""Storage keys: the one relative path for an asset and partition, safe on every file system and object store.
+"""Storage keys: the relative path of an asset and partition, safe on every file system and object store.
 
-A key is injective: no two (asset, partition) pairs share one, not even where names are compared without case
-or after Unicode normalisation. What is ordinary stays as it is (`orders/2024-01-01`); the rest is encoded
-component by component:
+The mapping is injective: no two (asset, partition) pairs share a key, not even where names are compared
+case-insensitively or after Unicode normalization. Ordinary names are unchanged (`orders/2024-01-01`); others are
+encoded component by component:
 
-- `%XX`: bytes of UTF-8, for what some file system, object store or URL treats specially. Letters and digits
-  beyond ASCII stay readable where neither case nor normalisation can change them.
-- `US~3`: a component with capitals keeps them, and says in a hexadecimal bitmap which of its ASCII letters are
-  capitals (the lowest bit is the first letter).
-- `head~h<32 hex>`: over 180 bytes, the head and the BLAKE2b digest of the whole.
+- `%XX`: UTF-8 bytes of characters that some file system, object store or URL treats specially. Letters and digits
+  beyond ASCII are kept if neither case conversion nor normalization changes them.
+- `US~3`: a component with capitals is followed by a hexadecimal bitmap of its ASCII letters, in which capitals are 1
+  (the lowest bit is the first letter).
+- `head~h<32 hex>`: a component over 180 bytes is replaced by its head and the BLAKE2b digest of the whole.
 """
 
 from __future__ import annotations
@@ -37,18 +37,19 @@ _ENCODED: Final = frozenset('/\\%|=:~<>"?*#[]{}^`\x7f')
 
 
 def storage_key(asset_name: str, partition: PartitionKey | None = None) -> str:
-    """The relative key under which a handler stores a value.
+    """Return the relative key under which a handler stores a value.
 
     Args:
-        asset_name: The asset; one component of the key, so a `/` in it is encoded.
-        partition: The partition, if the asset has any; one component, or for a key with dimensions one
-            component `dimension=value` each, sorted by dimension.
+        asset_name: The asset; one component of the key, so that a `/` in it is encoded.
+        partition: The partition key, if the asset is partitioned; one component, or one component `dimension=value`
+            per dimension, sorted by dimension.
 
     Returns:
         Components joined with `/`; never absolute, never empty, never with `.` or `..` as a component.
 
     Raises:
-        PartitionValidationError: `partition` stands for several keys.
+        PartitionValidationError: `partition` identifies several keys.
+        TypeError: `partition` is not a partition key.
 
     Examples:
         >>> from rivers_core.partitions import PartitionKey
@@ -63,12 +64,12 @@ def storage_key(asset_name: str, partition: PartitionKey | None = None) -> str:
         return f"{_component(asset_name)}/{_components(partition.dimensions)}"
     if not isinstance(partition, PartitionKey):
         raise TypeError(
-            f"The partition of asset {asset_name!r} is a PartitionKey, got {partition!r}; a context takes "
+            f"The partition of asset {asset_name!r} must be a PartitionKey, got {partition!r}. A context needs "
             "PartitionContext([PartitionKey.single(...)])."
         )
     raise PartitionValidationError(
-        f"Partition {str(partition)!r} of asset {asset_name!r} stands for several keys, and a storage "
-        "key is for one; take the key of each of partition.split()."
+        f"Partition {str(partition)!r} of asset {asset_name!r} identifies several keys, and a storage key is for "
+        "one. Use the storage key of each key in partition.split()."
     )
 
 
@@ -126,7 +127,7 @@ def _escaped(character: str) -> str:
 
 
 class _Escapes(dict[int, str]):
-    """What each character becomes, worked out when it is first met."""
+    """Cache of the encoded form of each character."""
 
     __slots__ = ()
 

@@ -21,6 +21,7 @@ from rivers_core.exceptions import RiversError
 from rivers_core.metadata import MetadataValue
 
 REDACTED: Final = "**********"
+"""Replacement for a secret, the same as pydantic's for a `SecretStr`."""
 
 _SECRETS: Final = (Secret, SecretStr, SecretBytes)
 # A value of a field that is not declared as secret is redacted in messages only from this length on.

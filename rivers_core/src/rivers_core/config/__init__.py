@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rivers_core.lazy import lazy_exports
+from rivers_core._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from rivers_core.config.config import Config, load_config

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rivers_core.contexts import InputContext, OutputContext
 
 Locality = Literal["process", "host", "shared"]
+"""Who else can read what a handler stored: this process, all processes of this host, or all hosts."""
 
 
 class BaseIOHandler(BaseSettings, ABC):

@@ -1,4 +1,4 @@
-"""Packages whose public names are imported when they are first used, so that importing them costs nothing."""
+"""Lazy exports (PEP 562): importing a package loads none of the modules behind its public names."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ if TYPE_CHECKING:
 def lazy_exports(
     package: str, homes: Mapping[str, str]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """The `__getattr__` and `__dir__` of a package (PEP 562).
+    """Return `__getattr__` and `__dir__` for a package whose public names are imported on first use.
+
+    Type checkers do not see these names: repeat them as imports under `if TYPE_CHECKING`, and in a literal `__all__`.
 
     Args:
-        package: Its `__name__`.
-        homes: Public name to the module it lives in; a module that is called like the name is the name itself.
-
-    Returns:
-        Both functions, to be assigned under these names.
+        package: The package's `__name__`.
+        homes: Public name to the module that defines it; for a public module, to its full name.
 
     Examples:
         >>> __getattr__, __dir__ = lazy_exports("rivers_core", {"storage_key": "rivers_core.keys"})
@@ -33,7 +32,7 @@ def lazy_exports(
         home = homes.get(name)
         if home is None:
             raise AttributeError(
-                f"module {package!r} has no attribute {name!r}; it offers {', '.join(homes)}."
+                f"module {package!r} has no attribute {name!r}. Public names: {', '.join(homes)}."
             )
         module = import_module(home)
         value = module if home == f"{package}.{name}" else getattr(module, name)

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import rivers_core
+from rivers_core import authoring
+
+LAZY_MODULES = [rivers_core, authoring]
+
+
+def type_checking_imports(tree):
+    block = next(
+        node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
+    return {alias.name for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+
+
+def is_documented_constant(name):
+    """Return True if a string literal follows the assignment of the constant in its module."""
+    calls = (node for node in ast.walk(ast.parse(inspect.getsource(authoring))) if isinstance(node, ast.Dict))
+    module = import_module(ast.literal_eval(next(calls))[name])
+    body = ast.parse(inspect.getsource(module)).body
+    index = next(i for i, node in enumerate(body) if ast.unparse(node).startswith((f"{name}:", f"{name} =")))
+    return isinstance(body[index + 1], ast.Expr) and isinstance(body[index + 1].value, ast.Constant)
+
+
+@pytest.mark.parametrize("name", authoring.__all__)
+def test_authoring_name_is_importable_and_documented(name):
+    value = getattr(authoring, name)
+
+    assert name in dir(authoring)
+    if inspect.isfunction(value) or inspect.isclass(value):
+        assert inspect.getdoc(value)
+        assert value.__doc__.strip()
+    else:
+        assert is_documented_constant(name)
+
+
+@pytest.mark.parametrize("module", LAZY_MODULES, ids=lambda module: module.__name__)
+def test_lazy_exports_agree_with_type_checking_imports(module):
+    tree = ast.parse(Path(module.__file__).read_text())
+    imported = {alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+
+    assert set(module.__all__) <= type_checking_imports(tree) | imported
+
+
+def test_authoring_import_loads_nothing_heavy():
+    code = "import sys, rivers_core.authoring; print(*{'pydantic', 'pluggy', 'asyncio'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert result.stdout.split() == []
