@@ -241,7 +241,7 @@ def test_registry_finds_executors_and_commands(install):
 
 
 def test_handler_rejects_name_that_is_not_text():
-    with pytest.raises(TypeError, match="IO handler must be a str, got None"):
+    with pytest.raises(TypeError, match="must be a str, got None"):
         PluginRegistry(entry_points=[]).handler(None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,7 @@ _LOG: Final = logging.getLogger("rivers.plugins")
 _all_arguments: Final[SelectArguments] = itemgetter(slice(None))
 
 
+@dataclass(frozen=True, slots=True, repr=False)
 class Observers:
     """Observers of a run: for each hook a tuple of functions that take the hook's arguments by position.
 
@@ -33,21 +35,11 @@ class Observers:
         io_failed: Called with `(context, handler, error)`.
     """
 
-    __slots__ = ("input_loaded", "io_failed", "output_stored", "run_end", "run_start")
-
-    def __init__(
-        self,
-        run_start: tuple[Callable[..., None], ...] = (),
-        run_end: tuple[Callable[..., None], ...] = (),
-        output_stored: tuple[Callable[..., None], ...] = (),
-        input_loaded: tuple[Callable[..., None], ...] = (),
-        io_failed: tuple[Callable[..., None], ...] = (),
-    ) -> None:
-        self.run_start = run_start
-        self.run_end = run_end
-        self.output_stored = output_stored
-        self.input_loaded = input_loaded
-        self.io_failed = io_failed
+    run_start: tuple[Callable[..., None], ...] = ()
+    run_end: tuple[Callable[..., None], ...] = ()
+    output_stored: tuple[Callable[..., None], ...] = ()
+    input_loaded: tuple[Callable[..., None], ...] = ()
+    io_failed: tuple[Callable[..., None], ...] = ()
 
     @classmethod
     def none(cls) -> Observers:

@@ -344,7 +344,7 @@ class PluginRegistry:
 
     def _find(self, kind: type[RecordT], name: str) -> Registration[RecordT]:
         if not isinstance(name, str):
-            raise TypeError(f"The name of an {KINDS[kind]} must be a str, got {name!r}.")
+            raise TypeError(f"The {KINDS[kind]} name must be a str, got {name!r}.")
         with self._lock:
             distribution, _, bare_name = name.rpartition(":")
             owner = distribution or self._pinned(bare_name)
@@ -352,7 +352,7 @@ class PluginRegistry:
             if not matches and self._discovery.rescan():
                 matches = self._search(kind, bare_name, owner)
             if not matches:
-                raise self._lookup_error(kind, bare_name, owner)
+                raise self._not_found(kind, bare_name, owner)
             return _only(KINDS[kind], bare_name, matches)
 
     def _search(self, kind: type[RecordT], name: str, owner: str | None) -> list[Registration[RecordT]]:
@@ -363,6 +363,12 @@ class PluginRegistry:
         if not any(item.spec.name == name for item in loaded.of_kind(kind, likely)):
             self._load(entries)
         return [item for item in loaded.of_kind(kind, entries) if item.spec.name == name]
+
+    def _not_found(self, kind: type[RecordT], name: str, owner: str | None) -> HandlerNotFoundError:
+        installed = [entry for entry in self._discovery.installed() if entry.belongs_to(owner)]
+        likely = installed if owner else [entry for entry in installed if entry.name == name]
+        known = [item.spec.name for item in self._loaded.of_kind(kind, self._entries)]
+        return self._absence(KINDS[kind], name, likely, [name], known, owner)
 
     def _find_class(self, class_name: str) -> Registration[HandlerSpec]:
         names = errors.names_of_class(class_name)
@@ -383,56 +389,48 @@ class PluginRegistry:
                     pinned = [item for item in matches if self._is_pinned(item)]
                     return _only("IO handler class", class_name, pinned or matches)
             likely = [entry for entry in self._discovery.installed() if is_likely(entry)]
-            self._raise_if_broken(likely)
-            refused = self._refused_message(f"The IO handler class {class_name!r}", likely)
-            if refused:
-                raise AttributeError(refused)
-            package = package_to_install(names)
-            if package:
-                raise AttributeError(errors.not_installed_message("IO handler class", class_name, package))
             known = [item.spec.class_name for item in loaded.of_kind(HandlerSpec, self._entries)]
-            raise AttributeError(
-                errors.unknown_message("IO handler class", class_name, known, loaded.failures)
-            )
+            error = self._absence("IO handler class", class_name, likely, names, known)
+            raise AttributeError(str(error)) from error.__cause__
 
-    def _lookup_error(self, kind: type[RecordT], name: str, owner: str | None) -> Exception:
-        """Return the error for a name without a record, after all plugins that may provide it were loaded."""
-        noun, loaded = KINDS[kind], self._loaded
-        likely = [
-            entry
-            for entry in self._discovery.installed()
-            if entry.belongs_to(owner) and (owner or entry.name == name)
-        ]
-        self._raise_if_broken(likely)
-        refused = self._refused_message(f"The {noun} {name!r}", likely)
-        if refused:
-            return HandlerNotFoundError(refused)
+    def _absence(
+        self,
+        noun: str,
+        name: str,
+        likely: Iterable[PluginEntry],
+        package_names: Iterable[str],
+        known: Iterable[str],
+        owner: str | None = None,
+    ) -> HandlerNotFoundError:
+        """Return the error for a name that has no record although all plugins that may provide it were loaded.
+
+        Args:
+            noun: Noun for the record, such as `"IO handler"`.
+            name: Name that was looked up.
+            likely: Installed plugins that probably provide it.
+            package_names: Names under which a package may provide it.
+            known: Names that exist.
+            owner: Distribution that was asked for.
+
+        Raises:
+            PluginLoadError: One of the likely plugins is broken.
+        """
+        failures, policies = self._loaded.failures, self._policies()
+        for entry in likely:
+            if entry in failures:
+                raise errors.broken_plugin_error(entry, failures[entry])
+        for entry in likely:
+            if refusal := _refusal(policies, entry):
+                return HandlerNotFoundError(f"The {noun} {name!r} comes with {entry.owner}, but {refusal}.")
         if owner is not None:
-            provided = [item for entry in likely for item in loaded.registrations.get(entry, ())]
+            provided = [item for entry in likely for item in self._loaded.registrations.get(entry, ())]
             return HandlerNotFoundError(errors.not_provided_message(owner, noun, name, provided))
-        package = package_to_install([name])
-        if package:
+        if package := package_to_install(package_names):
             return HandlerNotFoundError(errors.not_installed_message(noun, name, package))
-        known = [item.spec.name for item in loaded.of_kind(kind, self._entries)]
-        error = HandlerNotFoundError(errors.unknown_message(noun, name, known, loaded.failures))
+        error = HandlerNotFoundError(errors.unknown_message(noun, name, known, failures))
         error.is_unknown = True
-        error.__cause__ = next(
-            (errors.broken_plugin_error(entry, cause) for entry, cause in loaded.failures.items()), None
-        )
+        error.__cause__ = next((errors.broken_plugin_error(*failure) for failure in failures.items()), None)
         return error
-
-    def _raise_if_broken(self, entries: Iterable[PluginEntry]) -> None:
-        for entry in entries:
-            if entry in self._loaded.failures:
-                raise errors.broken_plugin_error(entry, self._loaded.failures[entry])
-
-    def _refused_message(self, subject: str, entries: Iterable[PluginEntry]) -> str | None:
-        policies = self._policies()
-        refusals = ((entry, _refusal(policies, entry)) for entry in entries)
-        messages = (
-            f"{subject} comes with {entry.owner}, but {refusal}." for entry, refusal in refusals if refusal
-        )
-        return next(messages, None)
 
     def _pinned(self, name: str) -> str | None:
         return next((policy.pin[name] for policy in self._policies() if name in policy.pin), None)
