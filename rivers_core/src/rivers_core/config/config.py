@@ -11,10 +11,8 @@ from rivers_core._suggestions import did_you_mean
 from rivers_core.config.parser import (
     Document,
     HandlerSettings,
-    find_config,
-    locate_config,
+    open_config,
     problems,
-    read_config,
 )
 from rivers_core.config.patterns import most_specific
 from rivers_core.config.resolve import FieldValue, ResolvedSettings, invalid_settings, resolve
@@ -100,21 +98,15 @@ class Config:
 
         Args:
             name: The name.
-
-        Returns:
-            True if it is.
         """
         return name in self._document.handlers or name in self._document.instances
 
     def handler(self, name: str, **settings: Any) -> BaseIOHandler:
-        """Return a configured handler.
+        """Return a configured handler, the same object on every call.
 
         Args:
             name: Its name in the configuration.
             settings: Values that take precedence over all others; the handler is then a new one and not shared.
-
-        Returns:
-            The handler, the same object on every call without `settings`.
 
         Raises:
             HandlerNotFoundError: No handler is configured under this name.
@@ -128,13 +120,10 @@ class Config:
             return self._handlers[name]
 
     def fields(self, name: str) -> list[FieldValue]:
-        """Return the effective value and the origin of every field of a configured handler.
+        """Return every field of a configured handler with its effective value and origin; secrets are redacted.
 
         Args:
             name: Its name in the configuration.
-
-        Returns:
-            `(field, value, origin)` in the order of the class; secrets are redacted.
 
         Raises:
             HandlerNotFoundError: No handler is configured under this name.
@@ -147,13 +136,10 @@ class Config:
             return [FieldValue(field, redact_value(value, field), "code") for field, value in values.items()]
 
     def rule_for(self, asset_name: str) -> tuple[str, str] | None:
-        """Find the most specific pattern that matches an asset.
+        """Return the most specific pattern that matches an asset, and its handler name; None without a match.
 
         Args:
             asset_name: The asset.
-
-        Returns:
-            Pattern and handler name; None if no pattern matches.
 
         Raises:
             ConfigurationError: Two equally specific patterns name different handlers.
@@ -161,11 +147,7 @@ class Config:
         return most_specific(self._document.rules, asset_name, self._document.place("assets"))
 
     def findings(self) -> list[str]:
-        """Find all problems; imports the classes of all configured handlers and builds them.
-
-        Returns:
-            One sentence per problem, with file, table and key.
-        """
+        """Build all configured handlers and return one sentence per problem, with file, table and key."""
         findings = list(self._document.findings)
         for name in sorted(self._document.handlers):
             try:
@@ -176,11 +158,7 @@ class Config:
         return list(dict.fromkeys(findings))
 
     def check(self) -> None:
-        """Raise an error with all problems, if there are any.
-
-        Raises:
-            ConfigurationError: With one finding per problem.
-        """
+        """Raise a `ConfigurationError` with all findings, if there are any."""
         findings = self.findings()
         if findings:
             raise ConfigurationError(f"{problems(findings)} in {self._document.label}:", findings)
@@ -280,11 +258,7 @@ def load_config(
         >>> config.handler("scratch")
         InMemoryIOHandler()
     """
-    if isinstance(path, Mapping):
-        file, tables = None, path
-    else:
-        file = find_config() if path is None else locate_config(path)
-        tables = {} if file is None else read_config(file)
+    file, tables = (None, path) if isinstance(path, Mapping) else open_config(path)
     folder = Path(root).expanduser().absolute() if root is not None else file.parent if file else Path.cwd()
     dotenv = read_dotenv(folder)
     selected_by = "asked for"

@@ -24,6 +24,7 @@ PYPROJECT: Final = "pyproject.toml"
 DOTENV: Final = ".env"
 CONFIG_VARIABLE: Final = "RIVERS_CONFIG"
 ENVIRONMENT_VARIABLE: Final = "RIVERS_ENV"
+VARIABLE_ORIGINS: Final = (DOTENV, "environment")
 
 _HANDLER_NAME: Final = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?")
 _SECTIONS: Final = ("repository", "default_io_handler", "io_handlers", "assets", "plugins")
@@ -57,7 +58,7 @@ class Setting:
 
     def describe(self, path: tuple[object, ...]) -> str:
         """Return where a value at or below this path is written, for messages."""
-        return self.place if self.origin in (DOTENV, "environment") else join_key(self.place, *path)
+        return self.place if self.origin in VARIABLE_ORIGINS else join_key(self.place, *path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,11 @@ class HandlerSettings:
     place: str
     use: Any
     settings: list[Setting]
+
+    @property
+    def is_variables(self) -> bool:
+        """Return whether the settings are variables, which have to be decoded."""
+        return self.origin in VARIABLE_ORIGINS
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any], origin: str, place: str) -> HandlerSettings:
@@ -248,6 +254,12 @@ def locate_config(path: str | os.PathLike[str], reason: str = "") -> Path:
     raise ConfigurationError(f"Configuration not found at {str(path)!r}{reason}: {problem}.")
 
 
+def open_config(path: str | os.PathLike[str] | None) -> tuple[Path | None, dict[str, Any]]:
+    """Return a configuration file and its tables; None finds it, and returns no tables if there is none."""
+    file = find_config() if path is None else locate_config(path)
+    return file, {} if file is None else read_config(file)
+
+
 def read_config(path: Path) -> dict[str, Any]:
     """Read the tables of a configuration file; of a `pyproject.toml` those below `[tool.rivers]`."""
     # Not the TOML source of pydantic-settings (2.14 to 2.16): it refuses a byte order mark, which Windows editors
@@ -267,17 +279,12 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def list_environments(path: str | os.PathLike[str] | None = None) -> list[str]:
-    """Return the names of the environments in a configuration file.
+    """Return the sorted names of the environments in a configuration file.
 
     Args:
         path: The file or its folder; None finds it.
-
-    Returns:
-        The names, sorted; empty without a file.
     """
-    file = find_config() if path is None else locate_config(path)
-    tables = {} if file is None else read_config(file)
-    return sorted(tables.get("environments", {}))
+    return sorted(open_config(path)[1].get("environments", {}))
 
 
 def load_plugin_policy(
@@ -295,11 +302,10 @@ def load_plugin_policy(
     Raises:
         ConfigurationError: The file or one of its `[plugins]` tables cannot be read.
     """
-    file = find_config() if path is None else locate_config(path)
+    file, tables = open_config(path)
     document = Document.for_file(file)
     if file is None:
         return document.plugins, document.label
-    tables = read_config(file)
     document.add_plugins(tables.get("plugins", {}), "plugins")
     environments = tables.get("environments", {})
     if isinstance(environments, dict) and environments:

@@ -22,9 +22,6 @@ def specificity(pattern: str) -> tuple[bool, int, int, int]:
 
     Args:
         pattern: A name with `*`, `?` and `[...]`.
-
-    Returns:
-        The key.
     """
     wildcards = _WILDCARD.findall(pattern)
     stars = wildcards.count("*")
@@ -33,15 +30,12 @@ def specificity(pattern: str) -> tuple[bool, int, int, int]:
 
 
 def most_specific(rules: Mapping[str, str], asset_name: str, place: str) -> tuple[str, str] | None:
-    """Find the rule that applies to an asset.
+    """Return pattern and handler name of the rule that applies to an asset; None if no pattern matches.
 
     Args:
         rules: Pattern to handler name.
         asset_name: The asset.
         place: File and table of the rules, for the message.
-
-    Returns:
-        Pattern and handler name; None if no pattern matches.
 
     Raises:
         ConfigurationError: Two equally specific patterns name different handlers.

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from rivers_core._annotations import Types, class_of, kinds_of, of_entry, of_item
 from rivers_core._locations import resolve_location
 from rivers_core._suggestions import did_you_mean
-from rivers_core.config.parser import DOTENV, Setting, join_key, problems
+from rivers_core.config.parser import Setting, join_key, problems
 from rivers_core.config.sources import HandlerSettingsSource, accepts_text, field_names, merge, takes_handler
 from rivers_core.exceptions import ALWAYS_PROPAGATE, ConfigurationError, RiversError
 from rivers_core.handler import BaseIOHandler, build_handler
@@ -88,7 +88,7 @@ class ResolvedSettings:
         """Return the deciding setting at a path, above or below it; None if no source sets the field."""
         keys = tuple(map(str, path))
         for length in range(len(keys), 0, -1):
-            for setting in reversed(self.settings):
+            for setting in reversed([item for item in self.settings if not item.problem]):
                 depth = min(length, len(setting.path))
                 if tuple(map(str, setting.path[:depth])) == keys[:depth]:
                     return setting
@@ -133,25 +133,21 @@ def resolve(
         registry: Registry to look the class up in.
         find_handler: Returns another handler by its name.
 
-    Returns:
-        The settings, with findings about them.
-
     Raises:
         ConfigurationError: No class is named, or it is not available.
     """
-    sources = _effective_sources(sources)
-    cls = _handler_class(handler, sources, registry)
+    sources, selector = _effective_sources(sources)
+    cls = _handler_class(handler, selector, registry)
     fields = field_names(cls)
     settings: list[Setting] = []
     for source in sources:
         decoded: Iterable[Setting] = source.settings
-        if source.origin in (DOTENV, "environment"):
+        if source.is_variables:
             decoded = HandlerSettingsSource(cls, source.settings, merge(settings)).settings()
         settings += [
             replace(item, path=(fields.get(item.path[0], item.path[0]), *item.path[1:])) for item in decoded
         ]
-    place = next((source.place for source in reversed(sources) if source.use is not None), sources[0].place)
-    result = ResolvedSettings(handler, place, cls, settings, {})
+    result = ResolvedSettings(handler, selector.place, cls, settings, {})
     result.findings += [f"{item.place}: {item.problem}" for item in settings if item.problem]
     for name, value in merge(settings).items():
         if name in cls.location_fields:
@@ -179,24 +175,24 @@ def invalid_settings(name: str, findings: list[str]) -> ConfigurationError:
     return ConfigurationError(f"{problems(findings)} in the settings of IO handler {name!r}:", findings)
 
 
-def _effective_sources(sources: Sequence[HandlerSettings]) -> list[HandlerSettings]:
-    """Drop sources below one that names another class: settings of one class do not apply to another."""
+def _effective_sources(sources: Sequence[HandlerSettings]) -> tuple[list[HandlerSettings], HandlerSettings]:
+    """Return the sources that apply to the class, and the one that selects it: the last that names one.
+
+    Sources below one that names another class are dropped: their settings do not apply to it.
+    """
     effective: list[HandlerSettings] = []
-    use = None
+    selector = sources[0]
     for source in sources:
         if source.use is not None:
-            if use is not None and source.use != use:
+            if selector.use is not None and source.use != selector.use:
                 effective.clear()
-            use = source.use
+            selector = source
         effective.append(source)
-    return effective
+    return effective, selector
 
 
-def _handler_class(
-    name: str, sources: Sequence[HandlerSettings], registry: PluginRegistry
-) -> type[BaseIOHandler]:
-    source = next((source for source in reversed(sources) if source.use is not None), sources[0])
-    key = Setting(("use",), source.use, source.origin, source.place).describe(("use",))
+def _handler_class(name: str, source: HandlerSettings, registry: PluginRegistry) -> type[BaseIOHandler]:
+    key = source.place if source.is_variables else join_key(source.place, "use")
     if source.use is None:
         installed = ", ".join(sorted({item.spec.name for item in registry.handlers()})) or "none"
         raise invalid_settings(name, [f"{key}: is required. Installed handlers: {installed}."])
@@ -213,14 +209,7 @@ def _handler_class(
 def _prepare(value: Any, types: Types, root: Path, find_handler: Callable[[str], BaseIOHandler]) -> Any:
     """Replace, in the parts of a value, relative paths by absolute ones and names of handlers by the handlers.
 
-    Args:
-        value: The value, not validated yet.
-        types: The types that the value may have.
-        root: Folder that relative paths are relative to.
-        find_handler: Returns a handler by its name.
-
-    Returns:
-        A value of the same shape.
+    The value is not validated yet; `types` are those that it may have.
     """
     if isinstance(value, Mapping):
         return {

@@ -89,11 +89,7 @@ class HandlerSettingsSource(EnvSettingsSource):
         for part in path:
             fields = sorted({name for kind in kinds_of(types) for name in fields_of(kind) or ()})
             existing = level if isinstance(level, dict) else {}
-            key = (
-                _same_letters(part, fields)
-                or _same_letters(part, existing)
-                or (part if keys else part.lower())
-            )
+            key = _same_letters(part, [*fields, *existing]) or (part if keys else part.lower())
             if keys and fields and key not in fields and not _accepts_any_key(types):
                 owner = ".".join(keys)
                 problem = f"{owner!r} does not have the setting {key!r}.{did_you_mean(key, fields)}"
@@ -228,12 +224,11 @@ def _accepts_any_key(types: Types) -> bool:
     )
 
 
-def _same_letters(name: str, candidates: Iterable[str]) -> str | None:
+def _same_letters(name: str, candidates: list[str]) -> str | None:
     """Return the candidate that equals a name, else the one that equals it without regard to case."""
-    names = list(candidates)
-    if name in names:
+    if name in candidates:
         return name
-    return next((item for item in names if item.lower() == name.lower()), None)
+    return next((item for item in candidates if item.lower() == name.lower()), None)
 
 
 def _split(rest: str, names: Iterable[str]) -> tuple[str, tuple[str, ...]]:
