@@ -248,8 +248,9 @@ def _entry(point: Any, distribution: str, version: str) -> PluginEntry:
 
 
 def _name_and_version(distribution: Any) -> tuple[str, str]:
-    # importlib_metadata (8 to 10) parses METADATA with the email package, whose import alone costs 30 ms: a listing
-    # among 72 distributions takes 47 ms with `.name` and `.version` (65 ms with `entry_points(group=...)`), 16 ms so
+    # importlib_metadata (8 to 10) parses METADATA with the email package, whose import alone takes 30 ms of the first
+    # listing in a process. Measured with 72 distributions: 65 ms with entry_points(group=...), 47 ms with `.name` and
+    # `.version` of the few that announce plugins, 16 ms with the two header lines read here.
     head = (distribution.read_text("METADATA") or "").partition("\n\n")[0]
     fields = dict(
         line.split(": ", 1) for line in head.splitlines() if line.startswith(("Name: ", "Version: "))
