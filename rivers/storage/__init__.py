@@ -1,6 +1,6 @@
-"""Storage of events: what was materialized, observed and run, and what went in.
+"""Event storage: materializations, observations and runs, with the data versions of their inputs.
 
-`Storage.memory()` and `Storage.embedded(path)` make one.
+Create one with `Storage.memory()` or `Storage.embedded(path)`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The contract that every storage of events fulfils."""
+"""Base class of event storages."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _LOG = logging.getLogger("rivers.storage")
 
 
 class EventStorage(ABC):
-    """History of assets and runs, and the keys of dynamic partitions.
+    """Event log of assets and runs, and the keys of dynamic partitions.
 
-    `Storage.memory()` forgets with the process, `Storage.embedded(path)` keeps everything in a SQLite
-    file; both answer every question alike. Any thread may use a storage; `with storage:` closes it.
+    `Storage.memory()` lives as long as the process, `Storage.embedded(path)` is a SQLite file; both return
+    the same results. Any thread may use a storage; `with storage:` closes it.
 
     Examples:
         >>> storage = EventStorage.memory()
@@ -43,9 +43,9 @@ class EventStorage(ABC):
 
     @staticmethod
     def memory() -> EventStorage:
-        """A storage that lives as long as this process, the fastest there is.
+        """Return a storage that lives as long as this process, the fastest one.
 
-        Sent to another process it arrives empty.
+        Pickled to another process, it is empty there.
         """
         from rivers.storage.memory import MemoryStorage
 
@@ -53,18 +53,17 @@ class EventStorage(ABC):
 
     @staticmethod
     def embedded(path: str | os.PathLike[str]) -> EventStorage:
-        """A storage in a SQLite file of this machine, for any number of threads and processes at once.
+        """Return a storage in a SQLite file on this machine, shared by any number of threads and processes.
 
-        Nothing is touched before the first use; then the folder is made, an older file is brought up to date,
-        and runs whose process is gone are closed as "interrupted". Events are on disk after 0.2 seconds at
-        the latest.
+        The file is opened on first use: the folder is created, an older file is migrated, and runs whose
+        process is gone are closed as "interrupted". Events are on disk after 0.2 seconds at the latest.
 
         Args:
             path: A directory, created if needed; the file inside is `rivers.db`.
 
         Raises:
-            StorageError: On first use, if the file is not one of rivers, is newer than this rivers, or cannot
-                be opened or written.
+            StorageError: On first use, if the file belongs to another program or a newer rivers, or cannot be
+                opened or written.
         """
         from rivers.storage.sqlite.storage import SQLiteStorage
 
@@ -81,29 +80,29 @@ class EventStorage(ABC):
 
     @abstractmethod
     def open(self) -> None:
-        """Make ready for use, which happens by itself at the first use; errors of the place show here."""
+        """Open the storage and report errors of its location; called automatically on first use."""
 
     @abstractmethod
     def flush(self) -> None:
-        """Return when everything recorded so far is where other processes can read it."""
+        """Wait until other processes can read everything recorded so far."""
 
     @abstractmethod
     def close(self) -> None:
-        """Flush and let go of everything; a later use opens again."""
+        """Flush and release all resources; a later use opens the storage again."""
 
     @abstractmethod
     def record(self, event: Event) -> None:
-        """Add an event to the history; it gets its id when it is stored."""
+        """Add an event to the log; it gets its id when it is stored."""
 
     @contextmanager
     def watching(self, watcher: Callable[[Event], None]) -> Iterator[None]:
-        """Show every event to a function as it is recorded, for as long as the block lasts.
+        """Call a function with every event that is recorded within the block.
 
-        Costs nothing when nobody watches. Events of other processes, and those with which a run starts and
-        ends, are not shown.
+        Without a watcher this costs nothing. Events of other processes, and the start and end of a run, are
+        not reported.
 
         Args:
-            watcher: Called after the event was recorded, by whichever thread recorded it.
+            watcher: Called after an event was recorded, in the thread that recorded it.
         """
         before = self.__dict__.get("record")
         unwatched = self.record
@@ -113,7 +112,7 @@ class EventStorage(ABC):
             try:
                 watcher(event)
             except Exception:
-                _LOG.exception("what watches events raised; the run goes on")
+                _LOG.exception("watcher of events raised; the run continues")
 
         self.__dict__["record"] = record
         try:
@@ -134,23 +133,23 @@ class EventStorage(ABC):
         selection: Iterable[str] | None = None,
         partition_key: str | PartitionKey | None = None,
     ) -> RunRecord:
-        """Note that a run starts, with a "RunStart" event; on disk when this returns.
+        """Record the start of a run and its "RunStart" event; on disk when this returns.
 
-        A run that has ended may start again (`resume`): its earlier events stay, its row begins anew.
+        A run that has ended may start again (`resume`): its earlier events stay, its row is replaced.
 
         Args:
             run_id: Id of the run.
-            job: Name of the job, if it is one.
+            job: Name of the job, None for a plain `materialize`.
             tags: `(key, value)` pairs.
             steps: Names of the planned steps.
-            selection: What was asked for, None for everything.
+            selection: Selected names, None for everything.
             partition_key: The partition key or keys of the run.
 
         Returns:
             The run, with status "running".
 
         Raises:
-            ConflictError: A run of this id is running.
+            ConflictError: A run with this id is running.
         """
         run = RunRecord(
             run_id=run_id,
@@ -166,40 +165,40 @@ class EventStorage(ABC):
         return run
 
     def finish_run(self, run_id: str, status: str, message: str | None = None) -> RunRecord:
-        """Note how a run ended, with the event that says so; on disk when this returns.
+        """Record the end of a run and its event; on disk when this returns.
 
         Args:
             run_id: Id of a run that was started.
-            status: "success", "failure", "canceled" or "interrupted". If the run had ended before, this is
-                how it ended.
-            message: Why, for those who look at the run later.
+            status: "success", "failure", "canceled" or "interrupted"; replaces the status of a run that
+                has ended.
+            message: Reason, shown with the run.
 
         Returns:
-            The run as it is now.
+            The updated run.
 
         Raises:
-            StorageError: No such status, or no run of this id was ever started here.
+            StorageError: The status is unknown, or no run with this id was started.
         """
         return self._end(run_id, check_status(status, ended=True), time_ns(), message)
 
     def get_run(self, run_id: str) -> RunRecord | None:
-        """The run of this id, None if there is none."""
+        """Return the run with this id, None if there is none."""
         return self._run(run_id)
 
     def get_runs(self, limit: int | None = 100, status: str | None = None) -> list[RunRecord]:
-        """The runs, last started first.
+        """Return the runs, most recently started first.
 
         Args:
-            limit: How many at most, None for all.
+            limit: Maximum number, None for all.
             status: Only those with this status.
 
         Raises:
-            StorageError: There is no such status, or `limit` is negative.
+            StorageError: The status is unknown, or `limit` is negative.
         """
         return self._list_runs(_checked_limit(limit), None if status is None else check_status(status))
 
     def get_events_for_asset(self, asset: str, limit: int | None = 100) -> list[Event]:
-        """The events of an asset, newest first; at most `limit`, None for all.
+        """Return the events of an asset, newest first; at most `limit`, None for all.
 
         Raises:
             StorageError: `limit` is negative.
@@ -207,41 +206,41 @@ class EventStorage(ABC):
         return self._asset_events(_name_of(asset), _checked_limit(limit))
 
     def get_events_for_run(self, run_id: str) -> list[Event]:
-        """All events of a run, oldest first."""
+        """Return all events of a run, oldest first."""
         return self._run_events(run_id)
 
     def get_latest_materialization(
         self, asset: str, partition: str | PartitionKey | None = None
     ) -> Event | None:
-        """The newest materialization of an asset, None if there is none.
+        """Return the newest materialization of an asset, None if there is none.
 
         Args:
             asset: Name of the asset.
-            partition: Only of this partition (a key or its display form); None takes whichever is newest.
+            partition: Partition key or its display form; None returns the newest of all partitions.
         """
         return self._latest(_name_of(asset), None if partition is None else str(partition))
 
     def get_latest_materializations(self, asset: str) -> dict[str | None, Event]:
-        """The newest materialization of each partition of an asset, first materialized partition first.
+        """Return the newest materialization of each partition of an asset, in order of first materialization.
 
         The key is the display form of the partition, None for an asset without partitions.
         """
         return self._latest_by_partition(_name_of(asset))
 
     def get_materialized_partitions(self, asset: str) -> list[str]:
-        """Display forms of the partitions that were ever materialized, first materialized first."""
+        """Return display forms of all materialized partitions, in order of first materialization."""
         return self._materialized(_name_of(asset))
 
     def get_asset_record(self, asset: str) -> AssetRecord | None:
-        """What the events say about an asset, None if they never mention it."""
+        """Return the record of an asset, None if it has no events."""
         return next(iter(self._asset_records(_name_of(asset))), None)
 
     def get_asset_records(self) -> list[AssetRecord]:
-        """What the events say about each asset they mention, sorted by name."""
+        """Return the records of all assets with events, sorted by name."""
         return self._asset_records(None)
 
     def add_dynamic_partitions(self, name: str, keys: Sequence[str]) -> None:
-        """Add keys to a dynamic partitions definition; those it has already keep their place.
+        """Add keys to a dynamic partitions definition; existing keys keep their position.
 
         Args:
             name: Name of the definition, as in `PartitionsDefinition.dynamic(name)`.
@@ -253,18 +252,18 @@ class EventStorage(ABC):
         self._add_keys(name, _checked_keys(name, keys))
 
     def delete_dynamic_partition(self, name: str, key: str) -> None:
-        """Take a key, if it is there, out of a dynamic partitions definition; stored values stay."""
+        """Remove a key from a dynamic partitions definition if it exists; stored values stay."""
         self._delete_key(name, str(key))
 
     def get_dynamic_partitions(self, name: str) -> list[str]:
-        """Keys of a dynamic partitions definition, in the order they were added."""
+        """Return the keys of a dynamic partitions definition, in the order they were added."""
         return self._keys(name)
 
     def has_dynamic_partition(self, name: str, key: str) -> bool:
-        """Whether a dynamic partitions definition has this key."""
+        """Return whether a dynamic partitions definition has this key."""
         return self._has_key(name, str(key))
 
-    # What a kind of storage implements: the same questions, their arguments checked.
+    # Primitives that a storage implements; their arguments are checked already.
 
     @abstractmethod
     def _begin(self, run: RunRecord) -> None: ...
@@ -310,25 +309,25 @@ class EventStorage(ABC):
 
 
 def _name_of(asset: str) -> str:
-    """The name itself, where an asset was given in its place; histories are kept by name."""
+    """Return the name of an asset that is given by its name or as the asset itself."""
     given: object = asset
     name = given if isinstance(given, str) else getattr(given, "name", None)
     if not isinstance(name, str):
-        raise StorageError(f"histories are kept by the names of assets; {asset!r} is none")
+        raise StorageError(f"asset must be the name of an asset, got {asset!r}")
     return name
 
 
 def _checked_limit(limit: int | None) -> int | None:
     if limit is not None and limit < 0:
-        raise StorageError(f"limit says how many rows to return and cannot be {limit}; None returns all.")
+        raise StorageError(f"limit must not be negative, got {limit}. Use None for all rows.")
     return limit
 
 
 def _checked_keys(name: str, keys: Sequence[str]) -> list[str]:
     if not name:
-        raise PartitionDefinitionError("A dynamic partitions definition needs a name; got an empty one.")
+        raise PartitionDefinitionError("A dynamic partitions definition needs a name, got an empty one.")
     if isinstance(keys, str):
         raise PartitionDefinitionError(
-            f"Keys of the dynamic partitions {name!r} come as a list; write [{keys!r}] instead of {keys!r}."
+            f"Keys of the dynamic partitions {name!r} must be a list, got {keys!r}. Use [{keys!r}]."
         )
     return list(dict.fromkeys(check_key_value(key) for key in keys))

@@ -1,4 +1,4 @@
-"""Events: what happened to an asset or a run, one immutable record each."""
+"""Events of assets and runs."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ RUN_INTERRUPTED: Final = "RunInterrupted"
 
 
 class Event:
-    """One thing that happened: a value was stored, an asset observed, a step failed, a run began or ended.
+    """Record of a materialization, observation, failed step, or start or end of a run.
 
-    An event is a value: nobody changes it after it was made, only the storage that records it gives it its
-    `id`. Equality and hash look at what happened and leave the `id` out.
+    Events are immutable, except that the storage that records one sets its `id`. Equality and hash ignore
+    the `id`.
 
-    The constructor takes `metadata` as typed values by name, or as the JSON text of `metadata_json`.
+    The constructor accepts `metadata` as typed values by name, or as the JSON text of `metadata_json`.
 
     Attributes:
-        id: Number of the event in its storage, growing with time; None until it is stored.
+        id: Ascending number of the event in its storage; None until it is stored.
         event_type: "Materialization", "Observation", "StepFailure", "StepRetry", "StepSkipped", "RunStart",
             "RunSuccess", "RunFailure", "RunCanceled" or "RunInterrupted".
-        run_id: The run that it happened in.
+        run_id: Id of the run.
         asset_key: Name of the asset or node; None for events of a whole run.
-        partition_key: Display form of the one partition key; None when the asset has no partitions.
-        timestamp: When it happened, in nanoseconds since the epoch (UTC).
+        partition_key: Display form of the partition key; None without partitions.
+        timestamp: Nanoseconds since the epoch (UTC).
         data_version: Version of the stored data.
-        code_version: Version of the code that made it.
+        code_version: Version of the code that produced it.
         tags: `(key, value)` pairs.
-        handler: What the value was stored with.
-        step: The step of the run.
-        attempt: Which attempt at the step this was, from 1.
-        message: What a person should read, such as the text of an error.
-        duration_ns: How long it took, in nanoseconds.
+        handler: Name of the handler that stored the value.
+        step: Name of the step.
+        attempt: Number of the attempt, from 1.
+        message: Text for people, such as that of an error.
+        duration_ns: Duration in nanoseconds.
     """
 
     __slots__ = (
@@ -109,19 +109,19 @@ class Event:
 
     @property
     def typed_metadata(self) -> Mapping[str, MetadataValue]:
-        """The metadata as typed values by name, empty when there is none."""
+        """Metadata as typed values by name; empty if there is none."""
         if isinstance(self._metadata, str):
             self._metadata = _decoded(self._metadata)
         return self._metadata or {}
 
     @property
     def metadata(self) -> list[tuple[str, str]]:
-        """The metadata as text, `(name, text)` each, in the order it was given."""
+        """Metadata as `(name, text)` pairs, in the given order."""
         return [(name, value.to_text()) for name, value in self.typed_metadata.items()]
 
     @property
     def metadata_json(self) -> str | None:
-        """The typed metadata as JSON text, which the constructor takes back; None when there is none."""
+        """Typed metadata as JSON text, which the constructor accepts; None if there is none."""
         if not self._metadata:
             return None
         if isinstance(self._metadata, str):
@@ -130,7 +130,7 @@ class Event:
 
     @property
     def input_data_versions(self) -> list[tuple[str, str]]:
-        """What went in: `(asset, data version)` of each loaded input."""
+        """`(asset, data version)` of each loaded input."""
         return list(self._input_data_versions)
 
     def _content(self) -> tuple[object, ...]:

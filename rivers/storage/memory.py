@@ -1,4 +1,4 @@
-"""Events in memory: recording is one append, the order that questions need is made when one is asked."""
+"""Event storage in memory: recording is one append, events are indexed when they are queried."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _by_id = attrgetter("id")
 
 
 class _AssetHistory:
-    """The events of one asset, and the newest materialization of each of its partitions."""
+    """Events of one asset, and the newest materialization of each partition."""
 
     __slots__ = ("events", "latest", "latest_by_partition", "materialization_count")
 
@@ -49,9 +49,9 @@ _NO_HISTORY = _AssetHistory()
 
 
 class MemoryStorage(EventStorage):
-    """A storage that lives as long as its process.
+    """Event storage that lives as long as its process.
 
-    Any thread may record at any time: numbering and appending are each one step for the interpreter.
+    Any thread may record at any time: numbering and appending are atomic in CPython.
     """
 
     def __init__(self) -> None:
@@ -72,16 +72,16 @@ class MemoryStorage(EventStorage):
         return "Storage.memory()"
 
     def open(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def flush(self) -> None:
-        """Nothing to do: no other process can read it."""
+        """Do nothing: no other process can read it."""
 
     def close(self) -> None:
-        """Nothing to do: the history stays as long as the object."""
+        """Do nothing: events stay as long as the object."""
 
     def record(self, event: Event) -> None:
-        """Add an event to the history and give it its id."""
+        """Add an event to the log and set its id."""
         event.id = next(self._ids)
         self._append(event)
 

@@ -28,17 +28,17 @@ _END_EVENTS: Final[dict[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What is known about one run.
+    """Row of one run.
 
     Attributes:
-        run_id: Its id.
+        run_id: Id of the run.
         status: "running", "success", "failure", "canceled" or "interrupted" (its process is gone).
         start_time: Nanoseconds since the epoch (UTC).
         end_time: Nanoseconds since the epoch (UTC), None while it runs.
         job: Name of the job, None for a plain `materialize`.
         tags: `(key, value)` pairs.
         steps: Names of the planned steps, in the order of the plan.
-        selection: What was asked for, None when everything was.
+        selection: Selected names, None for everything.
         partition_key: Display form of the partition key or keys, None without partitions.
         message: Why it failed or was canceled, None otherwise.
     """
@@ -56,19 +56,19 @@ class RunRecord:
 
     @property
     def duration_ns(self) -> int | None:
-        """How long it took in nanoseconds, None while it runs."""
+        """Duration in nanoseconds, None while the run is running."""
         return None if self.end_time is None else self.end_time - self.start_time
 
     def ended(self, status: RunStatus, at: int, message: str | None = None) -> RunRecord:
-        """The same run, ended with `status` at `at` (nanoseconds since the epoch)."""
+        """Return the run with an end status; `at` is in nanoseconds since the epoch."""
         return replace(self, status=status, end_time=at, message=message)
 
     def interrupted(self, at: int, last_seen: int | None) -> RunRecord:
-        """The same run, closed by somebody else because its process is gone.
+        """Return the run as interrupted, since its process is gone.
 
         Args:
-            at: When that was noticed, in nanoseconds since the epoch.
-            last_seen: When its last event happened, in nanoseconds since the epoch.
+            at: Time of detection, in nanoseconds since the epoch.
+            last_seen: Time of its last event, in nanoseconds since the epoch.
         """
         seen = datetime.fromtimestamp((last_seen or self.start_time) / 1e9, UTC)
         message = (
@@ -77,7 +77,7 @@ class RunRecord:
         return self.ended("interrupted", at, message)
 
     def event(self) -> Event:
-        """The event that tells of the state that the run is in: its start, or the way it ended."""
+        """Return the event of the current status: the start or the end of the run."""
         return Event(
             _END_EVENTS.get(self.status, RUN_START),
             run_id=self.run_id,
@@ -91,14 +91,14 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class AssetRecord:
-    """What the events say about one asset.
+    """Summary of the events of one asset.
 
     Attributes:
         asset_key: Name of the asset.
         last_event: The newest event of any kind.
-        last_materialization: The newest materialization, whatever partition; None if there is none.
-        materialization_count: How often it was materialized, all partitions counted.
-        partition_count: How many different partitions were materialized.
+        last_materialization: The newest materialization of any partition; None if there is none.
+        materialization_count: Number of materializations, of all partitions.
+        partition_count: Number of distinct partitions that were materialized.
     """
 
     asset_key: str
@@ -109,41 +109,41 @@ class AssetRecord:
 
     @property
     def last_run_id(self) -> str:
-        """The run that last had to do with the asset."""
+        """Id of the run that recorded the last event."""
         return self.last_event.run_id
 
 
 def check_status(status: str, *, ended: bool = False) -> RunStatus:
-    """`status` itself if there is such a status.
+    """Return a run status after checking it.
 
     Args:
         status: Name of a run status.
-        ended: True accepts only what a run can end with.
+        ended: Whether to accept only statuses with which a run ends.
 
     Raises:
-        StorageError: There is no such status; the message lists those there are.
+        StorageError: The status is unknown; the message lists the known ones.
     """
     known = tuple(_END_EVENTS) if ended else get_args(RunStatus)
     if status not in known:
-        purpose = "end with" if ended else "have"
-        raise StorageError(f"No run can {purpose} the status {status!r}; it is one of {', '.join(known)}.")
+        subject = "The final status of a run" if ended else "The status of a run"
+        raise StorageError(f"{subject} must be one of {', '.join(known)}; got {status!r}.")
     return cast("RunStatus", status)
 
 
 def check_startable(existing: RunRecord | None) -> None:
-    """Refuse to start a run while one of the same id runs.
+    """Raise if a run with the same id is running.
 
     Raises:
         ConflictError: `existing` is running.
     """
     if existing is not None and existing.status == "running":
         raise ConflictError(
-            f"Run {existing.run_id!r} is running already; wait until it has ended, or use another run id."
+            f"Run {existing.run_id!r} is already running. Wait until it has ended, or use another run id."
         )
 
 
 def never_started(run_id: str) -> StorageError:
-    """The error for ending a run that nobody started."""
+    """Return the error for ending a run that was not started."""
     return StorageError(
-        f"Run {run_id!r} was never started in this storage, so it cannot end; call start_run first."
+        f"Cannot end run {run_id!r}: it was never started in this storage. Call start_run first."
     )

@@ -51,7 +51,7 @@ def replaced_by_a_file(history):
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (damaged, "it is no SQLite file"),
+        (damaged, "not a SQLite file"),
         (of_a_newer_rivers, "written by a newer rivers"),
         (replaced_by_a_file, ".rivers"),
     ],

@@ -44,7 +44,7 @@ def embedded(tmp_path):
         yield storage
 
 
-def test_everything_in_an_event_survives_sqlite(embedded):
+def test_event_round_trip_through_sqlite(embedded):
     event = Event("Materialization", **FULL)
     embedded.record(event)
     (read,) = embedded.get_events_for_asset("orders")
@@ -59,7 +59,7 @@ def test_everything_in_an_event_survives_sqlite(embedded):
     assert read.input_data_versions == [("raw", "v1"), ("weather", "v2")]
 
 
-def test_an_event_with_nothing_but_a_run_survives_sqlite(embedded):
+def test_minimal_event_round_trip_through_sqlite(embedded):
     event = Event("RunStart", run_id="r")
     embedded.record(event)
     (read,) = embedded.get_events_for_run("r")
@@ -69,7 +69,7 @@ def test_an_event_with_nothing_but_a_run_survives_sqlite(embedded):
 
 
 @given(text=st.text(), number=st.integers(), key=st.text())
-def test_metadata_of_any_text_and_number_survives_json(text, number, key):
+def test_event_metadata_round_trip_through_json(text, number, key):
     event = Event(
         "Observation",
         run_id="r",
@@ -80,7 +80,7 @@ def test_metadata_of_any_text_and_number_survives_json(text, number, key):
     assert again.metadata == [(key, text), (f"{key}#", str(number))]
 
 
-def test_values_that_sqlite_cannot_hold_cost_no_event(embedded):
+def test_sqlite_stores_values_out_of_range_as_text(embedded):
     embedded.start_run("r1")
     for version in ("before", Path("v") / "1", 2**70, "after"):
         embedded._pending.append(Event("Materialization", run_id="r1", asset_key="a", data_version=version))
@@ -88,7 +88,7 @@ def test_values_that_sqlite_cannot_hold_cost_no_event(embedded):
     assert read == [None, "before", str(Path("v") / "1"), str(2**70), "after"]
 
 
-def test_text_that_utf8_cannot_hold_costs_no_event(embedded):
+def test_sqlite_escapes_text_that_is_not_utf8(embedded):
     embedded.record(Event("StepFailure", run_id="r", asset_key="a", message="no such file: \udcff"))
     embedded.record(
         Event("Observation", run_id="r", asset_key="b", metadata={"name": MetadataValue.text("\ud800")})
@@ -98,19 +98,19 @@ def test_text_that_utf8_cannot_hold_costs_no_event(embedded):
     assert second.metadata == [("name", "\ud800")]
 
 
-def test_metadata_reads_as_text_and_as_typed_values():
+def test_event_metadata_as_text_and_typed():
     event = Event("Observation", run_id="r", metadata={"rows": MetadataValue.int(3)})
     assert event.metadata == [("rows", "3")]
     assert event.typed_metadata["rows"].raw_value() == 3
 
 
-def test_an_event_is_stamped_when_it_is_made():
+def test_event_timestamp_defaults_to_now():
     before = Event("RunStart", run_id="r").timestamp
     assert before <= Event("RunStart", run_id="r").timestamp
     assert Event("RunStart", run_id="r", timestamp=5).timestamp == 5
 
 
-def test_events_compare_by_what_happened_and_not_by_id():
+def test_event_equality_ignores_id():
     one, two = Event("Materialization", **FULL), Event("Materialization", **FULL)
     Storage.memory().record(one)
     assert one == two
@@ -119,7 +119,7 @@ def test_events_compare_by_what_happened_and_not_by_id():
     assert one != "Materialization"
 
 
-def test_an_event_pickles_and_copies():
+def test_event_pickles_and_copies():
     event = Event("Materialization", **FULL)
     Storage.memory().record(event)
     for again in (pickle.loads(pickle.dumps(event)), copy.deepcopy(event)):
@@ -127,12 +127,12 @@ def test_an_event_pickles_and_copies():
         assert again.id == event.id
 
 
-def test_an_event_has_no_room_for_other_attributes():
+def test_event_has_slots_only():
     with pytest.raises(AttributeError):
         Event("RunStart", run_id="r").extra = 1
 
 
-def test_the_repr_shows_what_is_given():
+def test_event_repr_shows_given_fields():
     event = Event("Materialization", run_id="r", asset_key="orders", timestamp=5, data_version="v")
     assert repr(event) == (
         "Event('Materialization', asset_key='orders', run_id='r', timestamp=5, data_version='v')"

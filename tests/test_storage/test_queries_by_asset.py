@@ -8,7 +8,7 @@ import rivers as rs
 
 
 @pytest.mark.parametrize("kind", ["memory", "embedded"])
-def test_an_asset_stands_for_its_name(kind, tmp_path):
+def test_queries_accept_asset_instead_of_name(kind, tmp_path):
     @rs.Asset
     def orders() -> int:
         return 1
@@ -18,6 +18,6 @@ def test_an_asset_stands_for_its_name(kind, tmp_path):
     assert storage.get_latest_materialization(orders) == storage.get_latest_materialization("orders")
     assert storage.get_events_for_asset(orders) == storage.get_events_for_asset("orders")
     assert storage.get_asset_record(orders).asset_key == "orders"
-    with pytest.raises(rs.exceptions.StorageError, match="names of assets"):
+    with pytest.raises(rs.exceptions.StorageError, match="name of an asset"):
         storage.get_events_for_asset(3)
     storage.close()

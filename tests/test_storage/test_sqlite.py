@@ -60,7 +60,7 @@ def rows_on_disk(folder, statement="SELECT COUNT(*) FROM events"):
         connection.close()
 
 
-def test_nothing_is_touched_before_the_first_use(tmp_path):
+def test_sqlite_creates_file_on_first_use(tmp_path):
     storage = Storage.embedded(tmp_path / "a" / "b")
     assert repr(storage) == f"Storage.embedded({str(tmp_path / 'a' / 'b')!r})"
     assert list(tmp_path.iterdir()) == []
@@ -69,7 +69,7 @@ def test_nothing_is_touched_before_the_first_use(tmp_path):
     storage.close()
 
 
-def test_a_relative_path_stays_where_it_was_meant(tmp_path, monkeypatch):
+def test_sqlite_resolves_relative_path_at_construction(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     storage = Storage.embedded("history")
     (tmp_path / "elsewhere").mkdir()
@@ -78,7 +78,7 @@ def test_a_relative_path_stays_where_it_was_meant(tmp_path, monkeypatch):
         assert (tmp_path / "history" / "rivers.db").is_file()
 
 
-def test_history_is_there_after_closing_and_opening(tmp_path):
+def test_sqlite_reads_events_after_reopening(tmp_path):
     with Storage.embedded(tmp_path) as storage:
         storage.start_run("r")
         storage.record(materialization(7))
@@ -90,7 +90,7 @@ def test_history_is_there_after_closing_and_opening(tmp_path):
         assert again.get_dynamic_partitions("d") == ["b", "a"]
 
 
-def test_a_storage_pickles_as_its_path(tmp_path):
+def test_sqlite_pickles_as_path(tmp_path):
     with Storage.embedded(tmp_path) as storage:
         storage.record(materialization(1))
         storage.flush()
@@ -100,7 +100,7 @@ def test_a_storage_pickles_as_its_path(tmp_path):
         assert storage.get_latest_materialization("orders").data_version == "2"
 
 
-def test_two_open_storages_of_one_directory_number_events_in_one_sequence(tmp_path):
+def test_sqlite_numbers_events_across_storages(tmp_path):
     with Storage.embedded(tmp_path) as one, Storage.embedded(tmp_path) as two:
         for number in range(4):
             writer = (one, two)[number % 2]
@@ -115,7 +115,7 @@ def test_two_open_storages_of_one_directory_number_events_in_one_sequence(tmp_pa
         ]
 
 
-def test_events_wait_for_a_batch_of_256(storage, clock, tmp_path):
+def test_sqlite_writes_batch_of_256_events(storage, clock, tmp_path):
     storage.flush()
     storage.record(materialization())
     before = rows_on_disk(tmp_path)
@@ -126,7 +126,7 @@ def test_events_wait_for_a_batch_of_256(storage, clock, tmp_path):
     assert rows_on_disk(tmp_path) == before + 256
 
 
-def test_an_event_is_written_at_once_when_the_last_write_is_long_ago(storage, clock, tmp_path):
+def test_sqlite_writes_at_once_after_a_pause(storage, clock, tmp_path):
     storage.record(materialization())
     on_disk = rows_on_disk(tmp_path)
     storage.record(materialization())
@@ -136,7 +136,7 @@ def test_an_event_is_written_at_once_when_the_last_write_is_long_ago(storage, cl
     assert rows_on_disk(tmp_path) == on_disk + 2
 
 
-def test_events_that_nothing_follows_are_written_by_a_timer(storage, clock, tmp_path):
+def test_sqlite_timer_writes_pending_events(storage, clock, tmp_path):
     storage.record(materialization())
     storage.record(materialization())
     storage.record(materialization())
@@ -147,7 +147,7 @@ def test_events_that_nothing_follows_are_written_by_a_timer(storage, clock, tmp_
     assert rows_on_disk(tmp_path) == 3
 
 
-def test_the_start_and_the_end_of_a_run_are_on_disk_at_once(storage, clock, tmp_path):
+def test_sqlite_writes_run_start_and_end_at_once(storage, clock, tmp_path):
     storage.record(materialization())
     storage.record(materialization())
     storage.start_run("r")
@@ -159,20 +159,20 @@ def test_the_start_and_the_end_of_a_run_are_on_disk_at_once(storage, clock, tmp_
     assert rows_on_disk(tmp_path, "SELECT status FROM runs") == "success"
 
 
-def test_a_question_sees_what_was_recorded_just_before(storage, clock):
+def test_sqlite_query_sees_pending_events(storage, clock):
     storage.record(materialization())
     storage.record(materialization(9))
     assert storage.get_latest_materialization("orders").data_version == "9"
 
 
-def test_closing_writes_what_waits(storage, clock, tmp_path):
+def test_sqlite_close_writes_pending_events(storage, clock, tmp_path):
     storage.record(materialization())
     storage.record(materialization())
     storage.close()
     assert rows_on_disk(tmp_path) == 2
 
 
-def test_a_forgotten_storage_writes_what_waits(clock, tmp_path):
+def test_sqlite_writes_pending_events_when_collected(clock, tmp_path):
     storage = Storage.embedded(tmp_path)
     storage.record(materialization())
     storage.record(materialization())
@@ -182,7 +182,7 @@ def test_a_forgotten_storage_writes_what_waits(clock, tmp_path):
     assert rows_on_disk(tmp_path) == 2
 
 
-def test_what_could_not_be_written_is_kept_and_written_later(storage, clock, tmp_path, monkeypatch):
+def test_sqlite_keeps_events_of_failed_write(storage, clock, tmp_path, monkeypatch):
     storage.flush()
 
     def refuse(connection, events):
@@ -197,7 +197,7 @@ def test_what_could_not_be_written_is_kept_and_written_later(storage, clock, tmp
     assert [event.data_version for event in storage.get_events_for_run("r")] == ["1", "2"]
 
 
-def test_an_asset_with_many_events_is_asked_through_indexes(storage):
+def test_sqlite_queries_use_indexes(storage):
     questions = {
         sqlite_storage._EVENTS + " WHERE asset_key = 'a' ORDER BY id DESC LIMIT 5": "events_of_asset",
         sqlite_storage._EVENTS + " WHERE run_id = 'r' ORDER BY id": "events_of_run",
@@ -211,17 +211,17 @@ def test_an_asset_with_many_events_is_asked_through_indexes(storage):
         assert "SCAN materialized" not in plan
 
 
-def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
+def test_sqlite_rejects_file_that_is_not_a_database(tmp_path):
     (tmp_path / "rivers.db").write_bytes(b"These are notes, and not a database of any kind. " * 40)
     before = (tmp_path / "rivers.db").read_bytes()
-    with pytest.raises(StorageError, match="no SQLite file") as caught:
+    with pytest.raises(StorageError, match="not a SQLite file") as caught:
         Storage.embedded(tmp_path).open()
     assert str(tmp_path / "rivers.db") in str(caught.value)
-    assert "move it away" in str(caught.value)
+    assert "move the file" in str(caught.value)
     assert (tmp_path / "rivers.db").read_bytes() == before
 
 
-def test_a_damaged_file_is_refused_with_what_to_do(tmp_path):
+def test_sqlite_rejects_damaged_file(tmp_path):
     with Storage.embedded(tmp_path) as storage:
         for number in range(2000):
             storage.record(materialization(number))
@@ -232,16 +232,16 @@ def test_a_damaged_file_is_refused_with_what_to_do(tmp_path):
         Storage.embedded(tmp_path).get_events_for_asset("orders", limit=None)
 
 
-def test_a_file_of_another_program_is_refused_and_left_alone(tmp_path):
+def test_schema_rejects_file_of_another_program(tmp_path):
     connection = sqlite3.connect(tmp_path / "rivers.db")
     connection.execute("CREATE TABLE moz_places (x)")
     connection.close()
-    with pytest.raises(StorageError, match=r"another program \(it has moz_places\)"):
+    with pytest.raises(StorageError, match=r"another program with the tables moz_places"):
         Storage.embedded(tmp_path).open()
     assert rows_on_disk(tmp_path, "SELECT COUNT(*) FROM sqlite_schema") == 1
 
 
-def test_a_newer_file_is_refused_with_the_way_to_upgrade(tmp_path):
+def test_schema_rejects_newer_version(tmp_path):
     Storage.embedded(tmp_path).open()
     connection = sqlite3.connect(tmp_path / "rivers.db")
     connection.execute("PRAGMA user_version = 99")
@@ -252,7 +252,7 @@ def test_a_newer_file_is_refused_with_the_way_to_upgrade(tmp_path):
         Storage.embedded(tmp_path).open()
 
 
-def test_an_older_file_is_brought_up_to_date_with_its_history(tmp_path, monkeypatch):
+def test_schema_migrates_older_file(tmp_path, monkeypatch):
     with Storage.embedded(tmp_path) as storage:
         storage.record(materialization(1))
     monkeypatch.setattr(schema, "VERSION", 3)
@@ -268,7 +268,7 @@ def test_an_older_file_is_brought_up_to_date_with_its_history(tmp_path, monkeypa
     assert rows_on_disk(tmp_path, "SELECT GROUP_CONCAT(version) FROM schema_history") == "1,2,3"
 
 
-def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch):
+def test_schema_rolls_back_failed_migration(tmp_path, monkeypatch):
     Storage.embedded(tmp_path).open()
     monkeypatch.setattr(schema, "VERSION", 2)
     monkeypatch.setattr(schema, "MIGRATIONS", {1: ["CREATE TABLE notes (text)", "CREATE nonsense"]})
@@ -278,18 +278,18 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch)
     assert rows_on_disk(tmp_path, "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'notes'") == 0
 
 
-def test_there_is_a_step_from_every_older_version():
+def test_schema_has_migration_from_each_version():
     assert sorted(schema.MIGRATIONS) == list(range(1, schema.VERSION))
 
 
-def test_a_directory_that_is_a_file_is_refused_with_its_path(tmp_path):
+def test_sqlite_rejects_directory_that_is_a_file(tmp_path):
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(StorageError, match="choose another directory") as caught:
         Storage.embedded(tmp_path / "taken").open()
     assert str(tmp_path / "taken") in str(caught.value)
 
 
-def test_a_failed_opening_can_be_tried_again(tmp_path):
+def test_sqlite_opens_after_failed_open(tmp_path):
     (tmp_path / "rivers.db").write_bytes(b"not a database, but long enough to be looked at as one" * 40)
     storage = Storage.embedded(tmp_path)
     with pytest.raises(StorageError):
@@ -299,7 +299,7 @@ def test_a_failed_opening_can_be_tried_again(tmp_path):
     storage.close()
 
 
-def test_another_process_that_keeps_the_file_locked_is_named_as_the_reason(tmp_path, monkeypatch):
+def test_sqlite_reports_lock_of_another_process(tmp_path, monkeypatch):
     with Storage.embedded(tmp_path):
         pass
     monkeypatch.setattr("rivers.storage.sqlite.connection.BUSY_SECONDS", 0.01)
@@ -312,7 +312,7 @@ def test_another_process_that_keeps_the_file_locked_is_named_as_the_reason(tmp_p
         other.close()
 
 
-def test_only_one_file_stays_beside_the_database_after_closing(tmp_path):
+def test_sqlite_close_removes_lock_files(tmp_path):
     with Storage.embedded(tmp_path) as storage:
         storage.start_run("r")
         storage.finish_run("r", "success")

@@ -11,7 +11,7 @@ def event(version):
     return Event("Materialization", run_id="r", asset_key="orders", data_version=version)
 
 
-def test_a_watcher_sees_each_event_after_it_was_recorded(storage):
+def test_watching_reports_events_after_recording(storage):
     seen = []
     with storage.watching(lambda one: seen.append((one, storage.get_events_for_asset("orders")[0]))):
         storage.record(event("1"))
@@ -19,7 +19,7 @@ def test_a_watcher_sees_each_event_after_it_was_recorded(storage):
     assert [(one.data_version, stored.data_version) for one, stored in seen] == [("1", "1"), ("2", "2")]
 
 
-def test_nothing_is_seen_before_or_after_the_block(storage):
+def test_watching_ends_with_block(storage):
     seen = []
     storage.record(event("1"))
     with storage.watching(seen.append):
@@ -29,7 +29,7 @@ def test_nothing_is_seen_before_or_after_the_block(storage):
     assert "record" not in vars(storage)
 
 
-def test_two_may_watch_and_one_may_stop(storage):
+def test_watching_can_be_nested(storage):
     outer, inner = [], []
     with storage.watching(outer.append):
         with storage.watching(inner.append):
@@ -39,11 +39,11 @@ def test_two_may_watch_and_one_may_stop(storage):
     assert [one.data_version for one in inner] == ["1"]
 
 
-def test_a_watcher_that_raises_disturbs_nobody(storage, caplog):
+def test_watching_logs_error_of_watcher(storage, caplog):
     def watcher(one):
         raise RuntimeError("no")
 
     with caplog.at_level(logging.ERROR, "rivers.storage"), storage.watching(watcher):
         storage.record(event("1"))
     assert len(storage.get_events_for_asset("orders")) == 1
-    assert "what watches events raised" in caplog.text
+    assert "watcher of events raised" in caplog.text

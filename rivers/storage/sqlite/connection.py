@@ -1,4 +1,4 @@
-"""The SQLite file: opening, transactions, and errors that say what to do."""
+"""Connection to the SQLite file: opening, transactions, and errors with advice."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 BUSY_SECONDS: Final = 30.0
 
 _ADVICE: Final = {
-    "SQLITE_NOTADB": "it is no SQLite file. Use another directory, or move it away to begin a new history",
-    "SQLITE_CORRUPT": "it is damaged. Restore a copy, or move the file away to begin a new history",
-    "SQLITE_BUSY": f"another process kept it locked for {BUSY_SECONDS:.0f} s. Try again when that has ended",
-    "SQLITE_READONLY": "it is read-only. Check the permissions of the file and its directory",
-    "SQLITE_CANTOPEN": "it cannot be opened. Check the permissions of the file and its directory",
+    "SQLITE_NOTADB": "not a SQLite file. Use another directory, or move the file to start a new event log",
+    "SQLITE_CORRUPT": "the file is damaged. Restore a copy, or move the file to start a new event log",
+    "SQLITE_BUSY": f"another process kept it locked for {BUSY_SECONDS:.0f} s. Try again when that process has ended",
+    "SQLITE_READONLY": "the file is read-only. Check the permissions of the file and its directory",
+    "SQLITE_CANTOPEN": "the file cannot be opened. Check the permissions of the file and its directory",
     "SQLITE_PERM": "access is denied. Check the permissions of the file and its directory",
-    "SQLITE_FULL": "the disk is full. Make room and try again",
+    "SQLITE_FULL": "the disk is full. Free some space and try again",
 }
 
 
 class Database:
-    """One connection to the `rivers.db` of a directory, opened at first use, for any number of threads.
+    """Connection to the `rivers.db` of a directory, opened on first use, shared by all threads.
 
     Args:
-        directory: Where the file is or will be.
+        directory: Directory of the file.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -48,10 +48,10 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Write: all of the block is stored, or nothing.
+        """Run the block in one transaction.
 
         Raises:
-            StorageError: The file cannot be opened or written; the message says why and what to do.
+            StorageError: The file cannot be opened or written.
         """
         with self.lock, self._explained():
             connection = self._connection or self._open()
@@ -59,25 +59,25 @@ class Database:
                 yield connection
 
     def query(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
-        """The rows that a statement gives.
+        """Return the rows of a statement.
 
         Raises:
-            StorageError: The file cannot be opened or read; the message says why and what to do.
+            StorageError: The file cannot be opened or read.
         """
         with self.lock, self._explained():
             return (self._connection or self._open()).execute(statement, values).fetchall()
 
     def claim(self) -> owners.Owner:
-        """Claim the runs that this process is about to start.
+        """Create the lock file that marks runs of this process as alive.
 
         Raises:
-            StorageError: The lock file cannot be made.
+            StorageError: The lock file cannot be created.
         """
         with self.lock, self._explained(), self._alone():
             return owners.Owner(self.owners)
 
     def close(self) -> None:
-        """Close the connection, if there is one; a later use opens another."""
+        """Close the connection if it is open; a later use opens another."""
         with self.lock:
             connection, self._connection = self._connection, None
             if connection is not None:
@@ -116,23 +116,22 @@ class Database:
             raise StorageError(f"{self.path}: {_reason(error)} ({error}).") from error
         except Timeout as error:
             raise StorageError(
-                f"{self.path}: another process has been opening it for {BUSY_SECONDS:.0f} s. "
-                "Try again when it is done."
+                f"{self.path}: another process has been opening it for {BUSY_SECONDS:.0f} s. Try again later."
             ) from error
         except OSError as error:
             raise StorageError(
-                f"{self.path.parent}: the directory cannot be made or written ({error}). "
+                f"{self.path.parent}: the directory cannot be created or written ({error}). "
                 "Check its permissions, or choose another directory for the storage."
             ) from error
 
 
 def interrupt_orphans(connection: sqlite3.Connection, folder: Path, run_id: str | None = None) -> None:
-    """Close runs whose process is gone as "interrupted"; call it inside a transaction.
+    """Close runs whose process is gone as "interrupted"; call it within a transaction.
 
     Args:
         connection: Open connection to the file.
-        folder: Where the lock files of the owners are.
-        run_id: Look at this run only.
+        folder: Folder of the owners' lock files.
+        run_id: Check only this run.
     """
     statement = f"SELECT {RUN_COLUMNS} FROM runs WHERE status = 'running' AND run_id = COALESCE(?, run_id)"
     rows = connection.execute(statement, (run_id,)).fetchall()

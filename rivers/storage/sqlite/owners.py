@@ -1,4 +1,4 @@
-"""Who runs what: one locked file per owner of runs, which the system unlocks when its process ends."""
+"""Detect dead processes: each storage that starts runs holds a lock file, released when its process ends."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class Owner:
-    """The claim of one open storage to the runs that it started.
+    """Lock file of one open storage, held while its runs are alive.
 
     Args:
-        folder: Where the lock files are, which exists.
+        folder: Existing folder of the lock files.
 
     Raises:
-        OSError: The lock file cannot be made.
+        OSError: The lock file cannot be created.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,8 +29,8 @@ class Owner:
         self._lock.acquire(blocking=False)
 
     def release(self) -> None:
-        """Give up the claim: what still runs under it counts as interrupted from now on."""
-        # Unix removes a file that is in use, so nobody can lock it in between; Windows only one that is free.
+        """Release the lock; running runs of this owner count as interrupted from then on."""
+        # Unix can remove a locked file, so that no other process locks it in between; Windows only a free one.
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
         self._lock.release()
@@ -39,11 +39,11 @@ class Owner:
 
 
 def is_gone(folder: Path, owner: str | None) -> bool:
-    """Whether the process behind an owner's id has ended; what it left behind is removed.
+    """Return whether the process of an owner has ended, and remove its lock file if so.
 
     Args:
-        folder: Where the lock files are.
-        owner: Id of an `Owner`; None is nobody, and gone.
+        folder: Folder of the lock files.
+        owner: Id of an `Owner`; None counts as gone.
     """
     if owner is None or not (path := _lock_path(folder, owner)).exists():
         return True

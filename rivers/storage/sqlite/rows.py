@@ -1,4 +1,4 @@
-"""Events and runs as rows of SQLite, and back."""
+"""Convert events and runs to rows of SQLite and back."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _COUNT_MATERIALIZATIONS: Final = """
 
 
 def insert_events(connection: sqlite3.Connection, events: Sequence[Event]) -> None:
-    """Number events and write them; call it inside a transaction, so that nobody else takes the numbers."""
+    """Number events and write them; call it within a transaction, so that the numbers stay unique."""
     if not events:
         return
     last: int = connection.execute("SELECT COALESCE(MAX(id), 0) FROM events").fetchone()[0]
@@ -43,7 +43,7 @@ def insert_events(connection: sqlite3.Connection, events: Sequence[Event]) -> No
 
 
 def read_event(row: Row) -> Event:
-    """The event in a row of `EVENT_COLUMNS`."""
+    """Return the event of a row of `EVENT_COLUMNS`."""
     event = Event(
         row[1],
         asset_key=row[2],
@@ -66,14 +66,14 @@ def read_event(row: Row) -> Event:
 
 
 def write_run(connection: sqlite3.Connection, run: RunRecord, owner: str | None) -> None:
-    """Write the row of a run, last in order of start, in the place of one with its id."""
+    """Write the row of a run as the most recently started one, replacing an earlier row with its id."""
     selection = None if run.selection is None else _json(run.selection)
     row = (run.run_id, run.status, run.start_time, run.end_time, run.job, run.partition_key, run.message)
     _insert_rows(connection, _INSERT_RUN, [(*row, _json(run.tags), _json(run.steps), selection, owner)])
 
 
 def end_run(connection: sqlite3.Connection, run: RunRecord) -> None:
-    """Write how a run ended, and the event that says so; its place in the order of start stays."""
+    """Write the end of a run and its event; its position in the order of starts stays."""
     ending = (run.status, run.end_time, run.message, run.run_id)
     _insert_rows(
         connection,
@@ -84,7 +84,7 @@ def end_run(connection: sqlite3.Connection, run: RunRecord) -> None:
 
 
 def read_run(row: Row) -> RunRecord:
-    """The run in a row of `RUN_COLUMNS`."""
+    """Return the run of a row of `RUN_COLUMNS`."""
     return RunRecord(
         run_id=row[0],
         status=row[1],
@@ -100,7 +100,7 @@ def read_run(row: Row) -> RunRecord:
 
 
 def event_row(event: Event) -> Row:
-    """The values of `EVENT_COLUMNS` for an event."""
+    """Return the values of `EVENT_COLUMNS` for an event."""
     inputs = event.input_data_versions
     return (
         event.id,
@@ -126,10 +126,10 @@ def _materialized_rows(events: Iterable[Event]) -> list[Row]:
     rows: dict[tuple[str, str], list[Any]] = {}
     for event in events:
         if event.event_type == MATERIALIZATION and event.asset_key is not None:
-            place = (event.asset_key, event.partition_key or "")
-            first, _, count = rows.get(place, (event.id, None, 0))
-            rows[place] = [first, event.id, count + 1]
-    return [(*place, *numbers) for place, numbers in rows.items()]
+            key = (event.asset_key, event.partition_key or "")
+            first, _, count = rows.get(key, (event.id, None, 0))
+            rows[key] = [first, event.id, count + 1]
+    return [(*key, *numbers) for key, numbers in rows.items()]
 
 
 def _insert_rows(connection: sqlite3.Connection, statement: str, rows: list[Row]) -> None:
@@ -143,7 +143,7 @@ def _insert_rows(connection: sqlite3.Connection, statement: str, rows: list[Row]
 
 
 def _storable(value: Any) -> Any:
-    # A file name in an error may hold lone surrogates, which UTF-8 cannot; no such value may cost the batch.
+    # File names in errors may contain lone surrogates, which UTF-8 cannot encode; one must not fail the batch.
     if value is None or (isinstance(value, int) and -(2**63) <= value < 2**63):
         return value
     return str(value).encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""The tables of `rivers.db`, and the way from an older file to this one."""
+"""Tables of `rivers.db` and migrations from older schema versions."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 VERSION: Final = 1
 
-# "RIVR": tells a file of rivers from any other SQLite file.
+# "RIVR": marks the file as one of rivers, not of another program that uses SQLite.
 APPLICATION_ID: Final = 0x52495652
 
-# From the version that is the key to the next one.
+# Statements that migrate from the version that is the key to the next one.
 MIGRATIONS: Final[dict[int, Sequence[str]]] = {}
 
 _TABLES: Final = (
@@ -51,7 +51,7 @@ _TABLES: Final = (
     """,
     "CREATE INDEX events_of_asset ON events (asset_key) WHERE asset_key IS NOT NULL",
     "CREATE INDEX events_of_run ON events (run_id)",
-    # One row per partition ('' for none), so that the latest is found without walking the history.
+    # One row per partition ('' for none): the latest materialization is found without scanning events.
     """
     CREATE TABLE materialized (
         asset_key TEXT NOT NULL,
@@ -92,7 +92,7 @@ _TABLES: Final = (
 
 
 def prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring a file to the current version; call it inside a transaction.
+    """Create or migrate the tables; call it within a transaction.
 
     Args:
         connection: Open connection to the file.
@@ -101,17 +101,17 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     Raises:
         StorageError: The file belongs to another program, or to a newer version of rivers.
     """
-    found = _pragma(connection, "user_version")
+    current = _pragma(connection, "user_version")
     if _pragma(connection, "application_id") != APPLICATION_ID:
         _check_empty(connection, path)
         _apply(connection, _TABLES, VERSION)
-    elif found > VERSION:
+    elif current > VERSION:
         raise StorageError(
-            f"{path} was written by a newer rivers: its schema version is {found}, and rivers "
-            f"{version('rivers-io')} knows versions up to {VERSION}. Upgrade with 'pip install -U rivers-io', "
+            f"{path} was written by a newer rivers: its schema version is {current}, but rivers "
+            f"{version('rivers-io')} supports versions up to {VERSION}. Upgrade with 'pip install -U rivers-io', "
             "or use another directory."
         )
-    for older in range(found or VERSION, VERSION):
+    for older in range(current or VERSION, VERSION):
         _apply(connection, MIGRATIONS[older], older + 1)
 
 
@@ -119,8 +119,8 @@ def _check_empty(connection: sqlite3.Connection, path: Path) -> None:
     tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema ORDER BY name LIMIT 3")]
     if tables:
         raise StorageError(
-            f"{path} is a SQLite file of another program (it has {', '.join(tables)}); rivers leaves it "
-            "alone. Use another directory for the storage."
+            f"{path} is a SQLite file of another program with the tables {', '.join(tables)}. "
+            "Use another directory for the storage."
         )
 
 

@@ -1,4 +1,4 @@
-"""Events in a SQLite file: recorded in batches, read by any number of processes."""
+"""Event storage in a SQLite file: written in batches, shared by any number of processes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ BATCH_SECONDS: Final = 0.2
 _EVENTS: Final = f"SELECT {EVENT_COLUMNS} FROM events"
 _RUNS: Final = f"SELECT {RUN_COLUMNS} FROM runs"
 
-# Walks from one asset name to the next in the index, however many events lie between.
+# A skip scan: seeks each asset name in the index instead of reading every event.
 _ASSET_NAMES: Final = """
     WITH RECURSIVE assets (name) AS (
         SELECT MIN(asset_key) FROM events WHERE asset_key IS NOT NULL
@@ -53,13 +53,13 @@ _ASSET_NAMES: Final = """
 
 
 class SQLiteStorage(EventStorage):
-    """A storage in the file `rivers.db` of a directory.
+    """Event storage in the file `rivers.db` of a directory.
 
-    Events are written in batches: when 256 wait, when the last write is 0.2 seconds ago, before this storage
-    is asked anything, and when a run starts or ends. It travels to another process as its path.
+    Pending events are written when there are 256, when the last write was 0.2 seconds ago, before a query,
+    and when a run starts or ends. The storage is pickled as its path.
 
     Args:
-        path: The directory, made at first use.
+        path: The directory, created on first use.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -84,7 +84,7 @@ class SQLiteStorage(EventStorage):
             self.close()
 
     def open(self) -> None:
-        """Make the directory and the file, bring an older file up to date, close interrupted runs.
+        """Create the directory and the file, migrate an older file, close interrupted runs.
 
         Raises:
             StorageError: See `Storage.embedded`.
@@ -92,17 +92,17 @@ class SQLiteStorage(EventStorage):
         self._read("SELECT 1")
 
     def flush(self) -> None:
-        """Write what waits.
+        """Write all pending events.
 
         Raises:
-            StorageError: The file cannot be written; what waits is kept for the next attempt.
+            StorageError: The file cannot be written; pending events are kept for the next attempt.
         """
         if self._pending:
             with self._writing():
                 pass
 
     def close(self) -> None:
-        """Write what waits and close the file; runs of it that have not ended count as interrupted then."""
+        """Write pending events and close the file; its running runs count as interrupted from then on."""
         with self._database.lock:
             try:
                 self.flush()
@@ -116,10 +116,10 @@ class SQLiteStorage(EventStorage):
                     owner.release()
 
     def record(self, event: Event) -> None:
-        """Add an event to the next batch; it gets its id when that is written.
+        """Add an event to the next batch; it gets its id when the batch is written.
 
         Raises:
-            StorageError: The batch was due and cannot be written; it is kept for the next attempt.
+            StorageError: The batch cannot be written; it is kept for the next attempt.
         """
         self._pending.append(event)
         if len(self._pending) >= BATCH_EVENTS or monotonic() - self._written_at > BATCH_SECONDS:
@@ -137,7 +137,7 @@ class SQLiteStorage(EventStorage):
 
     def _write_late(self) -> None:
         self._timer = None
-        with suppress(StorageError):  # what waits is kept, and the next write reports it
+        with suppress(StorageError):  # pending events are kept, and the next write reports the error
             self.flush()
 
     @contextmanager
@@ -249,7 +249,7 @@ class SQLiteStorage(EventStorage):
         return bool(self._read(known, name, key))
 
     def _forget_parent(self) -> None:
-        # Connection and lock belong to the parent of a fork: even closing them here would hurt it.
+        # SQLite connections must not cross a fork: closing one here would release the parent's locks.
         _of_parents.append((self._database, self._owner, self._timer))
         self._fresh()
 

@@ -1,4 +1,4 @@
-"""What holds for every kind of storage."""
+"""Behavior that every event storage shares."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def types(events):
     return [event.event_type for event in events]
 
 
-def test_a_storage_is_a_storage_to_isinstance(storage):
+def test_storage_is_instance_of_event_storage(storage):
     assert isinstance(storage, Storage)
 
 
-def test_recorded_events_get_growing_ids(storage):
+def test_record_assigns_ascending_ids(storage):
     events = [materialization(version=str(n)) for n in range(3)]
     for event in events:
         storage.record(event)
@@ -39,13 +39,13 @@ def test_recorded_events_get_growing_ids(storage):
     assert [event.id for event in storage.get_events_for_run("r")] == [1, 2, 3]
 
 
-def test_what_was_recorded_reads_back_equal(storage):
+def test_recorded_events_read_back_equal(storage):
     event = materialization(version="v")
     storage.record(event)
     assert storage.get_events_for_asset("orders") == [event]
 
 
-def test_events_of_an_asset_come_newest_first_up_to_the_limit(storage):
+def test_get_events_for_asset_newest_first_with_limit(storage):
     for n in range(5):
         storage.record(materialization(version=str(n)))
         storage.record(materialization("other", version="x"))
@@ -54,20 +54,20 @@ def test_events_of_an_asset_come_newest_first_up_to_the_limit(storage):
     assert storage.get_events_for_asset("orders", limit=0) == []
 
 
-def test_a_hundred_events_are_the_default_limit(storage):
+def test_get_events_for_asset_default_limit(storage):
     for n in range(101):
         storage.record(materialization(version=str(n)))
     assert len(storage.get_events_for_asset("orders")) == 100
 
 
-def test_events_of_a_run_come_oldest_first_and_all(storage):
+def test_get_events_for_run_oldest_first(storage):
     for n in range(150):
         storage.record(materialization(version=str(n)))
     storage.record(materialization(run_id="other"))
     assert versions(storage.get_events_for_run("r")) == [str(n) for n in range(150)]
 
 
-def test_what_nobody_recorded_is_empty_or_none(storage):
+def test_queries_of_empty_storage(storage):
     assert storage.get_events_for_asset("nothing") == []
     assert storage.get_events_for_run("nothing") == []
     assert storage.get_latest_materialization("nothing") is None
@@ -82,21 +82,21 @@ def test_what_nobody_recorded_is_empty_or_none(storage):
     assert not storage.has_dynamic_partition("nothing", "a")
 
 
-def test_questions_in_between_see_later_events_too(storage):
+def test_queries_see_later_events(storage):
     storage.record(materialization(version="1"))
     assert versions(storage.get_events_for_asset("orders")) == ["1"]
     storage.record(materialization(version="2"))
     assert versions(storage.get_events_for_asset("orders")) == ["2", "1"]
 
 
-def test_the_latest_materialization_without_a_partition_is_the_newest_of_any(storage):
+def test_get_latest_materialization_of_any_partition(storage):
     storage.record(materialization(partition="a", version="1"))
     storage.record(materialization(partition="b", version="2"))
     storage.record(Event("StepFailure", run_id="r", asset_key="orders"))
     assert storage.get_latest_materialization("orders").data_version == "2"
 
 
-def test_the_latest_materialization_of_a_partition_takes_text_or_a_key(storage):
+def test_get_latest_materialization_by_text_or_key(storage):
     storage.record(materialization(partition="a", version="1"))
     storage.record(materialization(partition="a", version="2"))
     storage.record(materialization(partition="b", version="3"))
@@ -105,20 +105,20 @@ def test_the_latest_materialization_of_a_partition_takes_text_or_a_key(storage):
     assert storage.get_latest_materialization("orders", "c") is None
 
 
-def test_a_key_of_several_dimensions_finds_its_display_form(storage):
+def test_get_latest_materialization_by_multi_key(storage):
     storage.record(materialization(partition="date=d|region=us", version="1"))
     key = PartitionKey.multi({"region": "us", "date": "d"})
     assert storage.get_latest_materialization("orders", key).data_version == "1"
 
 
-def test_materialized_partitions_come_in_the_order_of_their_first_materialization(storage):
+def test_get_materialized_partitions_order(storage):
     for partition in ("b", "a", "b", "c", "a"):
         storage.record(materialization(partition=partition))
     storage.record(Event("Observation", run_id="r", asset_key="orders", partition_key="d"))
     assert storage.get_materialized_partitions("orders") == ["b", "a", "c"]
 
 
-def test_the_latest_of_every_partition_comes_in_one_answer(storage):
+def test_get_latest_materializations_by_partition(storage):
     storage.record(materialization(partition="b", version="1"))
     storage.record(materialization(partition="a", version="2"))
     storage.record(materialization(partition="b", version="3"))
@@ -127,14 +127,14 @@ def test_the_latest_of_every_partition_comes_in_one_answer(storage):
     assert list(latest) == ["b", "a"]
 
 
-def test_an_asset_without_partitions_has_its_latest_under_none(storage):
+def test_get_latest_materializations_unpartitioned(storage):
     storage.record(materialization(version="1"))
     assert versions(storage.get_latest_materializations("orders").values()) == ["1"]
     assert list(storage.get_latest_materializations("orders")) == [None]
     assert storage.get_materialized_partitions("orders") == []
 
 
-def test_an_asset_record_counts_materializations_and_partitions(storage):
+def test_asset_record_counts(storage):
     for partition in ("a", "b", "a"):
         storage.record(materialization(partition=partition, version=partition))
     storage.record(Event("StepFailure", run_id="later", asset_key="orders", message="no"))
@@ -145,20 +145,20 @@ def test_an_asset_record_counts_materializations_and_partitions(storage):
     assert record.last_materialization.data_version == "a"
 
 
-def test_an_asset_that_only_failed_has_a_record_without_materialization(storage):
+def test_asset_record_of_failed_asset(storage):
     storage.record(Event("StepFailure", run_id="r", asset_key="orders"))
     record = storage.get_asset_record("orders")
     assert record.last_materialization is None
     assert (record.materialization_count, record.partition_count) == (0, 0)
 
 
-def test_asset_records_are_sorted_by_name(storage):
+def test_get_asset_records_sorted_by_name(storage):
     for asset in ("b", "a", "Ä", "B"):
         storage.record(materialization(asset))
     assert [record.asset_key for record in storage.get_asset_records()] == ["B", "a", "b", "Ä"]
 
 
-def test_a_run_starts_running_and_ends_as_said(storage):
+def test_start_run_and_finish_run(storage):
     started = storage.start_run(
         "r1", job="nightly", tags=[("team", "data")], steps=["a", "b"], selection=["b"], partition_key="p"
     )
@@ -185,7 +185,7 @@ def test_a_run_starts_running_and_ends_as_said(storage):
         ("interrupted", "RunInterrupted"),
     ],
 )
-def test_start_and_end_of_a_run_are_events(storage, status, event_type):
+def test_run_start_and_end_are_events(storage, status, event_type):
     storage.start_run("r1", tags=[("k", "v")])
     storage.record(materialization(run_id="r1"))
     storage.finish_run("r1", status, message="why")
@@ -196,12 +196,12 @@ def test_start_and_end_of_a_run_are_events(storage, status, event_type):
     assert events[-1].duration_ns == storage.get_run("r1").duration_ns
 
 
-def test_a_partition_key_of_a_run_may_be_a_key(storage):
+def test_start_run_accepts_partition_key_object(storage):
     storage.start_run("r1", partition_key=PartitionKey.single(["a", "b"]))
     assert storage.get_run("r1").partition_key == "a,b"
 
 
-def test_runs_come_last_started_first_up_to_the_limit_and_by_status(storage):
+def test_get_runs_order_limit_and_status(storage):
     for run_id in ("r1", "r2", "r3"):
         storage.start_run(run_id)
     storage.finish_run("r2", "success")
@@ -211,7 +211,7 @@ def test_runs_come_last_started_first_up_to_the_limit_and_by_status(storage):
     assert [run.run_id for run in storage.get_runs(status="success")] == ["r2"]
 
 
-def test_a_run_that_ended_may_start_again_and_keeps_its_events(storage):
+def test_start_run_again_keeps_events(storage):
     storage.start_run("r1")
     storage.finish_run("r1", "failure", message="no")
     storage.start_run("r2")
@@ -222,41 +222,41 @@ def test_a_run_that_ended_may_start_again_and_keeps_its_events(storage):
     assert types(storage.get_events_for_run("r1")) == ["RunStart", "RunFailure", "RunStart"]
 
 
-def test_a_run_that_is_running_cannot_start_again(storage):
+def test_start_run_rejects_running_run(storage):
     storage.start_run("r1")
-    with pytest.raises(ConflictError, match="'r1' is running already"):
+    with pytest.raises(ConflictError, match="'r1' is already running"):
         storage.start_run("r1")
     assert types(storage.get_events_for_run("r1")) == ["RunStart"]
 
 
-def test_how_a_run_ended_last_is_how_it_ended(storage):
+def test_finish_run_replaces_status(storage):
     storage.start_run("r1")
     storage.finish_run("r1", "interrupted")
     storage.finish_run("r1", "success")
     assert storage.get_run("r1").status == "success"
 
 
-def test_ending_a_run_that_never_started_says_so(storage):
-    with pytest.raises(StorageError, match="'r1' was never started"):
+def test_finish_run_rejects_unknown_run(storage):
+    with pytest.raises(StorageError, match="'r1': it was never started"):
         storage.finish_run("r1", "success")
 
 
-def test_unknown_statuses_are_refused_with_those_there_are(storage):
+def test_unknown_run_status_lists_known_ones(storage):
     storage.start_run("r1")
-    with pytest.raises(StorageError, match="'running'; it is one of success, failure"):
+    with pytest.raises(StorageError, match="success, failure.*got 'running'"):
         storage.finish_run("r1", "running")
-    with pytest.raises(StorageError, match="'done'; it is one of running, success"):
+    with pytest.raises(StorageError, match="running, success.*got 'done'"):
         storage.get_runs(status="done")
 
 
-def test_a_negative_limit_is_refused(storage):
+def test_negative_limit_is_rejected(storage):
     with pytest.raises(StorageError, match="-1"):
         storage.get_runs(limit=-1)
-    with pytest.raises(RiversError, match="None returns all"):
+    with pytest.raises(RiversError, match="None for all"):
         storage.get_events_for_asset("orders", limit=-5)
 
 
-def test_dynamic_partitions_keep_the_order_in_which_they_were_added(storage):
+def test_dynamic_partitions_keep_insertion_order(storage):
     storage.add_dynamic_partitions("customers", ["b", "a"])
     storage.add_dynamic_partitions("customers", ["a", "c", "c"])
     storage.add_dynamic_partitions("regions", ["x"])
@@ -265,7 +265,7 @@ def test_dynamic_partitions_keep_the_order_in_which_they_were_added(storage):
     assert not storage.has_dynamic_partition("regions", "c")
 
 
-def test_a_deleted_dynamic_partition_is_gone_and_comes_back_last(storage):
+def test_delete_dynamic_partition(storage):
     storage.add_dynamic_partitions("customers", ["a", "b"])
     storage.delete_dynamic_partition("customers", "a")
     storage.delete_dynamic_partition("customers", "never there")
@@ -276,20 +276,20 @@ def test_a_deleted_dynamic_partition_is_gone_and_comes_back_last(storage):
 
 
 @pytest.mark.parametrize("bad", ["", "a,b", "a|b", 3, None])
-def test_a_bad_dynamic_key_adds_none_of_the_keys(storage, bad):
+def test_add_dynamic_partitions_is_atomic(storage, bad):
     with pytest.raises(PartitionDefinitionError):
         storage.add_dynamic_partitions("customers", ["good", bad])
     assert storage.get_dynamic_partitions("customers") == []
 
 
-def test_plain_text_instead_of_a_list_of_keys_is_refused_with_the_list_to_write(storage):
-    with pytest.raises(PartitionDefinitionError, match=r"write \['abc'\]"):
+def test_add_dynamic_partitions_rejects_plain_text(storage):
+    with pytest.raises(PartitionDefinitionError, match=r"Use \['abc'\]"):
         storage.add_dynamic_partitions("customers", "abc")
     with pytest.raises(PartitionDefinitionError, match="needs a name"):
         storage.add_dynamic_partitions("", ["a"])
 
 
-def test_threads_that_record_at_once_lose_nothing(storage):
+def test_concurrent_threads_lose_no_event(storage):
     def work(worker):
         for n in range(300):
             storage.record(materialization(f"asset{worker}", partition=str(n), run_id=f"r{worker}"))
@@ -304,18 +304,18 @@ def test_threads_that_record_at_once_lose_nothing(storage):
         assert storage.get_materialized_partitions(f"asset{worker}") == [str(n) for n in range(300)]
 
 
-def test_a_closed_storage_opens_again_when_it_is_used(storage):
+def test_closed_storage_reopens_on_use(storage):
     storage.record(materialization(version="1"))
     storage.close()
     storage.record(materialization(version="2"))
     assert versions(storage.get_events_for_asset("orders")) == ["2", "1"]
 
 
-def test_the_package_shows_what_belongs_to_it():
+def test_package_exports():
     assert all(hasattr(rivers.storage, name) for name in rivers.storage.__all__)
 
 
-def test_a_memory_storage_arrives_empty_elsewhere():
+def test_memory_storage_pickles_empty():
     import pickle
 
     storage = Storage.memory()

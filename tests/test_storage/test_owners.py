@@ -68,7 +68,7 @@ def running(tmp_path):
         kill(process)
 
 
-def test_a_killed_run_is_closed_as_interrupted_by_the_next_open(running, tmp_path):
+def test_open_interrupts_killed_run(running, tmp_path):
     kill(running)
     with Storage.embedded(tmp_path) as storage:
         run = storage.get_run("r1")
@@ -83,7 +83,7 @@ def test_a_killed_run_is_closed_as_interrupted_by_the_next_open(running, tmp_pat
     assert owner_files(tmp_path) == []
 
 
-def test_a_killed_run_is_closed_once(running, tmp_path):
+def test_open_interrupts_killed_run_once(running, tmp_path):
     kill(running)
     for _ in range(2):
         with Storage.embedded(tmp_path) as one, Storage.embedded(tmp_path) as two:
@@ -91,7 +91,7 @@ def test_a_killed_run_is_closed_once(running, tmp_path):
             assert len(one.get_events_for_run("r1")) == 3
 
 
-def test_a_run_that_is_alive_elsewhere_stays_running(running, tmp_path):
+def test_open_leaves_live_run_running(running, tmp_path):
     with Storage.embedded(tmp_path) as storage:
         assert storage.get_run("r1").status == "running"
         assert len(owner_files(tmp_path)) == 1
@@ -101,7 +101,7 @@ def test_a_run_that_is_alive_elsewhere_stays_running(running, tmp_path):
     assert owner_files(tmp_path) == []
 
 
-def test_a_storage_that_was_open_before_the_kill_can_start_the_run_again(running, tmp_path):
+def test_start_run_after_kill_in_open_storage(running, tmp_path):
     with Storage.embedded(tmp_path) as storage:
         assert storage.get_run("r1").status == "running"
         kill(running)
@@ -111,14 +111,14 @@ def test_a_storage_that_was_open_before_the_kill_can_start_the_run_again(running
         assert storage.get_run("r1").status == "running"
 
 
-def test_a_run_that_closing_left_open_is_interrupted(tmp_path):
+def test_close_leaves_running_run_interrupted(tmp_path):
     with Storage.embedded(tmp_path) as storage:
         storage.start_run("r1")
     with Storage.embedded(tmp_path) as storage:
         assert storage.get_run("r1").status == "interrupted"
 
 
-def test_runs_of_other_storages_in_this_process_stay_running(tmp_path):
+def test_open_leaves_runs_of_same_process_running(tmp_path):
     with Storage.embedded(tmp_path) as one:
         one.start_run("r1")
         with Storage.embedded(tmp_path) as two:
@@ -127,14 +127,14 @@ def test_runs_of_other_storages_in_this_process_stay_running(tmp_path):
         assert one.get_run("r1").status == "running"
 
 
-def test_lock_files_that_crashes_left_are_removed(tmp_path):
+def test_open_removes_stale_lock_files(tmp_path):
     (tmp_path / "owners").mkdir()
     (tmp_path / "owners" / "0123.owner").touch()
     with Storage.embedded(tmp_path):
         assert owner_files(tmp_path) == []
 
 
-def test_what_was_recorded_is_written_when_a_program_ends_without_closing(tmp_path):
+def test_pending_events_are_written_at_exit(tmp_path):
     code = """
     storage = Storage.embedded(folder)
     for n in range(10):
@@ -147,7 +147,7 @@ def test_what_was_recorded_is_written_when_a_program_ends_without_closing(tmp_pa
         assert len(storage.get_events_for_run("r")) == 10
 
 
-def test_processes_that_open_and_write_at_once_lose_nothing(tmp_path):
+def test_concurrent_processes_lose_no_event(tmp_path):
     code = """
     ready()
     with Storage.embedded(folder) as storage:
@@ -174,7 +174,7 @@ def test_processes_that_open_and_write_at_once_lose_nothing(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_a_fork_neither_writes_what_its_parent_recorded_nor_ends_its_run(tmp_path):
+def test_fork_keeps_events_and_run_of_parent(tmp_path):
     code = """
     import os
     storage = Storage.embedded(folder)
@@ -198,7 +198,7 @@ def test_a_fork_neither_writes_what_its_parent_recorded_nor_ends_its_run(tmp_pat
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="this system has no users of this kind")
-def test_an_unwritable_directory_is_refused_with_its_path_and_what_to_do(tmp_path):
+def test_open_reports_unwritable_directory(tmp_path):
     code = """
     import os
     import rivers.storage.sqlite.storage
@@ -211,7 +211,9 @@ def test_an_unwritable_directory_is_refused_with_its_path_and_what_to_do(tmp_pat
     """
     tmp_path.chmod(0o500)
     process = python(tmp_path, code)
-    said, _ = process.communicate()
+    output, _ = process.communicate()
     tmp_path.chmod(0o700)
-    assert said.startswith(f"StorageError {tmp_path / 'history'}: the directory cannot be made or written")
-    assert "Check its permissions, or choose another directory" in said
+    assert output.startswith(
+        f"StorageError {tmp_path / 'history'}: the directory cannot be created or written"
+    )
+    assert "Check its permissions, or choose another directory" in output

@@ -100,7 +100,7 @@ def outcome(storage, operation, now):
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(operations, max_size=25))
-def test_memory_and_sqlite_give_the_same_answers(sequence):
+def test_storages_agree_after_any_operations(sequence):
     memory = Storage.memory()
     with tempfile.TemporaryDirectory() as folder, Storage.embedded(folder) as embedded:
         for now, operation in enumerate(sequence):
@@ -110,7 +110,7 @@ def test_memory_and_sqlite_give_the_same_answers(sequence):
             assert answers(memory) == answers(reopened)
 
 
-def test_a_refused_operation_leaves_both_as_they_were(tmp_path):
+def test_storages_agree_after_refused_operation(tmp_path):
     memory, embedded = Storage.memory(), Storage.embedded(tmp_path)
     for storage in (memory, embedded):
         apply(storage, ("start", "r1", ()))
