@@ -1,4 +1,4 @@
-"""The default executor: steps run in this process, in order; asynchronous ones overlap."""
+"""In-process executor, the default: steps run in order in this process; asynchronous steps overlap."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from rivers.execution.retries import is_failure
 from rivers.execution.step import execute_step
+from rivers.executors.async_loop import run_overlapping
 from rivers.executors.base import Executor
-from rivers.executors.overlapping import run_overlapping
 from rivers_core.awaitables import run_sync
 
 if TYPE_CHECKING:
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class InProcess(Executor):
-    """Runs each step in the calling thread: the fastest, and the one that a debugger can enter.
+    """Runs each step in the calling thread: the fastest executor, and the one that a debugger can step into.
 
-    Steps with something asynchronous in them run on an event loop of their own while the others go on, also
-    when the caller is inside a running loop (a notebook).
+    If any step or handler is asynchronous, these steps run on an event loop in another thread while the others go on;
+    this also works when the caller is inside a running loop, such as a notebook.
     """
 
     def execute(self, run: Run) -> None:
@@ -30,7 +30,7 @@ class InProcess(Executor):
 
 
 async def _in_order(run: Run) -> None:
-    """Every step after the other, as one coroutine: to start one for each step would cost more than to await it."""
+    """Run the steps one after the other, in one coroutine: starting one per step would cost more than awaiting it."""
     for step in run.plan.steps:
         if not run.may_start(step):
             continue

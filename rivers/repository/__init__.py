@@ -1,8 +1,8 @@
-"""The face of rivers: repositories and the results of their runs (floor 9)."""
+"""Repositories: the public entry point, and the results of runs."""
 
 from __future__ import annotations
 
 from rivers.repository.code_repository import CodeRepository
-from rivers.repository.run_result import RunResult
+from rivers.repository.runner import RunResult
 
 __all__ = ["CodeRepository", "RunResult"]

@@ -1,60 +1,76 @@
-"""CodeRepository: the face of rivers, where definitions become something that runs."""
+"""CodeRepository: definitions that can be checked, run and queried."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from copy import copy
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rivers.exceptions import AssetNotFoundError, NodeNotFoundError
+from rivers.definitions.asset import Asset
+from rivers.definitions.definition import Definition
+from rivers.definitions.field_checks import FieldChecks
+from rivers.definitions.job import Job
+from rivers.definitions.resource import Resource
+from rivers.definitions.retry import RetryPolicy
+from rivers.definitions.task import Task
+from rivers.exceptions import (
+    AssetDefinitionError,
+    AssetNotFoundError,
+    ConfigurationError,
+    GraphValidationError,
+    NodeNotFoundError,
+    TaskDefinitionError,
+)
+from rivers.execution.lineage import History
+from rivers.execution.staleness import status_of_asset
+from rivers.executors import InProcess
 from rivers.graph.findings import suggest
-from rivers.repository.declared import Declared, name_of
+from rivers.graph.symbols import Definitions
 from rivers.repository.loading import load_stored
 from rivers.repository.observing import observe_assets
-from rivers.repository.run_request import RunRequest
-from rivers.repository.session import Session
-from rivers.repository.statuses import statuses
+from rivers.repository.runner import RunRequest, run_plan
+from rivers.repository.runtime import Runtime, check_executor
+from rivers_core.handler import BaseIOHandler
+from rivers_core.partitions import PartitionsDefinition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
     from types import TracebackType
     from typing import Literal, Self
 
-    from rivers.definitions.asset import Asset
-    from rivers.definitions.job import Job
-    from rivers.definitions.retry import RetryPolicy
-    from rivers.definitions.task import Task
     from rivers.execution.keys import KeyRequest
     from rivers.execution.staleness import AssetStatus
     from rivers.executors import Executor
     from rivers.graph.plan import Graph, HandlerBinding, StoredOutput
-    from rivers.repository.run_result import RunResult
+    from rivers.repository.runner import RunResult
     from rivers.storage import EventStorage
     from rivers_core.config import Config
-    from rivers_core.handler import BaseIOHandler
     from rivers_core.metadata import MetadataValue
-    from rivers_core.partitions import PartitionsDefinition
 
 
 class CodeRepository:
-    """Assets, and all that belongs to them, as something that can be checked, run and asked.
+    """Assets with everything that belongs to them.
 
     Args:
-        assets: The assets, of every kind.
-        tasks: Tasks that run on their own; those inside graph assets need not be listed.
+        assets: Assets of every kind.
+        tasks: Tasks that run on their own; tasks of graph assets need not be listed.
         jobs: Named selections of assets.
-        default_executor: Where steps run unless a job says otherwise; in this process without it.
-        resources: What function parameters may name besides assets; a resource that is a handler can be
-            named by `io_handler=`.
-        partition_defs: Partition definitions that assets refer to by name.
-        retries: Retry policies that assets and jobs refer to by name.
-        default_retry_policy: The policy of steps for which neither asset, job nor run says one.
-        config: A `rivers.toml`: its path, a loaded `Config`, False for none; None looks for one from the
-            current folder upwards.
+        default_executor: Executor of runs that do not set their own; by default in process.
+        resources: Values that function parameters may name besides assets; `io_handler=` may name a resource that is
+            a handler.
+        partition_defs: Partitions definitions by name.
+        retries: Retry policies by name.
+        default_retry_policy: Retry policy of steps for which asset, job and run set none.
+        config: A `rivers.toml`: its path, a loaded `Config`, or False for none. None searches from the working folder
+            upwards.
 
     Raises:
-        AssetDefinitionError: Something in `assets` is no asset.
-        ConfigurationError: The configuration file is not valid.
+        AssetDefinitionError: An item of `assets` is not an asset.
+        TaskDefinitionError: An item of `tasks` is not a task.
+        GraphValidationError: Another argument is not valid.
+        ConfigurationError: The configuration file, an executor or a policy is not valid.
 
     Examples:
         >>> import rivers as rs
@@ -81,59 +97,50 @@ class CodeRepository:
         default_retry_policy: RetryPolicy | str | None = None,
         config: str | Path | Config | Literal[False] | None = None,
     ) -> None:
-        self._adopt(
-            Declared.checked(
-                assets,
-                tasks,
-                jobs,
-                default_executor,
-                resources,
-                partition_defs,
-                retries,
-                default_retry_policy,
-                config,
-            )
+        definitions = Definitions(
+            _check_items(Asset, "assets", assets, AssetDefinitionError),
+            _check_items(Task, "tasks", tasks or (), TaskDefinitionError),
+            _check_values(PartitionsDefinition, "partition_defs", partition_defs),
+            _check_values(RetryPolicy, "retries", retries),
+            _check_resources(resources),
         )
+        checked_jobs = _check_items(Job, "jobs", jobs or (), GraphValidationError)
+        check_executor("default_executor", default_executor)
+        self._runtime = Runtime(
+            definitions, checked_jobs, default_executor or InProcess(), _load_config(config)
+        )
+        self._default_retry_policy = self._runtime.policy(default_retry_policy)
 
-    def _adopt(self, declared: Declared) -> None:
-        self._declared = declared
-        self._session = Session(declared)
-
-    # ------------------------------------------------------------------ resolving
+    # ------------------------------------------------------------------ resolve
 
     def resolve(self, storage: EventStorage | None = None, *, set_up: bool = True) -> Self:
-        """Bind every asset to its handler and every parameter to its source, and make ready to run.
+        """Bind every asset to its handler and every parameter to its source, and set up resources.
 
-        Called by itself before the first run; calling it again with another storage changes to that.
+        Called automatically before the first run. Call again to switch storage.
 
         Args:
-            storage: Where events go; without it memory, or `.rivers/` beside the `rivers.toml`, one per environment.
-            set_up: Set resources up now; False leaves that to the first run, for who only wants to look.
+            storage: Event storage; by default memory, or `.rivers/` beside the `rivers.toml`, one per environment.
+            set_up: Whether to set up resources now; False leaves that to the first run.
 
         Returns:
             This repository.
 
         Raises:
-            GraphValidationError: With all that is wrong.
+            GraphValidationError: With all findings.
             ConfigurationError: A resource could not be set up.
         """
-        self._session.open(storage, set_up=set_up)
+        self._runtime.open(storage, set_up=set_up)
         return self
 
     def validate(self) -> None:
-        """Look for everything that is wrong without data, storage or set-up; may be called again and again.
+        """Check everything that needs no data, storage or set-up; may be called repeatedly.
 
         Raises:
-            GraphValidationError: With all that is wrong.
+            GraphValidationError: With all findings.
         """
-        self._session.bound_graph()
+        self._runtime.bind()
 
-    @property
-    def graph(self) -> Graph:
-        """The bound graph: steps, outputs, handlers."""
-        return self._session.graph
-
-    # ------------------------------------------------------------------ running
+    # ------------------------------------------------------------------ run
 
     def materialize(
         self,
@@ -150,34 +157,34 @@ class CodeRepository:
         only_stale: bool = False,
         executor: Executor | None = None,
     ) -> RunResult:
-        """Run assets and keep their results.
+        """Run assets and store their results.
 
         Args:
             selection: Assets, outputs of multi-assets or tasks, or their names; None for every asset.
-            partition_key: The partition, or several: a key, its text, a `PartitionKeyRange`, a list.
-            tags: Recorded with every event of the run.
-            raise_on_error: Raise the first failure; else go on with what does not depend on it.
-            config: `{asset: {field: value}}`, laid over what the contexts' configuration reads.
-            run_id_override: The run's identifier.
+            partition_key: One or several partition keys: a key, its display form, a `PartitionKeyRange`, a list.
+            tags: Tags recorded with every event of the run.
+            raise_on_error: Whether to raise the first failure; otherwise independent steps go on.
+            config: `{asset: {field: value}}`, which takes precedence over what the configuration classes read.
+            run_id_override: Identifier of the run.
             include_upstream: Also run everything that the selected assets need.
-            resume: Skip what the run `run_id_override` already finished.
-            retry: The policy of steps for which neither asset nor job says one; a policy, or its name.
-            only_stale: Skip what is fresh: code, handler and inputs are as they were when it was stored.
-            executor: Where steps run; None takes the repository's.
+            resume: Skip the steps that the run `run_id_override` already finished.
+            retry: Retry policy of steps for which asset and job set none, or the name of one.
+            only_stale: Skip assets whose code, handler and inputs have not changed since they were stored.
+            executor: Executor of this run; None for the repository's.
 
         Returns:
-            What was materialized, what failed and what was skipped.
+            The assets that were materialized, failed or skipped.
 
         Raises:
-            ExecutionError: A step failed and `raise_on_error` is true; the step's error is the cause.
+            ExecutionError: A step failed and `raise_on_error` is true; the error of the step is the cause.
             AssetNotFoundError: A selected name is unknown.
-            GraphValidationError: Something is wrong with the repository.
+            GraphValidationError: The repository is not valid.
             PartitionValidationError: A partitioned asset has no valid key.
-            ConfigurationError: The configuration overrides do not fit.
+            ConfigurationError: The configuration values are not valid.
         """
-        return self._session.run(
+        return self._run(
             RunRequest(
-                self._declared.names(selection),
+                _names(selection),
                 partition_key,
                 tags or (),
                 raise_on_error,
@@ -185,21 +192,21 @@ class CodeRepository:
                 run_id_override,
                 resume,
                 only_stale,
-                self._declared.policy(retry) or self._declared.default_retry_policy,
+                self._runtime.policy(retry) or self._default_retry_policy,
                 executor=executor,
             ),
             include_upstream=include_upstream,
         )
 
     def get_job(self, name: str) -> Job:
-        """A job of this repository, ready to `execute`.
+        """Return a job of this repository, ready to `execute`.
 
         Raises:
-            AssetNotFoundError: No job has this name.
+            AssetNotFoundError: The name is unknown.
         """
-        jobs = {job.name: job for job in self._declared.jobs}
+        jobs = {job.name: job for job in self._runtime.jobs}
         if name not in jobs:
-            raise AssetNotFoundError(f"job {name!r} not found.{suggest(name, jobs)}")
+            raise AssetNotFoundError(f"Job {name!r} not found.{suggest(name, jobs)}")
         return jobs[name].bound(self._execute_job)
 
     def _execute_job(
@@ -210,29 +217,41 @@ class CodeRepository:
         config: Mapping[str, Any] | None,
         **request: Any,
     ) -> RunResult:
-        retry = self._declared.policy(job.retry) or self._declared.default_retry_policy
-        return self._session.run(
+        return self._run(
             RunRequest(
                 tuple(job.selection),
                 tags=tags or (),
                 config={} if config is None else config,
-                retry=retry,
+                retry=self._runtime.policy(job.retry) or self._default_retry_policy,
                 job=job.name,
                 **request,
             )
         )
 
-    # ------------------------------------------------------------------ asking
+    def _run(self, request: RunRequest, *, include_upstream: bool = False) -> RunResult:
+        runtime = self._runtime
+        runtime.open()
+        return run_plan(
+            runtime.graph,
+            runtime.plan(request.selection, include_upstream=include_upstream),
+            request,
+            runtime.storage,
+            request.executor or runtime.executor,
+            runtime.observers(),
+            runtime.definitions.resources,
+        )
+
+    # ------------------------------------------------------------------ query
 
     def load_node(
         self, name: str | Asset | Task, *, partition_key: KeyRequest | None = None, type_hint: Any = None
     ) -> Any:
-        """Load what was stored of an asset, a task or a node of a graph asset.
+        """Load the stored value of an asset, a task or a node of a graph asset.
 
         Args:
             name: Its name; `graph/task` for a node.
-            partition_key: Which partition, or several.
-            type_hint: The type wanted; None takes what its function promised.
+            partition_key: One or several partition keys.
+            type_hint: Requested type; None for the return annotation of its function.
 
         Returns:
             The value; `{key: value}` for several keys.
@@ -240,12 +259,12 @@ class CodeRepository:
         Raises:
             NodeNotFoundError: The name is unknown.
             NotMaterializedError: Nothing was ever stored.
-            PartitionValidationError: The key is missing, superfluous, or not one of the asset's.
+            PartitionValidationError: The key is missing, or not one of the asset's.
         """
         return load_stored(self._output(name), self.storage, partition_key, type_hint)
 
     def io_handler_for_output(self, name: str | Asset | Task) -> BaseIOHandler:
-        """The handler that keeps an asset or node, found without running anything.
+        """Return the handler of an asset or node; runs nothing.
 
         Raises:
             NodeNotFoundError: The name is unknown.
@@ -253,7 +272,7 @@ class CodeRepository:
         return self._output(name).handler
 
     def handler_binding(self, name: str | Asset | Task) -> HandlerBinding:
-        """The handler that keeps an asset or node, how it is called, and which rule chose it.
+        """Return the handler of an asset or node with its name and the rule that selected it.
 
         Raises:
             NodeNotFoundError: The name is unknown.
@@ -262,65 +281,80 @@ class CodeRepository:
         assert binding is not None
         return binding
 
-    def _output(self, of: str | Asset | Task) -> StoredOutput:
-        name, outputs = name_of(of), self.graph.outputs
+    def _output(self, definition: str | Asset | Task) -> StoredOutput:
+        name, outputs = _name(definition), self.graph.outputs
         if name not in outputs:
-            raise NodeNotFoundError(f"asset or node {name!r} not found.{suggest(name, outputs)}")
+            raise NodeNotFoundError(f"Asset or node {name!r} not found.{suggest(name, outputs)}")
         return outputs[name]
 
     def status(self, asset_names: Iterable[str | Asset] | str | None = None) -> list[AssetStatus]:
-        """Tell of each asset, and each of its partitions, whether its stored value is missing, fresh or stale.
+        """Return whether the stored value of each asset and partition is missing, fresh or stale.
 
         Args:
             asset_names: Which assets; None for all.
 
         Returns:
-            One entry per asset and partition key, in the order in which they would run; the first reason for
-            what is stale.
+            One entry per asset and partition key, in run order, with the first reason of a stale one.
 
         Raises:
             AssetNotFoundError: A name is unknown.
         """
-        return statuses(self.graph, self._session.plan(self._declared.names(asset_names)), self.storage)
+        plan, history = self._runtime.plan(_names(asset_names)), History(self.storage)
+        return [
+            status_of_asset(self.graph, output, key, history)
+            for step in plan.steps
+            for output in plan.outputs_of(step)
+            if output.is_asset
+            for key in ((None,) if step.partitions_def is None else history.all_keys(step.partitions_def))
+        ]
 
     def observe(self, asset_names: Iterable[str] | None = None) -> dict[str, dict[str, MetadataValue]]:
-        """Call the functions of external assets that look at them, and record what they saw.
+        """Call the observing functions of external assets and record what they return.
 
         Args:
-            asset_names: Which; None for all that have such a function.
+            asset_names: Which assets; None for all that have such a function.
 
         Returns:
-            The metadata that each function reported: `{asset: {key: value}}`.
+            The metadata that each function returned: `{asset: {key: value}}`.
 
         Raises:
-            AssetNotFoundError: A name is no external asset with such a function.
+            AssetNotFoundError: A name is not an external asset with such a function.
             ExecutionError: A function failed.
         """
         self.resolve()
-        names = self._declared.names(asset_names)
-        return observe_assets(self.graph, self.assets, names, self.storage, self._declared.resources)
+        return observe_assets(self.graph, self.assets, _names(asset_names), self.storage, self.resources)
+
+    @property
+    def graph(self) -> Graph:
+        """The bound graph: steps, outputs, handlers."""
+        return self._runtime.graph
 
     @property
     def assets(self) -> dict[str, Asset]:
         """The assets by name."""
-        return {asset.name: asset for asset in self._declared.assets}
+        return {asset.name: asset for asset in self._runtime.definitions.assets}
 
     @property
     def jobs(self) -> dict[str, Job]:
         """The jobs by name, ready to execute."""
-        return {job.name: self.get_job(job.name) for job in self._declared.jobs}
+        return {job.name: self.get_job(job.name) for job in self._runtime.jobs}
+
+    @property
+    def resources(self) -> dict[str, Any]:
+        """The resources by name."""
+        return dict(self._runtime.definitions.resources)
 
     @property
     def config(self) -> Config | None:
-        """The configuration in force, if there is one."""
-        return self._declared.config
+        """The configuration, if any."""
+        return self._runtime.config
 
     @property
     def storage(self) -> EventStorage:
-        """Where events are."""
-        return self._session.storage
+        """The event storage."""
+        return self._runtime.storage
 
-    # ------------------------------------------------------------------ changing, ending
+    # ------------------------------------------------------------------ override, shut down
 
     def override(
         self,
@@ -329,22 +363,42 @@ class CodeRepository:
         io_handler: BaseIOHandler | str | None = None,
         executor: Executor | None = None,
     ) -> CodeRepository:
-        """The same repository with some things replaced, for tests: nothing of this one changes.
+        """Return a copy of this repository with replacements, for tests.
 
-        Its events stay in memory, unless it is resolved with a storage.
+        Its events are kept in memory, unless it is resolved with a storage.
 
         Args:
-            resources: Replace the resources of these names, handlers among them.
-            io_handler: Keep every asset in this handler, whatever the assets and the configuration say.
-            executor: Run steps here.
+            resources: Replacements of resources by name, handlers included.
+            io_handler: Handler of every asset, regardless of assets and configuration.
+            executor: Executor of its runs.
+
+        Raises:
+            ConfigurationError: A resource name is unknown, or the handler or the executor is not valid.
         """
-        other = copy(self)
-        other._adopt(self._declared.overridden(resources, io_handler, executor))  # noqa: SLF001 - one of this class
-        return other
+        runtime = self._runtime
+        definitions = runtime.definitions
+        for name in resources or {}:
+            if name not in definitions.resources:
+                raise ConfigurationError(
+                    f"Resource {name!r} not found.{suggest(name, definitions.resources)}"
+                )
+        check_executor("executor", executor)
+        handler = FieldChecks("override", ConfigurationError).io_handler("io_handler", io_handler)
+        merged = {**definitions.resources, **_check_resources(resources)}
+        repository = copy(self)
+        repository._runtime = Runtime(  # noqa: SLF001 the copy is of this class
+            replace(definitions, resources=merged),
+            runtime.jobs,
+            executor or runtime.executor,
+            runtime.config,
+            runtime.io_handler if handler is None else handler,
+            is_override=True,
+        )
+        return repository
 
     def shutdown(self) -> None:
-        """Tear resources down and close a storage that this repository opened itself; it may be used again."""
-        self._session.close()
+        """Tear down resources and close a storage that the repository opened; it can be used again."""
+        self._runtime.close()
 
     def __enter__(self) -> Self:
         return self.resolve()
@@ -358,4 +412,84 @@ class CodeRepository:
         self.shutdown()
 
     def __repr__(self) -> str:
-        return f"CodeRepository({len(self._declared.assets)} assets, {len(self._declared.jobs)} jobs)"
+        return (
+            f"CodeRepository({len(self._runtime.definitions.assets)} assets, {len(self._runtime.jobs)} jobs)"
+        )
+
+
+def _names(selection: Iterable[Any] | str | None) -> tuple[str, ...] | None:
+    """Return the names of a selection of names and definitions."""
+    if selection is None:
+        return None
+    items: Any = [selection] if isinstance(selection, (str, Definition)) else selection
+    return tuple(_name(item) for item in (items if isinstance(items, Iterable) else (items,)))
+
+
+def _name(item: object) -> str:
+    if isinstance(item, str):
+        return item
+    if isinstance(item, Definition):
+        return item.name
+    hint = f" Use repo.get_job({item.name!r}).execute() to run a job." if isinstance(item, Job) else ""
+    raise AssetNotFoundError(f"selection must contain assets or their names, got {item!r}.{hint}")
+
+
+def _check_items(kind: type, field: str, value: Iterable[Any], error: type[Exception]) -> tuple[Any, ...]:
+    if isinstance(value, (str, kind, Mapping)) or not isinstance(value, Iterable):
+        raise error(f"{field} must be a list, got {value!r}.")
+    items = tuple(value)
+    for item in items:
+        if not isinstance(item, kind):
+            raise error(f"{field} must contain only {kind.__name__}, got {item!r}.{_place_of(item, kind)}")
+    return tuple(dict.fromkeys(items))  # a definition that two modules list is the same one
+
+
+def _place_of(item: object, kind: type) -> str:
+    for other, field in ((Asset, "assets"), (Task, "tasks"), (Job, "jobs")):
+        if isinstance(item, other):
+            return f" Use {field}=[...]."
+    return f" Decorate it with @rs.{kind.__name__}." if callable(item) and kind is not Job else ""
+
+
+def _check_values(kind: type, field: str, values: Mapping[str, Any] | None) -> dict[str, Any]:
+    checked = _check_mapping(field, values)
+    for name, value in checked.items():
+        if not isinstance(value, kind):
+            raise GraphValidationError(f"{field}[{name!r}] must be a {kind.__name__}, got {value!r}.")
+    return checked
+
+
+def _check_resources(resources: Mapping[str, Any] | None) -> dict[str, Any]:
+    checked = _check_mapping("resources", resources)
+    for name, value in checked.items():
+        if isinstance(value, type) and issubclass(value, (Resource, BaseIOHandler)):
+            raise GraphValidationError(
+                f"resources[{name!r}] must be an instance, got the class {value.__name__}. Use {value.__name__}(...)."
+            )
+    return checked
+
+
+def _check_mapping(field: str, value: object) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise GraphValidationError(f"{field} must be a dictionary by name, got {value!r}.")
+    return dict(value)
+
+
+def _load_config(config: str | Path | Config | Literal[False] | None) -> Config | None:
+    if config is False:
+        return None
+    if config is None or isinstance(config, (str, Path)):
+        from rivers_core.config import find_config, load_config
+
+        path = find_config() if config is None else Path(config)
+        return None if path is None else load_config(path)
+    from rivers_core.config import Config
+
+    if not isinstance(config, Config):
+        raise ConfigurationError(
+            f"config must be the path of a rivers.toml, a Config or False, got {config!r}. Omit it to search from the "
+            "working folder upwards."
+        )
+    return config

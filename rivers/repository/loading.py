@@ -1,4 +1,4 @@
-"""Loading a stored value outside of any run."""
+"""Load stored values outside of a run."""
 
 from __future__ import annotations
 
@@ -31,41 +31,41 @@ CALLER = "load_node"
 def load_stored(
     output: StoredOutput, storage: EventStorage, partition_key: KeyRequest | None, type_hint: Any
 ) -> Any:
-    """Load what was stored of an output.
+    """Load the stored value of an output.
 
     Args:
         output: The asset or node.
-        storage: Where its events are.
-        partition_key: Which partition, or several.
-        type_hint: The type wanted; None takes what the producer promised.
+        storage: Event storage.
+        partition_key: One or several partition keys.
+        type_hint: Requested type; None for the type that the producer declares.
 
     Returns:
-        The value; `{key: value}` when several keys were asked for, also by a list or range that holds but one.
+        The value; `{key: value}` if several keys were requested, also by a list or range that contains only one.
 
     Raises:
         NotMaterializedError: Nothing was ever stored.
-        PartitionValidationError: The key is missing, superfluous, or not one of the asset's.
-        ExecutionError: The asset recorded a `Materialization`, so there is nothing to load.
+        PartitionValidationError: The key is missing, or not one of the asset's.
+        ExecutionError: The asset recorded a `Materialization`, so that its handler has no value.
     """
     definition = output.partitions_def
     if definition is None:
         if partition_key is not None:
             raise PartitionValidationError(
-                f"asset {output.name!r} has no partitions; load it without partition_key"
+                f"asset {output.name!r} is not partitioned, got partition_key={partition_key!r}. Omit partition_key."
             )
         event = storage.get_latest_materializations(output.name).get(None)
-        context = _context(output, None, _wanted(type_hint, output), event)
-        return _now(output, _load(output, context))
+        context = _context(output, None, _type_hint(type_hint, output), event)
+        return _run_loading(output, _load(output, context))
     if partition_key is None:
         raise PartitionValidationError(
-            f"asset {output.name!r} is partitioned; say which with partition_key=..., "
-            f"materialized are {storage.get_materialized_partitions(output.name)[:10]}"
+            f"asset {output.name!r} is partitioned: partition_key is required. Materialized keys: "
+            f"{storage.get_materialized_partitions(output.name)[:10]}."
         )
     keys = requested_keys(partition_key, definition, storage)
     if len(keys) == 1 and not asks_for_several(partition_key):
         event = storage.get_latest_materialization(output.name, keys[0])
-        context = _context(output, keys[0], _wanted(type_hint, output), event)
-        return _now(output, _load(output, context))
+        context = _context(output, keys[0], _type_hint(type_hint, output), event)
+        return _run_loading(output, _load(output, context))
     return _load_several(output, storage, keys, type_hint)
 
 
@@ -73,27 +73,27 @@ def _load_several(
     output: StoredOutput, storage: EventStorage, keys: Sequence[PartitionKey], type_hint: Any
 ) -> dict[Any, Any]:
     is_mapping, key_hint, item_hint = value_of_mapping(stated(type_hint))
-    hint = _wanted(item_hint if is_mapping else type_hint, output)
+    hint = _type_hint(item_hint if is_mapping else type_hint, output)
     events = storage.get_latest_materializations(output.name)
     contexts = [_context(output, key, hint, events.get(str(key))) for key in keys]
     loading = load_each(_bound(output), contexts, lambda context: _load(output, context))
     return by_key(
         [str(key) for key in keys] if key_hint is str else keys,
-        _now(output, loading),
+        _run_loading(output, loading),
         output.name,
         _bound(output).label,
     )
 
 
-def _now(output: StoredOutput, loading: Coroutine[Any, Any, T]) -> T:
+def _run_loading(output: StoredOutput, loading: Coroutine[Any, Any, T]) -> T:
     """Return the loaded value; only an asynchronous handler needs an event loop for it."""
     value: T = resolve_awaitable(loading) if _bound(output).is_async_input else run_sync(loading)
     return value
 
 
-def _wanted(hint: Any, output: StoredOutput) -> Any:
-    said = stated(hint)
-    return said if said is not None else output.type_hint
+def _type_hint(hint: Any, output: StoredOutput) -> Any:
+    requested = stated(hint)
+    return requested if requested is not None else output.type_hint
 
 
 def _context(output: StoredOutput, key: PartitionKey | None, hint: Any, event: Event | None) -> InputContext:
@@ -105,8 +105,8 @@ async def _load(output: StoredOutput, context: InputContext) -> Any:
     event = context.upstream
     if event is not None and event.handler is None:
         raise ExecutionError(
-            f"asset {output.name!r} returned a Materialization in run {event.run_id}: "
-            "it is stored elsewhere, so there is no value to load here"
+            f"Cannot load asset {output.name!r}: it returned a Materialization in run {event.run_id}, so that its "
+            "value is not stored by its handler."
         )
     try:
         binding = _bound(output)
@@ -115,19 +115,19 @@ async def _load(output: StoredOutput, context: InputContext) -> Any:
     except NotMaterializedError as error:
         say_who_stores(error, output)
         raise
-    except FileNotFoundError as error:  # of a handler that knows no better
-        absent = _never_stored(output, context)
-        say_who_stores(absent, output)
-        raise absent from error
+    except FileNotFoundError as error:  # from a handler that does not raise NotMaterializedError
+        missing = _not_materialized(output, context)
+        say_who_stores(missing, output)
+        raise missing from error
     except Exception as error:
         add_place(error, "loading", _bound(output), context)
         raise
 
 
-def _never_stored(output: StoredOutput, context: InputContext) -> NotMaterializedError:
+def _not_materialized(output: StoredOutput, context: InputContext) -> NotMaterializedError:
     binding = _bound(output)
     address = None
-    with suppress(Exception):  # it may be what is broken
+    with suppress(Exception):  # a broken handler must not hide the error
         address = binding.handler.describe_address(context)
     key = None if context.partition is None else context.partition.key
     return NotMaterializedError(output.name, partition=key, handler=binding.label, address=address)

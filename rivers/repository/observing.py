@@ -1,4 +1,4 @@
-"""Observing external assets: calling their functions and recording what they saw."""
+"""Observe external assets: call their functions and record the results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rivers.definitions.results import Observation
 from rivers.definitions.signature import by_keyword
 from rivers.exceptions import AssetNotFoundError, ConfigurationError, ExecutionError
 from rivers.graph.findings import suggest
-from rivers.repository.step_config import misfits
+from rivers.repository.config import config_findings
 from rivers.storage import Event
 from rivers_core.authoring import resolve_awaitable
 from rivers_core.redaction import redact, redact_metadata, secrets_of
@@ -37,64 +37,64 @@ def observe_assets(
 ) -> dict[str, dict[str, MetadataValue]]:
     """Call the observing functions of external assets, as one run.
 
+    Secrets of handlers, resources and configurations are redacted in events and messages.
+
     Args:
-        graph: The bound graph. What its handlers, the resources and configurations keep secret is neither recorded
-            nor told.
+        graph: The bound graph.
         assets: All assets by name.
-        names: Which to observe; None takes every one that can be.
-        storage: Where the `Observation` events go.
-        resources: What parameters of the functions may name.
+        names: Assets to observe; None for all that have a function.
+        storage: Storage of the `Observation` events.
+        resources: Values that parameters of the functions may name.
 
     Returns:
-        What each function reported.
+        The metadata that each function reported.
 
     Raises:
-        AssetNotFoundError: A name is no asset that can be observed.
-        ExecutionError: A function failed; its error is the cause. The others were observed.
+        AssetNotFoundError: A name is not an asset with an observing function.
+        ExecutionError: A function failed; its error is the cause. The other functions were called.
     """
     observable = {name: asset for name, asset in assets.items() if asset.observe_fn is not None}
-    wanted = list(observable if names is None else names)
-    for name in wanted:
+    selected = list(observable if names is None else names)
+    for name in selected:
         if name not in observable:
             raise AssetNotFoundError(
                 f"{name!r} is not an external asset with an observing function.{suggest(name, observable)}"
             )
     run_id = str(uuid.uuid4())
-    storage.start_run(run_id, steps=wanted, selection=wanted)
-    holders = [*(graph.outputs[name].handler for name in wanted), *resources.values()]
-    secrets = [secret for holder in holders for secret in secrets_of(holder)]
+    storage.start_run(run_id, steps=selected, selection=selected)
+    owners = [*(graph.outputs[name].handler for name in selected), *resources.values()]
+    secrets = [secret for owner in owners for secret in secrets_of(owner)]
 
-    def told(error: BaseException) -> str:
+    def message(error: BaseException) -> str:
         return redact(error_text(error), secrets)
 
-    seen: dict[str, dict[str, MetadataValue]] = {}
+    metadata: dict[str, dict[str, MetadataValue]] = {}
     failures: dict[str, Exception] = {}
     try:
-        for name in wanted:
+        for name in selected:
             try:
                 config = _config(observable[name])
                 secrets += secrets_of(config)
                 observation = _observe(observable[name], run_id, resources, config)
             except Exception as error:
                 failures[name] = error
-                event = Event("StepFailure", run_id=run_id, asset_key=name, step=name, message=told(error))
+                event = Event("StepFailure", run_id=run_id, asset_key=name, step=name, message=message(error))
             else:
-                event = _observed(name, run_id, observation, secrets)
-                seen[name] = dict(event.typed_metadata)
+                event = _event(name, run_id, observation, secrets)
+                metadata[name] = dict(event.typed_metadata)
             storage.record(event)
     except BaseException as error:
-        storage.finish_run(run_id, "canceled", told(error))
+        storage.finish_run(run_id, "canceled", message(error))
         raise
-    storage.finish_run(
-        run_id, "failure" if failures else "success", "; ".join(map(told, failures.values())) or None
-    )
+    messages = "; ".join(map(message, failures.values()))
+    storage.finish_run(run_id, "failure" if failures else "success", messages or None)
     if failures:
         name, cause = next(iter(failures.items()))
-        raise ExecutionError(f"observing {name!r} failed: {told(cause)}") from cause
-    return seen
+        raise ExecutionError(f"Could not observe {name!r}: {message(cause)}") from cause
+    return metadata
 
 
-def _observed(name: str, run_id: str, observation: Observation, secrets: Sequence[str]) -> Event:
+def _event(name: str, run_id: str, observation: Observation, secrets: Sequence[str]) -> Event:
     version = observation.data_version
     return Event(
         "Observation",
@@ -111,7 +111,7 @@ def _config(asset: Asset) -> Any:
     try:
         return config_type() if isinstance(config_type, type) else None
     except ValidationError as error:
-        raise ConfigurationError("its configuration does not fit:", misfits(asset.name, error)) from None
+        raise ConfigurationError("Invalid configuration:", config_findings(asset.name, error)) from None
 
 
 def _observe(asset: Asset, run_id: str, resources: Mapping[str, Any], config: Any) -> Observation:
@@ -138,6 +138,6 @@ def _observe(asset: Asset, run_id: str, resources: Mapping[str, Any], config: An
     if returned is None or isinstance(returned, Mapping):
         return Observation(metadata=returned)
     raise TypeError(
-        "a function that observes returns an Observation, a dictionary of metadata, or nothing; "
-        f"not {type(returned).__name__}"
+        "an observing function must return an Observation, a dictionary of metadata or None, "
+        f"got {type(returned).__name__}."
     )

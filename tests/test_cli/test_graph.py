@@ -163,7 +163,7 @@ def test_the_ending_of_the_file_says_what_is_written(project):
     [
         (["-o", "picture.png"], "its ending does not say"),
         (["--svg", "--mermaid"], "Choose one of --svg and --mermaid"),
-        (["nothing"], "no asset or node is called 'nothing'"),
+        (["nothing"], "'nothing'"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(project, arguments, said):

@@ -283,6 +283,6 @@ def test_a_program_that_was_stopped_goes_on_where_it_was(program, way):
         ] == ["first"]
 
     again = program(source, "resume")
-    assert again.stdout == "['second'] [('first', 'finished in this run before')] 2\n", again.stderr
+    assert again.stdout == "['second'] [('first', 'already finished in this run')] 2\n", again.stderr
     with rs.Storage.embedded(program.folder / "events") as storage:
         assert storage.get_run("nightly").status == "success"

@@ -22,7 +22,7 @@ def test_a_job_resumes_its_run(tmp_path):
     job.execute(run_id_override="monday")
     resumed = job.execute(run_id_override="monday", resume=True)
     assert calls == ["numbers"]
-    assert resumed.skipped_assets == [("numbers", "finished in this run before")]
+    assert resumed.skipped_assets == [("numbers", "already finished in this run")]
     assert repo.storage.get_run("monday").job == "daily"
 
 

@@ -117,7 +117,7 @@ def test_one_that_fails_does_not_keep_others_from_being_seen(repository, diary):
         return {"rows": 1}
 
     repo = repository(external(broken, diary), external(fine, diary))
-    with pytest.raises(rs.exceptions.ExecutionError, match="observing 'broken' failed.*no route") as caught:
+    with pytest.raises(rs.exceptions.ExecutionError, match="'broken'.*no route") as caught:
         repo.observe()
     assert isinstance(caught.value.__cause__, ConnectionError)
     assert [event.event_type for event in repo.storage.get_events_for_asset("broken")] == ["StepFailure"]
@@ -129,7 +129,7 @@ def test_what_is_no_observation_says_what_would_be(repository, diary):
     def rows():
         return [1, 2]
 
-    with pytest.raises(rs.exceptions.ExecutionError, match="Observation, a dictionary of metadata.*not list"):
+    with pytest.raises(rs.exceptions.ExecutionError, match="Observation, a dictionary of metadata.*list"):
         repository(external(rows, diary)).observe()
 
 

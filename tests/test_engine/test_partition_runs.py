@@ -894,7 +894,7 @@ def test_load_node_says_which_partitions_there_are(stored):
 def test_load_node_of_an_asset_without_partitions_takes_no_key(repository):
     repo = repository(rs.Asset(lambda: 1, name="plain"))
     repo.materialize()
-    with pytest.raises(rs.exceptions.PartitionValidationError, match="has no partitions"):
+    with pytest.raises(rs.exceptions.PartitionValidationError, match="'plain' is not partitioned"):
         repo.load_node("plain", partition_key="a")
 
 

@@ -224,17 +224,17 @@ def test_the_configuration_of_a_graph_goes_to_its_tasks_and_that_of_a_node_goes_
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        ({"bare": {"days": 1}}, "config for 'bare': none of its tasks takes any"),
+        ({"bare": {"days": 1}}, "config of 'bare': none of its tasks"),
         (
             {"bare/plain": {"days": 1}},
-            r"config for 'bare/plain': its function takes none.* TaskExecutionContext\[",
+            r"config of 'bare/plain': its function.* TaskExecutionContext\[",
         ),
         ({"answer": {"dys": 1}}, "config of 'answer/opened': Window has no field 'dys'"),
         (
             {"answer": Window(), "answer/closed": {"days": 1}},
-            "'answer' and 'answer/closed'; write both as dict",
+            "'answer' and 'answer/closed'.*dictionaries",
         ),
-        ({1: {"days": 1}}, "config names 1; write the asset's name: config={'1': ...}"),
+        ({1: {"days": 1}}, "got 1.*config={'1': ...}"),
     ],
 )
 def test_a_configuration_that_nothing_comes_of_is_refused(graph, config, said):

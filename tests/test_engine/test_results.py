@@ -128,9 +128,9 @@ def test_loading_an_unannotated_materialization_says_so_when_it_happens(reposito
         raise AssertionError("never runs")
 
     repo = repository(report, down)
-    with pytest.raises(rs.exceptions.ExecutionError, match="stored elsewhere"):
+    with pytest.raises(rs.exceptions.ExecutionError, match="Materialization"):
         repo.materialize()
-    with pytest.raises(rs.exceptions.ExecutionError, match="stored elsewhere"):
+    with pytest.raises(rs.exceptions.ExecutionError, match="Materialization"):
         repo.load_node("report")
 
 

@@ -87,8 +87,8 @@ def test_resuming_skips_what_was_finished(diamond, diary):
     result = diamond.materialize(run_id_override="r1", resume=True)
     assert result.materialized_assets == ["right", "bottom"]
     assert result.skipped_assets[:2] == [
-        ("top", "finished in this run before"),
-        ("left", "finished in this run before"),
+        ("top", "already finished in this run"),
+        ("left", "already finished in this run"),
     ]
     assert [context.asset_name for context in diary.stored[stored:]] == ["right", "bottom"]
     assert diamond.storage.get_run("r1").status == "success"
@@ -143,8 +143,8 @@ def test_resuming_makes_a_lost_value_again_only_for_what_still_runs(diary, fails
     else:
         assert ran == ["last"]
         assert dict(result.skipped_assets) == {
-            "in_memory": "finished in this run before, and nothing that runs needs its value again",
-            "second": "finished in this run before",
+            "in_memory": "already finished in this run, and no remaining step needs its value",
+            "second": "already finished in this run",
         }
         assert {status.asset: status.state for status in later.status()} == {
             "in_memory": "missing",
@@ -160,7 +160,7 @@ def test_a_run_identifier_is_not_used_twice_by_accident(diamond):
 
 
 def test_resuming_a_run_that_never_was_is_an_error(diamond):
-    with pytest.raises(rs.exceptions.StorageError, match="no run 'nope'"):
+    with pytest.raises(rs.exceptions.StorageError, match="'nope'"):
         diamond.materialize(run_id_override="nope", resume=True)
 
 

@@ -43,7 +43,7 @@ def endpoint(project: Project, usage: Usage, text: str, *, reading: bool) -> End
         bound = {output.name: output.handler for output in usage.of(name)}
         handler = handler_named(project, usage, name)
     else:
-        from rivers.repository.history import history_of
+        from rivers.repository.runtime import event_log_folder
         from rivers_core.config import load_config
 
         if project.config is None or project.config.path is None:
@@ -52,7 +52,7 @@ def endpoint(project: Project, usage: Usage, text: str, *, reading: bool) -> End
             )
         config = load_config(project.config.path, environment=environment)
         storage, bound, handler = (
-            project.storage_in(history_of(config), reading=reading),
+            project.storage_in(event_log_folder(config), reading=reading),
             {},
             config.handler(name),
         )

@@ -91,9 +91,9 @@ class Project:
     @property
     def history(self) -> Path:
         """Where the events of this project, in this environment, are."""
-        from rivers.repository.history import history_of
+        from rivers.repository.runtime import event_log_folder
 
-        return Path.cwd() / ".rivers" if self.config is None else history_of(self.config)
+        return Path.cwd() / ".rivers" if self.config is None else event_log_folder(self.config)
 
     def opened(self) -> CodeRepository:
         """The repository, ready to run, with the project's history.
@@ -146,7 +146,7 @@ class Project:
                 with suppress(Exception):
                     yield config.handler(name)
         if repository is not None:
-            yield from repository._declared.resources.values()  # noqa: SLF001 - nobody else knows them
+            yield from repository.resources.values()
             with suppress(Exception):
                 for output in repository.graph.outputs.values():
                     yield output.handler

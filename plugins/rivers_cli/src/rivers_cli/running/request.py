@@ -117,7 +117,7 @@ class Prepared:
 
     def secrets(self) -> Iterator[str]:
         """The credentials in the configuration of the functions that are going to run."""
-        from rivers.repository.step_config import build_configs
+        from rivers.repository.config import build_configs
         from rivers_core.authoring import secrets_of
 
         for text in self.request.settings:

@@ -1,4 +1,4 @@
-"""Going on with an earlier run: what it finished is not run again."""
+"""Resume an earlier run: skip the steps that it finished."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
     Values = dict[tuple[str, str | None], tuple[StoredOutput, PartitionKey | None]]
 
 
-def take_up(run: Run, *, resume: bool) -> None:
-    """Skip what an earlier run of this identifier finished; refuse the identifier if it is not to be resumed.
+def skip_finished_steps(run: Run, *, resume: bool) -> None:
+    """Skip what an earlier run of the same identifier finished, or refuse the identifier without `resume`.
 
-    A value that went with its process is made again only where something that still runs may need it, or nothing comes
-    after it.
+    A value that was lost with its process is computed again only if a step that still runs may need it, or if nothing
+    depends on it.
 
     Args:
         run: The run, before its first step.
-        resume: Whether it is meant to go on.
+        resume: Whether the run may continue an earlier one.
 
     Raises:
-        StorageError: There is no such run.
-        ConflictError: There is one, and it is not to be resumed.
+        StorageError: There is no such run to resume.
+        ConflictError: There is one, and `resume` is false.
     """
     earlier = run.storage.get_run(run.run_id)
     if earlier is None:
         if resume:
-            raise StorageError(f"there is no run {run.run_id!r} to resume in this storage")
+            raise StorageError(f"Cannot resume run {run.run_id!r}: not found in this storage.")
         return
     if not resume:
         raise ConflictError(
-            f"there is a run {run.run_id!r} already; resume=True goes on with it, another id starts anew"
+            f"Run {run.run_id!r} exists. Use resume=True to continue it, or another identifier."
         )
     done = {
         (event.asset_key, event.partition_key): event
@@ -47,26 +47,26 @@ def take_up(run: Run, *, resume: bool) -> None:
     for step in run.plan.steps:
         for name in run.plan.after[step.name]:
             followers[name].append(step.name)
-    why: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for step in reversed(run.plan.steps):
         values, after = _values(run, step), followers[step.name]
         if not all(name in done for name in values):
             continue
         if not any(done[name].handler is not None and is_lost(*value) for name, value in values.items()):
-            why[step.name] = "finished in this run before"
-        elif after and all(name in why for name in after):
-            why[step.name] = "finished in this run before, and nothing that runs needs its value again"
+            reasons[step.name] = "already finished in this run"
+        elif after and all(name in reasons for name in after):
+            reasons[step.name] = "already finished in this run, and no remaining step needs its value"
     for step in run.plan.steps:
-        if step.name in why:
+        if step.name in reasons:
             events = {name: done[name] for name in _values(run, step)}
             run.finished.add(step.name)
-            run.skipped[step.name] = why[step.name]
+            run.skipped[step.name] = reasons[step.name]
             run.resumed.update(events)
             run.latest.update(events)
 
 
 def _values(run: Run, step: Step) -> Values:
-    """What a step is to store in this run."""
+    """Return what a step stores in this run, by asset and partition key."""
     return {
         (output.name, None if key is None else str(key)): (output, key)
         for output in run.plan.outputs_of(step)

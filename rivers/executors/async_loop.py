@@ -1,4 +1,4 @@
-"""Running a plan with asynchronous steps: they overlap, while the others run in the calling thread."""
+"""Event loop for plans with asynchronous steps: these overlap, while the others run in the calling thread."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 def run_overlapping(run: Run) -> None:
-    """Run every step of a plan as soon as what it needs is there.
+    """Run every step of a plan as soon as its upstreams are stored.
 
-    A thread of its own holds the event loop, so that a synchronous step blocks no asynchronous one, a
-    function may call `asyncio.run`, and a caller may itself be inside a running loop. Whatever ends this
-    early cancels what is still going on and waits for it.
+    The event loop runs in another thread, so that a synchronous step does not block asynchronous ones, a function may
+    call `asyncio.run`, and the caller may be inside a running loop. An early end cancels the steps that are still
+    running and awaits them.
 
     Args:
         run: The run.
@@ -35,7 +35,7 @@ def run_overlapping(run: Run) -> None:
 
 
 class _Loop:
-    """An event loop in a thread of its own."""
+    """Event loop in a separate thread."""
 
     def __enter__(self) -> _Loop:
         self.loop = asyncio.new_event_loop()
@@ -45,7 +45,7 @@ class _Loop:
 
     def start(self, step: Step, run: Run) -> Future[BaseException | None]:
         context = contextvars.copy_context()
-        return context.run(asyncio.run_coroutine_threadsafe, _outcome(step, run), self.loop)
+        return context.run(asyncio.run_coroutine_threadsafe, _error_of_step(step, run), self.loop)
 
     def __exit__(self, *exc_info: object) -> None:
         asyncio.run_coroutine_threadsafe(self._close(), self.loop).result()
@@ -54,16 +54,16 @@ class _Loop:
         self.loop.close()
 
     async def _close(self) -> None:
-        left = asyncio.all_tasks(self.loop) - {asyncio.current_task(self.loop)}
-        for task in left:
+        tasks = asyncio.all_tasks(self.loop) - {asyncio.current_task(self.loop)}
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.loop.shutdown_asyncgens()
         await self.loop.shutdown_default_executor()
 
 
 class _Overlap:
-    """One pass over a plan: what waits, what runs, what came back."""
+    """State of one run: steps that wait for upstreams, are ready, are running, or ended."""
 
     def __init__(self, run: Run, loop: _Loop) -> None:
         self._run = run
@@ -74,9 +74,9 @@ class _Overlap:
             for name in run.plan.after[step.name]:
                 self._followers[name].append(step)
         self._ready = deque(step for step in run.plan.steps if not run.plan.after[step.name])
-        self._over: queue.SimpleQueue[tuple[Step, BaseException | None]] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[tuple[Step, BaseException | None]] = queue.SimpleQueue()
         self._running = 0
-        # the loop itself holds its tasks weakly: one that waits for something nobody else knows would be collected
+        # an event loop keeps only weak references to its tasks: without this one a waiting task may be collected
         self._futures: dict[str, Future[BaseException | None]] = {}
         self._stopped = False
 
@@ -86,12 +86,12 @@ class _Overlap:
             if self._ready:
                 self._begin(self._ready.popleft())
             elif self._running:
-                self._end(*self._over.get())
-            while not self._over.empty():
-                self._end(*self._over.get())
+                self._end(*self._ended.get())
+            while not self._ended.empty():
+                self._end(*self._ended.get())
 
     def _begin_asynchronous(self) -> None:
-        """What can overlap begins before the next step takes this thread."""
+        """Start asynchronous steps before the next synchronous step blocks this thread."""
         for step in [step for step in self._ready if step.needs_loop]:
             self._ready.remove(step)
             self._begin(step)
@@ -103,7 +103,7 @@ class _Overlap:
         self._running += 1
         if step.needs_loop:
             future = self._futures[step.name] = self._loop.start(step, self._run)
-            future.add_done_callback(lambda done: self._over.put((step, _error_of(done))))
+            future.add_done_callback(lambda done: self._ended.put((step, _error_of(done))))
             return
         error: BaseException | None = None
         try:
@@ -112,7 +112,7 @@ class _Overlap:
             if not is_failure(raised, step):
                 raise
             error = raised
-        self._over.put((step, error))
+        self._ended.put((step, error))
 
     def _end(self, step: Step, error: BaseException | None) -> None:
         self._running -= 1
@@ -133,8 +133,8 @@ class _Overlap:
                 self._ready.append(follower)
 
 
-async def _outcome(step: Step, run: Run) -> BaseException | None:
-    """The error of a step as a value: an interrupt that is raised in a task would end the whole loop."""
+async def _error_of_step(step: Step, run: Run) -> BaseException | None:
+    """Run a step and return its error: raising KeyboardInterrupt in a task would end the event loop."""
     try:
         await execute_step(step, run)
     except BaseException as error:

@@ -1,0 +1,243 @@
+"""Run a plan on an executor, record the run in the event storage, and return its result."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rivers.definitions.error_text import error_text
+from rivers.exceptions import ConfigurationError, ExecutionError
+from rivers.execution.keys import keys_of_plan, shown_request
+from rivers.execution.run import Run
+from rivers.execution.staleness import Skipping
+from rivers.graph.findings import Findings
+from rivers.repository.config import build_configs
+from rivers.repository.resume import skip_finished_steps
+from rivers.repository.runtime import check_executor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rivers.definitions.retry import RetryPolicy
+    from rivers.execution.keys import KeyRequest
+    from rivers.executors import Executor
+    from rivers.graph.plan import Graph, Plan
+    from rivers.storage import EventStorage
+    from rivers_core.hooks.observers import Observers
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """Arguments of `materialize` and `Job.execute`.
+
+    Attributes:
+        selection: Selected names; None for everything.
+        partition_key: Partition keys, if any.
+        tags: Tags recorded with every event.
+        raise_on_error: Whether to stop at the first failure and raise it.
+        config: Configuration values: `{asset: {field: value}}`.
+        run_id: Identifier of the run; None generates one.
+        resume: Whether to skip the steps that the run of this identifier already finished.
+        only_stale: Whether to skip fresh assets.
+        retry: Retry policy of steps that have none.
+        job: Name of the job, if any.
+        executor: Executor of the run; None for the repository's.
+    """
+
+    selection: tuple[str, ...] | None = None
+    partition_key: KeyRequest | None = None
+    tags: Sequence[tuple[str, str]] = ()
+    raise_on_error: bool = True
+    config: Mapping[str, Any] = field(default_factory=dict)
+    run_id: str | None = None
+    resume: bool = False
+    only_stale: bool = False
+    retry: RetryPolicy | None = None
+    job: str | None = None
+    executor: Executor | None = None
+
+    def __post_init__(self) -> None:
+        """Check the arguments that users pass.
+
+        Raises:
+            ConfigurationError: An argument is not valid.
+        """
+        object.__setattr__(self, "tags", _check_tags(self.tags))
+        config: object = self.config
+        if not isinstance(config, Mapping):
+            raise ConfigurationError(f"config must be {{asset: {{field: value}}}}, got {config!r}.")
+        for name in config:
+            if not isinstance(name, str):
+                asset_name = getattr(name, "name", str(name))
+                raise ConfigurationError(
+                    f"config must have asset names as keys, got {name!r}. Use config={{{asset_name!r}: ...}}."
+                )
+        run_id: object = self.run_id
+        if run_id is not None and (not isinstance(run_id, str) or not run_id):
+            raise ConfigurationError(f"run_id_override must be a non-empty string, got {run_id!r}.")
+        if self.resume and run_id is None:
+            raise ConfigurationError(
+                "resume=True requires the identifier of an earlier run. Use run_id_override=..."
+            )
+        check_executor("executor", self.executor)
+
+
+def _check_tags(tags: object) -> tuple[tuple[str, str], ...]:
+    items = tags.items() if isinstance(tags, Mapping) else tags if isinstance(tags, Iterable) else (tags,)
+    pairs = tuple(items)
+    for pair in pairs:
+        is_pair = isinstance(pair, (tuple, list)) and len(pair) == 2
+        if not is_pair or not all(isinstance(text, str) for text in pair):
+            raise ConfigurationError(
+                f"tags must be pairs of strings, got {pair!r}. Use e.g. tags=[('team', 'sales')]."
+            )
+    return tuple((name, value) for name, value in pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """Outcome of a run.
+
+    Attributes:
+        success: Whether no step failed.
+        run_id: Identifier of the run in the event storage.
+        materialized_assets: Assets and tasks with a new value or `Materialization`, in the order of the plan.
+        failed_assets: Asset and message of each failure.
+        skipped_assets: Asset and reason of each that did not run, or not for all its partition keys: an upstream
+            failed, or it was fresh or already finished.
+        errors: Error of each failed asset, with its traceback; not part of a pickled result.
+    """
+
+    success: bool
+    run_id: str
+    materialized_assets: list[str]
+    failed_assets: list[tuple[str, str]]
+    skipped_assets: list[tuple[str, str]]
+    errors: Mapping[str, BaseException] = field(default_factory=dict, compare=False, repr=False)
+
+    def __hash__(self) -> int:
+        return hash(self.run_id)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        fields = (
+            self.success,
+            self.run_id,
+            self.materialized_assets,
+            self.failed_assets,
+            self.skipped_assets,
+        )
+        return RunResult, fields
+
+
+def run_plan(
+    graph: Graph,
+    plan: Plan,
+    request: RunRequest,
+    storage: EventStorage,
+    executor: Executor,
+    observers: Observers,
+    resources: Mapping[str, Any],
+) -> RunResult:
+    """Run a plan and record the run.
+
+    Args:
+        graph: The graph of the plan.
+        plan: The steps.
+        request: The arguments of the run.
+        storage: Event storage.
+        executor: Executor of the steps.
+        observers: Observers of plugins.
+        resources: Values that parameters may name besides assets.
+
+    Returns:
+        The outcome.
+
+    Raises:
+        ExecutionError: A step failed and the request asks to raise; the error of the step is the cause.
+        PartitionValidationError: A partitioned asset has no valid key.
+        ConfigurationError: The configuration values are not valid.
+        ConflictError: The run identifier exists, and the request does not resume it.
+    """
+    run = _prepare(graph, plan, request, storage, executor, observers, resources)
+    names = [step.name for step in plan.steps]
+    key = request.partition_key
+    storage.start_run(
+        run.run_id,
+        job=request.job,
+        tags=run.tags,
+        steps=names,
+        selection=request.selection,
+        partition_key=None if key is None else shown_request(key),
+    )
+    try:
+        for observe in observers.run_start:
+            observe(run.run_id, names, run.tags)
+        executor.execute(run)
+    except BaseException as error:
+        _finish(run, "canceled" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "failure", error)
+        raise
+    first = next(iter(run.failed.items()), None)
+    _finish(run, "success" if first is None else "failure", None if first is None else first[1])
+    if first is not None and request.raise_on_error:
+        name, cause = first
+        owner = next(step.owner for step in plan.steps if step.name == name)
+        raise ExecutionError(f"asset {owner!r} failed in run {run.run_id}: {_message(run, cause)}") from cause
+    return _result(run)
+
+
+def _prepare(
+    graph: Graph,
+    plan: Plan,
+    request: RunRequest,
+    storage: EventStorage,
+    executor: Executor,
+    observers: Observers,
+    resources: Mapping[str, Any],
+) -> Run:
+    findings = Findings()
+    executor.check(graph, findings)
+    findings.report()
+    run = Run(
+        request.run_id or str(uuid.uuid4()),
+        plan,
+        storage,
+        observers,
+        keys=keys_of_plan(plan, request.partition_key, storage),
+        configs=build_configs(graph, plan, request.config),
+        resources=resources,
+        tags=request.tags,
+        retry=request.retry,
+        stop_at_failure=request.raise_on_error,
+    )
+    if request.run_id is not None:
+        skip_finished_steps(run, resume=request.resume)
+    if request.only_stale:
+        run.may_skip = Skipping(run).reason
+    return run
+
+
+def _finish(run: Run, status: str, error: BaseException | None) -> None:
+    run.storage.finish_run(run.run_id, status, None if error is None else _message(run, error))
+    for observe in run.observers.run_end:
+        observe(run.run_id, error is None, error)
+
+
+def _message(run: Run, error: BaseException) -> str:
+    return run.without_secrets(error_text(error))
+
+
+def _result(run: Run) -> RunResult:
+    stored = {name for name, key in run.latest if (name, key) not in run.resumed}
+    owners = {step.name: step.owner for step in run.plan.steps}
+    outputs = [output for step in run.plan.steps for output in step.outputs]
+    skipped = (*run.skipped.items(), *run.narrowed.items())
+    return RunResult(
+        success=not run.failed,
+        run_id=run.run_id,
+        materialized_assets=[output.name for output in outputs if output.is_asset and output.name in stored],
+        failed_assets=[(owners[name], _message(run, error)) for name, error in run.failed.items()],
+        skipped_assets=[(owners[name], reason) for name, reason in skipped],
+        errors={owners[name]: error for name, error in run.failed.items()},
+    )

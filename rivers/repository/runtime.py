@@ -1,0 +1,291 @@
+"""Runtime of a repository: the bound graph, plans, event storage and open resources, each created once on demand."""
+
+from __future__ import annotations
+
+import logging
+from functools import cached_property
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from rivers.definitions.error_text import error_text
+from rivers.definitions.resource import Resource
+from rivers.definitions.retry import RetryPolicy
+from rivers.exceptions import ConfigurationError
+from rivers.executors import Executor, executor_class
+from rivers.graph.findings import suggest
+from rivers.graph.handlers import HandlerBinder
+from rivers.graph.resolve import resolve
+from rivers.graph.selection import make_plan, missing_upstreams
+from rivers.graph.steps import EXECUTOR_KEY
+from rivers.storage import EventStorage, Storage
+from rivers_core.authoring import resolve_awaitable
+from rivers_core.keys import storage_key
+from rivers_core.plugins import get_registry
+from rivers_core.redaction import redact, secrets_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from rivers.definitions.job import Job
+    from rivers.graph.findings import Findings
+    from rivers.graph.plan import Graph, Plan
+    from rivers.graph.symbols import Definitions
+    from rivers_core.config import Config
+    from rivers_core.handler import BaseIOHandler
+    from rivers_core.hooks.observers import Observers
+    from rivers_core.plugins import PluginRegistry
+
+_LOG = logging.getLogger("rivers.resources")
+
+
+class Runtime:
+    """State of a repository in use, shared by all threads.
+
+    It is sent to another process as its arguments, without a storage that it opened itself.
+
+    Args:
+        definitions: Assets, tasks, resources, and the named partitions definitions and retry policies.
+        jobs: The jobs.
+        executor: Executor of runs that do not set their own.
+        config: The configuration, if any.
+        io_handler: Handler that replaces the handlers of all assets, in a repository created by `override`.
+        is_override: Whether `override` created the repository, so that its events must not be stored in the project.
+        storage: Event storage; None opens one on demand.
+    """
+
+    def __init__(
+        self,
+        definitions: Definitions,
+        jobs: tuple[Job, ...],
+        executor: Executor,
+        config: Config | None,
+        io_handler: BaseIOHandler | str | None = None,
+        is_override: bool = False,
+        storage: EventStorage | None = None,
+    ) -> None:
+        self.definitions = definitions
+        self.jobs = jobs
+        self.executor = executor
+        self.config = config
+        self.io_handler = io_handler
+        self._is_override = is_override
+        self._lock = RLock()
+        self._graph: Graph | None = None
+        self._plans: dict[tuple[tuple[str, ...] | None, bool], Plan] = {}
+        self._storage = storage
+        self._owns_storage = False
+        self._resources: OpenResources | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        storage = None if self._owns_storage else self._storage
+        arguments = (
+            self.definitions,
+            self.jobs,
+            self.executor,
+            self.config,
+            self.io_handler,
+            self._is_override,
+        )
+        return Runtime, (*arguments, storage)
+
+    @property
+    def graph(self) -> Graph:
+        """The bound graph."""
+        with self._lock:
+            if self._graph is None:
+                self._graph = self.bind()
+            return self._graph
+
+    @property
+    def storage(self) -> EventStorage:
+        """The event storage: the given one, `.rivers/` beside a configuration file, or memory."""
+        with self._lock:
+            if self._storage is None:
+                config = None if self._is_override else self.config
+                self._storage = (
+                    Storage.memory() if config is None else Storage.embedded(event_log_folder(config))
+                )
+                self._owns_storage = True
+            return self._storage
+
+    @cached_property
+    def registry(self) -> PluginRegistry:
+        """The plugins, under the policy of this repository's configuration."""
+        return get_registry().with_policy() if self.config is None else self.config.registry
+
+    def observers(self) -> Observers:
+        """Return the observers of a run that starts now."""
+        return self.registry.observers()
+
+    def bind(self) -> Graph:
+        """Bind all definitions, without storage or set-up.
+
+        Raises:
+            GraphValidationError: With all findings.
+        """
+        return resolve(
+            self.definitions,
+            HandlerBinder(self.registry, self.config, self.definitions.resources, self.io_handler),
+            self.executor.check,
+            self._check_jobs,
+            self._check_config,
+            self._check_executors,
+        )
+
+    def policy(self, policy: RetryPolicy | str | None) -> RetryPolicy | None:
+        """Return a retry policy that is given by name or as itself.
+
+        Raises:
+            ConfigurationError: The name is unknown, or the argument is neither.
+        """
+        if policy is None or isinstance(policy, RetryPolicy):
+            return policy
+        policies = self.definitions.retries
+        if not isinstance(policy, str):
+            raise ConfigurationError(
+                f"retry must be a RetryPolicy or the name of one in `retries`, got {policy!r}."
+            )
+        if policy not in policies:
+            raise ConfigurationError(f"Retry policy {policy!r} not found.{suggest(policy, policies)}")
+        return policies[policy]
+
+    def _check_jobs(self, graph: Graph, findings: Findings) -> None:
+        names: set[str] = set()
+        for job in self.jobs:
+            subject = f"job {job.name!r}"
+            if job.name in names:
+                findings.add(f"{subject} is defined twice. Rename one.")
+            names.add(job.name)
+            with findings.collecting(subject):
+                self.policy(job.retry)
+                plan = make_plan(graph, job.selection)
+                if not job.allow_incomplete_deps:
+                    for consumer, missing in missing_upstreams(graph, plan):
+                        findings.add(
+                            f"{subject}: {consumer!r} needs {missing!r}, which is not in the job. Add it, or load its "
+                            "stored value with allow_incomplete_deps=True."
+                        )
+            with findings.collecting(subject):
+                check_executor("executor", job.executor)
+                if job.executor is not None:
+                    job.executor.check(graph, findings)
+
+    def _check_config(self, _graph: Graph, findings: Findings) -> None:
+        for text in self.config.findings() if self.config is not None else ():
+            findings.add(text)
+
+    def _check_executors(self, graph: Graph, findings: Findings) -> None:
+        """Check the executors that assets name; an unknown one would silently run elsewhere."""
+        for output in graph.outputs.values():
+            name = output.metadata.get(EXECUTOR_KEY)
+            if not isinstance(name, str):
+                continue
+            with findings.collecting(f"asset {output.name!r}: {EXECUTOR_KEY}={name!r}"):
+                executor_class(name, self.registry)
+
+    def open(self, storage: EventStorage | None = None, *, set_up: bool = True) -> None:
+        """Bind the graph and set up resources.
+
+        Args:
+            storage: Event storage from now on; None keeps the current one.
+            set_up: Whether to set up resources.
+
+        Raises:
+            GraphValidationError: With all findings.
+            ConfigurationError: A resource could not be set up, or `storage` is not a storage.
+        """
+        argument: object = storage
+        if argument is not None and not isinstance(argument, EventStorage):
+            raise ConfigurationError(
+                f"storage must be an EventStorage, got {argument!r}. Use rs.Storage.embedded(path) or "
+                "rs.Storage.memory()."
+            )
+        _ = self.graph
+        with self._lock:
+            if self._resources is None and set_up:
+                self._resources = OpenResources(self.definitions.resources)
+            if storage is not None and storage is not self._storage:
+                self._release_storage()
+                self._storage, self._owns_storage = storage, False
+
+    def plan(self, names: tuple[str, ...] | None, *, include_upstream: bool = False) -> Plan:
+        """Return the plan of a selection, cached."""
+        key = (names, include_upstream)
+        if key not in self._plans:
+            self._plans[key] = make_plan(self.graph, names, include_upstream=include_upstream)
+        return self._plans[key]
+
+    def close(self) -> None:
+        """Tear down resources, and close or flush the storage."""
+        if self._resources is not None:
+            self._resources.close()
+            self._resources = None
+        self._release_storage()
+
+    def _release_storage(self) -> None:
+        if self._storage is None:
+            return
+        if self._owns_storage:
+            self._storage.close()
+        else:
+            self._storage.flush()
+
+
+class OpenResources:
+    """Resources that are set up in the order given and torn down in reverse.
+
+    Args:
+        resources: Resources by name; values that are not a `Resource` are left alone.
+
+    Raises:
+        ConfigurationError: A set-up failed; the resources before it were torn down again.
+    """
+
+    def __init__(self, resources: Mapping[str, Any]) -> None:
+        self._open: list[tuple[str, Resource]] = []
+        for name, resource in resources.items():
+            if not isinstance(resource, Resource):
+                continue
+            try:
+                resolve_awaitable(resource.setup())
+            except Exception as error:
+                self.close()
+                message = redact(error_text(error), secrets_of(resource))
+                raise ConfigurationError(
+                    f"Could not set up resource {name!r} ({type(resource).__name__}): {message}"
+                ) from error
+            self._open.append((name, resource))
+
+    def close(self) -> None:
+        """Tear down all; a failure is logged and does not keep the others from being torn down."""
+        while self._open:
+            name, resource = self._open.pop()
+            try:
+                resolve_awaitable(resource.teardown())
+            except Exception:
+                _LOG.exception("Could not tear down resource %r", name)
+
+
+def event_log_folder(config: Config) -> Path:
+    """Return the folder of a project's event log: `.rivers` beside the configuration file.
+
+    Each environment has a folder below it, because a value stored in one environment is missing in the others.
+
+    Args:
+        config: The configuration of one environment.
+    """
+    folder = config.root / ".rivers"
+    return folder if config.environment is None else folder / storage_key(config.environment)
+
+
+def check_executor(field: str, executor: object) -> None:
+    """Refuse what is not an executor.
+
+    Raises:
+        ConfigurationError: The argument is neither None nor an executor.
+    """
+    if executor is None or isinstance(executor, Executor):
+        return
+    name = executor if isinstance(executor, str) and executor.isidentifier() else "in_process"
+    raise ConfigurationError(f"{field} must be an Executor, got {executor!r}. Use rs.Executor.{name}().")
