@@ -102,7 +102,7 @@ def test_a_store_that_does_not_answer_is_named_with_its_address_and_no_credentia
     done = project.rivers("check", *option)
     assert done.code == 1
     assert "http://127.0.0.1:9/bucket/x" in done.out
-    assert "Nothing answers there" in done.out
+    assert "The server does not answer" in done.out
     assert "not-to-be-shown" not in done.out + done.err
 
 

@@ -94,7 +94,7 @@ def test_handler_with_two_methods_has_defaults():
     assert handler.accepts_type(int)
     assert handler.can_load_type(int)
     assert handler.describe_address(InputContext("orders", "report")) is None
-    with pytest.raises(RiversError, match=r"Shelf cannot delete: the value of asset 'orders' stays"):
+    with pytest.raises(RiversError, match=r"asset 'orders': Shelf does not support deletion"):
         handler.delete(InputContext("orders", "report"))
 
 

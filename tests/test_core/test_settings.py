@@ -135,8 +135,8 @@ def test_error_names_variable_of_setting(monkeypatch):
     with pytest.raises(ValidationError) as caught:
         Needs(mode=3)
     assert caught.value.__notes__ == [
-        "`count` is no argument here: look for RIVERS_PLAIN_COUNT in the environment and in .env.",
-        "Give `folder` as an argument, as variable RIVERS_PLAIN_FOLDER, or in .env.",
+        "`count` was not given as an argument: check RIVERS_PLAIN_COUNT in the environment and in .env.",
+        "Pass `folder` as an argument, as variable RIVERS_PLAIN_FOLDER, or in .env.",
     ]
     with pytest.raises(ValidationError) as caught:
         build_handler(Needs, {})

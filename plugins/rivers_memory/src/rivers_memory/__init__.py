@@ -1,4 +1,4 @@
-"""The in-memory IO handler of rivers, the default."""
+"""In-memory IO handler, the default of rivers."""
 
 from __future__ import annotations
 

@@ -1,38 +1,39 @@
-"""The handler that keeps values in the process that made them."""
+"""IO handler that keeps values in the memory of this process."""
 
 from __future__ import annotations
 
 import difflib
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_settings import SettingsConfigDict
 
 from rivers_core import BaseIOHandler, MetadataValue
 from rivers_core.exceptions import NotMaterializedError, PartitionValidationError, RiversError
-from rivers_memory.kinds import sizers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn, Self, TypeAlias
 
     from rivers_core import InputContext, OutputContext, PartitionContext
 
     Key: TypeAlias = str | tuple[str, str]
+    Sizer: TypeAlias = Callable[[Any], int]
 
 _STORAGE: Final[MetadataValue] = MetadataValue.text("memory")
-_SMALL: Final = 4096
+_MAX_CACHED_TYPES: Final = 1024
+_MAX_CACHED_SIZE: Final = 4096
 
-# making a metadata value costs more than everything else here, and the sizes of small values are few
-_sizes: Final[dict[int, MetadataValue]] = {}
+# Creating a metadata value costs more than the rest of a write, and small values have few different sizes.
+_size_values: Final[dict[int, MetadataValue]] = {}
 
 
 class InMemoryIOHandler(BaseIOHandler):
-    """Keeps values in this process, by reference: what is loaded is the very object that was stored.
+    """Keep values in this process by reference: loading returns the stored object itself.
 
-    Nothing is copied and nothing survives the process. Every consumer gets the same object, so one that
-    changes it changes it for all. A value that can be read only once (a generator, an open file) is refused:
-    the second reader would find it empty.
-
-    An instance travels to another process as configuration, that is, empty.
+    Nothing is copied, and nothing survives the process. Every consumer receives the same object, so a consumer that
+    changes it changes it for all. One-shot values such as generators and open files are refused, since the second
+    reader would find them empty. An instance is pickled as configuration, without its values.
 
     Examples:
         >>> from rivers_core import InputContext, OutputContext
@@ -42,7 +43,7 @@ class InMemoryIOHandler(BaseIOHandler):
         [1, 2, 3]
     """
 
-    # a slot is found by plain attribute lookup; a pydantic private attribute costs ten times as much
+    # A slot is a plain attribute; a private attribute of pydantic takes ten times as long to access.
     __slots__ = ("_values",)
 
     model_config = SettingsConfigDict(env_prefix="RIVERS_MEMORY_")
@@ -52,57 +53,59 @@ class InMemoryIOHandler(BaseIOHandler):
         _values: dict[Key, Any]
 
     def model_post_init(self, context: Any, /) -> None:
-        """Start without values."""
+        """Create the empty dictionary of values."""
         object.__setattr__(self, "_values", {})
 
     def handle_output(self, context: OutputContext, obj: Any) -> None:
-        """Keep a reference to the value.
+        """Keep a reference to a value.
 
         Args:
-            context: Which asset and partition.
+            context: Context of the asset.
             obj: Any value that can be read more than once.
 
         Raises:
-            RiversError: The value can be read only once.
+            RiversError: The value is a one-shot value.
         """
-        sizer = sizers[type(obj)]
+        sizer = _sizers[type(obj)]
         if sizer is None:
-            _refuse(context, obj)
+            _refuse_one_shot(context, obj)
         size = sizer(obj)
         partition = context.partition
-        self._values[context.asset_name if partition is None else _partitioned(context, partition)] = obj
-        facts = {"storage": _STORAGE, "size_bytes": _sizes.get(size) or _as_fact(size)}
+        self._values[context.asset_name if partition is None else _partition_key(context, partition)] = obj
+        metadata = {"storage": _STORAGE, "size_bytes": _size_values.get(size) or _size_value(size)}
         if context.output_metadata is None:
-            context.output_metadata = facts
+            context.output_metadata = metadata
         else:
-            context.add_output_metadata(facts)
+            context.add_output_metadata(metadata)
 
     def load_input(self, context: InputContext) -> Any:
-        """The very object that was stored.
+        """Return the stored object.
 
         Args:
-            context: Which asset and partition.
+            context: Context of the asset.
 
         Raises:
-            NotMaterializedError: Nothing was stored for it in this process.
+            NotMaterializedError: Nothing was stored in this process.
         """
         partition = context.partition
         try:
-            return self._values[context.asset_name if partition is None else _partitioned(context, partition)]
+            return self._values[
+                context.asset_name if partition is None else _partition_key(context, partition)
+            ]
         except KeyError:
-            raise self._missing(context) from None
+            raise self._not_materialized(context) from None
 
     def exists(self, context: InputContext) -> bool:
-        """Whether a value is stored in this process."""
+        """Return whether a value is stored in this process."""
         return _key(context) in self._values
 
     def delete(self, context: InputContext) -> None:
-        """Forget a stored value; what was never stored is no error."""
+        """Remove a value, if it is stored."""
         self._values.pop(_key(context), None)
 
     def describe_address(self, context: OutputContext | InputContext) -> str:
-        """Says that it is memory, and under which name."""
-        return f"memory of this process, {_shown(_key(context))}"
+        """Return the key of a value in memory, for messages."""
+        return f"memory of this process, {_describe(_key(context))}"
 
     def __copy__(self) -> Self:
         return type(self)()
@@ -110,7 +113,7 @@ class InMemoryIOHandler(BaseIOHandler):
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return type(self)()
 
-    def _missing(self, context: InputContext) -> NotMaterializedError:
+    def _not_materialized(self, context: InputContext) -> NotMaterializedError:
         return NotMaterializedError(
             context.asset_name,
             partition=None if context.partition is None else context.partition.key,
@@ -120,48 +123,88 @@ class InMemoryIOHandler(BaseIOHandler):
         )
 
 
-def _as_fact(size: int) -> MetadataValue:
-    fact = MetadataValue.int(size)
-    return _sizes.setdefault(size, fact) if 0 <= size < _SMALL else fact
+class _Sizers(dict["type", "Sizer | None"]):
+    """Cache of functions that measure values, by type; None for types of one-shot values.
+
+    The size is that of the data where the type reports it (arrays, Arrow tables, data frames), otherwise that of the
+    object without the objects that it refers to.
+    """
+
+    def __missing__(self, cls: type) -> Sizer | None:
+        if len(self) >= _MAX_CACHED_TYPES:
+            self.clear()
+        # a subclass may revoke iteration with `__next__ = None`
+        is_one_shot = any(
+            getattr(cls, name, None) is not None for name in ("__next__", "__anext__", "__await__")
+        )
+        return self.setdefault(cls, None if is_one_shot else _sizer_for(cls))
+
+
+_sizers: Final = _Sizers()
+
+
+def _sizer_for(cls: type) -> Sizer:
+    # looked up on the class, so that no instance computes anything and no library is imported
+    if hasattr(cls, "estimated_size"):
+        return _guarded(lambda obj: obj.estimated_size())
+    if hasattr(cls, "nbytes"):
+        return _guarded(lambda obj: obj.nbytes)
+    if hasattr(cls, "memory_usage"):
+        return _guarded(lambda obj: obj.memory_usage().sum())
+    return sys.getsizeof if cls.__module__ == "builtins" else _guarded(sys.getsizeof)
+
+
+def _guarded(measure: Callable[[Any], Any]) -> Sizer:
+    def size(obj: Any) -> int:
+        try:
+            return int(measure(obj))
+        except Exception:
+            return object.__sizeof__(obj)
+
+    return size
+
+
+def _size_value(size: int) -> MetadataValue:
+    value = MetadataValue.int(size)
+    return _size_values.setdefault(size, value) if 0 <= size < _MAX_CACHED_SIZE else value
 
 
 def _key(context: OutputContext | InputContext) -> Key:
     partition = context.partition
-    return context.asset_name if partition is None else _partitioned(context, partition)
+    return context.asset_name if partition is None else _partition_key(context, partition)
 
 
-def _partitioned(context: OutputContext | InputContext, partition: PartitionContext) -> Key:
+def _partition_key(context: OutputContext | InputContext, partition: PartitionContext) -> Key:
     if not partition.is_single:
         raise PartitionValidationError(
-            f"InMemoryIOHandler stores and loads one partition per call; asset {context.asset_name!r} came "
-            f"with {len(partition.keys)} keys. Call it once for each of `context.partition.keys`."
+            f"InMemoryIOHandler supports one partition per call, got {len(partition.keys)} keys of asset "
+            f"{context.asset_name!r}. Call it once for each of `context.partition.keys`."
         )
     return context.asset_name, str(partition.key)
 
 
-def _nearest(wanted: Key, stored: list[Key]) -> str | None:
-    asset = wanted if isinstance(wanted, str) else wanted[0]
-    # other partitions of the asset are nearer than other assets, however they are spelt
-    candidates = [key for key in stored if (key if isinstance(key, str) else key[0]) == asset] or stored
-    by_text = {_spelt(key): key for key in candidates}
-    close = difflib.get_close_matches(
-        _spelt(wanted), by_text, n=1, cutoff=0.6 if candidates is stored else 0.0
-    )
-    return _shown(by_text[close[0]]) if close else None
+def _nearest(key: Key, stored: list[Key]) -> str | None:
+    asset = key if isinstance(key, str) else key[0]
+    # any partition of the asset is nearer than another asset
+    candidates = [item for item in stored if (item if isinstance(item, str) else item[0]) == asset]
+    cutoff = 0.0 if candidates else 0.6
+    by_text = {_text(item): item for item in candidates or stored}
+    matches = difflib.get_close_matches(_text(key), by_text, n=1, cutoff=cutoff)
+    return _describe(by_text[matches[0]]) if matches else None
 
 
-def _spelt(key: Key) -> str:
+def _text(key: Key) -> str:
     return key if isinstance(key, str) else "\0".join(key)
 
 
-def _shown(key: Key) -> str:
+def _describe(key: Key) -> str:
     return f"asset {key!r}" if isinstance(key, str) else f"partition {key[1]!r} of asset {key[0]!r}"
 
 
-def _refuse(context: OutputContext, obj: object) -> NoReturn:
+def _refuse_one_shot(context: OutputContext, obj: object) -> NoReturn:
     partition = "" if context.partition is None else f" (partition {str(context.partition.key)!r})"
     raise RiversError(
-        f"InMemoryIOHandler does not store the {type(obj).__name__} that asset {context.asset_name!r}"
-        f"{partition} returned: it can be read only once, so the second reader would find it empty. Return "
-        "something that can be read again, for instance `list(...)` of it."
+        f"InMemoryIOHandler does not support the {type(obj).__name__} that asset {context.asset_name!r}"
+        f"{partition} returned: it is a one-shot value, so the second reader would find it empty. Return a value "
+        "that can be read again, for instance `list(...)` of it."
     )

@@ -1,4 +1,4 @@
-"""What this package offers to rivers. Light to import: the handler itself is imported on first use."""
+"""Plugin of this package. Light to import: the handler class is imported on first use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def rivers_io_handlers() -> Iterator[HandlerSpec]:
-    """Offer `memory`."""
+    """Register `memory`."""
     yield HandlerSpec(
         name="memory",
         target="rivers_memory.handler:InMemoryIOHandler",

@@ -1,4 +1,4 @@
-"""The contract of an IO handler."""
+"""Contract of an IO handler."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from rivers_core.awaitables import is_async_method, resolve_awaitable
 from rivers_core.exceptions import NotMaterializedError, RiversError
 from rivers_core.handler.settings import (
+    add_variable_notes,
     build_handler,
-    note_variables,
-    reads_nothing_else,
-    refuse_unknown,
-    with_names,
+    name_positional,
+    reads_arguments_only,
+    reject_unknown,
 )
 from rivers_core.redaction import redacted_field
 
@@ -33,12 +33,12 @@ Locality = Literal["process", "host", "shared"]
 
 
 class BaseIOHandler(BaseSettings, ABC):
-    """Stores what a function returned and loads it for whoever comes next.
+    """Base class of IO handlers: store the result of a function, and load it for the next one.
 
-    An author writes `handle_output` and `load_input`, plain or `async`; everything else has a default. Fields
-    are settings: given as arguments, by environment variables, or in a `.env` file of the working folder. An
-    instance is made once per process and travels to other processes as class and field values: connections
-    belong into private attributes or cached properties, made when they are first needed.
+    A subclass implements `handle_output` and `load_input`, plain or `async`; everything else has a default. Fields
+    are settings, read from arguments, environment variables, or a `.env` file in the working folder. An instance is
+    built once per process, and pickled as class and field values: create connections on first use, in private
+    attributes or cached properties.
 
     Examples:
         >>> from pathlib import Path
@@ -84,24 +84,24 @@ class BaseIOHandler(BaseSettings, ABC):
     """`bool`: `load_input` returns an awaitable. By default true if it is declared `async`."""
 
     option_namespace: ClassVar[str | None] = None
-    """What stands before the slash in metadata keys that are this handler's options (`delta/mode`)."""
+    """Prefix of metadata keys that are options of this handler, without the slash: `delta` for `delta/mode`."""
 
     location_fields: ClassVar[tuple[str, ...]] = ()
-    """Text fields that hold a path or URL; in a config file a relative one is relative to that file.
+    """Text fields that hold a path or URL; a relative one in a config file is relative to that file.
 
-    A field annotated `Path` is a location without being named here.
+    Fields annotated `Path` need not be listed.
     """
 
     positional_fields: ClassVar[tuple[str, ...]] = ()
-    """Fields that may also be given by position, in this order; without it every setting has to be named."""
+    """Fields that are also accepted by position, in this order; all others only by name."""
 
     @abstractmethod
     def handle_output(self, context: OutputContext, obj: Any) -> Awaitable[None] | None:
-        """Store a value. It has to be stored when this returns; otherwise raise.
+        """Store a value. Return only after it is stored; otherwise raise.
 
         Args:
-            context: Which asset, which partition; `context.storage_key` is what to build an address from.
-            obj: The bare value that the function returned.
+            context: Asset and partition; build addresses from `context.storage_key`.
+            obj: The value that the function returned.
         """
 
     @abstractmethod
@@ -109,23 +109,23 @@ class BaseIOHandler(BaseSettings, ABC):
         """Load a stored value.
 
         Args:
-            context: Which asset is loaded, for which downstream, of which type.
+            context: Asset and partition, the downstream asset, and the requested type.
 
         Returns:
-            The value, of `context.type_hint` if the handler can give that type.
+            The value, as `context.type_hint` if the handler supports that type.
 
         Raises:
-            NotMaterializedError: Nothing was ever stored there; any other error means that something broke.
+            NotMaterializedError: The value was never stored; any other error aborts the run.
         """
 
     def exists(self, context: InputContext) -> bool:
-        """Whether a value is stored. The default loads it; override it where asking is cheaper.
+        """Return whether a value is stored. The default loads it; override it with a cheaper check.
 
         Args:
-            context: Which asset and partition.
+            context: Asset and partition.
 
         Returns:
-            False if nothing was ever stored; errors other than absence are raised.
+            False if the value was never stored; other errors are raised.
         """
         try:
             resolve_awaitable(self.load_input(context))
@@ -134,66 +134,66 @@ class BaseIOHandler(BaseSettings, ABC):
         return True
 
     def delete(self, context: InputContext) -> None:
-        """Remove a stored value. The default refuses.
+        """Remove a stored value; removing what was never stored is a no-op. The default raises.
 
         Args:
-            context: Which asset and partition.
+            context: Asset and partition.
 
         Raises:
-            RiversError: This handler cannot delete.
+            RiversError: This handler does not support deletion.
         """
         raise RiversError(
-            f"{type(self).__name__} cannot delete: the value of asset {context.asset_name!r} stays. "
-            "Remove it in the store itself, or give the handler a `delete(context)` method."
+            f"Could not delete asset {context.asset_name!r}: {type(self).__name__} does not support deletion. "
+            "Remove the value in the store itself, or implement `delete(context)`."
         )
 
     def check_options(self, metadata: Mapping[str, Any]) -> list[str]:
-        """Look at the options for this handler in an asset's static metadata.
+        """Check the options for this handler in the static metadata of an asset.
 
         Args:
-            metadata: The asset's metadata; keys that start with `option_namespace` and a slash are options.
+            metadata: Metadata of the asset; keys that start with `option_namespace` and a slash are options.
 
         Returns:
-            One sentence per mistake; empty if all is well.
+            One sentence per finding.
         """
         del metadata
         return []
 
     def accepts_type(self, hint: Any) -> bool:
-        """Whether a value of this annotation can be stored; asked before anything runs.
+        """Return whether values of a type can be stored; called before anything runs.
 
         Args:
-            hint: The return annotation of the function that makes the value.
+            hint: Return annotation of the function.
 
         Returns:
-            True if it can, or if only the value itself will tell.
+            True also if it depends on the value.
         """
         del hint
         return True
 
     def can_load_type(self, hint: Any) -> bool:
-        """Whether `load_input` can give a value of this annotation; asked before anything runs.
+        """Return whether `load_input` can return values of a type; called before anything runs.
 
         Args:
-            hint: The annotation of the parameter that receives the value.
+            hint: Annotation of the parameter that receives the value.
 
         Returns:
-            True if it can, or if only the stored value will tell.
+            True also if it depends on the stored value.
         """
         del hint
         return True
 
     def storage_location(self, asset_name: str, asset_metadata: Mapping[str, Any] | None) -> str | None:
-        """Where all partitions of an asset lie, as far as its metadata can move it; compared before anything runs.
+        """Return the location of all partitions of an asset, to find collisions before anything runs.
 
-        The default None suits handlers that build addresses from the storage key alone: those never collide.
+        The default None suits handlers that build addresses from the storage key only: those never collide.
 
         Args:
-            asset_name: The asset.
+            asset_name: Name of the asset.
             asset_metadata: Its static metadata.
 
         Returns:
-            An address that two assets may not share, and that none may lie inside of (`outer/inner`); without
+            An address that must neither equal that of another asset nor lie inside it (`outer/inner`), without
             credentials.
         """
         del asset_name, asset_metadata
@@ -208,31 +208,30 @@ class BaseIOHandler(BaseSettings, ABC):
         return None
 
     def describe_address(self, context: OutputContext | InputContext) -> str | None:
-        """Where the value of this context lives, for messages. Never shows a credential.
+        """Return the address of a value for messages, without credentials.
 
         Args:
-            context: Which asset and partition.
+            context: Asset and partition.
 
         Returns:
-            A URL, a path, or None if there is nothing worth showing.
+            A URL, a path, or None.
         """
         del context
         return None
 
     def storing_handler(self) -> BaseIOHandler:
-        """The handler in whose store a value ends up: this one, unless it hands values on to another.
+        """Return the handler that writes to the store: this one, unless it is a wrapper around another.
 
         Returns:
-            What a handler around others writes through. Whether a value outlives its process, can be deleted, or
-            lies where another asset's does, is asked of this one.
+            The handler that decides whether a value outlives its process, can be deleted, or collides with another.
         """
         return self
 
     def configuration(self) -> tuple[type[BaseIOHandler], dict[str, Any]]:
-        """What is needed to build this handler again elsewhere.
+        """Return what is needed to rebuild this handler in another process.
 
         Returns:
-            The class and its field values, secrets included; no private attributes, no clients.
+            The class and its field values, secrets included; without private attributes and clients.
         """
         values = {name: self.__dict__[name] for name in type(self).model_fields if name in self.__dict__}
         return type(self), values | (self.model_extra or {})
@@ -246,19 +245,19 @@ class BaseIOHandler(BaseSettings, ABC):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Which sources are read, the first one wins; see pydantic-settings.
+        """Return the sources of settings by precedence; see pydantic-settings.
 
         Args:
-            settings_cls: The handler class being built.
+            settings_cls: The handler class.
             init_settings: Arguments.
             env_settings: Environment variables.
             dotenv_settings: The `.env` file.
             file_secret_settings: A folder of secret files.
 
         Returns:
-            All of them in this order; arguments alone for handlers made from config or rebuilt in a worker.
+            All of them in this order; only arguments for handlers built from config or rebuilt in a worker.
         """
-        if reads_nothing_else(settings_cls):
+        if reads_arguments_only(settings_cls):
             return (init_settings,)
         return init_settings, env_settings, dotenv_settings, file_secret_settings
 
@@ -266,7 +265,7 @@ class BaseIOHandler(BaseSettings, ABC):
     @classmethod
     def _only_known_settings(cls, values: Any) -> Any:
         if isinstance(values, dict) and cls.model_config.get("extra") == "forbid":
-            refuse_unknown(cls.__name__, values, cls.model_fields)
+            reject_unknown(cls.__name__, values, cls.model_fields)
         return values
 
     def __reduce__(self) -> tuple[Callable[..., BaseIOHandler], tuple[Any, ...]]:
@@ -297,19 +296,19 @@ class BaseIOHandler(BaseSettings, ABC):
 
     if not TYPE_CHECKING:
 
-        def __init__(self, *unnamed: Any, **settings: Any) -> None:
-            # pydantic-settings would take the first for `_case_sensitive` and build a handler without it
-            if unnamed:
-                settings = with_names(type(self), unnamed, settings)
+        def __init__(self, *positional: Any, **settings: Any) -> None:
+            # pydantic-settings 2 would take the first one for `_case_sensitive`
+            if positional:
+                settings = name_positional(type(self), positional, settings)
             try:
                 super().__init__(**settings)
             except ValidationError as error:
-                if not reads_nothing_else(type(self)):
-                    note_variables(error, type(self), settings)
+                if not reads_arguments_only(type(self)):
+                    add_variable_notes(error, type(self), settings)
                 raise
 
         def __setattr__(self, name: str, value: Any) -> None:
-            # pydantic's own error would print the value, which may be a credential
+            # the error of pydantic 2 would show the value, which may be a credential
             is_setting = not name.startswith("_") and not hasattr(type(self), name)
             if is_setting and type(self).model_config.get("frozen"):
                 detail = InitErrorDetails(type="frozen_instance", loc=(name,), input=None)

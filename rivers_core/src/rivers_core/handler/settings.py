@@ -1,4 +1,4 @@
-"""Where a handler's field values come from, and how a handler is rebuilt from them."""
+"""Settings of handlers: sources, positional arguments, and rebuilding a handler from field values."""
 
 from __future__ import annotations
 
@@ -25,30 +25,24 @@ HandlerT = TypeVar("HandlerT", bound="BaseIOHandler")
 _given_only: ContextVar[type | None] = ContextVar("rivers_given_only", default=None)
 
 
-def reads_nothing_else(settings_cls: type[BaseSettings]) -> bool:
-    """Whether this class is being built from given values alone, without environment and `.env`.
+def reads_arguments_only(settings_cls: type[BaseSettings]) -> bool:
+    """Return whether a class is being built by `build_handler`, without environment and `.env`.
 
     Args:
-        settings_cls: The class whose sources are being chosen.
-
-    Returns:
-        True inside `from_values` for that very class.
+        settings_cls: The class whose sources are selected.
     """
     return _given_only.get() is settings_cls
 
 
 def build_handler(cls: type[HandlerT], values: Mapping[str, Any]) -> HandlerT:
-    """Build a handler from exactly these field values; no other source is read.
+    """Build a handler from field values only; no other source is read.
 
     Args:
         cls: The handler class.
-        values: Field name to value.
-
-    Returns:
-        The validated handler; fields not given have their defaults.
+        values: Values by name of the field; other fields have their defaults.
 
     Raises:
-        pydantic.ValidationError: A value does not fit its field.
+        pydantic.ValidationError: A value does not match its field.
     """
     fields = cls.model_fields
     by_name = cls.model_config.get("populate_by_name") or cls.model_config.get("validate_by_name")
@@ -67,36 +61,33 @@ def build_handler(cls: type[HandlerT], values: Mapping[str, Any]) -> HandlerT:
 from_values = build_handler
 
 
-def with_names(
-    cls: type[BaseIOHandler], unnamed: Sequence[Any], settings: Mapping[str, Any]
+def name_positional(
+    cls: type[BaseIOHandler], positional: Sequence[Any], settings: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Name the settings that were given by position.
+    """Return all settings by name.
 
     Args:
-        cls: The handler class; its `positional_fields` say which may be.
-        unnamed: Their values.
-        settings: Those given by name.
-
-    Returns:
-        All of them by name.
+        cls: The handler class, with its `positional_fields`.
+        positional: Values given by position.
+        settings: Values given by name.
 
     Raises:
-        TypeError: The class takes no or fewer settings by position, or one was given twice.
+        TypeError: The class accepts fewer settings by position, or a setting was given twice.
     """
     names, owner = cls.positional_fields, cls.__name__
-    if len(unnamed) > len(names):
+    if len(positional) > len(names):
         field = next((name for name in cls.model_fields if name not in names), None)
         known = f"name them, as in {owner}({field}=...)" if field else "it has no more"
         most = f"more than {len(names)} settings" if names else "settings"
-        raise TypeError(f"{owner} does not take {most} by position; {known}.")
-    given = dict(zip(names, unnamed, strict=False))
+        raise TypeError(f"{owner} does not accept {most} by position; {known}.")
+    given = dict(zip(names, positional, strict=False))
     for name in given.keys() & settings.keys():
-        raise TypeError(f"{owner} got {name!r} by position and by name; give it once.")
+        raise TypeError(f"{owner} got {name!r} by position and by name; pass it once.")
     return {**given, **settings}
 
 
-def refuse_unknown(owner: str, given: Iterable[str], fields: Mapping[str, FieldInfo]) -> None:
-    """Refuse arguments that are no settings of a handler.
+def reject_unknown(owner: str, given: Iterable[str], fields: Mapping[str, FieldInfo]) -> None:
+    """Reject arguments that are not settings of a handler.
 
     Args:
         owner: The name of the handler class, for the message.
@@ -116,12 +107,12 @@ def refuse_unknown(owner: str, given: Iterable[str], fields: Mapping[str, FieldI
     raise PydanticCustomError("unknown_setting", "{message}", {"message": message})
 
 
-def note_variables(error: ValidationError, cls: type[BaseSettings], given: Collection[str]) -> None:
-    """Add to an error where settings come from that were not given as arguments.
+def add_variable_notes(error: ValidationError, cls: type[BaseSettings], given: Collection[str]) -> None:
+    """Add notes to an error that name the environment variables of the settings concerned.
 
     Args:
-        error: What building the handler raised.
-        cls: The class of the handler.
+        error: Error of building the handler.
+        cls: The handler class.
         given: Names of the arguments.
     """
     for item in error.errors(include_url=False, include_input=False, include_context=False):
@@ -130,10 +121,10 @@ def note_variables(error: ValidationError, cls: type[BaseSettings], given: Colle
             continue
         variable = f"{cls.model_config.get('env_prefix', '')}{name}".upper()
         if item["type"] == "missing":
-            error.add_note(f"Give `{name}` as an argument, as variable {variable}, or in .env.")
+            error.add_note(f"Pass `{name}` as an argument, as variable {variable}, or in .env.")
         else:
             error.add_note(
-                f"`{name}` is no argument here: look for {variable} in the environment and in .env."
+                f"`{name}` was not given as an argument: check {variable} in the environment and in .env."
             )
 
 
