@@ -28,7 +28,7 @@ def meeting(parties: int):
     return meet
 
 
-def test_independent_async_assets_overlap(repository):
+def test_async_assets_overlap(repository):
     meet = meeting(2)
 
     @rs.Asset
@@ -50,7 +50,7 @@ def test_independent_async_assets_overlap(repository):
     assert repo.load_node("total") == 3
 
 
-def test_an_async_asset_goes_on_while_a_synchronous_one_runs(repository):
+def test_async_asset_runs_beside_sync_asset(repository):
     started, release = threading.Event(), threading.Event()
 
     @rs.Asset
@@ -70,7 +70,7 @@ def test_an_async_asset_goes_on_while_a_synchronous_one_runs(repository):
     assert repo.load_node("waits") == "released"
 
 
-def test_async_handlers_are_awaited_and_overlap(repository):
+def test_async_handlers_overlap(repository):
     meet = meeting(2)
     values = {}
 
@@ -104,7 +104,7 @@ def test_async_handlers_are_awaited_and_overlap(repository):
     assert repo.load_node("left") == 1
 
 
-def test_async_tasks_and_async_multi_assets(repository):
+def test_async_tasks_and_multi_assets(repository):
     @rs.Task
     async def double(x: int) -> int:
         return 2 * x
@@ -129,7 +129,7 @@ async def _inside_a_running_loop(repo):
     return repo.load_node("a")
 
 
-def test_it_works_inside_a_running_loop(repository):
+def test_run_inside_running_loop(repository):
     @rs.Asset
     async def a() -> int:
         await asyncio.sleep(0)
@@ -138,7 +138,7 @@ def test_it_works_inside_a_running_loop(repository):
     assert asyncio.run(_inside_a_running_loop(repository(a))) == 4
 
 
-def test_a_synchronous_asset_beside_async_ones_may_start_a_loop_of_its_own(repository):
+def test_sync_asset_may_start_its_own_loop(repository):
     @rs.Asset
     async def a() -> int:
         return 1
@@ -152,7 +152,7 @@ def test_a_synchronous_asset_beside_async_ones_may_start_a_loop_of_its_own(repos
     assert repo.load_node("b") == 2
 
 
-def test_an_error_cancels_what_is_going_on_and_leaves_no_task_behind(repository):
+def test_error_cancels_running_steps(repository):
     ended = []
 
     @rs.Asset
@@ -174,7 +174,7 @@ def test_an_error_cancels_what_is_going_on_and_leaves_no_task_behind(repository)
     assert not [thread for thread in threading.enumerate() if thread.name == "rivers-loop"]
 
 
-def test_what_waits_for_something_nobody_else_knows_is_not_collected_as_garbage(repository):
+def test_waiting_step_is_not_garbage_collected(repository):
     @rs.Asset
     async def waits() -> int:
         await asyncio.Event().wait()
@@ -193,7 +193,7 @@ def test_what_waits_for_something_nobody_else_knows_is_not_collected_as_garbage(
     assert ended == [("collects", "ConnectionError: no route to host"), ("waits", "CancelledError")]
 
 
-def test_an_interrupt_cancels_what_is_going_on(repository):
+def test_interrupt_cancels_running_steps(repository):
     ended = []
 
     @rs.Asset
@@ -215,7 +215,7 @@ def test_an_interrupt_cancels_what_is_going_on(repository):
     assert not [thread for thread in threading.enumerate() if thread.name == "rivers-loop"]
 
 
-def test_without_raising_other_branches_go_on(repository):
+def test_async_run_without_raising_continues(repository):
     @rs.Asset
     async def fails() -> int:
         raise ValueError("no")
@@ -233,7 +233,7 @@ def test_without_raising_other_branches_go_on(repository):
     assert [name for name, _ in result.skipped_assets] == ["after"]
 
 
-def test_an_interrupt_raised_inside_an_async_asset_ends_the_run(repository):
+def test_interrupt_in_async_asset_ends_run(repository):
     @rs.Asset
     async def interrupts() -> None:
         raise KeyboardInterrupt

@@ -43,7 +43,7 @@ def project(tmp_path, repository):
     return make
 
 
-def test_the_order_of_rules(project, diary):
+def test_handler_rules_precedence(project, diary):
     repo = project(
         "plain", "raw_a", "raw_big", "named", "own", "bare", named="fast", own=diary, bare="memory"
     )
@@ -60,14 +60,14 @@ def test_the_order_of_rules(project, diary):
     }
 
 
-def test_a_configured_handler_is_one_for_all_and_lies_beside_the_file(project):
+def test_configured_handler_is_shared(project):
     repo = project("a", "b")
     assert repo.io_handler_for_output("a") is repo.io_handler_for_output("b")
     repo.materialize()
     assert (project.folder / "data" / "a.pkl").is_file()
 
 
-def test_events_lie_beside_the_file(project):
+def test_configured_event_log_is_beside_file(project):
     repo = project("a")
     repo.materialize()
     assert (project.folder / ".rivers").is_dir()
@@ -76,7 +76,7 @@ def test_events_lie_beside_the_file(project):
     assert again.load_node("a") == "a"
 
 
-def test_the_file_is_found_from_the_current_folder_upwards(project, repository, monkeypatch):
+def test_config_file_is_found_upwards(project, repository, monkeypatch):
     project("a")
     below = project.folder / "deep" / "er"
     below.mkdir(parents=True)
@@ -85,7 +85,7 @@ def test_the_file_is_found_from_the_current_folder_upwards(project, repository, 
     assert repo.handler_binding("a").label == "scratch"
 
 
-def test_an_environment_changes_the_place_and_nothing_else(project, monkeypatch):
+def test_environment_changes_store_only(project, monkeypatch):
     monkeypatch.setenv("RIVERS_ENV", "test")
     repo = project("a")
     repo.materialize()
@@ -93,13 +93,13 @@ def test_an_environment_changes_the_place_and_nothing_else(project, monkeypatch)
     assert repo.load_node("a") == "a"
 
 
-def test_a_variable_goes_before_the_file(project, monkeypatch):
+def test_variable_takes_precedence_over_file(project, monkeypatch):
     monkeypatch.setenv("RIVERS_IO_HANDLERS__SCRATCH__PREFIX", "from/env")
     project("a").materialize()
     assert (project.folder / "data" / "from" / "env" / "a.pkl").is_file()
 
 
-def test_a_mistake_in_the_file_is_said_once_with_all_others(tmp_path, repository):
+def test_config_findings_are_reported_once(tmp_path, repository):
     (tmp_path / "rivers.toml").write_text('[io_handlers.lake]\nuse = "pickle"\nstroe = "file:./x"\n')
 
     @rs.Asset(io_handler="lake")
@@ -116,12 +116,12 @@ def test_a_mistake_in_the_file_is_said_once_with_all_others(tmp_path, repository
     assert "'unknown' is neither an asset nor a resource" in text
 
 
-def test_an_unknown_name_lists_what_is_configured(project):
+def test_unknown_handler_lists_configured_names(project):
     with pytest.raises(rs.exceptions.GraphValidationError, match="Did you mean 'scratch'"):
         project("a", a="scrach").validate()
 
 
-def test_a_handler_that_needs_settings_says_where_to_put_them(repository):
+def test_missing_setting_names_its_sources(repository):
     @rs.Asset(io_handler="pickle")
     def a(): ...
 
@@ -145,7 +145,7 @@ seen = []
 """
 
 
-def test_each_repository_keeps_the_plugin_rules_of_its_own_configuration(tmp_path, monkeypatch):
+def test_repository_keeps_own_plugin_policy(tmp_path, monkeypatch):
     site = tmp_path / "site"
     info = site / "acme_wrapping-1.0.dist-info"
     info.mkdir(parents=True)

@@ -22,7 +22,7 @@ def base() -> int:
     return 5
 
 
-def test_nodes_and_result_are_stored_each_under_its_name(repository, diary):
+def test_graph_nodes_and_result_are_stored(repository, diary):
     @rs.Asset.from_graph(io_handler=diary, node_io_handler=diary)
     def answer(base):
         return add(double(base), y=double(base))
@@ -35,7 +35,7 @@ def test_nodes_and_result_are_stored_each_under_its_name(repository, diary):
     assert repo.load_node("answer") == 20
 
 
-def test_inner_nodes_use_the_node_handler_and_the_result_both(repository, diary):
+def test_graph_node_handler_stores_inner_nodes(repository, diary):
     inner, outer = diary, type(diary)()
 
     @rs.Asset.from_graph(io_handler=outer, node_io_handler=inner)
@@ -47,7 +47,7 @@ def test_inner_nodes_use_the_node_handler_and_the_result_both(repository, diary)
     assert outer.values == {"answer": 20}
 
 
-def test_a_tasks_own_handler_goes_before_the_graphs(repository, diary):
+def test_task_handler_precedes_node_handler(repository, diary):
     own = type(diary)()
 
     @rs.Task(io_handler=own)
@@ -63,7 +63,7 @@ def test_a_tasks_own_handler_goes_before_the_graphs(repository, diary):
     assert diary.values == {"answer%2Fdouble": 12}
 
 
-def test_a_task_may_take_what_is_outside_by_name_and_plain_values(repository):
+def test_graph_task_takes_assets_and_constants(repository):
     @rs.Task
     def scaled(base: int, factor: int) -> int:
         return base * factor
@@ -77,7 +77,7 @@ def test_a_task_may_take_what_is_outside_by_name_and_plain_values(repository):
     assert repo.load_node("answer") == 15
 
 
-def test_one_task_serves_several_graphs(repository):
+def test_task_is_used_by_several_graphs(repository):
     @rs.Asset.from_graph
     def first(base):
         return double(base)
@@ -91,7 +91,7 @@ def test_one_task_serves_several_graphs(repository):
     assert (repo.load_node("first"), repo.load_node("second")) == (10, 20)
 
 
-def test_an_asset_called_inside_a_graph_stays_outside(repository):
+def test_asset_called_in_graph_stays_outside(repository):
     @rs.Asset.from_graph
     def answer():
         return double(base())
@@ -102,7 +102,7 @@ def test_an_asset_called_inside_a_graph_stays_outside(repository):
     assert "answer/base" not in repo.graph.outputs
 
 
-def test_selecting_a_graph_runs_all_its_nodes(repository, diary):
+def test_selected_graph_runs_all_nodes(repository, diary):
     diary.values["base"] = 7
 
     @rs.Asset.from_graph
@@ -115,7 +115,7 @@ def test_selecting_a_graph_runs_all_its_nodes(repository, diary):
     assert repo.load_node("answer") == 28
 
 
-def test_include_upstream_reaches_through_a_graph(repository):
+def test_graph_include_upstream(repository):
     @rs.Asset.from_graph
     def answer(base):
         return double(base)
@@ -129,7 +129,7 @@ def test_include_upstream_reaches_through_a_graph(repository):
     assert result.materialized_assets == ["base", "answer", "last"]
 
 
-def test_partitions_flow_through_a_graph(repository, diary):
+def test_graph_nodes_are_partitioned(repository, diary):
     days = rs.PartitionsDefinition.static_(["a", "b"])
 
     @rs.Task
@@ -150,7 +150,7 @@ def test_partitions_flow_through_a_graph(repository, diary):
     assert repo.load_node("answer/keyed", partition_key="b") == "Bb"
 
 
-def test_a_failed_node_fails_the_graph_and_its_hooks_are_called(repository):
+def test_failed_node_fails_graph_and_calls_hooks(repository):
     told = []
 
     @rs.Hook.failure
@@ -170,7 +170,7 @@ def test_a_failed_node_fails_the_graph_and_its_hooks_are_called(repository):
     assert told == [("answer/breaks", "no")]
 
 
-def test_a_body_that_computes_is_refused_with_all_other_findings(repository):
+def test_invalid_body_is_a_finding(repository):
     @rs.Asset.from_graph
     def answer(base):
         return double(base + 1)
@@ -183,7 +183,7 @@ def test_a_body_that_computes_is_refused_with_all_other_findings(repository):
     assert len(caught.value.findings) == 2
 
 
-def test_a_task_runs_on_its_own_where_a_job_or_selection_names_it(repository):
+def test_task_runs_standalone_if_named(repository):
     @rs.Task
     def report(base: int) -> str:
         return f"base is {base}"
@@ -194,7 +194,7 @@ def test_a_task_runs_on_its_own_where_a_job_or_selection_names_it(repository):
     assert repo.load_node("report") == "base is 5"
 
 
-def test_a_task_made_for_graphs_may_be_listed_too(repository):
+def test_task_of_graph_may_be_listed(repository):
     @rs.Asset.from_graph
     def answer(base):
         return double(base)
@@ -203,7 +203,7 @@ def test_a_task_made_for_graphs_may_be_listed_too(repository):
     assert repo.materialize().success
 
 
-def test_a_bash_task_gives_its_output_and_waits_for_what_it_is_given(repository, tmp_path):
+def test_bash_task_in_graph(repository, tmp_path):
     (tmp_path / "words.txt").write_text("one two")
     count = rs.BashTask("count", "wc -w < words.txt; echo $WHO", cwd=tmp_path, env={"WHO": "me"})
     listing = rs.BashTask("listing", ["ls"], cwd=tmp_path)

@@ -30,13 +30,13 @@ def plugin():
         registry.unregister(name)
 
 
-def test_an_instance_on_the_asset_comes_first(repository, diary):
+def test_handler_instance_takes_precedence(repository, diary):
     repo = repository(rs.Asset(lambda: 1, name="a", io_handler=diary))
     assert repo.io_handler_for_output("a") is diary
     assert repo.handler_binding("a").reason == "given on the asset"
 
 
-def test_a_name_is_looked_up_in_resources_before_plugins(repository, diary):
+def test_handler_name_resolves_to_resource_first(repository, diary):
     repo = repository(
         rs.Asset(lambda: 1, name="a", io_handler="memory"),
         rs.Asset(lambda: 1, name="b", io_handler="lake"),
@@ -46,7 +46,7 @@ def test_a_name_is_looked_up_in_resources_before_plugins(repository, diary):
     assert repo.io_handler_for_output("b") is diary
 
 
-def test_an_output_of_a_multi_asset_may_have_its_own(repository, diary):
+def test_multi_asset_output_uses_own_handler(repository, diary):
     other = type(diary)()
 
     @rs.Asset.from_multi(output_defs=[rs.AssetDef("x", io_handler=other), rs.AssetDef("y")], io_handler=diary)
@@ -57,7 +57,7 @@ def test_an_output_of_a_multi_asset_may_have_its_own(repository, diary):
     assert (repo.io_handler_for_output("x"), repo.io_handler_for_output("y")) == (other, diary)
 
 
-def test_a_plugin_may_choose_the_default(repository, diary, plugin):
+def test_plugin_selects_default_handler(repository, diary, plugin):
     def rivers_default_io_handler(asset_name):
         return diary if asset_name == "a" else None
 
@@ -67,7 +67,7 @@ def test_a_plugin_may_choose_the_default(repository, diary, plugin):
     assert repo.handler_binding("b").label == "memory"
 
 
-def test_a_plugin_may_put_a_handler_around_another(repository, diary, plugin):
+def test_plugin_wraps_handler(repository, diary, plugin):
     class Doubling(rs.BaseIOHandler):
         inner: rs.BaseIOHandler
 
@@ -83,7 +83,7 @@ def test_a_plugin_may_put_a_handler_around_another(repository, diary, plugin):
     assert diary.values == {"a": 8}
 
 
-def test_a_handler_that_only_quacks_is_refused_at_definition():
+def test_duck_typed_handler_is_rejected():
     class Quacks:
         def handle_output(self, context, obj): ...
 
@@ -93,7 +93,7 @@ def test_a_handler_that_only_quacks_is_refused_at_definition():
         rs.Asset(lambda: 1, name="a", io_handler=Quacks())
 
 
-def test_one_argument_puts_every_asset_into_another_handler(repository, diary):
+def test_override_replaces_all_handlers(repository, diary):
     class Unreachable(rs.BaseIOHandler):
         def handle_output(self, context, obj):
             raise AssertionError
@@ -116,13 +116,13 @@ def test_one_argument_puts_every_asset_into_another_handler(repository, diary):
     assert isinstance(original.io_handler_for_output("a"), Unreachable)
 
 
-def test_an_unknown_node_names_the_nearest(repository):
+def test_unknown_node_suggests_nearest(repository):
     repo = repository(rs.Asset(lambda: 1, name="orders"))
     with pytest.raises(rs.exceptions.NodeNotFoundError, match="Did you mean 'orders'"):
         repo.io_handler_for_output("order")
 
 
-def test_observers_see_a_run_and_cannot_break_it(repository, diary, plugin):
+def test_observer_errors_do_not_break_run(repository, diary, plugin):
     seen = []
 
     def rivers_run_start(run_id, step_names, tags):
@@ -163,7 +163,7 @@ def test_observers_see_a_run_and_cannot_break_it(repository, diary, plugin):
     ]
 
 
-def test_observers_are_told_of_failed_io(repository, plugin):
+def test_observer_reports_failed_io(repository, plugin):
     seen = []
     plugin(rivers_io_failed=lambda context, error: seen.append((context.asset_name, str(error))))
 

@@ -18,7 +18,7 @@ def external(function, diary, **options):
     )
 
 
-def test_what_is_seen_is_returned_and_recorded(repository, diary):
+def test_observation_is_returned_and_recorded(repository, diary):
     @rs.Asset.external(name="orders", io_handler=diary)
     def orders():
         return rs.Observation(metadata={"rows": 3, "newest": "2024-01-03"}, data_version="v3")
@@ -34,7 +34,7 @@ def test_what_is_seen_is_returned_and_recorded(repository, diary):
     assert repo.storage.get_run(event.run_id).status == "success"
 
 
-def test_a_function_may_return_plain_metadata_or_nothing(repository, diary):
+def test_observe_accepts_metadata_or_none(repository, diary):
     def rows():
         return {"rows": 3, "at": rs.MetadataValue.timestamp(datetime(2024, 1, 1))}
 
@@ -48,14 +48,14 @@ def test_a_function_may_return_plain_metadata_or_nothing(repository, diary):
     assert [event.event_type for event in repo.storage.get_events_for_asset("nothing")] == ["Observation"]
 
 
-def test_a_function_may_be_asynchronous(repository, diary):
+def test_observe_awaits_async_function(repository, diary):
     async def rows():
         return {"rows": 3}
 
     assert repository(external(rows, diary)).observe()["rows"]["rows"].raw_value() == 3
 
 
-def test_a_function_gets_its_context_and_resources(repository, diary):
+def test_observe_passes_context_and_resources(repository, diary):
     class Settings(BaseModel):
         limit: int = 7
 
@@ -76,7 +76,7 @@ def test_a_function_gets_its_context_and_resources(repository, diary):
 @pytest.mark.parametrize(
     ("parameter", "said"), [("buckt", "Did you mean 'bucket'"), ("plain", "is an asset")]
 )
-def test_a_parameter_that_is_no_resource_is_found_before_anything_runs(repository, diary, parameter, said):
+def test_observe_parameter_must_be_a_resource(repository, diary, parameter, said):
     scope = {}
     exec(f"def rows({parameter}): raise AssertionError", scope)
     repo = repository(
@@ -86,7 +86,7 @@ def test_a_parameter_that_is_no_resource_is_found_before_anything_runs(repositor
         repo.validate()
 
 
-def test_only_the_named_ones_are_looked_at(repository, diary):
+def test_observe_only_named_assets(repository, diary):
     def first():
         return {"rows": 1}
 
@@ -98,7 +98,7 @@ def test_only_the_named_ones_are_looked_at(repository, diary):
 
 
 @pytest.mark.parametrize("name", ["frist", "plain", "silent"])
-def test_what_cannot_be_observed_is_said_with_what_can(repository, diary, name):
+def test_observe_rejects_other_assets(repository, diary, name):
     def first():
         return {"rows": 1}
 
@@ -109,7 +109,7 @@ def test_what_cannot_be_observed_is_said_with_what_can(repository, diary, name):
     assert set(repo.observe()) == {"first"}
 
 
-def test_one_that_fails_does_not_keep_others_from_being_seen(repository, diary):
+def test_observe_continues_after_failure(repository, diary):
     def broken():
         raise ConnectionError("no route")
 
@@ -125,7 +125,7 @@ def test_one_that_fails_does_not_keep_others_from_being_seen(repository, diary):
     assert repo.storage.get_runs()[0].status == "failure"
 
 
-def test_what_is_no_observation_says_what_would_be(repository, diary):
+def test_observe_rejects_invalid_result(repository, diary):
     def rows():
         return [1, 2]
 
@@ -133,7 +133,7 @@ def test_what_is_no_observation_says_what_would_be(repository, diary):
         repository(external(rows, diary)).observe()
 
 
-def test_an_interrupted_observation_leaves_no_run_that_is_running(repository, diary):
+def test_interrupted_observe_is_canceled(repository, diary):
     def rows():
         raise KeyboardInterrupt
 
@@ -143,7 +143,7 @@ def test_an_interrupted_observation_leaves_no_run_that_is_running(repository, di
     assert repo.storage.get_runs()[0].status == "canceled"
 
 
-def test_an_external_asset_is_loaded_and_never_run(repository, diary):
+def test_external_asset_is_loaded_not_run(repository, diary):
     diary.values["orders"] = [1, 2]
 
     @rs.Asset(io_handler=diary)
@@ -158,7 +158,7 @@ def test_an_external_asset_is_loaded_and_never_run(repository, diary):
         repo.materialize(["orders"])
 
 
-def test_partitions_of_an_external_asset_are_loaded_like_any(repository, diary):
+def test_external_asset_partitions_are_loaded(repository, diary):
     diary.values.update({"orders/2024-01-01": 1, "orders/2024-01-02": 2})
 
     @rs.Asset(partitions_def=DAYS, io_handler=diary)
@@ -178,7 +178,7 @@ def test_partitions_of_an_external_asset_are_loaded_like_any(repository, diary):
     }
 
 
-def test_observing_is_no_materialization(repository, diary):
+def test_observation_is_not_a_materialization(repository, diary):
     def orders():
         return {"rows": 1}
 
@@ -210,7 +210,7 @@ def bookings(repository, diary):
     return repo
 
 
-def test_the_observed_version_is_what_went_in(bookings, diary):
+def test_observed_version_is_input_version(bookings, diary):
     bookings.observe()
     bookings.materialize()
     event = bookings.storage.get_latest_materialization("total")
@@ -218,7 +218,7 @@ def test_the_observed_version_is_what_went_in(bookings, diary):
     assert diary.loaded[0].upstream.typed_metadata == {"rows": rs.MetadataValue.int(1)}
 
 
-def test_what_others_changed_makes_stale_what_was_made_of_it(bookings):
+def test_observed_version_makes_downstream_stale(bookings):
     bookings.observe()
     bookings.materialize()
     assert [status.state for status in bookings.status()] == ["fresh"]
@@ -232,7 +232,7 @@ def test_what_others_changed_makes_stale_what_was_made_of_it(bookings):
     assert bookings.materialize(only_stale=True).materialized_assets == []
 
 
-def test_an_observation_without_a_version_changes_nothing(bookings):
+def test_observation_without_version(bookings):
     bookings.observe()
     bookings.materialize()
     bookings.version["version"] = None
@@ -240,13 +240,13 @@ def test_an_observation_without_a_version_changes_nothing(bookings):
     assert [status.state for status in bookings.status()] == ["fresh"]
 
 
-def test_without_any_observation_nothing_is_known_of_an_external_asset(bookings):
+def test_external_asset_without_observation(bookings):
     bookings.materialize()
     assert bookings.storage.get_latest_materialization("total").input_data_versions == []
     assert [status.state for status in bookings.status()] == ["fresh"]
 
 
-def test_the_observed_version_counts_for_every_partition(repository, diary):
+def test_observed_version_applies_to_partitions(repository, diary):
     regions = rs.PartitionsDefinition.static_(["eu", "us"])
     version = ["v1"]
 
@@ -275,7 +275,7 @@ def test_the_observed_version_counts_for_every_partition(repository, diary):
     assert states == {("total", "eu"): "stale", ("total", "us"): "missing", ("everywhere", None): "stale"}
 
 
-def test_a_resource_may_stand_where_names_do_not_count(repository, diary):
+def test_observe_positional_only_resource(repository, diary):
     @rs.Asset.external(name="orders", io_handler=diary)
     def orders(context: rs.AssetExecutionContext, limit=5, db=None, /):
         return {"seen": f"{context.asset_name} {limit} {db}"}

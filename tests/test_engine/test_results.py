@@ -26,7 +26,7 @@ class VersioningIOHandler(rs.BaseIOHandler):
         raise AssertionError("never loaded")
 
 
-def test_the_handler_gets_the_bare_value_of_an_output(repository, diary):
+def test_handler_gets_value_of_output(repository, diary):
     @rs.Asset(io_handler=diary)
     def a():
         return rs.Output(5, metadata={"rows": 1})
@@ -35,7 +35,7 @@ def test_the_handler_gets_the_bare_value_of_an_output(repository, diary):
     assert diary.values == {"a": 5}
 
 
-def test_metadata_of_context_handler_and_output_merge_and_output_wins(repository):
+def test_metadata_merge_precedence(repository):
     @rs.Asset(io_handler=VersioningIOHandler())
     def a(context: rs.AssetExecutionContext):
         context.add_output_metadata({"from": "context", "context": 1})
@@ -56,9 +56,7 @@ def test_metadata_of_context_handler_and_output_merge_and_output_wins(repository
         (None, None, None, "content", "content"),
     ],
 )
-def test_the_first_data_version_that_is_given_counts(
-    repository, output, registered, in_context, offered, expected
-):
+def test_data_version_precedence(repository, output, registered, in_context, offered, expected):
     @rs.Asset(io_handler=VersioningIOHandler(registered=registered, offered=offered))
     def a(context: rs.AssetExecutionContext):
         if in_context:
@@ -70,7 +68,7 @@ def test_the_first_data_version_that_is_given_counts(
     assert repo.storage.get_latest_materialization("a").data_version == expected
 
 
-def test_without_any_the_data_version_is_a_random_uuid(repository):
+def test_data_version_defaults_to_uuid(repository):
     @rs.Asset
     def a():
         return 1
@@ -84,7 +82,7 @@ def test_without_any_the_data_version_is_a_random_uuid(repository):
     assert {uuid.UUID(version).version for version in versions} == {4}
 
 
-def test_a_materialization_is_recorded_and_the_handler_never_called(repository, diary):
+def test_materialization_skips_handler(repository, diary):
     @rs.Asset(io_handler=diary, code_version="c1")
     def up() -> int:
         return 1
@@ -103,7 +101,7 @@ def test_a_materialization_is_recorded_and_the_handler_never_called(repository, 
     assert [name for name, _ in event.input_data_versions] == ["up"]
 
 
-def test_loading_an_annotated_materialization_is_found_before_anything_runs(repository):
+def test_loading_annotated_materialization_is_a_finding(repository):
     @rs.Asset
     def report() -> rs.Materialization:
         raise AssertionError("never runs")
@@ -118,7 +116,7 @@ def test_loading_an_annotated_materialization_is_found_before_anything_runs(repo
         repository(report, down).resolve()
 
 
-def test_loading_an_unannotated_materialization_says_so_when_it_happens(repository):
+def test_loading_materialization_fails_at_run_time(repository):
     @rs.Asset
     def report():
         return rs.Materialization()
@@ -134,7 +132,7 @@ def test_loading_an_unannotated_materialization_says_so_when_it_happens(reposito
         repo.load_node("report")
 
 
-def test_an_observation_is_recorded_and_nothing_is_materialized(repository, diary):
+def test_observation_is_recorded(repository, diary):
     @rs.Asset(io_handler=diary)
     def a():
         return rs.Observation(metadata={"seen": 1})
@@ -152,7 +150,7 @@ def make_multi(function, handler, *names):
     )
 
 
-def test_a_multi_asset_may_return_a_dictionary(repository, diary):
+def test_multi_asset_returns_dictionary(repository, diary):
     def both():
         return {"left": 1, "right": 2}
 
@@ -161,7 +159,7 @@ def test_a_multi_asset_may_return_a_dictionary(repository, diary):
     assert diary.values == {"left": 1, "right": 2}
 
 
-def test_a_multi_asset_may_yield_outputs_and_each_is_stored_as_it_comes(repository, diary):
+def test_multi_asset_yields_outputs(repository, diary):
     def both():
         yield rs.Output(1, output_name="left")
         assert diary.values == {"left": 1}
@@ -171,7 +169,7 @@ def test_a_multi_asset_may_yield_outputs_and_each_is_stored_as_it_comes(reposito
     assert diary.values == {"left": 1, "right": 2}
 
 
-def test_a_declared_output_that_never_comes_is_an_error(repository, diary):
+def test_missing_output_is_an_error(repository, diary):
     def both():
         yield rs.Output(1, output_name="left")
 
@@ -179,7 +177,7 @@ def test_a_declared_output_that_never_comes_is_an_error(repository, diary):
         repository(make_multi(both, diary, "left", "right")).materialize()
 
 
-def test_an_output_that_is_not_declared_is_an_error_that_names_the_nearest(repository, diary):
+def test_undeclared_output_suggests_nearest(repository, diary):
     def both():
         return {"left": 1, "rigth": 2}
 
@@ -187,7 +185,7 @@ def test_an_output_that_is_not_declared_is_an_error_that_names_the_nearest(repos
         repository(make_multi(both, diary, "left", "right")).materialize()
 
 
-def test_of_a_multi_asset_only_what_is_selected_is_stored(repository, diary):
+def test_multi_asset_stores_selected_outputs(repository, diary):
     selections = []
 
     @rs.Asset.from_multi(
@@ -204,7 +202,7 @@ def test_of_a_multi_asset_only_what_is_selected_is_stored(repository, diary):
     assert selections == [["right"], ["left", "right"]]
 
 
-def test_a_plain_value_from_a_multi_asset_is_refused(repository, diary):
+def test_multi_asset_rejects_plain_value(repository, diary):
     def both():
         return 3
 

@@ -27,7 +27,7 @@ def flaky_asset(flaky, **options):
     return rs.Asset(lambda: flaky(), name="a", **options)
 
 
-def test_a_step_is_tried_again_and_each_retry_is_recorded_with_its_reason(repository):
+def test_retry_is_recorded_with_reason(repository):
     flaky = Flaky(2)
     repo = repository(flaky_asset(flaky, retry=rs.RetryPolicy(2)))
     repo.materialize()
@@ -56,7 +56,7 @@ class Pouring(rs.BaseIOHandler):
     def load_input(self, context): ...
 
 
-def test_a_value_that_can_be_read_once_is_made_anew_by_the_function(repository):
+def test_one_shot_value_is_computed_again(repository):
     handler, calls = Pouring(), []
 
     @rs.Asset(io_handler=handler, retry=rs.RetryPolicy(3, retry_on=rs.RetryOn.TRANSIENT))
@@ -69,7 +69,7 @@ def test_a_value_that_can_be_read_once_is_made_anew_by_the_function(repository):
     assert len(calls) == 2
 
 
-def test_a_value_that_was_read_before_is_an_error_without_a_policy(repository):
+def test_spent_one_shot_value_is_an_error(repository):
     gone = iter(())
 
     @rs.Asset(io_handler=Pouring())
@@ -80,7 +80,7 @@ def test_a_value_that_was_read_before_is_an_error_without_a_policy(repository):
         repository(numbers).materialize()
 
 
-def test_what_is_not_worth_retrying_is_not_retried(repository):
+def test_retry_on_excludes_error(repository):
     flaky = Flaky(1, ValueError("wrong"))
     repo = repository(flaky_asset(flaky, retry=rs.RetryPolicy(5, retry_on=rs.RetryOn.TRANSIENT)))
     with pytest.raises(rs.exceptions.ExecutionError, match="wrong"):
@@ -88,7 +88,7 @@ def test_what_is_not_worth_retrying_is_not_retried(repository):
     assert flaky.calls == 1
 
 
-def test_retries_end_when_the_policy_says_so(repository):
+def test_retries_stop_at_max_retries(repository):
     flaky = Flaky(9)
     repo = repository(flaky_asset(flaky, retry=rs.RetryPolicy(2)))
     with pytest.raises(rs.exceptions.ExecutionError):
@@ -100,7 +100,7 @@ def test_retries_end_when_the_policy_says_so(repository):
     ("asset", "job", "run", "repo", "calls"),
     [(3, 2, None, 1, 4), (None, 2, None, 1, 3), (None, None, None, 1, 2), (None, None, None, None, 1)],
 )
-def test_asset_goes_before_job_before_repository(repository, asset, job, run, repo, calls):
+def test_retry_policy_precedence(repository, asset, job, run, repo, calls):
     def policy(retries):
         return None if retries is None else rs.RetryPolicy(retries)
 
@@ -111,20 +111,20 @@ def test_asset_goes_before_job_before_repository(repository, asset, job, run, re
     assert flaky.calls == calls
 
 
-def test_the_run_goes_before_the_repository(repository):
+def test_run_policy_precedes_repository(repository):
     flaky = Flaky(9)
     repo = repository(flaky_asset(flaky), default_retry_policy=rs.RetryPolicy(1))
     repo.materialize(retry=rs.RetryPolicy(4), raise_on_error=False)
     assert flaky.calls == 5
 
 
-def test_policies_may_be_named(repository):
+def test_retry_policy_by_name(repository):
     flaky = Flaky(1)
     repo = repository(flaky_asset(flaky, retry="net"), retries={"net": rs.RetryPolicy(1)})
     assert repo.materialize().success
 
 
-def test_a_failed_write_is_tried_again_with_the_value_in_hand(repository):
+def test_failed_write_is_retried_with_same_value(repository):
     flaky = Flaky(2, OSError("stream reset"))
     stored, made, attempts = [], [], []
 
@@ -146,7 +146,7 @@ def test_a_failed_write_is_tried_again_with_the_value_in_hand(repository):
     assert (len(made), len(stored), attempts) == (1, 1, [1, 2, 3])
 
 
-def test_a_write_that_fails_for_good_does_not_run_the_function_again(repository):
+def test_failed_write_does_not_repeat_function(repository):
     made = []
 
     class Full(rs.BaseIOHandler):
@@ -165,7 +165,7 @@ def test_a_write_that_fails_for_good_does_not_run_the_function_again(repository)
     assert len(made) == 1
 
 
-def test_an_async_asset_is_retried_too(repository):
+def test_async_asset_is_retried(repository):
     flaky = Flaky(1)
 
     @rs.Asset(retry=rs.RetryPolicy(1, backoff=rs.Backoff.constant(0)))
@@ -177,7 +177,7 @@ def test_an_async_asset_is_retried_too(repository):
     assert repo.load_node("a") == 7
 
 
-def test_hooks_are_told_how_a_step_ended(repository):
+def test_hooks_get_outcome_of_step(repository):
     told = []
 
     @rs.Hook.success
@@ -209,7 +209,7 @@ def test_hooks_are_told_how_a_step_ended(repository):
     assert told[1] == ("failure", "wrong", "no")
 
 
-def test_a_hook_that_raises_does_not_fail_the_step(repository, caplog):
+def test_hook_error_does_not_fail_step(repository, caplog):
     @rs.Hook.success
     def breaks(context):
         raise RuntimeError("a hook's own trouble")

@@ -28,37 +28,37 @@ def diamond(repository, diary):
     return repo
 
 
-def test_everything_runs_without_a_selection(diamond):
+def test_run_without_selection_runs_all(diamond):
     assert diamond.materialize().materialized_assets == ["top", "left", "right", "bottom"]
 
 
-def test_only_what_is_selected_runs_and_its_inputs_come_from_the_store(diamond, diary):
+def test_run_loads_inputs_of_selection(diamond, diary):
     diary.values.update(left="l", right="r")
     assert diamond.materialize(["bottom"]).materialized_assets == ["bottom"]
     assert diary.values["bottom"] == ["bottom", "l", "r"]
 
 
-def test_a_selection_may_be_one_name_or_the_asset_itself(diamond):
+def test_selection_accepts_name_or_asset(diamond):
     assert diamond.materialize("top").materialized_assets == ["top"]
     assert diamond.materialize([diamond.assets["top"]]).materialized_assets == ["top"]
 
 
-def test_include_upstream_runs_what_is_needed(diamond):
+def test_run_include_upstream(diamond):
     assert diamond.materialize(["left"], include_upstream=True).materialized_assets == ["top", "left"]
 
 
-def test_an_unknown_selection_names_the_nearest(diamond):
+def test_unknown_selection_suggests_nearest(diamond):
     with pytest.raises(rs.exceptions.AssetNotFoundError, match="Did you mean 'bottom'"):
         diamond.materialize(["botom"])
 
 
-def test_a_missing_input_is_said_by_name(diamond):
+def test_missing_input_is_named(diamond):
     with pytest.raises(rs.exceptions.ExecutionError) as caught:
         diamond.materialize(["left"])
     assert isinstance(caught.value.__cause__, rs.exceptions.NotMaterializedError)
 
 
-def test_the_first_failure_ends_the_run(diamond, diary):
+def test_run_stops_at_first_failure(diamond, diary):
     diamond.broken.add("left")
     with pytest.raises(rs.exceptions.ExecutionError, match="'left' failed in run .*left is broken"):
         diamond.materialize()
@@ -67,7 +67,7 @@ def test_the_first_failure_ends_the_run(diamond, diary):
     assert (run.status, run.message) == ("failure", "ValueError: left is broken")
 
 
-def test_without_raising_independent_branches_go_on_and_the_rest_is_skipped(diamond, diary):
+def test_run_without_raising_continues_other_branches(diamond, diary):
     diamond.broken.add("left")
     result = diamond.materialize(raise_on_error=False)
     assert not result.success
@@ -78,7 +78,7 @@ def test_without_raising_independent_branches_go_on_and_the_rest_is_skipped(diam
     assert ("StepSkipped", "bottom") in types
 
 
-def test_resuming_skips_what_was_finished(diamond, diary):
+def test_resume_skips_finished_steps(diamond, diary):
     diamond.broken.add("right")
     with pytest.raises(rs.exceptions.ExecutionError):
         diamond.materialize(run_id_override="r1")
@@ -94,7 +94,7 @@ def test_resuming_skips_what_was_finished(diamond, diary):
     assert diamond.storage.get_run("r1").status == "success"
 
 
-def test_resuming_runs_again_only_what_went_with_its_process(tmp_path):
+def test_resume_repeats_lost_values(tmp_path):
     calls = []
 
     @rs.Asset
@@ -116,7 +116,7 @@ def test_resuming_runs_again_only_what_went_with_its_process(tmp_path):
 
 
 @pytest.mark.parametrize("fails", ["last", "second"])
-def test_resuming_makes_a_lost_value_again_only_for_what_still_runs(diary, fails):
+def test_resume_repeats_lost_value_only_if_needed(diary, fails):
     storage = rs.Storage.memory()
     ran: list[str] = []
 
@@ -153,18 +153,18 @@ def test_resuming_makes_a_lost_value_again_only_for_what_still_runs(diary, fails
         }
 
 
-def test_a_run_identifier_is_not_used_twice_by_accident(diamond):
+def test_run_id_conflict_is_reported(diamond):
     diamond.materialize(run_id_override="r1")
     with pytest.raises(rs.exceptions.ConflictError, match="resume=True"):
         diamond.materialize(run_id_override="r1")
 
 
-def test_resuming_a_run_that_never_was_is_an_error(diamond):
+def test_resume_of_unknown_run_is_an_error(diamond):
     with pytest.raises(rs.exceptions.StorageError, match="'nope'"):
         diamond.materialize(run_id_override="nope", resume=True)
 
 
-def test_an_interrupted_run_is_recorded_as_canceled(repository):
+def test_interrupted_run_is_canceled(repository):
     @rs.Asset
     def a():
         raise KeyboardInterrupt
@@ -175,7 +175,7 @@ def test_an_interrupted_run_is_recorded_as_canceled(repository):
     assert repo.storage.get_run("r").status == "canceled"
 
 
-def test_a_job_runs_its_selection_with_its_name(diamond, repository, diary):
+def test_job_runs_its_selection(diamond, repository, diary):
     assets = list(diamond.assets.values())
     repo = repository(*assets, jobs=[rs.Job("upper", ["top", "left"])])
     result = repo.get_job("upper").execute(tags=[("a", "b")])
@@ -185,12 +185,12 @@ def test_a_job_runs_its_selection_with_its_name(diamond, repository, diary):
         repo.get_job("uper")
 
 
-def test_a_job_of_no_repository_says_where_it_belongs():
+def test_job_without_repository_is_an_error():
     with pytest.raises(rs.exceptions.ExecutionError, match="does not belong to a repository"):
         rs.Job("j", ["a"]).execute()
 
 
-def test_runs_and_events_survive_in_an_embedded_storage(diamond, tmp_path):
+def test_embedded_storage_keeps_runs_and_events(diamond, tmp_path):
     with rs.Storage.embedded(tmp_path) as storage:
         run_id = diamond.resolve(storage).materialize().run_id
     with rs.Storage.embedded(tmp_path) as storage:
@@ -198,7 +198,7 @@ def test_runs_and_events_survive_in_an_embedded_storage(diamond, tmp_path):
         assert storage.get_latest_materialization("bottom").run_id == run_id
 
 
-def test_a_repository_is_a_context_manager_and_may_be_used_again(repository):
+def test_repository_is_a_reusable_context_manager(repository):
     @rs.Asset
     def a() -> int:
         return 1

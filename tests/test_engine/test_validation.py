@@ -9,7 +9,7 @@ import rivers as rs
 Wrong = rs.exceptions.GraphValidationError
 
 
-def test_five_mistakes_come_in_one_error(repository):
+def test_validate_reports_all_findings(repository):
     @rs.Asset
     def orders(custmers):
         raise AssertionError
@@ -50,7 +50,7 @@ def test_five_mistakes_come_in_one_error(repository):
         assert expected in str(caught.value)
 
 
-def test_validate_needs_no_storage_and_may_be_called_again(repository):
+def test_validate_is_repeatable_without_storage(repository):
     @rs.Asset
     def fine() -> int:
         raise AssertionError
@@ -60,7 +60,7 @@ def test_validate_needs_no_storage_and_may_be_called_again(repository):
     repo.validate()
 
 
-def test_a_circle_is_named_from_end_to_end(repository):
+def test_validate_names_cycle(repository):
     @rs.Asset
     def a(c): ...
 
@@ -76,7 +76,7 @@ def test_a_circle_is_named_from_end_to_end(repository):
         repository(a, b, c).validate()
 
 
-def test_an_asset_that_takes_itself_is_told_of_self_dependency(repository):
+def test_validate_suggests_self_dependency(repository):
     @rs.Asset
     def total(total): ...
 
@@ -84,17 +84,17 @@ def test_an_asset_that_takes_itself_is_told_of_self_dependency(repository):
         repository(total).validate()
 
 
-def test_two_assets_of_one_name_are_refused(repository):
+def test_validate_rejects_duplicate_asset(repository):
     with pytest.raises(Wrong, match="two assets are named 'x'"):
         repository(rs.Asset(lambda: 1, name="x"), rs.Asset(lambda: 2, name="x")).validate()
 
 
-def test_names_that_differ_only_in_case_are_refused(repository):
+def test_validate_rejects_names_differing_in_case(repository):
     with pytest.raises(Wrong, match="differ only in case"):
         repository(rs.Asset(lambda: 1, name="Orders"), rs.Asset(lambda: 2, name="orders")).validate()
 
 
-def test_an_input_that_no_parameter_takes_is_a_mistake(repository):
+def test_validate_rejects_unused_input(repository):
     @rs.Asset
     def up(): ...
 
@@ -105,7 +105,7 @@ def test_an_input_that_no_parameter_takes_is_a_mistake(repository):
         repository(up, down).validate()
 
 
-def test_a_parameter_with_a_default_keeps_it(repository):
+def test_unmatched_parameter_keeps_default(repository):
     @rs.Asset
     def sized(size: int = 3) -> int:
         return size
@@ -115,7 +115,7 @@ def test_a_parameter_with_a_default_keeps_it(repository):
     assert repo.load_node("sized") == 3
 
 
-def test_types_that_a_handler_cannot_take_or_give_are_found(repository):
+def test_validate_checks_handler_types(repository):
     class Text(rs.BaseIOHandler):
         def accepts_type(self, hint):
             return hint is str
@@ -145,7 +145,7 @@ def test_types_that_a_handler_cannot_take_or_give_are_found(repository):
     assert "asset 'down': handler 'Text' cannot load 'text' as bytes" in str(caught.value)
 
 
-def test_handler_options_are_checked(repository):
+def test_validate_checks_handler_options(repository):
     class Optioned(rs.BaseIOHandler):
         def check_options(self, metadata):
             return [
@@ -163,7 +163,7 @@ def test_handler_options_are_checked(repository):
         repository(a).validate()
 
 
-def test_options_of_one_consumer_are_checked_like_those_of_the_asset(repository):
+def test_validate_checks_options_of_input(repository):
     class Optioned(rs.BaseIOHandler):
         def check_options(self, metadata):
             return [f"unknown option {key!r}" for key in metadata if key != "opt/mode"]
@@ -187,12 +187,12 @@ def test_options_of_one_consumer_are_checked_like_those_of_the_asset(repository)
 
 
 @pytest.mark.parametrize("wrong", [3, "asset", None, len, lambda: 1])
-def test_what_is_no_asset_is_refused_at_once(repository, wrong):
+def test_repository_rejects_other_objects(repository, wrong):
     with pytest.raises(rs.exceptions.AssetDefinitionError, match="assets must contain only Asset"):
         repository(wrong)
 
 
-def test_a_job_contains_what_its_assets_need(repository):
+def test_validate_rejects_incomplete_job(repository):
     @rs.Asset
     def up(): ...
 
@@ -204,7 +204,7 @@ def test_a_job_contains_what_its_assets_need(repository):
     repository(up, down, jobs=[rs.Job("half", [down], allow_incomplete_deps=True)]).validate()
 
 
-def test_a_job_of_unknown_assets_names_the_nearest(repository):
+def test_validate_job_suggests_nearest_asset(repository):
     @rs.Asset
     def orders(): ...
 
@@ -212,14 +212,14 @@ def test_a_job_of_unknown_assets_names_the_nearest(repository):
         repository(orders, jobs=[rs.Job("j", ["order"])]).validate()
 
 
-def test_an_external_asset_that_is_selected_is_explained(repository, diary):
+def test_selected_external_asset_is_explained(repository, diary):
     raw = rs.Asset.external(name="raw", io_handler=diary)
 
     with pytest.raises(Wrong, match="external asset"):
         repository(raw).materialize(["raw"])
 
 
-def test_a_process_local_handler_is_refused_by_an_executor_that_leaves_the_process(repository):
+def test_executor_rejects_process_local_handler(repository):
     class Elsewhere(rs.Executor):
         reach = "shared"
 
@@ -233,18 +233,18 @@ def test_a_process_local_handler_is_refused_by_an_executor_that_leaves_the_proce
         repository(a, default_executor=Elsewhere()).validate()
 
 
-def test_an_unknown_executor_says_what_there_is():
+def test_unknown_executor_is_attribute_error():
     with pytest.raises(AttributeError, match="Executor.nowhere"):
         _ = rs.Executor.nowhere
 
 
-def test_the_in_process_executor_is_named_and_compared():
+def test_in_process_executor_is_a_value():
     assert rs.Executor.in_process() == rs.Executor.in_process()
     assert isinstance(rs.Executor.in_process(), rs.Executor.InProcess)
     assert repr(rs.Executor.in_process()) == "Executor.InProcess()"
 
 
-def test_two_assets_at_one_address_or_one_inside_of_the_other_are_refused(repository):
+def test_validate_rejects_overlapping_addresses(repository):
     class Anywhere(rs.BaseIOHandler):
         @classmethod
         def describe(cls): ...
@@ -270,7 +270,7 @@ def test_two_assets_at_one_address_or_one_inside_of_the_other_are_refused(reposi
     ]
 
 
-def test_what_is_wrong_with_many_assets_alike_is_told_once():
+def test_same_finding_of_many_assets_is_merged():
     assets = [rs.Asset(name=f"a{n}", io_handler="nowhere")(lambda: 1) for n in range(7)]
     repo = rs.CodeRepository(assets, config=False)
     with pytest.raises(rs.exceptions.GraphValidationError) as caught:
@@ -281,7 +281,7 @@ def test_what_is_wrong_with_many_assets_alike_is_told_once():
     )
 
 
-def test_an_executor_that_is_not_installed_is_a_finding(repository):
+def test_executor_not_installed_is_a_finding(repository):
     @rs.Asset(metadata={"rivers/executor": "parallel"})
     def a(): ...
 

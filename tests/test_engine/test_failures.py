@@ -1,4 +1,4 @@
-"""Failures of every kind: what is raised, what is recorded, and that nothing hangs."""
+"""Failures of functions, handlers and programs: which error is raised and what is recorded."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def messages(repo: rs.CodeRepository, event_type: str) -> list[str | None]:
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_an_error_that_cannot_be_read_is_told_all_the_same(repository, is_async):
+def test_error_with_broken_str_is_recorded(repository, is_async):
     error = Unreadable()
     repo = repository(raising(error, is_async=is_async))
     with pytest.raises(
@@ -57,12 +57,12 @@ def test_an_error_that_cannot_be_read_is_told_all_the_same(repository, is_async)
     assert messages(repo, "StepFailure") == messages(repo, "RunFailure")
 
 
-def test_an_error_without_a_message_is_told_by_its_type(repository):
+def test_error_without_message_shows_type(repository):
     result = repository(raising(KeyError())).materialize(raise_on_error=False)
     assert result.failed_assets == [("broken", "KeyError")]
 
 
-def test_a_message_that_quotes_a_whole_table_is_cut(repository):
+def test_long_error_message_is_shortened(repository):
     repo = repository(raising(ValueError("first " + "x" * 5_000_000 + " last")))
     with pytest.raises(
         rs.exceptions.ExecutionError, match="(?s)first .*4,990,011 characters.* last"
@@ -77,9 +77,7 @@ def test_a_message_that_quotes_a_whole_table_is_cut(repository):
     ("error", "status"),
     [(Abort("stop"), "failure"), (SystemExit(3), "canceled"), (KeyboardInterrupt(), "canceled")],
 )
-def test_what_is_no_exception_ends_the_run_at_once_and_the_step_is_recorded(
-    repository, error, status, is_async
-):
+def test_base_exception_ends_run_and_is_recorded(repository, error, status, is_async):
     repo = repository(raising(error, is_async=is_async))
     with pytest.raises(type(error)):
         repo.materialize(raise_on_error=False)
@@ -89,7 +87,7 @@ def test_what_is_no_exception_ends_the_run_at_once_and_the_step_is_recorded(
     assert message.startswith(type(error).__name__)
 
 
-def test_a_cancellation_that_the_function_raises_itself_fails_its_step(repository):
+def test_raised_cancellation_fails_step(repository):
     repo = repository(raising(asyncio.CancelledError("me"), is_async=True))
     with pytest.raises(rs.exceptions.ExecutionError, match="CancelledError: me"):
         repo.materialize()
@@ -97,7 +95,7 @@ def test_a_cancellation_that_the_function_raises_itself_fails_its_step(repositor
 
 @pytest.mark.parametrize("is_async", [False, True])
 @pytest.mark.parametrize("beside_async", [False, True])
-def test_a_cancellation_of_its_own_is_a_failure_like_any_other(repository, is_async, beside_async):
+def test_own_cancellation_is_a_failure(repository, is_async, beside_async):
     told = []
 
     @rs.Hook.failure
@@ -120,7 +118,7 @@ def test_a_cancellation_of_its_own_is_a_failure_like_any_other(repository, is_as
 
 @pytest.mark.parametrize("is_async", [False, True])
 @pytest.mark.parametrize("retry_on", [rs.FailureReason.CANCELLED, asyncio.CancelledError])
-def test_a_cancellation_is_tried_again_where_the_policy_names_it(repository, is_async, retry_on):
+def test_cancellation_is_retried_if_policy_names_it(repository, is_async, retry_on):
     calls = []
 
     def call():
@@ -138,7 +136,7 @@ def test_a_cancellation_is_tried_again_where_the_policy_names_it(repository, is_
     assert repo.load_node("a") == 3
 
 
-def test_a_write_that_was_cancelled_is_tried_again_with_the_value_in_hand(repository):
+def test_cancelled_write_is_retried_with_same_value(repository):
     made, stored = [], []
 
     class Hasty(rs.BaseIOHandler):
@@ -156,7 +154,7 @@ def test_a_write_that_was_cancelled_is_tried_again_with_the_value_in_hand(reposi
     assert (made, stored) == ([1], [None])
 
 
-def test_a_hook_that_is_cancelled_changes_nothing(repository):
+def test_cancelled_hook_is_ignored(repository):
     @rs.Hook.success
     async def hook(context: rs.HookContext) -> None:
         raise asyncio.CancelledError
@@ -165,7 +163,7 @@ def test_a_hook_that_is_cancelled_changes_nothing(repository):
 
 
 @pytest.mark.parametrize("beside_async", [False, True])
-def test_a_next_that_finds_nothing_is_told_as_such(repository, beside_async):
+def test_stop_iteration_is_reported(repository, beside_async):
     @rs.Asset(io_handler=SlowIOHandler() if beside_async else None)
     def first() -> int:
         return next(iter([]))
@@ -182,7 +180,7 @@ class SlowIOHandler(rs.BaseIOHandler):
     async def load_input(self, context): ...
 
 
-def test_a_skipped_asset_names_the_failure_not_its_neighbour(repository):
+def test_skipped_asset_names_failed_upstream(repository):
     later = [
         rs.Asset(eval(f"lambda {up}: 1"), name=name) for up, name in [("broken", "b"), ("b", "c"), ("c", "d")]
     ]
@@ -190,7 +188,7 @@ def test_a_skipped_asset_names_the_failure_not_its_neighbour(repository):
     assert result.skipped_assets == [(name, "not run, since 'broken' failed") for name in "bcd"]
 
 
-def test_a_long_circle_is_shown_in_short(repository):
+def test_long_cycle_is_shortened(repository):
     circle = [rs.Asset(eval(f"lambda n{(i + 1) % 100}: 1"), name=f"n{i}") for i in range(100)]
     with pytest.raises(rs.exceptions.GraphValidationError, match=r"n17 -> .*\(81 more\) -> n0|\(81 more\)"):
         repository(*circle).validate()
@@ -203,7 +201,7 @@ async def notify(context: rs.HookContext) -> None:
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_an_async_hook_is_waited_for(repository, is_async):
+def test_async_hook_is_awaited(repository, is_async):
     async def late() -> list[str]:
         return []
 
@@ -270,7 +268,7 @@ WAYS = {
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("way", WAYS)
-def test_a_program_that_was_stopped_goes_on_where_it_was(program, way):
+def test_stopped_program_can_be_resumed(program, way):
     name, prefix, wait, status = WAYS[way]
     source = PROGRAM.format(signal=name, prefix=prefix, wait=wait)
     stopped = program(source, "die")

@@ -1,4 +1,4 @@
-"""A job takes what a run takes: an identifier to resume, only what is stale, another executor."""
+"""Runs of jobs: resume, only stale assets, executor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def job_of_one(tmp_path):
     return repo.get_job("daily"), repo, calls
 
 
-def test_a_job_resumes_its_run(tmp_path):
+def test_job_resumes_run(tmp_path):
     job, repo, calls = job_of_one(tmp_path)
     job.execute(run_id_override="monday")
     resumed = job.execute(run_id_override="monday", resume=True)
@@ -26,14 +26,14 @@ def test_a_job_resumes_its_run(tmp_path):
     assert repo.storage.get_run("monday").job == "daily"
 
 
-def test_a_job_can_skip_what_is_fresh(tmp_path):
+def test_job_only_stale(tmp_path):
     job, _, calls = job_of_one(tmp_path)
     job.execute()
     assert job.execute(only_stale=True).materialized_assets == []
     assert calls == ["numbers"]
 
 
-def test_a_job_runs_on_another_executor_when_told(tmp_path):
+def test_job_execute_uses_given_executor(tmp_path):
     job, _, _ = job_of_one(tmp_path)
     ran = []
 

@@ -1,4 +1,4 @@
-"""Where a project's events are, and that environments do not share them."""
+"""Folder of a project's event log, per environment."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def repository(project):
     return rs.CodeRepository([numbers], config=project / "rivers.toml")
 
 
-def test_the_history_is_beside_the_configuration(project):
+def test_event_log_is_beside_config_file(project):
     with repository(project) as repo:
         repo.materialize()
     assert (project / ".rivers" / "rivers.db").exists()
 
 
-def test_what_one_environment_stored_is_missing_in_another(project, monkeypatch):
+def test_event_log_is_separate_per_environment(project, monkeypatch):
     with repository(project) as repo:
         repo.materialize()
         assert [status.state for status in repo.status()] == ["fresh"]
@@ -50,7 +50,7 @@ def test_what_one_environment_stored_is_missing_in_another(project, monkeypatch)
     assert (project / ".rivers" / "prod" / "rivers.db").exists()
 
 
-def test_the_name_of_an_environment_leads_nowhere_else(project, monkeypatch):
+def test_environment_name_cannot_leave_folder(project, monkeypatch):
     monkeypatch.setenv("RIVERS_ENV", "a/b")
     with repository(project) as repo:
         repo.materialize()

@@ -1,4 +1,4 @@
-"""Argument names, their order and their defaults are a promise: programs written to them run."""
+"""Names, order and defaults of public arguments, and the exported errors."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def parts(signature: inspect.Signature) -> list[str]:
 
 
 @pytest.mark.parametrize("path", PROMISED)
-def test_a_signature_is_the_one_that_is_promised(path):
+def test_public_signature(path):
     promised = PROMISED[path].split(", ")
     found = parts(inspect.signature(attrgetter(path)(rs)))[: len(promised)]
     # a name that stands without a default promises its place, and may have one

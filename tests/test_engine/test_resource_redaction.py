@@ -1,4 +1,4 @@
-"""What a function or a set-up quotes of the credentials of resources and configurations is not recorded."""
+"""Redaction of secrets of resources and configurations in errors."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def texts_of(repo, result):
     return texts + [event.message or "" for event in repo.storage.get_events_for_run(result.run_id)]
 
 
-def test_an_error_of_a_function_shows_no_secret_of_a_resource(repository):
+def test_error_redacts_secret_of_resource(repository):
     @rs.Asset
     def orders(db: Database, plain: Plain) -> int:
         raise ConnectionError(
@@ -52,7 +52,7 @@ def test_an_error_of_a_function_shows_no_secret_of_a_resource(repository):
     assert "planted" not in str(caught.value)
 
 
-def test_an_error_of_a_function_shows_no_secret_of_its_configuration(repository):
+def test_error_redacts_secret_of_config(repository):
     @rs.Asset
     def orders(context: rs.AssetExecutionContext[Config]) -> int:
         context.add_output_metadata({"pin": context.config.login.pin.get_secret_value()})
@@ -65,7 +65,7 @@ def test_an_error_of_a_function_shows_no_secret_of_its_configuration(repository)
     assert not [text for text in texts if "planted" in text]
 
 
-def test_a_failed_set_up_shows_no_secret(repository):
+def test_failed_setup_redacts_secret(repository):
     class Failing(Database):
         def setup(self):
             raise ConnectionError(f"no login with {self.password.get_secret_value()} at {self.url}")

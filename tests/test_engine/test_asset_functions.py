@@ -1,4 +1,4 @@
-"""What may be an asset: every kind of callable that a user has lying around."""
+"""Callables that can be assets: functions, builtins, partials, wrappers and objects."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ CALLABLES = {
 
 
 @pytest.mark.parametrize("name", CALLABLES)
-def test_any_callable_may_be_an_asset(repository, name):
+def test_asset_accepts_any_callable(repository, name):
     function, value = CALLABLES[name]
     repo = repository(numbers, rs.Asset(function, name=name))
     repo.materialize()
@@ -86,13 +86,13 @@ def after_the_context(context: rs.AssetExecutionContext, gross=100.0, numbers=()
         (after_the_context, (100.0, [1, 2, 3], 0.1)),
     ],
 )
-def test_a_value_reaches_its_own_parameter_also_where_names_do_not_count(repository, function, value):
+def test_positional_only_parameter_gets_its_value(repository, function, value):
     repo = repository(numbers, rs.Asset(function))
     repo.materialize()
     assert repo.load_node(function.__name__) == value
 
 
-def test_the_body_of_a_graph_may_take_its_inputs_by_place(repository):
+def test_graph_body_accepts_positional_only_parameters(repository):
     total = rs.Task(sum, name="total")
 
     @rs.Asset.from_graph
@@ -104,19 +104,19 @@ def test_the_body_of_a_graph_may_take_its_inputs_by_place(repository):
     assert repo.load_node("answer") == 6
 
 
-def test_a_builtin_may_be_an_asset(repository):
+def test_asset_accepts_builtin(repository):
     repo = repository(rs.Asset(lambda: [1, 2], name="obj"), rs.Asset(len, name="size"))
     repo.materialize()
     assert repo.load_node("size") == 2
 
 
 @pytest.mark.parametrize("function", [functools.partial(add, amount=1), Scale(2)])
-def test_what_has_no_name_is_shown_in_the_error(function):
+def test_asset_error_shows_callable_without_name(function):
     with pytest.raises(rs.exceptions.AssetDefinitionError, match=r"^Asset: .*(partial|Scale).*name="):
         rs.Asset(function)
 
 
-def test_an_async_function_behind_a_plain_wrapper_is_awaited(repository):
+def test_wrapped_async_function_is_awaited(repository):
     async def fetch(numbers: list[int]) -> int:
         return len(numbers)
 
@@ -125,7 +125,7 @@ def test_an_async_function_behind_a_plain_wrapper_is_awaited(repository):
     assert repo.load_node("fetch") == 3
 
 
-def test_a_wrapper_that_makes_an_async_function_plain_still_runs(repository):
+def test_sync_wrapper_of_async_function_runs(repository):
     import asyncio
 
     async def fetch(numbers: list[int]) -> int:
@@ -154,7 +154,7 @@ LATE = {
 
 @pytest.mark.parametrize("io_handler", [None, "late"])
 @pytest.mark.parametrize("name", LATE)
-def test_a_coroutine_that_a_function_returns_is_waited_for(repository, name, io_handler):
+def test_returned_coroutine_is_awaited(repository, name, io_handler):
     repo = repository(
         numbers, rs.Asset(LATE[name], name=name, io_handler=io_handler), resources={"late": LateIOHandler()}
     )
@@ -162,7 +162,7 @@ def test_a_coroutine_that_a_function_returns_is_waited_for(repository, name, io_
     assert repo.load_node(name) == 3
 
 
-def test_a_coroutine_that_a_function_returns_sees_the_context_variables_of_the_caller(repository):
+def test_returned_coroutine_sees_contextvars(repository):
     tenant = contextvars.ContextVar("tenant", default="nobody")
 
     async def told():
@@ -177,7 +177,7 @@ def test_a_coroutine_that_a_function_returns_sees_the_context_variables_of_the_c
     assert repo.load_node("who") == "ada"
 
 
-def test_an_asset_behind_a_partial_of_an_asynchronous_object_is_asynchronous():
+def test_partial_of_async_callable_is_async():
     assert rs.Asset(functools.partial(Fetch()), name="fetch").is_async
 
 
@@ -193,7 +193,7 @@ class LateIOHandler(rs.BaseIOHandler):
         return self._kept[context.storage_key]
 
 
-def test_the_outputs_of_a_coroutine_that_a_plain_function_returns_are_told_apart(repository):
+def test_returned_coroutine_outputs_are_stored(repository):
     async def both():
         return {"left": 1, "right": 2}
 
@@ -205,30 +205,30 @@ def test_the_outputs_of_a_coroutine_that_a_plain_function_returns_are_told_apart
     assert (repo.load_node("left"), repo.load_node("right")) == (1, 2)
 
 
-def test_one_function_serves_two_assets(repository):
+def test_function_can_be_wrapped_twice(repository):
     count = [rs.Asset(lambda numbers: len(numbers), name=name) for name in ("first", "second")]
     repo = repository(numbers, *count)
     repo.materialize()
     assert repo.load_node("first") == repo.load_node("second") == 3
 
 
-def test_one_asset_listed_twice_is_one_asset(repository):
+def test_repository_accepts_asset_listed_twice(repository):
     assert repository(numbers, numbers).materialize().materialized_assets == ["numbers"]
 
 
-def test_names_may_be_in_any_script(repository):
+def test_asset_names_in_any_script(repository):
     repo = repository(rs.Asset(lambda: 1, name="naïve 数 🎉"))
     repo.materialize()
     assert repo.load_node("naïve 数 🎉") == 1
 
 
-def test_names_that_only_look_the_same_are_refused(repository):
+def test_repository_rejects_lookalike_names(repository):
     names = [unicodedata.normalize(form, "é") for form in ("NFC", "NFD")]
     with pytest.raises(rs.exceptions.GraphValidationError, match="look the same"):
         repository(*(rs.Asset(lambda: 1, name=name) for name in names)).validate()
 
 
-def test_assets_may_be_defined_in_a_notebook_cell(repository):
+def test_asset_defined_in_notebook_cell(repository):
     cell: dict[str, object] = {"__name__": "__main__"}
     exec(
         "from __future__ import annotations\n"
@@ -244,14 +244,14 @@ def test_assets_may_be_defined_in_a_notebook_cell(repository):
     assert type(repo.load_node("table")) is cell["Table"]
 
 
-def test_a_hook_made_by_its_decorator_is_pickled_by_its_name(monkeypatch):
+def test_hook_is_pickled_by_reference(monkeypatch):
     module = types.ModuleType("house")
     exec("import rivers as rs\n@rs.Hook.failure\ndef page(context): pass\n", module.__dict__)
     monkeypatch.setitem(sys.modules, "house", module)
     assert pickle.loads(pickle.dumps(module.page)) is module.page
 
 
-def test_a_multi_asset_and_an_asset_of_one_name_are_refused(repository):
+def test_repository_rejects_multi_asset_name_conflict(repository):
     several = rs.Asset.from_multi(
         lambda: {"a": 1, "b": 2}, name="numbers", output_defs=[rs.AssetDef("a"), rs.AssetDef("b")]
     )
@@ -261,14 +261,14 @@ def test_a_multi_asset_and_an_asset_of_one_name_are_refused(repository):
 
 
 @pytest.mark.parametrize(("name", "hint"), [("context", "AssetExecutionContext"), ("self", "SelfDependency")])
-def test_a_special_parameter_without_its_annotation_is_explained(repository, name, hint):
+def test_unannotated_special_parameter_is_explained(repository, name, hint):
     namespace: dict[str, object] = {}
     exec(f"def asset({name}): return 1", namespace)
     with pytest.raises(rs.exceptions.GraphValidationError, match=f"Annotate it as {name}: {hint}"):
         repository(rs.Asset(namespace["asset"])).validate()
 
 
-def test_what_a_function_does_to_its_context_does_not_stay(repository):
+def test_context_changes_do_not_leak(repository):
     @rs.Asset(tags=["raw"], metadata={"unit": "eur"})
     def greedy(context: rs.AssetExecutionContext) -> int:
         context.asset_metadata["seen"] = True

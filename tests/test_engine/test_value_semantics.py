@@ -1,4 +1,4 @@
-"""Value classes: equal after a journey, hashable, fixed, and shown as what makes them."""
+"""Value classes: equality, hash, pickle, copy, immutability and repr."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def shown(value: object) -> str:
 
 
 @pytest.mark.parametrize("value", ALL, ids=shown)
-def test_it_is_equal_after_pickle_and_copy_and_hashable(value):
+def test_value_is_equal_after_pickle_and_copy(value):
     assert pickle.loads(pickle.dumps(value)) == value
     assert copy.deepcopy(value) == value
     assert copy.copy(value) == value
@@ -92,7 +92,7 @@ def test_it_is_equal_after_pickle_and_copy_and_hashable(value):
 
 
 @pytest.mark.parametrize("value", [*METADATA, *PARTITIONS, *RESULTS], ids=shown)
-def test_it_cannot_be_changed(value):
+def test_value_is_immutable(value):
     with pytest.raises(AttributeError):
         value.value = 1
     with pytest.raises(AttributeError):
@@ -100,12 +100,12 @@ def test_it_cannot_be_changed(value):
 
 
 @pytest.mark.parametrize("value", [v for v in METADATA if "datetime" not in repr(v)], ids=shown)
-def test_the_repr_of_metadata_is_what_makes_it(value):
+def test_metadata_repr_is_constructor_call(value):
     assert eval(repr(value), {"MetadataValue": M}) == value
 
 
 @pytest.mark.parametrize("value", [v for v in PARTITIONS if "Context" not in repr(v)], ids=shown)
-def test_the_repr_of_partitions_is_what_makes_them(value):
+def test_partitions_repr_is_constructor_call(value):
     names = {
         "PartitionsDefinition": D,
         "PartitionKey": rs.PartitionKey,
@@ -115,7 +115,7 @@ def test_the_repr_of_partitions_is_what_makes_them(value):
     assert eval(repr(value), names) == value
 
 
-def test_what_a_run_gives_is_made_of_values(repository):
+def test_run_result_is_a_value(repository):
     repo = repository(rs.Asset(lambda: 1, name="a"))
     result = repo.materialize()
     (event,) = repo.storage.get_events_for_asset("a")
@@ -124,7 +124,7 @@ def test_what_a_run_gives_is_made_of_values(repository):
         assert hash(value) == hash(copy.deepcopy(value))
 
 
-def test_handlers_and_definitions_are_shown_with_their_class():
+def test_repr_of_handlers_and_definitions():
     assert str(rs.InMemoryIOHandler()) == repr(rs.InMemoryIOHandler()) == "InMemoryIOHandler()"
     asset = rs.Asset(lambda: 1, name="a")
     assert [

@@ -1,4 +1,4 @@
-"""What a type checker makes of a user's file."""
+"""mypy on programs that use the public API."""
 
 from __future__ import annotations
 
@@ -111,13 +111,13 @@ def checked(tmp_path_factory):
     return check
 
 
-def test_a_good_file_has_no_errors_under_strict(checked):
+def test_valid_program_passes_mypy_strict(checked):
     assert checked(GOOD) == []
 
 
-def test_each_mistake_is_an_error(checked):
+def test_mypy_reports_mistakes(checked):
     assert {int(line.split("user.py:")[1].split(":")[0]) for line in checked(BAD)} == {4, 10, 12, 16, 17}
 
 
-def test_every_public_name_is_known():
+def test_mypy_knows_all_public_names():
     assert all(getattr(rs, name) is not None for name in rs.__all__)

@@ -1,4 +1,4 @@
-"""Deep and wide repositories resolve and run; nothing recurses once per asset."""
+"""Deep and wide repositories: resolving and running does not recurse per asset."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def chain(prefix: str = "") -> list[rs.SingleAsset]:
     return numbered(f"{prefix}def a0(): return 0\n{links}")
 
 
-def test_a_chain_of_thousands_runs_whatever_the_order_they_are_listed_in(repository):
+def test_long_chain_runs_in_any_listed_order(repository):
     repo = repository(*reversed(chain()))
     repo.materialize(f"a{DEPTH - 1}", include_upstream=True)
     assert repo.load_node(f"a{DEPTH - 1}") == DEPTH - 1
     assert len(repo.materialize(only_stale=True).skipped_assets) == DEPTH
 
 
-def test_a_failure_at_the_top_skips_thousands_and_names_itself(repository):
+def test_failure_skips_long_chain(repository):
     def a0():
         raise ValueError
 
@@ -38,7 +38,7 @@ def test_a_failure_at_the_top_skips_thousands_and_names_itself(repository):
 
 
 @pytest.mark.parametrize("prefix", ["", "async "])
-def test_many_values_meet_in_one_asset(repository, prefix):
+def test_asset_with_many_inputs(repository, prefix):
     names = [f"n{i}" for i in range(WIDTH)]
     sources = "".join(f"{prefix}def {name}(): return 1\n" for name in names)
     repo = repository(
@@ -48,7 +48,7 @@ def test_many_values_meet_in_one_asset(repository, prefix):
     assert repo.load_node("total") == WIDTH
 
 
-def test_a_graph_of_many_nodes(repository):
+def test_graph_asset_with_many_nodes(repository):
     @rs.Task
     def more(number: int) -> int:
         return number + 1

@@ -1,4 +1,4 @@
-"""The errors of a run that went on after a failure."""
+"""Errors in run results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def failed_run():
     return rs.CodeRepository([bad, good], config=False).materialize(raise_on_error=False)
 
 
-def test_a_result_has_the_error_of_each_failure_with_its_traceback():
+def test_run_result_keeps_errors_with_traceback():
     result = failed_run()
     error = result.errors["bad"]
     assert isinstance(error, ValueError)
@@ -29,14 +29,14 @@ def test_a_result_has_the_error_of_each_failure_with_its_traceback():
     assert list(result.errors) == [name for name, _ in result.failed_assets]
 
 
-def test_a_pickled_result_is_equal_and_arrives_without_the_errors():
+def test_run_result_is_pickled_without_errors():
     result = failed_run()
     arrived = pickle.loads(pickle.dumps(result))
     assert arrived == result
     assert arrived.errors == {}
 
 
-def test_an_external_asset_that_is_absent_is_not_to_be_materialized(tmp_path):
+def test_missing_external_asset_names_its_producer(tmp_path):
     outside = rs.Asset.external(name="outside", io_handler=rs.PickleIOHandler(tmp_path))
     repo = rs.CodeRepository([outside, rs.Asset(lambda outside: outside, name="inside")], config=False)
     with pytest.raises(rs.exceptions.NotMaterializedError) as loading:

@@ -1,10 +1,12 @@
-"""What importing and running must not load; each in a process of its own."""
+"""Public names of `rivers`, and the modules that importing and running load, each in a separate process."""
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -57,24 +59,24 @@ def loaded_after(program: str) -> set[str]:
         ),
     ],
 )
-def test_nothing_heavy_is_loaded_before_it_is_used(program, allowed):
+def test_import_loads_nothing_heavy(program, allowed):
     assert loaded_after(program) <= allowed
 
 
-def test_every_public_name_is_there():
+def test_all_public_names_resolve():
     program = "import rivers as rs\nfor name in rs.__all__: getattr(rs, name)\nprint(len(rs.__all__))"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert int(result.stdout) >= 40
 
 
-def test_an_unknown_name_is_an_attribute_error():
+def test_unknown_public_name_is_attribute_error():
     import rivers as rs
 
     with pytest.raises(AttributeError, match="no attribute 'Assett'"):
         _ = rs.Assett
 
 
-def test_handler_classes_come_from_whatever_is_installed():
+def test_handler_classes_come_from_plugins():
     import rivers as rs
     from rivers_core.plugins import get_registry
 
@@ -82,8 +84,31 @@ def test_handler_classes_come_from_whatever_is_installed():
     assert rs.InMemoryIOHandler is get_registry().handler("memory")
 
 
-def test_a_handler_class_that_nobody_provides_says_what_to_do():
+def test_unknown_handler_class_is_attribute_error():
     import rivers as rs
 
     with pytest.raises(AttributeError, match="FeatherIOHandler"):
         _ = rs.FeatherIOHandler
+
+
+def test_type_checkers_see_all_public_names():
+    import rivers as rs
+
+    tree = ast.parse(Path(rs.__file__).read_text(encoding="utf-8"))
+    imported = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("rivers")
+        for alias in node.names
+    }
+    assert imported - {"get_registry"} == set(rs.__all__)
+    assert rs.__all__ == sorted(rs.__all__)
+
+
+def test_dir_lists_public_names_and_handler_classes():
+    import rivers as rs
+
+    names = dir(rs)
+    assert set(rs.__all__) <= set(names)
+    assert {"PickleIOHandler", "InMemoryIOHandler"} <= set(names)
+    assert "importlib" not in names

@@ -1,4 +1,4 @@
-"""Arguments that cannot be meant: each is refused with what to write instead, before anything runs."""
+"""Arguments of repositories, runs, jobs and overrides: invalid ones are rejected before anything runs."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ class Database(rs.Resource):
         ({"executor": "parallel"}, errors.ConfigurationError, r"rs.Executor.parallel\(\)"),
     ],
 )
-def test_arguments_of_a_run(repository, arguments, error, said):
+def test_materialize_rejects_invalid_argument(repository, arguments, error, said):
     repo = repository(orders, total)
     with pytest.raises(error, match=said):
         repo.materialize(**arguments)
     assert repo.storage.get_runs() == []
 
 
-def test_tags_may_be_a_dictionary(repository):
+def test_materialize_accepts_tags_as_mapping(repository):
     repo = repository(orders)
     repo.materialize(tags={"team": "sales"})
     assert repo.storage.get_events_for_asset("orders")[0].tags == (("team", "sales"),)
 
 
-def test_a_node_is_loaded_by_its_asset_too(repository):
+def test_load_node_accepts_asset(repository):
     repo = repository(orders, total)
     repo.materialize()
     assert repo.load_node(total) == 1
@@ -88,24 +88,24 @@ def test_a_node_is_loaded_by_its_asset_too(repository):
         ({"config": 3}, errors.ConfigurationError, "the path of a rivers.toml"),
     ],
 )
-def test_arguments_of_a_repository(arguments, error, said):
+def test_repository_rejects_invalid_argument(arguments, error, said):
     with pytest.raises(error, match=said):
         rs.CodeRepository(**{"assets": [orders], "config": False, **arguments})
 
 
-def test_a_path_is_no_storage(repository):
+def test_resolve_rejects_path_as_storage(repository):
     with pytest.raises(errors.ConfigurationError, match=r"rs.Storage.embedded\(path\)"):
         repository(orders).resolve(storage="events")
 
 
-def test_a_jobs_executor_is_checked_with_everything_else(repository):
+def test_job_executor_is_checked_at_resolve(repository):
     job = rs.Job("nightly", ["order"], executor="parallel")
     with pytest.raises(errors.GraphValidationError) as raised:
         repository(orders, jobs=[job]).validate()
     assert len(raised.value.findings) == 2
 
 
-def test_a_place_to_run_that_does_not_exist_is_found(repository):
+def test_unknown_executor_option_is_a_finding(repository):
     asset = rs.Asset(lambda: 1, name="here", metadata={"rivers/executor": "paralel"})
     with pytest.raises(errors.GraphValidationError, match="asset 'here': rivers/executor='paralel'"):
         repository(asset).validate()
@@ -119,12 +119,12 @@ def test_a_place_to_run_that_does_not_exist_is_found(repository):
         ({"resources": {"db": 1}}, "Resource 'db' not found"),
     ],
 )
-def test_what_an_override_cannot_mean(repository, arguments, said):
+def test_override_rejects_invalid_argument(repository, arguments, said):
     with pytest.raises(errors.ConfigurationError, match=said):
         repository(orders).override(**arguments)
 
 
-def test_a_trial_writes_nothing_into_the_history_of_the_project(tmp_path):
+def test_override_does_not_write_event_log(tmp_path):
     config = tmp_path / "rivers.toml"
     config.write_text('default_io_handler = "memory"\n')
     with rs.CodeRepository([orders], config=config) as repo:
@@ -132,7 +132,7 @@ def test_a_trial_writes_nothing_into_the_history_of_the_project(tmp_path):
         assert repo.storage.get_runs() == []
 
 
-def test_an_asset_with_every_mistake_hears_of_all(repository):
+def test_all_findings_of_an_asset_are_reported(repository):
     asset = rs.Asset(
         lambda nothing: 1,
         name="wrong",
@@ -150,7 +150,7 @@ def test_an_asset_with_every_mistake_hears_of_all(repository):
     assert len(raised.value.findings) == 6
 
 
-def test_a_repository_is_resolved_once_for_all_threads(repository):
+def test_repository_is_resolved_once_by_threads(repository):
     made = []
 
     class Client(rs.Resource):
@@ -177,7 +177,7 @@ def pair() -> list[int]:
     return [1, 2]
 
 
-def test_a_repository_travels_as_what_it_was_given(tmp_path):
+def test_repository_is_pickled_as_its_arguments(tmp_path):
     disk = rs.PickleIOHandler(store=f"file:{tmp_path}/data")
     assets = [rs.Asset(pair, name="obj", io_handler=disk), rs.Asset(len, name="size", io_handler=disk)]
     repo = rs.CodeRepository(assets, config=False)
@@ -205,18 +205,18 @@ def shaped(context: rs.AssetExecutionContext[Settings]) -> str:
     return f"{context.config.rows} {context.config.name}"
 
 
-def test_a_field_that_does_not_exist_is_a_typing_error(repository):
+def test_run_config_rejects_unknown_field(repository):
     with pytest.raises(errors.ConfigurationError, match="no field 'row'.*Did you mean 'rows'"):
         repository(shaped).materialize(config={"shaped": {"row": 3}})
 
 
-def test_a_field_may_be_given_by_its_alias(repository):
+def test_run_config_accepts_alias(repository):
     repo = repository(shaped)
     repo.materialize(config={"shaped": {"rows": 3, "label": "y"}})
     assert repo.load_node("shaped") == "3 y"
 
 
-def test_a_model_that_takes_more_gets_it(repository):
+def test_run_config_accepts_extra_fields(repository):
     @rs.Asset
     def lax(context: rs.AssetExecutionContext[Open]) -> dict:
         return context.config.model_extra
@@ -226,7 +226,7 @@ def test_a_model_that_takes_more_gets_it(repository):
     assert repo.load_node("lax") == {"anything": 1}
 
 
-def test_a_configuration_type_that_is_none_is_found_before_anything_runs(repository):
+def test_invalid_config_type_is_a_finding(repository):
     @rs.Asset
     def counted(context: rs.AssetExecutionContext[int]) -> int:
         return 1

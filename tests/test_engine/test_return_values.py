@@ -1,4 +1,4 @@
-"""The return annotation is a promise; results say who they are."""
+"""Return values: checks against the annotation, awaitables, generators and handler errors."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def promising(annotation: object, value: object) -> rs.SingleAsset:
 @pytest.mark.parametrize(
     ("annotation", "keeps", "breaks"), PROMISES, ids=lambda part: str(part).partition(" at 0x")[0][:40]
 )
-def test_a_promise_is_kept_or_nothing_is_stored(repository, annotation, keeps, breaks):
+def test_return_annotation_is_checked_before_storing(repository, annotation, keeps, breaks):
     assert repository(promising(annotation, keeps)).materialize().success
     if breaks is NOTHING:
         return
@@ -113,13 +113,13 @@ def test_a_promise_is_kept_or_nothing_is_stored(repository, annotation, keeps, b
     assert repo.storage.get_latest_materialization("promised") is None
 
 
-def test_none_is_called_none():
+def test_none_is_named_in_type_error():
     with pytest.raises(rs.exceptions.ExecutionError, match="to return int or None, but returned str"):
         rs.CodeRepository([promising(int | None, "x")], config=False).materialize()
 
 
 @pytest.mark.parametrize("annotation", [rs.Output[int], rs.Output[int] | rs.Materialization, int])
-def test_handlers_are_told_what_the_value_is_not_how_it_comes(repository, diary, annotation):
+def test_handler_type_hint_is_the_value_type(repository, diary, annotation):
     def function():
         return rs.Output(1)
 
@@ -131,7 +131,7 @@ def test_handlers_are_told_what_the_value_is_not_how_it_comes(repository, diary,
 @pytest.mark.parametrize(
     "result", [rs.Output(1, output_name="other"), rs.Materialization(output_name="other")]
 )
-def test_a_result_that_says_it_is_another_is_refused(repository, diary, result):
+def test_result_with_other_output_name_is_rejected(repository, diary, result):
     single = rs.Asset(lambda: result, name="mine", io_handler=diary)
     with pytest.raises(rs.exceptions.ExecutionError, match="output_name='other'.* as its output 'mine'"):
         repository(single).materialize()
@@ -145,7 +145,7 @@ def test_a_result_that_says_it_is_another_is_refused(repository, diary, result):
     assert diary.values == {}
 
 
-def test_what_was_yielded_before_an_error_stays_and_the_generator_is_closed(repository):
+def test_yielded_outputs_stay_after_error(repository):
     closed = []
 
     def two():
@@ -164,7 +164,7 @@ def test_what_was_yielded_before_an_error_stays_and_the_generator_is_closed(repo
     assert repo.load_node("a") == 1
 
 
-def test_a_plain_generator_never_blocks_the_loop_that_its_handler_needs(repository):
+def test_sync_generator_does_not_block_loop(repository):
     threads = []
 
     def two():
@@ -216,7 +216,7 @@ class Lazy(rs.BaseIOHandler):
 kept: dict[str, object] = {}
 
 
-def test_an_awaitable_that_a_plain_handler_returns_is_waited_for(repository):
+def test_handler_result_is_awaited(repository):
     kept.clear()
     stored = rs.Asset(lambda: 1, name="stored", io_handler=Late())
     repo = repository(stored, rs.Asset(lambda stored: stored + 1, name="more"))
@@ -237,7 +237,7 @@ class InAThread(rs.BaseIOHandler):
 
 
 @pytest.mark.parametrize("value", [0, 1])
-def test_a_future_that_a_handler_returns_is_waited_for(repository, value):
+def test_handler_future_is_awaited(repository, value):
     kept.clear()
     repo = repository(rs.Asset(lambda: value, name="stored", io_handler=InAThread()))
     result = repo.materialize(raise_on_error=False)
@@ -245,14 +245,14 @@ def test_a_future_that_a_handler_returns_is_waited_for(repository, value):
     assert [name for name, _ in result.failed_assets] == ([] if value else ["stored"])
 
 
-def test_what_a_plain_handler_around_an_asynchronous_one_loads_is_waited_for(repository):
+def test_sync_wrapper_of_async_handler_loads(repository):
     kept.clear()
     repo = repository(rs.Asset(lambda: 1, name="stored", io_handler=Late()))
     repo.materialize()
     assert repo.load_node("stored") == 1
 
 
-def test_a_promised_materialization_is_one_or_nothing_is_stored(repository, diary):
+def test_materialization_annotation_is_checked(repository, diary):
     def elsewhere() -> rs.Materialization:
         return 5
 
@@ -272,7 +272,7 @@ class Forgetful(type(rs.Storage.memory())):
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])
-def test_a_value_that_is_stored_and_cannot_be_recorded_is_not_made_again(repository, elsewhere):
+def test_unrecordable_value_is_not_retried(repository, elsewhere):
     made = []
 
     @rs.Asset(retry=rs.RetryPolicy(3))
@@ -288,14 +288,14 @@ def test_a_value_that_is_stored_and_cannot_be_recorded_is_not_made_again(reposit
     assert made == [1]
 
 
-def test_a_handler_that_yields_has_stored_nothing_and_says_so(repository):
+def test_generator_handler_is_rejected(repository):
     repo = repository(rs.Asset(lambda: 1, name="stored", io_handler=Lazy()))
     with pytest.raises(rs.exceptions.ExecutionError, match="handle_output of Lazy yields"):
         repo.materialize()
     assert repo.storage.get_latest_materialization("stored") is None
 
 
-def test_an_error_of_a_handler_says_which_value_and_where(repository):
+def test_handler_error_names_asset_and_address(repository):
     external = rs.Asset.external(name="raw", io_handler=Lazy())
     repo = repository(external, rs.Asset(lambda raw: raw, name="clean"))
     with pytest.raises(rs.exceptions.ExecutionError) as raised:

@@ -1,4 +1,4 @@
-"""The function returns, the handler stores, an event is recorded after that, the next function loads."""
+"""One step: load inputs, call the function, store the value, record the event."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 import rivers as rs
 
 
-def test_a_value_goes_through_its_handler_to_the_next_function(repository, diary):
+def test_value_passes_through_handler(repository, diary):
     @rs.Asset(io_handler=diary)
     def numbers() -> list[int]:
         return [1, 2, 3]
@@ -26,7 +26,7 @@ def test_a_value_goes_through_its_handler_to_the_next_function(repository, diary
     assert repo.load_node("total") == 6
 
 
-def test_the_event_is_recorded_after_the_value_is_stored(repository, diary):
+def test_event_is_recorded_after_storing(repository, diary):
     class Watching(type(diary)):
         def handle_output(self, context, obj):
             assert repo.storage.get_latest_materialization("numbers") is None
@@ -41,7 +41,7 @@ def test_the_event_is_recorded_after_the_value_is_stored(repository, diary):
     assert repo.storage.get_latest_materialization("numbers") is not None
 
 
-def test_a_failed_write_records_no_materialization(repository):
+def test_failed_write_records_no_materialization(repository):
     class Full(rs.BaseIOHandler):
         def handle_output(self, context, obj):
             raise OSError("disk full")
@@ -61,7 +61,7 @@ def test_a_failed_write_records_no_materialization(repository):
     assert types == ["StepFailure"]
 
 
-def test_type_hints_reach_both_sides(repository, diary):
+def test_type_hints_reach_handler(repository, diary):
     @rs.Asset(io_handler=diary)
     def numbers() -> list[int]:
         return [1]
@@ -75,7 +75,7 @@ def test_type_hints_reach_both_sides(repository, diary):
     assert diary.loaded[0].type_hint == tuple[int, ...]
 
 
-def test_without_an_annotation_the_consumer_gets_the_producers_hint(repository, diary):
+def test_consumer_without_annotation_gets_producer_hint(repository, diary):
     @rs.Asset(io_handler=diary)
     def numbers() -> list[int]:
         return [1]
@@ -93,7 +93,7 @@ def test_without_an_annotation_the_consumer_gets_the_producers_hint(repository, 
     ("annotation", "value"),
     [(int, "x"), (list[int], (1,)), (dict[str, int], []), (str | None, 3), (float, "1.0")],
 )
-def test_a_value_that_contradicts_the_annotation_stores_nothing(repository, diary, annotation, value):
+def test_value_of_wrong_type_is_not_stored(repository, diary, annotation, value):
     def wrong():
         return value
 
@@ -116,7 +116,7 @@ def test_a_value_that_contradicts_the_annotation_stores_nothing(repository, diar
         (object, 3),
     ],
 )
-def test_what_an_annotation_allows_is_stored(repository, diary, annotation, value):
+def test_value_of_annotated_type_is_stored(repository, diary, annotation, value):
     def fine():
         return value
 
@@ -125,7 +125,7 @@ def test_what_an_annotation_allows_is_stored(repository, diary, annotation, valu
     assert diary.values == {"fine": value}
 
 
-def test_an_asset_called_directly_calls_its_function():
+def test_called_asset_calls_function():
     @rs.Asset
     def double(x: int) -> int:
         return 2 * x
@@ -133,7 +133,7 @@ def test_an_asset_called_directly_calls_its_function():
     assert double(4) == 8
 
 
-def test_the_default_handler_is_memory_one_for_all(repository):
+def test_default_handler_is_one_memory_handler(repository):
     @rs.Asset
     def first() -> int:
         return 1
@@ -147,7 +147,7 @@ def test_the_default_handler_is_memory_one_for_all(repository):
     assert repo.io_handler_for_output("first") is repo.io_handler_for_output("second")
 
 
-def test_a_value_in_memory_is_the_very_object(repository):
+def test_memory_handler_returns_same_object(repository):
     thing = object()
 
     @rs.Asset
@@ -163,7 +163,7 @@ def test_a_value_in_memory_is_the_very_object(repository):
     assert repo.load_node("seen") is True
 
 
-def test_provenance_names_what_went_in(repository):
+def test_event_records_input_versions(repository):
     @rs.Asset
     def up() -> rs.Output:
         return rs.Output(1, data_version="v1")
@@ -177,7 +177,7 @@ def test_provenance_names_what_went_in(repository):
     assert repo.storage.get_latest_materialization("down").input_data_versions == [("up", "v1")]
 
 
-def test_the_consumer_sees_the_event_that_stored_its_input(repository, diary):
+def test_input_context_has_upstream_event(repository, diary):
     @rs.Asset(io_handler=diary)
     def up() -> rs.Output:
         return rs.Output(1, data_version="v1", metadata={"rows": 3})
@@ -191,7 +191,7 @@ def test_the_consumer_sees_the_event_that_stored_its_input(repository, diary):
     assert (upstream.data_version, upstream.metadata) == ("v1", [("rows", "3")])
 
 
-def test_static_metadata_reaches_the_handler(repository, diary):
+def test_static_metadata_reaches_handler(repository, diary):
     @rs.Asset(io_handler=diary, metadata={"any": {"json": [1, 2]}})
     def up() -> int:
         return 1
@@ -200,7 +200,7 @@ def test_static_metadata_reaches_the_handler(repository, diary):
     assert diary.stored[0].asset_metadata == {"any": {"json": [1, 2]}}
 
 
-def test_an_input_may_use_another_handler_and_other_metadata(repository, diary):
+def test_input_uses_own_handler_and_metadata(repository, diary):
     other = type(diary)()
     other.values["up"] = "from the other"
 
@@ -218,7 +218,7 @@ def test_an_input_may_use_another_handler_and_other_metadata(repository, diary):
     assert other.loaded[0].asset_metadata == {"kept": 1, "columns": "b"}
 
 
-def test_an_order_only_dependency_is_never_loaded(repository, diary):
+def test_order_only_dep_is_not_loaded(repository, diary):
     ran = []
 
     @rs.Asset(io_handler=diary)

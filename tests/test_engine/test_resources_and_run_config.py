@@ -1,4 +1,4 @@
-"""Resources by name, and the configuration of functions."""
+"""Resources by name, and configuration objects of functions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Diary(rs.Resource):
         self.log.append(f"teardown {self.label}")
 
 
-def test_a_resource_is_given_by_name_and_set_up_once(repository):
+def test_resource_is_set_up_once(repository):
     db = Diary(log=[])
 
     @rs.Asset
@@ -42,7 +42,7 @@ def test_a_resource_is_given_by_name_and_set_up_once(repository):
     assert db.log == ["setup db", "teardown db"]
 
 
-def test_set_up_and_teardown_may_be_asynchronous(repository):
+def test_resource_async_setup_and_teardown(repository):
     log = []
 
     class Pool(rs.Resource):
@@ -57,7 +57,7 @@ def test_set_up_and_teardown_may_be_asynchronous(repository):
     assert log == ["setup", "run", "teardown"]
 
 
-def test_validate_sets_nothing_up(repository):
+def test_validate_sets_up_no_resource(repository):
     db = Diary(log=[])
     repository(rs.Asset(lambda db: 1, name="a"), resources={"db": db}).validate()
     assert db.log == []
@@ -72,7 +72,7 @@ def test_resources_are_torn_down_in_reverse(repository):
     assert log == ["setup first", "setup second", "teardown second", "teardown first"]
 
 
-def test_a_set_up_that_fails_tears_down_what_was_set_up_and_names_the_resource(repository):
+def test_failed_setup_tears_down_others(repository):
     class Broken(rs.Resource):
         def setup(self):
             raise OSError("no route")
@@ -84,13 +84,13 @@ def test_a_set_up_that_fails_tears_down_what_was_set_up_and_names_the_resource(r
     assert db.log == ["setup db", "teardown db"]
 
 
-def test_any_object_may_be_a_resource(repository):
+def test_resource_can_be_any_object(repository):
     repo = repository(rs.Asset(lambda numbers: sum(numbers), name="a"), resources={"numbers": [1, 2]})
     repo.materialize()
     assert repo.load_node("a") == 3
 
 
-def test_an_asset_goes_before_a_resource_of_the_same_name(repository):
+def test_asset_takes_precedence_over_resource(repository):
     @rs.Asset
     def x() -> str:
         return "asset"
@@ -104,7 +104,7 @@ def test_an_asset_goes_before_a_resource_of_the_same_name(repository):
     assert repo.load_node("a") == "asset"
 
 
-def test_one_argument_replaces_a_resource_in_a_test(repository):
+def test_override_replaces_resource(repository):
     repo = repository(rs.Asset(lambda db: db, name="a"), resources={"db": "real"})
     tested = repo.override(resources={"db": "fake"})
     tested.materialize()
@@ -128,7 +128,7 @@ def windowed(context: rs.AssetExecutionContext[Window]) -> tuple[int, str]:
     return context.config.days, context.config.region
 
 
-def test_configuration_has_its_defaults_and_takes_overrides_for_one_run(repository):
+def test_run_config_overrides_defaults(repository):
     repo = repository(windowed)
     repo.materialize()
     assert repo.load_node("windowed") == (7, "eu")
@@ -138,7 +138,7 @@ def test_configuration_has_its_defaults_and_takes_overrides_for_one_run(reposito
     assert repo.load_node("windowed") == (2, "us")
 
 
-def test_settings_read_their_environment_at_each_run(repository, monkeypatch):
+def test_run_config_reads_environment_per_run(repository, monkeypatch):
     @rs.Asset
     def limited(context: rs.AssetExecutionContext[FromEnvironment]) -> int:
         return context.config.limit
@@ -151,7 +151,7 @@ def test_settings_read_their_environment_at_each_run(repository, monkeypatch):
     assert repo.load_node("limited") == 3
 
 
-def test_a_tasks_configuration_is_named_by_its_node(repository):
+def test_run_config_of_task_is_keyed_by_node(repository):
     @rs.Task
     def sized(context: rs.TaskExecutionContext[Window]) -> int:
         return context.config.days
@@ -165,7 +165,7 @@ def test_a_tasks_configuration_is_named_by_its_node(repository):
     assert repo.load_node("answer") == 3
 
 
-def test_the_configuration_of_a_function_with_several_outputs_is_named_by_any_of_them(repository):
+def test_run_config_of_multi_asset_by_any_output(repository):
     @rs.Asset.from_multi(output_defs=[rs.AssetDef("sales"), rs.AssetDef("costs")])
     def books(context: rs.AssetExecutionContext[Window]):
         return {"sales": context.config.days, "costs": 1}
@@ -214,9 +214,7 @@ def graph(repository):
         ({"answer": None, "answer/closed": Window(days=1)}, (7, "eu"), (1, "eu")),
     ],
 )
-def test_the_configuration_of_a_graph_goes_to_its_tasks_and_that_of_a_node_goes_before(
-    graph, config, opened, closed
-):
+def test_run_config_of_graph_reaches_its_tasks(graph, config, opened, closed):
     graph.materialize(["answer"], config=config)
     assert [(window.days, window.region) for window in graph.load_node("answer")] == [opened, closed]
 
@@ -237,12 +235,12 @@ def test_the_configuration_of_a_graph_goes_to_its_tasks_and_that_of_a_node_goes_
         ({1: {"days": 1}}, "got 1.*config={'1': ...}"),
     ],
 )
-def test_a_configuration_that_nothing_comes_of_is_refused(graph, config, said):
+def test_run_config_rejects_unused_values(graph, config, said):
     with pytest.raises(rs.exceptions.ConfigurationError, match=said):
         graph.materialize(config=config)
 
 
-def test_everything_wrong_with_the_configuration_comes_at_once_and_nothing_runs(repository):
+def test_run_config_reports_all_findings(repository):
     ran = []
     repo = repository(windowed, rs.Asset(lambda: ran.append(1), name="plain"))
     with pytest.raises(rs.exceptions.ConfigurationError) as caught:
@@ -252,7 +250,7 @@ def test_everything_wrong_with_the_configuration_comes_at_once_and_nothing_runs(
     assert ran == []
 
 
-def test_the_context_tells_about_its_asset(repository):
+def test_context_has_attributes_of_asset(repository):
     seen = {}
 
     @rs.Asset(tags=["t"], kinds="table", group="g", code_version="3", metadata={"m": 1})
@@ -284,7 +282,7 @@ def test_the_context_tells_about_its_asset(repository):
     }
 
 
-def test_looking_sets_no_resource_up_and_the_first_run_does():
+def test_resolve_without_set_up():
     calls = []
 
     class Connection(rs.Resource):
