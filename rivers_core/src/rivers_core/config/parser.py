@@ -243,7 +243,7 @@ def find_config(start: str | os.PathLike[str] | None = None) -> Path | None:
 
 
 def locate_config(path: str | os.PathLike[str], reason: str = "") -> Path:
-    """Return the configuration file at the path of a file or folder; `reason` tells the message what named it."""
+    """Return the configuration file at a path, or in the folder there; errors name the path and the `reason` for it."""
     target = Path(path).expanduser().absolute()
     if target.is_file():
         return target
