@@ -11,8 +11,9 @@ class Value:
     """An immutable slotted object that is compared by its fields.
 
     A subclass names its fields in `_fields`, in the order of its constructor, and fills its slots with `_set`. Other
-    slots are caches: they are neither compared nor pickled. Not a frozen dataclass, because constructors convert and
-    check their arguments; `__post_init__` would assign each field twice (measured: 1.6 times as slow).
+    slots are caches: they are neither compared nor pickled. Frozen dataclasses are as fast (measured with text
+    metadata), but nearly all that they generate would have to be overridden: constructors convert their arguments,
+    some fields are stored in another form, and a pickle calls the constructor with the fields.
 
     Subclasses that are variants of a class are attributes of it: `class SinglePartitionKey(PartitionKey,
     variant="Single")` is `PartitionKey.Single`.

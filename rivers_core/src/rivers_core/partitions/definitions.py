@@ -525,15 +525,18 @@ class TimeWindowPartitions(PartitionsDefinition, variant="TimeWindow"):
         return min(starts), self._after(max(starts))
 
     def _fault_of_values(self, values: tuple[str, ...], dynamic_keys: DynamicKeys) -> str | None:
-        unknown = next((value for value in values if self._start_of(value) is None), None)
-        if unknown is None:
-            return None
+        for value in values:
+            if self._start_of(value) is None:
+                return self._unknown(value)
+        return None
+
+    def _unknown(self, value: str) -> str:
         first, last = self._grid.first(self.start), self._last()
         if first is None or last is None:
-            return f"There is no partition key {unknown!r}: no window since {self.start} is complete yet."
+            return f"There is no partition key {value!r}: no window since {self.start} is complete yet."
         until = "" if self.end is not None else " (the last complete window)"
         return (
-            f"There is no partition key {unknown!r}. The keys are {first.strftime(self.fmt)!r} to "
+            f"There is no partition key {value!r}. The keys are {first.strftime(self.fmt)!r} to "
             f"{last.strftime(self.fmt)!r}{until}, in the format {self.fmt!r}."
         )
 

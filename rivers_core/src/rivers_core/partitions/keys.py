@@ -135,7 +135,7 @@ class SinglePartitionKey(PartitionKey, variant="Single"):
 
     def __new__(cls, key: str | Sequence[str], /) -> SinglePartitionKey:
         """Validate the keys."""
-        values = (key,) if type(key) is str and _is_plain(key) else _checked(key)
+        values = _checked(key)
         self = object.__new__(cls)
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "_display", values[0] if len(values) == 1 else ",".join(values))
@@ -205,6 +205,8 @@ def check_dimension_name(name: object) -> None:
     Raises:
         PartitionDefinitionError: `name` is not text, is empty, or has a lone surrogate or one of `|`, `,` and `=`.
     """
+    if type(name) is str and _is_plain(name) and "=" not in name:
+        return
     if not isinstance(name, str) or not name:
         raise PartitionDefinitionError(
             f"The name of a partition dimension must be non-empty text, got {name!r}."
@@ -282,6 +284,8 @@ def _is_plain(value: str) -> bool:
 
 
 def _checked(keys: object, dimension: str | None = None) -> tuple[str, ...]:
+    if type(keys) is str and _is_plain(keys):
+        return (keys,)
     if not isinstance(keys, Sequence) or isinstance(keys, (str, bytes)):
         return (check_key_value(keys, dimension),)
     values = tuple([check_key_value(key, dimension) for key in keys])
