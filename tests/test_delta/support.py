@@ -23,11 +23,17 @@ class Lake:
         self, value: Any, name: str = "asset", *, keys: Any = None, definition: Any = None,
         run_id: str | None = None, **options: Any,
     ) -> OutputContext:  # fmt: skip
-        context = OutputContext(
-            name, _metadata(options), _partition(keys, definition), type_hint=type(value), run_id=run_id
-        )
+        context = self.output(value, name, keys=keys, definition=definition, run_id=run_id, **options)
         self.handler.handle_output(context, value)
         return context
+
+    def output(
+        self, value: Any, name: str = "asset", *, keys: Any = None, definition: Any = None,
+        run_id: str | None = None, **options: Any,
+    ) -> OutputContext:  # fmt: skip
+        return OutputContext(
+            name, _metadata(options), _partition(keys, definition), type_hint=type(value), run_id=run_id
+        )
 
     def load(self, hint: Any = None, name: str = "asset", **asked: Any) -> Any:
         return self.handler.load_input(self.asked(hint, name, **asked))

@@ -9,8 +9,7 @@ from polars.exceptions import PanicException
 
 from rivers_core.contexts import OutputContext
 from rivers_core.exceptions import RiversError
-from rivers_delta.errors import redact_library_text, table_failure
-from rivers_delta.read import load as loading
+from rivers_delta.errors import redact_library_text, table_error
 
 ROW = pl.DataFrame({"id": [1], "v": ["x"]})
 
@@ -66,10 +65,8 @@ def test_a_panic_of_a_native_library_is_an_error_of_the_asset(lake, monkeypatch,
     def panic(*args, **kwargs):
         raise PanicException("called `Result::unwrap()` on an `Err` value\nstack backtrace:\n   0: main")
 
-    monkeypatch.setattr(loading, "find", panic)
-    monkeypatch.setattr("rivers_delta.write.delete.find", panic)
-    monkeypatch.setattr("rivers_delta.write.writer.open_table", panic)
-    monkeypatch.setattr("rivers_delta.maintenance.open_table", panic)
+    for module in ("read.load", "write.delete", "write.writer", "maintenance"):
+        monkeypatch.setattr(f"rivers_delta.{module}.open_table", panic)
     deed = {
         "store": lambda: lake.store(ROW),
         "load": lake.load,
@@ -123,10 +120,10 @@ ASKED = "Kernel error -> Generic S3 error: Error performing GET http://host/b/t/
 )
 def test_a_failure_that_may_pass_by_itself_is_told_from_one_that_stays(said, kind):
     for told in (ASKED + said, (ASKED + said).replace(": ", "\n  \x1b[31m↳\x1b[0m ")):
-        failure = table_failure("read", OutputContext("asset"), "s3://b/t", OSError(told), [])
+        failure = table_error("read", OutputContext("asset"), "s3://b/t", OSError(told), None)
         assert type(failure.__cause__) is kind
 
 
 def test_the_number_of_a_port_is_no_answer_of_a_server():
     error = OSError("Error performing GET http://127.0.0.1:40385/b - HTTP error: error sending request")
-    assert "credentials" not in str(table_failure("read", OutputContext("asset"), "s3://b/t", error, []))
+    assert "credentials" not in str(table_error("read", OutputContext("asset"), "s3://b/t", error, None))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import polars as pl
 import pytest
 
-from rivers_delta.log.known_transactions import transactions_of
+from rivers_delta.log.partition_markers import app_transactions
 from rivers_delta.log.table import open_table
 from tests.test_delta.support import Lake
 
@@ -24,19 +22,13 @@ def written(lake, times, **options):
     return table, names
 
 
-@pytest.mark.parametrize("library", ["polars", "pyarrow"])
 @pytest.mark.parametrize("times", [1, 3, 4, 8])
-def test_they_are_what_deltalake_says_of_each(tmp_path, monkeypatch, times, library):
+def test_they_are_what_deltalake_says_of_each(tmp_path, times):
     lake = Lake(tmp_path, handler_config={"checkpoint_interval": 4})
     table, names = written(lake, times)
     lake.handler.delete(lake.asked(keys="a", partition_expr="k"))
     table.update_incremental()
-    if library == "pyarrow":
-        real = importlib.util.find_spec
-        monkeypatch.setattr(
-            importlib.util, "find_spec", lambda name, *rest: None if name == "polars" else real(name, *rest)
-        )
-    assert transactions_of(table) == {name: table.transaction_version(name) for name in names}
+    assert app_transactions(table) == {name: table.transaction_version(name) for name in names}
     assert len(set(names)) == times + min(times, 2)
 
 
@@ -44,7 +36,7 @@ def test_of_an_earlier_version_only_what_was_there(tmp_path):
     lake = Lake(tmp_path, handler_config={"checkpoint_interval": 4})
     _, names = written(lake, 6)
     earlier = open_table(lake.handler.address("asset", None), None, version=1)
-    assert transactions_of(earlier) is None
+    assert app_transactions(earlier) is None
     assert [earlier.transaction_version(name) for name in names].count(None) > 0
 
 
@@ -54,4 +46,4 @@ def test_a_log_that_is_not_as_expected_is_left_to_deltalake(tmp_path):
     hint = tmp_path / "asset" / "_delta_log" / "_last_checkpoint"
     for text in ("", "{}", '{"version": 3, "parts": 2}', '{"version": 2}'):
         hint.write_text(text)
-        assert transactions_of(table) is None
+        assert app_transactions(table) is None

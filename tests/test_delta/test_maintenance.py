@@ -71,7 +71,7 @@ def test_two_compactions_at_once_leave_every_row_once(lake, overtaken):
 
 def test_two_compactions_at_once_that_cannot_be_put_right_are_an_error_that_says_what_to_do(lake, overtaken):
     overtaken.append(lambda: lake.store(pl.DataFrame({"n": [4]}), mode="append"))
-    with pytest.raises(RiversError, match=r"asset.*two compactions.*since version 5.*Restore version 4"):
+    with pytest.raises(RiversError, match=r"asset.*two compactions.*version 5.*Restore version 4"):
         lake.handler.maintain(dry_run=False, vacuum=False)
 
 
@@ -121,10 +121,10 @@ def test_columns_to_order_by_may_be_text_with_commas(lake):
 )
 def test_an_option_that_cannot_be_is_named(lake, wrong):
     (name,) = wrong
-    with pytest.raises(RiversError, match=f"'{name}' is a whole number from"):
+    with pytest.raises(RiversError, match=f"'{name}' must be an integer of"):
         lake.handler.maintain(**wrong)
 
 
 def test_an_object_store_is_not_listed():
-    with pytest.raises(RiversError, match="name the assets"):
+    with pytest.raises(RiversError, match="Name the assets"):
         DeltaIOHandler(table_uri="s3://bucket/lake").maintain()

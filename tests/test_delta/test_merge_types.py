@@ -10,7 +10,6 @@ import pyarrow as pa
 import pytest
 
 from rivers_core.exceptions import AssetOutputValidationError, InvalidMetadataError, RiversError
-from rivers_core.metadata import Schema
 from rivers_delta import (
     DeltaIOHandler,
     MergeConfig,
@@ -48,10 +47,6 @@ def extremes(kind: pa.DataType) -> list[object]:
     return [0, 2**kind.bit_width - 1]
 
 
-def field(kind: pa.DataType):
-    return Schema(pa.schema([("", kind)])).columns[0]
-
-
 def merged(lake: Lake, old: pa.Array, new: pa.Array, **options: object) -> list[object]:
     """A table of two rows, of which a merge updates the second and to which it adds."""
     lake.store(pa.table({"k": [0, 1], "v": old}))
@@ -60,9 +55,7 @@ def merged(lake: Lake, old: pa.Array, new: pa.Array, **options: object) -> list[
 
 
 def test_every_widening_of_numbers_keeps_the_extremes_of_both_types(lake):
-    pairs = [
-        (given, wanted) for given in NUMBERS for wanted in NUMBERS if widens(field(given), field(wanted))
-    ]
+    pairs = [(given, wanted) for given in NUMBERS for wanted in NUMBERS if widens(given, wanted)]
     assert (pa.int64(), pa.float64()) not in pairs
     assert (pa.int32(), pa.float64()) in pairs
     old = {str(i): pa.array(extremes(wanted), wanted) for i, (_, wanted) in enumerate(pairs)}
@@ -82,7 +75,7 @@ def test_numbers_that_may_become_null_become_no_other_number(tmp_path):
         (given, wanted)
         for given in [*INTEGERS, *DECIMALS]
         for wanted in plain
-        if keeps_or_drops(field(given), field(wanted)) and not widens(field(given), field(wanted))
+        if keeps_or_drops(given, wanted) and not widens(given, wanted)
     ]
     assert (pa.int64(), pa.int8()) in pairs
     assert (pa.decimal128(5, 2), pa.decimal128(3, 0)) not in pairs
@@ -162,11 +155,11 @@ CHANGED = [
 def test_what_a_merge_would_change_is_refused_with_the_column(tmp_path, old, new, lenient):
     lake = Lake(tmp_path, merge_config=MergeConfig(error_on_type_mismatch=not lenient))
     lake.store(pa.table({"k": [1], "v": old}))
-    exact = keeps_or_drops(*(field(pa.table({"v": one}).schema[0].type) for one in (new, old)))
+    exact = keeps_or_drops(*(pa.table({"v": array}).schema[0].type for array in (new, old)))
     if lenient and exact:
         return
     with pytest.raises(
-        AssetOutputValidationError, match=r"column 'v' is \S.* here and \S.* in the table"
+        AssetOutputValidationError, match=r"column 'v' has type \S.*, and \S.* in the table"
     ) as raised:
         lake.store(pa.table({"k": [1], "v": new}), **MATCH)
     assert "schema_mode" not in str(raised.value)
@@ -175,14 +168,14 @@ def test_what_a_merge_would_change_is_refused_with_the_column(tmp_path, old, new
 
 def test_a_struct_with_a_further_field_is_not_merged_since_rows_that_stay_would_lose_theirs(lake):
     lake.store(pa.table({"k": [1, 2], "v": [{"a": 1}, {"a": 2}]}))
-    with pytest.raises(AssetOutputValidationError, match="column 'v' is struct"):
+    with pytest.raises(AssetOutputValidationError, match="column 'v' has type struct"):
         lake.store(pa.table({"k": [1], "v": [{"a": 5, "b": "x"}]}), schema_mode="merge", **MATCH)
     assert lake.load(pa.Table)["v"].to_pylist() == [{"a": 1}, {"a": 2}]
 
 
 def test_a_number_that_does_not_fit_becomes_null_only_where_one_says_so(tmp_path):
     old, new = pa.array([1, 2], pa.int16()), pa.array([5, 70000])
-    with pytest.raises(AssetOutputValidationError, match="'v' is int64 here and int16 in the table"):
+    with pytest.raises(AssetOutputValidationError, match="'v' has type int64, and int16"):
         merged(Lake(tmp_path / "strict"), old, new)
     config = MergeConfig(error_on_type_mismatch=False)
     assert merged(Lake(tmp_path / "lenient", merge_config=config), old, new) == [1, 5, None]
@@ -190,7 +183,7 @@ def test_a_number_that_does_not_fit_becomes_null_only_where_one_says_so(tmp_path
 
 def test_what_stands_for_another_type_takes_no_number_that_it_could_not_give_back(tmp_path):
     lake = Lake(tmp_path, merge_config=MergeConfig(error_on_type_mismatch=False))
-    with pytest.raises(AssetOutputValidationError, match="'v' is int64 here and uint8 in the table"):
+    with pytest.raises(AssetOutputValidationError, match="'v' has type int64, and uint8"):
         merged(lake, pa.array([1, 2], pa.uint8()), pa.array([300]))
 
 
@@ -206,7 +199,7 @@ def test_a_column_that_the_table_has_not_is_refused_unless_it_may_be_added(lake)
 @pytest.mark.parametrize("mode", [{"mode": "append"}, MATCH])
 def test_a_column_that_differs_only_in_case_from_one_of_the_table_is_refused(lake, mode):
     lake.store(pa.table({"k": [1], "v": [1]}))
-    with pytest.raises(AssetOutputValidationError, match="'V' is 'v' in the table"):
+    with pytest.raises(AssetOutputValidationError, match="'V' is named 'v' in the table"):
         lake.store(pa.table({"k": [1], "V": [1]}), schema_mode="merge", **mode)
 
 
@@ -240,7 +233,7 @@ def test_a_custom_merge_of_whole_rows_writes_no_column_that_the_table_has_not(tm
 @pytest.mark.parametrize("said", ["s.w", 's."w"', " s.`w` "])
 def test_a_custom_merge_that_sets_a_column_to_one_of_another_type_is_refused(tmp_path, said):
     lake = custom(tmp_path, when_matched_update=WhenMatchedUpdate(updates={"t.v": said}))
-    with pytest.raises(AssetOutputValidationError, match="column 'w' is double here and int64 in the table"):
+    with pytest.raises(AssetOutputValidationError, match="column 'w' has type double, and int64"):
         lake.store(pl.DataFrame({"k": [1], "w": [1.5]}))
     lake.store(pl.DataFrame({"k": [1], "w": [5]}))
     assert sorted(lake.load(pl.DataFrame).rows()) == [(1, 5), (2, 2)]
@@ -263,7 +256,7 @@ REQUIRED = pa.schema([("k", pa.int64()), pa.field("v", pa.int64(), nullable=Fals
 @pytest.mark.parametrize("value", [pa.table, lambda rows: pa.table(rows).to_reader()])
 def test_a_null_where_the_table_has_none_is_refused_with_the_column(lake, mode, value):
     lake.store(pa.table({"k": [0], "v": [1]}, schema=REQUIRED))
-    with pytest.raises(AssetOutputValidationError, match="column 'v' may not be null.*in one row"):
+    with pytest.raises(AssetOutputValidationError, match="column 'v' must not be null.*one row"):
         lake.store(value({"k": [1, 2], "v": [None, 3]}), **mode)
     lake.store(value({"k": [1, 2], "v": [2, 3]}), **mode)
     assert lake.load(pa.Table).schema.equals(REQUIRED)
@@ -286,7 +279,7 @@ def test_a_null_inside_of_a_column_that_has_none_there_is_told_without_the_rows(
     kinds = [pa.struct([pa.field("a", pa.int64(), nullable=nullable)]) for nullable in (False, True)]
     lake.store(pa.table({"s": pa.array([{"a": 1}], kinds[0])}))
     lake.store(pa.table({"s": pa.array([{"a": 2}], kinds[1])}), mode="append")
-    with pytest.raises(RiversError, match="1 rows failed.*null where the table allows none") as refused:
+    with pytest.raises(RiversError, match="1 rows failed.*nulls that the table does not allow") as refused:
         lake.store(pa.table({"s": pa.array([{"a": None}], kinds[1])}), mode="append")
     assert "+--" not in str(refused.value)
 
@@ -294,10 +287,10 @@ def test_a_null_inside_of_a_column_that_has_none_there_is_told_without_the_rows(
 def test_columns_called_as_those_of_the_change_feed_are_refused_where_there_is_one(tmp_path):
     lake = Lake(tmp_path, table_config={"delta.enableChangeDataFeed": "true"})
     value = pa.table({"k": [1], "_Change_Type": ["x"]})
-    with pytest.raises(AssetOutputValidationError, match="'_Change_Type' is called like.*change feed"):
+    with pytest.raises(AssetOutputValidationError, match="'_Change_Type'.*change feed"):
         lake.store(value)
     lake.store(pa.table({"k": [1]}))
-    with pytest.raises(AssetOutputValidationError, match="'_Change_Type' is called like.*change feed"):
+    with pytest.raises(AssetOutputValidationError, match="'_Change_Type'.*change feed"):
         lake.store(value, schema_mode="merge", mode="append")
     Lake(tmp_path / "without").store(value)
 

@@ -31,7 +31,7 @@ READERS = [TABLE.to_reader, lambda: RecordBatchReader.from_arrow(TABLE), lambda:
 def test_what_is_left_of_a_stream_is_not_stored(lake, made):
     stream = made()
     lake.store(stream, "first")
-    with pytest.raises(OneShotValueError, match=r"Asset 'second' is a stream.*gave 3 rows.*LazyFrame"):
+    with pytest.raises(OneShotValueError, match=r"asset 'second'.*one-shot stream.*3 rows.*LazyFrame"):
         lake.store(stream, "second")
     assert lake.load(pa.Table, "first").num_rows == 3
 

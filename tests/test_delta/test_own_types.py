@@ -168,7 +168,7 @@ def test_what_is_noted_beside_columns_does_not_show(lake, read):
 
 @pytest.mark.parametrize("name", ["a", "long name"])
 def test_a_column_that_is_there_twice_is_refused(lake, name):
-    with pytest.raises(AssetOutputValidationError, match=f"column '{name}' is there more than once"):
+    with pytest.raises(AssetOutputValidationError, match=f"column '{name}' exists more than once"):
         lake.store(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=[name, name]))
 
 
@@ -177,7 +177,9 @@ def test_fields_of_a_struct_with_one_name_are_refused_with_the_column(lake, name
     column = pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], names)
     inside = pa.ListArray.from_arrays([0, 1], column)
     for value in (column, inside):
-        with pytest.raises(AssetOutputValidationError, match=f"column 'c' has fields 'a' and '{names[1]}'"):
+        with pytest.raises(
+            AssetOutputValidationError, match=f"column 'c' has nested fields 'a' and '{names[1]}'"
+        ):
             lake.store(pa.table({"c": value}))
 
 

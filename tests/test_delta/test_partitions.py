@@ -60,7 +60,9 @@ def test_several_keys_are_one_write_and_one_read(lake):
 @pytest.mark.parametrize("mode", ["overwrite", "append", "error", "merge"])
 def test_rows_that_belong_elsewhere_are_refused_and_nothing_is_stored(lake, mode):
     lake.store(sales(("us", 1)), keys="us", **REGION)
-    with pytest.raises(PartitionValidationError, match=r"one row belongs elsewhere \('region' is 'us'\)"):
+    with pytest.raises(
+        PartitionValidationError, match=r"one row belongs to another partition \('region' is 'us'\)"
+    ):
         lake.store(sales(("eu", 2), ("us", 3)), keys="eu", mode=mode, merge_predicate="s.n = t.n", **REGION)
     with pytest.raises(PartitionValidationError, match="'region' is None"):
         lake.store(sales((None, 2)), keys="eu", mode=mode, merge_predicate="s.n = t.n", **REGION)
@@ -69,7 +71,7 @@ def test_rows_that_belong_elsewhere_are_refused_and_nothing_is_stored(lake, mode
 
 def test_also_the_first_write_refuses_rows_of_other_partitions(lake):
     for value in (sales(("us", 1)), sales(("us", 1)).lazy(), pa.table({"region": ["us"], "n": [1]})):
-        with pytest.raises(PartitionValidationError, match="belongs elsewhere"):
+        with pytest.raises(PartitionValidationError, match="another partition"):
             lake.store(value, keys="eu", **REGION)
     assert not lake.handler.exists(lake.asked())
 
@@ -121,9 +123,7 @@ def test_partitions_that_came_later_are_not_replaced_without_a_partition_either(
     lake.store(pl.DataFrame({"k": ["a"], "n": [0]}))
     for key in "ab":
         lake.store(pl.DataFrame({"k": [key], "n": [1]}), keys=key, partition_expr="k")
-    with pytest.raises(
-        PartitionValidationError, match="has no partition, and table .* has: replacing its rows"
-    ):
+    with pytest.raises(PartitionValidationError, match="has no partition, and table .* is partitioned"):
         lake.store(pl.DataFrame({"k": ["z"], "n": [9]}), **options)
     lake.store(pl.DataFrame({"k": ["z"], "n": [9]}), mode="create_or_replace")
     lake.store(pl.DataFrame({"k": ["z"], "n": [10]}))
@@ -147,7 +147,7 @@ def test_without_a_partition_a_partitioned_table_is_not_overwritten(lake):
 
 def test_what_would_drop_other_partitions_is_refused(lake):
     lake.store(sales(("us", 1)), keys="us", **REGION)
-    with pytest.raises(PartitionValidationError, match="drop all others"):
+    with pytest.raises(PartitionValidationError, match="create_or_replace"):
         lake.store(sales(("eu", 1)), keys="eu", mode="create_or_replace", **REGION)
     with pytest.raises(PartitionValidationError, match="columns of all other partitions"):
         lake.store(sales(("eu", 1)), keys="eu", schema_mode="overwrite", **REGION)
@@ -176,7 +176,7 @@ def test_a_day_reaches_from_midnight_to_just_before_the_next(lake, column):
         if column.dtype == pl.String
         else pl.col("t").dt.offset_by("1d").dt.truncate("1d")
     )
-    with pytest.raises(PartitionValidationError, match="2 rows belong elsewhere"):
+    with pytest.raises(PartitionValidationError, match="2 rows belong to another partition"):
         lake.store(following, keys="2024-01-31", **options)
     lake.store(following, keys="2024-02-01", **options)
     assert lake.load(pl.DataFrame, keys="2024-01-31", **options).rows() == frame.rows()
@@ -186,9 +186,9 @@ def test_a_day_reaches_from_midnight_to_just_before_the_next(lake, column):
 def test_hours_and_months(lake):
     hourly = {"partition_expr": "t", "definition": HOURS}
     lake.store(pl.DataFrame({"t": [datetime(2024, 1, 1, 5, 59)]}), "h", keys="2024-01-01T05:00", **hourly)
-    with pytest.raises(PartitionValidationError, match="elsewhere"):
+    with pytest.raises(PartitionValidationError, match="another partition"):
         lake.store(pl.DataFrame({"t": [datetime(2024, 1, 1, 6)]}), "h", keys="2024-01-01T05:00", **hourly)
-    with pytest.raises(PartitionValidationError, match="only a part of a day"):
+    with pytest.raises(PartitionValidationError, match="shorter than a day"):
         lake.store(pl.DataFrame({"t": [date(2024, 1, 1)]}), "d", keys="2024-01-01T05:00", **hourly)
     monthly = {"partition_expr": "t", "definition": MONTHS}
     lake.store(pl.DataFrame({"t": [date(2024, 2, 1), date(2024, 2, 29)]}), "m", keys="2024-02", **monthly)
@@ -243,7 +243,7 @@ def test_keys_are_compared_as_the_type_of_their_column(lake, column, key, wrong)
     lake.store(pl.DataFrame({"k": column}), keys=key, partition_expr="k")
     assert lake.load(pl.DataFrame, keys=key, partition_expr="k")["k"].to_list() == column.to_list()
     if wrong is not None:
-        with pytest.raises(PartitionValidationError, match=f"'{wrong}' is no value for column 'k'"):
+        with pytest.raises(PartitionValidationError, match=f"'{wrong}' is not a value of column 'k'"):
             lake.store(pl.DataFrame({"k": column}), keys=wrong, partition_expr="k")
 
 
@@ -263,7 +263,7 @@ def test_json_says_the_same_as_structure(lake):
 
 
 def test_the_one_key_that_folders_cannot_hold_is_refused(lake):
-    with pytest.raises(PartitionValidationError, match="how a folder says null"):
+    with pytest.raises(PartitionValidationError, match="folder name of null"):
         lake.store(sales(("__HIVE_DEFAULT_PARTITION__", 1)), keys="__HIVE_DEFAULT_PARTITION__", **REGION)
 
 

@@ -122,7 +122,7 @@ def test_wrong_options_types_and_shared_tables_are_found_before_anything_runs(la
     with pytest.raises(GraphValidationError) as failure:
         rs.CodeRepository([misspelt, no_table, same_table], config=False).validate()
     said = str(failure.value)
-    assert "did you mean 'delta/mode'?" in said
+    assert "Did you mean 'delta/mode'?" in said
     assert "'no_table': returns int" in said
     assert "'no_table' and 'same_table'" in said
 

@@ -13,7 +13,6 @@ import pyarrow as pa
 import pytest
 
 from rivers_core.exceptions import InvalidMetadataError, NotMaterializedError
-from rivers_delta import DeltaIOHandler
 
 THREE = pl.DataFrame({"id": [1, 2], "name": ["a", "b"], "value": [0.5, 1.5]})
 
@@ -56,7 +55,7 @@ def test_an_older_version_by_number_and_by_time(lake):
 
 def test_a_version_that_is_not_there_says_which_is_the_latest(lake):
     lake.store(THREE)
-    with pytest.raises(InvalidMetadataError, match="no version 7; the latest is 0"):
+    with pytest.raises(InvalidMetadataError, match="no version 7.*latest is 0"):
         lake.load(pl.DataFrame, version=7)
     with pytest.raises(InvalidMetadataError, match="delta/version"):
         lake.load(pl.DataFrame, version="yesterday")
@@ -85,9 +84,9 @@ def test_a_time_without_a_zone_is_meant_in_utc_and_a_day_is_its_start(lake):
 def test_a_time_before_the_table_is_told_when_it_began(lake, said):
     before = datetime.now(UTC) - timedelta(seconds=1)
     lake.store(THREE)
-    with pytest.raises(InvalidMetadataError, match="the first in its log is 0, of") as refused:
+    with pytest.raises(InvalidMetadataError, match="first in its log is 0, ") as refused:
         lake.load(pl.DataFrame, version=said)
-    told = re.search(r"0, of ([^ ]+)\.$", str(refused.value))
+    told = re.search(r"0, committed at ([^ ]+)\.$", str(refused.value))
     assert told is not None
     assert before < datetime.fromisoformat(told[1]) <= datetime.now(UTC)
     assert repr(lake.handler.address("asset", None)) in str(refused.value)
@@ -99,7 +98,7 @@ def test_a_time_before_what_is_left_of_the_log_is_refused_as_well(lake):
     lake.table().create_checkpoint()
     for version in (0, 1):
         os.remove(f"{lake.handler.address('asset', None)}/_delta_log/{version:020}.json")
-    with pytest.raises(InvalidMetadataError, match="the first in its log is 2, of"):
+    with pytest.raises(InvalidMetadataError, match="first in its log is 2, "):
         lake.load(pl.DataFrame, version="1970-01-01")
 
 
@@ -115,23 +114,23 @@ def test_a_clock_that_runs_ahead_takes_no_version_away(lake):
 
 
 @pytest.mark.parametrize(("said", "why"), [
-    ("soon", "a version number or a timestamp in ISO 8601, got 'soon'"), ("20240101", "'20240101' may be either"),
-    ("-1", "from 0 upwards"), ("²", "ISO 8601"), ("2024-13-01", "ISO 8601"), (True, "ISO 8601"), (1.5, "ISO 8601"),
-    ("0001-01-01T00:00:00+14:00", "within the years 1 to 9999"),
+    ("soon", "ISO 8601 timestamp, got 'soon'"), ("20240101", "'20240101'"),
+    ("-1", "0 or more"), ("²", "ISO 8601"), ("2024-13-01", "ISO 8601"), (True, "ISO 8601"), (1.5, "ISO 8601"),
+    ("0001-01-01T00:00:00+14:00", "the years 1 to 9999"),
 ])  # fmt: skip
-def test_a_version_that_can_never_be_is_found_before_anything_runs(said, why):
+def test_a_version_that_can_never_be_is_found_before_anything_runs(lake, said, why):
     for options in ({"delta/version": said}, {"delta/change_feed": {"start": said}}):
-        (fault,) = DeltaIOHandler(table_uri="lake").check_options(options)
+        (fault,) = lake.handler.check_options(options)
         assert why in fault
-    assert DeltaIOHandler(table_uri="lake").check_options({"delta/version": 20240101}) == []
-    assert DeltaIOHandler(table_uri="lake").check_options({"delta/version": "20241301"}) == []
+    assert lake.handler.check_options({"delta/version": 20240101}) == []
+    assert lake.handler.check_options({"delta/version": "20241301"}) == []
 
 
-def test_options_that_exclude_each_other_and_repeated_columns_are_found_before_anything_runs():
-    (fault,) = DeltaIOHandler(table_uri="lake").check_options({"delta/version": 1, "delta/change_feed": True})
-    assert "give one of the two" in fault
-    (fault,) = DeltaIOHandler(table_uri="lake").check_options({"delta/columns": ["b", "a", "b", "a"]})
-    assert "names 'b', 'a' more than once" in fault
+def test_options_that_exclude_each_other_and_repeated_columns_are_found_before_anything_runs(lake):
+    (fault,) = lake.handler.check_options({"delta/version": 1, "delta/change_feed": True})
+    assert "exclude each other" in fault
+    (fault,) = lake.handler.check_options({"delta/columns": ["b", "a", "b", "a"]})
+    assert "'b', 'a' more than once" in fault
 
 
 def test_a_feed_is_between_times_too_and_its_bounds_lie_within_the_life_of_the_table(lake):
@@ -145,11 +144,9 @@ def test_a_feed_is_between_times_too_and_its_bounds_lie_within_the_life_of_the_t
     assert lake.load(pl.DataFrame, change_feed={"end": between}).height == 1
     assert lake.load(pl.DataFrame, change_feed={"start": "1970-01-01", "end": "2999-01-01"}).height == 3
     for late in (2, "2999-01-01"):
-        with pytest.raises(
-            InvalidMetadataError, match=r"nothing was written since: the latest version of .* is 1 of"
-        ):
+        with pytest.raises(InvalidMetadataError, match=r"starts at .*, after the latest version of .*, 1, "):
             lake.load(pl.DataFrame, change_feed={"start": late})
-    with pytest.raises(InvalidMetadataError, match=r"nothing was written yet: version 0 of .* is of"):
+    with pytest.raises(InvalidMetadataError, match=r"ends at .*, before version 0 of "):
         lake.load(pl.DataFrame, change_feed={"end": "1970-01-01"})
 
 

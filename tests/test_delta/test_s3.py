@@ -13,7 +13,7 @@ import pytest
 from rivers_core import PartitionKey
 from rivers_core.exceptions import NotMaterializedError, RiversError
 from rivers_delta import DeltaIOHandler
-from rivers_delta.log.known_transactions import transactions_of
+from rivers_delta.log.partition_markers import app_transactions
 from rivers_delta.log.table import open_table
 from tests.test_delta.support import Lake, facts
 
@@ -78,7 +78,7 @@ def test_many_partitions_are_found(s3_server, s3_url, interval):
     assert lake.load(pl.DataFrame, keys=keys[:23], partition_expr="k").height == 40
     with pytest.raises(NotMaterializedError, match="'k23, k24'"):
         lake.load(pl.DataFrame, keys=keys, partition_expr="k")
-    assert transactions_of(open_table(lake.handler.address("asset", None), s3_server.options())) is not None
+    assert app_transactions(open_table(lake.handler.address("asset", None), s3_server.options())) is not None
 
 
 def test_concurrent_appends_lose_nothing(s3_server, s3_url):
@@ -105,7 +105,7 @@ def test_a_wrong_secret_is_an_error_of_its_own_and_is_not_shown(s3_server, s3_ur
     wrong = "not-the-secret-at-all"
     lake = Lake(s3_url, storage_options=s3_server.options(aws_secret_access_key=wrong, max_retries="0"))
     for doing in (lambda: lake.load(pl.DataFrame), lambda: lake.store(pl.DataFrame({"n": [1]}))):
-        with pytest.raises(RiversError, match="credentials are wrong") as failure:
+        with pytest.raises(RiversError, match="credentials are invalid") as failure:
             doing()
         assert not isinstance(failure.value, FileNotFoundError)
         assert wrong not in str(failure.value)
@@ -135,6 +135,6 @@ def test_maintenance_of_named_assets(bucket):
 
 def test_a_whole_table_of_a_store_is_not_deleted_by_halves(bucket):
     bucket.store(pl.DataFrame({"n": [1]}))
-    with pytest.raises(RiversError, match="Nothing was deleted"):
+    with pytest.raises(RiversError, match="nothing was deleted"):
         bucket.handler.delete(bucket.asked())
     assert isinstance(bucket.handler, DeltaIOHandler)

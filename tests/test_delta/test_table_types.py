@@ -58,14 +58,14 @@ def test_values_that_the_type_of_the_table_holds_get_it(lake, mode, wanted, new)
 )
 def test_a_value_that_the_type_of_the_table_has_not_is_refused(lake, mode, wanted, new):
     lake.store(pa.table({"k": [0], "v": pa.nulls(1, wanted)}))
-    with pytest.raises(AssetOutputValidationError, match="column 'v' is "):
+    with pytest.raises(AssetOutputValidationError, match="column 'v' has type "):
         lake.store(pa.table({"k": range(len(new)), "v": new}), **mode)
     assert lake.table().version() == 0
 
 
 def test_an_overwrite_keeps_its_own_types_and_takes_no_others(lake):
     lake.store(pa.table({"v": [1]}))
-    with pytest.raises(AssetOutputValidationError, match="'v' is int32 here and int64 in the table"):
+    with pytest.raises(AssetOutputValidationError, match="'v' has type int32, and int64"):
         lake.store(pa.table({"v": pa.array([1], pa.int32())}))
 
 
@@ -118,11 +118,11 @@ def test_a_column_of_nulls_is_refused_where_nobody_knows_its_type(lake):
     new = pa.table({"k": [1], "v": pa.nulls(1)})
     lake.store(pa.table({"k": [1], "v": ["x"]}))
     for way in ({"mode": "create_or_replace"}, {"schema_mode": "overwrite"}, {"name": "new"}):
-        with pytest.raises(AssetOutputValidationError, match=r"column 'v' \(null\)"):
+        with pytest.raises(AssetOutputValidationError, match="column 'v' has type null"):
             lake.store(new, **way)
 
 
 def test_a_column_of_nulls_is_refused_where_the_table_has_none(lake):
     lake.store(pa.table({"k": [1]}).cast(pa.schema([pa.field("k", pa.int64(), nullable=False)])))
-    with pytest.raises(AssetOutputValidationError, match="column 'k' may not be null.*2 rows"):
+    with pytest.raises(AssetOutputValidationError, match="column 'k' must not be null.*2 rows"):
         lake.store(pa.table({"k": pa.nulls(2)}), mode="append")

@@ -132,7 +132,7 @@ def test_a_lazy_frame_with_an_error_stores_nothing(lake):
 
 @pytest.mark.parametrize("value", [[1, 2], {"a": [1]}, "text", 3])
 def test_what_is_no_table_is_refused_with_what_would_be(lake, value):
-    with pytest.raises(AssetOutputValidationError, match=r"stores tables: polars\.DataFrame"):
+    with pytest.raises(AssetOutputValidationError, match=r"one of polars\.DataFrame"):
         lake.store(value)
 
 
@@ -144,7 +144,7 @@ def test_a_pandas_index_that_says_something_is_refused_rather_than_lost(lake):
             lake.store(pd.DataFrame({"a": [1, 2]}, index=index))
     with pytest.raises(AssetOutputValidationError, match="reset_index"):
         lake.store(pd.DataFrame({"a": [1, 2]}, index=pd.date_range("2024", periods=2)))
-    with pytest.raises(AssetOutputValidationError, match="not named by text"):
+    with pytest.raises(AssetOutputValidationError, match="column name 0"):
         lake.store(pd.DataFrame({0: [1, 2]}))
 
 
@@ -260,7 +260,7 @@ def test_an_adapter_that_cannot_be_imported_says_so():
 
 def test_without_any_library_the_error_names_the_pip_line(monkeypatch):
     monkeypatch.setattr(registry, "_is_installed", lambda module: False)
-    with pytest.raises(RiversError, match=r"pip install 'rivers-delta\[polars\]'"):
+    with pytest.raises(RiversError, match="pip install"):
         TypeRegistry(entry_points=[]).installed()
 
 
@@ -273,26 +273,26 @@ def test_a_type_is_announced_by_its_dotted_name(name):
 @pytest.mark.parametrize(
     "hint", [pl.DataFrame, pa.Table, pl.LazyFrame | None, Any, None, object, dict[str, pl.DataFrame]]
 )
-def test_annotations_of_tables_can_be_loaded(hint):
-    assert DeltaIOHandler(table_uri="lake").can_load_type(hint)
+def test_annotations_of_tables_can_be_loaded(lake, hint):
+    assert lake.handler.can_load_type(hint)
 
 
 @pytest.mark.parametrize("hint", [int, list[int], str | None, dict[str, int]])
-def test_other_annotations_cannot_be_loaded(hint):
-    assert not DeltaIOHandler(table_uri="lake").can_load_type(hint)
+def test_other_annotations_cannot_be_loaded(lake, hint):
+    assert not lake.handler.can_load_type(hint)
 
 
-def test_annotations_are_judged_before_anything_runs():
-    assert DeltaIOHandler(table_uri="lake").accepts_type(pl.LazyFrame)
-    assert DeltaIOHandler(table_uri="lake").accepts_type(pl.DataFrame | None)
-    assert DeltaIOHandler(table_uri="lake").accepts_type(duckdb.DuckDBPyRelation)
-    assert not DeltaIOHandler(table_uri="lake").accepts_type(list)
-    assert not DeltaIOHandler(table_uri="lake").accepts_type(int)
+def test_annotations_are_judged_before_anything_runs(lake):
+    assert lake.handler.accepts_type(pl.LazyFrame)
+    assert lake.handler.accepts_type(pl.DataFrame | None)
+    assert lake.handler.accepts_type(duckdb.DuckDBPyRelation)
+    assert not lake.handler.accepts_type(list)
+    assert not lake.handler.accepts_type(int)
 
 
 def test_looking_at_annotations_imports_no_library():
     code = (
-        "import sys; from rivers_delta import DeltaIOHandler; H = DeltaIOHandler(table_uri='lake'); "
+        "import sys; from rivers_delta import DeltaIOHandler; H = DeltaIOHandler('lake'); "
         "assert not H.accepts_type(int) and not H.can_load_type(list[int]) and H.can_load_type(None); "
         "print([m for m in ('polars', 'pyarrow', 'pandas', 'deltalake', 'duckdb') if m in sys.modules])"
     )
@@ -310,14 +310,18 @@ def test_importing_the_package_imports_next_to_nothing():
 @pytest.mark.parametrize(
     ("absent", "library", "table", "asked"),
     [
-        ("'pyarrow', 'pandas'", "polars as lib", "lib.DataFrame({'r': ['x'], 'n': [1]})", "lib.DataFrame"),
-        ("'polars',", "pyarrow as lib", "lib.table({'r': ['x'], 'n': [1]})", "lib.Table"),
+        ("'pandas',", "polars as lib", "lib.DataFrame({'r': ['x'], 'n': [1]})", "lib.DataFrame"),
+        ("'polars', 'pandas'", "pyarrow as lib", "lib.table({'r': ['x'], 'n': [1]})", "lib.Table"),
     ],
 )
 def test_one_library_is_enough(absent, library, table, asked):
     code = f"""
 import sys, tempfile
-sys.modules.update(dict.fromkeys([{absent}]))
+class Absent:
+    def find_spec(self, name, *rest):
+        if name.partition(".")[0] in [{absent}]:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Absent())
 import {library}
 from rivers_core import InputContext, OutputContext, PartitionContext, PartitionKey
 from rivers_delta import DeltaIOHandler

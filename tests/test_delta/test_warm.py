@@ -22,7 +22,7 @@ from tests.test_delta.support import Lake, facts
 @pytest.fixture(autouse=True)
 def from_the_first(monkeypatch):
     """Every log counts as long."""
-    monkeypatch.setattr(warm, "LONG", 0)
+    monkeypatch.setattr(warm, "MIN_VERSION", 0)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_the_next_write_need_not_open_its_table(lake, opened):
 
 
 def test_a_short_log_is_opened_each_time(lake, opened, monkeypatch):
-    monkeypatch.setattr(warm, "LONG", 100)
+    monkeypatch.setattr(warm, "MIN_VERSION", 100)
     append(lake, 0)
     before = len(opened)
     append(lake, 1)

@@ -5,10 +5,9 @@ Every public name is imported when it is first used, so `import rivers_delta` co
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rivers_core.authoring import register_former_module
+from rivers_core.authoring import lazy_exports, register_former_module
 
 if TYPE_CHECKING:
     from rivers_delta.config.merge_config import (
@@ -30,6 +29,18 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+_MERGE = [
+    "MergeConfig",
+    "MergeOperationsConfig",
+    "WhenMatchedDelete",
+    "WhenMatchedUpdate",
+    "WhenMatchedUpdateAll",
+    "WhenNotMatchedBySourceDelete",
+    "WhenNotMatchedBySourceUpdate",
+    "WhenNotMatchedInsert",
+    "WhenNotMatchedInsertAll",
+]
+
 __all__ = [
     "DeltaIOHandler",
     "HandlerConfig",
@@ -48,47 +59,23 @@ __all__ = [
     "hookimpl",
 ]
 
-_HOMES = {
-    "DeltaIOHandler": "handler",
-    "HandlerConfig": "config.properties",
-    "PartitionExpr": "config.partition_expr",
-    "TypeAdapter": "types.base",
-    "TypeSpec": "types.hooks",
-    "hookimpl": "types.hooks",
-}
-
-# Handlers and merge configurations that release 0.1.0 pickled name these modules.
-register_former_module("rivers_delta.settings", {"HandlerConfig": "rivers_delta.config.properties"})
-register_former_module(
-    "rivers_delta.merge",
-    dict.fromkeys(
-        [
-            "MergeConfig",
-            "MergeOperationsConfig",
-            "WhenMatchedDelete",
-            "WhenMatchedUpdate",
-            "WhenMatchedUpdateAll",
-            "WhenNotMatchedBySourceDelete",
-            "WhenNotMatchedBySourceUpdate",
-            "WhenNotMatchedInsert",
-            "WhenNotMatchedInsertAll",
-            "_Assignments",
-            "_Items",
-        ],
-        "rivers_delta.config.merge_config",
-    ),
+__getattr__, __dir__ = lazy_exports(
+    __name__,
+    {
+        "DeltaIOHandler": "rivers_delta.handler",
+        "HandlerConfig": "rivers_delta.config.properties",
+        "PartitionExpr": "rivers_delta.config.partition_expr",
+        "TypeAdapter": "rivers_delta.types.base",
+        "TypeSpec": "rivers_delta.types.hooks",
+        "hookimpl": "rivers_delta.types.hooks",
+        **dict.fromkeys(_MERGE, "rivers_delta.config.merge_config"),
+    },
 )
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(
-            f"module {__name__!r} has no attribute {name!r}; it offers {', '.join(__all__)}."
-        )
-    value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'config.merge_config')}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+# Handlers, options and merge configurations that release 0.1.0 pickled name these modules.
+register_former_module("rivers_delta.settings", {"HandlerConfig": "rivers_delta.config.properties"})
+register_former_module("rivers_delta.partition_expr", {"PartitionExpr": "rivers_delta.config.partition_expr"})
+register_former_module(
+    "rivers_delta.merge",
+    dict.fromkeys([*_MERGE, "_Assignments", "_Items"], "rivers_delta.config.merge_config"),
+)

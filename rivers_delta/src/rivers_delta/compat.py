@@ -1,127 +1,270 @@
-"""Decimals whose bounds in the log are not true: left out when files are written, and not believed when read.
+"""Workarounds for defects of deltalake, arro3 and pyarrow, each with the versions that have it.
 
-deltalake writes the least and the greatest decimal of a file as a 64-bit float, and every reader passes over files
-by them. Beyond 15 digits such a bound is another number, and rows are not found. An unsigned 64-bit integer is stored
-as a decimal of 20 digits.
-
-Source: deltalake 1.6 writes `9007199254740993` of a decimal(20, 0) as `9007199254740992` into minValues and maxValues.
+For each defect a test in `tests/test_delta/test_compat.py` fails once the installed version no longer has it.
 """
 
 from __future__ import annotations
 
+import atexit
 import sys
+import time
+import weakref
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+import pyarrow as pa
+from deltalake import DeltaTable
+from pyarrow import types as pat
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from datetime import datetime
 
-    from arro3.core import ChunkedArray
+    from arro3.core import RecordBatch, RecordBatchReader
     from arro3.core import Table as ArrowTable
-    from deltalake import DeltaTable
+    from arro3.core.types import ArrowStreamExportable
+    from pyarrow.dataset import Dataset
 
-    from rivers_core.metadata.schema import ArrowField
-    from rivers_delta.partitions.predicates import Predicate
+_FILE: Final = "file://"
 
-_BOUNDS: Final = ("min", "max")
-_NONE: Final = {"statistics_enabled": "NONE"}
-_USUAL_LEVEL: Final = "PAGE"
+# Bounds of decimals. deltalake (up to 1.6) writes the smallest and largest decimal of a file as a 64-bit float, and
+# every reader skips files by them. Beyond 15 digits such a bound is another number, and rows are not found: of a
+# decimal(20, 0), 9007199254740993 becomes 9007199254740992. Unsigned 64-bit integers are stored as decimal(20, 0).
+
+_NO_STATISTICS: Final = {"statistics_enabled": "NONE"}
+_DEFAULT_LEVEL: Final = "PAGE"
 
 
-def is_rounded(stored: ArrowField) -> bool:
-    """Whether deltalake rounds the bounds of a column, or of a field inside of it.
+def has_rounded_bounds(kind: pa.DataType) -> bool:
+    """Return whether deltalake rounds the bounds of a stored column, or of a field nested in it.
 
     Args:
-        stored: The column as the table has it.
+        kind: The stored type.
     """
-    if stored.format.startswith("d:"):
-        return int(stored.format[2:].split(",")[0]) > sys.float_info.dig
-    return stored.format == "+s" and any(map(is_rounded, stored.children))
+    if pat.is_decimal(kind):
+        return bool(kind.precision > sys.float_info.dig)
+    return bool(pat.is_struct(kind)) and any(
+        has_rounded_bounds(kind.field(i).type) for i in range(kind.num_fields)
+    )
 
 
-def without_rounded(properties: Mapping[str, Any], columns: Iterable[ArrowField]) -> dict[str, Any]:
-    """Writer properties that leave out the statistics of columns whose bounds would be rounded.
+def without_rounded_bounds(properties: Mapping[str, Any], columns: Iterable[pa.Field]) -> dict[str, Any]:
+    """Return writer properties that disable statistics of columns whose bounds would be rounded.
 
-    Fields of structs cannot be named there. If one of them is rounded, those of all structs are left out.
+    Fields of structs cannot be named there: if one of them is rounded, statistics of all structs are disabled.
 
     Args:
-        properties: The user's own, as `read_writer_properties` gives them.
-        columns: The columns that are written, as the table has them.
+        properties: The user's properties.
+        columns: The columns to write, as the table stores them.
     """
     by_name = {column.name: column for column in columns}
-    rounded = [column for column in by_name.values() if is_rounded(column)]
+    rounded = [column for column in by_name.values() if has_rounded_bounds(column.type)]
     if not rounded:
         return dict(properties)
+    result = dict(properties)
     own = dict(properties.get("column_properties") or {})
     default = properties.get("default_column_properties") or {}
-    made = dict(properties)
-    if any(column.children for column in rounded):
-        level = {"statistics_enabled": default.get("statistics_enabled") or _USUAL_LEVEL}
-        own |= {name: level | own.get(name, {}) for name, column in by_name.items() if not column.children}
-        made["default_column_properties"] = default | _NONE
-    own |= {column.name: own.get(column.name, {}) | _NONE for column in rounded if not column.children}
-    return made | {"column_properties": own}
+    if any(pat.is_struct(column.type) for column in rounded):
+        level = {"statistics_enabled": default.get("statistics_enabled") or _DEFAULT_LEVEL}
+        plain = [name for name, column in by_name.items() if not pat.is_nested(column.type)]
+        own |= {name: level | own.get(name, {}) for name in plain}
+        result["default_column_properties"] = default | _NO_STATISTICS
+    own |= {
+        column.name: own.get(column.name, {}) | _NO_STATISTICS
+        for column in rounded
+        if not pat.is_struct(column.type)
+    }
+    return result | {"column_properties": own}
 
 
-def without_bounds(actions: ArrowTable, names: Collection[str]) -> ArrowTable:
-    """The files of a table without the least and greatest values of some columns.
+def without_bounds_of(actions: ArrowTable, names: Collection[str]) -> ArrowTable:
+    """Return the files of a table without the bounds of some columns.
 
     Args:
-        actions: As `DeltaTable.get_add_actions` gives them.
+        actions: As `DeltaTable.get_add_actions` returns them.
         names: The columns.
     """
-    for bound in _BOUNDS:
-        if bound not in actions.column_names:
+    from arro3.core import Table
+
+    table = pa.table(actions)
+    for bound in ("min", "max"):
+        if bound not in table.column_names:
             continue
-        fields = actions.column(bound).type.fields
-        kept = [number for number, field in enumerate(fields) if field.name not in names]
+        structs = table.column(bound).combine_chunks()
+        kept = [field.name for field in structs.type if field.name not in names]
+        place = table.column_names.index(bound)
         if not kept:
-            actions = actions.drop_columns([bound])
-        elif len(kept) < len(fields):
-            place = actions.column_names.index(bound)
-            actions = actions.set_column(place, bound, _fields(actions.column(bound), kept))
-    return actions
+            table = table.drop_columns([bound])
+        elif len(kept) < structs.type.num_fields:
+            fields = [structs.type.field(name) for name in kept]
+            arrays = [structs.field(name) for name in kept]
+            table = table.set_column(place, bound, pa.StructArray.from_arrays(arrays, fields=fields))
+    return Table.from_arrow(table)
 
 
-def trusted_dataset(table: DeltaTable, predicate: Predicate | None) -> Any:
-    """A pyarrow dataset of a table, in which no file is passed over by bounds that may be rounded.
+def has_submillisecond(value: object) -> bool:
+    """Return whether a value is a timestamp that the bounds of its file may exclude.
+
+    deltalake (up to 1.6) keeps milliseconds in the log and widens upper bounds by one when it reads them, but not for
+    some years after 2262.
 
     Args:
-        table: At the version that is meant.
-        predicate: The rows that are asked for.
+        value: A value of a column.
     """
-    from rivers_delta.types.pyarrow_files import dataset_of
+    return getattr(value, "microsecond", 0) % 1000 > 0
 
-    dataset = dataset_of(table)
-    if predicate is None or not predicate.is_rounded:
-        return dataset
+
+# Paths of local tables. deltalake (1.0 up to 1.6) percent-encodes them: `my data` becomes `my%20data`.
+
+
+class UnescapedTable(DeltaTable):
+    """A table whose local paths are paths, not URLs."""
+
+    @property
+    def table_uri(self) -> str:
+        """The folder or URL of the table."""
+        encoded = str(super().table_uri)
+        return unquote(encoded.removeprefix(_FILE)) if _is_escaped(encoded) else encoded
+
+    def file_uris(self, *args: Any, **kwargs: Any) -> list[str]:
+        """Return paths or URLs of the data files."""
+        paths = super().file_uris(*args, **kwargs)
+        encoded = str(super().table_uri)
+        if not _is_escaped(encoded):
+            return paths
+        folder = encoded.removeprefix(_FILE)
+        return [unquote(folder) + path.removeprefix(folder) for path in paths]
+
+    def get_add_actions(self, flatten: bool = False) -> ArrowTable:
+        """Return the data files, without bounds that are rounded, since polars skips files by them.
+
+        Args:
+            flatten: Whether statistics become separate columns; then all are included.
+        """
+        actions = super().get_add_actions(flatten)
+        if flatten:
+            return actions
+        rounded = [field.name for field in pa.schema(self.schema()) if has_rounded_bounds(field.type)]
+        return without_bounds_of(actions, rounded) if rounded else actions
+
+
+def _is_escaped(encoded: str) -> bool:
+    return "%" in encoded and encoded.startswith(_FILE)
+
+
+def is_before_first_version(
+    asked: datetime, committed: datetime | None, version: int, is_earlier_kept: bool
+) -> bool:
+    """Return whether a table did not exist at a moment that `load_as_version` accepted.
+
+    deltalake (up to 1.6) then loads the first version whose commit is still in the log.
+
+    Args:
+        asked: The moment.
+        committed: When the loaded version was committed; None if its commit is no longer in the log.
+        version: The loaded version.
+        is_earlier_kept: Whether the commit before it is still in the log.
+    """
+    return committed is not None and committed > asked and not (version and is_earlier_kept)
+
+
+# Datasets at exit. pyarrow reads ahead in threads that release a file some time after the last row was returned. If
+# files come from a file system written in Python, releasing needs the GIL, and a process that ends meanwhile is
+# aborted or hangs (pyarrow 18 up to 26 with deltalake 1.0 up to 1.6).
+
+_MAX_WAIT_S: Final = 2.0
+_file_systems: weakref.WeakSet[Any] = weakref.WeakSet()
+_readers: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def dataset_of(table: DeltaTable, *, is_local: bool, trust_bounds: bool) -> Dataset:
+    """Return a table as a pyarrow dataset; a local table through pyarrow's own file system.
+
+    Args:
+        table: The table, at the version to read.
+        is_local: Whether the table is in the local file system.
+        trust_bounds: Whether files may be skipped by the bounds of their columns.
+    """
+    from pyarrow import fs
+
+    if is_local:
+        path = table.table_uri.removeprefix(_FILE)
+        dataset = table.to_pyarrow_dataset(filesystem=fs.SubTreeFileSystem(path, fs.LocalFileSystem()))
+    else:
+        dataset = table.to_pyarrow_dataset()
+        _file_systems.add(dataset.filesystem.handler)
+    return dataset if trust_bounds else _without_bounds(dataset)
+
+
+def closed_at_exit(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
+    """Return a reader over a dataset that stops reading ahead when the process ends.
+
+    Args:
+        reader: The reader.
+    """
+    _readers.add(reader)
+    return reader
+
+
+@atexit.register
+def _close_readers() -> None:
+    for reader in list(_readers):
+        reader.close()
+    until = time.monotonic() + _MAX_WAIT_S
+    while len(_file_systems) and time.monotonic() < until:
+        time.sleep(0.005)
+
+
+def _without_bounds(dataset: Dataset) -> Dataset:
     from pyarrow.dataset import FileSystemDataset
 
     fragments = [
-        dataset.format.make_fragment(one.path, one.filesystem, _of_folders(dataset.schema, one))
-        for one in dataset.get_fragments()
+        dataset.format.make_fragment(
+            fragment.path, fragment.filesystem, _folder_expression(dataset.schema, fragment)
+        )
+        for fragment in dataset.get_fragments()
     ]
     return FileSystemDataset(fragments, dataset.schema, dataset.format, dataset.filesystem)
 
 
-def _fields(structs: ChunkedArray, kept: list[int]) -> ChunkedArray:
-    from arro3.core import ChunkedArray, struct_array, struct_field
-
-    made = []
-    for chunk in structs.chunks:
-        fields = [chunk.type.fields[number] for number in kept]
-        made.append(struct_array([struct_field(chunk, [number]) for number in kept], fields=fields))
-    return ChunkedArray(made)
-
-
-def _of_folders(schema: Any, fragment: Any) -> Any:
-    """What the folders of a file say about its rows; bounds say `>=` and `<=`, folders say what is equal."""
-    import pyarrow as pa
+def _folder_expression(schema: pa.Schema, fragment: Any) -> Any:
+    """Return what the folders of a file guarantee about its rows: equality, where bounds say `>=` and `<=`."""
     import pyarrow.compute as pc
     from pyarrow.dataset import get_partition_keys
 
-    known = pc.scalar(True)
+    expression = pc.scalar(True)
     for name, value in get_partition_keys(fragment.partition_expression).items():
         field = pc.field(name)
         is_value = field.is_null() if value is None else field == pa.scalar(value, schema.field(name).type)
-        known = known & is_value
-    return known
+        expression = expression & is_value
+    return expression
+
+
+# Streams and the GIL. arro3 (0.4 up to 0.9) takes a thread that runs one of its streams for one that holds the GIL, so
+# a Python stream within another would run without it, and a native stream that needs the GIL in another thread, such as
+# a DuckDB query over Python objects, would wait forever. pyarrow releases and acquires the GIL correctly.
+
+
+def batches_without_gil(reader: RecordBatchReader) -> Iterator[RecordBatch]:
+    """Yield the batches of a native stream, releasing the GIL while waiting for one.
+
+    Args:
+        reader: The stream.
+    """
+    from arro3.core import RecordBatch
+
+    for batch in pa.RecordBatchReader.from_stream(reader):
+        yield RecordBatch.from_arrow(batch)
+
+
+def stream_without_gil(schema: Any, batches: Iterator[RecordBatch]) -> ArrowStreamExportable:
+    """Return a stream over Python batches that native code may consume without the GIL.
+
+    Args:
+        schema: Exports the Arrow schema of the batches.
+        batches: The batches.
+    """
+    stream: ArrowStreamExportable = pa.RecordBatchReader.from_batches(
+        pa.schema(schema), map(pa.record_batch, batches)
+    )
+    return stream

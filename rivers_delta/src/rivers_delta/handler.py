@@ -1,46 +1,52 @@
-"""The handler: settings, and who does what."""
+"""The handler: settings, and the entry points of the contract."""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import PrivateAttr, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from rivers_core import BaseIOHandler
-from rivers_core.authoring import StoreRoot, locate_store, option_secrets
+from rivers_core.authoring import StoreRoot, locate_store
 from rivers_core.exceptions import NotMaterializedError
 from rivers_delta.config.merge_config import MergeConfig
-from rivers_delta.config.options import NAMESPACE, Mode, SchemaMode, find_faults, read_options
-from rivers_delta.config.properties import HandlerConfig, read_commit_properties, read_writer_properties
-from rivers_delta.errors import told
-from rivers_delta.log.ledger import Ledger
-from rivers_delta.log.location import compared, shown, table_address, table_root
-from rivers_delta.log.table_cache import WarmTables
+from rivers_delta.config.options import (
+    NAMESPACE,
+    DeltaOptions,
+    Mode,
+    SchemaMode,
+    find_problems,
+    parse_options,
+)
+from rivers_delta.config.properties import HandlerConfig, check_commit_properties, check_writer_properties
+from rivers_delta.config.table_settings import TableSettings
+from rivers_delta.errors import library_errors
+from rivers_delta.log.location import normalized, shown, table_address, table_root
+from rivers_delta.log.table_cache import TableCache
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rivers_core import InputContext, OutputContext
 
 
 class DeltaIOHandler(BaseIOHandler):
-    """Keeps each asset in a Delta table: transactions, partitions, merges, time travel.
+    """Store each asset in a Delta table: transactions, partitions, merges, time travel.
 
-    Stores polars, pyarrow, pandas, DuckDB and whatever else speaks the Arrow C stream. Every field can also be set by
-    `RIVERS_DELTA_<FIELD>`; options of one asset stand in its metadata (`delta/mode`).
+    Stores polars, pyarrow, pandas, DuckDB and any other object with an Arrow C stream. Every field can also be set by
+    `RIVERS_DELTA_<FIELD>`; options of one asset are in its metadata (`delta/mode`).
 
     Args:
-        table_uri: A folder or URL; each asset has a table right under it.
-        mode: What a write does to what is there.
+        table_uri: A folder or URL that contains one table per asset.
+        mode: What a write does with existing rows.
         schema_mode: Whether a write may add columns (`merge`) or replace them (`overwrite`).
         storage_options: For the object store, as deltalake takes them; never shown.
         writer_properties: For the Parquet writer, as `deltalake.WriterProperties` takes them.
         commit_properties: `custom_metadata` for each commit, and `max_commit_retries`.
         table_config: Table properties (`delta.*`) of tables that are created.
-        merge_config: What mode `merge` does.
-        handler_config: Retries, checkpoints, and what to load when nobody says.
+        merge_config: How mode `merge` merges rows.
+        handler_config: Retries, checkpoints and the default type of loaded values.
 
     Examples:
         >>> DeltaIOHandler(table_uri="s3://bucket/lake", mode="append").mode
@@ -74,8 +80,7 @@ class DeltaIOHandler(BaseIOHandler):
     merge_config: MergeConfig | None = None
     handler_config: HandlerConfig = HandlerConfig()
 
-    _ledgers: dict[str, Ledger] = PrivateAttr(default_factory=dict)
-    _warm: WarmTables = PrivateAttr(default_factory=WarmTables)
+    _cache: TableCache = PrivateAttr(default_factory=TableCache)
 
     if TYPE_CHECKING:
 
@@ -95,30 +100,30 @@ class DeltaIOHandler(BaseIOHandler):
 
     @field_validator("handler_config", mode="before")
     @classmethod
-    def _as_usual(cls, value: Any) -> Any:
+    def _default_config(cls, value: Any) -> Any:
         return HandlerConfig() if value is None else value
 
     @field_validator("table_uri", mode="before")
     @classmethod
-    def _uri(cls, value: Any) -> str:
+    def _check_uri(cls, value: Any) -> str:
         text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
         table_root(text)
         return text
 
     @field_validator("writer_properties", "commit_properties", mode="before")
     @classmethod
-    def _properties(cls, value: Any, info: Any) -> Any:
+    def _check_properties(cls, value: Any, info: Any) -> Any:
         if value is None:
             return None
-        read = read_writer_properties if info.field_name == "writer_properties" else read_commit_properties
+        check = check_writer_properties if info.field_name == "writer_properties" else check_commit_properties
         try:
-            return read(value)
+            return check(value)
         except TypeError as error:
             raise ValueError(str(error)) from error
 
     @field_validator("table_config", mode="before")
     @classmethod
-    def _texts(cls, value: Any) -> Any:
+    def _as_texts(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
         return {
@@ -129,83 +134,75 @@ class DeltaIOHandler(BaseIOHandler):
         """Store a value in one commit.
 
         Args:
-            context: Which asset, which partition.
-            obj: A table of any known type.
+            context: Asset, partition and run.
+            obj: A value of any frame type.
 
         Raises:
-            AssetOutputValidationError: It is no table, or a column cannot be kept as it is.
-            PartitionValidationError: It has rows of other partitions, or nothing says where they are.
-            ConflictError: Others kept committing first, or what is there forbids the write.
+            AssetOutputValidationError: The value is not a table, or a column cannot be stored.
+            PartitionValidationError: Rows belong to other partitions, or the asset names no column for them.
+            ConflictError: Other writers kept committing first, or existing rows forbid the write.
         """
-        from rivers_delta.write.request import report, request_for
-        from rivers_delta.write.writer import write
+        from rivers_delta.write.writer import write_output
 
-        address = shown(self.address(context.asset_name, context.asset_metadata))
-        with told("write", context, address, self.secrets):
-            request = request_for(self, context, obj)
-            started = time.perf_counter()
-            outcome = write(request, self._warm.take(request.address))
-            report(request, outcome, time.perf_counter() - started)
-            self._warm.keep(request.address, outcome.table)
+        settings = self._settings(context)
+        with library_errors("write", context, settings):
+            write_output(settings, context, obj, self._cache)
 
     def load_input(self, context: InputContext) -> Any:
-        """Load a table, or the part of it that a partition means.
+        """Load a table, or the partitions of a context.
 
         Args:
-            context: Which asset and partition, for whom, as which type.
+            context: Asset, partition, consumer and requested type.
 
         Raises:
-            NotMaterializedError: The table, or the partition, was never written.
-            InvalidMetadataError: A column or version that is asked for does not exist.
+            NotMaterializedError: The table or partition was never written.
+            InvalidMetadataError: A requested column or version does not exist.
         """
         from rivers_delta.read.load import load
 
-        with told(
-            "read", context, shown(self.address(context.asset_name, context.asset_metadata)), self.secrets
-        ):
-            return load(self, context)
+        settings = self._settings(context)
+        with library_errors("read", context, settings):
+            return load(settings, context)
 
     def exists(self, context: InputContext) -> bool:
-        """Whether the table, or every partition at hand, was ever written; reads the log alone.
+        """Return whether the table, or every requested partition, was written; reads only the log.
 
         Args:
-            context: Which asset and partition.
+            context: Asset and partition.
         """
-        from rivers_delta.read.load import find
+        from rivers_delta.read.load import find_table
 
+        settings = self._settings(context)
         try:
-            with told(
-                "read", context, shown(self.address(context.asset_name, context.asset_metadata)), self.secrets
-            ):
-                find(self, context)
+            with library_errors("read", context, settings):
+                find_table(settings, context)
         except NotMaterializedError:
             return False
         return True
 
     def delete(self, context: InputContext) -> None:
-        """Delete partitions in one commit, or a whole table of this machine; what was never stored is skipped.
+        """Delete partitions in one commit, or a whole local table; what was never stored is ignored.
 
         Args:
-            context: Which asset and partition.
+            context: Asset and partition.
 
         Raises:
-            ConflictError: Others kept committing first; a partition is tried again like a write.
+            ConflictError: Other writers kept committing first; deletions are retried like writes.
             RiversError: It is a whole table in an object store, which deltalake cannot remove.
         """
         from rivers_delta.write.delete import delete
 
-        with told(
-            "delete", context, shown(self.address(context.asset_name, context.asset_metadata)), self.secrets
-        ):
-            delete(self, context)
+        settings = self._settings(context)
+        with library_errors("delete", context, settings):
+            delete(settings, context)
 
     def maintain(
         self, contexts: Sequence[InputContext] = (), *, dry_run: bool = True, **options: Any
     ) -> list[dict[str, Any]]:
-        """Put small files together and remove files that no version needs; at first only say what would be done.
+        """Compact small files and remove files that no version needs; by default only report what would be done.
 
         Args:
-            contexts: The assets whose tables are meant; none for every table under `table_uri` on this machine.
+            contexts: The assets whose tables to maintain; none for every local table in `table_uri`.
             dry_run: Whether to change nothing.
             **options: `optimize`, `vacuum` (both on), `retention_hours`, `target_file_size`, `z_order` columns.
 
@@ -214,18 +211,18 @@ class DeltaIOHandler(BaseIOHandler):
         """
         from rivers_delta.maintenance import maintain
 
-        return maintain(self, contexts, dry_run=dry_run, **options)
+        return maintain(self._tables(contexts), dry_run=dry_run, **options)
 
     def check_options(self, metadata: Mapping[str, Any]) -> list[str]:
-        """One sentence for each `delta/` option that is unknown or cannot be.
+        """Return one message for each `delta/` option that is unknown or has an invalid value.
 
         Args:
             metadata: An asset's static metadata.
         """
-        return find_faults(metadata)
+        return find_problems(metadata)
 
     def accepts_type(self, hint: Any) -> bool:
-        """Whether values of an annotation are tables.
+        """Return whether values of an annotation can be stored.
 
         Args:
             hint: A return annotation.
@@ -235,7 +232,7 @@ class DeltaIOHandler(BaseIOHandler):
         return get_types().can_store(hint)
 
     def can_load_type(self, hint: Any) -> bool:
-        """Whether a table can be loaded as what an annotation says.
+        """Return whether a table can be loaded as the type of an annotation.
 
         Args:
             hint: The annotation of a parameter.
@@ -245,53 +242,76 @@ class DeltaIOHandler(BaseIOHandler):
         return get_types().can_load(hint)
 
     def store_root(self) -> StoreRoot:
-        """Return the folder or URL below which all tables lie."""
+        """Return the folder or URL that contains all tables."""
         return locate_store(shown(table_root(self.table_uri)), self.plain_storage_options())
 
     def describe_address(self, context: OutputContext | InputContext) -> str | None:
-        """The path or URL of the asset's table, without credentials.
+        """Return the path or URL of the asset's table, without credentials.
 
         Args:
-            context: Which asset.
+            context: The asset.
         """
         return shown(self.address(context.asset_name, context.asset_metadata))
 
     def storage_location(self, asset_name: str, asset_metadata: Mapping[str, Any] | None) -> str | None:
-        """The table of an asset; two assets cannot share one, and none lies inside of another.
+        """Return the table of an asset; two assets cannot share one, and none may be nested in another.
 
         Args:
             asset_name: The asset.
             asset_metadata: Its static metadata.
         """
-        if find_faults(asset_metadata or {}):
+        if find_problems(asset_metadata or {}):
             return None
-        return compared(self.address(asset_name, asset_metadata))
+        return normalized(self.address(asset_name, asset_metadata))
 
     def address(self, asset_name: str, metadata: Mapping[str, Any] | None) -> str:
-        """The path or URL of an asset's table.
+        """Return the path or URL of an asset's table.
 
         Args:
             asset_name: The asset.
-            metadata: Its static metadata; `delta/root_name` stands in for its name.
+            metadata: Its static metadata; `delta/root_name` replaces its name.
         """
-        return table_address(
-            table_root(self.table_uri), asset_name, read_options(asset_name, metadata).root_name
-        )
-
-    def ledger(self, address: str) -> Ledger:
-        """What this process knows of a table from its own writes.
-
-        Args:
-            address: The path or URL of the table.
-        """
-        return self._ledgers.setdefault(address, Ledger())
+        options = parse_options(asset_name, metadata)
+        return table_address(table_root(self.table_uri), asset_name, options.root_name)
 
     def plain_storage_options(self) -> dict[str, str] | None:
-        """The storage options as deltalake takes them. Handle with care: these are the credentials."""
+        """Return the storage options as deltalake takes them. Handle with care: these are credentials."""
         if not self.storage_options:
             return None
         return {key: value.get_secret_value() for key, value in self.storage_options.items()}
 
-    def secrets(self) -> list[str]:
-        """What must not appear in any message."""
-        return option_secrets(self.plain_storage_options() or {})
+    def _tables(self, contexts: Sequence[InputContext]) -> Iterator[TableSettings]:
+        """Yield the tables of some assets, each once; without assets all local tables."""
+        from rivers_delta.maintenance import local_tables
+
+        if contexts:
+            tables = map(self._settings, contexts)
+            yield from {settings.address: settings for settings in tables}.values()
+            return
+        root = table_root(self.table_uri)
+        for address in local_tables(root):
+            yield self._merged("", root, address, parse_options("", None))
+
+    def _settings(self, context: OutputContext | InputContext) -> TableSettings:
+        options = parse_options(context.asset_name, context.asset_metadata)
+        root = table_root(self.table_uri)
+        address = table_address(root, context.asset_name, options.root_name)
+        return self._merged(context.asset_name, root, address, options)
+
+    def _merged(self, asset_name: str, root: str, address: str, options: DeltaOptions) -> TableSettings:
+        return TableSettings(
+            handler_name=type(self).__name__,
+            asset_name=asset_name,
+            root=root,
+            address=address,
+            shown_address=shown(address),
+            options=options,
+            mode=options.mode or self.mode,
+            schema_mode=options.schema_mode or self.schema_mode,
+            storage_options=self.plain_storage_options(),
+            table_properties=self.table_config,
+            writer_properties={**(self.writer_properties or {}), **(options.writer_properties or {})},
+            commit_properties={**(self.commit_properties or {}), **(options.commit_properties or {})},
+            merge_config=self.merge_config,
+            config=self.handler_config,
+        )

@@ -1,4 +1,4 @@
-"""What this package offers to rivers. Light to import: the handler itself is imported on first use."""
+"""Entry point of the plugin. Light to import: the handler is imported on first use."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 @hookimpl
 def rivers_io_handlers() -> Iterator[HandlerSpec]:
-    """Offer `delta`."""
+    """Announce the handler `delta`."""
     yield HandlerSpec(
         name="delta",
         target="rivers_delta.handler:DeltaIOHandler",
         summary="Keeps tables in Delta Lake: transactions, partitions, merges, time travel.",
-        requires=("deltalake",),
+        requires=("deltalake", "pyarrow"),
     )

@@ -1,4 +1,4 @@
-"""What a merge does: ready-made kinds, or operations of one's own."""
+"""Merge configuration: predefined merge types, or custom operations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STRICT: Final = ConfigDict(extra="forbid", validate_default=True)
 
 
 class _Assignments(Mapping[str, str]):
-    """A dictionary that stays as it is, so that what holds it can be hashed."""
+    """An immutable dictionary, so that configurations can be hashed."""
 
     __slots__ = ("_given",)
 
@@ -47,7 +47,7 @@ class _Assignments(Mapping[str, str]):
 
 
 class _Items(tuple[Any, ...]):
-    """A list that stays as it is; it is equal to the list that was given."""
+    """An immutable list that equals the list it was created from."""
 
     __slots__ = ()
     __hash__ = tuple.__hash__
@@ -62,27 +62,27 @@ class _Items(tuple[Any, ...]):
         return repr(list(self))
 
 
-def _several(given: Any) -> Any:
-    """Take a single operation as a list of one."""
+def _as_list(given: Any) -> Any:
+    """Return a single operation as a list."""
     return given if isinstance(given, (list, tuple)) else [given]
 
 
 _Updates = Annotated[Mapping[str, str], AfterValidator(_Assignments), PlainSerializer(dict)]
 _Columns = Annotated[Sequence[str], AfterValidator(_Items)]
-_Operations = Annotated[Sequence[_Operation], BeforeValidator(_several), AfterValidator(_Items)]
+_Operations = Annotated[Sequence[_Operation], BeforeValidator(_as_list), AfterValidator(_Items)]
 
 
 @dataclass(frozen=True, repr=False, config=_STRICT)
 class _Part:
-    """What a merge is put together from: a value, also given as a dictionary or as JSON."""
+    """Base class of configurations, which may also be given as a dictionary or as JSON."""
 
     @model_validator(mode="before")
     @classmethod
-    def _readable(cls, given: Any) -> Any:
-        """Read JSON, and refuse a misspelt name with the nearest that there is.
+    def _from_text(cls, given: Any) -> Any:
+        """Parse JSON, and refuse unknown names.
 
         Raises:
-            ValueError: It is no JSON, or a name is unknown.
+            ValueError: It is not JSON, or a name is unknown.
         """
         if isinstance(given, str):
             given = _from_json(given)
@@ -90,21 +90,23 @@ class _Part:
         known = [field.name for field in fields(cls)]
         for name in named if isinstance(named, Mapping) else ():
             if name not in known:
-                told = f"{name!r} is not a field of {cls.__name__}.{did_you_mean(str(name), known)}"
-                raise ValueError(f"{told} Use one of: {', '.join(known)}.")
+                hint = did_you_mean(str(name), known)
+                raise ValueError(
+                    f"{name!r} is not a field of {cls.__name__}.{hint} Use one of: {', '.join(known)}."
+                )
         return given
 
     def __repr__(self) -> str:
         values = ((field, getattr(self, field.name)) for field in fields(self))
-        told = [f"{field.name}={value!r}" for field, value in values if value != field.default]
-        return f"{type(self).__name__}({', '.join(told)})"
+        arguments = [f"{field.name}={value!r}" for field, value in values if value != field.default]
+        return f"{type(self).__name__}({', '.join(arguments)})"
 
 
 def _from_json(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        raise ValueError(f"is a dictionary, or JSON of one, got {text!r}") from None
+        raise ValueError(f"must be a dictionary, or JSON of one, got {text!r}") from None
 
 
 @dataclass(frozen=True, repr=False, config=_STRICT)
@@ -112,7 +114,7 @@ class WhenNotMatchedInsert(_Part):
     """Insert source rows that match no target row, column by column.
 
     Args:
-        predicate: SQL that has to hold; None for all of them.
+        predicate: SQL condition; None for all rows.
         updates: `{column: SQL expression}`.
     """
 
@@ -125,8 +127,8 @@ class WhenNotMatchedInsertAll(_Part):
     """Insert source rows that match no target row, with all their columns.
 
     Args:
-        predicate: SQL that has to hold; None for all of them.
-        except_cols: Columns to leave out.
+        predicate: SQL condition; None for all rows.
+        except_cols: Columns to omit.
     """
 
     predicate: str | None = None
@@ -138,7 +140,7 @@ class WhenMatchedUpdate(_Part):
     """Update target rows that match, column by column.
 
     Args:
-        predicate: SQL that has to hold; None for all of them.
+        predicate: SQL condition; None for all rows.
         updates: `{column: SQL expression}`.
     """
 
@@ -151,8 +153,8 @@ class WhenMatchedUpdateAll(_Part):
     """Update target rows that match, with all columns of the source.
 
     Args:
-        predicate: SQL that has to hold; None for all of them.
-        except_cols: Columns to leave as they are.
+        predicate: SQL condition; None for all rows.
+        except_cols: Columns to keep unchanged.
     """
 
     predicate: str | None = None
@@ -164,7 +166,7 @@ class WhenMatchedDelete(_Part):
     """Delete target rows that match.
 
     Args:
-        predicate: SQL that has to hold; None for all of them.
+        predicate: SQL condition; None for all rows.
     """
 
     predicate: str | None = None
@@ -175,7 +177,7 @@ class WhenNotMatchedBySourceDelete(_Part):
     """Delete target rows that no source row matches.
 
     Args:
-        predicate: SQL that has to hold; None for all of them.
+        predicate: SQL condition; None for all rows.
     """
 
     predicate: str | None = None
@@ -186,7 +188,7 @@ class WhenNotMatchedBySourceUpdate(_Part):
     """Update target rows that no source row matches.
 
     Args:
-        predicate: SQL that has to hold; None for all of them.
+        predicate: SQL condition; None for all rows.
         updates: `{column: SQL expression}`.
     """
 
@@ -196,11 +198,10 @@ class WhenNotMatchedBySourceUpdate(_Part):
 
 @dataclass(frozen=True, repr=False, config=_STRICT)
 class MergeOperationsConfig(_Part):
-    """The operations of a custom merge; each row gets the first one whose predicate holds.
+    """Operations of a custom merge; the first one whose predicate holds is applied to a row.
 
-    Asked first are operations with a predicate, then those without, which take the rows that are left; among
-    each, deletes come before updates, updates and inserts column by column before those of whole rows, and
-    operations of one list in its order.
+    Operations with a predicate are tried before those without. Within each group, deletes precede updates, updates and
+    inserts of single columns precede those of whole rows, and operations of one list keep their order.
 
     Args:
         when_not_matched_insert: Inserts, column by column.
@@ -221,10 +222,10 @@ class MergeOperationsConfig(_Part):
     when_not_matched_by_source_update: _Operations[WhenNotMatchedBySourceUpdate] = ()
 
     @model_validator(mode="after")
-    def _something(self) -> Self:
+    def _check_not_empty(self) -> Self:
         names = [field.name for field in fields(self)]
         if not any(getattr(self, name) for name in names):
-            raise ValueError(f"give at least one operation; there are {', '.join(names)}")
+            raise ValueError(f"must have at least one operation of {', '.join(names)}")
         return self
 
 
@@ -235,14 +236,14 @@ class MergeConfig(_Part):
     Args:
         merge_type: `deduplicate_insert` inserts rows that match none; `update_only` updates those that match;
             `upsert` does both; `replace_delete_unmatched` also deletes rows that are no longer in the value;
-            `custom` does what `operations` says.
-        predicate: SQL that says which rows match, such as `s.id = t.id`. The option `delta/merge_predicate` of
-            an asset goes before it.
-        source_alias: What the value is called in SQL.
-        target_alias: What the table is called in SQL.
+            `custom` applies `operations`.
+        predicate: SQL condition for matching rows, such as `s.id = t.id`. The option `delta/merge_predicate` of an
+            asset takes precedence.
+        source_alias: Name of the value in SQL.
+        target_alias: Name of the table in SQL.
         error_on_type_mismatch: Whether an exact number that is too large for its column is an error; otherwise it
-            becomes null. What would become another value on its way is an error in any case.
-        operations: For `custom`, and only then.
+            becomes null. A value that would become another value is always an error.
+        operations: Operations of merge type `custom`.
 
     Examples:
         >>> MergeConfig(merge_type="upsert", predicate="s.id = t.id").source_alias
@@ -257,31 +258,31 @@ class MergeConfig(_Part):
     operations: MergeOperationsConfig | None = None
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _check_consistency(self) -> Self:
         if (self.merge_type == "custom") != (self.operations is not None):
-            raise ValueError("give operations with merge_type='custom', and only then")
+            raise ValueError("operations and merge_type='custom' need each other")
         for alias in (self.source_alias, self.target_alias):
             if not alias.isidentifier():
-                raise ValueError(f"an alias is a plain name, got {alias!r}")
+                raise ValueError(f"an alias must be a plain name, got {alias!r}")
         if self.source_alias == self.target_alias:
-            raise ValueError(f"source and target are both called {self.source_alias!r}")
+            raise ValueError(f"source and target need different aliases, got {self.source_alias!r} for both")
         return self
 
     @property
     def inserts_everything(self) -> bool:
-        """Whether merging into an empty table stores every row of the value."""
+        """Whether a merge into an empty table inserts every row of the value."""
         return self.merge_type in {"deduplicate_insert", "upsert", "replace_delete_unmatched"}
 
     def resolved(self) -> MergeOperationsConfig:
-        """The operations that the merge type stands for."""
+        """Return the operations of the merge type."""
         if self.operations is not None:
             return self.operations
-        ready: dict[str, Any] = {name: [{}] for name in _READY_MADE[self.merge_type]}
-        return MergeOperationsConfig(**ready)
+        operations: dict[str, Any] = {name: [{}] for name in _PREDEFINED[self.merge_type]}
+        return MergeOperationsConfig(**operations)
 
 
 _INSERT, _UPDATE = "when_not_matched_insert_all", "when_matched_update_all"
-_READY_MADE = {
+_PREDEFINED = {
     "deduplicate_insert": [_INSERT],
     "update_only": [_UPDATE],
     "upsert": [_UPDATE, _INSERT],

@@ -1,8 +1,7 @@
-"""Options of an asset in its static metadata: `delta/mode`, `delta/partition_expr` and so on."""
+"""Options of one asset, from its static metadata: `delta/mode`, `delta/partition_expr` and so on."""
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -10,9 +9,11 @@ from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
+from rivers_core.authoring import did_you_mean
 from rivers_core.exceptions import InvalidMetadataError
+from rivers_delta.config.merge_config import MergeType
 from rivers_delta.config.partition_expr import PartitionExpr
-from rivers_delta.config.properties import read_commit_properties, read_writer_properties
+from rivers_delta.config.properties import check_commit_properties, check_writer_properties
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,12 +22,11 @@ NAMESPACE: Final = "delta"
 
 Mode = Literal["overwrite", "append", "error", "ignore", "merge", "create_or_replace"]
 SchemaMode = Literal["overwrite", "merge"]
-MergeType = Literal["deduplicate_insert", "update_only", "upsert", "replace_delete_unmatched", "custom"]
 
 
 @dataclass(frozen=True, slots=True)
 class DeltaOptions:
-    """The options of one asset, read and checked; None for what is not given."""
+    """Options of one asset, validated; None for those it does not set."""
 
     mode: Mode | None = None
     schema_mode: SchemaMode | None = None
@@ -42,26 +42,26 @@ class DeltaOptions:
     commit_properties: Mapping[str, Any] | None = None
 
 
-def read_options(asset_name: str, metadata: Mapping[str, Any] | None) -> DeltaOptions:
-    """The options in an asset's metadata.
+def parse_options(asset_name: str, metadata: Mapping[str, Any] | None) -> DeltaOptions:
+    """Return the options in an asset's metadata.
 
     Args:
         asset_name: The asset, for the message.
-        metadata: Its static metadata; keys outside of `delta/` are not looked at.
+        metadata: Its static metadata; keys outside `delta/` are ignored.
 
     Raises:
-        InvalidMetadataError: An option is unknown or has a value that cannot be; all of them are listed.
+        InvalidMetadataError: Options are unknown or have invalid values; all of them are listed.
     """
     if not metadata:
-        return _NONE_GIVEN
-    values, faults = _parse(metadata)
-    if faults:
-        raise InvalidMetadataError(f"Asset {asset_name!r}: {' '.join(faults)}")
-    return DeltaOptions(**values) if values else _NONE_GIVEN
+        return _DEFAULTS
+    values, problems = _parse(metadata)
+    if problems:
+        raise InvalidMetadataError(f"Asset {asset_name!r}: {' '.join(problems)}")
+    return DeltaOptions(**values) if values else _DEFAULTS
 
 
-def find_faults(metadata: Mapping[str, Any]) -> list[str]:
-    """One sentence for each `delta/` option that is unknown or has a value that cannot be.
+def find_problems(metadata: Mapping[str, Any]) -> list[str]:
+    """Return one message for each `delta/` option that is unknown or has an invalid value.
 
     Args:
         metadata: An asset's static metadata.
@@ -71,49 +71,49 @@ def find_faults(metadata: Mapping[str, Any]) -> list[str]:
 
 def _parse(metadata: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     values: dict[str, Any] = {}
-    faults: list[str] = []
+    problems: list[str] = []
     for key, value in metadata.items():
         namespace, slash, name = str(key).partition("/")
         if not slash or namespace.lower() != NAMESPACE:
             continue
-        reader = _READERS.get(name) if namespace == NAMESPACE else None
-        if reader is None:
-            faults.append(f"{key!r} is no option of the delta handler{_nearest(key)}.")
+        parse = _PARSERS.get(name) if namespace == NAMESPACE else None
+        if parse is None:
+            problems.append(f"{key!r} is not an option of the delta handler.{_suggestion(key)}")
             continue
         try:
-            values[name] = reader(value)
+            values[name] = parse(value)
         except (ValueError, TypeError) as error:
-            faults.append(f"{key!r}: {error}.")
+            problem = f"{key!r} {error}"
+            problems.append(problem if problem.endswith((".", "?")) else f"{problem}.")
     if {"version", "change_feed"} <= values.keys():
-        faults.append(
-            f"'{NAMESPACE}/change_feed' is what happened between versions, and '{NAMESPACE}/version' is one of them; "
-            "give one of the two, and bounds of the feed as its 'start' and 'end'."
+        problems.append(
+            f"'{NAMESPACE}/change_feed' and '{NAMESPACE}/version' exclude each other. Use 'start' and 'end' of the "
+            "change feed to limit it."
         )
-    return values, faults
+    return values, problems
 
 
-def _nearest(key: str) -> str:
-    known = [f"{NAMESPACE}/{name}" for name in _READERS]
-    close = difflib.get_close_matches(key.lower(), known, n=1)
-    return f" (did you mean {close[0]!r}?)" if close else f"; it has {', '.join(known)}"
+def _suggestion(key: str) -> str:
+    known = [f"{NAMESPACE}/{name}" for name in _PARSERS]
+    return did_you_mean(key.lower(), known) or f" Use one of: {', '.join(known)}."
 
 
 def _one_of(literal: Any) -> Callable[[Any], str]:
     allowed = get_args(literal)
 
-    def read(value: Any) -> str:
+    def parse(value: Any) -> str:
         if value in allowed:
             return str(value)
-        close = difflib.get_close_matches(str(value), allowed, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise ValueError(f"is one of {', '.join(map(repr, allowed))}, got {value!r}{hint}")
+        raise ValueError(
+            f"must be one of {', '.join(map(repr, allowed))}, got {value!r}.{did_you_mean(str(value), allowed)}"
+        )
 
-    return read
+    return parse
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise TypeError(f"is non-empty text, got {value!r}")
+        raise TypeError(f"must be non-empty text, got {value!r}")
     return value
 
 
@@ -121,7 +121,7 @@ def _root_name(value: Any) -> str:
     name = _text(value)
     if "/" in name or "\\" in name or name in {".", ".."}:
         raise ValueError(
-            f"is the name of a table right under table_uri, got {name!r}; folders belong into table_uri"
+            f"must be the name of a folder in table_uri, got {name!r}; put parent folders in table_uri"
         )
     return name
 
@@ -129,49 +129,49 @@ def _root_name(value: Any) -> str:
 def _columns(value: Any) -> tuple[str, ...]:
     columns = _from_json(value)
     if isinstance(columns, str) or not isinstance(columns, (list, tuple)) or not columns:
-        raise TypeError(f"is a list of column names, got {value!r}")
+        raise TypeError(f"must be a list of column names, got {value!r}")
     names = tuple(_text(column) for column in columns)
     repeated = [name for name, times in Counter(names).items() if times > 1]
     if repeated:
-        raise ValueError(f"names {', '.join(map(repr, repeated))} more than once")
+        raise ValueError(f"contains {', '.join(map(repr, repeated))} more than once")
     return names
 
 
 def _version(value: Any) -> int | str:
-    """A number, or a moment in RFC 3339 and UTC, which is all that deltalake reads."""
+    """Return a number, or a timestamp in RFC 3339 and UTC, the only form that deltalake reads."""
     if isinstance(value, date):
-        return _moment(value if isinstance(value, datetime) else datetime.combine(value, time()))
+        return _timestamp(value if isinstance(value, datetime) else datetime.combine(value, time()))
     if isinstance(value, bool) or not isinstance(value, (int, str)):
-        raise TypeError(f"is a version number or a timestamp in ISO 8601, got {value!r}")
+        raise TypeError(f"must be a version number or an ISO 8601 timestamp, got {value!r}")
     text = str(value).strip()
     if not (text.isascii() and text.removeprefix("-").isdigit()):
-        return _moment(_read_moment(text, value))
-    if isinstance(value, str) and _is_compact_day(text):
+        return _timestamp(_parse_timestamp(text, value))
+    if isinstance(value, str) and _is_compact_date(text):
         raise ValueError(
-            f"is a version or a day, and {value!r} may be either; write the number {text}, or "
+            f"may be a version or a day, got {value!r}; use the number {text}, or "
             f"'{text[:4]}-{text[4:6]}-{text[6:]}'"
         )
     if int(text) < 0:
-        raise ValueError(f"is a version number from 0 upwards, got {value!r}")
+        raise ValueError(f"must be a version number of 0 or more, got {value!r}")
     return int(text)
 
 
-def _read_moment(text: str, value: Any) -> datetime:
+def _parse_timestamp(text: str, value: Any) -> datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"is a version number or a timestamp in ISO 8601, got {value!r}") from None
+        raise ValueError(f"must be a version number or an ISO 8601 timestamp, got {value!r}") from None
 
 
-def _moment(moment: datetime) -> str:
-    """A moment without a zone is meant in UTC."""
+def _timestamp(moment: datetime) -> str:
+    """Return a timestamp in UTC, which is also the time zone of naive ones."""
     try:
         return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC).isoformat()
     except OverflowError:
-        raise ValueError(f"is a timestamp within the years 1 to 9999, got {moment.isoformat()!r}") from None
+        raise ValueError(f"must be in the years 1 to 9999, got {moment.isoformat()!r}") from None
 
 
-def _is_compact_day(text: str) -> bool:
+def _is_compact_date(text: str) -> bool:
     if len(text) != len("YYYYMMDD"):
         return False
     try:
@@ -186,19 +186,19 @@ def _change_feed(value: Any) -> Mapping[str, int | str]:
     if given is True:
         return {}
     if not isinstance(given, Mapping) or set(given) - {"start", "end"}:
-        raise TypeError(f"is true, or {{'start': version or timestamp, 'end': ...}}, got {value!r}")
+        raise TypeError(f"must be true, or {{'start': version or timestamp, 'end': ...}}, got {value!r}")
     return {name: _version(bound) for name, bound in given.items()}
 
 
-def _configuration(value: Any) -> Mapping[str, str]:
+def _table_properties(value: Any) -> Mapping[str, str]:
     given = _from_json(value)
     if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
-        raise TypeError(f"is a dictionary of table properties, got {value!r}")
+        raise TypeError(f"must be a dictionary of table properties, got {value!r}")
     return {key: item if isinstance(item, str) else json.dumps(item) for key, item in given.items()}
 
 
 def _from_json(value: Any) -> Any:
-    """Structure, given as such or as a string of JSON."""
+    """Return structured data, which may be given as JSON."""
     if not isinstance(value, str):
         return value
     try:
@@ -207,19 +207,19 @@ def _from_json(value: Any) -> Any:
         return value
 
 
-_READERS: Final[dict[str, Callable[[Any], Any]]] = {
+_PARSERS: Final[dict[str, Callable[[Any], Any]]] = {
     "mode": _one_of(Mode),
     "schema_mode": _one_of(SchemaMode),
-    "partition_expr": PartitionExpr.read,
+    "partition_expr": PartitionExpr.parse,
     "root_name": _root_name,
     "columns": _columns,
     "version": _version,
     "merge_predicate": _text,
     "merge_type": _one_of(MergeType),
     "change_feed": _change_feed,
-    "table_configuration": _configuration,
-    "writer_properties": lambda value: read_writer_properties(_from_json(value)),
-    "commit_properties": lambda value: read_commit_properties(_from_json(value)),
+    "table_configuration": _table_properties,
+    "writer_properties": lambda value: check_writer_properties(_from_json(value)),
+    "commit_properties": lambda value: check_commit_properties(_from_json(value)),
 }
-_NONE_GIVEN: Final = DeltaOptions()
-assert set(_READERS) == {field.name for field in fields(DeltaOptions)}
+_DEFAULTS: Final = DeltaOptions()
+assert set(_PARSERS) == {field.name for field in fields(DeltaOptions)}

@@ -1,23 +1,24 @@
-"""Which column of a table holds the partition key."""
+"""Partition expression: which columns of a table hold the partition key."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from rivers_core._values import Value
 from rivers_core.exceptions import PartitionValidationError
 
 
-class PartitionExpr(Value):
-    """Says in which column, or for several dimensions in which columns, the partition keys are.
+@dataclass(frozen=True, init=False, repr=False)
+class PartitionExpr:
+    """Column that holds the partition key, or one column for each of several dimensions.
 
     Args:
         expr: The name of a column, or `{dimension: column}`. Always a name, never SQL.
 
     Raises:
-        ValueError: No column, or one for two dimensions.
+        ValueError: No column, or one column for two dimensions.
         TypeError: It is neither text nor a mapping of texts.
 
     Examples:
@@ -25,25 +26,22 @@ class PartitionExpr(Value):
         ('day', 'region')
     """
 
-    __slots__ = ("_given",)
-    _fields = ("expr",)
     _given: str | dict[str, str]
 
     def __init__(self, expr: str | Mapping[str, str]) -> None:
-        self._set(_given=dict(expr) if isinstance(expr, Mapping) else expr)
-        for column in self.columns:
-            given: object = column
-            if not isinstance(given, str) or not given:
-                raise TypeError(f"is a column, or a dictionary {{dimension: column}}, got {expr!r}")
-        if not self.columns or len(set(self.columns)) != len(self.columns):
-            raise ValueError(f"needs a column of its own for each dimension, got {expr!r}")
+        object.__setattr__(self, "_given", dict(expr) if isinstance(expr, Mapping) else expr)
+        columns: tuple[object, ...] = self.columns
+        if not all(isinstance(column, str) and column for column in columns):
+            raise TypeError(f"must be a column, or a dictionary {{dimension: column}}, got {expr!r}")
+        if not columns or len(set(columns)) != len(columns):
+            raise ValueError(f"must have a separate column for each dimension, got {expr!r}")
 
     @classmethod
-    def read(cls, value: Any) -> PartitionExpr:
-        """The expression in an asset's metadata: itself, a column, a mapping, or JSON of a mapping.
+    def parse(cls, value: Any) -> PartitionExpr:
+        """Return the expression of the option `delta/partition_expr`.
 
         Args:
-            value: What stands under `delta/partition_expr`.
+            value: An expression, a column, a mapping, or JSON of a mapping.
         """
         if isinstance(value, PartitionExpr):
             return value
@@ -53,7 +51,7 @@ class PartitionExpr(Value):
             except ValueError:
                 return cls(value)
         if not isinstance(value, (str, Mapping)):
-            raise TypeError(f"is a column, or a dictionary {{dimension: column}}, got {value!r}")
+            raise TypeError(f"must be a column, or a dictionary {{dimension: column}}, got {value!r}")
         return cls(value)
 
     @property
@@ -63,17 +61,17 @@ class PartitionExpr(Value):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns, in the order in which they were given."""
+        """The columns, in the order of the expression."""
         return tuple(self._given.values()) if isinstance(self._given, dict) else (self._given,)
 
     def column_of(self, dimension: str | None) -> str:
-        """The column that holds a dimension.
+        """Return the column that holds a dimension.
 
         Args:
             dimension: Its name; None for keys with one dimension.
 
         Raises:
-            PartitionValidationError: The expression does not say.
+            PartitionValidationError: The expression does not name it.
         """
         if not isinstance(self._given, dict):
             if dimension is None:
@@ -82,10 +80,10 @@ class PartitionExpr(Value):
             return self._given[dimension]
         elif dimension is None and len(self._given) == 1:
             return self.columns[0]
-        what = "a key with one dimension" if dimension is None else f"dimension {dimension!r}"
+        subject = "a key with one dimension" if dimension is None else f"dimension {dimension!r}"
+        usage = "the name of a column" if dimension is None else f"{{{dimension!r}: <column>, ...}}"
         raise PartitionValidationError(
-            f"'delta/partition_expr' {self.expr!r} names no column for {what}; write "
-            + ("the name of a column." if dimension is None else f"{{{dimension!r}: <column>, ...}}.")
+            f"'delta/partition_expr' {self.expr!r} has no column for {subject}. Use {usage}."
         )
 
     def __hash__(self) -> int:

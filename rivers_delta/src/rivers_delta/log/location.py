@@ -1,4 +1,4 @@
-"""Where tables lie: one folder per asset right under `table_uri`, named from the asset's storage key."""
+"""Location of tables: one folder per asset in `table_uri`, named after the storage key of the asset."""
 
 from __future__ import annotations
 
@@ -17,35 +17,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 DISCARDED: Final = ".rivers-deleted"
-"""The folder beside tables into which a deleted one is moved: no reader takes what lies in there for a table."""
+"""The folder next to tables into which a deleted table is moved before its files are removed."""
 
 _SCHEME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
-_KEPT: Final = re.compile(r"[A-Za-z0-9._~=+@,-]")
-_LONGEST: Final = 200
+_CHANGED: Final = re.compile(r"[^A-Za-z0-9._~=+@,-]")
+_MAX_NAME: Final = 200
 _LOG: Final = "_delta_log"
 _S3_ALIAS: Final = re.compile(r"^s3[an]://", re.IGNORECASE)
-_MOST_LOOKED_AT: Final = 1_000
-_REFUSED: Final = "%[]^|"
+_MAX_ENTRIES: Final = 1_000
+_MISREAD: Final = "%[]^|"
 
 
 def table_root(table_uri: str) -> str:
-    """The folder or URL under which tables lie, in the form that deltalake, polars and pyarrow agree on.
+    """Return the folder or URL that contains tables, in the form that deltalake, polars and pyarrow agree on.
 
     Args:
-        table_uri: What the user wrote: a path, `file:` and a path, or a URL.
+        table_uri: A path, `file:` and a path, or a URL.
 
     Returns:
-        An absolute path, or a URL; without a slash at the end.
+        An absolute path or a URL, without a trailing slash.
 
     Raises:
-        ValueError: It is empty, inside of a table's log, or a path with characters that the Delta libraries mistake
-            for others.
+        ValueError: It is empty, inside a table's log, or a path with characters that the Delta libraries misread.
     """
     if not table_uri.strip():
-        raise ValueError("table_uri is empty; give a folder, or a URL such as s3://bucket/folder")
+        raise ValueError("table_uri must not be empty; use a folder, or a URL such as s3://bucket/folder")
     if _LOG in re.split(r"[/\\]", table_uri):
         raise ValueError(
-            f"table_uri {shown(table_uri)!r} is in {_LOG!r}, where a table keeps its log; leave that out"
+            f"table_uri {shown(table_uri)!r} is inside {_LOG!r}, the log of a table; use a folder outside of it"
         )
     if table_uri.startswith("file:"):
         path = table_uri.removeprefix("file:")
@@ -53,18 +52,18 @@ def table_root(table_uri: str) -> str:
     if _SCHEME.match(table_uri):
         return table_uri.rstrip("/")
     path = os.path.abspath(os.path.expanduser(table_uri))
-    wrong = sorted({character for character in path if character in _REFUSED or character < " "})
-    if wrong or (os.sep == "/" and "\\" in path):
-        listed = ", ".join(map(repr, wrong or ["\\"]))
+    misread = sorted({character for character in path if character in _MISREAD or character < " "})
+    if misread or (os.sep == "/" and "\\" in path):
+        listed = ", ".join(map(repr, misread or ["\\"]))
         raise ValueError(
-            f"table_uri {path!r} contains {listed}, which the Delta libraries do not tell from an escape; "
-            "use a folder without"
+            f"table_uri {path!r} contains {listed}, which Delta libraries take for an escape sequence; "
+            "use a folder without it"
         )
     return path
 
 
 def is_local(root: str) -> bool:
-    """Whether a table root or table is a path of this machine's file system.
+    """Return whether a root or table is in the local file system.
 
     Args:
         root: As `table_root` gives it.
@@ -73,29 +72,28 @@ def is_local(root: str) -> bool:
 
 
 def folder_name(asset_name: str, root_name: str | None) -> str:
-    """The name of an asset's folder: its storage key, in characters that every Delta library leaves alone.
+    """Return the name of an asset's folder: its storage key, in characters that no Delta library changes.
 
-    What the key has beyond letters, digits and `._~=+@,-` becomes `~_XX` per byte, which no storage key
-    contains: so folders of two assets never are the same, and never lie inside one another. The name of the folder
-    in which a table keeps its log is escaped too: with such a folder, what is above would look like a table.
+    Other characters than letters, digits and `._~=+@,-` become `~_XX` per byte, which no storage key contains: folders
+    of two assets are never equal or nested. `_delta_log` is escaped too, because its parent would look like a table.
 
     Args:
         asset_name: The asset.
-        root_name: The option `delta/root_name`, which stands in for the asset's name.
+        root_name: The option `delta/root_name`, which replaces the asset's name.
 
-    Source: deltalake reads `%2F` in a location as a slash, and polars does not find `%20`.
+    Source: deltalake (up to 1.6) reads `%2F` in a location as a slash, and polars (up to 2.1) does not find `%20`.
     """
     key = storage_key(root_name or asset_name)
     if key == _LOG:
         return _escaped(key[0]) + key[1:]
-    name = "".join(char if _KEPT.match(char) else _escaped(char) for char in key.replace("%", "~_"))
-    if len(name) <= _LONGEST:
+    name = _CHANGED.sub(lambda match: _escaped(match[0]), key.replace("%", "~_"))
+    if len(name) <= _MAX_NAME:
         return name
     return f"{name[:150].rstrip('.~')}~h{blake2b(key.encode(), digest_size=16).hexdigest()}"
 
 
 def table_address(root: str, asset_name: str, root_name: str | None) -> str:
-    """The path or URL of an asset's table.
+    """Return the path or URL of an asset's table.
 
     Args:
         root: As `table_root` gives it.
@@ -105,24 +103,24 @@ def table_address(root: str, asset_name: str, root_name: str | None) -> str:
     return f"{root}/{folder_name(asset_name, root_name)}"
 
 
-def compared(address: str) -> str:
-    """An address that is the same for the same place: links followed, small letters, one name of each scheme.
+def normalized(address: str) -> str:
+    """Return an address that is equal for equal places: links resolved, lower case, one name of each scheme.
 
     Args:
-        address: Where a table is.
+        address: The path or URL of a table.
     """
     place = os.path.realpath(address) if is_local(address) else _S3_ALIAS.sub("s3://", address)
     return shown(place).casefold()
 
 
-def neighbour_in_the_way(address: str, storage_options: Mapping[str, str] | None) -> str | None:
-    """A table that a new table would lie in; on this machine also one that would lie in the new one.
+def conflicting_table(address: str, storage_options: Mapping[str, str] | None) -> str | None:
+    """Return a table that a new table would be nested in; of local tables also one that would be nested in it.
 
-    Tables of one handler never do, but the `table_uri` of another may be the table of an asset. Of what is below, only
-    the first thousand entries are looked at; in an object store that would mean to list it, and nothing is.
+    Tables of one handler are never nested, but the `table_uri` of another handler may be the table of an asset. Only
+    the first 1,000 entries below the address are examined, and none in an object store, where that means to list it.
 
     Args:
-        address: Where a table is about to be made.
+        address: The path or URL of the new table.
         storage_options: For the object store.
     """
     if is_local(address):
@@ -133,7 +131,7 @@ def neighbour_in_the_way(address: str, storage_options: Mapping[str, str] | None
 
 
 def _above(address: str) -> Iterator[str]:
-    """The folders that an address lies in, the nearest first."""
+    """Yield the parent folders of an address, the nearest first."""
     scheme = _SCHEME.match(address)
     start = scheme.end() if scheme else 0
     end = address.rfind("/", start)
@@ -143,7 +141,7 @@ def _above(address: str) -> Iterator[str]:
 
 
 def _is_remote_table(address: str, storage_options: dict[str, str] | None) -> bool:
-    """Whether there is a table; False also if these credentials may not look there."""
+    """Return whether a table exists; False also if the credentials do not permit access."""
     from deltalake import DeltaTable
 
     try:
@@ -153,8 +151,8 @@ def _is_remote_table(address: str, storage_options: dict[str, str] | None) -> bo
 
 
 def _table_below(folder: str) -> str | None:
-    """A table somewhere inside of a folder, which usually is not there or empty."""
-    pending, left = deque([folder]), _MOST_LOOKED_AT
+    """Return a table nested in a folder, which usually does not exist or is empty."""
+    pending, left = deque([folder]), _MAX_ENTRIES
     while pending and left > 0:
         current = pending.popleft()
         for entry in islice(_folders(current), left):
@@ -169,19 +167,20 @@ def _table_below(folder: str) -> str | None:
 def _folders(folder: str) -> Iterator[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            found = (entry for entry in entries if entry.is_dir(follow_symlinks=False))
-            yield from (entry for entry in found if entry.name != DISCARDED)
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False) and entry.name != DISCARDED:
+                    yield entry
     except OSError:
         return
 
 
 def shown(address: str) -> str:
-    """An address without the credentials that a URL may carry.
+    """Return an address without the credentials of a URL.
 
     Args:
         address: A path or URL.
     """
-    return str(redact_value(address))
+    return address if is_local(address) else str(redact_value(address))
 
 
 def _escaped(character: str) -> str:

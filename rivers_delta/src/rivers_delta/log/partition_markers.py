@@ -1,92 +1,187 @@
-"""Whether a table or partition was ever written: known from the log, so that one written with no rows is there too."""
+"""Partition markers: application transactions that record which writes and partitions a table has.
+
+A marker says that a partition was written, even with no rows. It is part of the commit that writes the rows, survives
+checkpoints, and takes one entry per partition.
+"""
 
 from __future__ import annotations
 
+import json
+import uuid
+from hashlib import blake2b
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
-from rivers_delta.log.known_transactions import transactions_of
-from rivers_delta.partitions.filters import partition_predicate, presence_id
+from rivers_core import PartitionContext, storage_key
+from rivers_delta.config.properties import AppTransaction
+from rivers_delta.partitions.filters import partition_predicate
 from rivers_delta.partitions.predicates import OneOf
 from rivers_delta.schema.encoding import PARTITION_HINT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from rivers_core import PartitionContext, PartitionKey
+    from rivers_core import OutputContext, PartitionKey
+    from rivers_delta.config.options import Mode
     from rivers_delta.config.partition_expr import PartitionExpr
     from rivers_delta.log.table import Table
     from rivers_delta.partitions.predicates import Predicate
     from rivers_delta.schema.encoding import Column
 
-WRITTEN = 1
-DELETED = 0
-UNFINISHED = "rivers/unfinished"
-PARTITIONED = "rivers/partitioned"
+IDENTIFIED_MODES: Final = frozenset(["append", "error", "ignore", "merge"])
+"""Modes in which a write that is repeated by mistake would change the table."""
 
-_MANY: Final = 20
+_PREFIX: Final = "rivers/partition/"
+_UNFINISHED: Final = "rivers/unfinished"
+_PARTITIONED: Final = "rivers/partitioned"
+_WRITTEN: Final = 1
+_DELETED: Final = 0
+_MANY_KEYS: Final = 20
+
+UNFINISHED_TABLE: Final = AppTransaction(_UNFINISHED, 1)
+"""Marks a table that was created empty for a merge whose rows follow in the next commit."""
+
+
+def write_id(context: OutputContext) -> str:
+    """Return the identifier of a write: run, step and partition; without a run, the call itself.
+
+    Args:
+        context: The context of the write.
+    """
+    if context.run_id is None:
+        return f"rivers/call/{uuid.uuid4()}"
+    keys = "" if context.partition is None else "\n".join(str(key) for key in context.partition.keys)
+    digest = blake2b(f"{context.step_name}\n{keys}".encode(), digest_size=12).hexdigest()
+    return f"rivers/run/{context.run_id}/{digest}"
+
+
+def write_markers(
+    asset_name: str, partition: PartitionContext | None, mode: Mode, table: Table | None, app_id: str
+) -> list[AppTransaction]:
+    """Return the transactions that identify a write and mark its partitions as written.
+
+    Args:
+        asset_name: The asset.
+        partition: The partitions, if any.
+        mode: The mode of the write.
+        table: The table; None if it is created.
+        app_id: The identifier of the write.
+    """
+    markers = [AppTransaction(app_id, 1, expires=True)] if mode in IDENTIFIED_MODES else []
+    if partition is None:
+        if table is not None and mode == "create_or_replace" and is_marked_partitioned(table):
+            markers.append(AppTransaction(_PARTITIONED, _DELETED))
+        return markers
+    keys: Iterable[PartitionKey] = partition.keys
+    if table is not None:
+        if not partition_columns(table) and not is_marked_partitioned(table):
+            markers.append(AppTransaction(_PARTITIONED, _WRITTEN))
+        # Two appends that both carry a marker conflict; overwrites of one partition conflict anyway.
+        keys = partition.keys if mode == "overwrite" else unmarked_keys(table, asset_name, partition)
+    return markers + [AppTransaction(_marker_id(asset_name, key), _WRITTEN) for key in keys]
+
+
+def deletion_markers(asset_name: str, partition: PartitionContext) -> list[AppTransaction]:
+    """Return the transactions that mark partitions as deleted.
+
+    Args:
+        asset_name: The asset.
+        partition: The partitions.
+    """
+    return [AppTransaction(_marker_id(asset_name, key), _DELETED) for key in partition.keys]
 
 
 def is_unfinished(table: Table) -> bool:
-    """Whether a table was made for a merge that never came: it counts as not there until the next commit.
+    """Return whether a table was created for a merge that did not follow: it counts as absent until the next commit.
 
     Args:
-        table: At the version that is meant.
+        table: The table.
     """
-    return table.version() == 0 and table.transaction_version(UNFINISHED) is not None
+    return table.version() == 0 and table.transaction_version(_UNFINISHED) is not None
 
 
 def partition_columns(table: Table) -> list[str]:
-    """The columns that a table was divided by when it was made; none if it got partitions only later.
+    """Return the partition columns that a table was created with.
 
     Args:
-        table: At the version that is meant.
+        table: The table.
     """
-    marked = [one.name for one in table.schema().fields if PARTITION_HINT in one.metadata]
-    return list(dict.fromkeys([*table.metadata().partition_columns, *marked]))
+    hinted = [field.name for field in table.schema().fields if PARTITION_HINT in field.metadata]
+    return list(dict.fromkeys([*table.metadata().partition_columns, *hinted]))
 
 
 def is_marked_partitioned(table: Table) -> bool:
-    """Whether partitions were written to a table that was made without.
+    """Return whether partitions were written to a table that was created without any.
 
     Args:
-        table: At the version that is meant.
+        table: The table.
     """
-    return table.version() > 0 and table.transaction_version(PARTITIONED) == WRITTEN
+    return table.version() > 0 and table.transaction_version(_PARTITIONED) == _WRITTEN
 
 
 def unmarked_keys(table: Table, asset_name: str, partition: PartitionContext) -> list[PartitionKey]:
-    """The keys that no commit of this handler says were written.
+    """Return the keys that have no marker.
 
     Args:
-        table: At the version that is meant.
+        table: The table.
         asset_name: The asset.
         partition: The keys.
     """
-    known = transactions_of(table) if len(partition.keys) >= _MANY else None
+    known = app_transactions(table) if len(partition.keys) >= _MANY_KEYS else None
     version_of = table.transaction_version if known is None else known.get
-    return [key for key in partition.keys if version_of(presence_id(asset_name, key)) != WRITTEN]
+    return [key for key in partition.keys if version_of(_marker_id(asset_name, key)) != _WRITTEN]
 
 
 def absent_keys(
     table: Table, asset_name: str, partition: PartitionContext, expr: PartitionExpr, columns: Sequence[Column]
 ) -> list[PartitionKey]:
-    """The keys that were never written: neither marked nor, in a table of somebody else, with any row.
+    """Return the keys that were never written: without a marker and, in a table of another writer, without rows.
 
     Args:
-        table: At the version that is meant.
+        table: The table.
         asset_name: The asset.
         partition: The keys.
-        expr: In which columns they are.
+        expr: The columns that hold them.
         columns: The columns of the table.
     """
     unmarked = unmarked_keys(table, asset_name, partition)
-    there = _folders(table, expr) if len(unmarked) >= _MANY else None
+    folders = _folder_values(table, expr) if len(unmarked) >= _MANY_KEYS else None
     absent = []
     for key in unmarked:
-        predicate = _predicate(asset_name, partition, key, expr, columns)
-        if not _has_rows(table, predicate) if there is None else _values(predicate, expr) not in there:
+        single = PartitionContext([key], partition.definition)
+        predicate = partition_predicate(asset_name, single, expr, columns)
+        if not (_has_rows(table, predicate) if folders is None else _values(predicate, expr) in folders):
             absent.append(key)
     return absent
+
+
+def app_transactions(table: Table) -> dict[str, int] | None:
+    """Return the latest version of each application transaction, from the last checkpoint and later commits.
+
+    deltalake (up to 1.6) reads the whole log for each transaction it is asked for.
+
+    Args:
+        table: The table.
+
+    Returns:
+        Identifier to version; None if the log is not that simple, and deltalake has to be asked.
+
+    Source: https://github.com/delta-io/delta/blob/master/PROTOCOL.md, "Transaction Identifiers" and "Checkpoints".
+    """
+    try:
+        checkpoint = _last_checkpoint(table)
+        transactions = {} if checkpoint is None else dict(_checkpoint_transactions(table, checkpoint))
+        for version in range(0 if checkpoint is None else checkpoint + 1, table.version() + 1):
+            for action in table.read_commit(version):
+                if "txn" in action:
+                    transactions[action["txn"]["appId"]] = action["txn"]["version"]
+    except (OSError, LookupError, ValueError):
+        return None
+    return transactions
+
+
+def _marker_id(asset_name: str, key: PartitionKey) -> str:
+    return _PREFIX + storage_key(asset_name, key)
 
 
 def _has_rows(table: Table, predicate: Predicate) -> bool:
@@ -94,8 +189,8 @@ def _has_rows(table: Table, predicate: Predicate) -> bool:
     return any(batch.num_rows for batch in batches)
 
 
-def _folders(table: Table, expr: PartitionExpr) -> set[tuple[Any, ...]] | None:
-    """The values of which a table has folders with rows; None if its folders are of other columns."""
+def _folder_values(table: Table, expr: PartitionExpr) -> set[tuple[Any, ...]] | None:
+    """Return the values that have folders with rows; None if the table has folders of other columns."""
     if not set(expr.columns) <= set(table.metadata().partition_columns):
         return None
     actions = table.get_add_actions(flatten=True)
@@ -103,20 +198,30 @@ def _folders(table: Table, expr: PartitionExpr) -> set[tuple[Any, ...]] | None:
 
 
 def _values(predicate: Predicate, expr: PartitionExpr) -> tuple[Any, ...]:
-    """The values of one key, one for each column."""
+    """Return the values of one key, one for each column."""
     (terms,) = predicate.groups
     by_column = {term.column: term.values[0] for term in terms if isinstance(term, OneOf)}
     return tuple(by_column.get(name) for name in expr.columns)
 
 
-def _predicate(
-    asset_name: str,
-    partition: PartitionContext,
-    key: PartitionKey,
-    expr: PartitionExpr,
-    columns: Sequence[Column],
-) -> Predicate:
-    from rivers_core import PartitionContext
+def _last_checkpoint(table: Table) -> int | None:
+    """Return the version of the last checkpoint; None if there is none yet.
 
-    one = PartitionContext([key], partition.definition)
-    return partition_predicate(asset_name, one, expr, columns)
+    Raises:
+        LookupError: It is later than the table, or has several files.
+    """
+    try:
+        pointer = json.loads(table.read_log("_last_checkpoint"))
+    except FileNotFoundError:
+        return None
+    if pointer["version"] > table.version() or pointer.get("parts"):
+        raise LookupError("the checkpoint cannot be used")
+    return int(pointer["version"])
+
+
+def _checkpoint_transactions(table: Table, version: int) -> Iterable[tuple[str, int]]:
+    import pyarrow.parquet as pq
+
+    file = BytesIO(table.read_log(f"{version:020d}.checkpoint.parquet"))
+    rows = pq.read_table(file, columns=["txn"]).column("txn").drop_null().to_pylist()
+    return ((row["appId"], row["version"]) for row in rows)

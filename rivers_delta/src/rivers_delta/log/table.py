@@ -1,4 +1,4 @@
-"""Opening tables, and the few things deltalake does not tell by itself."""
+"""Delta tables: opening them, and reading their transaction log."""
 
 from __future__ import annotations
 
@@ -6,146 +6,120 @@ import json
 import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote
 
+import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
-from rivers_core import Schema
 from rivers_core.exceptions import InvalidMetadataError
-from rivers_delta.compat import is_rounded, without_bounds
+from rivers_delta.compat import UnescapedTable, is_before_first_version
 from rivers_delta.log.location import is_local, shown
+from rivers_delta.schema.encoding import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from arro3.core import Table as ArrowTable
+    from rivers_delta.schema.encoding import Column
 
 _FILE: Final = "file://"
 
 
-class Table(DeltaTable):
-    """A table whose file paths are paths; deltalake gives those of a folder like `my data` as in a URL.
+class Table(UnescapedTable):
+    """A Delta table at one version.
 
     Attributes:
-        uses: For how many writes it was kept open.
+        uses: For how many writes the table was kept open.
+        options: Storage options with which the table was opened.
     """
 
     uses: int = 0
-
-    @property
-    def table_uri(self) -> str:
-        """The folder or URL of the table."""
-        encoded = str(super().table_uri)
-        return unquote(encoded.removeprefix(_FILE)) if _is_escaped(encoded) else encoded
+    options: dict[str, str] | None = None
 
     @property
     def address(self) -> str:
-        """The path or URL of the table, as a message shows it."""
-        return shown(self.table_uri.removeprefix(_FILE).rstrip("/"))
+        """The path or URL of the table, for messages."""
+        return shown(self.path)
 
-    def file_uris(self, *args: Any, **kwargs: Any) -> list[str]:
-        """Paths or URLs of the data files."""
-        paths = super().file_uris(*args, **kwargs)
-        encoded = str(super().table_uri)
-        if not _is_escaped(encoded):
-            return paths
-        folder = encoded.removeprefix(_FILE)
-        return [unquote(folder) + path.removeprefix(folder) for path in paths]
+    @property
+    def path(self) -> str:
+        """The path or URL of the table."""
+        return self.table_uri.removeprefix(_FILE).rstrip("/")
 
-    def get_add_actions(self, flatten: bool = False) -> ArrowTable:
-        """The data files, as polars asks for them to pass over some; without bounds that deltalake has rounded.
-
-        Args:
-            flatten: Whether statistics are columns of their own; then all of them are there.
-        """
-        actions = super().get_add_actions(flatten)
-        rounded = [] if flatten else [one.name for one in Schema(self.schema()).columns if is_rounded(one)]
-        return without_bounds(actions, rounded) if rounded else actions
+    def columns(self) -> tuple[Column, ...]:
+        """Return all columns, with the types they were written with."""
+        return decode(pa.schema(self.schema()))
 
     def data_version(self) -> str:
-        """Equal only for the same state of the same table: its id and version."""
+        """Return id and version, which are equal only for the same state of the same table."""
         return f"{self.metadata().id}@{self.version()}"
 
     def read_commit(self, version: int | None = None) -> list[dict[str, Any]]:
-        """The actions of one commit: one small object, whatever the table's size.
+        """Return the actions of one commit: one small file, whatever the size of the table.
 
         Args:
-            version: What the commit made; None for this version.
+            version: The version that the commit created; None for this version.
         """
         text = self.read_log(f"{self.version() if version is None else version:020d}.json").decode()
         return [json.loads(line) for line in text.split("\n") if line]
 
     def read_log(self, name: str) -> bytes:
-        """One file of the log.
+        """Return one file of the log.
 
         Args:
             name: The file.
 
         Raises:
-            FileNotFoundError: There is none.
+            FileNotFoundError: It does not exist.
         """
-        name, uri = f"_delta_log/{name}", self.table_uri
-        return _read_local(uri, name) if uri.startswith((_FILE, os.sep)) else self._read_remote(name)
+        path = self.path
+        if is_local(path):
+            with open(os.path.join(path, "_delta_log", name), "rb") as file:
+                return file.read()
+        from deltalake.fs import DeltaStorageHandler
+
+        with DeltaStorageHandler(path, self.options).open_input_file(f"_delta_log/{name}") as remote:
+            return bytes(remote.read())
 
     def committed_at(self, version: int | None = None) -> datetime | None:
-        """When a version was made, as its commit says; None if it does not, or is no longer in the log.
+        """Return when a version was committed; None if its commit does not say, or is no longer in the log.
 
         Args:
-            version: What the commit made; None for this version.
+            version: The version; None for this one.
         """
         try:
             commit = self.read_commit(version)
         except FileNotFoundError:
             return None
-        told = (action["commitInfo"].get("timestamp") for action in commit if "commitInfo" in action)
-        milliseconds = next(told, None)
+        timestamps = (action["commitInfo"].get("timestamp") for action in commit if "commitInfo" in action)
+        milliseconds = next(timestamps, None)
         if not isinstance(milliseconds, int):
             return None
         return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=milliseconds)
 
-    def _read_remote(self, name: str) -> bytes:
-        from deltalake._internal import DeltaFileSystemHandler
-
-        store = DeltaFileSystemHandler.from_table(self._table, self._storage_options, None)
-        file = store.open_input_file(name)
-        return bytes(file.read(file.size()))
-
-
-def _read_local(uri: str, name: str) -> bytes:
-    with open(os.path.join(uri.removeprefix(_FILE), name), "rb") as file:
-        return file.read()
-
-
-def _is_escaped(encoded: str) -> bool:
-    return "%" in encoded and encoded.startswith(_FILE)
-
 
 def open_table(
-    address: str, storage_options: Mapping[str, str] | None, version: int | str | None = None
+    address: str, storage_options: dict[str, str] | None, version: int | str | None = None
 ) -> Table | None:
-    """A table, or None if there is none.
+    """Open a table; return None if it does not exist.
 
     Args:
         address: Its path or URL.
         storage_options: For the object store.
-        version: A version number, or a moment in RFC 3339; None for the latest version.
+        version: A version number, or a timestamp in RFC 3339; None for the latest version.
 
     Raises:
-        InvalidMetadataError: The table has no such version, or was not there at that moment.
+        InvalidMetadataError: The table has no such version, or did not exist at that time.
         Exception: deltalake's own, for a table that is damaged or cannot be reached.
     """
     if is_local(address) and not _has_log(address):
         return None
-    options = dict(storage_options) if storage_options else None
     try:
-        table = Table(address, version if isinstance(version, int) else None, options)
+        table = Table(address, version if isinstance(version, int) else None, storage_options)
     except TableNotFoundError:
         return None
     except Exception as error:
         if isinstance(version, int):
-            _refuse_version(address, options, version, error)
+            _refuse_missing_version(address, storage_options, version, error)
         raise
+    table.options = storage_options
     if isinstance(version, str):
         table.load_as_version(version)
         _refuse_earlier(table, version)
@@ -153,7 +127,7 @@ def open_table(
 
 
 def _has_log(folder: str) -> bool:
-    """Whether a folder has a transaction log; a folder that may not be looked into is an error, not absent."""
+    """Return whether a folder has a transaction log; a folder without read permission is an error, not absent."""
     try:
         os.stat(os.path.join(folder, "_delta_log"))
     except (FileNotFoundError, NotADirectoryError):
@@ -162,24 +136,26 @@ def _has_log(folder: str) -> bool:
 
 
 def _refuse_earlier(table: Table, moment: str) -> None:
-    """Say so if a table was made after a moment: deltalake then gives the first version that its log still has."""
     version, asked = table.version(), datetime.fromisoformat(moment)
     committed = table.committed_at(version)
-    if committed is None or committed <= asked or (version and table.committed_at(version - 1) is not None):
-        return
-    raise InvalidMetadataError(
-        f"The table {table.address!r} has no version of {asked.isoformat()}: the first in its log is "
-        f"{version}, of {committed.isoformat()}."
-    )
+    is_earlier_kept = bool(version) and table.committed_at(version - 1) is not None
+    if is_before_first_version(asked, committed, version, is_earlier_kept):
+        assert committed is not None
+        raise InvalidMetadataError(
+            f"Table {table.address!r} has no version at {asked.isoformat()}. The first in its log is {version}, "
+            f"committed at {committed.isoformat()}."
+        )
 
 
-def _refuse_version(address: str, options: dict[str, str] | None, version: int, error: Exception) -> None:
-    """Say so if the table is there and only the version is not."""
+def _refuse_missing_version(
+    address: str, storage_options: dict[str, str] | None, version: int, error: Exception
+) -> None:
+    """Raise an error if the table exists and only the version does not."""
     try:
-        latest = DeltaTable(address, storage_options=options).version()
+        latest = DeltaTable(address, storage_options=storage_options).version()
     except Exception:
         return
     if version > latest:
         raise InvalidMetadataError(
-            f"The table {shown(address)!r} has no version {version}; the latest is {latest}."
+            f"Table {shown(address)!r} has no version {version}. The latest is {latest}."
         ) from error

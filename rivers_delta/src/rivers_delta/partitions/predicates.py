@@ -1,4 +1,4 @@
-"""Which rows belong to a partition: built from typed values, said in SQL, polars or pyarrow, never from text."""
+"""Predicates: the rows of partitions, built from typed values and rendered for SQL, polars or pyarrow."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
     import pyarrow.compute as pc
 
 Literal: TypeAlias = str | int | float | bool | Decimal | date | datetime
@@ -23,9 +24,9 @@ class OneOf:
     Args:
         column: The column.
         values: The values, as Python has them.
-        sql_type: What SQL calls the type of the column; needed for decimals and floats.
-        is_rounded: Whether the bounds of the column's files may be wrong. SQL then compares text, for which
-            deltalake passes over no file.
+        sql_type: SQL name of the column's type; needed for decimals and floats.
+        is_rounded: Whether bounds of the column's files may be wrong. SQL then compares text, for which deltalake skips
+            no file.
     """
 
     column: str
@@ -36,7 +37,7 @@ class OneOf:
 
 @dataclass(frozen=True, slots=True)
 class Within:
-    """Rows whose column lies in one of these half-open ranges."""
+    """Rows whose column is in one of these half-open ranges."""
 
     column: str
     ranges: tuple[tuple[Literal, Literal], ...]
@@ -47,22 +48,22 @@ Term: TypeAlias = OneOf | Within
 
 @dataclass(frozen=True, slots=True)
 class Predicate:
-    """Rows for which all terms of at least one group hold."""
+    """Rows that satisfy all terms of at least one group."""
 
     groups: tuple[tuple[Term, ...], ...]
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns it looks at."""
+        """The columns of all terms."""
         return tuple(dict.fromkeys(term.column for group in self.groups for term in group))
 
     @property
     def is_rounded(self) -> bool:
-        """Whether the bounds of a file's columns may be wrong, so that no file may be passed over by them."""
+        """Whether bounds of a file's columns may be wrong, so that no file may be skipped by them."""
         return any(isinstance(term, OneOf) and term.is_rounded for group in self.groups for term in group)
 
     def sql(self, alias: str | None = None) -> str:
-        """The predicate for deltalake.
+        """Return the predicate for deltalake.
 
         Args:
             alias: The table's alias in a merge.
@@ -71,35 +72,46 @@ class Predicate:
         return groups[0] if len(groups) == 1 else " OR ".join(f"({group})" for group in groups)
 
     def polars(self) -> pl.Expr:
-        """The predicate for a polars frame."""
+        """Return the predicate for a polars frame."""
         return reduce(or_, (reduce(and_, map(_term_polars, group)) for group in self.groups))
 
     def pyarrow(self) -> pc.Expression:
-        """The predicate for a pyarrow dataset or table."""
+        """Return the predicate for a pyarrow dataset."""
         return reduce(or_, (reduce(and_, map(_term_pyarrow, group)) for group in self.groups))
+
+    def mask(self, rows: pa.RecordBatch) -> pa.BooleanArray:
+        """Return for each row whether it satisfies the predicate.
+
+        Args:
+            rows: The columns of all terms, with their stored types or variants of them.
+        """
+        import pyarrow.compute as pc
+
+        groups = (reduce(pc.and_, (_term_mask(term, rows) for term in group)) for group in self.groups)
+        return reduce(pc.or_, groups).fill_null(False)
 
 
 def identifier(name: str, alias: str | None = None) -> str:
-    """A column in SQL, whatever it is called.
+    """Return a column name in SQL.
 
     Args:
         name: The column.
-        alias: The table it is of.
+        alias: The alias of its table.
     """
     quoted = '"' + name.replace('"', '""') + '"'
     return f"{alias}.{quoted}" if alias else quoted
 
 
 def literal(value: Literal, sql_type: str = "") -> str:
-    """A value in SQL, whatever it holds.
+    """Return a value in SQL.
 
     Args:
-        value: Text, a number, a truth value, a date or a moment.
-        sql_type: What SQL calls the type of its column, needed for decimals and floats: SQL reads a plain number as a
-            float of 64 bits, and a name such as `inf` as a column.
+        value: Text, a number, a boolean, a date or a timestamp.
+        sql_type: SQL name of its column's type, needed for decimals and floats: SQL reads a plain number as a 64-bit
+            float, and a name such as `inf` as a column.
 
     Raises:
-        ValueError: It is a decimal or a float, and its type is not given.
+        ValueError: It is a decimal or a float, and `sql_type` is missing.
     """
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -112,22 +124,8 @@ def literal(value: Literal, sql_type: str = "") -> str:
     if isinstance(value, str):
         return _quoted(value)
     if not sql_type:
-        raise ValueError(f"{value!r} cannot be said in SQL without its type")
+        raise ValueError(f"{value!r} needs its SQL type")
     return f"CAST({_quoted(_text(value))} AS {sql_type})"
-
-
-def polars_column(name: str) -> pl.Expr:
-    """A column in polars, also if its name looks like a pattern (`*`, `^x$`).
-
-    Args:
-        name: The column.
-    """
-    import polars as pl
-    from polars import selectors
-
-    if name == "*" or (name.startswith("^") and name.endswith("$")):
-        return selectors.by_name(name).as_expr()
-    return pl.col(name)
 
 
 def _quoted(text: str) -> str:
@@ -135,7 +133,7 @@ def _quoted(text: str) -> str:
 
 
 def _text(value: Literal) -> str:
-    """A number or moment as deltalake casts it to text: a decimal without an exponent, UTC as `Z`."""
+    """Return a number or timestamp as deltalake casts it to text: a decimal without an exponent, UTC as `Z`."""
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, datetime):
@@ -167,6 +165,8 @@ def _term_sql(term: Term, alias: str | None) -> str:
 def _term_polars(term: Term) -> pl.Expr:
     import polars as pl
 
+    from rivers_delta.types.polars_frames import polars_column
+
     column = polars_column(term.column)
     if isinstance(term, Within):
         return reduce(or_, ((column >= pl.lit(low)) & (column < pl.lit(high)) for low, high in term.ranges))
@@ -185,3 +185,25 @@ def _term_pyarrow(term: Term) -> pc.Expression:
     if len(term.values) == 1:
         return column == pc.scalar(term.values[0])
     return column.isin(list(term.values))
+
+
+def _term_mask(term: Term, rows: pa.RecordBatch) -> pa.BooleanArray:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = rows.column(term.column)
+    if pa.types.is_string_view(column.type):
+        # pyarrow (up to 26) does not look up string views, and earlier versions do not compare them.
+        column = column.cast(pa.string())
+    if isinstance(term, Within):
+        ranges = (
+            pc.and_(
+                pc.greater_equal(column, pa.scalar(low, column.type)),
+                pc.less(column, pa.scalar(high, column.type)),
+            )
+            for low, high in term.ranges
+        )
+        return reduce(pc.or_, ranges)
+    if len(term.values) == 1:
+        return pc.equal(column, pa.scalar(term.values[0], column.type))
+    return pc.is_in(column, value_set=pa.array(term.values, column.type))

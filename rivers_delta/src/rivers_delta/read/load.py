@@ -1,4 +1,4 @@
-"""From a handler and a context to a value."""
+"""Loading: from the settings of a table and a context to a value."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import difflib
 import os
 from typing import TYPE_CHECKING, Any
 
+from rivers_core.authoring import did_you_mean
 from rivers_core.exceptions import (
     InvalidMetadataError,
     NotMaterializedError,
     PartitionValidationError,
     RiversError,
 )
-from rivers_delta.config.options import read_options
-from rivers_delta.log.location import is_local, shown, table_root
+from rivers_delta.log.location import is_local
 from rivers_delta.log.partition_markers import absent_keys, is_unfinished
 from rivers_delta.log.table import open_table
 from rivers_delta.partitions.filters import partition_predicate
-from rivers_delta.read.scan import FeedScan, Scan, all_columns
+from rivers_delta.read.scan import ChangeFeedScan, Scan
 from rivers_delta.types.registry import get_types
 
 if TYPE_CHECKING:
@@ -25,112 +25,115 @@ if TYPE_CHECKING:
 
     from rivers_core import InputContext
     from rivers_delta.config.options import DeltaOptions
-    from rivers_delta.handler import DeltaIOHandler
+    from rivers_delta.config.table_settings import TableSettings
     from rivers_delta.log.table import Table
     from rivers_delta.schema.encoding import Column
     from rivers_delta.types.hooks import TypeSpec
 
 
-def load(handler: DeltaIOHandler, context: InputContext) -> Any:
-    """The value that a context asks for.
+def load(settings: TableSettings, context: InputContext) -> Any:
+    """Load the value that a context requests.
 
     Args:
-        handler: Where tables lie.
-        context: Which asset and partition, for whom, as which type.
+        settings: The table.
+        context: Asset, partition, consumer and requested type.
 
     Raises:
-        NotMaterializedError: It was never written.
-        InvalidMetadataError: A column or version that is asked for does not exist.
-        RiversError: No table can be what the consumer asks for.
+        NotMaterializedError: The table or partition was never written.
+        InvalidMetadataError: A requested column or version does not exist.
+        RiversError: The requested type is not a frame type.
     """
-    options = read_options(context.asset_name, context.asset_metadata)
-    table = find(handler, context)
-    columns = all_columns(table)
+    table = find_table(settings, context)
+    options, columns = settings.options, table.columns()
     predicate = None
     if context.partition is not None and options.partition_expr is not None:
         predicate = partition_predicate(
             context.asset_name, context.partition, options.partition_expr, columns
         )
-    wanted = _selected(context, options, columns)
+    selected = _selected(context, options, columns)
     types = get_types()
-    adapter = types.adapter(_type(handler, context))
+    adapter = types.adapter(_type(settings, context))
     if options.change_feed is not None:
-        return adapter.read(FeedScan(table, wanted, predicate, options.change_feed))
-    return adapter.read(Scan(table, wanted, predicate))
+        return adapter.read(ChangeFeedScan(table, selected, predicate, options.change_feed))
+    return adapter.read(Scan(table, selected, predicate))
 
 
-def find(handler: DeltaIOHandler, context: InputContext) -> Table:
-    """The table of a context, with every partition at hand in it.
+def find_table(settings: TableSettings, context: InputContext) -> Table:
+    """Open the table of a context, and check that it has every requested partition.
 
     Args:
-        handler: Where tables lie.
-        context: Which asset and partition.
+        settings: The table.
+        context: Asset and partition.
 
     Raises:
-        NotMaterializedError: The table, or a partition, was never written.
-        PartitionValidationError: Nothing says in which column the partition is.
+        NotMaterializedError: The table or a partition was never written.
+        PartitionValidationError: The asset does not name the column of its partitions.
     """
-    options = read_options(context.asset_name, context.asset_metadata)
-    address = handler.address(context.asset_name, context.asset_metadata)
-    table = open_table(address, handler.plain_storage_options(), options.version)
+    table = open_table(settings.address, settings.storage_options, settings.options.version)
     if table is None or is_unfinished(table):
         raise NotMaterializedError(
             context.asset_name,
             partition=None if context.partition is None else context.partition.key,
-            handler=type(handler).__name__,
-            address=shown(address),
-            nearest=lambda: _nearest(handler, address),
+            handler=settings.handler_name,
+            address=settings.shown_address,
+            nearest=lambda: _nearest_table(settings),
         )
     if context.partition is not None:
-        _check_presence(handler, context, options, table)
+        absent = absent_partitions(settings, context, table)
+        if absent:
+            raise NotMaterializedError(
+                context.asset_name,
+                partition=", ".join(map(str, absent)),
+                handler=settings.handler_name,
+                address=settings.shown_address,
+            )
     return table
 
 
-def _check_presence(
-    handler: DeltaIOHandler, context: InputContext, options: DeltaOptions, table: Table
-) -> None:
+def absent_partitions(settings: TableSettings, context: InputContext, table: Table) -> list[Any]:
+    """Return the requested partition keys that were never written.
+
+    Args:
+        settings: The table.
+        context: Asset and partition.
+        table: The open table.
+
+    Raises:
+        PartitionValidationError: The asset does not name the column of its partitions.
+    """
+    expr = settings.options.partition_expr
     assert context.partition is not None
-    if options.partition_expr is None:
+    if expr is None:
         raise PartitionValidationError(
-            f"Asset {context.asset_name!r} has partitions, and nothing says in which column their keys are; give it "
-            "metadata={'delta/partition_expr': <column>}."
+            f"Asset {context.asset_name!r} has partitions, and no column for their keys. Use metadata="
+            "{'delta/partition_expr': <column>}."
         )
-    name, expr = context.asset_name, options.partition_expr
-    absent = absent_keys(table, name, context.partition, expr, all_columns(table))
-    if absent:
-        raise NotMaterializedError(
-            name,
-            partition=", ".join(map(str, absent)),
-            handler=type(handler).__name__,
-            address=shown(handler.address(name, context.asset_metadata)),
-        )
+    return absent_keys(table, context.asset_name, context.partition, expr, table.columns())
 
 
-def _type(handler: DeltaIOHandler, context: InputContext) -> TypeSpec:
-    """What to load: as the consumer says, else the producer's type, else the only library installed."""
-    types = get_types()
-    asked = types.for_hint(context.type_hint)
-    if asked is not None:
-        return asked
-    if not types.can_load(context.type_hint) and not types.can_store(context.type_hint):
-        hint = context.type_hint
-        wanted = hint.__qualname__ if isinstance(hint, type) else hint
+def _type(settings: TableSettings, context: InputContext) -> TypeSpec:
+    """Return the type to load: the consumer's, else the recorded one, else the default, else an installed one."""
+    types, hint = get_types(), context.type_hint
+    requested = types.for_hint(hint)
+    if requested is not None:
+        return requested
+    if not types.can_load(hint) and not types.can_store(hint):
+        name = hint.__qualname__ if isinstance(hint, type) else hint
         raise RiversError(
-            f"Asset {context.asset_name!r} is a table, which cannot be loaded as {wanted}; ask for "
-            f"{', '.join(types.names)}, or for nothing in particular."
+            f"Could not load asset {context.asset_name!r}: a table cannot be loaded as {name}. Use one of "
+            f"{', '.join(types.names)}, or no annotation."
         )
-    for name in (_recorded(context), handler.handler_config.default_type):
-        known = types.for_name(name)
-        if known is not None:
-            return known
+    for name in (_recorded_type(context), settings.config.default_type):
+        spec = types.for_name(name)
+        if spec is not None:
+            return spec
     return types.installed()
 
 
-def _recorded(context: InputContext) -> str | None:
-    """The type that was written, as the event recorded it."""
-    event = context.upstream
-    facts = getattr(event, "typed_metadata", None) or {}
-    recorded = facts.get("delta/type")
+def _recorded_type(context: InputContext) -> str | None:
+    """Return the type of the written value, as the event recorded it."""
+    metadata = getattr(context.upstream, "typed_metadata", None) or {}
+    recorded = metadata.get("delta/type")
     return None if recorded is None else str(recorded.raw_value())
 
 
@@ -140,24 +143,22 @@ def _selected(context: InputContext, options: DeltaOptions, columns: Sequence[Co
     by_name = {column.name: column for column in columns}
     for name in options.columns:
         if name not in by_name:
-            close = difflib.get_close_matches(name, by_name, n=1)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
             raise InvalidMetadataError(
-                f"'delta/columns' asks for {name!r}, which asset {context.asset_name!r} has not{hint}; it has "
-                f"{', '.join(map(repr, by_name))}."
+                f"Asset {context.asset_name!r}: column {name!r} of 'delta/columns' not found."
+                f"{did_you_mean(name, by_name)} The table has {', '.join(map(repr, by_name))}."
             )
     return tuple(by_name[name] for name in options.columns)
 
 
-def _nearest(handler: DeltaIOHandler, address: str) -> str | None:
-    """A table beside the one that is not there; only looked for on this machine."""
-    root = table_root(handler.table_uri)
+def _nearest_table(settings: TableSettings) -> str | None:
+    """Return the local table whose name is nearest to the one that was not found."""
+    root = settings.root
     if not is_local(root) or not os.path.isdir(root):
         return None
     names = [
         entry.name
         for entry in os.scandir(root)
-        if entry.path != address and os.path.isdir(os.path.join(entry.path, "_delta_log"))
+        if entry.path != settings.address and os.path.isdir(os.path.join(entry.path, "_delta_log"))
     ]
-    close = difflib.get_close_matches(os.path.basename(address), names, n=1, cutoff=0.4)
+    close = difflib.get_close_matches(os.path.basename(settings.address), names, n=1, cutoff=0.4)
     return f"table {close[0]!r} under {root!r}" if close else None

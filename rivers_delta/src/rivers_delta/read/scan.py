@@ -1,24 +1,31 @@
-"""Reading: which version, columns and rows, in the types that were once written."""
+"""Scans: some rows and columns of a table or of its change feed, with the types they were written with."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
 
 from rivers_core.exceptions import InvalidMetadataError
-from rivers_delta.schema.encoding import decode, fields_of, schema_of, streamed
+from rivers_delta.compat import closed_at_exit, dataset_of
+from rivers_delta.log.location import is_local
+from rivers_delta.types.arrow_types import streamed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    import polars as pl
     from arro3.core import RecordBatch, RecordBatchReader
     from arro3.core import Schema as ArrowSchema
 
-    from rivers_core import Schema
     from rivers_delta.log.table import Table
     from rivers_delta.partitions.predicates import Predicate
     from rivers_delta.schema.encoding import Column
+
+_BEYOND_DATASETS: Final = frozenset(["columnMapping", "deletionVectors"])
+"""Protocol features that pyarrow's datasets (up to 26) ignore."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,38 +41,79 @@ class Scan:
     table: Table
     columns: tuple[Column, ...]
     predicate: Predicate | None = None
-    is_feed: bool = False
 
-    def schema(self) -> Schema:
-        """The columns to return, as they were given."""
-        return schema_of(column.given for column in self.columns)
+    def schema(self) -> pa.Schema:
+        """Return the columns with the types they were written with."""
+        return pa.schema([column.given for column in self.columns])
 
     def reader(self) -> RecordBatchReader:
-        """The rows as a stream, read by deltalake's own engine."""
+        """Return the rows as a stream, read by deltalake's engine."""
         predicate = None if self.predicate is None else self.predicate.sql()
         stored = self.table.scan(columns=[column.name for column in self.columns], predicate=predicate)
-        return cast_back(stored, streamed(self.schema()))
+        return _cast_reader(stored, streamed(self.schema()))
+
+    def arrow_table(self) -> pa.Table:
+        """Return the rows in their order, read by pyarrow where it supports the table."""
+        scanner = self._scanner()
+        return pa.table(self.reader()) if scanner is None else scanner.to_table()
+
+    def arrow_reader(self) -> pa.RecordBatchReader:
+        """Return the rows as a stream in their order, read by pyarrow where it supports the table."""
+        scanner = self._scanner()
+        if scanner is None:
+            return pa.RecordBatchReader.from_stream(self.reader())
+        return closed_at_exit(scanner.to_reader())
+
+    def lazy_frame(self) -> pl.LazyFrame:
+        """Return the rows as a polars query."""
+        import polars as pl
+
+        from rivers_delta.types.polars_frames import polars_column
+
+        frame = pl.scan_delta(self.table)
+        if self.predicate is not None:
+            frame = frame.filter(self.predicate.polars())
+        names = [column.name for column in self.columns]
+        if names == pa.schema(self.table.schema()).names:
+            return frame
+        return frame.select([polars_column(name) for name in names])
+
+    def _scanner(self) -> Any:
+        """Return a pyarrow scanner; None if pyarrow does not support the table."""
+        features = self.table.protocol().reader_features or ()
+        if _BEYOND_DATASETS.intersection(features):
+            return None
+        trust_bounds = self.predicate is None or not self.predicate.is_rounded
+        dataset = dataset_of(self.table, is_local=is_local(self.table.path), trust_bounds=trust_bounds)
+        predicate = None if self.predicate is None else self.predicate.pyarrow()
+        return dataset.scanner(columns=[column.name for column in self.columns], filter=predicate)
 
 
 @dataclass(frozen=True, slots=True)
-class FeedScan:
-    """What changed between two versions of a table: its rows, with three columns that say how."""
+class ChangeFeedScan:
+    """Changes between two versions of a table: its rows, with three columns that describe the change.
+
+    Args:
+        table: The table, at its latest version.
+        columns: The columns of rows to return.
+        predicate: The rows to return; None for all.
+        bounds: Versions or timestamps of `start` and `end`.
+    """
 
     table: Table
     columns: tuple[Column, ...]
     predicate: Predicate | None
     bounds: Mapping[str, int | str]
-    is_feed: bool = True
 
-    def schema(self) -> Schema:
-        """The columns to return, as they were given."""
-        return schema_of(column.given for column in self.columns)
+    def schema(self) -> pa.Schema:
+        """Return the columns with the types they were written with."""
+        return pa.schema([column.given for column in self.columns])
 
     def reader(self) -> RecordBatchReader:
-        """The changes as a stream.
+        """Return the changes as a stream.
 
         Raises:
-            InvalidMetadataError: A bound lies outside of the table's life.
+            InvalidMetadataError: A bound is outside the life of the table.
         """
         self._refuse_outside()
         arguments: dict[str, Any] = {}
@@ -76,22 +124,35 @@ class FeedScan:
         predicate = None if self.predicate is None else self.predicate.sql()
         names = [column.name for column in self.columns]
         changes = self.table.load_cdf(columns=None, predicate=predicate, **arguments)
-        return cast_back(changes, streamed(self.schema()), names)
+        return _cast_reader(changes, streamed(self.schema()), names)
+
+    def arrow_table(self) -> pa.Table:
+        """Return the changes as a pyarrow table."""
+        return pa.table(self.reader())
+
+    def arrow_reader(self) -> pa.RecordBatchReader:
+        """Return the changes as a pyarrow stream."""
+        return pa.RecordBatchReader.from_stream(self.reader())
+
+    def lazy_frame(self) -> pl.LazyFrame:
+        """Return the changes as a polars frame."""
+        import polars as pl
+
+        return pl.DataFrame(self.reader()).lazy()
 
     def _refuse_outside(self) -> None:
-        """A start after the last version, or an end before the first, is a mistake and no empty feed."""
+        """Refuse a start after the last version and an end before the first: a mistake, not an empty feed."""
         start, end = self.bounds.get("start"), self.bounds.get("end")
-        latest = self.table.version()
-        if (isinstance(start, int) and start > latest) or _is_after(start, self.table.committed_at()):
+        latest, committed = self.table.version(), self.table.committed_at()
+        if (isinstance(start, int) and start > latest) or _is_after(start, committed):
             raise InvalidMetadataError(
-                f"'delta/change_feed' starts at {start}, and nothing was written since: the latest version of "
-                f"{self.table.address!r} is {latest}{_of(self.table.committed_at())}."
+                f"'delta/change_feed' starts at {start}, after the latest version of {self.table.address!r}, {latest}"
+                f"{_at(committed)}."
             )
         first = self.table.committed_at(0)
         if isinstance(end, str) and first is not None and not _is_after(end, first):
             raise InvalidMetadataError(
-                f"'delta/change_feed' ends at {end}, when nothing was written yet: version 0 of "
-                f"{self.table.address!r} is{_of(first)}."
+                f"'delta/change_feed' ends at {end}, before version 0 of {self.table.address!r}{_at(first)}."
             )
 
 
@@ -99,47 +160,39 @@ def _is_after(bound: int | str | None, moment: datetime | None) -> bool:
     return isinstance(bound, str) and moment is not None and datetime.fromisoformat(bound) > moment
 
 
-def _of(moment: datetime | None) -> str:
-    return "" if moment is None else f" of {moment.isoformat()}"
+def _at(moment: datetime | None) -> str:
+    return "" if moment is None else f", committed at {moment.isoformat()}"
 
 
-def all_columns(table: Table) -> tuple[Column, ...]:
-    """Every column of a table, with the type it was given as.
-
-    Args:
-        table: At the version that is meant.
-    """
-    return tuple(decode(table.schema()))
-
-
-def cast_back(reader: RecordBatchReader, schema: Schema, first: list[str] | None = None) -> RecordBatchReader:
-    """Give a stream the types of a schema.
+def _cast_reader(
+    reader: RecordBatchReader, schema: pa.Schema, row_columns: Sequence[str] | None = None
+) -> RecordBatchReader:
+    """Cast a stream to the types of a schema.
 
     Args:
         reader: Batches as they are stored.
-        schema: The types they were given as.
-        first: If given, the stream has further columns, which follow these as they are.
+        schema: The types to return.
+        row_columns: Columns of rows in a change feed; its own columns follow them unchanged.
     """
     from arro3.core import RecordBatchReader
     from arro3.core import Schema as ArrowSchema
 
     wanted = ArrowSchema.from_arrow(schema)
-    if first is not None:
-        known = set(first)
-        more = [one for one in fields_of(reader.schema) if one.name not in known and one.name.startswith("_")]
-        wanted = ArrowSchema([*fields_of(wanted), *more])
-    names = wanted.names
-    if reader.schema.names == names and reader.schema.types == wanted.types:
+    if row_columns is not None:
+        fields = [reader.schema.field(i) for i in range(len(reader.schema.names))]
+        own = [field for field in fields if field.name not in row_columns and field.name.startswith("_")]
+        wanted = ArrowSchema([*(wanted.field(i) for i in range(len(wanted.names))), *own])
+    if reader.schema.names == wanted.names and reader.schema.types == wanted.types:
         return reader
-    return RecordBatchReader.from_batches(wanted, _cast(reader, wanted, names))
+    return RecordBatchReader.from_batches(wanted, _cast_batches(reader, wanted))
 
 
-def _cast(reader: RecordBatchReader, wanted: ArrowSchema, names: list[str]) -> Iterator[RecordBatch]:
+def _cast_batches(reader: RecordBatchReader, wanted: ArrowSchema) -> Iterator[RecordBatch]:
     from arro3.core import RecordBatch
 
     for batch in reader:
         arrays = [
             array if array.type == kind else array.cast(kind)
-            for array, kind in zip((batch.column(name) for name in names), wanted.types, strict=True)
+            for array, kind in zip(map(batch.column, wanted.names), wanted.types, strict=True)
         ]
         yield RecordBatch.from_arrays(arrays, schema=wanted)

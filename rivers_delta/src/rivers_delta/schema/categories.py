@@ -1,102 +1,100 @@
-"""Categories that a column may hold: what is remembered of them beside a table's column, and what fits them."""
+"""Categories of a column: what a table's schema records of them, and which values fit."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from rivers_delta.schema.promotion import ORDERED, same_type
+from pyarrow import types as pat
+
+from rivers_delta.types.arrow_types import is_ordered, is_text, same_type
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rivers_core.metadata.schema import ArrowField
+    import pyarrow as pa
+
     from rivers_delta.schema.encoding import Column
 
 Categories: TypeAlias = "tuple[str | None, ...]"
-"""The values of a dictionary in their order, each said as text."""
+"""The values of a dictionary in their order, each as text."""
 
-MOST_CATEGORIES: Final = 10_000
-_MOST_CHARACTERS: Final = 250_000
-_SAYABLE: Final = frozenset("bcCsSiIlLfguU") | {"vu", "tdD"}
+_MAX_CATEGORIES: Final = 10_000
+_MAX_CHARACTERS: Final = 250_000
 _SHOWN: Final = 5
 
 
-def is_ordered(given: ArrowField) -> bool:
-    """Whether a column has categories with an order.
+def recorded(categories: Sequence[str | None] | None) -> Categories | None:
+    """Return what the schema records; None if nothing is known, or more than a schema should carry.
 
     Args:
-        given: Its type.
+        categories: All categories, in order.
     """
-    return given.dictionary is not None and bool(given.flags & ORDERED)
-
-
-def remembered(categories: Sequence[str | None] | None) -> Categories | None:
-    """What is written beside a column; None if nothing is known, or more than a schema should carry.
-
-    Args:
-        categories: All of them, in order.
-    """
-    if categories is None or len(categories) > MOST_CATEGORIES:
+    if categories is None or len(categories) > _MAX_CATEGORIES:
         return None
-    too_long = sum(len(one or "") for one in categories) > _MOST_CHARACTERS
-    return None if too_long else tuple(categories)
+    is_too_long = sum(len(category or "") for category in categories) > _MAX_CHARACTERS
+    return None if is_too_long else tuple(categories)
 
 
-def order_fault(given: ArrowField, categories: Sequence[str | None] | None) -> str | None:
-    """Why the order of a column's categories cannot be kept; None if it can, or if there is none.
+def order_problem(given: pa.DataType, categories: Sequence[str | None] | None) -> str | None:
+    """Return why the order of categories cannot be stored; None if it can, or if there is no order.
 
     Args:
         given: The type of the column.
-        categories: What is known of them.
+        categories: The known categories.
     """
-    if not is_ordered(given) or remembered(categories) is not None:
+    if not is_ordered(given) or recorded(categories) is not None:
         return None
     if categories is not None:
         return (
-            f"has {len(categories):,} categories in an order, more than a table's schema can carry; store it as text, "
-            "and the order in a column of numbers"
+            f"with {len(categories):,} ordered categories, more than a table's schema can carry; store it as text, and "
+            "the order in a column of integers"
         )
-    assert given.dictionary is not None
-    kind = given.dictionary.format
-    if kind in _SAYABLE or kind.startswith(("ts", "d:")):
-        return (
-            "has categories in an order that its stream does not tell beforehand; read it into a table first"
-        )
-    return f"has ordered categories of the type {given.dictionary.type_name()}; make them text"
+    if _has_text_form(given.value_type):
+        return "whose stream does not declare its ordered categories; read it into a table first"
+    return f"with ordered categories of type {given.value_type}; make them text"
 
 
-def has_same_kind(column: Column, there: Column) -> bool:
-    """Whether two columns hold categories of one type; how wide their numbers are does not matter.
+def has_same_kind(column: Column, existing: Column) -> bool:
+    """Return whether two columns hold categories of one type; the width of indices does not matter.
 
     Args:
         column: The column of a value.
-        there: The column of the table.
+        existing: The column of the table.
     """
-    given, wanted = column.given.dictionary, there.given.dictionary
-    return given is not None and wanted is not None and same_type(given, wanted)
+    given, wanted = column.given.type, existing.given.type
+    is_both = pat.is_dictionary(given) and pat.is_dictionary(wanted)
+    return is_both and same_type(given.value_type, wanted.value_type)
 
 
-def misfit(column: Column, there: Column) -> str | None:
-    """Why values cannot go into a column of categories, whatever their type; None if they can.
+def misfit(column: Column, existing: Column) -> str | None:
+    """Return why values cannot go into a column of categories, whatever their type; None if they can.
 
-    A column whose categories have an order takes no others. Any other column takes new ones.
+    Ordered categories accept no new ones; unordered categories do.
 
     Args:
         column: The column of a value.
-        there: The column of the table.
+        existing: The column of the table.
     """
-    here_ordered, there_ordered = is_ordered(column.given), is_ordered(there.given)
-    if here_ordered != there_ordered:
-        here, there_said = ("a fixed", "no") if here_ordered else ("no", "a fixed")
-        return f"the categories of column {column.name!r} have {here} order here, and {there_said} one in the table"
-    if not there_ordered or column.categories == there.categories:
+    is_ours_ordered, is_theirs_ordered = is_ordered(column.given.type), is_ordered(existing.given.type)
+    if is_ours_ordered != is_theirs_ordered:
+        ours, theirs = ("ordered", "unordered") if is_ours_ordered else ("unordered", "ordered")
+        return f"column {column.name!r} has {ours} categories, and {theirs} ones in the table"
+    if not is_theirs_ordered or column.categories == existing.categories:
         return None
-    known = there.categories or ()
-    new = [one for one in column.categories or () if one not in set(known)]
+    known = existing.categories or ()
+    new = [category for category in column.categories or () if category not in set(known)]
     if new:
-        return f"column {column.name!r} has categories that it has not in the table: {_listed(new)}"
+        return f"column {column.name!r} contains categories that are missing from the table: {_listed(new)}"
     how = "fewer" if len(column.categories or ()) < len(known) else "in another order"
-    return f"the categories of column {column.name!r} are {how} than in the table, which has {_listed(known)}"
+    return (
+        f"column {column.name!r} has categories that are {how} than in the table, which has {_listed(known)}"
+    )
+
+
+def _has_text_form(kind: pa.DataType) -> bool:
+    is_number = pat.is_integer(kind) or pat.is_float32(kind) or pat.is_float64(kind) or pat.is_decimal(kind)
+    is_moment = pat.is_date32(kind) or pat.is_timestamp(kind)
+    return bool(is_number or is_moment or pat.is_boolean(kind) or is_text(kind))
 
 
 def _listed(categories: Sequence[str | None]) -> str:

@@ -1,14 +1,14 @@
-"""Whether a value's columns fit a table that is there: what goes in has to come out the same."""
+"""Compatibility of a value's columns with an existing table: what is read has to equal what was written."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rivers_core.metadata.schema import NULLABLE
-from rivers_delta.schema.categories import has_same_kind, is_ordered, misfit
+from rivers_delta.schema.categories import has_same_kind, misfit
 from rivers_delta.schema.encoding import Encoding
-from rivers_delta.schema.promotion import keeps_or_drops, may_hold, same_type, widens
+from rivers_delta.schema.promotion import keeps_or_drops, may_hold, widens
+from rivers_delta.types.arrow_types import is_ordered, same_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -19,83 +19,88 @@ if TYPE_CHECKING:
 def mismatches(
     encoding: Encoding, table: Sequence[Column], *, may_grow: bool, replaces: bool = False
 ) -> list[str]:
-    """One sentence for each column that does not fit.
+    """Return one message for each column that does not fit the table.
 
     Args:
         encoding: The columns of the value.
         table: The columns of the table.
-        may_grow: Whether the value may bring columns, or leave some out.
-        replaces: Whether no row stays that would have to be of the same categories.
+        may_grow: Whether the value may add columns, or omit some.
+        replaces: Whether all rows are replaced, so that no row with other categories stays.
     """
-    there = _by_name(table)
-    faults: list[str] = []
+    missing = _by_name(table)
+    problems: list[str] = []
     for column in encoding.columns:
-        other = there.pop(column.name, None)
-        if other is None:
-            faults += _unknown(column.name, table, may_grow=may_grow)
-        elif not (_is_alike(column, other) or (not replaces and may_hold(column.given, other.given))):
-            faults.append(_differs(column, other))
-        elif not replaces and (fault := misfit(column, other)) is not None:
-            faults.append(fault)
-    return faults + list(_missing(there.values(), may_grow=may_grow))
+        existing = missing.pop(column.name, None)
+        if existing is None:
+            problems += _unknown(column.name, table, may_grow=may_grow)
+        elif not (
+            _is_alike(column, existing) or (not replaces and may_hold(column.given.type, existing.given.type))
+        ):
+            problems.append(_differs(column, existing))
+        elif not replaces and (problem := misfit(column, existing)) is not None:
+            problems.append(problem)
+    return problems + list(_missing(missing.values(), may_grow=may_grow))
 
 
 def merge_mismatches(
     encoding: Encoding,
     table: Sequence[Column],
-    assigned: Iterable[tuple[str, str]],
+    assigned: Sequence[tuple[str, str]],
     *,
     may_grow: bool,
     may_be_null: bool,
 ) -> list[str]:
-    """One sentence for each column whose values a merge would change, lose, or make unreadable.
+    """Return one message for each column whose values a merge would change, lose or make unreadable.
 
-    deltalake casts the source of a merge to the table's types, and passes over columns that it has not. What may go
-    wrong with single values is looked at on the way, for columns that go into one of the same name and no other.
+    deltalake casts the source of a merge to the table's types and ignores columns that the table does not have. Single
+    values are verified while they are written, for columns that go only into the column of their own name.
 
     Args:
         encoding: The columns of the source.
         table: The columns of the table.
-        assigned: Which column of the source goes into which of the table.
-        may_grow: Whether the source may bring columns.
+        assigned: Pairs of a source column and the table column it is written to.
+        may_grow: Whether the source may add columns.
         may_be_null: Whether a number that is too large for its column may become null.
     """
-    here, there = _by_name(encoding.columns), _by_name(table)
-    faults: list[str] = []
-    pairs = list(assigned)
-    for source, target in pairs:
-        column, other = here[source], there.get(target)
-        if other is None:
-            faults += _unknown(target, table, may_grow=may_grow)
-        elif not _is_merged(column, other, may_be_null=may_be_null) and not (
-            source in _own_targets(pairs) and may_hold(column.given, other.given)
+    source, target = _by_name(encoding.columns), _by_name(table)
+    same_named = _same_named(assigned)
+    problems: list[str] = []
+    for name, into in assigned:
+        column, existing = source[name], target.get(into)
+        if existing is None:
+            problems += _unknown(into, table, may_grow=may_grow)
+        elif not _survives_merge(column, existing, may_be_null=may_be_null) and not (
+            name in same_named and may_hold(column.given.type, existing.given.type)
         ):
-            faults.append(_differs(column, other))
-        elif is_ordered(other.given) and (fault := misfit(column, other)) is not None:
-            faults.append(fault)
-    return faults
+            problems.append(_differs(column, existing))
+        elif is_ordered(existing.given.type) and (problem := misfit(column, existing)) is not None:
+            problems.append(problem)
+    return problems
 
 
 def missing_values(encoding: Encoding, table: Sequence[Column]) -> list[str]:
-    """One sentence for each column that the value has not, and that new rows need.
+    """Return one message for each column that new rows need and the value does not have.
 
     Args:
         encoding: The columns of the value.
         table: The columns of the table.
     """
-    here = _by_name(encoding.columns)
-    return list(_missing((column for column in table if column.name not in here), may_grow=True))
+    given = _by_name(encoding.columns)
+    return list(_missing((column for column in table if column.name not in given), may_grow=True))
 
 
 def has_other_variants(encoding: Encoding, table: Sequence[Column]) -> bool:
-    """Whether columns are of another variant of the table's types, as `large_string` is of `string`.
+    """Return whether columns have another variant of the table's types, such as `large_string` for `string`.
 
     Args:
         encoding: The columns of the value.
         table: The columns of the table.
     """
-    there = {column.name: column.hint for column in table}
-    return any(there.get(column.name) != column.hint for column in encoding.columns)
+    existing = _by_name(table)
+    return any(
+        column.name not in existing or not _is_same_variant(column, existing[column.name])
+        for column in encoding.columns
+    )
 
 
 def fitted(
@@ -105,58 +110,66 @@ def fitted(
     *,
     may_be_null: bool = False,
 ) -> Encoding:
-    """The encoding with casts to the table's types, and hints for new columns only; others have theirs in the table.
+    """Return the encoding with casts to the table's types, and hints only for new columns.
 
     Args:
         encoding: The columns of the value.
         table: The columns of the table.
-        assigned: Which column of the value goes into which of the table.
+        assigned: Pairs of a source column and the table column it is written to.
         may_be_null: Whether a number that is too large for its column may become null.
     """
-    there, own = _by_name(table), _own_targets(assigned)
+    existing, same_named = _by_name(table), _same_named(assigned)
     columns = []
     for column in encoding.columns:
-        other = there.get(column.name)
-        if other is not None and column.name in own:
-            column = _cast_to(column, other, may_be_null=may_be_null)
-        columns.append(column if other is None else replace(column, hint=""))
+        target = existing.get(column.name)
+        if target is not None and column.name in same_named:
+            column = _cast_to(column, target, may_be_null=may_be_null)
+        columns.append(column if target is None else replace(column, hint=""))
     return Encoding(tuple(columns))
 
 
-def _cast_to(column: Column, there: Column, *, may_be_null: bool) -> Column:
-    if _is_alike(column, there):
+def _cast_to(column: Column, target: Column, *, may_be_null: bool) -> Column:
+    if _is_alike(column, target):
         return column
-    stored = there.stored
-    if widens(column.given, there.given):
-        return replace(column, stored=stored, is_cast=True)
-    if _is_merged(column, there, may_be_null=may_be_null) or not may_hold(column.given, there.given):
+    given, wanted = column.given.type, target.given.type
+    if widens(given, wanted):
+        return replace(column, stored=target.stored, is_cast=True)
+    if _survives_merge(column, target, may_be_null=may_be_null) or not may_hold(given, wanted):
         return column
-    return replace(column, stored=stored, is_cast=True, is_checked=True, through=there.given)
+    return replace(column, stored=target.stored, is_cast=True, is_checked=True, through=wanted)
 
 
-def _own_targets(assigned: Sequence[tuple[str, str]]) -> set[str]:
-    """The columns that go into one of the same name, and into no other."""
+def _same_named(assigned: Sequence[tuple[str, str]]) -> set[str]:
+    """Return columns that are written only to the column of the same name."""
     return {source for source, target in assigned if source == target} - {
         source for source, target in assigned if source != target
     }
 
 
-def _is_alike(column: Column, there: Column) -> bool:
-    return same_type(column.given, there.given) or has_same_kind(column, there)
+def _is_alike(column: Column, existing: Column) -> bool:
+    return same_type(column.given.type, existing.given.type) or has_same_kind(column, existing)
+
+
+def _is_same_variant(column: Column, existing: Column) -> bool:
+    return (column.given.type, column.extras, column.categories) == (
+        existing.given.type,
+        existing.extras,
+        existing.categories,
+    )
 
 
 def _by_name(columns: Iterable[Column]) -> dict[str, Column]:
     return {column.name: column for column in columns}
 
 
-def _differs(column: Column, there: Column) -> str:
-    return f"column {column.name!r} is {column.given.type_name()} here and {there.given.type_name()} in the table"
+def _differs(column: Column, existing: Column) -> str:
+    return f"column {column.name!r} has type {column.given.type}, and {existing.given.type} in the table"
 
 
 def _unknown(name: str, table: Iterable[Column], *, may_grow: bool) -> Iterator[str]:
     alike = next((column.name for column in table if column.name.casefold() == name.casefold()), None)
     if alike is not None:
-        yield f"column {name!r} is {alike!r} in the table, and Delta does not tell names apart by their case"
+        yield f"column {name!r} is named {alike!r} in the table, and Delta Lake does not distinguish case"
     elif not may_grow:
         yield f"column {name!r} is not in the table"
 
@@ -165,13 +178,14 @@ def _missing(columns: Iterable[Column], *, may_grow: bool) -> Iterator[str]:
     for column in columns:
         if not may_grow:
             yield f"column {column.name!r} of the table is missing"
-        elif not column.stored.flags & NULLABLE:
-            yield f"column {column.name!r} of the table is missing, and may not be null"
+        elif not column.stored.nullable:
+            yield f"column {column.name!r} of the table is missing, and must not be null"
 
 
-def _is_merged(column: Column, there: Column, *, may_be_null: bool) -> bool:
-    """Whether deltalake's cast to the type of the table keeps each value, or makes it null where that is allowed."""
-    if widens(column.given, there.given):
+def _survives_merge(column: Column, existing: Column, *, may_be_null: bool) -> bool:
+    """Return whether deltalake's cast to the table's type keeps each value, or makes it null where that is allowed."""
+    given, wanted = column.given.type, existing.given.type
+    if widens(given, wanted):
         return True
-    is_plain = same_type(there.given, there.stored)
-    return may_be_null and is_plain and keeps_or_drops(column.given, there.given)
+    is_plain = same_type(wanted, existing.stored.type)
+    return may_be_null and is_plain and keeps_or_drops(given, wanted)

@@ -1,8 +1,8 @@
-"""Columns that come back as they were: which Arrow types Delta keeps, which it keeps in another, and which not.
+"""Encoding: which Arrow types a Delta table stores as they are, which it stores as another, and which it refuses.
 
-A column whose type Delta has no word for (a categorical, an unsigned integer, a time zone) is stored in the
-nearest type that holds every value, and its own type is written beside it into the column's metadata, where any
-other Delta reader passes it over. What cannot be held without loss is refused with the column's name.
+A column whose type Delta Lake does not support (a categorical, an unsigned integer, a time zone) is stored in the
+nearest type that holds every value. Its own type becomes a hint in the metadata of the stored column, which other
+Delta readers ignore. A type without such a representation is refused with the name of the column.
 """
 
 from __future__ import annotations
@@ -11,300 +11,288 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from rivers_core import Schema
-from rivers_core.metadata.schema import ArrowField
-from rivers_delta.schema.categories import is_ordered, order_fault, remembered
-from rivers_delta.schema.promotion import (
-    KEYS_SORTED,
-    LISTS,
-    ORDERED,
-    VARIANTS,
-    filled,
-    inner,
-    is_exactly,
+import pyarrow as pa
+from pyarrow import types as pat
+
+from rivers_delta.schema.categories import order_problem, recorded
+from rivers_delta.schema.hints import field_from_json, field_to_json
+from rivers_delta.schema.promotion import filled
+from rivers_delta.types.arrow_types import (
+    children,
+    contains,
+    extension_name,
+    is_any_list,
+    is_bytes,
+    is_text,
     same_type,
+    with_children,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from arro3.core import Field as ArrowSchemaField
-    from arro3.core import Schema as ArrowSchema
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rivers_delta.schema.categories import Categories
 
 TYPE_HINT: Final = "rivers.type"
 PARTITION_HINT: Final = "rivers.partition"
-EXTENSION: Final = "ARROW:extension:name"
-"""Where Arrow writes the name of an extension type."""
 
-_KEPT: Final = frozenset(["b", "c", "s", "i", "l", "f", "g", "tdD", "u", "z", "tsu:", "tsu:UTC"])
-_WIDENED: Final = {"C": "s", "S": "i", "I": "l", "L": "d:20,0", "e": "f"}
-_NARROW: Final = frozenset("cCsS")
-_ADVICE: Final = {
-    "n": "has the type null; cast it to the type it is meant to have",
-    "td": "is a duration or another kind of date, which Delta has not; cast it to date32",
-    "tD": "is a duration, which Delta has not; store a number of microseconds",
-    "tt": "is a time of day, which Delta has not; store a timestamp, or text",
-    "ti": "is an interval, which Delta has not; store numbers",
-    "d:": "is a decimal beyond 38 digits or with a negative scale; cast it to decimal128(38, s)",
-    "+u": "is a union, which Delta has not; store a struct",
-    "+r": "is run-end encoded; decode it first",
-    "+v": "is a list view; cast it to a list",
-    "+s": "is a struct without fields, which Parquet has not; drop it or add a field",
+_KEPT: Final = frozenset(
+    [
+        pa.bool_(), pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.float32(), pa.float64(), pa.date32(),
+        pa.string(), pa.binary(), pa.timestamp("us"), pa.timestamp("us", "UTC"),
+    ]
+)  # fmt: skip
+_WIDENED: Final = {
+    pa.uint8(): pa.int16(),
+    pa.uint16(): pa.int32(),
+    pa.uint32(): pa.int64(),
+    pa.uint64(): pa.decimal128(20, 0),
+    pa.float16(): pa.float32(),
 }
+_UNSUPPORTED: Final = "which Delta Lake does not support"
+_ADVICE: Final = (
+    (pat.is_null, "cast it to the intended type"),
+    (pat.is_date64, f"{_UNSUPPORTED}; cast it to date32"),
+    (pat.is_duration, f"{_UNSUPPORTED}; store a number of microseconds"),
+    (pat.is_time, f"{_UNSUPPORTED}; store a timestamp, or text"),
+    (pat.is_interval, f"{_UNSUPPORTED}; store numbers"),
+    (
+        pat.is_decimal,
+        f"{_UNSUPPORTED}; cast it to decimal128 with at most 38 digits and a scale of 0 or more",
+    ),
+    (pat.is_union, f"{_UNSUPPORTED}; store a struct"),
+    (pat.is_run_end_encoded, f"{_UNSUPPORTED}; decode it"),
+    (pat.is_list_view, f"{_UNSUPPORTED}; cast it to a list"),
+    (pat.is_large_list_view, f"{_UNSUPPORTED}; cast it to a list"),
+    (pat.is_struct, "a struct without fields, which Parquet does not support; drop it or add a field"),
+    (lambda _: True, f"{_UNSUPPORTED}; cast or drop it"),
+)
 
 
 class _UnstorableError(Exception):
-    """Why a type cannot be kept."""
+    """Why a type cannot be stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: what it is, and what it is stored as.
+    """One column, as it was given and as it is stored.
 
     Args:
-        given: Its name and type in the value.
-        stored: Its name and type in the table.
-        hint: What is written into the column's metadata so that `given` is known again; empty if not needed.
+        given: Name and type in the value.
+        stored: Name and type in the table.
+        hint: Text in the column's metadata from which `given` is restored; empty if not needed.
+        extras: What the adapter needs to restore the type of its library.
         is_cast: Whether values have to be cast before deltalake takes them.
-        is_checked: Whether that cast might not hold every value, so that the result has to be looked at.
-        through: The type that every value has to be one of as well: that of the table's column, if it is another.
-        categories: The values of a dictionary in their order, as text, if they are remembered.
+        is_checked: Whether that cast may lose values, so that its result is verified.
+        through: Type that every value has to fit as well, if the table's column was given another type.
+        categories: The values of a dictionary in their order, as text, if they are recorded.
+        name: The name of the column.
     """
 
-    given: ArrowField
-    stored: ArrowField
+    given: pa.Field
+    stored: pa.Field
     hint: str = ""
+    extras: Mapping[str, str] = field(default_factory=dict)
     is_cast: bool = False
     is_checked: bool = False
-    through: ArrowField | None = None
+    through: pa.DataType | None = None
     categories: Categories | None = None
+    name: str = field(init=False)
 
-    @property
-    def name(self) -> str:
-        """The name of the column."""
-        return self.given.name
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.given.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How the columns of a value are stored."""
+    """How the columns of a value are stored, and which of them cannot be."""
 
     columns: tuple[Column, ...]
-    faults: tuple[str, ...] = field(default=())
+    problems: tuple[str, ...] = ()
 
     @property
     def is_identity(self) -> bool:
-        """Whether the value can be handed to deltalake as it is."""
+        """Whether the batches of the value can be passed on unchanged."""
         return not any(column.is_cast or column.hint for column in self.columns)
 
-    def schema(self) -> Schema:
-        """The columns as the value has them, for the event."""
-        return schema_of(column.given for column in self.columns)
+    def schema(self) -> pa.Schema:
+        """Return the columns as the value has them."""
+        return pa.schema([column.given for column in self.columns])
 
-    def column(self, name: str) -> Column | None:
-        """The column of that name, if there is one."""
-        return next((column for column in self.columns if column.name == name), None)
+    def stored_schema(self) -> pa.Schema:
+        """Return the columns as the table stores them."""
+        return pa.schema([column.stored for column in self.columns])
 
 
 def encode(
-    schema: Schema,
-    metadata: Mapping[str, Mapping[str, str]],
-    categories: Mapping[str, Sequence[str | None]] | None = None,
-    there: Sequence[Column] = (),
+    schema: pa.Schema,
+    extras: Mapping[str, Mapping[str, str]],
+    categories: Mapping[str, Sequence[str | None]],
+    table: Sequence[Column] = (),
 ) -> Encoding:
-    """Work out how each column is stored.
+    """Decide how each column is stored.
 
     Args:
         schema: The columns of a value.
-        metadata: Per column, what a library needs to know its own type again.
-        categories: Per column, the values that it may hold, in their order and as text.
-        there: The columns of the table, whose types those get that hold nothing but nulls and have none.
+        extras: Per column, what the adapter needs to restore the type of its library.
+        categories: Per column, its categories in their order, as text.
+        table: The columns of the table, which give columns of nulls their type.
 
     Returns:
-        The encoding, with one sentence for each column that cannot be stored.
+        The encoding, with one message for each column that cannot be stored.
     """
     columns: list[Column] = []
-    faults: list[str] = []
-    known = {column.name: column for column in there}
-    for given in schema.columns:
-        extras = metadata.get(given.name, {})
+    problems: list[str] = []
+    existing = {column.name: column for column in table}
+    for given in schema:
+        extra = extras.get(given.name, {})
         try:
-            if EXTENSION in extras:
-                raise _UnstorableError(f"has the extension type {extras[EXTENSION]!r}; store its storage")
-            column = _filled(given, extras, known.get(given.name))
-            columns.append(column or _column(given, extras, (categories or {}).get(given.name)))
+            column = _fill_nulls(given.remove_metadata(), extra, existing.get(given.name))
+            if column is None:
+                _refuse_extension(given)
+                column = _encode(given.remove_metadata(), extra, categories.get(given.name))
+            columns.append(column)
         except _UnstorableError as reason:
-            faults.append(f"column {given.name!r} ({given.type_name()}) {reason}")
-    return Encoding(tuple(columns), (*faults, *_name_faults(schema)))
+            problems.append(f"column {given.name!r} has type {given.type}, {reason}")
+    return Encoding(tuple(columns), (*problems, *_name_problems(schema)))
 
 
-def decode(schema: Any) -> list[Column]:
-    """The columns of a table, with the types that were given when they were written.
-
-    Args:
-        schema: The schema of a Delta table.
-    """
-    stored = Schema(schema).columns
-    return [_decoded(one, column) for one, column in zip(schema.fields, stored, strict=True)]
-
-
-def schema_of(fields: Iterable[ArrowField]) -> Schema:
-    """A schema of these columns.
+def decode(schema: pa.Schema) -> tuple[Column, ...]:
+    """Return the columns of a table, with the types they were written with.
 
     Args:
-        fields: Names and types.
+        schema: The Arrow schema of a Delta table.
     """
-    return Schema.from_plain([one.to_plain() for one in fields])
+    return tuple(map(_decode, schema))
 
 
-def streamed(schema: Schema) -> Schema:
-    """The types that a stream of these columns has: batches to come may bring categories beyond narrow numbers.
-
-    Args:
-        schema: The columns as they were given.
-    """
-    return schema_of(
-        one._replace(format="i") if one.dictionary and one.format in _NARROW and not is_ordered(one) else one
-        for one in schema.columns
+def _encode(given: pa.Field, extras: Mapping[str, str], categories: Sequence[str | None] | None) -> Column:
+    kind, known = given.type, None
+    if pat.is_dictionary(kind):
+        problem = order_problem(kind, categories)
+        if problem is not None:
+            raise _UnstorableError(problem)
+        known = recorded(categories)
+    stored = _stored(kind, is_nested=False)
+    is_cast = pat.is_dictionary(kind) or not same_type(kind, stored)
+    return Column(
+        given,
+        given.with_type(stored),
+        "" if kind == stored and not extras else _hint(given, extras, known),
+        extras,
+        is_cast,
+        is_checked=contains(kind, _is_other_unit),
+        categories=known,
     )
 
 
-def fields_of(schema: ArrowSchema) -> list[ArrowSchemaField]:
-    """The fields of an arro3 schema.
-
-    Args:
-        schema: The schema.
-    """
-    return [schema.field(i) for i in range(len(schema.names))]
-
-
-def _column(given: ArrowField, extras: Mapping[str, str], categories: Sequence[str | None] | None) -> Column:
-    checked = _has(given, _is_other_unit)
-    stored = _stored(given, nested=False)
-    fault = order_fault(given, categories)
-    if fault is not None:
-        raise _UnstorableError(fault)
-    cast = not same_type(given, stored)
-    known = remembered(categories)
-    hint = "" if is_exactly(given, stored) and not extras else _hint(given, extras, known)
-    is_cast = cast or given.dictionary is not None
-    return Column(given, stored, hint, is_cast, checked, categories=known)
-
-
-def _filled(given: ArrowField, extras: Mapping[str, str], there: Column | None) -> Column | None:
-    """A column of nulls as one of the table's; None if it has a type of its own."""
-    if there is None or (whole := filled(given, there.given)) is given or whole == given:
+def _fill_nulls(given: pa.Field, extras: Mapping[str, str], existing: Column | None) -> Column | None:
+    """Return a column of nulls with the table's type; None if the column has a type itself."""
+    if existing is None or given.type == existing.given.type:
         return None
-    if whole == there.given._replace(name=given.name):
-        return replace(there, is_cast=True)
-    return replace(_column(whole, extras, None), is_cast=True)
+    kind = filled(given.type, existing.given.type)
+    if kind == given.type:
+        return None
+    if kind == existing.given.type:
+        return replace(existing, is_cast=True)
+    return replace(_encode(given.with_type(kind), extras, None), is_cast=True)
 
 
-def _hint(given: ArrowField, extras: Mapping[str, str], categories: Categories | None) -> str:
-    told: dict[str, Any] = {"arrow": given._replace(name="").to_plain()}
+def _hint(given: pa.Field, extras: Mapping[str, str], categories: Categories | None) -> str:
+    data: dict[str, Any] = {"arrow": field_to_json(given.with_name(""))}
     if extras:
-        told["metadata"] = dict(extras)
+        data["metadata"] = dict(extras)
     if categories is not None:
-        told["categories"] = categories
-    return _said(told)
+        data["categories"] = categories
+    return json.dumps(data, separators=(",", ":"))
 
 
-def _said(told: dict[str, Any]) -> str:
-    return json.dumps(told, separators=(",", ":"))
-
-
-def _decoded(one: Any, stored: ArrowField) -> Column:
-    hint = one.metadata.get(TYPE_HINT, "")
+def _decode(stored: pa.Field) -> Column:
+    hint = (stored.metadata or {}).get(TYPE_HINT.encode(), b"").decode()
+    plain = stored.remove_metadata()
     if not hint:
-        return Column(stored, stored)
-    told = json.loads(hint) if isinstance(hint, str) else hint
-    given = ArrowField.from_plain(told["arrow"])._replace(name=stored.name)
-    categories = tuple(told["categories"]) if "categories" in told else None
-    return Column(given, stored, _said(told), is_cast=True, categories=categories)
+        return Column(plain, plain)
+    data = json.loads(hint)
+    categories = tuple(data["categories"]) if "categories" in data else None
+    return Column(
+        field_from_json(data["arrow"]).with_name(stored.name),
+        plain,
+        hint,
+        data.get("metadata", {}),
+        is_cast=True,
+        categories=categories,
+    )
 
 
-def _stored(given: ArrowField, *, nested: bool) -> ArrowField:
-    """The type that a table keeps for a type.
+def _stored(kind: pa.DataType, *, is_nested: bool) -> pa.DataType:
+    """Return the type in which a table stores a type.
 
     Raises:
-        _UnstorableError: There is none that holds every value.
+        _UnstorableError: No type of Delta Lake holds every value.
     """
-    kind = given.format
-    if given.dictionary is not None:
-        if nested:
-            raise _UnstorableError("has a dictionary inside of another type; decode it")
-        if _has(given.dictionary, _is_other_unit):
-            raise _UnstorableError("has a dictionary of moments that are not in microseconds; decode it")
-        return _stored(given.dictionary, nested=True)._replace(name=given.name, flags=given.flags & ~ORDERED)
-    if kind in _KEPT or _is_decimal(kind):
-        return given
-    simple = _WIDENED.get(kind) or VARIANTS.get(kind) or _timestamp(kind) or _fixed(kind)
-    if simple:
-        return given._replace(format=simple, children=())
-    if kind in LISTS or kind.startswith("+w:"):
-        return given._replace(format="+l", children=_children(given))
-    if kind == "+m":
-        # deltalake does not look for them in maps when it decides which features a table needs
-        if _has(given, lambda inside: inside[:2] == "ts" and not inside[4:]):
-            raise _UnstorableError("has timestamps without a time zone inside of a map; give them one")
-        return given._replace(flags=given.flags & ~KEYS_SORTED, children=_children(given))
-    if kind == "+s" and given.children:
-        return given._replace(children=_children(given))
-    advice = (
-        _ADVICE.get(kind) or _ADVICE.get(kind[:3]) or _ADVICE.get(kind[:2]) or "is of no type that Delta has"
-    )
-    raise _UnstorableError(advice)
+    if pat.is_dictionary(kind):
+        return _stored_dictionary(kind, is_nested=is_nested)
+    if kind in _KEPT or (pat.is_decimal128(kind) and 0 <= kind.scale <= kind.precision):
+        return kind
+    if kind in _WIDENED:
+        return _WIDENED[kind]
+    if is_text(kind):
+        return pa.string()
+    if is_bytes(kind) or pat.is_fixed_size_binary(kind):
+        return pa.binary()
+    if pat.is_timestamp(kind):
+        return pa.timestamp("us", "UTC" if kind.tz else None)
+    nested = [child.with_type(_stored(child.type, is_nested=True)) for child in children(kind)]
+    if is_any_list(kind):
+        return pa.list_(nested[0])
+    if pat.is_map(kind):
+        # deltalake (up to 1.6) ignores maps when it decides whether a table needs the feature timestampNtz.
+        if contains(kind, lambda inner: pat.is_timestamp(inner) and not inner.tz):
+            raise _UnstorableError("with timestamps without a time zone inside a map; give them a time zone")
+        return pa.map_(*nested)
+    if pat.is_struct(kind) and nested:
+        return with_children(kind, nested)
+    raise _UnstorableError(next(advice for test, advice in _ADVICE if test(kind)))
 
 
-def _children(given: ArrowField) -> tuple[ArrowField, ...]:
-    return tuple(_stored(child, nested=True) for child in given.children)
+def _stored_dictionary(kind: pa.DataType, *, is_nested: bool) -> pa.DataType:
+    if is_nested:
+        raise _UnstorableError("a dictionary nested in another type; decode it")
+    if contains(kind.value_type, _is_other_unit):
+        raise _UnstorableError("a dictionary of timestamps that are not in microseconds; decode it")
+    return _stored(kind.value_type, is_nested=True)
 
 
-def _has(given: ArrowField, test: Callable[[str], bool]) -> bool:
-    return test(given.format) or any(_has(child, test) for child in given.children)
+def _is_other_unit(kind: pa.DataType) -> bool:
+    """Return whether a type is a timestamp in another unit than microseconds."""
+    return bool(pat.is_timestamp(kind) and kind.unit != "us")
 
 
-def _is_other_unit(kind: str) -> bool:
-    """Whether these are moments in another unit than microseconds."""
-    return kind.startswith("ts") and kind[2] != "u"
+def _refuse_extension(given: pa.Field) -> None:
+    name = extension_name(given)
+    if name is not None:
+        raise _UnstorableError(f"with the extension type {name!r}; store its storage type")
 
 
-def _timestamp(kind: str) -> str | None:
-    """Microseconds, in UTC where the zone is known."""
-    if not kind.startswith("ts"):
-        return None
-    return "tsu:UTC" if kind[4:] else "tsu:"
-
-
-def _fixed(kind: str) -> str | None:
-    return "z" if kind.startswith("w:") else None
-
-
-def _is_decimal(kind: str) -> bool:
-    if not kind.startswith("d:"):
-        return False
-    precision, scale, *width = (int(part) for part in kind[2:].split(","))
-    return precision <= 38 and 0 <= scale <= precision and width in ([], [128])
-
-
-def _name_faults(schema: Schema) -> Iterator[str]:
-    if not schema.columns:
+def _name_problems(schema: pa.Schema) -> Iterator[str]:
+    if not schema.names:
         yield "it has no columns, and a table needs one"
-    for one, other in _alike(schema.names):
+    for first, second in _same_names(schema.names):
         yield (
-            f"column {one!r} is there more than once"
-            if one == other
-            else f"columns {one!r} and {other!r} differ in nothing but case, which Delta does not tell apart"
+            f"column {first!r} exists more than once"
+            if first == second
+            else f"columns {first!r} and {second!r} differ only in case, which Delta Lake does not distinguish"
         )
-    for column in schema.columns:
-        for one, other in _alike_fields(column):
-            yield f"column {column.name!r} has fields {one!r} and {other!r} inside, which Delta does not tell apart"
+    for column in schema:
+        for first, second in _same_nested_names(column.type):
+            yield (
+                f"column {column.name!r} has nested fields {first!r} and {second!r}, which Delta Lake does not "
+                "distinguish"
+            )
 
 
-def _alike(names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Names that are the same but for their case: the first, and each further one."""
+def _same_names(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield pairs of names that differ at most in case: the first, and each further one."""
     seen: dict[str, str] = {}
     for name in names:
         first = seen.get(name.casefold())
@@ -313,8 +301,8 @@ def _alike(names: Sequence[str]) -> Iterator[tuple[str, str]]:
         seen.setdefault(name.casefold(), name)
 
 
-def _alike_fields(one: ArrowField) -> Iterator[tuple[str, str]]:
-    if one.format == "+s":
-        yield from _alike([field.name for field in one.children])
-    for child in inner(one):
-        yield from _alike_fields(child)
+def _same_nested_names(kind: pa.DataType) -> Iterator[tuple[str, str]]:
+    if pat.is_struct(kind):
+        yield from _same_names(child.name for child in children(kind))
+    for child in children(kind):
+        yield from _same_nested_names(child.type)

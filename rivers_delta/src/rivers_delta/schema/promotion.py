@@ -1,191 +1,157 @@
-"""How Arrow types relate: which are the same, and which hold every value of another."""
+"""Type promotion: which Arrow types hold every value of another."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+from pyarrow import types as pat
+
+from rivers_delta.types.arrow_types import (
+    children,
+    is_any_list,
+    is_bytes,
+    is_plain_list,
+    same_type,
+    with_children,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rivers_core.metadata.schema import ArrowField
-
-VARIANTS: Final = {"U": "u", "vu": "u", "Z": "z", "vz": "z"}
-LISTS: Final = {"+l": "+l", "+L": "+l"}
-ORDERED: Final = 1
-"""The flag of a dictionary whose values have an order."""
-KEYS_SORTED: Final = 4
-"""The flag of a map whose keys are sorted."""
-
-_HOLD_ALL: Final = {
-    "c": "silefg", "s": "ilfg", "i": "lg", "C": "sSiIlLefg", "S": "iIlLfg", "I": "lLg", "e": "fg", "f": "g",
-}  # fmt: skip
-_DIGITS: Final = {"c": 3, "C": 3, "s": 5, "S": 5, "i": 10, "I": 10, "l": 19, "L": 20}
-_NUMBERS: Final = frozenset("cCsSiIlLefg")
-_MOST_DIGITS: Final = 38
-_UNITS: Final = "smu"
+_MANTISSA_BITS: Final = {16: 11, 32: 24, 64: 53}
+_MAX_DIGITS: Final = 38
+_UNITS: Final = ("s", "ms", "us")
 
 
-def same_type(left: ArrowField, right: ArrowField) -> bool:
-    """Whether two types hold the same values: large and view variants count as the plain type.
+def widens(given: pa.DataType, wanted: pa.DataType) -> bool:
+    """Return whether every value of one type is a value of another; which categories exist does not matter.
 
     Args:
-        left: One column.
-        right: The other; names of list items and nullability do not matter.
-    """
-    return _comparable(left) == _comparable(right)
-
-
-def is_exactly(left: ArrowField, right: ArrowField) -> bool:
-    """Whether two types are equal as Arrow compares them: names of list items and map entries do not count.
-
-    Args:
-        left: One column.
-        right: The other.
-    """
-    return _exactly(left) == _exactly(right)
-
-
-def plain_variant(given: ArrowField) -> ArrowField:
-    """The type with large and view variants replaced by the plain ones, at any depth.
-
-    Args:
-        given: A column.
-    """
-    kind = VARIANTS.get(given.format) or LISTS.get(given.format) or given.format
-    dictionary = plain_variant(given.dictionary) if given.dictionary is not None else None
-    children = tuple(plain_variant(child) for child in given.children)
-    return given._replace(format=kind, children=children, dictionary=dictionary)
-
-
-def widens(given: ArrowField, wanted: ArrowField) -> bool:
-    """Whether every value of one type is a value of another; which categories there are is not looked at.
-
-    Args:
-        given: The type that values have.
-        wanted: The type that they are to get.
+        given: The type of the values.
+        wanted: The type to cast to.
     """
     return _relates(given, wanted, _scalar_widens)
 
 
-def may_hold(given: ArrowField, wanted: ArrowField) -> bool:
-    """Whether values of one type may each be one of another, so that a cast there and back tells.
+def may_hold(given: pa.DataType, wanted: pa.DataType) -> bool:
+    """Return whether some values of one type are values of another, so that casting there and back tells which.
 
     Args:
-        given: The type that values have.
-        wanted: The type that they are to get.
+        given: The type of the values.
+        wanted: The type to cast to.
     """
     return _relates(given, wanted, _scalar_may_hold)
 
 
-def _relates(given: ArrowField, wanted: ArrowField, scalar: Callable[[str, str], bool]) -> bool:
-    if same_type(given, wanted):
-        return True
-    if wanted.dictionary is not None:
-        return same_type(given.dictionary or given, wanted.dictionary)
-    if given.dictionary is not None:
-        return widens(given.dictionary, wanted)
-    if not (given.children and wanted.children):
-        return scalar(given.format, wanted.format)
-    if _is_list(given) and (wanted.format in LISTS or wanted.format == given.format):
-        return _relates(given.children[0], wanted.children[0], scalar)
-    if given.format == wanted.format == "+s":
-        fields = {field.name: field for field in wanted.children}
-        same_names = sorted(field.name for field in given.children) == sorted(fields)
-        return same_names and all(_relates(field, fields[field.name], scalar) for field in given.children)
-    if given.format == wanted.format == "+m" and given.flags & KEYS_SORTED >= wanted.flags & KEYS_SORTED:
-        return all(_relates(*pair, scalar) for pair in zip(inner(given), inner(wanted), strict=True))
-    return False
-
-
-def keeps_or_drops(given: ArrowField, wanted: ArrowField) -> bool:
-    """Whether a cast makes each exact number either the same number or null, and never another one.
+def keeps_or_drops(given: pa.DataType, wanted: pa.DataType) -> bool:
+    """Return whether a cast turns each exact number into the same number or null, never into another number.
 
     Args:
-        given: The type that values have.
-        wanted: The type that they are to get.
+        given: The type of the values.
+        wanted: The type to cast to.
     """
-    own, other = _decimal(given.format), _decimal(wanted.format)
-    if own is None or other is None:
+    own, target = _digits(given), _digits(wanted)
+    if own is None or target is None:
         return False
-    if wanted.format in _DIGITS:
-        return given.format in _DIGITS
-    whole, places = own[0] - own[1], own[1]
-    return places <= other[1] and whole + other[1] <= _MOST_DIGITS
+    if pat.is_integer(wanted):
+        return bool(pat.is_integer(given))
+    whole, scale = own[0] - own[1], own[1]
+    return scale <= target[1] and whole + target[1] <= _MAX_DIGITS
 
 
-def filled(given: ArrowField, known: ArrowField) -> ArrowField:
-    """A type whose parts of the type null are what they are in another.
+def filled(given: pa.DataType, known: pa.DataType) -> pa.DataType:
+    """Return a type whose null parts are replaced by those of another.
 
     Args:
-        given: A column, which may be of nulls.
-        known: The same column elsewhere.
+        given: The type of a column that may hold only nulls.
+        known: The type of the same column in the table.
     """
-    if given.format == "n" or (given.dictionary is not None and given.dictionary.format == "n"):
-        return known._replace(name=given.name)
-    if given.format in LISTS and known.format in LISTS:
-        return given._replace(children=(filled(given.children[0], known.children[0]),))
-    if given.format == known.format == "+s":
-        fields = {field.name: field for field in known.children}
-        return given._replace(
-            children=tuple(filled(field, fields.get(field.name, field)) for field in given.children)
-        )
+    if pat.is_null(given) or (pat.is_dictionary(given) and pat.is_null(given.value_type)):
+        return known
+    if is_plain_list(given) and is_plain_list(known):
+        item = given.value_field
+        return with_children(given, [item.with_type(filled(item.type, known.value_type))])
+    if pat.is_struct(given) and pat.is_struct(known):
+        types = {field.name: field.type for field in children(known)}
+        fields = [
+            field.with_type(filled(field.type, types.get(field.name, field.type)))
+            for field in children(given)
+        ]
+        return with_children(given, fields)
     return given
 
 
-def inner(one: ArrowField) -> tuple[ArrowField, ...]:
-    """The children that matter: of a map, key and value.
-
-    Args:
-        one: A column.
-    """
-    return one.children[0].children if one.format == "+m" else one.children
-
-
-def _scalar_widens(given: str, wanted: str) -> bool:
-    if given.startswith("w:"):
-        return wanted in {"z", "Z", "vz"}
-    if given.startswith("ts") and wanted.startswith("ts"):
-        same_kind = bool(given[4:]) == bool(wanted[4:])
-        return same_kind and given[2] in _UNITS[: _UNITS.find(wanted[2]) + 1]
-    if not wanted.startswith("d:"):
-        return wanted in _HOLD_ALL.get(given, ())
-    own, other = _decimal(given), _decimal(wanted)
-    if own is None or other is None:
-        return False
-    return own[1] <= other[1] and own[0] - own[1] <= other[0] - other[1]
-
-
-def _scalar_may_hold(given: str, wanted: str) -> bool:
-    if _scalar_widens(given, wanted) or (given in _NUMBERS and wanted in _NUMBERS):
+def _relates(
+    given: pa.DataType, wanted: pa.DataType, scalar: Callable[[pa.DataType, pa.DataType], bool]
+) -> bool:
+    if same_type(given, wanted):
         return True
-    return wanted.startswith("ts") and (
-        (given.startswith("ts") and bool(given[4:]) == bool(wanted[4:]))
-        or (given == "tdD" and not wanted[4:])
-    )
+    if pat.is_dictionary(wanted):
+        return same_type(given.value_type if pat.is_dictionary(given) else given, wanted.value_type)
+    if pat.is_dictionary(given):
+        return widens(given.value_type, wanted)
+    own, target = children(given), children(wanted)
+    if not (own and target):
+        return scalar(given, wanted)
+    if is_any_list(given):
+        sizes_match = pat.is_fixed_size_list(wanted) and getattr(given, "list_size", None) == wanted.list_size
+        return (is_plain_list(wanted) or sizes_match) and _relates(own[0].type, target[0].type, scalar)
+    if pat.is_struct(given) and pat.is_struct(wanted):
+        types = {field.name: field.type for field in target}
+        same_names = sorted(field.name for field in own) == sorted(types)
+        return same_names and all(_relates(field.type, types[field.name], scalar) for field in own)
+    if pat.is_map(given) and pat.is_map(wanted) and given.keys_sorted >= wanted.keys_sorted:
+        return all(_relates(mine.type, theirs.type, scalar) for mine, theirs in zip(own, target, strict=True))
+    return False
 
 
-def _decimal(kind: str) -> tuple[int, int] | None:
-    """The digits of an exact number, and how many of them follow the point; None if it is no such number."""
-    if not kind.startswith("d:"):
-        return (_DIGITS[kind], 0) if kind in _DIGITS else None
-    digits, places, *_ = (int(part) for part in kind[2:].split(","))
-    return digits, places
+def _scalar_widens(given: pa.DataType, wanted: pa.DataType) -> bool:
+    if pat.is_fixed_size_binary(given):
+        return is_bytes(wanted)
+    if pat.is_timestamp(given) and pat.is_timestamp(wanted):
+        return bool(given.tz) == bool(wanted.tz) and given.unit in _UNITS[: _position(wanted.unit) + 1]
+    if pat.is_decimal(wanted):
+        own, target = _digits(given), _digits(wanted)
+        if own is None or target is None:
+            return False
+        return own[1] <= target[1] and own[0] - own[1] <= target[0] - target[1]
+    if pat.is_integer(given) and pat.is_integer(wanted):
+        # An unsigned integer needs one more bit in a signed one; a signed integer never fits in an unsigned one.
+        is_sign_kept = pat.is_signed_integer(wanted) or pat.is_unsigned_integer(given)
+        return bool(is_sign_kept and _value_bits(given) <= _value_bits(wanted))
+    if pat.is_floating(wanted):
+        if pat.is_integer(given):
+            return _value_bits(given) <= _MANTISSA_BITS[wanted.bit_width]
+        return bool(pat.is_floating(given) and given.bit_width <= wanted.bit_width)
+    return False
 
 
-def _is_list(one: ArrowField) -> bool:
-    return one.format in LISTS or one.format.startswith("+w:")
+def _scalar_may_hold(given: pa.DataType, wanted: pa.DataType) -> bool:
+    if _scalar_widens(given, wanted) or (_is_number(given) and _is_number(wanted)):
+        return True
+    if not pat.is_timestamp(wanted):
+        return False
+    if pat.is_timestamp(given):
+        return bool(given.tz) == bool(wanted.tz)
+    return bool(pat.is_date32(given) and not wanted.tz)
 
 
-def _comparable(one: ArrowField) -> tuple[Any, ...]:
-    kind = VARIANTS.get(one.format) or LISTS.get(one.format) or one.format
-    children = tuple((child.name if kind == "+s" else "", *_comparable(child)) for child in inner(one))
-    dictionary = None if one.dictionary is None else _comparable(one.dictionary)
-    return kind.removesuffix(",128"), one.flags & KEYS_SORTED, children, dictionary
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pat.is_integer(kind) or pat.is_floating(kind))
 
 
-def _exactly(one: ArrowField) -> tuple[Any, ...]:
-    children = tuple(
-        (child.name if one.format == "+s" else "", child.flags, *_exactly(child)) for child in inner(one)
-    )
-    dictionary = None if one.dictionary is None else (one.flags & ORDERED, _exactly(one.dictionary))
-    return one.format.removesuffix(",128"), one.flags & KEYS_SORTED, children, dictionary
+def _value_bits(integer: pa.DataType) -> int:
+    return int(integer.bit_width - pat.is_signed_integer(integer))
+
+
+def _position(unit: str) -> int:
+    """Return the place of a unit among those that a table stores exactly; -1 for nanoseconds."""
+    return _UNITS.index(unit) if unit in _UNITS else -1
+
+
+def _digits(kind: pa.DataType) -> tuple[int, int] | None:
+    """Return precision and scale of an exact number; None for any other type."""
+    if pat.is_decimal(kind):
+        return kind.precision, kind.scale
+    return (len(str(2 ** _value_bits(kind))), 0) if pat.is_integer(kind) else None

@@ -1,4 +1,4 @@
-"""arro3, DuckDB, and whatever else speaks the Arrow C stream."""
+"""Adapters for arro3, DuckDB and any other object with `__arrow_c_stream__`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class TableAdapter(TypeAdapter):
     """`arro3.core.Table`."""
 
     def from_reader(self, reader: RecordBatchReader) -> Any:
-        """Read all of it."""
+        """Read the whole stream."""
         return reader.read_all()
 
 
@@ -26,19 +26,19 @@ class ReaderAdapter(TypeAdapter):
     source: ClassVar[Source] = "stream"
 
     def from_reader(self, reader: RecordBatchReader) -> Any:
-        """Give the stream itself."""
+        """Return the stream itself."""
         return reader
 
     def is_replayable(self, value: Any) -> bool:
-        """A stream is read once."""
+        """Return False: the stream can be consumed once."""
         return False
 
 
 class StreamAdapter(ReaderAdapter):
-    """Any other object with `__arrow_c_stream__`; it may be one that is read once."""
+    """Any other object with `__arrow_c_stream__`; it may be a one-shot stream."""
 
     def open(self, value: Any) -> RecordBatchReader:
-        """Export the stream, if it is one of tables."""
+        """Export the stream if its items are rows of a table."""
         try:
             return super().open(value)
         except Exception as error:
@@ -54,7 +54,7 @@ class RelationAdapter(TypeAdapter):
     source: ClassVar[Source] = "stream"
 
     def from_reader(self, reader: RecordBatchReader) -> Any:
-        """Make a relation over the rows, held in memory since a relation may be asked again and again."""
+        """Return a relation over rows in memory, because a relation can be queried repeatedly."""
         import duckdb
 
         return duckdb.from_arrow(reader.read_all())

@@ -1,63 +1,75 @@
-"""What a type of table has to say so that the handler can store and load it."""
+"""Base class of frame types, and what a reader offers to them."""
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
-
-from rivers_core import Schema
-from rivers_delta.schema.encoding import EXTENSION, fields_of
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from arro3.core import Field, RecordBatchReader
-    from deltalake import DeltaTable
-
-    from rivers_delta.partitions.predicates import Predicate
-    from rivers_delta.schema.encoding import Column
-
+    import polars as pl
+    import pyarrow as pa
+    from arro3.core import RecordBatchReader
 
 Source = Literal["memory", "query", "stream"]
 
-_INNER_EXTENSION: Final = re.compile(rf'"{EXTENSION}": "([^"]*)"')
+
+class ScanColumn(Protocol):
+    """One column to read."""
+
+    @property
+    def name(self) -> str:
+        """The name of the column."""
+
+    @property
+    def given(self) -> pa.Field:
+        """The type the column was written with."""
+
+    @property
+    def stored(self) -> pa.Field:
+        """The type in storage."""
+
+    @property
+    def extras(self) -> Mapping[str, str]:
+        """What the adapter that wrote the column returned from `extras`."""
+
+    @property
+    def categories(self) -> Sequence[str | None] | None:
+        """The categories of the column in their order, as text; None if they are not known."""
 
 
 class TableScan(Protocol):
-    """What is to be read: some columns and rows of one version of a table."""
+    """Some columns and rows of a stored table, in the forms that frame libraries read best."""
 
     @property
-    def table(self) -> DeltaTable:
-        """The table, at the version that is to be read."""
+    def columns(self) -> Sequence[ScanColumn]:
+        """The columns to return, in order."""
 
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """The columns to return, in order, with the types they were given as."""
-
-    @property
-    def predicate(self) -> Predicate | None:
-        """The rows to return; None for all."""
-
-    @property
-    def is_feed(self) -> bool:
-        """Whether these are changes instead of rows; then only `reader` gives them."""
-
-    def schema(self) -> Schema:
-        """The columns to return, as they were given."""
+    def schema(self) -> pa.Schema:
+        """Return the columns with the types they were written with."""
 
     def reader(self) -> RecordBatchReader:
-        """Exactly the rows and columns that are asked for, as a stream of Arrow batches.
+        """Return the rows as a stream, with the types of `schema`.
 
-        Dictionaries without an order have numbers of at least 32 bits in it.
+        Dictionaries without an order have indices of at least 32 bits.
         """
+
+    def arrow_table(self) -> pa.Table:
+        """Return the rows as a pyarrow table, with stored types."""
+
+    def arrow_reader(self) -> pa.RecordBatchReader:
+        """Return the rows as a pyarrow stream, with stored types."""
+
+    def lazy_frame(self) -> pl.LazyFrame:
+        """Return the rows as a polars query, with stored types."""
 
 
 class TypeAdapter(ABC):
-    """Turns values of one type into Arrow batches, and batches into values.
+    """Converts values of one frame type to Arrow batches, and batches to values.
 
-    An author writes `from_reader`; a type that speaks the Arrow C stream needs nothing else. Adapters have no
-    state and are made once.
+    An author writes `from_reader`; a type with `__arrow_c_stream__` needs nothing else. Adapters have no state and
+    are created once.
 
     Examples:
         >>> class SetAdapter(TypeAdapter):
@@ -66,96 +78,86 @@ class TypeAdapter(ABC):
     """
 
     source: ClassVar[Source] = "memory"
-    """Where the batches of a value are: in memory; still to be computed, batch by batch, by `open`'s own iterator;
-    or behind a stream of native code, which must not be waited for while holding the interpreter."""
+    """Where batches come from: `memory`; `query`, computed batch by batch by the iterator of `open`; or `stream`,
+    native code that must not be awaited while holding the GIL."""
 
     @abstractmethod
     def from_reader(self, reader: RecordBatchReader) -> Any:
-        """Build a value from a stream of batches; the types are those that were once written.
+        """Build a value from a stream of batches, which have the types that were written.
 
         Args:
-            reader: Speaks the Arrow C stream; can be read once.
+            reader: Exports the Arrow C stream; can be consumed once.
         """
 
     def prepare(self, value: Any) -> Any:
-        """What the other methods get to see: the value itself, or what it is converted to once.
+        """Return what the other methods receive: the value itself, or a conversion that is needed once.
 
         Args:
             value: A value of the type.
 
         Raises:
-            TypeError: A column cannot be said in Arrow; the message names it.
+            TypeError: A column cannot be represented in Arrow; the message names it.
         """
         return value
 
     def open(self, value: Any) -> RecordBatchReader:
-        """A new stream over a value.
+        """Return a new stream over a value.
 
         Args:
-            value: A value of the type.
+            value: A value of the type, as `prepare` returned it.
 
         Raises:
-            TypeError: A column cannot be said in Arrow; the message names it.
+            TypeError: A column cannot be represented in Arrow; the message names it.
         """
         from arro3.core import RecordBatchReader
 
         return RecordBatchReader.from_arrow(value)
 
     def is_replayable(self, value: Any) -> bool:
-        """Whether `open` may be called again after its stream was read; if not, a conflict is final.
+        """Return whether `open` may be called again after its stream was consumed; if not, writes are not retried.
 
         Args:
-            value: A value of the type.
+            value: A value of the type, as `prepare` returned it.
         """
         del value
         return True
 
-    def schema(self, value: Any, reader: RecordBatchReader) -> Schema:
-        """The columns of a value.
+    def schema(self, value: Any, reader: RecordBatchReader) -> pa.Schema:
+        """Return the columns of a value.
 
         Args:
-            value: A value of the type.
-            reader: A stream over it, not yet read.
+            value: A value of the type, as `prepare` returned it.
+            reader: A stream over it that is not consumed yet.
         """
-        del value
-        return Schema(reader.schema)
+        import pyarrow as pa
 
-    def extras(self, value: Any, reader: RecordBatchReader) -> dict[str, dict[str, str]]:
-        """Per column, what the type's own library needs to know its type again, beyond the Arrow type.
+        del value
+        return pa.schema(reader.schema)
+
+    def extras(self, value: Any, reader: RecordBatchReader) -> Mapping[str, Mapping[str, str]]:
+        """Return what the library needs, beyond the Arrow type, to restore each column's own type.
 
         Args:
-            value: A value of the type.
-            reader: A stream over it, not yet read.
+            value: A value of the type, as `prepare` returned it.
+            reader: A stream over it that is not consumed yet.
         """
-        del value
-        return {
-            field.name: {EXTENSION: name} for field in fields_of(reader.schema) if (name := _extension(field))
-        }
+        del value, reader
+        return {}
 
     def categories(self, value: Any, reader: RecordBatchReader) -> Mapping[str, Sequence[str | None]]:
-        """Per column of categories, all that it may hold, in their order and as text; what is not named is not kept.
+        """Return all categories of columns that have some, in their order and as text.
 
         Args:
-            value: A value of the type.
-            reader: A stream over it, not yet read.
+            value: A value of the type, as `prepare` returned it.
+            reader: A stream over it that is not consumed yet.
         """
         del value, reader
         return {}
 
     def read(self, scan: TableScan) -> Any:
-        """Load a value; override it where a library reads Delta better than through a stream.
+        """Load a value. Override it if the library reads tables better than through a stream.
 
         Args:
-            scan: What is to be read.
+            scan: The rows and columns to read.
         """
         return self.from_reader(scan.reader())
-
-
-def _extension(field: Field) -> str | None:
-    """The extension type of a column, or one that it has inside."""
-    own = (field.metadata_str or {}).get(EXTENSION)
-    if own is not None:
-        return own
-    # arro3 gives the fields of a struct and of a list, and of a map only their text
-    inside = _INNER_EXTENSION.search(str(field.type))
-    return inside and inside[1]

@@ -1,4 +1,4 @@
-"""The hook of rivers_delta: any package may teach the handler a further type of table."""
+"""Hook and record with which a package adds a frame type."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Final
 import pluggy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
-PROJECT: Final = "rivers_delta"
 GROUP: Final = "rivers_delta"
+"""Entry-point group of packages that add frame types, and name of the hook project."""
 
-hookspec: Final = pluggy.HookspecMarker(PROJECT)
-hookimpl: Final = pluggy.HookimplMarker(PROJECT)
-"""Marks a function of a module, announced by an entry point of the group `rivers_delta`, as a hook."""
+hookimpl: Final = pluggy.HookimplMarker(GROUP)
+"""Mark `rivers_delta_types`, the function that yields a `TypeSpec` for each frame type a package adds.
+
+Its module is announced by an entry point of the group `rivers_delta`. If several types match a value, the most specific
+class wins, so a subclass takes precedence over its base class.
+"""
 
 _DOTTED: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
 _TARGET: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
@@ -24,16 +27,16 @@ _TARGET: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 @dataclass(frozen=True, slots=True)
 class TypeSpec:
-    """Teaches the handler a type of table.
+    """Record that announces a frame type.
 
     Args:
-        type_name: The type as its users import it, such as `geopandas.GeoDataFrame`.
-        target: Where the `TypeAdapter` is found, `package.module:Class`; imported on first use.
-        requires: Distributions that the adapter needs, beyond the one that brings the type.
-        aliases: Further dotted names under which the very same class is known.
+        type_name: The type as users import it, such as `geopandas.GeoDataFrame`.
+        target: Where the `TypeAdapter` is, `package.module:Class`; imported on first use.
+        requires: Distributions that the adapter needs besides the one of the type.
+        aliases: Other dotted names of the same class.
 
     Raises:
-        ValueError: A name is not dotted, or the target is not of the form `package.module:Class`.
+        ValueError: A name is not dotted, or the target does not have the form `package.module:Class`.
     """
 
     type_name: str
@@ -47,15 +50,18 @@ class TypeSpec:
                 raise ValueError(f"TypeSpec needs a dotted name such as 'polars.DataFrame', got {name!r}.")
         if not _TARGET.fullmatch(self.target):
             raise ValueError(
-                f"TypeSpec {self.type_name!r} needs a target such as 'package.module:Class', "
-                f"got {self.target!r}."
+                f"TypeSpec {self.type_name!r} needs a target such as 'package.module:Class', got {self.target!r}."
             )
 
 
-@hookspec
-def rivers_delta_types() -> Iterable[TypeSpec]:  # type: ignore[empty-body]
-    """Yield the types of tables that a package adds.
-
-    Of several that match a value, the most specific class wins; a class of one's own therefore goes before
-    the class it inherits from.
-    """
+def builtin_types() -> Iterator[TypeSpec]:
+    """Yield the frame types of this package."""
+    here = __name__.rpartition(".")[0]
+    yield TypeSpec("polars.DataFrame", f"{here}.polars_frames:DataFrameAdapter", ("polars",))
+    yield TypeSpec("polars.LazyFrame", f"{here}.polars_frames:LazyFrameAdapter", ("polars",))
+    yield TypeSpec("pyarrow.Table", f"{here}.pyarrow_tables:TableAdapter")
+    yield TypeSpec("pyarrow.RecordBatchReader", f"{here}.pyarrow_tables:ReaderAdapter")
+    yield TypeSpec("pandas.DataFrame", f"{here}.pandas_frames:DataFrameAdapter", ("pandas",))
+    yield TypeSpec("arro3.core.Table", f"{here}.arrow_streams:TableAdapter")
+    yield TypeSpec("arro3.core.RecordBatchReader", f"{here}.arrow_streams:ReaderAdapter")
+    yield TypeSpec("duckdb.DuckDBPyRelation", f"{here}.arrow_streams:RelationAdapter", ("duckdb",))

@@ -1,13 +1,13 @@
-"""pandas, through pyarrow."""
+"""Adapter for pandas, through pyarrow."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
+from pyarrow import types as pat
 
 from rivers_delta.types.pyarrow_tables import TableAdapter, known_categories
 
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
     from arro3.core import RecordBatchReader
 
-    from rivers_core import Schema
-    from rivers_delta.schema.encoding import Column
-    from rivers_delta.types.base import TableScan
+    from rivers_delta.types.base import ScanColumn, TableScan
 
 _OWN_METADATA = "pandas"
 _ARROW, _OBJECT = "arrow", "object"
@@ -26,7 +24,7 @@ _ARROW, _OBJECT = "arrow", "object"
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """A frame in Arrow, and which of pandas' own types its columns have, where Arrow's alone would give another."""
+    """A frame as Arrow table, with the pandas types that the Arrow types alone would not restore."""
 
     table: Any
     dtypes: Mapping[str, str]
@@ -34,10 +32,10 @@ class _Frame:
 
 
 class DataFrameAdapter(TableAdapter):
-    """`pandas.DataFrame`; its columns, that is: an index that says something is refused rather than lost."""
+    """`pandas.DataFrame`. Its columns are stored; a meaningful index is refused, because it would be lost."""
 
     def prepare(self, value: Any) -> Any:
-        """Convert to Arrow."""
+        """Convert the frame to Arrow."""
         table = super().prepare(_table(value))
         categoricals = [
             name for name, dtype in value.dtypes.items() if isinstance(dtype, pd.CategoricalDtype)
@@ -48,49 +46,45 @@ class DataFrameAdapter(TableAdapter):
         """Export the table."""
         return super().open(value.table)
 
-    def schema(self, value: Any, reader: RecordBatchReader) -> Schema:
-        """Of the table."""
+    def schema(self, value: Any, reader: RecordBatchReader) -> pa.Schema:
+        """Return the schema of the table."""
         return super().schema(value.table, reader)
 
     def extras(self, value: Any, reader: RecordBatchReader) -> dict[str, dict[str, str]]:
-        """Which of pandas' own types a column has."""
-        extras = super().extras(value.table, reader)
-        for name, dtype in value.dtypes.items():
-            extras.setdefault(name, {})[_OWN_METADATA] = dtype
-        return extras
+        """Return the pandas types of columns."""
+        return {name: {_OWN_METADATA: dtype} for name, dtype in value.dtypes.items()}
 
     def categories(self, value: Any, reader: RecordBatchReader) -> Mapping[str, Sequence[str | None]]:
-        """Of every categorical: which there are, and in which order, is part of its type."""
+        """Return those of every categorical column: they and their order are part of its type."""
         ordered = super().categories(value.table, reader)
         return {**ordered, **known_categories(value.table, value.categoricals)}
 
     def from_reader(self, reader: RecordBatchReader) -> Any:
-        """Convert from Arrow."""
+        """Convert the stream to a frame."""
         return super().from_reader(reader).to_pandas()
 
     def read(self, scan: TableScan) -> Any:
-        """Read with pyarrow, then give columns pandas' own types back."""
+        """Read with pyarrow, then restore pandas types."""
         table = super().read(scan)
         own = dict(_own_types(scan.columns))
         frame = _without(table, own).to_pandas()
         for column in scan.columns:
             if column.name in own:
                 frame[column.name] = _series(table.column(column.name), own[column.name])
-            elif column.given.dictionary is not None and column.given.dictionary.format[:2] == "ts":
-                frame[column.name] = _zoned(frame[column.name], table.schema.field(column.name).type)
+            elif pat.is_dictionary(column.given.type) and pat.is_timestamp(column.given.type.value_type):
+                frame[column.name] = _with_zone(frame[column.name], table.schema.field(column.name).type)
         return frame
 
 
-def _own_types(columns: Sequence[Column]) -> Iterator[tuple[str, str]]:
-    """The columns that have a type of pandas' own, and what it is called."""
+def _own_types(columns: Sequence[ScanColumn]) -> Iterator[tuple[str, str]]:
+    """Yield columns with a pandas type of their own, and the name of that type."""
     for column in columns:
-        told = json.loads(column.hint).get("metadata", {}) if column.hint else {}
-        if _OWN_METADATA in told:
-            yield column.name, told[_OWN_METADATA]
+        if _OWN_METADATA in column.extras:
+            yield column.name, column.extras[_OWN_METADATA]
 
 
 def _without(table: Any, names: Iterable[str]) -> Any:
-    """The table with nothing in some columns, which are converted on their own."""
+    """Return the table with nulls in columns that are converted separately."""
     nothing = pa.nulls(table.num_rows)
     for name in names:
         table = table.set_column(table.schema.get_field_index(name), name, nothing)
@@ -98,27 +92,29 @@ def _without(table: Any, names: Iterable[str]) -> Any:
 
 
 def _table(frame: Any) -> Any:
-    names = [name for name in frame.columns if not isinstance(name, str)]
-    if names:
-        raise TypeError(f"column {names[0]!r} is not named by text; rename it to {str(names[0])!r}")
+    not_text = [name for name in frame.columns if not isinstance(name, str)]
+    if not_text:
+        raise TypeError(f"column name {not_text[0]!r} must be text; rename it to {str(not_text[0])!r}")
     index = frame.index
-    # Whole numbers without a name are what is left of the rows' places after a filter, a sort or a concat.
-    says_nothing = index.nlevels == 1 and (pd.api.types.is_integer_dtype(index.dtype) or not len(index))
-    if index.name is not None or not says_nothing:
-        called = f" {index.names!r}" if any(name is not None for name in index.names) else ""
+    # Unnamed integers are row positions that a filter, sort or concat has left.
+    is_positional = index.nlevels == 1 and (pd.api.types.is_integer_dtype(index.dtype) or not len(index))
+    if index.name is not None or not is_positional:
+        names = f" {index.names!r}" if any(name is not None for name in index.names) else ""
         raise TypeError(
-            f"the index{called} of the frame would be lost; make it a column with .reset_index(), or drop it "
+            f"the index{names} of the frame would be lost; make it a column with .reset_index(), or drop it "
             "with .reset_index(drop=True)"
         )
     for name, dtype in frame.dtypes.items():
         if isinstance(dtype, pd.CategoricalDtype) and isinstance(dtype.categories.dtype, pd.IntervalDtype):
             raise TypeError(
-                f"column {name!r} has categories that are intervals, which Delta has not; make them text"
+                f"column {name!r} has categories that are intervals, which Delta Lake does not support; make them text"
             )
     try:
         return pa.Table.from_pandas(frame, preserve_index=False)
     except (pa.ArrowException, ValueError) as error:
-        raise TypeError(f"the frame cannot be said in Arrow: {'; '.join(map(str, error.args))}") from error
+        raise TypeError(
+            f"the frame cannot be converted to Arrow: {'; '.join(map(str, error.args))}"
+        ) from error
 
 
 def _own_dtypes(frame: Any, table: Any) -> Iterator[tuple[str, str]]:
@@ -132,16 +128,16 @@ def _own_dtypes(frame: Any, table: Any) -> Iterator[tuple[str, str]]:
             if not pd.api.types.is_object_dtype(default[name]) or _holds_plain_objects(frame[name]):
                 yield name, _OBJECT
         elif isinstance(dtype, pd.api.extensions.ExtensionDtype) and dtype != default[name]:
-            yield name, _called(name, dtype)
+            yield name, _name_of(name, dtype)
 
 
 def _holds_plain_objects(column: Any) -> bool:
-    """Whether there are lists or dictionaries, which pyarrow would give back as arrays, and their numbers as floats."""
+    """Return whether there are lists or dictionaries, which pyarrow would return as arrays, with integers as floats."""
     return isinstance(next(iter(column.dropna()), None), (list, dict))
 
 
-def _called(name: str, dtype: Any) -> str:
-    """What pandas makes the same type from."""
+def _name_of(name: str, dtype: Any) -> str:
+    """Return the text from which pandas creates the same type."""
     text = f"string[{dtype.storage}]" if str(dtype) == "string" else str(dtype)
     try:
         same = pd.api.types.pandas_dtype(text) == dtype
@@ -149,23 +145,23 @@ def _called(name: str, dtype: Any) -> str:
         same = False
     if not same:
         raise TypeError(
-            f"column {name!r} has the type {dtype}, which pandas does not know by name; cast it first"
+            f"column {name!r} has type {dtype}, which pandas cannot create from its name; cast it first"
         )
     return text
 
 
-def _zoned(column: Any, kind: Any) -> Any:
-    """Give moments that are categories the time zone that pyarrow leaves out."""
+def _with_zone(column: Any, kind: Any) -> Any:
+    """Restore the time zone of timestamps in categories, which pyarrow (up to 26) drops."""
     zone, moments = kind.value_type.tz, column.cat.categories
     if zone is None or moments.tz is not None:
         return column
     return column.cat.rename_categories(moments.tz_localize("UTC").tz_convert(zone))
 
 
-def _series(column: Any, called: str) -> Any:
-    if called == _OBJECT and column.type in {pa.string(), pa.large_string()}:
+def _series(column: Any, dtype_name: str) -> Any:
+    if dtype_name == _OBJECT and column.type in {pa.string(), pa.large_string()}:
         return pd.Series(column.to_numpy(zero_copy_only=False), dtype=object)
-    if called == _OBJECT:
+    if dtype_name == _OBJECT:
         return pd.Series(column.to_pylist(), dtype=object)
-    dtype = None if called == _ARROW else pd.api.types.pandas_dtype(called)
+    dtype = None if dtype_name == _ARROW else pd.api.types.pandas_dtype(dtype_name)
     return column.to_pandas(types_mapper=lambda kind: pd.ArrowDtype(kind) if dtype is None else dtype)

@@ -1,4 +1,4 @@
-"""Values that can be read only once: which of them were read, so that what is left of a stream is never stored."""
+"""One-shot values: which streams were consumed, so that the remainder of a stream is never stored as a value."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
     from rivers_delta.types.base import TypeAdapter
 
-_HELD: Final = 16
-_READ: dict[int, _Reading] = {}
-_STRONG: OrderedDict[int, None] = OrderedDict()
+_MAX_HELD: Final = 16
+_CONSUMED: dict[int, _Consumed] = {}
+_HELD: OrderedDict[int, None] = OrderedDict()
 
 
-class _Reading(NamedTuple):
-    """One value that was read.
+class _Consumed(NamedTuple):
+    """A value that was read.
 
     Args:
-        value: Gives it, if it is still there.
-        rows: How many rows it had; None if reading it did not come to an end.
+        value: Returns the value while it exists.
+        rows: How many rows it had; None if reading it failed.
     """
 
     value: Callable[[], Any]
@@ -31,55 +31,55 @@ class _Reading(NamedTuple):
 
 
 def remember(value: Any, rows: int | None) -> None:
-    """Take down that a value was read.
+    """Record that a value was read.
 
     Args:
-        value: One that may not give its rows again.
-        rows: How many it gave; None if that failed on the way.
+        value: A value that cannot be replayed.
+        rows: How many rows it had; None until it was read to its end.
     """
     key = id(value)
     reference: Callable[[], Any]
     try:
-        reference = weakref.ref(value, lambda _: _READ.pop(key, None))
+        reference = weakref.ref(value, lambda _: _CONSUMED.pop(key, None))
     except TypeError:
-        # Held, lest another value come to lie at its address; only the latest, for it may hold a connection.
-        reference = _holding(value)
-        _STRONG[key] = None
-        while len(_STRONG) > _HELD:
-            _READ.pop(_STRONG.popitem(last=False)[0], None)
-    _READ[key] = _Reading(reference, rows)
+        # Without weak references the value is kept alive, so that no other value gets its id. Only the latest are
+        # kept, because a value may hold a connection.
+        reference = _strong_reference(value)
+        _HELD[key] = None
+        while len(_HELD) > _MAX_HELD:
+            _CONSUMED.pop(_HELD.popitem(last=False)[0], None)
+    _CONSUMED[key] = _Consumed(reference, rows)
 
 
-def refuse_if_spent(subject: str, value: Any, adapter: TypeAdapter) -> None:
-    """Refuse a value that was read before and does not give its rows again.
+def refuse_consumed(subject: str, value: Any, adapter: TypeAdapter) -> None:
+    """Refuse a value that was read before and does not return its rows again.
 
     Args:
-        subject: The asset and partition, for the message.
-        value: One that may not give its rows again.
-        adapter: Opens it.
+        subject: Asset and partition, for the message.
+        value: A value that may not be replayable.
+        adapter: The adapter that opens it.
 
     Raises:
-        SpentValueError: Reading it failed on the way before, or nothing is left.
+        OneShotValueError: Reading it failed before, or nothing is left.
     """
-    reading = _READ.get(id(value))
-    if reading is None or reading.value() is not value or reading.rows == 0:
+    consumed = _CONSUMED.get(id(value))
+    if consumed is None or consumed.value() is not value or consumed.rows == 0:
         return
-    if reading.rows is not None and _has_rows(value, adapter):
+    if consumed.rows is not None and _has_rows(value, adapter):
         return
-    had = "not to its end" if reading.rows is None else f"and gave {reading.rows:,} rows"
+    extent = "not to its end" if consumed.rows is None else f"{consumed.rows:,} rows"
     raise OneShotValueError(
-        f"{subject[0].upper()}{subject[1:]} is a stream that can be read once; it was read before, {had}. "
-        "Nothing more of it was stored. Run the function again, or return a table or a LazyFrame, which can be written "
-        "again."
+        f"Cannot store {subject}; nothing was written: the value is a one-shot stream that was read before ({extent}). "
+        "Run the function again, or return a table or a LazyFrame, which can be read again."
     )
 
 
 def _has_rows(value: Any, adapter: TypeAdapter) -> bool:
     try:
         return any(batch.num_rows for batch in adapter.open(value))
-    except Exception:  # closed, as some streams are once they were read
+    except Exception:  # some streams are closed once they were read
         return False
 
 
-def _holding(value: Any) -> Callable[[], Any]:
+def _strong_reference(value: Any) -> Callable[[], Any]:
     return lambda: value

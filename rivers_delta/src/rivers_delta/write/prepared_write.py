@@ -1,235 +1,252 @@
-"""A value on its way into a table: its columns checked against what is there, its rows against the partition."""
+"""Prepared write: the columns of a value checked against the table, and its rows ready to stream."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rivers_core.exceptions import AssetOutputValidationError, PartitionValidationError
-from rivers_core.metadata.schema import NULLABLE
-from rivers_delta.log.location import is_local, shown
+from rivers_delta.log.location import is_local
 from rivers_delta.log.partition_markers import is_marked_partitioned, partition_columns
-from rivers_delta.partitions.filters import partition_predicate, refuse_long_folders
-from rivers_delta.read.scan import all_columns
+from rivers_delta.partitions.filters import (
+    partition_predicate,
+    refuse_inexact_columns,
+    refuse_long_folders,
+)
 from rivers_delta.schema import compatibility
 from rivers_delta.schema.encoding import Encoding, encode
-from rivers_delta.write.batches import RowStream
+from rivers_delta.write.batches import Batches
 from rivers_delta.write.merge import assigned_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from arro3.core import RecordBatchReader
-
-    from rivers_core import OutputContext, PartitionContext
+    from rivers_core import PartitionContext
     from rivers_delta.config.merge_config import MergeConfig
-    from rivers_delta.config.options import Mode, SchemaMode
-    from rivers_delta.config.partition_expr import PartitionExpr
-    from rivers_delta.config.properties import HandlerConfig
-    from rivers_delta.log.ledger import Ledger
+    from rivers_delta.config.options import SchemaMode
     from rivers_delta.log.table import Table
     from rivers_delta.partitions.predicates import Predicate
     from rivers_delta.schema.encoding import Column
-    from rivers_delta.types.base import TypeAdapter
+    from rivers_delta.write.request import WriteRequest
 
 _FEED_PROPERTY: Final = "delta.enableChangeDataFeed"
 _FEED_COLUMNS: Final = frozenset(["_change_type", "_commit_version", "_commit_timestamp"])
 
 
 @dataclass(frozen=True, slots=True)
-class WriteRequest:
-    """Everything that a write needs to know; the handler's settings and the asset's options put together."""
-
-    context: OutputContext
-    value: Any
-    adapter: TypeAdapter
-    type_name: str
-    address: str
-    root: str
-    mode: Mode
-    schema_mode: SchemaMode | None
-    partition_expr: PartitionExpr | None
-    merge: MergeConfig | None
-    configuration: Mapping[str, str]
-    writer_properties: Mapping[str, Any] | None
-    commit_properties: Mapping[str, Any] | None
-    storage_options: Mapping[str, str] | None
-    config: HandlerConfig
-    ledger: Ledger
-
-
-class Incoming:
-    """The rows of one attempt, checked against the table that is there.
+class PreparedWrite:
+    """One attempt of a write.
 
     Args:
-        request: What, where and how.
-        subject: The asset and partition, for messages.
-        table: The table; None if it has to be made.
-        wanted: The keys whose rows are stored, and the others passed over; None for all.
+        request: The request.
+        table: The table; None if it has to be created.
+        encoding: How the columns of the value are stored.
+        columns: The columns of the table after the write.
+        schema_mode: Whether the write changes the columns of the table.
+        predicate: The rows of the partitions; None for a whole table.
+        batches: The rows.
+    """
+
+    request: WriteRequest
+    table: Table | None
+    encoding: Encoding
+    columns: Sequence[Column]
+    schema_mode: SchemaMode | None
+    predicate: Predicate | None
+    batches: Batches
+
+
+def prepare_write(
+    request: WriteRequest, table: Table | None, wanted: PartitionContext | None
+) -> PreparedWrite:
+    """Open a value, and check its columns against the table.
+
+    Args:
+        request: The request.
+        table: The table; None if it has to be created.
+        wanted: The keys whose rows are stored while others are skipped; None for all.
 
     Raises:
         AssetOutputValidationError: A column cannot be stored, or does not fit the table.
-        PartitionValidationError: The partition and the table do not go together.
+        PartitionValidationError: The partition does not fit the table.
+    """
+    settings, adapter, value = request.settings, request.adapter, request.value
+    existing = () if table is None else table.columns()
+    is_replaced = settings.mode == "create_or_replace" or settings.schema_mode == "overwrite"
+    reader = adapter.open(value)
+    try:
+        encoding = encode(
+            adapter.schema(value, reader),
+            adapter.extras(value, reader),
+            adapter.categories(value, reader),
+            () if is_replaced else existing,
+        )
+        fit = _check(request, table, encoding, existing)
+        predicate = _predicate(request, request.partition, encoding, fit.columns)
+        kept = _predicate(request, wanted, encoding, fit.columns)
+    except BaseException:
+        # The traceback keeps local variables alive, and a reader may keep a database connection.
+        del reader
+        raise
+    expr = request.partition_expr
+    batches = Batches(
+        request.subject,
+        reader,
+        fit.encoding,
+        predicate,
+        marked=expr.columns if expr is not None and predicate is not None and table is None else (),
+        source=adapter.source,
+        kept=kept,
+        required=fit.required,
+    )
+    return PreparedWrite(request, table, encoding, fit.columns, fit.schema_mode, predicate, batches)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """How a value fits a table.
+
+    Args:
+        encoding: The casts and hints to apply.
+        columns: The columns of the table after the write.
+        schema_mode: Whether the write changes them.
+        required: Columns that must not be null.
     """
 
-    def __init__(
-        self,
-        request: WriteRequest,
-        subject: str,
-        table: Table | None,
-        wanted: PartitionContext | None = None,
-    ) -> None:
-        self._subject = subject
-        self.schema_mode: SchemaMode | None = request.schema_mode
-        reader = request.adapter.open(request.value)
-        try:
-            there = () if table is None else all_columns(table)
-            self.encoding = _encoding(request, reader, self._known(request, there))
-            self.columns: Sequence[Column] = self.encoding.columns
-            self._required: list[str] = []
-            hinted = self._checked(request, table, there)
-            self.belonging = self._predicate(request, request.context.partition)
-            kept = self._predicate(request, wanted)
-        except BaseException:
-            # An error keeps what was at hand where it was raised, and a reader keeps the connection it reads from.
-            del reader
-            raise
-        marked = request.partition_expr.columns if request.partition_expr and self.belonging else ()
-        marks_needed = marked if table is None else ()
-        self.rows = RowStream(
-            subject,
-            reader,
-            hinted,
-            self.belonging,
-            marks_needed,
-            request.adapter.source,
-            kept,
-            self._required,
+    encoding: Encoding
+    columns: Sequence[Column]
+    schema_mode: SchemaMode | None
+    required: Sequence[str] = ()
+
+
+def _check(
+    request: WriteRequest, table: Table | None, encoding: Encoding, existing: Sequence[Column]
+) -> _Fit:
+    settings = request.settings
+    if encoding.problems:
+        raise _column_error(request, encoding.problems, "Cast or drop these columns.")
+    is_new = table is None or settings.mode == "create_or_replace"
+    properties: Mapping[str, str | None] = (
+        settings.new_table_properties() if table is None or is_new else table.metadata().configuration
+    )
+    problems = _change_feed_problems(encoding, properties)
+    if problems:
+        advice = f"Rename these columns, or create the table without {_FEED_PROPERTY!r}."
+        raise _column_error(request, problems, advice)
+    if table is None or is_new:
+        return _Fit(encoding, encoding.columns, settings.schema_mode)
+    _check_partitioning(request, table)
+    if request.merge is not None:
+        return _fit_merge(request, request.merge, encoding, existing)
+    return _fit(request, encoding, existing)
+
+
+def _fit(request: WriteRequest, encoding: Encoding, existing: Sequence[Column]) -> _Fit:
+    """Check columns that are appended, or that replace rows."""
+    schema_mode = request.settings.schema_mode
+    replaces = request.settings.mode == "overwrite" and request.partition is None
+    if replaces and schema_mode == "overwrite":
+        return _Fit(encoding, existing, schema_mode)
+    may_grow = schema_mode == "merge"
+    replaces = replaces and not may_grow
+    problems = compatibility.mismatches(encoding, existing, may_grow=may_grow, replaces=replaces)
+    if problems:
+        raise _column_error(
+            request,
+            problems,
+            "Cast the columns, or use 'delta/schema_mode': 'merge' to add columns, or 'overwrite' to replace all "
+            "columns in mode 'overwrite'.",
         )
-
-    @staticmethod
-    def _known(request: WriteRequest, there: Sequence[Column]) -> Sequence[Column]:
-        """The columns whose types columns of nulls get."""
-        is_replaced = request.mode == "create_or_replace" or request.schema_mode == "overwrite"
-        return () if is_replaced else there
-
-    def _checked(self, request: WriteRequest, table: Table | None, there: Sequence[Column]) -> Encoding:
-        """Check the columns by themselves and against the table's; which hints are written is what comes out."""
-        self._refuse(list(self.encoding.faults), "Cast or drop what is named.")
-        is_new = table is None or request.mode == "create_or_replace"
-        configuration = request.configuration if table is None or is_new else table.metadata().configuration
-        faults = _feed_faults(self.encoding, configuration)
-        self._refuse(faults, f"Rename what is named, or make the table without {_FEED_PROPERTY!r}.")
-        if table is None or is_new:
-            return self.encoding
-        self.columns = there
-        _check_partitioning(request, self._subject, table)
-        return self._fit(request) if request.merge is None else self._merged(request, request.merge)
-
-    def _merged(self, request: WriteRequest, merge: MergeConfig) -> Encoding:
-        """Check what a merge writes; a custom one may have further columns, for its predicates."""
-        columns, names = self.encoding.columns, [column.name for column in self.columns]
-        may_grow = request.schema_mode == "merge"
-        own = [column.name for column in columns]
-        assigned = assigned_columns(merge, own, [*dict.fromkeys([*names, *own])] if may_grow else names)
-        faults = compatibility.merge_mismatches(
-            self.encoding,
-            self.columns,
-            assigned,
-            may_grow=may_grow,
-            may_be_null=not merge.error_on_type_mismatch,
-        )
-        if merge.inserts_everything:
-            faults += compatibility.missing_values(self.encoding, self.columns)
-        adds = (
-            ", or let 'delta/schema_mode': 'merge' add it"
-            if any("is not in" in one for one in faults)
-            else ""
-        )
-        self._refuse(faults, f"Cast before merging, and drop what the table has not{adds}.")
-        self._require(() if merge.merge_type == "custom" else self.columns)
-        return compatibility.fitted(
-            self.encoding, self.columns, assigned, may_be_null=not merge.error_on_type_mismatch
-        )
-
-    def _fit(self, request: WriteRequest) -> Encoding:
-        """Check the columns of what is added, or put in the place of something."""
-        replaces = request.mode == "overwrite" and request.context.partition is None
-        if replaces and request.schema_mode == "overwrite":
-            return self.encoding
-        may_grow = request.schema_mode == "merge"
-        replaces = replaces and not may_grow
-        faults = compatibility.mismatches(self.encoding, self.columns, may_grow=may_grow, replaces=replaces)
-        self._refuse(faults, "Cast, or say what may change: 'delta/schema_mode' is 'merge' to add columns, and "
-                     "'overwrite' to replace them all in mode 'overwrite'.")  # fmt: skip
-        if replaces and compatibility.has_other_variants(self.encoding, self.columns):
-            self.schema_mode = "overwrite"
-            return self.encoding
-        self._require(self.columns)
-        names = [(column.name, column.name) for column in self.columns]
-        return compatibility.fitted(self.encoding, self.columns, names)
-
-    def _require(self, columns: Sequence[Column]) -> None:
-        """Look for nulls where the table has none."""
-        given = {column.name for column in self.encoding.columns}
-        self._required = [
-            one.name for one in columns if one.name in given and not one.stored.flags & NULLABLE
-        ]
-
-    def _predicate(self, request: WriteRequest, partition: PartitionContext | None) -> Predicate | None:
-        expr = request.partition_expr
-        if partition is None or expr is None:
-            return None
-        given = {column.name for column in self.encoding.columns}
-        missing = [name for name in expr.columns if name not in given]
-        if missing:
-            self._refuse(
-                [f"column {name!r} of 'delta/partition_expr' is missing" for name in missing], "Add it."
-            )
-        columns = (
-            self.columns if set(expr.columns) <= {c.name for c in self.columns} else self.encoding.columns
-        )
-        return partition_predicate(request.context.asset_name, partition, expr, columns)
-
-    def _refuse(self, faults: list[str], advice: str) -> None:
-        if faults:
-            raise AssetOutputValidationError(
-                f"{self._subject} cannot be stored as it is; nothing was. {'; '.join(faults)}. {advice}"
-            )
+    if replaces and compatibility.has_other_variants(encoding, existing):
+        return _Fit(encoding, existing, "overwrite")
+    names = [(column.name, column.name) for column in existing]
+    fitted = compatibility.fitted(encoding, existing, names)
+    return _Fit(fitted, existing, schema_mode, _required(encoding, existing))
 
 
-def _encoding(request: WriteRequest, reader: RecordBatchReader, there: Sequence[Column]) -> Encoding:
-    adapter, value = request.adapter, request.value
-    schema = adapter.schema(value, reader)
-    return encode(schema, adapter.extras(value, reader), adapter.categories(value, reader), there)
+def _fit_merge(
+    request: WriteRequest, merge: MergeConfig, encoding: Encoding, existing: Sequence[Column]
+) -> _Fit:
+    """Check the columns that a merge writes; a custom merge may have others, for its predicates."""
+    own, names = [column.name for column in encoding.columns], [column.name for column in existing]
+    may_grow = request.settings.schema_mode == "merge"
+    assigned = assigned_columns(merge, own, [*dict.fromkeys([*names, *own])] if may_grow else names)
+    may_be_null = not merge.error_on_type_mismatch
+    problems = compatibility.merge_mismatches(
+        encoding, existing, assigned, may_grow=may_grow, may_be_null=may_be_null
+    )
+    if merge.inserts_everything:
+        problems += compatibility.missing_values(encoding, existing)
+    if problems:
+        is_unknown = any("is not in the table" in problem for problem in problems)
+        adds = ", or use 'delta/schema_mode': 'merge' to add them" if is_unknown else ""
+        advice = f"Cast before merging, and drop columns that the table does not have{adds}."
+        raise _column_error(request, problems, advice)
+    required = () if merge.merge_type == "custom" else _required(encoding, existing)
+    fitted = compatibility.fitted(encoding, existing, assigned, may_be_null=may_be_null)
+    return _Fit(fitted, existing, request.settings.schema_mode, required)
 
 
-def _feed_faults(encoding: Encoding, configuration: Mapping[str, str | None]) -> list[str]:
-    """One sentence for each column that would be taken for one of the change feed's own."""
-    if (configuration.get(_FEED_PROPERTY) or "").lower() != "true":
+def _required(encoding: Encoding, existing: Sequence[Column]) -> list[str]:
+    """Return the given columns that must not be null in the table."""
+    given = {column.name for column in encoding.columns}
+    return [column.name for column in existing if column.name in given and not column.stored.nullable]
+
+
+def _predicate(
+    request: WriteRequest,
+    partition: PartitionContext | None,
+    encoding: Encoding,
+    columns: Sequence[Column],
+) -> Predicate | None:
+    expr = request.partition_expr
+    if partition is None or expr is None:
+        return None
+    given = {column.name for column in encoding.columns}
+    missing = [name for name in expr.columns if name not in given]
+    if missing:
+        problems = [f"column {name!r} of 'delta/partition_expr' is missing" for name in missing]
+        raise _column_error(request, problems, "Add it.")
+    is_stored = set(expr.columns) <= {column.name for column in columns}
+    stored = columns if is_stored else encoding.columns
+    refuse_inexact_columns(request.context.asset_name, expr, stored)
+    return partition_predicate(request.context.asset_name, partition, expr, stored)
+
+
+def _column_error(request: WriteRequest, problems: Sequence[str], advice: str) -> AssetOutputValidationError:
+    return AssetOutputValidationError(
+        f"Cannot store {request.subject}; nothing was written: {'; '.join(problems)}. {advice}"
+    )
+
+
+def _change_feed_problems(encoding: Encoding, properties: Mapping[str, str | None]) -> list[str]:
+    """Return one message for each column that has the name of a column of the change feed."""
+    if (properties.get(_FEED_PROPERTY) or "").lower() != "true":
         return []
     return [
-        f"column {column.name!r} is called like one that the change feed of the table adds"
+        f"column {column.name!r} has the name of a column that the change feed of the table adds"
         for column in encoding.columns
         if column.name.casefold() in _FEED_COLUMNS
     ]
 
 
-def _check_partitioning(request: WriteRequest, subject: str, table: Table) -> None:
-    """Refuse to replace all partitions by a value that knows of none, and a key that its folder cannot have."""
-    partition, expr = request.context.partition, request.partition_expr
-    if partition is not None and expr is not None and is_local(request.root):
-        refuse_long_folders(request.context.asset_name, partition, expr, table.metadata().partition_columns)
-    replaces = request.mode == "overwrite" or (
-        request.merge is not None and request.merge.merge_type == "replace_delete_unmatched"
-    )
-    if request.context.partition is not None or not replaces:
+def _check_partitioning(request: WriteRequest, table: Table) -> None:
+    """Refuse a value without partition that would replace all partitions, and a key without a possible folder."""
+    settings, partition, expr = request.settings, request.partition, request.partition_expr
+    if partition is not None:
+        if expr is not None and is_local(settings.root):
+            folders = table.metadata().partition_columns
+            refuse_long_folders(request.context.asset_name, partition, expr, folders)
+        return
+    merge = request.merge
+    replaces_by_merge = merge is not None and merge.merge_type == "replace_delete_unmatched"
+    if settings.mode != "overwrite" and not replaces_by_merge:
         return
     columns = partition_columns(table)
     if columns or is_marked_partitioned(table):
-        by = f" (by {', '.join(map(repr, columns))})" if columns else ""
+        by = f" by {', '.join(map(repr, columns))}" if columns else ""
         raise PartitionValidationError(
-            f"{subject} has no partition, and table {shown(request.address)!r} has{by}: replacing its rows would drop "
-            "those of all partitions, and nothing was stored. Give the asset its partitions back, or replace the table "
-            "with 'delta/mode': 'create_or_replace'."
+            f"Cannot store {request.subject}: it has no partition, and table {settings.shown_address!r} is partitioned"
+            f"{by}, so that replacing its rows would drop all partitions; nothing was written. Restore the partitions "
+            "of the asset, or replace the table with 'delta/mode': 'create_or_replace'."
         )

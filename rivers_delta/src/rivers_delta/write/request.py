@@ -1,130 +1,113 @@
-"""From a handler, a context and a value to a write, and from its outcome to metadata."""
+"""Write request: the settings of a table, a context and a value, checked before anything is opened."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from rivers_core import MetadataValue
-from rivers_core.exceptions import AssetOutputValidationError, InvalidMetadataError
-from rivers_delta.config.merge_config import MergeConfig
-from rivers_delta.config.options import read_options
-from rivers_delta.log.location import shown, table_address, table_root
-from rivers_delta.read.scan import all_columns
-from rivers_delta.schema.encoding import schema_of
+from rivers_core.exceptions import AssetOutputValidationError, PartitionValidationError
+from rivers_delta.errors import subject_of
+from rivers_delta.log.partition_markers import write_id
 from rivers_delta.types.registry import get_types
-from rivers_delta.write.prepared_write import WriteRequest
 
 if TYPE_CHECKING:
-    from rivers_core import OutputContext
-    from rivers_delta.config.options import DeltaOptions
-    from rivers_delta.handler import DeltaIOHandler
-    from rivers_delta.write.commit import Outcome
+    from rivers_core import OutputContext, PartitionContext
+    from rivers_delta.config.merge_config import MergeConfig
+    from rivers_delta.config.partition_expr import PartitionExpr
+    from rivers_delta.config.table_settings import TableSettings
+    from rivers_delta.types.base import TypeAdapter
 
 
-_REMEMBERED: Final = "interval 30 days"
-
-
-def request_for(handler: DeltaIOHandler, context: OutputContext, value: Any) -> WriteRequest:
-    """Put the handler's settings and the asset's options together; the asset's go first.
+@dataclass(frozen=True, slots=True)
+class WriteRequest:
+    """One value to write.
 
     Args:
-        handler: The settings.
-        context: The asset and its options.
-        value: What is to be stored.
+        settings: The table.
+        context: Asset, partition and run.
+        subject: Asset and partition, for messages.
+        value: The value, as its adapter prepared it.
+        adapter: Adapter of the value's type.
+        type_name: The value's type.
+        is_replayable: Whether the value can be read again for another attempt.
+        merge: How rows are merged; None in other modes.
+        partition: The partitions to write; None for a whole table.
+        partition_expr: The columns that hold partition keys.
+        app_id: Identifier of the write in the transaction log.
+    """
+
+    settings: TableSettings
+    context: OutputContext
+    subject: str
+    value: Any
+    adapter: TypeAdapter
+    type_name: str
+    is_replayable: bool
+    merge: MergeConfig | None
+    partition: PartitionContext | None
+    partition_expr: PartitionExpr | None
+    app_id: str
+
+
+def build_request(settings: TableSettings, context: OutputContext, value: Any) -> WriteRequest:
+    """Build the request for a value.
+
+    Args:
+        settings: The table.
+        context: Asset, partition and run.
+        value: The value.
 
     Raises:
-        AssetOutputValidationError: No adapter knows the value, or a column of it cannot be said in Arrow.
-        InvalidMetadataError: An option is wrong, or a merge has no predicate.
+        AssetOutputValidationError: No adapter accepts the value, or a column cannot be represented in Arrow.
+        PartitionValidationError: The options of the asset contradict its partitions.
+        InvalidMetadataError: A merge has no predicate.
     """
-    options = read_options(context.asset_name, context.asset_metadata)
     types = get_types()
     spec = types.for_class(type(value))
     if spec is None:
         raise AssetOutputValidationError(
-            f"Asset {context.asset_name!r} returned a {type(value).__qualname__}, and the delta handler stores tables: "
-            f"{', '.join(types.names)}, or anything with __arrow_c_stream__. Nothing was stored."
+            f"Cannot store asset {context.asset_name!r}: the delta handler stores tables, got a "
+            f"{type(value).__qualname__}; nothing was written. Return one of {', '.join(types.names)}, or an object "
+            "with __arrow_c_stream__."
         )
     adapter = types.adapter(spec)
     try:
         prepared = adapter.prepare(value)
     except TypeError as error:
-        raise AssetOutputValidationError(
-            f"Asset {context.asset_name!r} cannot be stored: {error}."
-        ) from error
-    mode = options.mode or handler.mode
-    root = table_root(handler.table_uri)
-    address = table_address(root, context.asset_name, options.root_name)
-    return WriteRequest(
+        raise AssetOutputValidationError(f"Cannot store asset {context.asset_name!r}: {error}.") from error
+    request = WriteRequest(
+        settings=settings,
         context=context,
+        subject=subject_of(context),
         value=prepared,
         adapter=adapter,
         type_name=spec.type_name,
-        address=address,
-        root=root,
-        mode=mode,
-        schema_mode=options.schema_mode or handler.schema_mode,
-        partition_expr=options.partition_expr,
-        merge=_merge(handler, context, options) if mode == "merge" else None,
-        configuration={
-            "delta.checkpointInterval": str(handler.handler_config.checkpoint_interval),
-            "delta.setTransactionRetentionDuration": _REMEMBERED,
-            **(handler.table_config or {}),
-            **(options.table_configuration or {}),
-        },
-        writer_properties={**(handler.writer_properties or {}), **(options.writer_properties or {})},
-        commit_properties={**(handler.commit_properties or {}), **(options.commit_properties or {})},
-        storage_options=handler.plain_storage_options(),
-        config=handler.handler_config,
-        ledger=handler.ledger(address),
+        is_replayable=adapter.is_replayable(prepared),
+        merge=settings.merge() if settings.mode == "merge" else None,
+        partition=context.partition,
+        partition_expr=settings.options.partition_expr,
+        app_id=write_id(context),
     )
+    if context.partition is not None:
+        _check_partitioned(request)
+    return request
 
 
-def report(request: WriteRequest, outcome: Outcome, seconds: float) -> None:
-    """Tell the context what was stored, and under which version.
-
-    Args:
-        request: The write.
-        outcome: What came of it.
-        seconds: How long it took.
-    """
-    table, context, written = outcome.table, request.context, outcome.written
-    totals = request.ledger.look(table) if written is None else written.totals
-    facts: dict[str, Any] = {
-        "delta/table_uri": shown(request.address),
-        "delta/mode": request.mode,
-        "delta/version": table.version(),
-        "delta/type": request.type_name,
-        "delta/num_rows": MetadataValue.int(totals.rows),
-        "delta/rows_written": MetadataValue.int(0 if written is None else written.rows),
-        "delta/size_bytes": MetadataValue.int(totals.bytes),
-        "delta/write_duration_s": MetadataValue.float_(seconds),
-        "rivers/schema": MetadataValue.schema(
-            outcome.schema or schema_of(column.given for column in all_columns(table))
-        ),
-        **outcome.facts,
-    }
-    if outcome.is_repeated:
-        facts["delta/repeated"] = True
-    elif not outcome.is_written:
-        facts["delta/ignored"] = True
-    context.add_output_metadata(facts)
-    context.offer_content_version(table.data_version())
-
-
-def _merge(handler: DeltaIOHandler, context: OutputContext, options: DeltaOptions) -> MergeConfig:
-    config = handler.merge_config or MergeConfig()
-    merge_type = options.merge_type or config.merge_type
-    if merge_type == "custom" and config.operations is None:
-        raise InvalidMetadataError(
-            f"Asset {context.asset_name!r}: 'delta/merge_type' is 'custom', and the handler has no merge_config with "
-            "operations; give it MergeConfig(merge_type='custom', operations=MergeOperationsConfig(...))."
+def _check_partitioned(request: WriteRequest) -> None:
+    settings = request.settings
+    if request.partition_expr is None:
+        raise PartitionValidationError(
+            f"Asset {request.context.asset_name!r} has partitions, and no column for their keys, so that each would "
+            "replace the others. Use metadata={'delta/partition_expr': <column>}, or {dimension: column} for several "
+            "dimensions."
         )
-    predicate = options.merge_predicate or config.predicate
-    if not predicate:
-        raise InvalidMetadataError(
-            f"Asset {context.asset_name!r} is merged, and nothing says which rows match; give it metadata="
-            "{'delta/merge_predicate': 's.id = t.id'}, or the handler a merge_config with a predicate."
+    if settings.mode == "create_or_replace":
+        raise PartitionValidationError(
+            f"Cannot store {request.subject}: mode 'create_or_replace' replaces the table and would drop all other "
+            "partitions. Use 'overwrite', which replaces only this partition."
         )
-    operations = config.operations if merge_type == "custom" else None
-    return replace(config, merge_type=merge_type, predicate=predicate, operations=operations)
+    if settings.schema_mode == "overwrite":
+        raise PartitionValidationError(
+            f"Cannot store {request.subject}: schema_mode 'overwrite' would change the columns of all other "
+            "partitions. Use 'merge' to add columns."
+        )

@@ -1,153 +1,181 @@
-"""Writing: one value, one commit."""
+"""Writer: store one value in one commit, trying again when another commit came first."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rivers_core import PartitionContext
-from rivers_core.exceptions import ConflictError, PartitionValidationError
-from rivers_delta.errors import named
-from rivers_delta.log.location import shown
-from rivers_delta.log.partition_markers import absent_keys, is_unfinished
+import pyarrow as pa
+
+from rivers_core import MetadataValue, PartitionContext
+from rivers_core.exceptions import ConflictError
+from rivers_delta.errors import redact_library_text
+from rivers_delta.log.partition_markers import IDENTIFIED_MODES, absent_keys, is_unfinished
 from rivers_delta.log.table import open_table
-from rivers_delta.log.transactions import IDENTIFIED_MODES, transaction_id
-from rivers_delta.read.scan import all_columns
-from rivers_delta.write import one_shot as once
-from rivers_delta.write.commit import Committer, Outcome
-from rivers_delta.write.merge import inserted
-from rivers_delta.write.prepared_write import Incoming
-from rivers_delta.write.retry import describe_commits, final_conflict, is_conflict, retried
+from rivers_delta.write.commit import Outcome, commit
+from rivers_delta.write.merge import insert_metrics
+from rivers_delta.write.one_shot import refuse_consumed, remember
+from rivers_delta.write.prepared_write import prepare_write
+from rivers_delta.write.request import build_request
+from rivers_delta.write.retry import attempts, describe_commits, is_conflict
 
 if TYPE_CHECKING:
+    from rivers_core import OutputContext
+    from rivers_delta.config.table_settings import TableSettings
     from rivers_delta.log.table import Table
-    from rivers_delta.write.prepared_write import WriteRequest
+    from rivers_delta.log.table_cache import TableCache, WriteHistory
+    from rivers_delta.write.request import WriteRequest
 
 
-def write(request: WriteRequest, opened: Table | None = None) -> Outcome:
-    """Write a value in one commit.
+class _LostRace(NamedTuple):
+    """An attempt that another commit preceded.
 
     Args:
-        request: What, where and how.
-        opened: The table as it is now, if it is open already.
+        attempt: Its number.
+        based_on: The version of the table it was based on; None if there was no table.
+        message: The error of deltalake.
+    """
+
+    attempt: int
+    based_on: int | None
+    message: str
+
+
+def write_output(settings: TableSettings, context: OutputContext, value: Any, cache: TableCache) -> None:
+    """Store a value, and report it to the context.
+
+    Args:
+        settings: The table.
+        context: Asset, partition and run.
+        value: The value.
+        cache: What the process knows of its tables.
 
     Raises:
         AssetOutputValidationError: A column cannot be stored, or does not fit the table.
-        PartitionValidationError: Rows belong elsewhere, or the partition and the table do not go together.
-        ConflictError: Others kept committing, or what is there forbids the write.
+        PartitionValidationError: Rows belong to another partition, or the partition does not fit the table.
+        ConflictError: Other writers kept committing first, or existing rows forbid the write.
     """
-    writer = _Writer(request, opened)
-    may_repeat = request.adapter.is_replayable(request.value)
-    outcome = retried(writer.attempt, request.config, may_repeat=may_repeat, give_up=writer.give_up)
-    if not outcome.is_written or outcome.is_repeated:
-        return outcome
-    written = request.ledger.record(outcome.table, writer.app_id)
-    facts = outcome.facts or (inserted(written.rows) if request.mode == "merge" else {})
-    if not may_repeat:
-        once.remember(request.value, facts.get("delta/source_rows", written.rows))
-    return replace(outcome, written=written, facts=facts)
+    started = time.perf_counter()
+    request = build_request(settings, context, value)
+    history = cache.history(settings.address)
+    outcome = _write(request, cache.take(settings.address), history)
+    metadata: dict[str, Any] = {}
+    if outcome.is_written:
+        written = history.record(outcome.table, request.app_id)
+        totals, rows = written.totals, written.rows
+        metadata |= outcome.metrics or (insert_metrics(rows) if settings.mode == "merge" else {})
+        if not request.is_replayable:
+            remember(request.value, metadata.get("delta/source_rows", rows))
+    else:
+        totals, rows = history.totals_of(outcome.table), 0
+        metadata["delta/repeated" if outcome.is_repeated else "delta/ignored"] = True
+    table = outcome.table
+    schema = (
+        pa.schema([column.given for column in table.columns()]) if outcome.schema is None else outcome.schema
+    )
+    context.add_output_metadata(
+        {
+            "delta/table_uri": settings.shown_address,
+            "delta/mode": settings.mode,
+            "delta/version": table.version(),
+            "delta/type": request.type_name,
+            "delta/num_rows": MetadataValue.int(totals.rows),
+            "delta/rows_written": MetadataValue.int(rows),
+            "delta/size_bytes": MetadataValue.int(totals.bytes),
+            "delta/write_duration_s": MetadataValue.float_(time.perf_counter() - started),
+            "rivers/schema": MetadataValue.schema(schema),
+            **metadata,
+        }
+    )
+    context.offer_content_version(table.data_version())
+    cache.keep(settings.address, table)
 
 
-class _Writer:
-    """One write, through all its attempts."""
-
-    def __init__(self, request: WriteRequest, opened: Table | None) -> None:
-        self._request = request
-        self._opened = opened
-        self._context = request.context
-        self._subject = named(request.context)
-        self.app_id = transaction_id(request.context)
-        self._committer = Committer(request, self._subject, self.app_id)
-        self._based_on: int | None = None
-        self._wanted: PartitionContext | None = None
-        _check_shape(request)
-
-    def attempt(self, number: int) -> Outcome:
-        """Open the table as it is now, and write."""
-        request = self._request
-        table = self._opened or open_table(request.address, request.storage_options)
-        self._opened = None
-        self._based_on = None if table is None else table.version()
-        if table is not None:
-            if self._is_done(table, number):
-                return Outcome(table, is_written=False, is_repeated=True)
-            if request.mode in {"error", "ignore"}:
-                there = self._there(table)
-                if there is not None:
-                    return self._not_touched(table, there)
-        may_repeat = request.adapter.is_replayable(request.value)
-        if not may_repeat:
-            once.refuse_if_spent(self._subject, request.value, request.adapter)
-        stream = Incoming(request, self._subject, table, self._wanted)
-        if not may_repeat:
-            once.remember(request.value, None)
+def _write(request: WriteRequest, table: Table | None, history: WriteHistory) -> Outcome:
+    """Attempt the write until no other commit comes first."""
+    settings = request.settings
+    for number in attempts(settings.config, is_replayable=request.is_replayable):
+        if table is None:
+            table = open_table(settings.address, settings.storage_options)
+        based_on = None if table is None else table.version()
         try:
-            return self._committer.commit(table, stream, number)
-        except BaseException as error:
-            stream.rows.close()
-            if stream.rows.failure is not None and not is_conflict(error):
-                raise stream.rows.failure from None
-            raise
-
-    def give_up(self, attempts: int, error: BaseException) -> ConflictError:
-        """The final error, which names who was first."""
-        table = open_table(self._request.address, self._request.storage_options)
-        others = describe_commits(self._based_on, table)
-        may_repeat = self._request.adapter.is_replayable(self._request.value)
-        return final_conflict(
-            self._subject, shown(self._request.address), attempts, others, error, may_repeat=may_repeat
-        )
-
-    def _is_done(self, table: Table, number: int) -> bool:
-        """Whether this very write was committed already; only asked where writing twice would matter."""
-        if self._request.mode not in IDENTIFIED_MODES:
-            return False
-        if self._context.run_id is None and number == 1:
-            return False
-        return self._request.ledger.is_committed(table, self.app_id)
-
-    def _there(self, table: Table) -> str | None:
-        """What of this write is there already, as a sentence names it; None if nothing is."""
-        partition, expr = self._context.partition, self._request.partition_expr
-        if partition is None or expr is None:
-            return None if is_unfinished(table) else self._subject
-        absent = absent_keys(table, self._context.asset_name, partition, expr, all_columns(table))
-        missing = set(absent)
-        there = [key for key in partition.keys if key not in missing]
-        if self._request.mode == "ignore" and absent:
-            self._wanted = PartitionContext(absent, partition.definition)
-            return None
-        if len(there) == len(partition.keys):
-            return self._subject
-        shown_keys = ", ".join(repr(str(key)) for key in there[:3]) + (", ..." if len(there) > 3 else "")
-        return f"{shown_keys} of {self._subject}" if there else None
-
-    def _not_touched(self, table: Table, there: str) -> Outcome:
-        if self._request.mode == "ignore":
-            return Outcome(table, is_written=False)
-        raise ConflictError(
-            f"{there} is there already, in table {shown(self._request.address)!r} at version "
-            f"{table.version()}, and 'delta/mode' is 'error'. Nothing was stored. Delete it, or use another mode."
-        )
+            return _attempt(request, table, history, number)
+        except Exception as error:
+            if not is_conflict(error):
+                raise
+            lost_race, table = _LostRace(number, based_on, str(error)), None
+    raise _conflict_error(request, lost_race)
 
 
-def _check_shape(request: WriteRequest) -> None:
-    """Refuse what contradicts itself before anything is opened."""
-    partition, expr = request.context.partition, request.partition_expr
-    asset = request.context.asset_name
-    if partition is not None and expr is None:
-        raise PartitionValidationError(
-            f"Asset {asset!r} has partitions, and nothing says in which column their keys are: each would replace the "
-            "others. Give it metadata={'delta/partition_expr': <column>}, or {dimension: column} for several "
-            "dimensions."
-        )
-    if partition is not None and request.mode == "create_or_replace":
-        raise PartitionValidationError(
-            f"{named(request.context)}: mode 'create_or_replace' would replace the table with this partition and "
-            "drop all others. Use 'overwrite', which replaces the partition alone."
-        )
-    if partition is not None and request.schema_mode == "overwrite":
-        raise PartitionValidationError(
-            f"{named(request.context)}: schema_mode 'overwrite' would change the columns of all other partitions. Use "
-            "'merge' to add columns."
-        )
+def _attempt(request: WriteRequest, table: Table | None, history: WriteHistory, number: int) -> Outcome:
+    wanted = None
+    if table is not None:
+        if _is_repeated(request, table, history, number):
+            return Outcome(table, is_written=False, is_repeated=True)
+        if request.settings.mode in {"error", "ignore"}:
+            existing, wanted = _existing(request, table)
+            if existing and request.settings.mode == "ignore":
+                return Outcome(table, is_written=False)
+            if existing:
+                raise _exists_error(request, table, existing)
+    if not request.is_replayable:
+        refuse_consumed(request.subject, request.value, request.adapter)
+    prepared = prepare_write(request, table, wanted)
+    if not request.is_replayable:
+        remember(request.value, None)
+    try:
+        return commit(prepared, number)
+    except BaseException as error:
+        prepared.batches.close()
+        failure = prepared.batches.failure
+        if failure is not None and not is_conflict(error):
+            raise failure from None
+        raise
+
+
+def _is_repeated(request: WriteRequest, table: Table, history: WriteHistory, number: int) -> bool:
+    """Return whether this very write was committed before; checked only where repeating it changes the table."""
+    if request.settings.mode not in IDENTIFIED_MODES or (request.context.run_id is None and number == 1):
+        return False
+    return history.is_committed(table, request.app_id)
+
+
+def _existing(request: WriteRequest, table: Table) -> tuple[str, PartitionContext | None]:
+    """Return what of a write exists already, for messages, and the partitions that mode `ignore` still writes."""
+    partition, expr = request.partition, request.partition_expr
+    if partition is None or expr is None:
+        return "" if is_unfinished(table) else request.subject, None
+    absent = absent_keys(table, request.context.asset_name, partition, expr, table.columns())
+    if request.settings.mode == "ignore" and absent:
+        return "", PartitionContext(absent, partition.definition)
+    missing = set(absent)
+    present = [key for key in partition.keys if key not in missing]
+    if not missing or not present:
+        return request.subject if present else "", None
+    shown_keys = ", ".join(repr(str(key)) for key in present[:3]) + (", ..." if len(present) > 3 else "")
+    return f"{shown_keys} of {request.subject}", None
+
+
+def _exists_error(request: WriteRequest, table: Table, existing: str) -> ConflictError:
+    return ConflictError(
+        f"Cannot store {request.subject}; nothing was written: {existing} already exists in table "
+        f"{request.settings.shown_address!r} at version {table.version()}, and 'delta/mode' is 'error'. Delete it, or "
+        "use another mode."
+    )
+
+
+def _conflict_error(request: WriteRequest, lost_race: _LostRace) -> ConflictError:
+    """Return the final error of a write, which names the commits that came first."""
+    settings = request.settings
+    others = describe_commits(lost_race.based_on, open_table(settings.address, settings.storage_options))
+    if request.is_replayable:
+        tried = f"after {lost_race.attempt} attempts"
+        advice = "Run it again when the other writer is done, or raise handler_config.max_attempts."
+    else:
+        tried = "not retried, because the value is a one-shot stream"
+        advice = "Run the step again, or return a table or a LazyFrame, which can be read again."
+    reason = redact_library_text(lost_race.message, settings.storage_options).rstrip(".")
+    return ConflictError(
+        f"Could not write {request.subject} to {settings.shown_address!r}; nothing was written, {tried}: another "
+        f"commit came first, {others}. deltalake reports: {reason}. {advice}"
+    )

@@ -1,0 +1,85 @@
+"""Defects of libraries that `rivers_delta.compat` works around.
+
+Each test shows one defect without the workaround. A failure means that the installed version no longer has it: remove
+the workaround, or narrow its version range.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from arro3.core import RecordBatchReader
+from deltalake import DeltaTable, WriterProperties, write_deltalake
+
+BIG = 2**53 + 1
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return str(tmp_path / "my data")
+
+
+def test_deltalake_rounds_bounds_of_decimals(folder):
+    write_deltalake(folder, pl.DataFrame({"k": pl.Series([Decimal(BIG)], dtype=pl.Decimal(20, 0))}))
+    assert pl.DataFrame(DeltaTable(folder).get_add_actions())["max"].to_list() != [{"k": Decimal(BIG)}]
+
+
+def test_deltalake_truncates_bounds_of_timestamps(folder):
+    moment = datetime(2024, 1, 1, 0, 0, 0, 1001)
+    write_deltalake(folder, pl.DataFrame({"k": [moment]}))
+    log = os.path.join(folder, "_delta_log", f"{0:020d}.json")
+    with open(log) as file:
+        assert "00:00:00.001001" not in file.read()
+
+
+def test_deltalake_percent_encodes_local_paths(folder):
+    write_deltalake(folder, pa.table({"n": [1]}))
+    assert "my%20data" in DeltaTable(folder).table_uri
+
+
+def test_deltalake_loads_first_version_for_earlier_timestamp(folder):
+    write_deltalake(folder, pa.table({"n": [1]}))
+    table = DeltaTable(folder)
+    table.load_as_version(datetime(1970, 1, 1, tzinfo=UTC))
+    assert table.version() == 0
+
+
+def test_deltalake_drops_compression_with_any_writer_property(folder):
+    write_deltalake(folder, pa.table({"n": [1]}), writer_properties=WriterProperties(max_row_group_size=10))
+    (path,) = DeltaTable(folder).file_uris()
+    assert "snappy" not in path
+
+
+def test_deltalake_skips_timestamps_in_maps_when_it_picks_features(folder):
+    kind = pa.map_(pa.string(), pa.timestamp("us"))
+    with pytest.raises(Exception, match="does not have the required 'timestampNtz' feature"):
+        write_deltalake(folder, pa.table({"m": pa.array([[("a", 0)]], kind)}))
+
+
+def test_arro3_rejects_null_columns_of_polars():
+    with pytest.raises(Exception, match="."):
+        RecordBatchReader.from_arrow(pl.DataFrame({"n": [None, None]})).read_all()
+
+
+def test_arro3_loses_order_of_dictionaries():
+    kind = pa.dictionary(pa.int8(), pa.string(), ordered=True)
+    reader = RecordBatchReader.from_arrow(pa.table({"c": pa.array(["a"], pa.string()).cast(kind)}))
+    assert not pa.schema(reader.schema).field("c").type.ordered
+
+
+def test_pyarrow_does_not_look_up_string_views():
+    views = pa.array(["a"], pa.string_view())
+    with pytest.raises(pa.ArrowNotImplementedError):
+        pc.is_in(views, value_set=views)
+
+
+def test_pyarrow_does_not_look_up_half_floats():
+    halves = pa.array([1.5], pa.float16())
+    with pytest.raises(pa.ArrowException):
+        pc.index_in(halves, value_set=halves)
