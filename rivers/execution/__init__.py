@@ -1,4 +1,4 @@
-"""Execution of steps: load inputs, call, store, record (floor 7)."""
+"""Execute steps: load inputs, call the function, store outputs, record events."""
 
 from __future__ import annotations
 

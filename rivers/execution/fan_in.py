@@ -1,4 +1,4 @@
-"""Loading several partition keys of one asset: at once where that saves time, with every missing key named."""
+"""Load several partition keys of one asset, concurrently where that saves time."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ CONCURRENT_LOADS = 16
 async def load_each(
     binding: HandlerBinding, contexts: Sequence[InputContext], load: LoadOne, *, on_loop: bool = False
 ) -> list[Any]:
-    """Load one value for each context, several at a time from a handler that reaches outside the process.
+    """Load one value per context, concurrently from handlers whose store is outside the process.
 
-    An asynchronous handler is awaited on the loop; any other is called from several threads, so that it
-    waits for its store with many keys at once.
+    An asynchronous handler is awaited on the event loop; any other is called in several threads, so that
+    many keys wait for the store at once.
 
     Args:
-        binding: The handler that `load` calls.
-        contexts: What to load, one partition key each.
+        binding: Handler that `load` calls.
+        contexts: Contexts of one partition key each.
         load: Loads one value.
-        on_loop: The caller runs on an event loop, on which others may go on while threads load.
+        on_loop: Whether the caller runs on an event loop, which must not be blocked while threads load.
 
     Returns:
-        The values in the order of the contexts; in place of one that was never stored, its `NotMaterializedError`.
+        Values in the order of the contexts; a `NotMaterializedError` in place of a value that was never stored.
 
     Raises:
-        Exception: The first error, in this order, that says anything else; nothing is left running.
+        Exception: The first other error in this order; no load is left running.
     """
     if binding.is_async_input:
         return await _on_the_loop(contexts, load)
@@ -65,18 +65,18 @@ def by_key(
     allow_missing: bool = False,
     advice: str = "materialize them first",
 ) -> dict[Any, Any]:
-    """Put loaded values under their keys.
+    """Return loaded values by key.
 
     Args:
-        keys: The keys, as the consumer wants them.
-        values: What `load_each` returned for them.
-        asset: Whose values they are.
-        handler: How the error names the handler that looked.
-        allow_missing: Leave out what was never stored.
-        advice: What to do about missing keys.
+        keys: Keys as the consumer receives them.
+        values: Result of `load_each`.
+        asset: Name of the asset.
+        handler: Label of the handler, for the error.
+        allow_missing: Whether to leave out values that were never stored.
+        advice: Advice about missing keys, for the error.
 
     Raises:
-        NotMaterializedError: Some were never stored; names each of them.
+        NotMaterializedError: Values were never stored; the message names each key.
     """
     missing = {
         str(key): value
@@ -98,11 +98,11 @@ def by_key(
 async def _on_the_loop(contexts: Sequence[InputContext], load: LoadOne) -> list[Any]:
     gate = asyncio.Semaphore(CONCURRENT_LOADS)
 
-    async def one(context: InputContext) -> Any:
+    async def load_one(context: InputContext) -> Any:
         async with gate:
             return await _value_or_missing(context, load)
 
-    tasks = [asyncio.ensure_future(one(context)) for context in contexts]
+    tasks = [asyncio.ensure_future(load_one(context)) for context in contexts]
     try:
         return list(await asyncio.gather(*tasks))
     finally:

@@ -27,45 +27,45 @@ async def complete_write(result: Any, binding: HandlerBinding) -> None:
     """
     if inspect.isgenerator(result) or inspect.isasyncgen(result):
         raise RiversError(
-            f"handle_output of {type(binding.handler).__name__} yields, so that calling it stores nothing; "
-            "take the `yield` out"
+            f"handle_output of {type(binding.handler).__name__} is a generator function, so that calling it stores "
+            "nothing. Remove the `yield`."
         )
     await await_write(result, on_loop=binding.is_async_output)
 
 
-def say_who_stores(error: BaseException, output: StoredOutput) -> None:
-    """Tell who looked in vain for an external asset that it cannot be materialized here.
+def advise_on_external(error: BaseException, output: StoredOutput) -> None:
+    """Advise on a missing external asset, which cannot be materialized here.
 
     Args:
-        error: What the handler raised.
-        output: What was to be loaded.
+        error: The exception of the handler.
+        output: The output to load.
     """
     if output.step_name is None and isinstance(error, NotMaterializedError):
-        error.advice = "It is an external asset: whoever makes it has to store it there first."
+        error.advice = "It is an external asset; its producer has to write it first."
 
 
-def add_place(
+def add_location(
     error: BaseException, doing: str, binding: HandlerBinding, context: InputContext | OutputContext
 ) -> None:
-    """Note on an error of a handler which value it was about, and where.
+    """Add asset, partition, handler and address to an error of a handler.
 
-    The error stays what it is: a note (PEP 678) is shown below it in tracebacks, and in the events of the run.
+    The error keeps its type and text: a note (PEP 678) appears below it in tracebacks and in events.
 
     Args:
-        error: What the handler raised.
+        error: The exception of the handler.
         doing: `storing` or `loading`.
         binding: The handler.
-        context: What it was given.
+        context: The context of the call.
     """
     if isinstance(error, RiversError) and repr(context.asset_name) in error_text(error):
-        return  # says it already
+        return  # the message names it already
     partition = "" if context.partition is None else f" [{', '.join(map(str, context.partition.keys))}]"
     address = None
-    with suppress(Exception):  # it may be what is broken
+    with suppress(Exception):  # the address may be what is broken
         address = binding.handler.describe_address(context)
     note = f"{doing} asset {context.asset_name!r}{partition} with {binding.label!r}"
     if address is not None:
         note += f" at {address}"
-    with suppress(Exception):  # an error may refuse to be changed
+    with suppress(Exception):  # an exception may have no room for notes
         if note not in getattr(error, "__notes__", ()):
             error.add_note(note)

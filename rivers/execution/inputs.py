@@ -1,4 +1,4 @@
-"""Loading what a step takes."""
+"""Load the inputs of a step."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rivers.definitions.contexts import SelfDependency
 from rivers.exceptions import ExecutionError, NotMaterializedError
 from rivers.execution.fan_in import by_key, load_each
-from rivers.execution.handler_errors import add_place, say_who_stores
+from rivers.execution.handler_errors import add_location, advise_on_external
 from rivers.execution.lineage import combined_version, needed_keys, observation_of, source_of
 from rivers.storage.events import MATERIALIZATION
 from rivers_core.authoring import resolve_awaitable
@@ -27,17 +27,17 @@ async def load_input(loaded: LoadedInput, step: Step, run: Run, versions: list[t
     """Load the value of one parameter.
 
     Args:
-        loaded: What to load and how.
-        step: Who takes it.
+        loaded: The bound input.
+        step: The consuming step.
         run: The run.
-        versions: Gets the asset's name and the data version that was loaded.
+        versions: Receives the name of the asset and its loaded data version.
 
     Returns:
         The value; for several partition keys `{key: value}` in the order of the definition.
 
     Raises:
-        NotMaterializedError: Nothing was ever stored, or not under all keys that are needed.
-        ExecutionError: The asset recorded a `Materialization`, so there is nothing to load.
+        NotMaterializedError: The asset, or a needed key of it, was never stored.
+        ExecutionError: The asset recorded a `Materialization` and has no stored value.
     """
     upstream = loaded.upstream
     if loaded.mapping is not None:
@@ -50,9 +50,9 @@ async def load_input(loaded: LoadedInput, step: Step, run: Run, versions: list[t
 
 
 async def load_own_value(own: OwnValue, step: Step, run: Run) -> SelfDependency[Any]:
-    """Load what was stored of the asset itself; that nothing ever was is the one error that means a first run.
+    """Load the stored value of the asset itself; only a value that was never stored means a first run.
 
-    Of several keys, those that were stored are given; only if none was, it is a first run.
+    Of several keys, the stored ones are loaded; it is a first run only if there is none.
     """
     try:
         value = await load_input(own.loaded, step, run, [])
@@ -65,7 +65,7 @@ async def load_own_value(own: OwnValue, step: Step, run: Run) -> SelfDependency[
 
 
 def _takes_several(loaded: LoadedInput, step: Step, run: Run) -> bool:
-    """Whether a step gets `{key: value}`: told from definitions and the keys asked for, never from what is stored."""
+    """Return whether a step receives `{key: value}`; definitions and requested keys decide, never stored data."""
     return loaded.fans_in or run.is_over_several(step)
 
 
@@ -104,7 +104,7 @@ async def _load_partitions(loaded: LoadedInput, step: Step, run: Run, versions: 
             upstream.name,
             loaded.binding.label,
             allow_missing=loaded.mapping.allows_missing,
-            advice="materialize them first, or map with PartitionMapping.subset() to take what there is",
+            advice="materialize them first, or leave them out with PartitionMapping.subset()",
         )
     known = [
         (text, event.data_version or "")
@@ -121,10 +121,10 @@ async def _load_partitions(loaded: LoadedInput, step: Step, run: Run, versions: 
 async def _load_batch(
     loaded: LoadedInput, step: Step, run: Run, keys: Sequence[PartitionKey], events: Sequence[Event | None]
 ) -> Any:
-    """Load several keys in one call; a mapping that may miss keys asks only for those that are there."""
+    """Load several keys in one call; a mapping that allows missing keys requests only existing ones."""
     assert loaded.mapping is not None
     handler, definition = loaded.binding.handler, loaded.upstream.partitions_def
-    there = [
+    existing = [
         key
         for key, event in zip(keys, events, strict=True)
         if not loaded.mapping.allows_missing
@@ -133,23 +133,23 @@ async def _load_batch(
             handler.exists(_context(loaded, step, run, None, PartitionContext([key], definition), None))
         )
     ]
-    if not there:
+    if not existing:
         raise NotMaterializedError(
             loaded.upstream.name,
             handler=loaded.binding.label,
             message=f"asset {loaded.upstream.name!r} is not materialized for any of the {len(keys)} partition keys "
-            f"that {loaded.mapping!r} gives; annotate the parameter as a dictionary to get an empty one",
+            f"of {loaded.mapping!r}; annotate the parameter as a dictionary to receive an empty one",
         )
-    elsewhere = next((event for event in events if event is not None and event.handler is None), None)
-    partition = PartitionContext(there, definition)
-    return await _load(loaded, _context(loaded, step, run, elsewhere, partition, loaded.type_hint), run)
+    materialized = next((event for event in events if event is not None and event.handler is None), None)
+    partition = PartitionContext(existing, definition)
+    return await _load(loaded, _context(loaded, step, run, materialized, partition, loaded.type_hint), run)
 
 
 def _nothing_maps(loaded: LoadedInput, step: Step, run: Run) -> NotMaterializedError:
     return NotMaterializedError(
         loaded.upstream.name,
         handler=loaded.binding.label,
-        message=f"{loaded.mapping!r} gives asset {step.owner!r} no partition of {loaded.upstream.name!r} for "
+        message=f"{loaded.mapping!r} maps asset {step.owner!r} to no partition of {loaded.upstream.name!r} for "
         f"{', '.join(map(str, run.keys.get(step.name, ())))}",
     )
 
@@ -161,8 +161,8 @@ async def _load(loaded: LoadedInput, context: InputContext, run: Run) -> Any:
         if binding.is_async_input:
             value = await value
     except Exception as error:
-        say_who_stores(error, loaded.upstream)
-        add_place(error, "loading", binding, context)
+        advise_on_external(error, loaded.upstream)
+        add_location(error, "loading", binding, context)
         for observe in run.observers.io_failed:
             observe(context, binding.handler, error)
         raise
@@ -184,8 +184,8 @@ def _context(
     name = loaded.upstream.name
     if event is not None and event.handler is None and event.event_type == MATERIALIZATION:
         raise ExecutionError(
-            f"asset {name!r} returned a Materialization in run {event.run_id}: it is stored elsewhere "
-            f"and {step.owner!r} cannot load it; depend on it with AssetDef.dep({name!r})"
+            f"asset {step.owner!r} cannot load {name!r}, which returned a Materialization in run {event.run_id} and "
+            f"is stored elsewhere; depend on it with AssetDef.dep({name!r})"
         )
     context = InputContext(name, step.owner, loaded.metadata, partition, type_hint)
     context.run_id, context.upstream = run.run_id, event

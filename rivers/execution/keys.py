@@ -1,4 +1,4 @@
-"""Which partition keys each step of a run works on."""
+"""Resolve the partition keys of each step of a run."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 def existing_keys(definition: PartitionsDefinition | None, storage: EventStorage) -> list[PartitionKey]:
-    """Every key that a definition has now.
+    """Return every current key of a definition.
 
     Args:
         definition: The definition; None has no keys.
-        storage: Where the keys of dynamic partitions live.
+        storage: Storage of the keys of dynamic partitions.
     """
     return [] if definition is None else definition.get_partition_keys(dynamic_keys(definition, storage))
 
 
 def dynamic_keys(definition: PartitionsDefinition, storage: EventStorage) -> dict[str, list[str]] | None:
-    """The stored keys of every dynamic part of a definition, by name; None when nothing in it is dynamic."""
+    """Return the stored keys of each dynamic part of a definition by name; None without a dynamic part."""
     if not definition.is_dynamic:
         return None
     parts = (
@@ -45,34 +45,32 @@ def dynamic_keys(definition: PartitionsDefinition, storage: EventStorage) -> dic
 def requested_keys(
     request: KeyRequest, definition: PartitionsDefinition, storage: EventStorage
 ) -> list[PartitionKey]:
-    """Turn what a user wrote into keys of one definition, one by one, in its order.
+    """Return the requested keys of a definition one by one, in its order.
 
     Args:
         request: A key, its text, a range, a dictionary of dimensions, or a list of these.
         definition: The definition.
-        storage: Where the keys of dynamic partitions live.
+        storage: Storage of the keys of dynamic partitions.
 
     Raises:
-        PartitionValidationError: A key is not of this definition, or no key at all; says which comes nearest.
+        PartitionValidationError: The definition does not have a key; the message suggests the nearest one.
     """
     dynamic = dynamic_keys(definition, storage)
     try:
-        keys = definition.ordered(_written_keys(request, definition, dynamic), dynamic)
+        keys = definition.ordered(_parsed_keys(request, definition, dynamic), dynamic)
     except PartitionDefinitionError as error:
         raise PartitionValidationError(str(error)) from error
     if not keys:
-        raise PartitionValidationError(
-            f"partition_key={request!r} names no partition; leave it out, or give a key."
-        )
+        raise PartitionValidationError(f"partition_key={request!r} is empty. Pass a key, or omit it.")
     return keys
 
 
 def asks_for_several(request: KeyRequest) -> bool:
-    """Whether a request is written as one for several keys, though it may name one: a list and a range are."""
+    """Return whether a request is written as one for several keys, as a list and a range are."""
     return not isinstance(request, (str, PartitionKey, Mapping))
 
 
-def _written_keys(
+def _parsed_keys(
     request: object, definition: PartitionsDefinition, dynamic: DynamicKeys
 ) -> Iterable[PartitionKey]:
     if isinstance(request, PartitionKeyRange):
@@ -85,30 +83,30 @@ def _written_keys(
         return (PartitionKey(request),)
     if not isinstance(request, Iterable):
         raise PartitionValidationError(
-            f"partition_key={request!r} is no partition key; give a PartitionKey, its text, a dictionary of "
-            "dimensions, a PartitionKeyRange, or a list of these."
+            f"partition_key must be a PartitionKey, its text, a dictionary of dimensions, a PartitionKeyRange or a "
+            f"list of these; got {request!r}."
         )
-    return [key for one in request for key in _written_keys(one, definition, dynamic)]
+    return [key for item in request for key in _parsed_keys(item, definition, dynamic)]
 
 
 def keys_of_plan(
     plan: Plan, request: KeyRequest | None, storage: EventStorage
 ) -> dict[str, list[PartitionKey]]:
-    """Give every partitioned step of a plan its keys.
+    """Return the keys of each partitioned step of a plan.
 
-    A step whose definition knows the requested keys works on them. One whose definition does not, or that
-    is only there because others need it, gets those that the steps after it need of it.
+    A step whose definition has the requested keys runs for them. One whose definition does not, or that was
+    only included as an upstream, runs for the keys that its downstream steps need.
 
     Args:
         plan: The plan.
-        request: What was asked for; None when nothing was.
-        storage: Where the keys of dynamic partitions live.
+        request: Requested keys, or None.
+        storage: Storage of the keys of dynamic partitions.
 
     Raises:
-        PartitionValidationError: A partitioned asset was given no key, or one that nothing in the plan has.
+        PartitionValidationError: A partitioned asset has no key, or no step of the plan has a requested key.
     """
     keys: dict[str, list[PartitionKey]] = {}
-    refused: dict[str, PartitionValidationError] = {}
+    rejected: dict[str, PartitionValidationError] = {}
     partitioned = [step for step in plan.steps if step.partitions_def is not None]
     if request is not None and not partitioned:
         raise PartitionValidationError(
@@ -119,7 +117,7 @@ def keys_of_plan(
         assert step.partitions_def is not None
         if request is None:
             raise PartitionValidationError(
-                f"asset {step.owner!r} is partitioned; say for which partition, with partition_key=... "
+                f"asset {step.owner!r} is partitioned and needs partition_key=... "
                 f"{_examples(step.partitions_def, storage)}"
             )
         needed = _needed_of(step, plan, keys, storage) if step.name in plan.included else []
@@ -130,15 +128,15 @@ def keys_of_plan(
             if needed:
                 keys[step.name] = needed
             else:
-                refused[step.owner] = error
-    if refused:
-        name, refusal = next(reversed(refused.items()))
+                rejected[step.owner] = error
+    if rejected:
+        name, refusal = next(reversed(rejected.items()))
         raise PartitionValidationError(f"asset {name!r}: {refusal}") from refusal
     return keys
 
 
 def shown_request(request: KeyRequest) -> str:
-    """A request as text for messages and for the run's row: the display form of what it names."""
+    """Return the display form of a request, for messages and the row of the run."""
     if isinstance(request, Mapping):
         return str(PartitionKey(request))
     if isinstance(request, (str, PartitionKey, PartitionKeyRange)):
@@ -149,13 +147,13 @@ def shown_request(request: KeyRequest) -> str:
 def _needed_of(
     step: Step, plan: Plan, keys: Mapping[str, Sequence[PartitionKey]], storage: EventStorage
 ) -> list[PartitionKey]:
-    made = {output.name for output in step.outputs}
+    own = {output.name for output in step.outputs}
     needed: set[PartitionKey] = set()
     for follower in plan.steps:
         if follower.partitions_def is None or follower.name not in keys:
             continue
         for upstream, mapping in follower.mappings():
-            if upstream not in made:
+            if upstream not in own:
                 continue
             try:
                 needed.update(
@@ -168,7 +166,7 @@ def _needed_of(
                     )
                 )
             except PartitionValidationError as error:
-                text = f"asset {follower.owner!r} cannot take {upstream!r}: {error}"
+                text = f"asset {follower.owner!r} cannot load {upstream!r}: {error}"
                 raise PartitionValidationError(text) from error
     assert step.partitions_def is not None
     return step.partitions_def.ordered(needed, dynamic_keys(step.partitions_def, storage)) if needed else []
@@ -177,5 +175,5 @@ def _needed_of(
 def _examples(definition: PartitionsDefinition, storage: EventStorage) -> str:
     keys = [str(key) for key in existing_keys(definition, storage)]
     if not keys:
-        return "(its dynamic partitions have no key yet: storage.add_dynamic_partitions(name, keys))"
+        return "(its dynamic partitions have no key yet; add some with storage.add_dynamic_partitions(name, keys))"
     return f"({keys[0]!r})" if len(keys) == 1 else f"({len(keys)} keys, from {keys[0]!r} to {keys[-1]!r})"

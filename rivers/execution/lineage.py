@@ -1,4 +1,4 @@
-"""Which data went into a value, and whether it is still the newest."""
+"""Data versions of the inputs of a value, and the cached storage lookups that resolve them."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ if TYPE_CHECKING:
     from rivers.storage import Event, EventStorage
     from rivers_core.partitions import PartitionKey, PartitionsDefinition
 
-_LATELY = 100
+_RECENT_EVENTS = 100
 
 
 class Past(Protocol):
-    """What is known of earlier runs, and of what the current one did so far."""
+    """Lookups in earlier runs and in the current one."""
 
     def stored(self, asset_name: str, key: str | None) -> Event | None:
-        """The event that stored an asset's value under a key."""
+        """Return the event that stored the value of an asset under a key."""
         ...
 
     def observed(self, asset_name: str) -> Event | None:
-        """The newest observation of an asset that told a data version."""
+        """Return the newest observation of an asset with a data version."""
         ...
 
     def all_keys(self, definition: PartitionsDefinition | None) -> Sequence[PartitionKey]:
-        """Every key that a definition has."""
+        """Return every key of a definition."""
         ...
 
 
 def combined_version(versions: Sequence[tuple[str, str]]) -> str:
-    """One data version for several partition keys: equal only if the keys and their versions are.
+    """Return one data version for several partition keys, equal only for equal keys and versions.
 
     Args:
-        versions: Display form of each key and its data version.
+        versions: Display form and data version of each key.
     """
     if len(versions) == 1:
         return versions[0][1]
@@ -51,41 +51,41 @@ def combined_version(versions: Sequence[tuple[str, str]]) -> str:
 
 
 def input_versions(step: Step, keys: Sequence[PartitionKey], past: Past) -> list[tuple[str, str]]:
-    """The newest data version of everything that a step loads, or waits for without loading it.
+    """Return the newest data version of every input of a step, loaded or awaited.
 
     Args:
         step: The step.
-        keys: The partition keys of the step that are asked about; empty without partitions.
-        past: What is stored.
+        keys: Partition keys of the step; empty without partitions.
+        past: Lookups in the storage.
 
     Returns:
-        Asset and data version, for each input of which anything is known.
+        Asset and data version of each input with a known version.
 
     Raises:
-        PartitionValidationError: The upstream does not have the keys that the step loads.
+        PartitionValidationError: The upstream does not have the needed keys.
     """
-    found = [(loaded.upstream.name, _version_of(loaded, step, keys, past)) for loaded in step.inputs]
-    return [(name, version) for name, version in found if version is not None] + awaited_versions(
+    loaded = [(needed.upstream.name, _version_of(needed, step, keys, past)) for needed in step.inputs]
+    return [(name, version) for name, version in loaded if version is not None] + awaited_versions(
         step, keys, past
     )
 
 
 def awaited_versions(step: Step, keys: Sequence[PartitionKey], past: Past) -> list[tuple[str, str]]:
-    """The newest data version of everything that a step waits for without loading it; see `input_versions`.
+    """Return the newest data version of every awaited input; see `input_versions`.
 
-    It may read that itself, where it is, so that what it makes is of this version too.
+    The function of the step may read these inputs itself, so that its result depends on their version.
     """
-    found: list[tuple[str, str]] = []
+    versions: list[tuple[str, str]] = []
     for awaited in step.awaited:
         is_own = awaited.upstream.step_name == step.name
         is_unmapped = awaited.mapping is None and awaited.upstream.partitions_def is not None
         if is_own or is_unmapped:
             continue
-        with suppress(PartitionValidationError):  # of keys that do not exist there is nothing to know
+        with suppress(PartitionValidationError):  # keys that do not exist have no version
             version = _version_of(awaited, step, keys, past)
             if version is not None:
-                found.append((awaited.upstream.name, version))
-    return found
+                versions.append((awaited.upstream.name, version))
+    return versions
 
 
 def _version_of(
@@ -107,14 +107,14 @@ def _version_of(
 
 
 def source_of(upstream: StoredOutput, past: Past) -> Event | None:
-    """The event behind the value of an upstream without partitions."""
+    """Return the event of the value of an upstream without partitions."""
     return observation_of(upstream, past) or past.stored(upstream.name, None)
 
 
 def observation_of(upstream: StoredOutput, past: Past) -> Event | None:
-    """The last observation that told the data version of what others make, all its partitions together.
+    """Return the newest observation of an external asset with a data version, which covers all partitions.
 
-    That is stored by no run; of what runs make, the event that stored it counts.
+    Assets that runs store are described by their materializations.
     """
     return past.observed(upstream.name) if upstream.step_name is None else None
 
@@ -122,7 +122,7 @@ def observation_of(upstream: StoredOutput, past: Past) -> Event | None:
 def needed_keys(
     needed: LoadedInput | Awaited, step: Step, keys: Sequence[PartitionKey], past: Past
 ) -> list[PartitionKey]:
-    """The upstream's keys that belong to some keys of a step, in the order of the upstream's definition."""
+    """Return the upstream keys that belong to keys of a step, in the order of the upstream's definition."""
     upstream = needed.upstream.partitions_def
     assert needed.mapping is not None
     return upstream_keys(
@@ -135,13 +135,13 @@ def needed_keys(
 
 
 class History:
-    """Answers questions about the past, asking the storage once for each asset and definition.
+    """Cache storage lookups for the duration of one step or report.
 
-    What is stored meanwhile by others is not seen, so keep it no longer than a step or a report.
+    The storage is queried once per asset and definition; later events of other processes are not seen.
 
     Args:
-        storage: Where the events are.
-        latest: What the current run stored, by asset and key; it is looked into first.
+        storage: The event storage.
+        latest: Events of the current run by asset and key, which take precedence.
     """
 
     __slots__ = ("_keys", "_latest", "_observed", "_storage", "_stored")
@@ -156,7 +156,7 @@ class History:
         self._keys: dict[PartitionsDefinition | None, Sequence[PartitionKey]] = {}
 
     def stored(self, asset_name: str, key: str | None) -> Event | None:
-        """The event that stored an asset's value under a key."""
+        """Return the event that stored the value of an asset under a key."""
         event = self._latest.get((asset_name, key))
         if event is not None:
             return event
@@ -165,24 +165,24 @@ class History:
         return self._stored[asset_name].get(key)
 
     def observed(self, asset_name: str) -> Event | None:
-        """The newest observation of an asset that told a data version."""
+        """Return the newest observation of an asset with a data version."""
         if asset_name not in self._observed:
             self._observed[asset_name] = latest_observation(self._storage, asset_name)
         return self._observed[asset_name]
 
     def all_keys(self, definition: PartitionsDefinition | None) -> Sequence[PartitionKey]:
-        """Every key that a definition has."""
+        """Return every key of a definition."""
         if definition not in self._keys:
             self._keys[definition] = existing_keys(definition, self._storage)
         return self._keys[definition]
 
 
 def latest_observation(storage: EventStorage, asset_name: str) -> Event | None:
-    """The newest of an asset's last events that observed a data version; None if there is none.
+    """Return the newest observation with a data version among the last events of an asset, or None.
 
     Args:
-        storage: Where the events are.
+        storage: The event storage.
         asset_name: The asset.
     """
-    events = storage.get_events_for_asset(asset_name, limit=_LATELY)
+    events = storage.get_events_for_asset(asset_name, limit=_RECENT_EVENTS)
     return next((event for event in events if event.event_type == "Observation" and event.data_version), None)

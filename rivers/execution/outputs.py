@@ -1,4 +1,4 @@
-"""Storing what a step returned, and recording that it was."""
+"""Store the outputs of a step and record their events."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.results import Materialization, Observation, Output, Result
-from rivers.execution.handler_errors import add_place, complete_write
+from rivers.execution.handler_errors import add_location, complete_write
 from rivers.execution.lineage import History, input_versions
 from rivers.execution.results import check_name, check_part, check_value, of_part, split_by_key
 from rivers.execution.retries import is_failure, may_retry
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 class WriteFailedError(Exception):
-    """Storing failed for good, so that running the function again would not help.
+    """The last attempt to store a value failed; running the function again would not help.
 
     Args:
-        error: What the handler raised.
+        error: The exception of the handler.
     """
 
     def __init__(self, error: BaseException) -> None:
@@ -39,18 +39,18 @@ class WriteFailedError(Exception):
 
 
 class Storing:
-    """One attempt at a step, on its way into the stores.
+    """Stores the outputs of one attempt of a step.
 
     Args:
         step: The step.
         run: The run.
-        context: The context that the function got, if it takes one.
-        versions: What went in: asset and data version of each input.
-        attempt: Which attempt at the function this is, from 1.
-        started_ns: `perf_counter_ns` when the attempt began.
+        context: Context of the function, if it takes one.
+        versions: Asset and data version of each input.
+        attempt: Number of the attempt, from 1.
+        started_ns: `perf_counter_ns` at the start of the attempt.
 
     Attributes:
-        recorded_metadata: What the last event said about its output.
+        recorded_metadata: Metadata of the last recorded event.
     """
 
     __slots__ = (
@@ -85,15 +85,15 @@ class Storing:
         self.history: History | None = None
 
     async def store(self, output: StoredOutput, result: Any) -> None:
-        """Do with one result what its type says: hand it to the handler, or only record it.
+        """Store one result with the handler, or only record it, depending on its type.
 
         Raises:
-            AssetOutputValidationError: It contradicts the annotation or the partition keys; nothing was stored.
-            WriteFailedError: The handler failed, also when tried again; or what it stored could not be recorded.
+            AssetOutputValidationError: The result does not match annotation or partition keys; nothing was stored.
+            WriteFailedError: The last attempt to store failed, or the event of a stored value could not be recorded.
             OneShotValueError: The write should be retried, but the value is consumed; the function has to run again.
         """
         value, described = result, None
-        if isinstance(result, Result):  # most are plain values, and answer one question instead of three
+        if isinstance(result, Result):  # most results are plain values: one isinstance test instead of three
             if isinstance(result, (Materialization, Observation)):
                 if isinstance(result, Materialization):
                     check_name(self.step, result)
@@ -153,7 +153,7 @@ class Storing:
             except BaseException as error:
                 if not is_failure(error, self.step):
                     raise
-                add_place(error, "storing", binding, context)
+                add_location(error, "storing", binding, context)
                 for observe in self.run.observers.io_failed:
                     observe(context, binding.handler, error)
                 if isinstance(error, OneShotValueError):
@@ -238,7 +238,7 @@ class Storing:
         return (*self.run.tags, *((name, self.run.recordable_text(value)) for name, value in tags))
 
     def _inputs_of(self, key: PartitionKey) -> Sequence[tuple[str, str]]:
-        """What went into one key: of a step over several, only what belongs to this one."""
+        """Return the input versions of one key; of a step over several keys, only those that belong to it."""
         if len(self.run.keys[self.step.name]) == 1 or not (self.step.inputs or self.step.awaited):
             return self.versions
         if self.history is None:
@@ -250,14 +250,14 @@ class Storing:
         from_handler: Mapping[str, MetadataValue] | None,
         from_result: Mapping[str, MetadataValue] | None,
     ) -> Mapping[str, MetadataValue] | None:
-        """Metadata of inputs, context, handler and result; the later wins on the same key."""
+        """Merge metadata of inputs, context, handler and result; later ones win on the same key."""
         from_inputs = self.run.served_inputs(self.step) if self.run.served else None
         from_context = None if self.context is None else getattr(self.context, "output_metadata", None)
         given = [metadata for metadata in (from_inputs, from_context, from_handler, from_result) if metadata]
         return {key: value for metadata in given for key, value in metadata.items()} or None
 
     def _made_version(self, of_content: str | None) -> str:
-        """The version of what neither result nor handler gave one: the asset's context's, the content's own, a UUID."""
+        """Return the data version of context or content, else a UUID, where result and handler have none."""
         of_context = None if self.context is None else getattr(self.context, "registered_data_version", None)
         if of_context:
             return self.run.recordable_text(of_context)
@@ -265,6 +265,6 @@ class Storing:
 
 
 def _not_recorded(error: Exception, output: StoredOutput) -> WriteFailedError:
-    """The end of a step whose value is there: running it again would store it again."""
-    error.add_note(f"the value of {output.name!r} is stored, but no event says so")
+    """Return the error for a stored value without an event; retrying the step would store it again."""
+    error.add_note(f"the value of {output.name!r} is stored, but its event could not be recorded")
     return WriteFailedError(error)

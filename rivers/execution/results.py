@@ -1,4 +1,4 @@
-"""What a function returned: which of its outputs, and as what."""
+"""Assign the results of a function to outputs, and check them."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _NO_MORE: Any = object()
 async def named_results(
     step: Step, wanted: Sequence[StoredOutput], returned: Any
 ) -> AsyncGenerator[Named, None]:
-    """Tell the outputs of a multi-asset apart.
+    """Yield the results of a multi-asset by output.
 
     Args:
-        step: The multi-asset's step.
-        wanted: The outputs that this run stores; others are computed and dropped.
-        returned: A dict by output name, or something that yields results with an `output_name`.
+        step: Step of the multi-asset.
+        wanted: Outputs that this run stores; others are dropped.
+        returned: A dict by output name, or an iterable of results with an `output_name`.
 
     Yields:
-        The output and its result, as they come.
+        Output and result, in the order of the function.
 
     Raises:
-        AssetOutputValidationError: A name is unknown or comes twice, or a wanted output never comes.
+        AssetOutputValidationError: A name is unknown or duplicated, or a wanted output is missing.
     """
     by_name = {output.name: output for output in step.outputs}
     seen: set[str] = set()
@@ -47,7 +47,7 @@ async def named_results(
                 f"asset {step.name!r} returned the undeclared output {name!r}.{suggest(name, by_name)}"
             )
         if name in seen:
-            raise AssetOutputValidationError(f"asset {step.name!r} gave its output {name!r} twice")
+            raise AssetOutputValidationError(f"asset {step.name!r} returned its output {name!r} twice")
         if not isinstance(result, Observation):
             seen.add(name)
         if by_name[name] in wanted:
@@ -55,14 +55,14 @@ async def named_results(
     absent = [output.name for output in wanted if output.name not in seen]
     if absent:
         raise AssetOutputValidationError(
-            f"asset {step.name!r} ended without its declared output {', '.join(map(repr, absent))}; "
-            f"it gave {', '.join(map(repr, sorted(seen))) or 'nothing'}"
+            f"asset {step.name!r} did not return its declared output {', '.join(map(repr, absent))}; "
+            f"it returned {', '.join(map(repr, sorted(seen))) or 'nothing'}"
         )
 
 
 async def closed(returned: Any) -> None:
-    """End a generator that was left half way, so that what it holds is let go of now and not some day."""
-    with suppress(Exception):  # what stopped it is the error to tell
+    """Close a partially consumed generator so that its resources are released immediately."""
+    with suppress(Exception):  # the error that stopped the step takes precedence
         if isinstance(returned, AsyncGenerator):
             await returned.aclose()
         elif isinstance(returned, Generator):
@@ -98,14 +98,14 @@ def _name_of(step: Step, result: Any) -> str:
         return step.outputs[0].name
     if not isinstance(result, _RESULTS) or name is None:
         raise AssetOutputValidationError(
-            f"asset {step.name!r} has several outputs and yielded {type(result).__name__} without saying which it is; "
+            f"asset {step.name!r} has several outputs and yielded {type(result).__name__} without an output name; "
             "yield Output(value, output_name=...)"
         )
     return name
 
 
 def check_name(step: Step, result: Output | Materialization, key: str | None = None) -> None:
-    """Refuse a result that says it is another output than the one whose place it has.
+    """Raise if a result names another output than the one it is returned for.
 
     Args:
         step: The step.
@@ -115,22 +115,22 @@ def check_name(step: Step, result: Output | Materialization, key: str | None = N
     Raises:
         AssetOutputValidationError: With both names.
     """
-    said = result.output_name
-    if said is None:
+    output_name = result.output_name
+    if output_name is None:
         return
     names = [key] if key is not None else [output.name for output in step.outputs]
-    if said not in names:
+    if output_name not in names:
         raise AssetOutputValidationError(
-            f"asset {step.name!r} returned {type(result).__name__}(output_name={said!r}) as its output "
-            f"{' and '.join(map(repr, names))}; leave output_name out, or mend it; it was not stored"
+            f"asset {step.name!r} returned {type(result).__name__}(output_name={output_name!r}) as its output "
+            f"{' and '.join(map(repr, names))}; omit or correct output_name. Nothing was stored"
         )
 
 
 def check_value(output: StoredOutput, value: Any) -> None:
-    """Refuse a value that contradicts the annotation.
+    """Raise if a value does not match the annotation.
 
     Raises:
-        AssetOutputValidationError: With what was promised and what came.
+        AssetOutputValidationError: The message names both types.
     """
     accepted = output.accepted
     if accepted is not None and not isinstance(value, accepted):
@@ -142,27 +142,27 @@ def check_value(output: StoredOutput, value: Any) -> None:
         )
     if isinstance(value, PartitionedOutput):
         raise AssetOutputValidationError(
-            f"asset {output.name!r} returned a PartitionedOutput, but has no partitions to divide it among; "
-            "give it a partitions_def, or return the values in a dictionary. Nothing was stored"
+            f"asset {output.name!r} returned a PartitionedOutput, but is not partitioned; "
+            "give it a partitions_def, or return a dictionary. Nothing was stored"
         )
 
 
 def check_part(output: StoredOutput, value: Any, keys: Sequence[PartitionKey]) -> None:
-    """Refuse the value of some partition keys as `check_value` does, and what is no value of theirs.
+    """Raise if the value of some partition keys does not match the annotation or is not a plain value.
 
     Raises:
-        AssetOutputValidationError: With the asset and the keys.
+        AssetOutputValidationError: The message names the asset and the keys.
     """
     if isinstance(value, (PartitionedOutput, Materialization, Observation)):
         raise AssetOutputValidationError(
-            f"asset {output.name!r} gave a {type(value).__name__} inside its PartitionedOutput, for partition "
-            f"{', '.join(map(str, keys))}; give each key its value, or an Output. Nothing was stored"
+            f"asset {output.name!r} returned a {type(value).__name__} in its PartitionedOutput, for partition "
+            f"{', '.join(map(str, keys))}; use a value or an Output for each key. Nothing was stored"
         )
     check_value(output, value)
 
 
 def of_part(part: Any, whole: Output | None) -> tuple[Any, Output | None]:
-    """The bare value of one part, and what is to be recorded with it: its own `Output` over that of the whole."""
+    """Return the bare value of one part and the `Output` to record: its own merged over that of the whole."""
     if not isinstance(part, Output):
         return part, whole
     if whole is None:
@@ -177,34 +177,34 @@ def of_part(part: Any, whole: Output | None) -> tuple[Any, Output | None]:
 def split_by_key(
     output: StoredOutput, value: Any, keys: Sequence[PartitionKey], takes_batches: bool
 ) -> list[tuple[tuple[PartitionKey, ...], Any]]:
-    """Divide what a step over several keys returned into what the handler gets in one call.
+    """Split the result of a step over several keys into the values of single handler calls.
 
     Args:
-        output: Where it goes.
-        value: What was returned.
+        output: The output.
+        value: The result.
         keys: The keys of the step.
-        takes_batches: The handler stores one value for several keys by itself.
+        takes_batches: Whether the handler stores one value for several keys in one call.
 
     Returns:
         Keys and value of each call.
 
     Raises:
-        AssetOutputValidationError: The keys are not those of the step, or a plain value stands for several.
+        AssetOutputValidationError: The keys are not those of the step, or there is one plain value for several keys.
     """
     if isinstance(value, PartitionedOutput):
-        values = {str(key): one for key, one in value.values.items()}
+        values = {str(key): part for key, part in value.values.items()}
         wanted = [str(key) for key in keys]
         absent, foreign = [key for key in wanted if key not in values], sorted(set(values) - set(wanted))
         if absent or foreign:
             raise AssetOutputValidationError(
                 f"asset {output.name!r} returned a PartitionedOutput whose keys are not those of the step: "
-                f"missing {absent}, not asked for {foreign}; nothing was stored"
+                f"missing {absent}, not requested {foreign}; nothing was stored"
             )
         return [((key,), values[str(key)]) for key in keys]
     if len(keys) == 1 or takes_batches:
         return [(tuple(keys), value)]
     raise AssetOutputValidationError(
         f"asset {output.name!r} ran for {len(keys)} partition keys ({', '.join(map(str, keys[:5]))}"
-        f"{', ...' if len(keys) > 5 else ''}) and returned one value; its handler keeps one value per key, so that "
-        "it would be stored under one of them only. Return PartitionedOutput({key: value, ...}); nothing was stored"
+        f"{', ...' if len(keys) > 5 else ''}) and returned one value; its handler stores one value per key. "
+        "Return PartitionedOutput({key: value, ...}); nothing was stored"
     )

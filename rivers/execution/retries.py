@@ -1,4 +1,4 @@
-"""Trying again: whether, for what reason, and after what wait."""
+"""Decide whether a failed step is retried, and wait before the next attempt."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def is_failure(error: BaseException, step: Step) -> bool:
-    """Whether a step failed, so that it may be tried again and others go on; anything else ends the run.
+    """Return whether an error fails its step, which may be retried; any other exception ends the run.
 
-    A cancellation is one unless it comes from outside, from whoever runs the step on an event loop.
+    A cancellation is a failure of the step unless the event loop cancels the task that runs it.
 
     Args:
-        error: What was raised.
+        error: The exception.
         step: The step.
     """
     if not isinstance(error, asyncio.CancelledError):
@@ -31,17 +31,17 @@ def is_failure(error: BaseException, step: Step) -> bool:
 async def may_retry(
     step: Step, run: Run, error: BaseException, attempt: int, asset: str | None = None
 ) -> bool:
-    """Ask the policy of a step about a failure; if it allows another attempt, record that and wait as it says.
+    """Apply the retry policy of a step to a failure; record a retry and wait for the delay of the policy.
 
     Args:
         step: The step that failed.
-        run: The run; its policy counts for steps that have none.
-        error: What was raised.
-        attempt: The attempt that failed, from 1.
-        asset: The output that could not be written, if it was that.
+        run: The run; its policy applies to steps without one.
+        error: The exception.
+        attempt: Number of the failed attempt, from 1.
+        asset: The output whose write failed, None if the function failed.
 
     Returns:
-        Whether to try again, now.
+        Whether to start another attempt now.
     """
     policy = step.retry or run.retry
     reason = policy.should_retry(error, attempt) if policy is not None else None

@@ -1,4 +1,4 @@
-"""The state of one run, shared by all of its steps."""
+"""State of one run, shared by its steps."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ TO_STORE = "rivers/to_store"
 
 
 class Run:
-    """What the steps of one run have in common.
+    """State of one run, shared by its steps.
 
     Attributes:
-        run_id: Its identifier.
-        plan: What it runs.
-        storage: Where its events go.
-        observers: The functions of plugins that watch it, frozen.
-        keys: The partition keys of each partitioned step.
-        configs: The built configuration of each step that takes one.
-        resources: What parameters may name besides assets.
+        run_id: Id of the run.
+        plan: The plan of the run.
+        storage: Event storage of the run.
+        observers: Observer functions of plugins, frozen.
+        keys: Partition keys of each partitioned step.
+        configs: Built configuration of each step that takes one.
+        resources: Values that parameters can name besides assets.
         tags: Recorded with every event.
-        retry: The policy of steps that have none of their own.
-        stop_at_failure: The first failed step ends the run.
-        latest: What this run stored, by asset and display form of the key.
-        finished: Names of the steps that are done.
-        resumed: Asset and key of what an earlier part of this run had stored.
-        may_skip: Says why a step need not run, asked when its turn comes; None runs them all.
+        retry: Retry policy of steps without one.
+        stop_at_failure: Whether the first failed step ends the run.
+        latest: Events of values that this run stored, by asset and display form of the key.
+        finished: Names of the finished steps.
+        resumed: Asset and key of values that an earlier part of this run stored.
+        may_skip: Returns why a step is skipped, called when its turn comes; None runs all steps.
         failed: Error of each failed step.
         skipped: Why each skipped step was not run.
-        narrowed: Which of its keys a step leaves out, in words, by the step's name.
-        served: By step, asset and partition: which place served an input whose handler reads from several.
+        narrowed: Description of the keys that a step leaves out, by name of the step.
+        served: Place that served an input, by step, asset and partition, for handlers that read from several places.
     """
 
     __slots__ = (
@@ -113,31 +113,31 @@ class Run:
         self.served: dict[str, dict[str, dict[str | None, str]]] = {}
 
     def stored(self, asset_name: str, key: str | None) -> Event | None:
-        """The event that stored a value: this run's, else the latest that the storage knows."""
+        """Return the event that stored a value: that of this run, else the latest in the storage."""
         event = self.latest.get((asset_name, key))
         if event is None:
             event = self.storage.get_latest_materialization(asset_name, key)
             if event is not None and event.partition_key != key:
-                # asked without a key, storages give the newest of all: the asset had partitions at some time
+                # without a key storages return the newest of all partitions: the asset was partitioned before
                 event = self.storage.get_latest_materializations(asset_name).get(key)
         return event
 
     def stored_each(self, asset_name: str, keys: Sequence[str]) -> list[Event | None]:
-        """The events that stored the values of several keys, with few questions to the storage."""
+        """Return the events that stored the values of several keys, with few storage queries."""
         if len(keys) <= FEW_KEYS:
             return [self.stored(asset_name, key) for key in keys]
-        before = self.storage.get_latest_materializations(asset_name)
-        return [self.latest.get((asset_name, key)) or before.get(key) for key in keys]
+        earlier = self.storage.get_latest_materializations(asset_name)
+        return [self.latest.get((asset_name, key)) or earlier.get(key) for key in keys]
 
     def observed(self, asset_name: str) -> Event | None:
-        """The newest observation of an asset that told a data version."""
+        """Return the newest observation of an asset with a data version."""
         return latest_observation(self.storage, asset_name)
 
     def new_version(self) -> str:
-        """A data version that no other value has.
+        """Return a unique data version.
 
-        It is a random UUID (RFC 9562, version 4) for each run, whose first group counts, scattered by an odd
-        factor so that abbreviated versions look different too; a fresh UUID costs as much as half a step.
+        One random UUID (RFC 9562, version 4) per run is varied in its first group, by a counter times an odd
+        factor so that abbreviated versions differ too: a new UUID costs as much as half a step.
         """
         self._version_count += 1
         head = (self._version_count * 0x9E3779B1 & 0xFFFF_FFFF).to_bytes(4, "big").hex()
@@ -153,7 +153,7 @@ class Run:
         message: str,
         metadata: Mapping[str, MetadataValue] | None = None,
     ) -> None:
-        """Record what happened to a step other than storing a value."""
+        """Record an event of a step other than a stored value."""
         key = self.keys.get(step.name)
         self.storage.record(
             Event(
@@ -196,7 +196,7 @@ class Run:
         return self._secrets
 
     def may_start(self, step: Step) -> bool:
-        """Whether a step is to be run; one that waits for a failed or skipped step is skipped here."""
+        """Return whether a step runs; skip it if it depends on a failed or skipped step."""
         if step.name in self.finished:
             return False
         blocker = self.blocked_by(step) if self.failed or self.skipped else None
@@ -210,38 +210,38 @@ class Run:
         return reason is None
 
     def fail(self, step: Step, error: BaseException) -> None:
-        """Note that a step failed for good."""
+        """Record that a step failed after its last attempt."""
         self.failed[step.name] = error
 
     def all_keys(self, definition: PartitionsDefinition | None) -> Sequence[PartitionKey]:
-        """Every key that a definition has now; dynamic ones are looked up in the storage."""
+        """Return every current key of a definition; dynamic ones come from the storage."""
         return existing_keys(definition, self.storage)
 
     def blocked_by(self, step: Step) -> str | None:
-        """The failed or skipped step that keeps `step` from running, if any."""
+        """Return the failed or skipped step that blocks `step`, if any."""
         for name in self.plan.after[step.name]:
             if name not in self.finished:
                 return name
         return None
 
     def skip(self, step: Step, message: str) -> None:
-        """Note that a step is not run, and why."""
+        """Record that a step is skipped, and why."""
         self.skipped[step.name] = message
         self.record("StepSkipped", step, message=message)
 
     def narrow(self, step: Step, keys: Sequence[PartitionKey], message: str) -> None:
-        """Note that a step over several keys is run for these only, and why; a single one is still one of several."""
+        """Restrict a step over several keys to some of them, and record why; it still counts as one over several."""
         self.narrowed[step.name] = message
         left = MetadataValue.int(len(keys) * len(self.plan.outputs_of(step)))
         self.record("StepSkipped", step, message=message, metadata={TO_STORE: left})
         self.keys[step.name] = keys
 
     def is_over_several(self, step: Step) -> bool:
-        """Whether a step was asked for several keys, so that it takes and gives one value for each."""
+        """Return whether several keys of a step were requested, so that it loads and returns one value for each."""
         return len(self.keys.get(step.name, ())) > 1 or step.name in self.narrowed
 
     def note_served(self, context: InputContext) -> None:
-        """Remember where an input came from, since its handler says so."""
+        """Remember the place that an input came from, as reported by its handler."""
         assert context.served_by is not None
         partition = context.partition
         keys = None if partition is None else ", ".join(map(str, partition.keys))
@@ -249,10 +249,10 @@ class Run:
         of_step.setdefault(context.asset_name, {})[keys] = context.served_by
 
     def served_inputs(self, step: Step) -> dict[str, MetadataValue] | None:
-        """What to record about where the inputs of a step came from, under `rivers/served_by`.
+        """Return metadata about the places that the inputs of a step came from, as `rivers/served_by`.
 
-        One place for an asset if all its partitions came from there; else the partitions by place, or how many if
-        they are too many to list.
+        This is one place per asset if all its partitions came from there; else the partitions by place, or
+        their number if there are too many to list.
         """
         served = self.served.get(step.owner)
         if served is None:

@@ -1,4 +1,4 @@
-"""Is a stored value still what running its step would give?"""
+"""Compare stored values with their current code, handler and inputs."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from rivers.storage import Event
     from rivers_core.partitions import PartitionKey
 
-LOST = "its value was in the memory of a process that is gone"
+PROCESS_ENDED = "its value was in the memory of a process that has ended"
 _SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
 class AssetStatus:
-    """How a stored value stands against its code, its handler and its inputs.
+    """Status of a stored value relative to its code, handler and inputs.
 
     Attributes:
-        asset: The asset.
+        asset: Name of the asset.
         partition: Display form of the key; None without partitions.
-        state: `missing` (there is no value), `fresh`, or `stale`.
-        reason: Why it is stale: the first thing that differs. Why it is missing, unless it was never stored.
+        state: `missing` (there is no value), `fresh` or `stale`.
+        reason: Why it is stale (the first difference), or missing although it was stored.
     """
 
     asset: str
@@ -40,16 +40,16 @@ class AssetStatus:
 
 
 def status_of(output: StoredOutput, step: Step, key: PartitionKey | None, past: Past) -> AssetStatus:
-    """Compare what was recorded when a value was stored with how things are now.
+    """Return the status of a value, comparing its event with the current code, handler and inputs.
 
     Args:
         output: The value.
-        step: The step that makes it.
+        step: The step that stores it.
         key: Its partition key, if it has one.
-        past: What is stored.
+        past: Lookups in the storage.
 
     Returns:
-        The status; an upstream that was stored anew under an equal data version makes nothing stale.
+        The status; an upstream stored again with an equal data version makes nothing stale.
     """
     partition = None if key is None else str(key)
     event = past.stored(output.name, partition)
@@ -64,19 +64,19 @@ def status_of(output: StoredOutput, step: Step, key: PartitionKey | None, past: 
         reason = _changed_input(event, step, key, past)
     if reason is not None:
         return AssetStatus(output.name, partition, "stale", reason)
-    if event.handler is not None and is_lost(output, key):
-        return AssetStatus(output.name, partition, "missing", LOST)
+    if event.handler is not None and is_gone_from_memory(output, key):
+        return AssetStatus(output.name, partition, "missing", PROCESS_ENDED)
     return AssetStatus(output.name, partition, "fresh")
 
 
 def status_of_asset(graph: Graph, output: StoredOutput, key: PartitionKey | None, past: Past) -> AssetStatus:
-    """The status of an asset as a whole: one that is made of tasks is stale as soon as one of them is.
+    """Return the status of an asset; a graph asset is stale as soon as one of its nodes is.
 
     Args:
         graph: The graph.
         output: The asset's value.
         key: Its partition key, if it has one.
-        past: What is stored.
+        past: Lookups in the storage.
     """
     assert output.step_name is not None
     own = status_of(output, graph.steps[output.step_name], key, past)
@@ -84,7 +84,7 @@ def status_of_asset(graph: Graph, output: StoredOutput, key: PartitionKey | None
         return own
     for name in graph.members[output.name]:
         node = status_of(graph.outputs[name], graph.steps[name], key, past)
-        if node.state != "fresh" and node.reason != LOST:
+        if node.state != "fresh" and node.reason != PROCESS_ENDED:
             return AssetStatus(
                 output.name, own.partition, "stale", f"node {name!r}: {node.reason or node.state}"
             )
@@ -102,22 +102,22 @@ def _changed_input(event: Event, step: Step, key: PartitionKey | None, past: Pas
 def _first_difference(then: dict[str, str], now: dict[str, str]) -> str | None:
     for name, version in now.items():
         if name not in then:
-            return f"upstream {name!r} was not an input before, or its data version was not known"
+            return f"upstream {name!r} was not an input before, or its data version was unknown"
         if then[name] != version:
             return f"upstream {name!r} has a new data version"
     gone = [name for name in then if name not in now]
-    return f"upstream {gone[0]!r} is no longer an input, or its history is gone" if gone else None
+    return f"upstream {gone[0]!r} is no longer an input, or its events are gone" if gone else None
 
 
-def is_lost(output: StoredOutput, key: PartitionKey | None) -> bool:
-    """Whether a value that lives as long as its process was stored by another one.
+def is_gone_from_memory(output: StoredOutput, key: PartitionKey | None) -> bool:
+    """Return whether a value was kept in the memory of a process that has ended.
 
     Args:
-        output: What was stored.
-        key: Its partition; None for an unpartitioned asset.
+        output: The stored output.
+        key: Its partition key; None without partitions.
 
     Returns:
-        True if its handler keeps values in the process and has this one no more.
+        True if its handler keeps values in the process and does not have this one.
     """
     handler = output.handler.storing_handler()
     if handler.locality != "process":
@@ -128,10 +128,10 @@ def is_lost(output: StoredOutput, key: PartitionKey | None) -> bool:
 
 
 class Skipping:
-    """Which steps of a run need not run, since their values are fresh.
+    """Skip the steps of a run whose values are fresh.
 
-    Whether a step is fresh is asked when its turn comes, after its upstreams ran. A value that was lost with
-    its process is made again only where something that runs may need it, or nothing comes after it.
+    The status of a step is computed when its turn comes, after its upstreams ran. A value that was in the
+    memory of an ended process is recomputed only if a step that runs may need it, or if no step depends on it.
 
     Args:
         run: The run, before its first step.
@@ -142,11 +142,11 @@ class Skipping:
         self._needed = self._needed_again()
 
     def reason(self, step: Step) -> str | None:
-        """Why a step need not run; None if it has to, which is then for the keys that are not fresh."""
+        """Return why a step is skipped; None if it runs, for those of its keys that are not fresh."""
         statuses = self._statuses(step)
         if all(status.state == "fresh" for status in statuses):
-            return "fresh: its code, handler and inputs are as they were"
-        if _only_lost(statuses) and step.name not in self._needed:
+            return "fresh: its code, handler and inputs are unchanged"
+        if _only_gone_from_memory(statuses) and step.name not in self._needed:
             return "fresh, and nothing that runs needs its value again"
         self._leave_out_fresh_keys(step, statuses)
         return None
@@ -163,12 +163,12 @@ class Skipping:
     def _needed_again(self) -> set[str]:
         plan = self._run.plan
         may_run: set[str] = set()
-        lost: set[str] = set()
+        gone: set[str] = set()
         followers: dict[str, list[str]] = {step.name: [] for step in plan.steps}
         for step in plan.steps:
             statuses = self._statuses(step)
-            if _only_lost(statuses):
-                lost.add(step.name)
+            if _only_gone_from_memory(statuses):
+                gone.add(step.name)
             elif any(status.state != "fresh" for status in statuses):
                 may_run.add(step.name)
             for name in plan.after[step.name]:
@@ -178,7 +178,7 @@ class Skipping:
         needed: set[str] = set()
         for step in reversed(plan.steps):
             after = followers[step.name]
-            if not after or any(name in may_run or (name in needed and name in lost) for name in after):
+            if not after or any(name in may_run or (name in needed and name in gone) for name in after):
                 needed.add(step.name)
         return needed
 
@@ -191,8 +191,8 @@ class Skipping:
         ]
 
 
-def _only_lost(statuses: list[AssetStatus]) -> bool:
-    """Whether all is as it was, but for values that went with their process."""
-    return any(status.reason == LOST for status in statuses) and all(
-        status.state == "fresh" or status.reason == LOST for status in statuses
+def _only_gone_from_memory(statuses: list[AssetStatus]) -> bool:
+    """Return whether nothing changed except values that were in the memory of an ended process."""
+    return any(status.reason == PROCESS_ENDED for status in statuses) and all(
+        status.state == "fresh" or status.reason == PROCESS_ENDED for status in statuses
     )

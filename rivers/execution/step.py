@@ -1,4 +1,4 @@
-"""One step: load what it takes, call it, store what it returns, record that it happened."""
+"""Execute one step: load its inputs, call its function, store its outputs, record events."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _LOG = logging.getLogger("rivers.execution")
 
 
 async def execute_step(step: Step, run: Run) -> None:
-    """Run one step to its end, with the retries that its policy allows.
+    """Execute one step, with the retries that its policy allows.
 
     This is the only code that runs steps, under every executor. It never suspends unless the step
     `needs_loop`, so that `run_sync` can run it without an event loop.
 
     Args:
-        step: The step, bound.
-        run: The run that it belongs to; gets the events.
+        step: The bound step.
+        run: The run of the step, which records its events.
 
     Raises:
-        Exception: Whatever made the step fail for good; its event is recorded and its failure hooks were called. So
-            are those of a `CancelledError` that it raised itself.
+        Exception: The error of the last attempt, after its event was recorded and failure hooks were called. The
+            same applies to a `CancelledError` that the step raised itself.
     """
     attempt = 1
     while True:
@@ -51,7 +51,7 @@ async def execute_step(step: Step, run: Run) -> None:
             _failed(step, run, failure.error, attempt)
             raise failure.error from failure.error.__cause__
         except BaseException as error:
-            if not is_failure(error, step):  # an interrupt ends the run: who reads its events sees where
+            if not is_failure(error, step):  # an interrupt ends the run: its events show at which step
                 run.record("StepFailure", step, attempt=attempt, message=error_text(error))
                 raise
             reason = error.__cause__ if isinstance(error, OneShotValueError) else None
@@ -119,7 +119,7 @@ def _blocking(step: Step, arguments: dict[str, Any]) -> Any:
 
 
 def _out_of_items(step: Step) -> RuntimeError:
-    """Takes the place of a StopIteration, which neither a coroutine nor a future can carry."""
+    """Return a replacement for StopIteration, which neither a coroutine nor a future can raise."""
     return RuntimeError(f"StopIteration left the function of {step.name!r}: next() found nothing more")
 
 

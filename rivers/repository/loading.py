@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rivers.exceptions import ExecutionError, NotMaterializedError, PartitionValidationError
 from rivers.execution.fan_in import by_key, load_each
-from rivers.execution.handler_errors import add_place, say_who_stores
+from rivers.execution.handler_errors import add_location, advise_on_external
 from rivers.execution.keys import asks_for_several, requested_keys
 from rivers.graph.types import stated, value_of_mapping
 from rivers_core.awaitables import resolve_awaitable, run_sync
@@ -113,14 +113,14 @@ async def _load(output: StoredOutput, context: InputContext) -> Any:
         value = binding.load_input(context)
         return await value if binding.is_async_input else value
     except NotMaterializedError as error:
-        say_who_stores(error, output)
+        advise_on_external(error, output)
         raise
     except FileNotFoundError as error:  # from a handler that does not raise NotMaterializedError
         missing = _not_materialized(output, context)
-        say_who_stores(missing, output)
+        advise_on_external(missing, output)
         raise missing from error
     except Exception as error:
-        add_place(error, "loading", _bound(output), context)
+        add_location(error, "loading", _bound(output), context)
         raise
 
 

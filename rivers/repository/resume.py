@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rivers.exceptions import ConflictError, StorageError
-from rivers.execution.staleness import is_lost
+from rivers.execution.staleness import is_gone_from_memory
 
 if TYPE_CHECKING:
     from rivers.execution.run import Run
@@ -52,7 +52,9 @@ def skip_finished_steps(run: Run, *, resume: bool) -> None:
         values, after = _values(run, step), followers[step.name]
         if not all(name in done for name in values):
             continue
-        if not any(done[name].handler is not None and is_lost(*value) for name, value in values.items()):
+        if not any(
+            done[name].handler is not None and is_gone_from_memory(*value) for name, value in values.items()
+        ):
             reasons[step.name] = "already finished in this run"
         elif after and all(name in reasons for name in after):
             reasons[step.name] = "already finished in this run, and no remaining step needs its value"

@@ -99,8 +99,8 @@ def test_a_plain_value_for_several_keys_is_refused_and_stored_nowhere(repository
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"a": 1}, r"missing \['b'\], not asked for \[\]"),
-        ({"a": 1, "b": 2, "c": 3}, r"missing \[\], not asked for \['c'\]"),
+        ({"a": 1}, r"missing \['b'\], not requested \[\]"),
+        ({"a": 1, "b": 2, "c": 3}, r"missing \[\], not requested \['c'\]"),
     ],
 )
 def test_a_partitioned_output_has_the_keys_of_the_step(repository, diary, values, said):
@@ -159,7 +159,7 @@ def test_an_asset_without_partitions_cannot_divide_its_output(repository, diary)
     def up():
         return rs.PartitionedOutput({"a": 1})
 
-    with pytest.raises(rs.exceptions.ExecutionError, match="has no partitions"):
+    with pytest.raises(rs.exceptions.ExecutionError, match="is not partitioned"):
         repository(up).materialize()
     assert diary.values == {}
 

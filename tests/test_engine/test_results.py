@@ -173,7 +173,7 @@ def test_missing_output_is_an_error(repository, diary):
     def both():
         yield rs.Output(1, output_name="left")
 
-    with pytest.raises(rs.exceptions.ExecutionError, match="without its declared output 'right'"):
+    with pytest.raises(rs.exceptions.ExecutionError, match="did not return its declared output 'right'"):
         repository(make_multi(both, diary, "left", "right")).materialize()
 
 

@@ -283,14 +283,17 @@ def test_unrecordable_value_is_not_retried(repository, elsewhere):
     repo = repository(costly).resolve(Forgetful())
     result = repo.materialize(raise_on_error=False)
     ((_, message),) = result.failed_assets
-    assert message == "StorageError: disk full (the value of 'costly' is stored, but no event says so)"
+    assert (
+        message
+        == "StorageError: disk full (the value of 'costly' is stored, but its event could not be recorded)"
+    )
     assert result.materialized_assets == []
     assert made == [1]
 
 
 def test_generator_handler_is_rejected(repository):
     repo = repository(rs.Asset(lambda: 1, name="stored", io_handler=Lazy()))
-    with pytest.raises(rs.exceptions.ExecutionError, match="handle_output of Lazy yields"):
+    with pytest.raises(rs.exceptions.ExecutionError, match="handle_output of Lazy is a generator function"):
         repo.materialize()
     assert repo.storage.get_latest_materialization("stored") is None
 

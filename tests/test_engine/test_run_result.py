@@ -44,6 +44,6 @@ def test_missing_external_asset_names_its_producer(tmp_path):
     with pytest.raises(rs.exceptions.ExecutionError) as running:
         repo.materialize()
     for error in (loading.value, running.value.__cause__):
-        assert str(error).endswith("It is an external asset: whoever makes it has to store it there first.")
+        assert str(error).endswith("It is an external asset; its producer has to write it first.")
         assert str(tmp_path) in str(error)
         assert "Materialize it" not in str(error)

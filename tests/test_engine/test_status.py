@@ -309,7 +309,7 @@ def test_a_value_lost_with_its_process_is_missing_and_says_why(restarted):
     restarted().materialize()
     status = {s.asset: (s.state, s.reason) for s in restarted().status()}
     assert status["raw"] == ("fresh", None)
-    assert status["clean"] == ("missing", "its value was in the memory of a process that is gone")
+    assert status["clean"] == ("missing", "its value was in the memory of a process that has ended")
 
 
 def test_a_lost_value_that_nobody_needs_is_not_made_again(restarted):

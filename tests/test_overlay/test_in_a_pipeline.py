@@ -220,7 +220,7 @@ def test_resume_reruns_step_lost_with_memory_top(project):
     (status, _) = at_home().status()
     assert (status.state, status.reason) == (
         "missing",
-        "its value was in the memory of a process that is gone",
+        "its value was in the memory of a process that has ended",
     )
     history.close()
 
