@@ -72,5 +72,8 @@ __getattr__, __dir__ = lazy_exports(
     },
 )
 
-# Metadata values that release 0.1 pickled name the module of their base class.
+# Modules that pickles of release 0.1 name.
 register_former_module("rivers_core.metadata.values", {"MetadataValue": "rivers_core.metadata"})
+register_former_module(
+    "rivers_core.metadata.schema", {"ArrowField": "rivers_core.schema", "_rebuilt": "rivers_core.schema"}
+)

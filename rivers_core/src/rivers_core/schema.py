@@ -11,8 +11,6 @@ from rivers_core.exceptions import InvalidMetadataError, MetadataTypeError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rivers_core.metadata.schema import ArrowField
-
 __all__ = ["ExportsArrowSchema", "Schema", "StoredColumn"]
 
 _NULLABLE: Final = 2
@@ -96,13 +94,6 @@ class Schema(Value):
     def types(self) -> list[str]:
         """Types of the columns, in order, as pyarrow prints them."""
         return [column["type"] for column in self._columns]
-
-    @property
-    def columns(self) -> tuple[ArrowField, ...]:
-        """Each column in full, nested types included."""
-        from rivers_core.metadata.schema import ArrowField
-
-        return tuple(ArrowField.from_plain(column) for column in self._columns)
 
     def to_plain(self) -> list[StoredColumn]:
         """Return the columns as JSON data."""
@@ -268,3 +259,23 @@ def _parametric_type(format_: str, children: list[StoredColumn]) -> str:
     if kind == "+m":
         return f"map<{', '.join(child['type'] for child in children[0].get('children', ()))}>"
     return f"{_NESTED_TYPES.get(kind, format_)}<{inner}>"
+
+
+# Schemas that release 0.1 pickled are `_rebuilt((ArrowField(...), ...))`.
+class ArrowField:
+    """A column in a pickle of release 0.1."""
+
+    def __new__(
+        cls,
+        name: str,
+        format_: str,
+        flags: int,
+        children: Sequence[StoredColumn],
+        dictionary: StoredColumn | None,
+    ) -> Any:
+        """Return the column as it is stored now."""
+        return _column(name, format_, flags, list(children), dictionary)
+
+
+def _rebuilt(columns: Sequence[StoredColumn]) -> Schema:
+    return Schema.from_plain(columns)
