@@ -126,9 +126,8 @@ class FieldChecks:
             if not value.strip():
                 raise self.refuse(f"{field} must not be an empty name, got {value!r}.")
             return value
-        from rivers_core.handler import (
-            BaseIOHandler,  # imports pydantic-settings, so only if a handler is given
-        )
+        # imports pydantic-settings, so only if a handler is given
+        from rivers_core.handler import BaseIOHandler
 
         if isinstance(value, BaseIOHandler):
             return value

@@ -53,15 +53,9 @@ def observe_assets(
         AssetNotFoundError: A name is not an asset with an observing function.
         ExecutionError: A function failed; its error is the cause. The other functions were called.
     """
-    observable = {name: asset for name, asset in assets.items() if asset.observe_fn is not None}
-    selected = list(observable if names is None else names)
-    for name in selected:
-        if name not in observable:
-            raise AssetNotFoundError(
-                f"{name!r} is not an external asset with an observing function.{suggest(name, observable)}"
-            )
+    selected = _select(assets, names)
     run_id = str(uuid.uuid4())
-    storage.start_run(run_id, steps=selected, selection=selected)
+    storage.start_run(run_id, steps=list(selected), selection=list(selected))
     owners = [*(graph.outputs[name].handler for name in selected), *resources.values()]
     secrets = [secret for owner in owners for secret in secrets_of(owner)]
 
@@ -71,11 +65,11 @@ def observe_assets(
     metadata: dict[str, dict[str, MetadataValue]] = {}
     failures: dict[str, Exception] = {}
     try:
-        for name in selected:
+        for name, asset in selected.items():
             try:
-                config = _config(observable[name])
+                config = _config(asset)
                 secrets += secrets_of(config)
-                observation = _observe(observable[name], run_id, resources, config)
+                observation = _observe(asset, run_id, resources, config)
             except Exception as error:
                 failures[name] = error
                 event = Event("StepFailure", run_id=run_id, asset_key=name, step=name, message=message(error))
@@ -92,6 +86,17 @@ def observe_assets(
         name, cause = next(iter(failures.items()))
         raise ExecutionError(f"Could not observe {name!r}: {message(cause)}") from cause
     return metadata
+
+
+def _select(assets: Mapping[str, Asset], names: Iterable[str] | None) -> dict[str, Asset]:
+    observable = {name: asset for name, asset in assets.items() if asset.observe_fn is not None}
+    selected = list(observable if names is None else names)
+    for name in selected:
+        if name not in observable:
+            raise AssetNotFoundError(
+                f"{name!r} is not an external asset with an observing function.{suggest(name, observable)}"
+            )
+    return {name: observable[name] for name in selected}
 
 
 def _event(name: str, run_id: str, observation: Observation, secrets: Sequence[str]) -> Event:
