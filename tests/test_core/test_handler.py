@@ -1,4 +1,4 @@
-"""What an author of a handler gets for two methods, and how an instance behaves."""
+"""Base class of IO handlers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Frozen(Shelf):
 
 
 class ByHand(BaseIOHandler):
-    """Sets its private state in a constructor of its own."""
+    """Set private state in the constructor."""
 
     root: str
     size: int = 1
@@ -165,11 +165,11 @@ def test_handler_pickles_as_configuration(monkeypatch):
 )
 def test_copies_are_equal_and_independent(make_copy):
     handler = Shelf(root="there")
-    made = make_copy(handler)
-    assert made == handler
-    assert made is not handler
-    assert hash(made) == hash(handler)
-    assert made._client is not handler._client
+    result = make_copy(handler)
+    assert result == handler
+    assert result is not handler
+    assert hash(result) == hash(handler)
+    assert result._client is not handler._client
 
 
 def test_handler_is_rebuilt_through_its_constructor():

@@ -1,4 +1,4 @@
-"""What one may rely on when values stay in memory."""
+"""In-memory handler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two layers, and handlers that show what is done to them."""
+"""Fixtures: handlers that record their calls, and an overlay of two."""
 
 from __future__ import annotations
 

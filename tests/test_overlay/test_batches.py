@@ -1,4 +1,4 @@
-"""Several partitions in one value: each from its layer."""
+"""Several partitions in one value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A top that is the store of its base is refused, however the two are written."""
+"""Comparison of the stores of two layers."""
 
 from __future__ import annotations
 

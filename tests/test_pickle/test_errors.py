@@ -1,4 +1,4 @@
-"""What goes wrong is told to a person, and leaves nothing half done."""
+"""Errors of the pickle handler, and what a failed write leaves behind."""
 
 from __future__ import annotations
 

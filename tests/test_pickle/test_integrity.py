@@ -1,4 +1,4 @@
-"""Nothing damaged, misplaced or foreign is unpickled, and nothing corrupt looks like a first run."""
+"""Integrity checks before unpickling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where objects lie."""
+"""Paths of objects in the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The handler on a real S3 server."""
+"""Pickle handler on a real S3 server."""
 
 from __future__ import annotations
 
@@ -88,12 +88,12 @@ def test_wrong_secret_is_reported_without_it(s3_server, s3_url):
     ):
         with pytest.raises(RiversError) as caught:
             act()
-        told = "".join(traceback.format_exception(caught.value))
+        message = "".join(traceback.format_exception(caught.value))
         assert not isinstance(caught.value, FileNotFoundError)
         assert f"{s3_url}/orders.pkl" in str(caught.value)
         assert "credentials" in str(caught.value)
-        assert "Zq9-mistyped-credential" not in told + repr(handler)
-        assert "Debug source" not in told
+        assert "Zq9-mistyped-credential" not in message + repr(handler)
+        assert "Debug source" not in message
 
 
 def test_read_only_credentials_refuse_writes(s3_server, s3_url, handler):

@@ -1,4 +1,4 @@
-"""The ways to configure the handler, and how it travels."""
+"""Settings of the pickle handler, and pickling the handler itself."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_handler_locality_and_address_follow_store(store, locality, address):
 
 
 @pytest.mark.parametrize(
-    ("store", "told"),
+    ("store", "message"),
     [
         ("ss3://bucket", "did you mean 's3'"),
         ("ftp://host/x", "known are file, memory, s3"),
@@ -93,8 +93,8 @@ def test_handler_locality_and_address_follow_store(store, locality, address):
         ("s3//bucket/x", "write s3:// instead of s3//"),
     ],
 )
-def test_invalid_store_is_reported(store, told):
-    with pytest.raises(ValidationError, match=told):
+def test_invalid_store_is_reported(store, message):
+    with pytest.raises(ValidationError, match=message):
         PickleIOHandler(store)
 
 
@@ -142,7 +142,7 @@ def test_dotenv_file_is_read(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"store": "memory://", "fsync": True}, "`fsync` requires a store on a local file system"),
         ({"store": "s3://bucket", "fsync": True}, "`fsync` requires a store on a local file system"),
@@ -152,8 +152,8 @@ def test_dotenv_file_is_read(tmp_path, monkeypatch):
         ({}, "Field required"),
     ],
 )
-def test_invalid_settings_are_refused(settings, told):
-    with pytest.raises(ValidationError, match=told):
+def test_invalid_settings_are_refused(settings, message):
+    with pytest.raises(ValidationError, match=message):
         PickleIOHandler(**settings)
 
 

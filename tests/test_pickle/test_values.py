@@ -1,4 +1,4 @@
-"""Whatever is stored comes back equal, and stays readable without rivers."""
+"""Round trips of values."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ _CERTAIN_NAME: Final = re.compile(
 )
 # `sort_key` and its like name a column as often as a credential.
 _LIKELY_NAME: Final = re.compile(r"(^|_)key$", re.IGNORECASE)
-# Options that say where a store is and how to reach it: without them nobody can diagnose a failed connection.
+# Options that say where a store is and how to reach it: a failed connection cannot be diagnosed without them.
 _PLAIN_NAME: Final = re.compile(
     r"((aws|azure|google)_)?(endpoint(_url)?|(default_)?region|allow_http|allow_invalid_certificates|bucket(_name)?|"
     r"container_name|account_name|max_retries|retry_timeout|timeout|connect_timeout|skip_signature|use_emulator|"

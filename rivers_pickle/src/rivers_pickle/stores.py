@@ -240,7 +240,7 @@ def _checked_url(text: str) -> str:
         raise ValueError(
             f"`store` names no bucket or host: {scheme}: has to be followed by two slashes and its name."
         )
-    # in abfss://container@account the part before the '@' is no credential
+    # in abfss://container@account the part before the '@' is not a credential
     if parts.password or parts.query or (parts.username and scheme not in _USER_IS_CONTAINER):
         raise ValueError(
             "`store` is a URL with credentials or options in it, which would show up in logs. "

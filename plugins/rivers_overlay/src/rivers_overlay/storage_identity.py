@@ -1,4 +1,4 @@
-"""Whether two handlers write to one place, from their roots and their configuration."""
+"""Identity of stores: compare two handlers by their roots and their configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A developer's environment: production is read, home is written to, and history says which was which."""
+"""Overlay in runs: read the base, write the top, record which layer served."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which layer is read, and that only the top is ever changed."""
+"""Reads and writes of the two layers."""
 
 from __future__ import annotations
 
@@ -249,7 +249,7 @@ def test_sync_layers_need_no_event_loop(overlay, base):
 
 def test_nested_overlay_reports_async_layers(top, base):
     class Named(OverlayIOHandler):
-        """An overlay with a name of its own."""
+        """An overlay with another name."""
 
     inner = Named(top=Waiting(place="team"), base=base)
     outer = Named(top=top, base=inner)
