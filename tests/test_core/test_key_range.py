@@ -24,10 +24,10 @@ def text(keys):
 
 @pytest.mark.parametrize("chosen", RANGES, ids=repr)
 def test_range_round_trips_repr_and_pickle(chosen):
-    for other in (eval(repr(chosen)), pickle.loads(pickle.dumps(chosen))):
-        assert other == chosen
-        assert hash(other) == hash(chosen)
-        assert isinstance(other, PartitionKeyRange)
+    for restored in (eval(repr(chosen)), pickle.loads(pickle.dumps(chosen))):
+        assert restored == chosen
+        assert hash(restored) == hash(chosen)
+        assert isinstance(restored, PartitionKeyRange)
 
 
 @given(st.integers(0, 4), st.integers(0, 4))

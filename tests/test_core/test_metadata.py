@@ -83,11 +83,11 @@ def test_metadata_returns_raw_value_and_text(variant):
 def test_metadata_round_trips_json_pickle_and_copy(variant):
     value = EXAMPLES[variant][0]
 
-    for other in (M.from_json(value.to_json()), pickle.loads(pickle.dumps(value)), copy.deepcopy(value)):
-        assert type(other) is type(value)
-        assert other == value
-        assert hash(other) == hash(value)
-        assert repr(other) == repr(value)
+    for restored in (M.from_json(value.to_json()), pickle.loads(pickle.dumps(value)), copy.deepcopy(value)):
+        assert type(restored) is type(value)
+        assert restored == value
+        assert hash(restored) == hash(value)
+        assert repr(restored) == repr(value)
 
 
 @pytest.mark.parametrize("variant", sorted(EXAMPLES.keys() - {"Schema"}))
@@ -124,10 +124,10 @@ def test_metadata_repr_is_short():
     )
 )
 def test_metadata_round_trips_json_for_any_value(value):
-    other = M.from_json(value.to_json())
+    restored = M.from_json(value.to_json())
 
-    assert other == value
-    assert repr(other) == repr(value)
+    assert restored == value
+    assert repr(restored) == repr(value)
 
 
 def test_metadata_of_different_kinds_differs():

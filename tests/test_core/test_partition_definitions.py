@@ -29,10 +29,10 @@ def text(keys):
 
 @pytest.mark.parametrize("definition", EVERY_KIND, ids=repr)
 def test_definition_round_trips_repr_and_pickle(definition):
-    for other in (eval(repr(definition)), pickle.loads(pickle.dumps(definition))):
-        assert other == definition
-        assert hash(other) == hash(definition)
-        assert type(other) is type(definition)
+    for restored in (eval(repr(definition)), pickle.loads(pickle.dumps(definition))):
+        assert restored == definition
+        assert hash(restored) == hash(definition)
+        assert type(restored) is type(definition)
 
 
 @pytest.mark.parametrize("definition", DEFINITIONS, ids=repr)
@@ -59,7 +59,7 @@ def test_definition_variants_are_attributes():
 
     for kind, example in zip(kinds, examples, strict=True):
         assert isinstance(example, P)
-        assert [isinstance(example, other) for other in kinds] == [other is kind for other in kinds]
+        assert [isinstance(example, variant) for variant in kinds] == [variant is kind for variant in kinds]
 
 
 def test_static_keys_keep_order_and_case():

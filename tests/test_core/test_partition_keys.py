@@ -22,10 +22,10 @@ keys = several.map(PartitionKey.single) | st.dictionaries(names, several, min_si
 def test_key_round_trips_repr_json_and_pickle(key):
     assert eval(repr(key)) == key
     assert PartitionKey.from_json(key.to_json()) == key
-    for other in (pickle.loads(pickle.dumps(key)), copy.deepcopy(key)):
-        assert other == key
-        assert hash(other) == hash(key)
-        assert type(other) is type(key)
+    for restored in (pickle.loads(pickle.dumps(key)), copy.deepcopy(key)):
+        assert restored == key
+        assert hash(restored) == hash(key)
+        assert type(restored) is type(key)
 
 
 @given(keys)

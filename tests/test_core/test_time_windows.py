@@ -20,7 +20,7 @@ def text(definition):
 
 
 def assert_gapless(definition):
-    """Every window begins where the one before ends, and each has a key of its own."""
+    """Assert that each window starts where the previous one ends, and that keys are unique."""
     keys = definition.get_partition_keys()
     windows = [definition.window_of(key) for key in keys]
     assert len(set(keys)) == len(keys)

@@ -416,7 +416,7 @@ class MultiPartitions(PartitionsDefinition, variant="Multi"):
         return hash(self._sorted)
 
 
-# An open-ended grid is checked this far: a format with a year that tells these apart tells all apart.
+# An open-ended grid is checked this far: a format with a year that distinguishes these windows distinguishes all.
 _HORIZON: Final = timedelta(days=400)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _MOST_WINDOWS_CHECKED: Final = 100_000
