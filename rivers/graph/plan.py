@@ -1,4 +1,4 @@
-"""What resolving yields: steps with everything bound, the graph that they form, the plan of one run."""
+"""Records of the resolved graph: bound steps, the graph that they form, the plan of one run."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class HandlerBinding:
-    """The handler that keeps a value, and why this one.
+    """Handler of a value, and the rule that chose it.
 
     Attributes:
-        handler: The handler, with whatever plugins put around it.
-        label: How events and tables name it: its name in the configuration, else its class.
-        reason: Which rule chose it, in words.
+        handler: The handler, wrapped by plugins where they do so.
+        label: Name in events and tables: that of the configuration, else of the class.
+        reason: Description of the rule that chose it.
         handle_output: The handler's bound method, so that a call does not go through pydantic's attribute lookup.
         load_input: Likewise; of a synchronous handler it always returns the value itself.
         is_async_output: Whether the result of `handle_output` has to be awaited.
@@ -53,15 +53,15 @@ class HandlerBinding:
 
 @dataclass(slots=True, eq=False)
 class StoredOutput:
-    """One value that a step leaves behind: an asset, or a node inside a graph asset.
+    """One value that a step stores: an asset, or a node inside a graph asset.
 
     Attributes:
         name: The asset's name, or `graph/task` for a node.
-        step_name: The step that makes it; None for an external asset.
-        binding: The handler; None when it could not be bound (a finding says why).
-        type_hint: The producer's annotation, None without one.
-        accepted: What `isinstance` must hold for a returned value; None accepts all.
-        returns_materialization: The annotation says that the function stores its result itself.
+        step_name: Name of the step that stores it; None for an external asset.
+        binding: The handler; None if it could not be bound, which is a finding.
+        type_hint: Return annotation of the producer, None without one.
+        accepted: Types of which a returned value must be an instance; None accepts all.
+        returns_materialization: Whether the annotation declares that the function stores its result itself.
     """
 
     name: str
@@ -80,19 +80,19 @@ class StoredOutput:
 
     @property
     def handler(self) -> BaseIOHandler:
-        """The bound handler; only asked for after the findings were reported."""
+        """The bound handler; only used after findings were reported."""
         assert self.binding is not None
         return self.binding.handler
 
 
 @dataclass(frozen=True, slots=True)
 class ItemHint:
-    """How a consumer wants several keys.
+    """How a consumer receives several keys.
 
     Attributes:
-        value: What it wants of each value, else what the producer promised.
-        is_mapping: Its annotation says `dict`; else a handler that takes batches may give one value for all.
-        text_keys: `{str: value}` rather than `{PartitionKey: value}`.
+        value: Type hint of each value: the consumer's, else the producer's.
+        is_mapping: Whether it is annotated as a dictionary; otherwise a batching handler may load one value for all.
+        text_keys: Whether keys are text instead of `PartitionKey`.
     """
 
     value: Any = None
@@ -108,11 +108,11 @@ class LoadedInput:
         parameter: The function's parameter.
         upstream: The output whose value is loaded.
         binding: The handler that loads it: the upstream's own, or the one of `AssetDef.input`.
-        type_hint: What the consumer wants, else what the producer promised.
-        items: What the consumer wants when it gets several keys.
-        metadata: The upstream's metadata with the consumer's own over it.
-        mapping: Which upstream keys belong to this step's keys; None when the upstream has no partitions.
-        fans_in: The consumer gets `{key: value}` even for one key, since the mapping may give several.
+        type_hint: Type hint of the consumer, else of the producer.
+        items: How the consumer receives several keys.
+        metadata: Metadata of the upstream, overridden by that of the consumer.
+        mapping: Mapping to the upstream's keys; None if the upstream is not partitioned.
+        fans_in: Whether the consumer receives `{key: value}` even for one key, since the mapping may return several.
     """
 
     parameter: str
@@ -131,7 +131,7 @@ class Awaited:
 
     Attributes:
         upstream: The output.
-        mapping: Which of its keys belong to the step's own; None without partitions, or where nothing is obvious.
+        mapping: Mapping to its keys; None if it is not partitioned or no mapping is obvious.
     """
 
     upstream: StoredOutput
@@ -140,11 +140,11 @@ class Awaited:
 
 @dataclass(frozen=True, slots=True)
 class OwnValue:
-    """The parameter that receives what an earlier run stored of this very asset.
+    """Parameter that receives the stored value of the asset itself.
 
     Attributes:
         parameter: The function's parameter.
-        loaded: How the value is loaded; its type hint is the T of `SelfDependency[T]`.
+        loaded: The bound input; its type hint is the T of `SelfDependency[T]`.
     """
 
     parameter: str
@@ -153,22 +153,22 @@ class OwnValue:
 
 @dataclass(slots=True, eq=False)
 class Step:
-    """One call of a function, with all that it needs found beforehand.
+    """One call of a function, with all inputs, outputs and policies bound.
 
     Attributes:
         name: The asset's name, or `graph/task`.
-        owner: The name of the asset or task that users know this step by: the graph's, for its last node.
-        definition: The asset or task that was declared.
-        function: What is called.
-        is_async: Whether the call gives an awaitable.
+        owner: Name of the asset or task that users know; of the last node of a graph, that of the graph.
+        definition: The declared asset or task.
+        function: The function to call.
+        is_async: Whether the call returns an awaitable.
         needs_loop: Whether the function or one of its handlers is asynchronous.
-        outputs: What it stores. A graph's last node has two: itself and the graph asset.
-        is_multi: Whether the outputs are told apart by name in the returned value.
+        outputs: Stored outputs. The last node of a graph has two: itself and the graph asset.
+        is_multi: Whether the returned value names its outputs.
         context_parameter: The parameter that receives the context, if any.
         context_is_task: Whether that context is a `TaskExecutionContext`.
         config_type: The `ConfigT` of the context, if any.
         awaited: The outputs that must exist first without being loaded.
-        executor: The executor asked for by `metadata={"rivers/executor": ...}`.
+        executor: Name of the executor in `metadata={"rivers/executor": ...}`.
     """
 
     name: str
@@ -200,12 +200,12 @@ class Step:
         return tuple(awaited.upstream.name for awaited in self.awaited)
 
     def upstream_names(self) -> Iterable[str]:
-        """Names of all outputs that this step comes after."""
+        """Yield the names of all outputs that this step depends on."""
         yield from (loaded.upstream.name for loaded in self.inputs)
         yield from self.waits_for
 
     def mappings(self) -> Iterable[tuple[str, PartitionMapping]]:
-        """The partitioned outputs that this step comes after, and which of their keys belong to its own."""
+        """Yield the partitioned outputs that this step depends on, with their mappings."""
         everything: tuple[LoadedInput | Awaited, ...] = (*self.inputs, *self.awaited)
         for needed in everything:
             if needed.mapping is not None:
@@ -217,10 +217,10 @@ class Graph:
     """All steps of a repository, bound and ordered.
 
     Attributes:
-        steps: Steps by name, in an order in which they can run.
-        outputs: Everything that can be loaded, by name; external assets and graph nodes included.
-        members: Steps that a selectable name stands for: an asset, a multi-asset, a graph, a task.
-        default_members: What runs when nothing is selected.
+        steps: Steps by name, in execution order.
+        outputs: All outputs that can be loaded, by name, including external assets and graph nodes.
+        members: Names of the steps of each selectable asset, multi-asset, graph or task.
+        default_members: Names that run when nothing is selected.
     """
 
     steps: dict[str, Step]
@@ -229,7 +229,7 @@ class Graph:
     default_members: tuple[str, ...]
 
     def producers(self, step: Step) -> set[str]:
-        """Names of the steps that must be over before this one."""
+        """Return the names of the steps that must finish before this one."""
         made_by = (self.outputs[name].step_name for name in step.upstream_names())
         return {name for name in made_by if name is not None and name != step.name}
 
@@ -239,10 +239,10 @@ class Plan:
     """The steps of one run, in order.
 
     Attributes:
-        steps: What runs, in an order in which it can.
-        after: For each step, the steps of this plan that must be over before it.
-        selected_outputs: For multi-assets of which only a part is wanted: the names wanted.
-        included: Steps that were not selected and run because others need them.
+        steps: Steps of the run, in execution order.
+        after: For each step, the steps of this plan that must finish before it.
+        selected_outputs: Selected outputs of partially selected multi-assets.
+        included: Steps that only run because selected steps need them.
     """
 
     steps: tuple[Step, ...]
@@ -257,10 +257,10 @@ class Plan:
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """Names of the assets and tasks that this plan makes."""
+        """Names of the assets and tasks that this plan stores."""
         return tuple(output.name for step in self.steps for output in self.outputs_of(step))
 
     def outputs_of(self, step: Step) -> tuple[StoredOutput, ...]:
-        """The outputs of a step that this run stores."""
+        """Return the outputs of a step that this run stores."""
         wanted = self.selected_outputs.get(step.name)
         return step.outputs if wanted is None else tuple(o for o in step.outputs if o.name in wanted)

@@ -1,4 +1,4 @@
-"""What an annotation demands of a value at run time."""
+"""Derive run-time type checks and type hints of handlers from annotations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NUMERIC_TOWER: dict[type, tuple[type, ...]] = {float: (float, int), complex: (c
 
 
 def stated(hint: Any) -> Any:
-    """The annotation as handlers get it: None where there is none, or where it says nothing about the value."""
+    """Return an annotation as handlers receive it; None if it does not describe the value."""
     if _is_alias(hint):
         return stated(hint.__value__)
     if hint is Any or hint is inspect.Parameter.empty or (isinstance(hint, type) and hint in _RESULTS):
@@ -30,7 +30,7 @@ def stated(hint: Any) -> Any:
 
 
 def _without_results(hint: Any) -> Any:
-    """A union without `Output` and the like, which say how a value is returned and not what it is."""
+    """Remove `Output` and similar result types, which do not describe the value, from a union."""
     members = get_args(hint)
     values = [_bare(member) for member in members if member not in _RESULTS]
     if values == list(members):
@@ -43,26 +43,26 @@ def _bare(member: Any) -> Any:
 
 
 def _is_alias(hint: Any) -> bool:
-    """Whether it was made by `type Name = ...` of Python 3.12, or by its forerunner in typing_extensions."""
+    """Return whether a hint is an alias: `type Name = ...` of Python 3.12, or its backport in typing_extensions."""
     return type(hint).__name__ == "TypeAliasType"
 
 
 def says_materialization(hint: Any) -> bool:
-    """Whether a return annotation says that the function stores its result itself."""
+    """Return whether a return annotation declares that the function stores its result itself."""
     return hint is Materialization
 
 
 def accepted_types(hint: Any) -> tuple[type, ...] | None:
-    """What `isinstance` must hold for a value with this annotation.
+    """Return the types of which a value with this annotation must be an instance.
 
-    Generic containers count by their outer type, `float` takes an `int` (PEP 484), and what cannot be
-    told by `isinstance` (type variables, protocols that are not runtime checkable) accepts everything.
+    Generic containers are checked by their outer type, `float` accepts an `int` (PEP 484), and hints that
+    `isinstance` cannot check (type variables, protocols that are not runtime checkable) accept everything.
 
     Args:
         hint: An annotation; None for none.
 
     Returns:
-        The types, or None when every value is fine.
+        The types, or None if every value is accepted.
     """
     if hint is None:
         return None
@@ -90,21 +90,21 @@ def accepted_types(hint: Any) -> tuple[type, ...] | None:
 def _union(members: tuple[Any, ...]) -> tuple[type, ...] | None:
     accepted: list[type] = []
     for member in members:
-        one = (types.NoneType,) if member is types.NoneType else accepted_types(member)
-        if member is Any or one is None:
+        member_types = (types.NoneType,) if member is types.NoneType else accepted_types(member)
+        if member is Any or member_types is None:
             return None
-        accepted.extend(one)
+        accepted.extend(member_types)
     return tuple(accepted)
 
 
 def value_of_mapping(hint: Any) -> tuple[bool, Any, Any]:
-    """Look into an annotation for a mapping, such as `dict[str, pl.DataFrame]`.
+    """Split the annotation of a mapping, such as `dict[str, pl.DataFrame]`.
 
     Args:
         hint: An annotation; None for none.
 
     Returns:
-        Whether it is a mapping, and the annotations of its keys and of its values (None when they say nothing).
+        Whether it is a mapping, and the annotations of its keys and values (None if they are not stated).
     """
     kinds = (dict, collections.abc.Mapping)
     if get_origin(hint) in kinds:
