@@ -24,13 +24,13 @@ def container(azure_server, monkeypatch):
 
 
 @pytest.mark.parametrize("hint", [pl.DataFrame, pl.LazyFrame, pa.Table])
-def test_tables_are_stored_and_loaded(container, hint):
+def test_azure_round_trip(container, hint):
     container.store(pl.DataFrame({"n": [1, 2]}), "Sales / 100%")
     loaded = container.load(hint, "Sales / 100%")
     assert pl.DataFrame(loaded.collect() if hint is pl.LazyFrame else loaded)["n"].to_list() == [1, 2]
 
 
-def test_partitions_and_appends(container):
+def test_azure_partitions_and_appends(container):
     for key in ("us", "a/b c", "us"):
         container.store(pl.DataFrame({"r": [key], "n": [1]}), "parts", keys=key, partition_expr="r")
     assert container.load(pl.DataFrame, "parts").height == 2
@@ -39,7 +39,7 @@ def test_partitions_and_appends(container):
     assert facts(context)["repeated"] is True
 
 
-def test_the_emulator_may_be_named_by_the_environment(azure_server, monkeypatch):
+def test_azure_emulator_from_environment(azure_server, monkeypatch):
     monkeypatch.setenv("AZURITE_BLOB_STORAGE_URL", azure_server.url)
     monkeypatch.setenv("AZURE_STORAGE_USE_EMULATOR", "true")
     lake = Lake(f"az://{CONTAINER}/{uuid.uuid4().hex}")
@@ -48,7 +48,7 @@ def test_the_emulator_may_be_named_by_the_environment(azure_server, monkeypatch)
         assert len(pa.table(lake.load(hint))) == 1
 
 
-def test_absent_is_absent_and_a_wrong_container_is_not(container, azure_server):
+def test_azure_absent_table_and_missing_container(container, azure_server):
     with pytest.raises(NotMaterializedError):
         container.load(pl.DataFrame, "never")
     with pytest.raises(RiversError):

@@ -38,7 +38,7 @@ def dictionary(values: list[object], known: list[object], *, ordered: bool = Tru
     return pa.table({"k": range(len(values)), "size": column})
 
 
-def test_sizes_are_compared_as_before(lake):
+def test_categories_keep_comparison_order(lake):
     lake.store(sizes(["L", "S", "M"]))
     found = lake.load(pd.DataFrame)["size"]
     assert found.dtype == SIZES
@@ -62,7 +62,7 @@ def test_sizes_are_compared_as_before(lake):
         [Decimal("2.50"), Decimal("1.00")],
     ],
 )
-def test_categories_of_pandas_come_back_in_their_order_with_those_that_do_not_occur(lake, known, ordered):
+def test_categories_of_pandas_round_trip(lake, known, ordered):
     frame = pd.DataFrame({"c": pd.Categorical([known[1], None], known, ordered=ordered)})
     lake.store(frame)
     pd.testing.assert_frame_equal(lake.load(pd.DataFrame), frame)
@@ -71,7 +71,7 @@ def test_categories_of_pandas_come_back_in_their_order_with_those_that_do_not_oc
 
 
 @pytest.mark.parametrize("read", [pa.Table, pa.RecordBatchReader])
-def test_an_ordered_dictionary_comes_back_with_all_its_values(lake, read):
+def test_categories_of_ordered_dictionary_round_trip(lake, read):
     table = dictionary(["L", None, "S"], ["S", "M", "L"])
     lake.store(table)
     found = lake.load(read)
@@ -82,7 +82,7 @@ def test_an_ordered_dictionary_comes_back_with_all_its_values(lake, read):
 
 @settings(max_examples=40)
 @given(st.lists(st.text(max_size=3), min_size=1, max_size=5, unique=True), st.data())
-def test_any_text_can_be_a_category(tmp_path_factory, known, data):
+def test_categories_of_any_text_round_trip(tmp_path_factory, known, data):
     values = data.draw(st.lists(st.sampled_from([*known, None]), max_size=4))
     lake = Lake(tmp_path_factory.mktemp("lake"))
     frame = pl.DataFrame({"e": pl.Series(values, dtype=pl.Enum(known))})
@@ -94,7 +94,7 @@ def test_any_text_can_be_a_category(tmp_path_factory, known, data):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_an_enum_with_other_values_is_refused_with_those_that_are_new(lake, way):
+def test_categories_refuse_new_enum_values(lake, way):
     lake.store(enum(["a"], ["a", "b"]))
     with pytest.raises(
         AssetOutputValidationError, match=r"'e' contains categories .* missing from the table: 'c', 'd'"
@@ -103,7 +103,7 @@ def test_an_enum_with_other_values_is_refused_with_those_that_are_new(lake, way)
     assert lake.load(pl.DataFrame).equals(enum(["a"], ["a", "b"]))
 
 
-def test_a_partition_with_other_values_of_an_enum_is_refused(lake):
+def test_categories_refuse_new_enum_values_in_partition(lake):
     lake.store(enum(["a"], ["a", "b"]), keys="0", partition_expr="k")
     with pytest.raises(AssetOutputValidationError, match="missing from the table: 'c'"):
         lake.store(enum(["c"], ["c"], key=1), keys="1", partition_expr="k")
@@ -111,7 +111,7 @@ def test_a_partition_with_other_values_of_an_enum_is_refused(lake):
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("known", "said"), [(["b", "a"], "in another order"), (["a"], "fewer")])
-def test_categories_in_another_order_or_fewer_of_them_are_refused(lake, way, known, said):
+def test_categories_refuse_other_order_or_fewer(lake, way, known, said):
     lake.store(enum(["a"], ["a", "b"]))
     with pytest.raises(
         AssetOutputValidationError, match=rf"column 'e' has categories that are {said}.*'a', 'b'"
@@ -120,7 +120,7 @@ def test_categories_in_another_order_or_fewer_of_them_are_refused(lake, way, kno
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_ordered_categories_and_others_do_not_mix_in_what_comes_back(lake, way):
+def test_categories_ordered_and_unordered_do_not_mix(lake, way):
     lake.store(sizes(["S"]))
     with pytest.raises(AssetOutputValidationError, match="column 'size'"):
         lake.store(sizes(["S"], "category"), **way)
@@ -128,7 +128,7 @@ def test_ordered_categories_and_others_do_not_mix_in_what_comes_back(lake, way):
         lake.store(pa.table({"k": [0], "size": pa.array(["XXL"]).dictionary_encode()}), **way)
 
 
-def test_an_overwrite_of_the_whole_table_brings_its_own_categories(lake):
+def test_categories_are_replaced_by_overwrite(lake):
     lake.store(enum(["a"], ["a", "b"]))
     lake.store(enum(["c"], ["c"]))
     assert lake.load(pl.DataFrame).equals(enum(["c"], ["c"]))
@@ -138,7 +138,7 @@ def test_an_overwrite_of_the_whole_table_brings_its_own_categories(lake):
     assert lake.load(pd.DataFrame, "other")["size"].dtype == many
 
 
-def test_libraries_agree_on_what_the_same_categories_are(lake):
+def test_categories_agree_between_libraries(lake):
     lake.store(sizes(["L"]))
     lake.store(lake.load(pl.DataFrame), mode="append")
     lake.store(lake.load(pa.Table), mode="append")
@@ -146,7 +146,7 @@ def test_libraries_agree_on_what_the_same_categories_are(lake):
     assert list(lake.load(pd.DataFrame)["size"]) == ["L"] * 4
 
 
-def test_categories_without_an_order_take_new_ones_which_come_last(lake):
+def test_categories_unordered_accept_new_ones(lake):
     lake.store(sizes(["b"], pd.CategoricalDtype(["c", "b"])))
     more = [str(i) for i in range(200)]
     lake.store(sizes(more, pd.CategoricalDtype(more)), mode="append")
@@ -157,26 +157,26 @@ def test_categories_without_an_order_take_new_ones_which_come_last(lake):
     assert lake.load(pl.DataFrame)["size"].dtype == pl.Categorical
 
 
-def test_a_merge_of_ordered_categories_into_text_or_unordered_ones_keeps_the_values(lake):
+def test_categories_merge_into_text_keeps_values(lake):
     for name, old in {"text": ["x"], "categories": pa.array(["x"]).dictionary_encode()}.items():
         lake.store(pa.table({"k": [0], "e": old}), name)
         lake.store(enum(["a"], ["a", "b"]), name, **MATCH)
         assert lake.load(pl.DataFrame, name)["e"].to_list() == ["a"]
 
 
-def test_a_stream_does_not_say_the_order_of_its_categories(lake):
+def test_categories_ordered_in_stream_are_refused(lake):
     with pytest.raises(AssetOutputValidationError, match="column 'size'.*read it into a table"):
         lake.store(dictionary(["S"], ["S", "M"]).to_reader())
     lake.store(dictionary(["S"], ["S", "M"], ordered=False).to_reader())
 
 
-def test_chunks_that_differ_in_the_order_of_categories_are_refused(lake):
+def test_categories_that_differ_between_chunks_are_refused(lake):
     parts = [dictionary(["S"], ["S", "M"]), dictionary(["S"], ["M", "S"])]
     with pytest.raises(AssetOutputValidationError, match="column 'size' has ordered categories"):
         lake.store(pa.concat_tables(parts))
 
 
-def test_ordered_categories_that_text_cannot_say_are_refused(lake):
+def test_categories_without_text_form_are_refused(lake):
     with pytest.raises(AssetOutputValidationError, match="column 'size'.*ordered categories.*binary"):
         lake.store(dictionary([b"\xff"], [b"\xff", b"a"]))
     lake.store(dictionary([b"\xff"], [b"\xff", b"a"], ordered=False))
@@ -184,7 +184,7 @@ def test_ordered_categories_that_text_cannot_say_are_refused(lake):
 
 
 @pytest.mark.parametrize(("count", "length"), [(categories._MAX_CATEGORIES + 1, 1), (300, 1000)])
-def test_more_categories_than_a_schema_should_carry_are_refused_if_they_have_an_order(lake, count, length):
+def test_categories_too_many_to_record_are_refused(lake, count, length):
     known = [f"{i:0{length}}" for i in range(count)]
     with pytest.raises(AssetOutputValidationError, match=rf"column 'size'.*{count:,} ordered categories"):
         lake.store(sizes([known[1]], pd.CategoricalDtype(known, ordered=True)))
@@ -194,7 +194,7 @@ def test_more_categories_than_a_schema_should_carry_are_refused_if_they_have_an_
     assert len(lake.table().schema().to_json()) < 2000
 
 
-def test_what_somebody_else_wrote_beside_the_categories_is_an_error_that_names_it(lake):
+def test_categories_name_unknown_value_on_load(lake):
     lake.store(dictionary(["S"], ["S", "M"]))
     lake.table().update(updates={"size": "'huge'"})
     for kind in (pa.Table, pd.DataFrame):
@@ -202,7 +202,7 @@ def test_what_somebody_else_wrote_beside_the_categories_is_an_error_that_names_i
             lake.load(kind)
 
 
-def test_the_change_feed_has_the_categories_too(tmp_path):
+def test_categories_in_change_feed(tmp_path):
     lake = Lake(tmp_path, table_config={"delta.enableChangeDataFeed": "true"})
     lake.store(sizes(["L"]))
     asked = {"change_feed": {"start": 0}}
@@ -212,7 +212,7 @@ def test_the_change_feed_has_the_categories_too(tmp_path):
 
 
 @pytest.mark.parametrize("value", [None, "", "x", "ü", "a;b", '"'])
-def test_text_is_said_as_it_is(value):
+def test_categories_as_texts_keeps_text(value):
     assert arrow_categories.as_texts(pa.array([value], pa.string())) == [value]
 
 
@@ -220,7 +220,7 @@ def test_text_is_said_as_it_is(value):
 @pytest.mark.parametrize(
     "read", [pa.RecordBatchReader, ac.RecordBatchReader, ac.Table, duckdb.DuckDBPyRelation]
 )
-def test_categories_that_grew_beyond_their_numbers_are_streamed(tmp_path, read, feed):
+def test_categories_beyond_narrow_indices_are_streamed(tmp_path, read, feed):
     lake = Lake(tmp_path, table_config={"delta.enableChangeDataFeed": "true"})
     for known in ([f"a{i}" for i in range(100)], [f"b{i}" for i in range(400)]):
         lake.store(sizes(known, pd.CategoricalDtype(known)), mode="append")
@@ -233,20 +233,20 @@ def test_categories_that_grew_beyond_their_numbers_are_streamed(tmp_path, read, 
         assert lake.load(pa.Table, "copy").num_rows == 500
 
 
-def test_a_stream_of_categories_is_appended_to_what_it_was_read_from(lake):
+def test_categories_stream_is_appended_to_its_source(lake):
     lake.store(sizes(["a"], "category"))
     lake.store(lake.load(pa.RecordBatchReader), mode="append")
     assert list(lake.load(pd.DataFrame)["size"]) == ["a", "a"]
 
 
-def test_a_stream_of_arro3_that_is_made_on_the_way_is_stored(lake):
+def test_categories_of_computed_arro3_stream(lake):
     lake.store(pa.table({"n": pa.array([1, 2], pa.uint32())}))
     lake.store(lake.load(ac.RecordBatchReader), "copy")
     assert lake.load(pa.Table, "copy")["n"].to_pylist() == [1, 2]
 
 
 @pytest.mark.parametrize("read", [pa.RecordBatchReader, ac.RecordBatchReader])
-def test_numbers_of_categories_without_an_order_are_wide_in_a_stream(lake, read):
+def test_categories_unordered_have_wide_indices_in_stream(lake, read):
     table = dictionary(["L", "S"], ["S", "L"], ordered=False)
     lake.store(table)
     assert lake.load(pa.Table)["size"].type.index_type == pa.int8()

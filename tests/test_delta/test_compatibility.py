@@ -34,7 +34,7 @@ FITTING = [
 
 @pytest.mark.parametrize("mode", [{"mode": "append"}, MATCH], ids=["append", "merge"])
 @pytest.mark.parametrize(("wanted", "new"), FITTING, ids=str)
-def test_values_that_the_type_of_the_table_holds_get_it(lake, mode, wanted, new):
+def test_compatibility_casts_values_that_fit(lake, mode, wanted, new):
     lake.store(pa.table({"k": [0], "v": pa.nulls(1, wanted)}))
     lake.store(pa.table({"k": range(1, len(new) + 1), "v": new}), **mode)
     found = lake.load(pa.Table).sort_by("k")["v"]
@@ -56,14 +56,14 @@ def test_values_that_the_type_of_the_table_holds_get_it(lake, mode, wanted, new)
     ],
     ids=str,
 )
-def test_a_value_that_the_type_of_the_table_has_not_is_refused(lake, mode, wanted, new):
+def test_compatibility_refuses_values_that_do_not_fit(lake, mode, wanted, new):
     lake.store(pa.table({"k": [0], "v": pa.nulls(1, wanted)}))
     with pytest.raises(AssetOutputValidationError, match="column 'v' has type "):
         lake.store(pa.table({"k": range(len(new)), "v": new}), **mode)
     assert lake.table().version() == 0
 
 
-def test_an_overwrite_keeps_its_own_types_and_takes_no_others(lake):
+def test_overwrite_keeps_types_of_table(lake):
     lake.store(pa.table({"v": [1]}))
     with pytest.raises(AssetOutputValidationError, match="'v' has type int32, and int64"):
         lake.store(pa.table({"v": pa.array([1], pa.int32())}))
@@ -80,7 +80,7 @@ WAYS = [{"mode": "append"}, {"mode": "overwrite"}, {"keys": "x", "partition_expr
 @pytest.mark.parametrize("way", WAYS, ids=["append", "overwrite", "partition", "merge"])
 @pytest.mark.parametrize("new", WITHOUT_TYPE, ids=["nulls", "empty", "no chunks"])
 @pytest.mark.parametrize("kind", TYPED, ids=str)
-def test_a_column_of_nulls_has_the_type_that_the_table_knows(lake, kind, new, way):
+def test_null_column_gets_type_of_table(lake, kind, new, way):
     known = pa.table({"k": ["x"], "v": pa.nulls(1, kind)})
     lake.store(known, **({} if way.get("mode") else way))
     names = [str(i) if way is MATCH else "x" for i in range(len(new))]
@@ -103,7 +103,7 @@ def test_a_column_of_nulls_has_the_type_that_the_table_knows(lake, kind, new, wa
     ids=["polars", "polars inside", "lazy", "pandas", "empty", "empty categories"],
 )  # fmt: skip
 @pytest.mark.parametrize("mode", [{"mode": "append"}, MATCH], ids=["append", "merge"])
-def test_a_day_without_values_fits_what_was_there(lake, new, mode):
+def test_null_partition_gets_type_of_table(lake, new, mode):
     lake.store(pl.DataFrame({
         "k": [0], "v": ["a"], "w": [["b"]], "x": [{"a": 1.5}], "c": pl.Series(["z"], dtype=pl.Enum(["y", "z"])),
     }))  # fmt: skip
@@ -114,7 +114,7 @@ def test_a_day_without_values_fits_what_was_there(lake, new, mode):
     assert found.height == 1 + (1 if isinstance(new, pl.LazyFrame) else len(new))
 
 
-def test_a_column_of_nulls_is_refused_where_nobody_knows_its_type(lake):
+def test_null_column_without_known_type_is_refused(lake):
     new = pa.table({"k": [1], "v": pa.nulls(1)})
     lake.store(pa.table({"k": [1], "v": ["x"]}))
     for way in ({"mode": "create_or_replace"}, {"schema_mode": "overwrite"}, {"name": "new"}):
@@ -122,7 +122,7 @@ def test_a_column_of_nulls_is_refused_where_nobody_knows_its_type(lake):
             lake.store(new, **way)
 
 
-def test_a_column_of_nulls_is_refused_where_the_table_has_none(lake):
+def test_null_column_is_refused_if_not_nullable(lake):
     lake.store(pa.table({"k": [1]}).cast(pa.schema([pa.field("k", pa.int64(), nullable=False)])))
     with pytest.raises(AssetOutputValidationError, match="column 'k' must not be null.*2 rows"):
         lake.store(pa.table({"k": pa.nulls(2)}), mode="append")

@@ -19,11 +19,11 @@ from rivers_delta import DeltaIOHandler, HandlerConfig, PartitionExpr, errors
 SECRET = "hunter2-very-secret-indeed"
 
 
-def test_the_handler_is_found_by_name():
+def test_handler_is_found_by_name():
     assert get_registry().handler("delta") is DeltaIOHandler
 
 
-def test_settings_come_from_prefixed_variables_and_from_nothing_else(monkeypatch, tmp_path):
+def test_settings_read_prefixed_variables_only(monkeypatch, tmp_path):
     monkeypatch.setenv("RIVERS_DELTA_TABLE_URI", str(tmp_path))
     monkeypatch.setenv("RIVERS_DELTA_MODE", "append")
     monkeypatch.setenv("RIVERS_DELTA_STORAGE_OPTIONS", '{"aws_region": "eu-central-1"}')
@@ -46,12 +46,12 @@ def test_settings_come_from_prefixed_variables_and_from_nothing_else(monkeypatch
         {"table_url": "x"},
     ],
 )
-def test_a_wrong_setting_is_refused(tmp_path, wrong):
+def test_settings_refuse_invalid_values(tmp_path, wrong):
     with pytest.raises(ValidationError):
         DeltaIOHandler(table_uri=str(tmp_path), **wrong)
 
 
-def test_a_misspelt_writer_property_is_told_the_nearest(tmp_path):
+def test_writer_property_misspelled_gets_suggestion(tmp_path):
     with pytest.raises(ValidationError, match="Did you mean 'compression'"):
         DeltaIOHandler(table_uri=str(tmp_path), writer_properties={"compresion": "zstd"})
 
@@ -69,7 +69,7 @@ def test_writer_properties_per_column(tmp_path):
     assert handler.load_input(InputContext("asset", "next", type_hint=pl.DataFrame)).height == 1
 
 
-def test_every_wrong_option_is_reported_with_the_nearest_name(lake):
+def test_options_report_every_problem(lake):
     faults = lake.handler.check_options({
         "delta/mdoe": "append", "delta/mode": "apend", "delta/columns": "id", "delta/version": "soon",
         "delta/root_name": "../x", "delta/partition_expr": {"a": "c", "b": "c"}, "delta/merge_type": "upsrt",
@@ -88,7 +88,7 @@ def test_every_wrong_option_is_reported_with_the_nearest_name(lake):
         assert hint in said
 
 
-def test_right_options_have_no_findings(lake):
+def test_options_valid_have_no_problems(lake):
     assert lake.handler.check_options({
         "delta/mode": "merge", "delta/schema_mode": "merge", "delta/partition_expr": {"day": "t"},
         "delta/root_name": "x", "delta/columns": ["a"],
@@ -99,12 +99,12 @@ def test_right_options_have_no_findings(lake):
     assert lake.handler.check_options({"delta/version": 3, "delta/columns": '["a", "b"]'}) == []
 
 
-def test_options_are_checked_again_when_a_value_is_stored(lake):
+def test_options_are_checked_on_write(lake):
     with pytest.raises(InvalidMetadataError, match="Did you mean 'delta/mode'"):
         lake.store(pl.DataFrame({"n": [1]}), mdoe="append")
 
 
-def test_partition_expr_is_a_value():
+def test_partition_expr_compares_and_hashes():
     expr = PartitionExpr({"day": "t", "region": "r"})
     assert expr == PartitionExpr.parse('{"day": "t", "region": "r"}')
     assert eval(repr(expr)) == expr
@@ -112,7 +112,7 @@ def test_partition_expr_is_a_value():
     assert PartitionExpr.parse("{not json").columns == ("{not json",)
 
 
-def test_a_handler_travels_as_configuration(tmp_path):
+def test_handler_pickles_as_configuration(tmp_path):
     handler = DeltaIOHandler(
         table_uri=str(tmp_path), mode="append", storage_options={"aws_secret_access_key": SECRET},
         merge_config={"predicate": "s.a = t.a"}, handler_config=HandlerConfig(max_attempts=3),
@@ -124,7 +124,7 @@ def test_a_handler_travels_as_configuration(tmp_path):
     assert again._cache._histories == {}
 
 
-def test_no_credential_is_ever_shown(caplog):
+def test_credentials_are_never_shown(caplog):
     caplog.set_level(logging.DEBUG)
     handler = DeltaIOHandler(
         table_uri="s3://bucket-that-is-not-there/lake",
@@ -154,7 +154,7 @@ def test_no_credential_is_ever_shown(caplog):
     assert not [text for text in said if SECRET in text]
 
 
-def test_where_a_store_is_stays_readable_without_user_and_query():
+def test_endpoint_is_shown_without_user_and_query():
     options = {
         "aws_endpoint_url": f"http://me:{SECRET}@127.0.0.1:9/?key={SECRET}2", "aws_region": "us-east-1",
         "aws_access_key_id": "kid", "aws_secret_access_key": "pw", "aws_allow_http": "true", "max_retries": "0",
@@ -175,19 +175,19 @@ def test_where_a_store_is_stays_readable_without_user_and_query():
     ("scope=pw/2024/us", "scope=*/2024/us"), ("it is pw.", "it is *."),
     ("spw pw-a a.pw pw.example.com pwd", None), ("/data/pw/lake", None), ("s3://pw/lake", None),
 ])  # fmt: skip
-def test_a_short_secret_is_cut_out_as_a_word_and_leaves_other_text_alone(said, shown):
+def test_short_secret_is_redacted_as_word(said, shown):
     assert re.sub(r"\*+", "*", errors.redact_library_text(said, {"aws_secret_access_key": "pw"})) == (
         shown or said
     )
 
 
-def test_what_is_no_credential_is_no_secret():
+def test_plain_storage_options_are_not_secret():
     options = {"aws_region": "eu-central-1", "aws_allow_http": "true", "aws_s3_allow_unsafe_rename": "true",
                "timeout": "30 seconds", "aws_endpoint_url": "http://localhost:9000"}  # fmt: skip
     assert option_secrets(options) == []
 
 
-def test_one_writer_property_changes_nothing_else(tmp_path):
+def test_writer_property_keeps_other_defaults(tmp_path):
     for name, properties in (
         ("plain", None),
         ("set", {"max_row_group_size": 10}),
@@ -202,7 +202,7 @@ def test_one_writer_property_changes_nothing_else(tmp_path):
     assert (kept, changed, own) == (".snappy.parquet", ".snappy.parquet", ".parquet")
 
 
-def test_a_store_that_cannot_be_reached_is_not_a_first_run():
+def test_unreachable_store_is_not_absent():
     handler = DeltaIOHandler(
         table_uri="s3://bucket/lake",
         storage_options={"aws_endpoint_url": "http://127.0.0.1:9", "aws_region": "us-east-1", "aws_allow_http": "true",
@@ -213,6 +213,6 @@ def test_a_store_that_cannot_be_reached_is_not_a_first_run():
     assert not isinstance(failure.value, FileNotFoundError)
 
 
-def test_the_promised_arguments_may_be_given_by_position(tmp_path):
+def test_handler_accepts_positional_arguments(tmp_path):
     handler = DeltaIOHandler(tmp_path / "lake", "append", None, None, None, None, None, None, None)
     assert (handler.mode, handler.handler_config) == ("append", DeltaIOHandler(tmp_path).handler_config)

@@ -93,9 +93,7 @@ def overtake(monkeypatch):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("other", OTHERS)
-def test_a_deletion_that_is_overtaken_deletes_what_is_there_now_and_nothing_else(
-    tmp_path, overtake, kind, other
-):
+def test_delete_retries_after_conflict(tmp_path, overtake, kind, other):
     table = Divided(Lake(tmp_path, handler_config={"first_delay_s": 0}), kind)
     deed, expected = OTHERS[other]
     overtake(lambda: deed(table))
@@ -103,7 +101,7 @@ def test_a_deletion_that_is_overtaken_deletes_what_is_there_now_and_nothing_else
     assert table.numbers() == expected
 
 
-def test_a_deletion_that_is_overtaken_again_and_again_names_the_other_in_the_end(tmp_path, overtake):
+def test_delete_names_writer_that_keeps_winning(tmp_path, overtake):
     lake = Lake(tmp_path, handler_config={"max_attempts": 3, "first_delay_s": 0})
     table = Divided(lake, "folders")
     overtake(lambda: table.append(0), times=99)
@@ -117,7 +115,7 @@ def test_a_deletion_that_is_overtaken_again_and_again_names_the_other_in_the_end
     assert set(lake.load(pl.DataFrame, **table.options(0))["n"]) == {0, 1, 2, 7}
 
 
-def test_a_partition_that_was_written_with_no_rows_can_be_deleted(lake):
+def test_delete_partition_without_rows(lake):
     frame = pl.DataFrame({"r": ["us"], "n": [1]})
     lake.store(frame, keys="us", **REGION)
     lake.store(frame.clear(), keys="eu", **REGION)
@@ -146,7 +144,7 @@ def test_delete_skips_what_was_never_stored(lake):
     assert lake.load(pl.DataFrame)["r"].to_list() == ["us"]
 
 
-def test_several_partitions_go_in_one_commit(lake):
+def test_delete_several_partitions_in_one_commit(lake):
     for key in ("us", "eu", "asia"):
         lake.store(pl.DataFrame({"r": [key], "n": [1]}), keys=key, **REGION)
     before = lake.table().version()
@@ -155,14 +153,14 @@ def test_several_partitions_go_in_one_commit(lake):
     assert lake.load(pl.DataFrame)["r"].to_list() == ["asia"]
 
 
-def test_a_partition_of_an_asset_that_reads_an_older_version_is_deleted_from_the_latest(lake):
+def test_delete_partition_from_latest_version(lake):
     for key in ("us", "eu"):
         lake.store(pl.DataFrame({"r": [key], "n": [1]}), keys=key, **REGION)
     lake.handler.delete(lake.asked(keys="us", version=1, **REGION))
     assert lake.load(pl.DataFrame)["r"].to_list() == ["eu"]
 
 
-def test_a_deleted_table_leaves_nothing_behind(lake, tmp_path):
+def test_delete_table_leaves_nothing_behind(lake, tmp_path):
     lake.store(pl.DataFrame({"n": [1]}))
     lake.store(pl.DataFrame({"n": [1]}), "other")
     lake.handler.delete(lake.asked())
@@ -174,7 +172,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("moment", ["before it begins", "in the middle", "at the end"])
-def test_a_deletion_that_is_killed_leaves_the_whole_table_or_none(lake, tmp_path, monkeypatch, moment):
+def test_delete_killed_leaves_whole_table_or_none(lake, tmp_path, monkeypatch, moment):
     for number in range(3):
         lake.store(pl.DataFrame({"n": [number]}), mode="append")
     lake.store(pl.DataFrame({"n": [9]}), "other")
@@ -207,7 +205,7 @@ def test_a_deletion_that_is_killed_leaves_the_whole_table_or_none(lake, tmp_path
     assert os.listdir(tmp_path / "lake") == ["other"]
 
 
-def test_what_a_kill_left_is_in_nobodys_way(lake, tmp_path, monkeypatch):
+def test_delete_killed_does_not_block_writes(lake, tmp_path, monkeypatch):
     """Also not of a handler whose tables lie one level higher."""
     lake.store(pl.DataFrame({"n": [1]}))
     monkeypatch.setattr(shutil, "rmtree", lambda path, **options: (_ for _ in ()).throw(Killed))
@@ -218,7 +216,7 @@ def test_what_a_kill_left_is_in_nobodys_way(lake, tmp_path, monkeypatch):
     assert above.load(pl.DataFrame, "lake")["n"].to_list() == [2]
 
 
-def test_files_that_cannot_be_removed_are_named(lake, monkeypatch):
+def test_delete_names_files_it_cannot_remove(lake, monkeypatch):
     lake.store(pl.DataFrame({"n": [1]}))
 
     def refuse(path, **options):
@@ -230,7 +228,7 @@ def test_files_that_cannot_be_removed_are_named(lake, monkeypatch):
     assert not lake.handler.exists(lake.asked())
 
 
-def test_a_table_behind_a_link_is_left_alone(lake, tmp_path):
+def test_delete_refuses_table_behind_link(lake, tmp_path):
     elsewhere = Lake(tmp_path / "elsewhere")
     elsewhere.store(pl.DataFrame({"n": [1]}))
     os.makedirs(tmp_path / "lake")
@@ -240,7 +238,7 @@ def test_a_table_behind_a_link_is_left_alone(lake, tmp_path):
     assert lake.load(pl.DataFrame).height == 1
 
 
-def test_two_deletions_of_one_table_at_once_are_both_done(lake, monkeypatch):
+def test_delete_table_twice_at_once(lake, monkeypatch):
     lake.store(pl.DataFrame({"n": [1]}))
     opened = deleting.open_table
 

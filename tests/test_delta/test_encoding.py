@@ -128,7 +128,7 @@ def refusal(handler: DeltaIOHandler, value: object) -> str | None:
 
 @settings(max_examples=60)
 @given(tables())
-def test_any_arrow_table_comes_back_equal_or_is_refused_with_a_column_named(table):
+def test_encoding_round_trips_or_refuses_arrow_tables(table):
     with tempfile.TemporaryDirectory() as folder:
         handler = DeltaIOHandler(table_uri=folder)
         if refusal(handler, table) is not None:
@@ -143,7 +143,7 @@ def test_any_arrow_table_comes_back_equal_or_is_refused_with_a_column_named(tabl
 
 @settings(max_examples=30)
 @given(tables())
-def test_what_polars_can_hold_comes_back_equal_or_is_refused(table):
+def test_encoding_round_trips_or_refuses_polars_frames(table):
     try:
         frame = pl.DataFrame(table)
     except (Exception, pl.exceptions.PanicException):
@@ -171,7 +171,7 @@ def test_what_polars_can_hold_comes_back_equal_or_is_refused(table):
         (pa.array(["a"]).dictionary_encode().cast(pa.dictionary(pa.int8(), pa.string())), None),
     ],
 )
-def test_the_refusal_says_which_column_and_what_to_do(lake, column, said):
+def test_encoding_names_column_and_fix(lake, column, said):
     table = pa.table({"fine": [1], "odd one": column})
     if said is None:
         lake.store(table)
@@ -183,7 +183,7 @@ def test_the_refusal_says_which_column_and_what_to_do(lake, column, said):
 
 @pytest.mark.parametrize("zone", [None, "UTC", "Europe/Berlin"])
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
-def test_moments_of_pandas_come_back_in_their_unit(lake, unit, zone):
+def test_encoding_keeps_units_of_pandas_timestamps(lake, unit, zone):
     times = pd.to_datetime(["2024-06-01 12:00:00", None, "1969-12-31 23:59:59"]).as_unit(unit)
     frame = pd.DataFrame({"at": times.tz_localize(zone), "n": [1, 2, 3]})
     lake.store(frame)
@@ -193,7 +193,7 @@ def test_moments_of_pandas_come_back_in_their_unit(lake, unit, zone):
     assert lake.load(pd.DataFrame)["at"].dtype == frame["at"].dtype
 
 
-def test_a_day_of_nanoseconds_is_a_partition(lake):
+def test_encoding_of_nanoseconds_in_partition(lake):
     days = PartitionsDefinition.daily("2024-06-01", "2024-06-03")
     frame = pd.DataFrame({"at": pd.to_datetime(["2024-06-01 12:00"]).as_unit("ns"), "n": [1]})
     how = {"keys": "2024-06-01", "definition": days, "partition_expr": "at"}
@@ -205,7 +205,7 @@ def test_a_day_of_nanoseconds_is_a_partition(lake):
         lake.store(frame, **how | {"keys": "2024-06-02"})
 
 
-def test_nanoseconds_that_appear_later_leave_the_table_as_it_was(lake):
+def test_encoding_refuses_late_nanoseconds(lake):
     lake.store(pa.table({"at": pa.array([1000], pa.timestamp("ns"))}))
     late = pa.chunked_array([pa.array([value], pa.timestamp("ns")) for value in (2000, 2001)])
     for mode in ({}, {"mode": "append"}, {"mode": "merge", "merge_predicate": "s.at = t.at"}):
@@ -216,19 +216,19 @@ def test_nanoseconds_that_appear_later_leave_the_table_as_it_was(lake):
     assert lake.table().version() == 0
 
 
-def test_a_moment_that_microseconds_cannot_say_is_refused_instead_of_becoming_null(lake):
+def test_encoding_refuses_submicrosecond_values(lake):
     with pytest.raises(AssetOutputValidationError, match="column 't'"):
         lake.store(pa.table({"t": pa.array([1, 2**62], pa.timestamp("s"))}))
     assert not lake.handler.exists(lake.asked())
 
 
-def test_all_values_of_64_unsigned_bits_come_back(lake):
+def test_encoding_keeps_uint64(lake):
     lake.store(pl.DataFrame({"n": pl.Series([0, 2**63, 2**64 - 1], dtype=pl.UInt64)}))
     assert lake.load(pl.DataFrame)["n"].to_list() == [0, 2**63, 2**64 - 1]
     assert lake.load(pl.LazyFrame).filter(pl.col("n") > 2**63).collect().height == 1
 
 
-def test_a_zone_is_kept_beside_the_moment(lake):
+def test_encoding_keeps_time_zone(lake):
     frame = pl.DataFrame({"t": [datetime(2024, 6, 1, 12, tzinfo=UTC)]}).with_columns(
         pl.col("t").dt.convert_time_zone("America/New_York")
     )
@@ -236,19 +236,19 @@ def test_a_zone_is_kept_beside_the_moment(lake):
     assert lake.load(pl.DataFrame).schema["t"] == pl.Datetime("us", "America/New_York")
 
 
-def test_columns_that_differ_only_in_case_are_refused(lake):
+def test_encoding_refuses_names_that_differ_in_case(lake):
     with pytest.raises(AssetOutputValidationError, match="'a' and 'A'"):
         lake.store(pl.DataFrame({"a": [1], "A": [2]}))
 
 
-def test_an_append_of_another_type_is_refused_with_both_types(lake):
+def test_compatibility_names_both_types(lake):
     lake.store(pl.DataFrame({"n": pl.Series([1], dtype=pl.UInt32)}))
     with pytest.raises(AssetOutputValidationError, match=r"'n' has type int64, and uint32"):
         lake.store(pl.DataFrame({"n": [-1]}), mode="append")
     assert lake.load(pl.DataFrame).height == 1
 
 
-def test_any_other_reader_sees_plain_columns(lake):
+def test_encoding_is_invisible_to_other_readers(lake):
     lake.store(
         pl.DataFrame({"n": pl.Series([7], dtype=pl.UInt16), "c": pl.Series(["x"], dtype=pl.Categorical)})
     )

@@ -38,9 +38,7 @@ def broken_reader(error):
     ids=["one sentence", "a key", "several lines", "no text", "memory"],
 )
 @pytest.mark.parametrize("mode", ["append", "merge"])
-def test_an_exception_in_a_reader_is_told_by_its_own_sentence_and_without_a_traceback(
-    lake, error, expected, mode
-):
+def test_errors_of_readers_lose_traceback(lake, error, expected, mode):
     lake.store(ROW)
     with pytest.raises(RiversError) as failure:
         lake.store(broken_reader(error), mode=mode, merge_predicate="s.id = t.id")
@@ -48,7 +46,7 @@ def test_an_exception_in_a_reader_is_told_by_its_own_sentence_and_without_a_trac
     assert "Traceback" not in str(failure.value.__cause__)
 
 
-def test_the_last_exception_of_a_chain_is_the_one_that_is_told():
+def test_errors_show_last_exception_of_chain():
     said = redact_library_text(
         "Arrow error: C Data interface error: Invalid: at last. Detail: Python exception: Traceback (most recent call "
         'last):\n  File "a.py", line 1, in f\n    1 / 0\nZeroDivisionError: division by zero\n\nThe above exception '
@@ -59,7 +57,7 @@ def test_the_last_exception_of_a_chain_is_the_one_that_is_told():
 
 
 @pytest.mark.parametrize("doing", ["store", "load", "exists", "delete", "maintain"])
-def test_a_panic_of_a_native_library_is_an_error_of_the_asset(lake, monkeypatch, doing):
+def test_errors_name_asset_of_native_panic(lake, monkeypatch, doing):
     lake.store(ROW)
 
     def panic(*args, **kwargs):
@@ -82,7 +80,7 @@ def test_a_panic_of_a_native_library_is_an_error_of_the_asset(lake, monkeypatch,
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
-def test_whoever_stops_the_process_is_not_held_up(lake, monkeypatch, error):
+def test_errors_let_process_exits_pass(lake, monkeypatch, error):
     def stop(*args, **kwargs):
         raise error
 
@@ -91,7 +89,7 @@ def test_whoever_stops_the_process_is_not_held_up(lake, monkeypatch, error):
         lake.store(ROW)
 
 
-def test_a_query_that_cannot_be_planned_is_told_with_its_asset(lake):
+def test_errors_name_asset_of_failed_query(lake):
     with pytest.raises(
         RiversError, match=r"write asset 'asset'.*lake/asset': unable to find column \"nope\".*\]\.$"
     ):
@@ -118,12 +116,12 @@ ASKED = "Kernel error -> Generic S3 error: Error performing GET http://host/b/t/
         ("HTTP error: builder error for url", OSError),
     ],
 )
-def test_a_failure_that_may_pass_by_itself_is_told_from_one_that_stays(said, kind):
+def test_errors_tell_transient_from_permanent(said, kind):
     for told in (ASKED + said, (ASKED + said).replace(": ", "\n  \x1b[31m↳\x1b[0m ")):
         failure = table_error("read", OutputContext("asset"), "s3://b/t", OSError(told), None)
         assert type(failure.__cause__) is kind
 
 
-def test_the_number_of_a_port_is_no_answer_of_a_server():
+def test_errors_do_not_take_port_for_status():
     error = OSError("Error performing GET http://127.0.0.1:40385/b - HTTP error: error sending request")
     assert "credentials" not in str(table_error("read", OutputContext("asset"), "s3://b/t", error, None))

@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "flights" / "lake.py"
 
 
-def test_months_a_merge_and_a_look_back(tmp_path):
+def test_flights_months_merge_and_older_version(tmp_path):
     done = subprocess.run(
         [sys.executable, EXAMPLE], cwd=tmp_path, capture_output=True, text=True, check=False
     )

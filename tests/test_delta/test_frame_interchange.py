@@ -22,7 +22,7 @@ TABLES = {
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
-def test_a_zone_that_is_a_fixed_offset_comes_back_to_pyarrow(lake, table):
+def test_pyarrow_reads_fixed_offset_zones(lake, table):
     lake.store(table)
     assert lake.load(pa.Table).equals(table)
     assert lake.load(pa.RecordBatchReader).read_all().equals(table)
@@ -30,7 +30,7 @@ def test_a_zone_that_is_a_fixed_offset_comes_back_to_pyarrow(lake, table):
 
 @pytest.mark.parametrize("hint", [pl.DataFrame, pl.LazyFrame])
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
-def test_polars_has_no_fixed_offsets_and_is_told_so_before_it_panics(lake, capfd, table, hint):
+def test_polars_refuses_fixed_offset_zones(lake, capfd, table, hint):
     lake.store(table)
     with pytest.raises(
         RiversError, match=r"asset 'asset'.*column 'at' has type .*polars .*time zone '\+05:30'.*pyarrow"
@@ -41,12 +41,12 @@ def test_polars_has_no_fixed_offsets_and_is_told_so_before_it_panics(lake, capfd
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Etc/GMT+5"])
-def test_polars_reads_the_zones_that_it_knows(lake, zone):
+def test_polars_reads_known_zones(lake, zone):
     lake.store(pa.table({"at": pa.array(MOMENTS, pa.timestamp("us", zone))}))
     assert lake.load(pl.DataFrame).schema == {"at": pl.Datetime("us", zone)}
 
 
-def test_partitions_on_text_views_need_nothing_but_pyarrow(tmp_path):
+def test_partitions_of_string_views_need_only_pyarrow(tmp_path):
     code = textwrap.dedent("""
         import sys
         import pyarrow as pa

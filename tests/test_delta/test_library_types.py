@@ -41,7 +41,7 @@ ARROW = {
 
 
 @pytest.mark.parametrize("kind", ARROW, ids=str)
-def test_pandas_columns_of_arrow_types_come_back_as_such(lake, kind):
+def test_pandas_arrow_dtypes_round_trip(lake, kind):
     frame = pd.DataFrame({"c": pd.Series(ARROW[kind], dtype=pd.ArrowDtype(kind))})
     lake.store(frame)
     found = lake.load(pd.DataFrame)
@@ -65,7 +65,7 @@ OBJECTS = [
 
 
 @pytest.mark.parametrize("values", OBJECTS, ids=str)
-def test_python_objects_in_pandas_come_back_as_they_were(lake, values):
+def test_pandas_objects_round_trip(lake, values):
     lake.store(pd.DataFrame({"c": pd.Series(values, dtype=object)}))
     found = lake.load(pd.DataFrame)["c"]
     assert found.dtype == object
@@ -73,20 +73,20 @@ def test_python_objects_in_pandas_come_back_as_they_were(lake, values):
     assert [type(one) for one in found] == [type(one) for one in values]
 
 
-def test_arrays_in_pandas_come_back_as_arrays(lake):
+def test_pandas_arrays_round_trip(lake):
     lake.store(pd.DataFrame({"c": [np.array([1.5, 2.5]), np.array([3.5])]}))
     assert [one.tolist() for one in lake.load(pd.DataFrame)["c"]] == [[1.5, 2.5], [3.5]]
 
 
 @pytest.mark.parametrize("dtype", ["string[python]", "string[pyarrow]", "str", "Int8", "Float32", "boolean"])
-def test_pandas_types_with_a_name_come_back(lake, dtype):
+def test_pandas_named_dtypes_round_trip(lake, dtype):
     values = ["a", None] if dtype.startswith("str") else [1, None]
     frame = pd.DataFrame({"c": pd.Series(values, dtype=dtype)})
     lake.store(frame)
     pd.testing.assert_frame_equal(lake.load(pd.DataFrame), frame)
 
 
-def test_columns_of_pandas_with_one_name_are_refused_with_it(lake):
+def test_pandas_refuses_duplicate_columns(lake):
     with pytest.raises(AssetOutputValidationError, match="'a'"):
         lake.store(pd.DataFrame([[1, 2]], columns=["a", "a"]))
 
@@ -103,7 +103,7 @@ NESTED = {
 
 
 @pytest.mark.parametrize("dtype", NESTED, ids=str)
-def test_polars_arrays_inside_of_others_come_back_with_their_nulls(lake, dtype):
+def test_polars_nested_arrays_round_trip(lake, dtype):
     frame = pl.DataFrame({"c": pl.Series(NESTED[dtype], dtype=dtype)})
     lake.store(frame)
     assert_frame_equal(lake.load(pl.DataFrame), frame)
@@ -120,7 +120,7 @@ def test_polars_arrays_inside_of_others_come_back_with_their_nulls(lake, dtype):
         (pa.array(["a", "b"]), pl.Categorical),
     ],
 )
-def test_polars_reads_a_dictionary_as_its_values(lake, values, dtype):
+def test_polars_reads_dictionary_as_values(lake, values, dtype):
     column = pa.DictionaryArray.from_arrays(pa.array([1, 0, None]), values)
     lake.store(pa.table({"c": column}))
     found = lake.load(pl.DataFrame)["c"]
@@ -138,13 +138,13 @@ EXTENDED = {
 
 
 @pytest.mark.parametrize("where", EXTENDED)
-def test_an_extension_type_is_refused_wherever_it_is(lake, where):
+def test_extension_type_is_refused_at_any_depth(lake, where):
     with pytest.raises(AssetOutputValidationError, match=r"column 'c' .*extension type 'arrow\.uuid'"):
         lake.store(pa.table({"c": EXTENDED[where]}))
 
 
 @pytest.mark.parametrize("read", [pa.Table, pa.RecordBatchReader])
-def test_maps_stay_sorted(lake, read):
+def test_map_keys_stay_sorted(lake, read):
     kind = pa.map_(pa.string(), pa.uint8(), keys_sorted=True)
     table = pa.table(
         {"c": pa.array([[("a", 1)]], kind), "s": pa.array([{"m": []}], pa.struct([("m", kind)]))}
@@ -158,7 +158,7 @@ def test_maps_stay_sorted(lake, read):
 
 
 @pytest.mark.parametrize("read", [pa.Table, pa.RecordBatchReader])
-def test_what_is_noted_beside_columns_does_not_show(lake, read):
+def test_type_hints_are_removed_on_load(lake, read):
     value = pa.table({"k": [1], "v": ["a"]})
     lake.store(value, keys="1", partition_expr="k")
     assert any(field.metadata for field in lake.table().schema().fields)
@@ -167,13 +167,13 @@ def test_what_is_noted_beside_columns_does_not_show(lake, read):
 
 
 @pytest.mark.parametrize("name", ["a", "long name"])
-def test_a_column_that_is_there_twice_is_refused(lake, name):
+def test_duplicate_column_is_refused(lake, name):
     with pytest.raises(AssetOutputValidationError, match=f"column '{name}' exists more than once"):
         lake.store(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=[name, name]))
 
 
 @pytest.mark.parametrize("names", [["a", "a"], ["a", "A"]])
-def test_fields_of_a_struct_with_one_name_are_refused_with_the_column(lake, names):
+def test_duplicate_struct_fields_are_refused(lake, names):
     column = pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], names)
     inside = pa.ListArray.from_arrays([0, 1], column)
     for value in (column, inside):
@@ -195,7 +195,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("why", REFUSED)
-def test_a_relation_that_is_refused_leaves_its_connection_free(lake, why):
+def test_refused_relation_releases_its_connection(lake, why):
     query, options, error = REFUSED[why]
     lake.store(pl.DataFrame({"n": [1]}))
     with duckdb.connect() as connection:
@@ -209,7 +209,7 @@ def test_a_relation_that_is_refused_leaves_its_connection_free(lake, why):
             gc.enable()
 
 
-def test_a_relation_for_a_table_that_may_not_be_made_leaves_its_connection_free(lake):
+def test_refused_table_releases_connection(lake):
     lake.store(pl.DataFrame({"n": [1]}))
     inside = Lake(lake.handler.address("asset", None))
     with duckdb.connect() as connection:
@@ -220,13 +220,13 @@ def test_a_relation_for_a_table_that_may_not_be_made_leaves_its_connection_free(
 
 
 @pytest.mark.parametrize("hint", [int, str, list[pl.DataFrame], int | None])
-def test_what_no_table_can_be_is_refused_with_what_can(lake, hint):
+def test_load_refuses_hint_that_is_not_a_frame_type(lake, hint):
     lake.store(pl.DataFrame({"n": [1]}))
     with pytest.raises(RiversError, match=r"cannot be loaded as .*(int|str|list).*polars\.DataFrame"):
         lake.load(hint)
 
 
-def test_the_only_library_installed_is_what_is_loaded(lake):
+def test_load_uses_only_installed_library(lake):
     lake.store(pl.DataFrame({"n": [1]}))
     code = f"""
 import sys
@@ -240,13 +240,13 @@ print(type(DeltaIOHandler(table_uri={lake.handler.table_uri!r}).load_input(Input
 
 
 @pytest.mark.parametrize("name", ["a\x85b", "a\u2028b", "a\x0bb", "a\x1cb"])
-def test_a_name_with_an_odd_end_of_a_line_is_a_name(lake, name):
+def test_column_names_with_line_separators(lake, name):
     for _ in range(2):
         lake.store(pl.DataFrame({name: [1]}), mode="append")
     assert lake.load(pl.DataFrame)[name].to_list() == [1, 1]
 
 
-def test_columns_of_objects_among_others_keep_their_places(lake):
+def test_pandas_object_columns_keep_their_order(lake):
     frame = pd.DataFrame({
         "text": pd.Series(["a", None], dtype=object), "n": [1, 2], "whole": pd.Series([2**60 + 1, None], dtype=object),
         "at": pd.to_datetime(["2024", None]), "arrow": pd.Series([1, None], dtype="int64[pyarrow]"),

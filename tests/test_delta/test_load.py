@@ -18,7 +18,7 @@ THREE = pl.DataFrame({"id": [1, 2], "name": ["a", "b"], "value": [0.5, 1.5]})
 
 
 @pytest.mark.parametrize("hint", [pl.DataFrame, pl.LazyFrame, pa.Table, pa.RecordBatchReader])
-def test_only_the_columns_that_are_asked_for_in_that_order(lake, hint):
+def test_load_selects_columns_in_order(lake, hint):
     lake.store(THREE)
     loaded = lake.load(hint, columns=["value", "id"])
     loaded = loaded.collect() if isinstance(loaded, pl.LazyFrame) else loaded
@@ -26,21 +26,21 @@ def test_only_the_columns_that_are_asked_for_in_that_order(lake, hint):
     assert pl.DataFrame(loaded).rows() == [(0.5, 1), (1.5, 2)]
 
 
-def test_columns_as_json_and_a_column_that_is_not_there(lake):
+def test_load_columns_as_json_and_unknown_column(lake):
     lake.store(THREE)
     assert lake.load(pl.DataFrame, columns='["name"]').columns == ["name"]
     with pytest.raises(InvalidMetadataError, match="'nmae'.*'name'"):
         lake.load(pl.DataFrame, columns=["nmae"])
 
 
-def test_a_partition_column_need_not_be_among_those_asked_for(lake):
+def test_load_partition_without_its_column(lake):
     lake.store(pl.DataFrame({"r": ["us"], "n": [1]}), keys="us", partition_expr="r")
     for hint in (pl.DataFrame, pa.Table):
         loaded = lake.load(hint, keys="us", partition_expr="r", columns=["n"])
         assert pl.DataFrame(loaded).rows() == [(1,)]
 
 
-def test_an_older_version_by_number_and_by_time(lake):
+def test_load_version_by_number_and_time(lake):
     lake.store(THREE.head(1))
     time.sleep(0.01)
     between = datetime.now(UTC)
@@ -53,7 +53,7 @@ def test_an_older_version_by_number_and_by_time(lake):
     assert lake.load(pl.DataFrame).height == 2
 
 
-def test_a_version_that_is_not_there_says_which_is_the_latest(lake):
+def test_load_unknown_version_names_latest(lake):
     lake.store(THREE)
     with pytest.raises(InvalidMetadataError, match="no version 7.*latest is 0"):
         lake.load(pl.DataFrame, version=7)
@@ -63,7 +63,7 @@ def test_a_version_that_is_not_there_says_which_is_the_latest(lake):
         lake.load(pl.DataFrame, version=-1)
 
 
-def test_a_time_without_a_zone_is_meant_in_utc_and_a_day_is_its_start(lake):
+def test_load_naive_time_is_utc(lake):
     lake.store(THREE.head(1))
     now = datetime.now(UTC) + timedelta(seconds=1)
     for said in (
@@ -81,7 +81,7 @@ def test_a_time_without_a_zone_is_meant_in_utc_and_a_day_is_its_start(lake):
 
 
 @pytest.mark.parametrize("said", ["1970-01-01", "1970-01-01T00:00:00+05:00", date(1970, 1, 1)])
-def test_a_time_before_the_table_is_told_when_it_began(lake, said):
+def test_load_time_before_first_version(lake, said):
     before = datetime.now(UTC) - timedelta(seconds=1)
     lake.store(THREE)
     with pytest.raises(InvalidMetadataError, match="first in its log is 0, ") as refused:
@@ -92,7 +92,7 @@ def test_a_time_before_the_table_is_told_when_it_began(lake, said):
     assert repr(lake.handler.address("asset", None)) in str(refused.value)
 
 
-def test_a_time_before_what_is_left_of_the_log_is_refused_as_well(lake):
+def test_load_time_before_kept_log(lake):
     for _ in range(3):
         lake.store(THREE)
     lake.table().create_checkpoint()
@@ -102,7 +102,7 @@ def test_a_time_before_what_is_left_of_the_log_is_refused_as_well(lake):
         lake.load(pl.DataFrame, version="1970-01-01")
 
 
-def test_a_clock_that_runs_ahead_takes_no_version_away(lake):
+def test_load_version_despite_clock_skew(lake):
     lake.store(THREE.head(1))
     lake.store(THREE)
     commit = Path(lake.handler.address("asset", None), "_delta_log", f"{1:020}.json")
@@ -118,7 +118,7 @@ def test_a_clock_that_runs_ahead_takes_no_version_away(lake):
     ("-1", "0 or more"), ("²", "ISO 8601"), ("2024-13-01", "ISO 8601"), (True, "ISO 8601"), (1.5, "ISO 8601"),
     ("0001-01-01T00:00:00+14:00", "the years 1 to 9999"),
 ])  # fmt: skip
-def test_a_version_that_can_never_be_is_found_before_anything_runs(lake, said, why):
+def test_options_report_invalid_version(lake, said, why):
     for options in ({"delta/version": said}, {"delta/change_feed": {"start": said}}):
         (fault,) = lake.handler.check_options(options)
         assert why in fault
@@ -126,14 +126,14 @@ def test_a_version_that_can_never_be_is_found_before_anything_runs(lake, said, w
     assert lake.handler.check_options({"delta/version": "20241301"}) == []
 
 
-def test_options_that_exclude_each_other_and_repeated_columns_are_found_before_anything_runs(lake):
+def test_options_report_conflicts_and_repetitions(lake):
     (fault,) = lake.handler.check_options({"delta/version": 1, "delta/change_feed": True})
     assert "exclude each other" in fault
     (fault,) = lake.handler.check_options({"delta/columns": ["b", "a", "b", "a"]})
     assert "'b', 'a' more than once" in fault
 
 
-def test_a_feed_is_between_times_too_and_its_bounds_lie_within_the_life_of_the_table(lake):
+def test_change_feed_bounds_by_time(lake):
     feed = {"table_configuration": {"delta.enableChangeDataFeed": "true"}}
     lake.store(THREE.head(1), **feed)
     time.sleep(0.01)
@@ -150,7 +150,7 @@ def test_a_feed_is_between_times_too_and_its_bounds_lie_within_the_life_of_the_t
         lake.load(pl.DataFrame, change_feed={"end": "1970-01-01"})
 
 
-def test_a_partition_that_came_later_is_not_in_an_older_version(lake):
+def test_load_older_version_without_later_partition(lake):
     lake.store(pl.DataFrame({"r": ["us"], "n": [1]}), keys="us", partition_expr="r")
     lake.store(pl.DataFrame({"r": ["eu"], "n": [1]}), keys="eu", partition_expr="r")
     with pytest.raises(NotMaterializedError):
@@ -158,7 +158,7 @@ def test_a_partition_that_came_later_is_not_in_an_older_version(lake):
 
 
 @pytest.mark.parametrize("hint", [pl.DataFrame, pl.LazyFrame, pa.Table])
-def test_the_change_feed_says_what_happened_to_rows(lake, hint):
+def test_change_feed_describes_changes(lake, hint):
     feed = {"table_configuration": {"delta.enableChangeDataFeed": "true"}}
     lake.store(THREE.with_columns(pl.col("id").cast(pl.UInt8)), **feed)
     lake.store(THREE.tail(1).with_columns(pl.col("id").cast(pl.UInt8)), mode="append", **feed)
@@ -169,7 +169,7 @@ def test_the_change_feed_says_what_happened_to_rows(lake, hint):
     assert pl.DataFrame(lake.load(pa.Table, change_feed=True)).height == 3
 
 
-def test_a_lazy_frame_reads_the_version_it_was_made_from(lake):
+def test_load_lazy_frame_pins_version(lake):
     lake.store(THREE)
     frame = lake.load(pl.LazyFrame)
     lake.store(THREE.head(1))

@@ -23,13 +23,13 @@ from tests.test_delta.support import Lake
 SAFE = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~=+@,-")
 
 
-def test_no_two_names_share_a_folder_also_without_case():
+def test_folder_name_is_unique_without_case():
     names = ["".join(letters) for size in (1, 2, 3) for letters in product("aB/%~_ .é2", repeat=size)]
     assert len({folder_name(name, None).casefold() for name in names}) == len(names)
 
 
 @given(st.lists(st.text(min_size=1, max_size=120), min_size=2, max_size=2, unique=True))
-def test_any_names_have_safe_folders_of_their_own(names):
+def test_folder_name_is_safe(names):
     folders = [folder_name(name, None) for name in names]
     assert folders[0].casefold() != folders[1].casefold()
     for folder in folders:
@@ -41,7 +41,7 @@ def test_any_names_have_safe_folders_of_their_own(names):
 @pytest.mark.parametrize(
     "name", ["orders", "Orders/Daily", "a b", "ü", "100%", "x" * 400, "g/t", "~", "con", "[a]"]
 )
-def test_an_asset_of_any_name_is_stored_and_loaded(tmp_path, name):
+def test_folder_name_of_any_asset_works(tmp_path, name):
     lake = Lake(tmp_path)
     lake.store(pl.DataFrame({"n": [1]}), name)
     for hint in (pl.DataFrame, pl.LazyFrame, pa.Table):
@@ -57,7 +57,7 @@ def test_an_asset_of_any_name_is_stored_and_loaded(tmp_path, name):
 
 
 @pytest.mark.parametrize("folder", ["plain", "with space", "with ü", "a=b", "it's", "a;b", "50 percent"])
-def test_any_ordinary_folder_is_a_table_uri(tmp_path, folder):
+def test_table_uri_accepts_ordinary_folders(tmp_path, folder):
     lake = Lake(tmp_path / folder)
     lake.store(pl.DataFrame({"r": ["us"], "n": [1]}), keys="us", partition_expr="r")
     for hint in (pl.DataFrame, pl.LazyFrame, pa.Table):
@@ -66,12 +66,12 @@ def test_any_ordinary_folder_is_a_table_uri(tmp_path, folder):
 
 
 @pytest.mark.parametrize("wrong", ["", "  ", "/data/100%/lake", "/data/[lake]", "/data/a|b"])
-def test_a_folder_that_libraries_misread_is_refused_at_once(wrong):
+def test_table_uri_refuses_misread_folders(wrong):
     with pytest.raises(ValidationError, match="table_uri"):
         DeltaIOHandler(table_uri=wrong)
 
 
-def test_urls_and_paths_mean_what_they_say(tmp_path, monkeypatch):
+def test_table_root_of_urls_and_paths(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert table_root("lake") == str(tmp_path / "lake")
     assert table_root("file:./lake") == str(tmp_path / "lake")
@@ -79,7 +79,7 @@ def test_urls_and_paths_mean_what_they_say(tmp_path, monkeypatch):
     assert table_root("s3://bucket/lake/") == "s3://bucket/lake"
 
 
-def test_root_name_stands_in_for_the_name_and_cannot_leave(lake):
+def test_root_name_replaces_asset_name(lake):
     lake.store(pl.DataFrame({"n": [1]}), "orders", root_name="legacy_orders")
     assert os.listdir(table_root(lake.handler.table_uri)) == ["legacy_orders"]
     for wrong in ("../x", "/etc", "a/b", "..", "", "a\\b", 3):
@@ -87,14 +87,14 @@ def test_root_name_stands_in_for_the_name_and_cannot_leave(lake):
             lake.store(pl.DataFrame({"n": [1]}), "orders", root_name=wrong)
 
 
-def test_one_location_is_one_asset(lake):
+def test_storage_location_is_unique(lake):
     where = lake.handler.storage_location
     assert where("orders", None) == where("other", {"delta/root_name": "orders"})
     assert where("orders", None) != where("Orders", None)
     assert where("orders", {"delta/root_name": "../x"}) is None
 
 
-def test_a_place_has_one_location_however_it_is_written(tmp_path):
+def test_storage_location_is_normalized(tmp_path):
     (tmp_path / "lake").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "lake")
     roots = [tmp_path / "lake", tmp_path / "link", f"file:{tmp_path}/lake/", tmp_path / "x/../lake"]
@@ -106,7 +106,7 @@ def test_a_place_has_one_location_however_it_is_written(tmp_path):
 @pytest.mark.parametrize(
     "roots", [("lake", "lake/orders"), ("lake", "lake/orders/eu/raw"), ("s3://b/l", "s3://b/l/orders/x")]
 )
-def test_a_table_that_would_lie_inside_another_is_refused_before_anything_runs(tmp_path, roots):
+def test_storage_location_nested_is_found_at_resolve(tmp_path, roots):
     outer, inner = (root if "://" in root else str(tmp_path / root) for root in roots)
 
     @rs.Asset(io_handler=DeltaIOHandler(table_uri=inner))
@@ -126,7 +126,7 @@ def test_a_table_that_would_lie_inside_another_is_refused_before_anything_runs(t
     )
 
 
-def test_no_table_is_made_inside_another(lake):
+def test_nested_table_is_refused(lake):
     lake.store(pl.DataFrame({"n": [1]}), "orders")
     for inside in ("", "/a/b/c"):
         inner = Lake(f"{lake.handler.address('orders', None)}{inside}")
@@ -135,7 +135,7 @@ def test_no_table_is_made_inside_another(lake):
 
 
 @pytest.mark.server
-def test_no_table_is_made_inside_another_of_a_store(s3_server, s3_url):
+def test_nested_table_in_object_store_is_refused(s3_server, s3_url):
     Lake(s3_url, storage_options=s3_server.options()).store(pl.DataFrame({"n": [1]}), "orders")
     inner = Lake(f"{s3_url}/orders/eu", storage_options=s3_server.options())
     with pytest.raises(ConflictError, match="/orders' is already a table"):
@@ -143,14 +143,14 @@ def test_no_table_is_made_inside_another_of_a_store(s3_server, s3_url):
 
 
 @pytest.mark.parametrize("depth", ["", "/eu", "/eu/raw/of/shops"])
-def test_no_table_is_made_around_another(lake, depth):
+def test_enclosing_table_is_refused(lake, depth):
     Lake(f"{lake.handler.table_uri}/orders{depth}").store(pl.DataFrame({"n": [1]}), "items")
     with pytest.raises(ConflictError, match="items' is already a table"):
         lake.store(pl.DataFrame({"n": [1]}), "orders")
     lake.store(pl.DataFrame({"n": [1]}), "orders_too")
 
 
-def test_a_big_folder_is_not_searched_to_its_end(lake, monkeypatch):
+def test_enclosing_table_search_is_limited(lake, monkeypatch):
     for number in range(20):
         os.makedirs(f"{lake.handler.table_uri}/orders/{number}/_delta_log")
     looked = []
@@ -165,7 +165,7 @@ def test_a_big_folder_is_not_searched_to_its_end(lake, monkeypatch):
 
 
 @pytest.mark.parametrize("options", [{}, {"root_name": "_delta_log"}])
-def test_an_asset_called_like_the_log_of_a_table_hides_no_other(lake, options):
+def test_folder_name_escapes_delta_log(lake, options):
     name = "orders" if options else "_delta_log"
     lake.store(pl.DataFrame({"n": [1]}), name, **options)
     lake.store(pl.DataFrame({"n": [2]}), "other")
@@ -177,12 +177,12 @@ def test_an_asset_called_like_the_log_of_a_table_hides_no_other(lake, options):
 @pytest.mark.parametrize(
     "root", ["lake/_delta_log", "s3://bucket/orders/_delta_log/", "file:lake/_delta_log/x"]
 )
-def test_the_log_of_a_table_is_no_place_for_tables(root):
+def test_table_uri_refuses_delta_log(root):
     with pytest.raises(ValidationError, match="_delta_log"):
         DeltaIOHandler(table_uri=root)
 
 
-def test_addresses_are_shown_without_credentials():
+def test_address_is_shown_without_credentials():
     handler = DeltaIOHandler(table_uri="s3://key:hunter2hunter2@bucket/lake")
     context = Lake.asked(object(), name="orders")
     assert "hunter2" not in handler.describe_address(context)

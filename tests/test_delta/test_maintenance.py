@@ -17,7 +17,7 @@ def files(lake, name="asset"):
     return [one for one in os.listdir(lake.handler.address(name, None)) if one.endswith(".parquet")]
 
 
-def test_a_dry_run_says_what_would_be_done_and_does_nothing(lake):
+def test_maintain_dry_run_changes_nothing(lake):
     for number in range(4):
         lake.store(pl.DataFrame({"n": [number]}), mode="append")
     before = files(lake)
@@ -29,7 +29,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(lake):
     assert lake.table().version() == 3
 
 
-def test_small_files_are_put_together_and_old_ones_removed(lake):
+def test_maintain_compacts_and_vacuums(lake):
     for number in range(4):
         lake.store(pl.DataFrame({"n": [number]}), mode="append")
     (optimize,) = lake.handler.maintain(dry_run=False, vacuum=False)
@@ -63,19 +63,19 @@ def overtaken(lake, monkeypatch):
     return afterwards
 
 
-def test_two_compactions_at_once_leave_every_row_once(lake, overtaken):
+def test_maintain_undoes_concurrent_compaction(lake, overtaken):
     (optimize,) = lake.handler.maintain(dry_run=False, vacuum=False)
     assert (optimize["files"], optimize["done"]) == (0, False)
     assert sorted(lake.load(pl.DataFrame)["n"]) == [0, 1, 2, 3]
 
 
-def test_two_compactions_at_once_that_cannot_be_put_right_are_an_error_that_says_what_to_do(lake, overtaken):
+def test_maintain_reports_compaction_it_cannot_undo(lake, overtaken):
     overtaken.append(lambda: lake.store(pl.DataFrame({"n": [4]}), mode="append"))
     with pytest.raises(RiversError, match=r"asset.*two compactions.*version 5.*Restore version 4"):
         lake.handler.maintain(dry_run=False, vacuum=False)
 
 
-def test_within_the_retention_nothing_is_removed(lake):
+def test_maintain_keeps_files_within_retention(lake):
     lake.store(pl.DataFrame({"n": [1]}))
     lake.store(pl.DataFrame({"n": [2]}))
     reports = lake.handler.maintain(dry_run=False)
@@ -83,7 +83,7 @@ def test_within_the_retention_nothing_is_removed(lake):
     assert lake.load(pl.DataFrame, version=0)["n"].to_list() == [1]
 
 
-def test_partitions_are_compacted_each_for_itself(lake):
+def test_maintain_compacts_partitions_separately(lake):
     for key in ("us", "eu"):
         for _ in range(2):
             lake.store(pl.DataFrame({"r": [key], "n": [1]}), keys=key, partition_expr="r", mode="append")
@@ -92,7 +92,7 @@ def test_partitions_are_compacted_each_for_itself(lake):
     assert lake.load(pl.DataFrame, keys="us", partition_expr="r").height == 2
 
 
-def test_only_the_assets_that_are_named(lake):
+def test_maintain_named_assets_only(lake):
     for name in ("a", "b"):
         lake.store(pl.DataFrame({"n": [1]}), name)
     assert {report["table"] for report in lake.handler.maintain()} == {
@@ -102,14 +102,14 @@ def test_only_the_assets_that_are_named(lake):
     assert {report["table"] for report in named} == {lake.handler.address("b", None)}
 
 
-def test_rows_may_be_ordered_by_columns(lake):
+def test_maintain_z_orders_rows(lake):
     lake.store(pl.DataFrame({"a": [2, 1, 3], "b": [1, 2, 3]}))
     (optimize,) = lake.handler.maintain(dry_run=False, vacuum=False, z_order=["a"])
     assert optimize["done"]
     assert lake.load(pl.DataFrame).height == 3
 
 
-def test_columns_to_order_by_may_be_text_with_commas(lake):
+def test_maintain_parses_z_order_columns(lake):
     for number in range(2):
         lake.store(pl.DataFrame({"name": ["b", "a"], "n": [number, 0]}), mode="append")
     (optimize,) = lake.handler.maintain(dry_run=False, vacuum=False, z_order="name, n")
@@ -119,12 +119,12 @@ def test_columns_to_order_by_may_be_text_with_commas(lake):
 @pytest.mark.parametrize(
     "wrong", [{"retention_hours": "abc"}, {"retention_hours": -1}, {"target_file_size": 0}]
 )
-def test_an_option_that_cannot_be_is_named(lake, wrong):
+def test_maintain_names_invalid_option(lake, wrong):
     (name,) = wrong
     with pytest.raises(RiversError, match=f"'{name}' must be an integer of"):
         lake.handler.maintain(**wrong)
 
 
-def test_an_object_store_is_not_listed():
+def test_maintain_does_not_list_object_store():
     with pytest.raises(RiversError, match="Name the assets"):
         DeltaIOHandler(table_uri="s3://bucket/lake").maintain()

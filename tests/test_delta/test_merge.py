@@ -39,7 +39,7 @@ def rows(lake):
         ("replace_delete_unmatched", [(2, "B"), (3, "C")], (1, 1, 1)),
     ],
 )
-def test_each_ready_made_merge_does_what_it_is_called(lake, kind, expected, counts):
+def test_merge_types_apply_their_operations(lake, kind, expected, counts):
     lake.store(OLD)
     found = facts(lake.store(NEW, merge_type=kind, **MATCH))
     assert rows(lake) == expected
@@ -54,7 +54,7 @@ def test_each_ready_made_merge_does_what_it_is_called(lake, kind, expected, coun
     ("kind", "expected"),
     [("upsert", 2), ("deduplicate_insert", 2), ("replace_delete_unmatched", 2), ("update_only", 0)],
 )
-def test_a_merge_into_a_table_that_is_not_there_makes_it(lake, kind, expected):
+def test_merge_creates_table(lake, kind, expected):
     found = facts(lake.store(OLD, merge_type=kind, **MATCH))
     assert (found["source_rows"], found["rows_inserted"], found["rows_updated"]) == (2, expected, 0)
     assert lake.load(pl.DataFrame).height == expected
@@ -63,7 +63,7 @@ def test_a_merge_into_a_table_that_is_not_there_makes_it(lake, kind, expected):
 
 @pytest.mark.parametrize("kind", ["upsert", "update_only"])
 @pytest.mark.parametrize("is_first", [True, False], ids=["absent table", "table with another partition"])
-def test_a_partition_is_there_though_its_merge_changed_nothing(lake, kind, is_first):
+def test_merge_without_changes_marks_partition(lake, kind, is_first):
     options = {"keys": "b", "partition_expr": "p", "merge_type": kind, **MATCH}
     empty = pl.DataFrame(schema={"p": pl.String, "id": pl.Int64})
     if not is_first:
@@ -81,7 +81,7 @@ def custom(**operations):
     )
 
 
-def test_custom_operations_in_full(tmp_path):
+def test_merge_custom_operations(tmp_path):
     config = custom(
         when_matched_delete=[WhenMatchedDelete(predicate="s.v = 'gone'")],
         when_matched_update=[WhenMatchedUpdate(predicate="s.v <> 'gone'", updates={"v": "concat(t.v, s.v)"})],
@@ -99,7 +99,7 @@ def test_custom_operations_in_full(tmp_path):
     assert rows(lake) == [(2, "bx"), (3, "NEW"), (7, "c"), (8, "left")]
 
 
-def test_whole_rows_may_leave_columns_out(tmp_path):
+def test_merge_omits_columns(tmp_path):
     config = custom(
         when_matched_update_all=WhenMatchedUpdateAll(except_cols=["keep"]),
         when_not_matched_insert_all=WhenNotMatchedInsertAll(except_cols=["keep"]),
@@ -110,7 +110,7 @@ def test_whole_rows_may_leave_columns_out(tmp_path):
     assert rows(lake) == [(1, "old", 10), (2, None, 20)]
 
 
-def test_operations_with_a_predicate_come_before_those_for_all_rows_and_deletes_before_updates(tmp_path):
+def test_merge_orders_operations(tmp_path):
     config = custom(
         when_matched_update=[
             WhenMatchedUpdate(predicate="s.v = 'x'", updates={"v": "'first'"}),
@@ -141,7 +141,7 @@ def test_operations_with_a_predicate_come_before_those_for_all_rows_and_deletes_
     ]  # fmt: skip
 
 
-def test_deletes_come_before_updates_also_if_both_are_for_all_rows(tmp_path):
+def test_merge_deletes_before_updates(tmp_path):
     config = custom(
         when_matched_update=[WhenMatchedUpdate(updates={"v": "'kept'"})],
         when_matched_delete=[WhenMatchedDelete()],
@@ -159,7 +159,7 @@ def test_deletes_come_before_updates_also_if_both_are_for_all_rows(tmp_path):
         {"when_not_matched_insert_all": [WhenNotMatchedInsertAll(except_cols=["id", "t.creatd"])]},
     ],
 )
-def test_a_column_to_leave_out_that_is_not_there_names_the_nearest(tmp_path, operations):
+def test_merge_suggests_omitted_column(tmp_path, operations):
     lake = Lake(tmp_path, mode="merge", merge_config=custom(**operations))
     old = pl.DataFrame({"id": [1], "created": ["then"]})
     lake.store(old, mode="overwrite")
@@ -168,7 +168,7 @@ def test_a_column_to_leave_out_that_is_not_there_names_the_nearest(tmp_path, ope
     assert lake.load(pl.DataFrame).equals(old)
 
 
-def test_a_column_to_leave_out_may_have_an_alias_in_front_and_be_absent_from_the_value(tmp_path):
+def test_merge_omits_column_with_alias(tmp_path):
     config = custom(when_matched_update_all=[WhenMatchedUpdateAll(except_cols=["t.keep", "s.v"])])
     lake = Lake(tmp_path, mode="merge", merge_config=config)
     lake.store(pl.DataFrame({"id": [1], "keep": ["old"], "v": [1], "w": [1]}), mode="overwrite")
@@ -176,7 +176,7 @@ def test_a_column_to_leave_out_may_have_an_alias_in_front_and_be_absent_from_the
     assert rows(lake) == [(1, "old", 1, 2)]
 
 
-def test_a_custom_merge_makes_the_table_too(tmp_path):
+def test_merge_custom_creates_table(tmp_path):
     config = custom(
         when_not_matched_insert=[WhenNotMatchedInsert(predicate="s.id > 1", updates={"id": "s.id"})]
     )
@@ -186,7 +186,7 @@ def test_a_custom_merge_makes_the_table_too(tmp_path):
     assert facts(lake.store(OLD, run_id="run-1"))["repeated"] is True
 
 
-def test_aliases_are_what_one_calls_them(tmp_path):
+def test_merge_uses_custom_aliases(tmp_path):
     config = MergeConfig(predicate="new.id = old.id", source_alias="new", target_alias="old")
     lake = Lake(tmp_path, mode="merge", merge_config=config)
     lake.store(OLD)
@@ -194,14 +194,14 @@ def test_aliases_are_what_one_calls_them(tmp_path):
     assert rows(lake) == [(1, "a"), (2, "B"), (3, "C")]
 
 
-def test_columns_of_any_name_are_merged(lake):
+def test_merge_quotes_column_names(lake):
     names = ["id", "my col", "p.q", 'p"q', "order", "p`q", "s", "t", "'", "UPPER"]
     lake.store(pl.DataFrame({name: [1, 2] for name in names}))
     lake.store(pl.DataFrame({name: [2, 3] for name in names}), **MATCH)
     assert rows(lake) == [(n,) * len(names) for n in (1, 2, 3)]
 
 
-def test_a_merge_within_a_partition_touches_no_other(lake):
+def test_merge_in_partition_touches_no_other(lake):
     options = {
         "partition_expr": "r",
         "mode": "merge",
@@ -214,26 +214,26 @@ def test_a_merge_within_a_partition_touches_no_other(lake):
     assert rows(lake) == [("eu", 1), ("eu", 2), ("us", 2)]
 
 
-def test_a_merge_may_add_columns(lake):
+def test_merge_adds_columns(lake):
     lake.store(OLD)
     lake.store(NEW.with_columns(extra=pl.lit(1)), schema_mode="merge", **MATCH)
     assert rows(lake) == [(1, "a", None), (2, "B", 1), (3, "C", 1)]
 
 
-def test_what_the_table_could_not_give_back_is_not_merged_into_it(lake):
+def test_merge_refuses_values_beyond_column_type(lake):
     lake.store(pl.DataFrame({"id": [1], "n": pl.Series([1], dtype=pl.UInt8)}))
     with pytest.raises(AssetOutputValidationError, match="'n' has type int64, and uint8"):
         lake.store(pl.DataFrame({"id": [1], "n": [-1]}), **MATCH)
 
 
-def test_a_merge_without_a_predicate_says_what_is_missing(lake):
+def test_merge_needs_predicate(lake):
     with pytest.raises(InvalidMetadataError, match=r"delta/merge_predicate.*s\.id = t\.id"):
         lake.store(OLD, mode="merge")
     with pytest.raises(InvalidMetadataError, match="operations"):
         lake.store(OLD, merge_type="custom", **MATCH)
 
 
-def test_an_update_of_a_column_that_is_not_there_names_the_nearest(tmp_path):
+def test_merge_suggests_updated_column(tmp_path):
     config = custom(when_matched_update=[WhenMatchedUpdate(updates={"valeu": "s.value"})])
     lake = Lake(tmp_path, mode="merge", merge_config=config)
     with pytest.raises(InvalidMetadataError, match="'valeu'.*'value'"):
@@ -252,12 +252,12 @@ def test_an_update_of_a_column_that_is_not_there_names_the_nearest(tmp_path):
         {"predicat": "s.id = t.id"},
     ],
 )
-def test_a_merge_that_contradicts_itself_is_refused(wrong):
+def test_merge_config_refuses_contradictions(wrong):
     with pytest.raises(ValidationError):
         MergeConfig(**wrong)
 
 
-def test_a_merge_configuration_can_be_plain_data(tmp_path):
+def test_merge_config_accepts_plain_data(tmp_path):
     plain = {
         "merge_type": "custom",
         "predicate": "s.id = t.id",

@@ -54,7 +54,7 @@ def merged(lake: Lake, old: pa.Array, new: pa.Array, **options: object) -> list[
     return lake.load(pa.Table).sort_by("k")["v"].to_pylist()
 
 
-def test_every_widening_of_numbers_keeps_the_extremes_of_both_types(lake):
+def test_promotion_keeps_extremes_of_numbers(lake):
     pairs = [(given, wanted) for given in NUMBERS for wanted in NUMBERS if widens(given, wanted)]
     assert (pa.int64(), pa.float64()) not in pairs
     assert (pa.int32(), pa.float64()) in pairs
@@ -69,7 +69,7 @@ def test_every_widening_of_numbers_keeps_the_extremes_of_both_types(lake):
         assert found[str(i)].to_pylist() == kept, (given, wanted)
 
 
-def test_numbers_that_may_become_null_become_no_other_number(tmp_path):
+def test_promotion_makes_numbers_null_never_wrong(tmp_path):
     plain = [pa.int8(), pa.int16(), pa.int32(), pa.int64(), *DECIMALS]
     pairs = [
         (given, wanted)
@@ -104,14 +104,14 @@ WIDENED = [
 
 
 @pytest.mark.parametrize(("given", "wanted", "values"), WIDENED)
-def test_values_of_a_narrower_type_are_merged_as_they_are(lake, given, wanted, values):
+def test_merge_keeps_values_of_narrower_type(lake, given, wanted, values):
     new = pa.array(values, given)
     assert merged(lake, pa.nulls(2, wanted), new) == [None, *new.to_pylist()]
     assert lake.load(pa.Table)["v"].type == wanted
 
 
 @pytest.mark.parametrize(("given", "wanted", "values"), WIDENED)
-def test_values_of_a_narrower_type_are_appended_as_they_are(lake, given, wanted, values):
+def test_append_keeps_values_of_narrower_type(lake, given, wanted, values):
     new = pa.array(values, given)
     lake.store(pa.table({"v": pa.nulls(1, wanted)}))
     lake.store(pa.table({"v": new}), mode="append")
@@ -120,7 +120,7 @@ def test_values_of_a_narrower_type_are_appended_as_they_are(lake, given, wanted,
     assert [value for value in found.to_pylist() if value is not None] == new.to_pylist()
 
 
-def test_moments_are_the_same_in_every_zone_and_from_coarser_units(lake):
+def test_merge_keeps_timestamps_of_other_zones_and_units(lake):
     new = pa.array([5, 2**31], pa.timestamp("ms", "Europe/Berlin"))
     found = merged(lake, pa.nulls(2, pa.timestamp("us", "UTC")), new)
     assert found[1:] == new.cast(pa.timestamp("us", "UTC")).to_pylist()
@@ -152,7 +152,7 @@ CHANGED = [
 
 @pytest.mark.parametrize("lenient", [False, True])
 @pytest.mark.parametrize(("old", "new"), CHANGED)
-def test_what_a_merge_would_change_is_refused_with_the_column(tmp_path, old, new, lenient):
+def test_merge_refuses_values_it_would_change(tmp_path, old, new, lenient):
     lake = Lake(tmp_path, merge_config=MergeConfig(error_on_type_mismatch=not lenient))
     lake.store(pa.table({"k": [1], "v": old}))
     exact = keeps_or_drops(*(pa.table({"v": array}).schema[0].type for array in (new, old)))
@@ -166,14 +166,14 @@ def test_what_a_merge_would_change_is_refused_with_the_column(tmp_path, old, new
     assert lake.table().version() == 0
 
 
-def test_a_struct_with_a_further_field_is_not_merged_since_rows_that_stay_would_lose_theirs(lake):
+def test_merge_refuses_struct_with_more_fields(lake):
     lake.store(pa.table({"k": [1, 2], "v": [{"a": 1}, {"a": 2}]}))
     with pytest.raises(AssetOutputValidationError, match="column 'v' has type struct"):
         lake.store(pa.table({"k": [1], "v": [{"a": 5, "b": "x"}]}), schema_mode="merge", **MATCH)
     assert lake.load(pa.Table)["v"].to_pylist() == [{"a": 1}, {"a": 2}]
 
 
-def test_a_number_that_does_not_fit_becomes_null_only_where_one_says_so(tmp_path):
+def test_merge_makes_null_only_if_configured(tmp_path):
     old, new = pa.array([1, 2], pa.int16()), pa.array([5, 70000])
     with pytest.raises(AssetOutputValidationError, match="'v' has type int64, and int16"):
         merged(Lake(tmp_path / "strict"), old, new)
@@ -181,13 +181,13 @@ def test_a_number_that_does_not_fit_becomes_null_only_where_one_says_so(tmp_path
     assert merged(Lake(tmp_path / "lenient", merge_config=config), old, new) == [1, 5, None]
 
 
-def test_what_stands_for_another_type_takes_no_number_that_it_could_not_give_back(tmp_path):
+def test_merge_refuses_numbers_beyond_hinted_type(tmp_path):
     lake = Lake(tmp_path, merge_config=MergeConfig(error_on_type_mismatch=False))
     with pytest.raises(AssetOutputValidationError, match="'v' has type int64, and uint8"):
         merged(lake, pa.array([1, 2], pa.uint8()), pa.array([300]))
 
 
-def test_a_column_that_the_table_has_not_is_refused_unless_it_may_be_added(lake):
+def test_merge_refuses_new_columns_by_default(lake):
     lake.store(pa.table({"k": [1], "v": [1]}))
     new = pa.table({"k": [1, 2], "v": [5, 6], "note": ["a", "b"]})
     with pytest.raises(AssetOutputValidationError, match=r"column 'note' is not in the table.*schema_mode"):
@@ -197,7 +197,7 @@ def test_a_column_that_the_table_has_not_is_refused_unless_it_may_be_added(lake)
 
 
 @pytest.mark.parametrize("mode", [{"mode": "append"}, MATCH])
-def test_a_column_that_differs_only_in_case_from_one_of_the_table_is_refused(lake, mode):
+def test_write_refuses_column_that_differs_in_case(lake, mode):
     lake.store(pa.table({"k": [1], "v": [1]}))
     with pytest.raises(AssetOutputValidationError, match="'V' is named 'v' in the table"):
         lake.store(pa.table({"k": [1], "V": [1]}), schema_mode="merge", **mode)
@@ -211,7 +211,7 @@ def custom(tmp_path, **operations: object) -> Lake:
     return lake
 
 
-def test_a_custom_merge_may_bring_columns_for_its_predicates_alone(tmp_path):
+def test_custom_merge_accepts_columns_for_predicates(tmp_path):
     lake = custom(
         tmp_path,
         when_matched_delete=WhenMatchedDelete(predicate="s.gone"),
@@ -224,14 +224,14 @@ def test_a_custom_merge_may_bring_columns_for_its_predicates_alone(tmp_path):
     assert sorted(lake.load(pl.DataFrame).rows()) == [(2, 10), (3, 9)]
 
 
-def test_a_custom_merge_of_whole_rows_writes_no_column_that_the_table_has_not(tmp_path):
+def test_custom_merge_of_whole_rows_adds_no_column(tmp_path):
     lake = custom(tmp_path, when_matched_update_all=WhenMatchedUpdateAll())
     with pytest.raises(AssetOutputValidationError, match="column 'gone' is not in the table"):
         lake.store(pl.DataFrame({"k": [1], "v": [9], "gone": [True]}))
 
 
 @pytest.mark.parametrize("said", ["s.w", 's."w"', " s.`w` "])
-def test_a_custom_merge_that_sets_a_column_to_one_of_another_type_is_refused(tmp_path, said):
+def test_custom_merge_refuses_column_of_other_type(tmp_path, said):
     lake = custom(tmp_path, when_matched_update=WhenMatchedUpdate(updates={"t.v": said}))
     with pytest.raises(AssetOutputValidationError, match="column 'w' has type double, and int64"):
         lake.store(pl.DataFrame({"k": [1], "w": [1.5]}))
@@ -239,7 +239,7 @@ def test_a_custom_merge_that_sets_a_column_to_one_of_another_type_is_refused(tmp
     assert sorted(lake.load(pl.DataFrame).rows()) == [(1, 5), (2, 2)]
 
 
-def test_a_custom_merge_of_single_columns_looks_at_no_others(tmp_path):
+def test_custom_merge_checks_only_assigned_columns(tmp_path):
     lake = custom(tmp_path, when_not_matched_insert=WhenNotMatchedInsert(updates={"k": "s.k"}))
     lake.store(pl.DataFrame({"k": [3], "v": ["another kind"], "note": ["x"]}))
     assert sorted(lake.load(pl.DataFrame)["k"]) == [1, 2, 3]
@@ -254,7 +254,7 @@ REQUIRED = pa.schema([("k", pa.int64()), pa.field("v", pa.int64(), nullable=Fals
 
 @pytest.mark.parametrize("mode", [{"mode": "append"}, {"mode": "overwrite"}, MATCH])
 @pytest.mark.parametrize("value", [pa.table, lambda rows: pa.table(rows).to_reader()])
-def test_a_null_where_the_table_has_none_is_refused_with_the_column(lake, mode, value):
+def test_write_refuses_null_in_required_column(lake, mode, value):
     lake.store(pa.table({"k": [0], "v": [1]}, schema=REQUIRED))
     with pytest.raises(AssetOutputValidationError, match="column 'v' must not be null.*one row"):
         lake.store(value({"k": [1, 2], "v": [None, 3]}), **mode)
@@ -263,19 +263,19 @@ def test_a_null_where_the_table_has_none_is_refused_with_the_column(lake, mode, 
 
 
 @pytest.mark.parametrize("mode", [{"mode": "append", "schema_mode": "merge"}, MATCH])
-def test_rows_without_a_column_that_may_not_be_null_are_refused(lake, mode):
+def test_write_refuses_missing_required_column(lake, mode):
     lake.store(pa.table({"k": [0], "v": [1]}, schema=REQUIRED))
     with pytest.raises(AssetOutputValidationError, match="column 'v' of the table is missing"):
         lake.store(pa.table({"k": [1]}), **mode)
 
 
-def test_a_value_that_breaks_its_own_schema_is_refused_with_the_column(lake):
+def test_write_refuses_value_that_breaks_its_schema(lake):
     broken = pa.Table.from_arrays([pa.array([1]), pa.array([None], pa.int64())], schema=REQUIRED)
     with pytest.raises(RiversError, match="'v' is declared as non-nullable"):
         lake.store(broken)
 
 
-def test_a_null_inside_of_a_column_that_has_none_there_is_told_without_the_rows(lake):
+def test_write_hides_rows_with_nested_nulls(lake):
     kinds = [pa.struct([pa.field("a", pa.int64(), nullable=nullable)]) for nullable in (False, True)]
     lake.store(pa.table({"s": pa.array([{"a": 1}], kinds[0])}))
     lake.store(pa.table({"s": pa.array([{"a": 2}], kinds[1])}), mode="append")
@@ -284,7 +284,7 @@ def test_a_null_inside_of_a_column_that_has_none_there_is_told_without_the_rows(
     assert "+--" not in str(refused.value)
 
 
-def test_columns_called_as_those_of_the_change_feed_are_refused_where_there_is_one(tmp_path):
+def test_write_refuses_names_of_change_feed(tmp_path):
     lake = Lake(tmp_path, table_config={"delta.enableChangeDataFeed": "true"})
     value = pa.table({"k": [1], "_Change_Type": ["x"]})
     with pytest.raises(AssetOutputValidationError, match="'_Change_Type'.*change feed"):
@@ -295,7 +295,7 @@ def test_columns_called_as_those_of_the_change_feed_are_refused_where_there_is_o
     Lake(tmp_path / "without").store(value)
 
 
-def test_the_same_configuration_works_for_handlers_made_of_plain_data(tmp_path):
+def test_merge_configuration_from_plain_data(tmp_path):
     handler = DeltaIOHandler(table_uri=str(tmp_path), merge_config={"error_on_type_mismatch": False})
     assert handler.merge_config is not None
     assert not handler.merge_config.error_on_type_mismatch

@@ -48,7 +48,7 @@ VALUES = [
 ]
 
 
-def test_arguments_may_be_given_by_position_in_the_promised_order():
+def test_merge_config_accepts_positional_arguments():
     assert (
         MergeConfig(
             merge_type="custom",
@@ -74,7 +74,7 @@ def test_arguments_may_be_given_by_position_in_the_promised_order():
 
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)
-def test_a_value_is_comparable_hashable_picklable_and_its_repr_builds_it_again(value):
+def test_merge_config_is_value(value):
     for again in (
         pickle.loads(pickle.dumps(value)),
         copy.deepcopy(value),
@@ -86,14 +86,14 @@ def test_a_value_is_comparable_hashable_picklable_and_its_repr_builds_it_again(v
 
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)
-def test_a_value_cannot_be_changed(value):
+def test_merge_config_is_immutable(value):
     fields = ["expr"] if isinstance(value, PartitionExpr) else inspect.signature(type(value)).parameters
     for field in fields:
         with pytest.raises(AttributeError):
             setattr(value, field, None)
 
 
-def test_what_a_value_was_made_from_may_change_afterwards():
+def test_merge_config_copies_arguments():
     updates, kinds, columns = {"v": "s.v"}, [WhenMatchedDelete("s.gone")], {"day": "t"}
     update, operations, expr = (
         WhenMatchedUpdate(updates=updates), MergeOperationsConfig(when_matched_delete=kinds), PartitionExpr(columns)
@@ -107,7 +107,7 @@ def test_what_a_value_was_made_from_may_change_afterwards():
     assert expr == PartitionExpr({"day": "t"})
 
 
-def test_equal_partition_expressions_are_one_key():
+def test_partition_expr_is_usable_as_key():
     assert len({PartitionExpr({"day": "t", "region": "r"}), PartitionExpr({"region": "r", "day": "t"})}) == 1
 
 
@@ -133,7 +133,7 @@ JSON = (
 )
 
 
-def test_plain_data_json_and_the_value_itself_are_one_configuration(tmp_path, monkeypatch):
+def test_merge_config_from_data_and_json(tmp_path, monkeypatch):
     for given in (PLAIN, JSON, SAME):
         assert DeltaIOHandler(tmp_path, merge_config=given).merge_config == SAME
     monkeypatch.setenv("RIVERS_DELTA_MERGE_CONFIG", JSON)
@@ -154,7 +154,7 @@ operations = { %s = { predicate = "s.gone" }, when_matched_update = [{ updates =
 """
 
 
-def test_it_stands_in_the_configuration_file_and_in_variables(tmp_path, monkeypatch):
+def test_merge_config_from_file_and_variables(tmp_path, monkeypatch):
     file = tmp_path / "rivers.toml"
     file.write_text(TABLE % "when_matched_delete")
     assert load_config(file).handler("lake").merge_config == SAME
@@ -162,7 +162,7 @@ def test_it_stands_in_the_configuration_file_and_in_variables(tmp_path, monkeypa
     assert load_config(file).handler("lake").merge_config == MergeConfig(predicate="s.n = t.n")
 
 
-def test_a_misspelt_key_is_told_the_nearest_wherever_it_stands(tmp_path):
+def test_merge_config_suggests_misspelled_keys(tmp_path):
     file = tmp_path / "rivers.toml"
     file.write_text(TABLE % "when_matched_delet")
     with pytest.raises(
@@ -188,6 +188,6 @@ def test_a_misspelt_key_is_told_the_nearest_wherever_it_stands(tmp_path):
         lambda: DeltaIOHandler("lake", merge_config="{"),
     ],
 )
-def test_what_says_too_little_or_too_much_is_refused(wrong):
+def test_merge_config_refuses_incomplete_data(wrong):
     with pytest.raises(ValidationError):
         wrong()

@@ -17,27 +17,27 @@ def numbers(lake, **options):
     return sorted(lake.load(pl.DataFrame, **options)["n"].to_list())
 
 
-def test_overwrite_replaces_and_keeps_the_versions_before(lake):
+def test_overwrite_keeps_older_versions(lake):
     lake.store(ONE)
     lake.store(TWO)
     assert numbers(lake) == [2]
     assert numbers(lake, version=0) == [1]
 
 
-def test_append_adds(lake):
+def test_append_adds_rows(lake):
     lake.store(ONE, mode="append")
     lake.store(TWO, mode="append")
     assert numbers(lake) == [1, 2]
 
 
-def test_error_refuses_what_is_there(lake):
+def test_error_refuses_existing_table(lake):
     lake.store(ONE, mode="error")
     with pytest.raises(ConflictError, match="asset 'asset' already exists.*version 0"):
         lake.store(TWO, mode="error")
     assert numbers(lake) == [1]
 
 
-def test_ignore_leaves_what_is_there_and_says_so(lake):
+def test_ignore_keeps_existing_table(lake):
     assert "ignored" not in facts(lake.store(ONE, mode="ignore"))
     context = lake.store(TWO, mode="ignore")
     assert facts(context)["ignored"] is True
@@ -52,14 +52,14 @@ def several(lake, keys, number, mode):
     return lake.store(table, keys=[PartitionKey(key) for key in keys], partition_expr="k", mode=mode)
 
 
-def test_error_refuses_several_partitions_if_one_is_there(lake):
+def test_error_refuses_partitions_if_one_exists(lake):
     several(lake, ["a"], 1, "error")
     with pytest.raises(ConflictError, match="'a' of partitions 'a', 'b' of asset 'asset' already exists"):
         several(lake, ["a", "b"], 2, "error")
     assert lake.load(pl.DataFrame).rows() == [("a", 1)]
 
 
-def test_ignore_stores_the_partitions_that_are_not_there(lake):
+def test_ignore_stores_missing_partitions(lake):
     several(lake, ["a"], 1, "ignore")
     told = facts(several(lake, ["a", "b", "c"], 2, "ignore"))
     assert (told["rows_written"], told["num_rows"]) == (2, 3)
@@ -67,7 +67,7 @@ def test_ignore_stores_the_partitions_that_are_not_there(lake):
     assert facts(several(lake, ["a", "b", "c"], 3, "ignore"))["ignored"] is True
 
 
-def test_error_and_ignore_look_at_the_partition_not_at_the_table(lake):
+def test_error_and_ignore_check_partition(lake):
     def part(key, mode):
         frame = pl.DataFrame({"r": [key], "n": [1]})
         return lake.store(frame, keys=key, partition_expr="r", mode=mode)
@@ -80,7 +80,7 @@ def test_error_and_ignore_look_at_the_partition_not_at_the_table(lake):
     assert lake.load(pl.DataFrame).height == 2
 
 
-def test_create_or_replace_is_one_commit_that_may_change_everything(lake):
+def test_create_or_replace_is_one_commit(lake):
     lake.store(pl.DataFrame({"r": ["us"], "n": [1]}), keys="us", partition_expr="r")
     lake.store(pl.DataFrame({"other": ["x"]}), mode="create_or_replace")
     assert lake.table().version() == 1
@@ -90,7 +90,7 @@ def test_create_or_replace_is_one_commit_that_may_change_everything(lake):
     assert lake.load(pl.DataFrame, version=1).columns == ["other"]
 
 
-def test_a_new_schema_needs_to_be_said(lake):
+def test_schema_change_needs_schema_mode(lake):
     lake.store(ONE)
     wider = pl.DataFrame({"n": [2], "more": ["x"]})
     with pytest.raises(AssetOutputValidationError, match="'more' is not in the table.*schema_mode"):
@@ -101,7 +101,7 @@ def test_a_new_schema_needs_to_be_said(lake):
     assert lake.load(pl.DataFrame).columns == ["entirely"]
 
 
-def test_a_missing_column_is_an_error_unless_the_schema_may_differ(lake):
+def test_missing_column_needs_schema_mode(lake):
     lake.store(pl.DataFrame({"n": [1], "m": [1]}))
     with pytest.raises(AssetOutputValidationError, match="'m' of the table is missing"):
         lake.store(TWO, mode="append")
@@ -109,7 +109,7 @@ def test_a_missing_column_is_an_error_unless_the_schema_may_differ(lake):
     assert lake.load(pl.DataFrame).height == 2
 
 
-def test_modes_of_the_handler_and_of_the_asset(tmp_path):
+def test_mode_of_asset_takes_precedence(tmp_path):
     lake = Lake(tmp_path, mode="append")
     lake.store(ONE)
     lake.store(TWO)
@@ -118,7 +118,7 @@ def test_modes_of_the_handler_and_of_the_asset(tmp_path):
     assert numbers(lake) == [2]
 
 
-def test_metadata_tells_what_was_written_and_what_the_table_holds(lake):
+def test_write_reports_rows_and_totals(lake):
     first = facts(lake.store(pl.DataFrame({"n": [1, 2, 3]}), mode="append"))
     context = lake.store(ONE, mode="append")
     second = facts(context)
@@ -133,7 +133,7 @@ def test_metadata_tells_what_was_written_and_what_the_table_holds(lake):
     assert context.content_version == f"{lake.table().metadata().id}@1"
 
 
-def test_totals_are_right_whoever_else_wrote_in_between(lake):
+def test_write_totals_count_foreign_commits(lake):
     lake.store(ONE, mode="append")
     Lake(lake.handler.table_uri).store(TWO, mode="append")
     assert facts(lake.store(ONE, mode="append"))["num_rows"] == 3
@@ -142,13 +142,13 @@ def test_totals_are_right_whoever_else_wrote_in_between(lake):
     assert facts(lake.store(TWO))["num_rows"] == 1
 
 
-def test_an_empty_frame_is_a_value(lake):
+def test_write_empty_frame(lake):
     lake.store(ONE.clear())
     assert lake.load(pl.DataFrame).schema == ONE.schema
     assert facts(lake.store(ONE.clear()))["num_rows"] == 0
 
 
-def test_what_was_never_stored_is_the_one_error_that_means_a_first_run(lake):
+def test_load_never_stored_raises_not_materialized(lake):
     lake.store(ONE, "orders")
     with pytest.raises(NotMaterializedError, match="'ordres'.*'orders'"):
         lake.load(name="ordres")
@@ -156,7 +156,7 @@ def test_what_was_never_stored_is_the_one_error_that_means_a_first_run(lake):
     assert not lake.handler.exists(lake.asked(name="ordres"))
 
 
-def test_a_damaged_table_does_not_look_like_a_first_run(lake):
+def test_load_damaged_table_is_not_absent(lake):
     lake.store(ONE)
     lake.store(TWO)
     log = lake.handler.address("asset", None) + "/_delta_log/00000000000000000000.json"
@@ -169,7 +169,7 @@ def test_a_damaged_table_does_not_look_like_a_first_run(lake):
         assert "unknown>" not in str(failure.value)
 
 
-def test_table_properties_and_writer_properties_arrive(lake):
+def test_write_passes_table_and_writer_properties(lake):
     lake.store(
         ONE,
         table_configuration={"delta.enableChangeDataFeed": True},
@@ -182,7 +182,7 @@ def test_table_properties_and_writer_properties_arrive(lake):
     assert table.history(1)[0]["team"] == "blue"
 
 
-def test_a_value_may_be_deleted(lake):
+def test_delete_value(lake):
     lake.store(ONE)
     lake.handler.delete(lake.asked())
     assert not lake.handler.exists(lake.asked())

@@ -28,7 +28,7 @@ READERS = [TABLE.to_reader, lambda: RecordBatchReader.from_arrow(TABLE), lambda:
 
 
 @pytest.mark.parametrize("made", READERS, ids=["pyarrow", "arro3", "another"])
-def test_what_is_left_of_a_stream_is_not_stored(lake, made):
+def test_one_shot_remainder_is_refused(lake, made):
     stream = made()
     lake.store(stream, "first")
     with pytest.raises(OneShotValueError, match=r"asset 'second'.*one-shot stream.*3 rows.*LazyFrame"):
@@ -37,7 +37,7 @@ def test_what_is_left_of_a_stream_is_not_stored(lake, made):
 
 
 @pytest.mark.parametrize("made", READERS, ids=["pyarrow", "arro3", "another"])
-def test_a_stream_whose_write_failed_is_refused_though_rows_are_left(lake, made, monkeypatch):
+def test_one_shot_stream_of_failed_write_is_refused(lake, made, monkeypatch):
     stream = made()
 
     def fail(*args, **kwargs):
@@ -51,7 +51,7 @@ def test_a_stream_whose_write_failed_is_refused_though_rows_are_left(lake, made,
         lake.store(stream)
 
 
-def test_a_stream_that_was_refused_for_its_columns_was_not_read(lake):
+def test_one_shot_stream_stays_unread_if_columns_are_refused(lake):
     lake.store(pa.table({"v": [0], "w": [0]}))
     stream = TABLE.to_reader()
     with pytest.raises(AssetOutputValidationError, match="'w' of the table is missing"):
@@ -60,14 +60,14 @@ def test_a_stream_that_was_refused_for_its_columns_was_not_read(lake):
     assert lake.load(pa.Table).num_rows == 4
 
 
-def test_what_gives_its_rows_again_may_be_stored_again(lake):
+def test_one_shot_accepts_replayable_stream_again(lake):
     stream = Stream(99)
     lake.store(stream, "first")
     lake.store(stream, "second")
     assert lake.load(pa.Table, "second").num_rows == 3
 
 
-def test_a_stream_without_rows_is_empty_however_often_it_is_read(lake):
+def test_one_shot_accepts_empty_stream_again(lake):
     stream = TABLE.schema.empty_table().to_reader()
     lake.store(stream, "first")
     lake.store(stream, "second")
@@ -84,7 +84,7 @@ class Unreliable(DeltaIOHandler):
 
 
 @pytest.mark.parametrize("mode", ["overwrite", "append", "create_or_replace"])
-def test_a_retry_stores_the_whole_stream_once(tmp_path, mode):
+def test_one_shot_retry_stores_whole_stream_once(tmp_path, mode):
     lake, calls = Unreliable(table_uri=str(tmp_path), mode=mode), []
 
     @rs.Asset(io_handler=lake, retry=rs.RetryPolicy(2))

@@ -25,7 +25,7 @@ def folders(lake):
 
 @pytest.mark.parametrize("key", [LONG, WIDE], ids=["long", "short until it is escaped"])
 @pytest.mark.parametrize("mode", ["overwrite", "append", "merge"])
-def test_a_table_that_begins_with_a_long_key_has_no_folders(lake, key, mode):
+def test_folders_are_omitted_for_long_first_key(lake, key, mode):
     options = {"mode": mode, "merge_predicate": "s.n = t.n"}
     store(lake, key, **options)
     store(lake, "short", number=2, **options)
@@ -37,7 +37,7 @@ def test_a_table_that_begins_with_a_long_key_has_no_folders(lake, key, mode):
     assert lake.load(pl.DataFrame).rows() == [("short", 2)]
 
 
-def test_a_key_that_is_listed_and_long_counts_from_the_first_partition_on(lake):
+def test_folders_are_omitted_for_long_listed_key(lake):
     definition = PartitionsDefinition.static_(["short", LONG])
     store(lake, "short", definition)
     store(lake, LONG, definition)
@@ -45,14 +45,14 @@ def test_a_key_that_is_listed_and_long_counts_from_the_first_partition_on(lake):
     assert lake.load(pl.DataFrame, keys=["short", LONG], definition=definition, **REGION).height == 2
 
 
-def test_one_of_several_keys_at_once_may_be_the_long_one(lake):
+def test_folders_are_omitted_for_one_long_key(lake):
     frame = pl.DataFrame({"reg": ["short", LONG], "n": [1, 2]})
     lake.store(frame, keys=["short", LONG], **REGION)
     assert folders(lake) == []
     assert lake.load(pl.DataFrame, keys=LONG, **REGION)["n"].to_list() == [2]
 
 
-def test_only_the_dimension_with_long_keys_goes_without_folders(lake):
+def test_folders_of_other_dimensions_stay(lake):
     keys = [PartitionKey.multi({"reg": "us", "team": "a"}), PartitionKey.multi({"reg": "eu", "team": LONG})]
     frame = pl.DataFrame({"reg": ["us", "eu"], "team": ["a", LONG], "n": [1, 2]})
     expr = {"partition_expr": {"reg": "reg", "team": "team"}}
@@ -61,7 +61,7 @@ def test_only_the_dimension_with_long_keys_goes_without_folders(lake):
     assert lake.load(pl.DataFrame, keys=keys[1:], **expr)["n"].to_list() == [2]
 
 
-def test_the_longest_key_that_fits_is_a_folder(lake):
+def test_folders_hold_longest_key_that_fits(lake):
     store(lake, LONGEST)
     store(lake, "short")
     assert folders(lake) == ["reg"]
@@ -70,7 +70,7 @@ def test_the_longest_key_that_fits_is_a_folder(lake):
 
 @pytest.mark.parametrize("key", [LONG, WIDE, LONGEST + "k"])
 @pytest.mark.parametrize("mode", ["overwrite", "append", "merge"])
-def test_a_long_key_in_a_table_with_folders_is_refused_with_the_reason(lake, capfd, key, mode):
+def test_folders_refuse_later_long_key(lake, capfd, key, mode):
     store(lake, "short")
     with pytest.raises(
         PartitionValidationError, match=r"'(k|ü){30}\.\.\.' is too long.*folder.*'reg'.*3\d\d|256 bytes"
@@ -84,6 +84,6 @@ def test_a_long_key_in_a_table_with_folders_is_refused_with_the_reason(lake, cap
     assert lake.load(pl.DataFrame).height == 2
 
 
-def test_a_long_key_that_was_never_written_is_absent_like_others(lake):
+def test_folders_long_key_is_absent(lake):
     store(lake, "short")
     assert not lake.handler.exists(lake.asked(keys=LONG, **REGION))

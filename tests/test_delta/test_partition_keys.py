@@ -160,7 +160,7 @@ def accepted(column, text):
     (pl.Datetime("us", "UTC"), "2024-01-01T02:00:00+02:00", "2024-01-01T00:00:00"),
     (pl.Datetime("us", "Europe/Berlin"), "2024-03-31T02:30:00", "2024-03-31T03:30:00"),
 ])  # fmt: skip
-def test_a_key_that_is_not_the_text_of_its_value_is_told_that_text(lake, dtype, key, own):
+def test_partition_key_with_other_text_is_refused(lake, dtype, key, own):
     frame = pl.DataFrame(schema={"k": dtype, "n": pl.Int64})
     with pytest.raises(PartitionValidationError, match="would replace each other's rows") as refused:
         lake.store(frame, keys=key, **KEYS)
@@ -189,7 +189,7 @@ def test_partition_key_is_never_the_name_of_a_column(lake):
     assert lake.load(pl.DataFrame, keys="1.5", **KEYS).height == 1
 
 
-def test_a_key_with_signs_that_end_a_line_is_like_any_other(lake):
+def test_partition_key_with_line_separators(lake):
     for key in ("a\u2028b", "a\x85b"):
         lake.store(pl.DataFrame({"k": [key], "n": [1]}), keys=key, **KEYS)
         assert lake.load(pl.DataFrame, keys=key, **KEYS)["n"].to_list() == [1]
@@ -215,7 +215,7 @@ def rounded(lake):
     return lake
 
 
-def test_bounds_that_another_writer_has_rounded_hide_no_rows(rounded):
+def test_partition_over_rounded_bounds_is_read(rounded):
     for number in BIG:
         for hint in READERS:
             assert plain(rounded.load(hint, keys=str(number), **KEYS))["k"].to_list() == [number]
@@ -231,7 +231,7 @@ def test_partition_over_rounded_bounds_is_deleted_alone(rounded):
     assert rounded.load(pl.DataFrame)["k"].to_list() == [BIG[1]]
 
 
-def test_a_moment_that_the_bounds_of_its_file_stop_short_of_is_found(lake):
+def test_partition_beyond_truncated_bounds_is_found(lake):
     for _ in range(2):
         for year in (2024, 4254):
             moment = datetime(year, 1, 1, 0, 0, 0, 1001)
@@ -241,7 +241,7 @@ def test_a_moment_that_the_bounds_of_its_file_stop_short_of_is_found(lake):
         assert len(plain(lake.load(hint, keys="4254-01-01T00:00:00.001001", **KEYS))) == 1
 
 
-def test_a_folder_still_says_what_is_in_it(lake):
+def test_partition_folders_still_skip_files(lake):
     frame = pl.DataFrame(
         {"r": ["a", "b", None], "k": pl.Series(["1", None, "3"]).cast(pl.Decimal(20, 0)), "n": [1, 2, 3]}
     )
@@ -262,7 +262,7 @@ def bounds(lake):
     return found
 
 
-def test_no_commit_writes_bounds_that_would_be_rounded(lake):
+def test_write_omits_bounds_that_would_be_rounded(lake):
     frames = [wide(number, pl.UInt64).with_columns(n=pl.lit(turn)) for turn, number in enumerate(BIG * 2)]
     for frame in frames[:2]:
         lake.store(frame, keys=str(frame["k"][0]), **KEYS)
@@ -278,7 +278,7 @@ def test_no_commit_writes_bounds_that_would_be_rounded(lake):
     assert lake.load(pl.DataFrame, keys=str(BIG[0]), **KEYS)["k"].to_list() == [BIG[0]] * 2
 
 
-def test_fields_of_structs_have_no_rounded_bounds_either_and_other_columns_keep_theirs(lake):
+def test_write_omits_rounded_bounds_of_structs(lake):
     amounts = pl.Series(
         [{"of": Decimal("123456789012345.67"), "n": 1}],
         dtype=pl.Struct({"of": pl.Decimal(18, 2), "n": pl.Int64}),
@@ -304,7 +304,7 @@ def test_fields_of_structs_have_no_rounded_bounds_either_and_other_columns_keep_
     assert loaded.filter(pl.col("p.q") == Decimal(BIG[0])).collect().height == 1
 
 
-def test_a_key_that_is_listed_as_the_only_one_of_its_value_may_be_written_as_usual(lake):
+def test_partition_key_listed_once_keeps_its_text(lake):
     months = PartitionsDefinition.static_([f"{month:02}" for month in range(1, 13)])
     for key in ("01", "02"):
         lake.store(pl.DataFrame({"k": [int(key)], "n": [1]}), keys=key, definition=months, **KEYS)
@@ -312,14 +312,14 @@ def test_a_key_that_is_listed_as_the_only_one_of_its_value_may_be_written_as_usu
     assert loaded.rows() == [(2, 1)]
 
 
-def test_windows_of_time_are_of_one_value_each(lake):
+def test_partition_key_of_time_window_keeps_its_text(lake):
     months = PartitionsDefinition.time_window("012024", cron_schedule="0 0 1 * *", end="062024", fmt="%m%Y")
     for key in ("012024", "022024"):
         lake.store(pl.DataFrame({"k": [int(key)], "n": [1]}), keys=key, definition=months, **KEYS)
     assert lake.load(pl.DataFrame, keys="022024", definition=months, **KEYS).rows() == [(22024, 1)]
 
 
-def test_two_listed_keys_of_one_value_are_refused(lake):
+def test_partition_keys_listed_with_one_value_are_refused(lake):
     both = PartitionsDefinition.static_(["01", "1", "x"])
     with pytest.raises(PartitionValidationError, match="'01' is the value '1'.*two keys of one value"):
         lake.store(pl.DataFrame({"k": [1], "n": [1]}), keys="01", definition=both, **KEYS)

@@ -23,7 +23,7 @@ def written(lake, times, **options):
 
 
 @pytest.mark.parametrize("times", [1, 3, 4, 8])
-def test_they_are_what_deltalake_says_of_each(tmp_path, times):
+def test_app_transactions_match_deltalake(tmp_path, times):
     lake = Lake(tmp_path, handler_config={"checkpoint_interval": 4})
     table, names = written(lake, times)
     lake.handler.delete(lake.asked(keys="a", partition_expr="k"))
@@ -32,7 +32,7 @@ def test_they_are_what_deltalake_says_of_each(tmp_path, times):
     assert len(set(names)) == times + min(times, 2)
 
 
-def test_of_an_earlier_version_only_what_was_there(tmp_path):
+def test_app_transactions_of_earlier_version(tmp_path):
     lake = Lake(tmp_path, handler_config={"checkpoint_interval": 4})
     _, names = written(lake, 6)
     earlier = open_table(lake.handler.address("asset", None), None, version=1)
@@ -40,7 +40,7 @@ def test_of_an_earlier_version_only_what_was_there(tmp_path):
     assert [earlier.transaction_version(name) for name in names].count(None) > 0
 
 
-def test_a_log_that_is_not_as_expected_is_left_to_deltalake(tmp_path):
+def test_app_transactions_skip_unexpected_logs(tmp_path):
     lake = Lake(tmp_path, handler_config={"checkpoint_interval": 4})
     table, _ = written(lake, 6)
     hint = tmp_path / "asset" / "_delta_log" / "_last_checkpoint"

@@ -33,7 +33,7 @@ def pairs(frame):
     return sorted(frame.rows())
 
 
-def test_overwriting_a_partition_replaces_it_alone_in_one_commit(lake):
+def test_partition_overwrite_replaces_it_alone(lake):
     lake.store(sales(("us", 1), ("us", 2)), keys="us", **REGION)
     lake.store(sales(("eu", 3)), keys="eu", **REGION)
     context = lake.store(sales(("us", 9)), keys="us", **REGION)
@@ -42,14 +42,14 @@ def test_overwriting_a_partition_replaces_it_alone_in_one_commit(lake):
     assert facts(context)["num_rows"] == 2
 
 
-def test_a_partition_is_read_alone(lake):
+def test_partition_is_read_alone(lake):
     lake.store(sales(("us", 1)), keys="us", **REGION)
     lake.store(sales(("eu", 3)), keys="eu", **REGION)
     for hint in (pl.DataFrame, pa.Table):
         assert pl.DataFrame(lake.load(hint, keys="eu", **REGION)).rows() == [("eu", 3)]
 
 
-def test_several_keys_are_one_write_and_one_read(lake):
+def test_partitions_are_written_and_read_together(lake):
     lake.store(sales(("us", 1), ("eu", 2)), keys=["us", "eu"], **REGION)
     assert lake.table().version() == 0
     lake.store(sales(("eu", 5), ("asia", 6)), keys=["eu", "asia"], **REGION)
@@ -58,7 +58,7 @@ def test_several_keys_are_one_write_and_one_read(lake):
 
 
 @pytest.mark.parametrize("mode", ["overwrite", "append", "error", "merge"])
-def test_rows_that_belong_elsewhere_are_refused_and_nothing_is_stored(lake, mode):
+def test_partition_refuses_foreign_rows(lake, mode):
     lake.store(sales(("us", 1)), keys="us", **REGION)
     with pytest.raises(
         PartitionValidationError, match=r"one row belongs to another partition \('region' is 'us'\)"
@@ -69,14 +69,14 @@ def test_rows_that_belong_elsewhere_are_refused_and_nothing_is_stored(lake, mode
     assert pairs(lake.load(pl.DataFrame)) == [("us", 1)]
 
 
-def test_also_the_first_write_refuses_rows_of_other_partitions(lake):
+def test_partition_refuses_foreign_rows_on_first_write(lake):
     for value in (sales(("us", 1)), sales(("us", 1)).lazy(), pa.table({"region": ["us"], "n": [1]})):
         with pytest.raises(PartitionValidationError, match="another partition"):
             lake.store(value, keys="eu", **REGION)
     assert not lake.handler.exists(lake.asked())
 
 
-def test_a_partition_never_written_is_not_an_empty_frame(lake):
+def test_partition_never_written_is_absent(lake):
     lake.store(sales(("us", 1)), keys="us", **REGION)
     with pytest.raises(NotMaterializedError, match="partition 'eu'"):
         lake.load(pl.DataFrame, keys="eu", **REGION)
@@ -85,7 +85,7 @@ def test_a_partition_never_written_is_not_an_empty_frame(lake):
     assert not lake.handler.exists(lake.asked(keys="eu", **REGION))
 
 
-def test_a_partition_written_with_no_rows_is_an_empty_frame(lake):
+def test_partition_without_rows_exists(lake):
     lake.store(sales(("us", 1)), keys="us", **REGION)
     lake.store(sales(), keys="eu", **REGION)
     assert lake.load(pl.DataFrame, keys="eu", **REGION).height == 0
@@ -94,14 +94,14 @@ def test_a_partition_written_with_no_rows_is_an_empty_frame(lake):
     assert lake.load(pl.DataFrame, keys="eu", **REGION).height == 0, "also after a checkpoint"
 
 
-def test_partitions_of_a_table_that_somebody_else_wrote_are_found_by_their_rows(lake):
+def test_partition_of_foreign_table_is_found_by_rows(lake):
     write_deltalake(lake.handler.address("asset", None), sales(("us", 1)))
     assert lake.load(pl.DataFrame, keys="us", **REGION).height == 1
     with pytest.raises(NotMaterializedError):
         lake.load(pl.DataFrame, keys="eu", **REGION)
 
 
-def test_a_deleted_partition_is_gone_and_the_others_are_not(lake):
+def test_partition_deleted_is_absent(lake):
     lake.store(sales(("us", 1), ("eu", 2)), keys=["us", "eu"], **REGION)
     lake.handler.delete(lake.asked(keys="us", **REGION))
     assert not lake.handler.exists(lake.asked(keys="us", **REGION))
@@ -110,7 +110,7 @@ def test_a_deleted_partition_is_gone_and_the_others_are_not(lake):
     assert lake.load(pl.DataFrame, keys="us", **REGION)["n"].to_list() == [3]
 
 
-def test_without_partition_expr_a_partitioned_asset_is_refused(lake):
+def test_partition_needs_partition_expr(lake):
     with pytest.raises(PartitionValidationError, match="each would replace the others.*partition_expr"):
         lake.store(sales(("us", 1)), keys="us")
 
@@ -119,7 +119,7 @@ def test_without_partition_expr_a_partitioned_asset_is_refused(lake):
     "options",
     [{}, {"mode": "merge", "merge_type": "replace_delete_unmatched", "merge_predicate": "s.n = t.n"}],
 )
-def test_partitions_that_came_later_are_not_replaced_without_a_partition_either(lake, options):
+def test_partitions_added_later_are_not_overwritten(lake, options):
     lake.store(pl.DataFrame({"k": ["a"], "n": [0]}))
     for key in "ab":
         lake.store(pl.DataFrame({"k": [key], "n": [1]}), keys=key, partition_expr="k")
@@ -130,7 +130,7 @@ def test_partitions_that_came_later_are_not_replaced_without_a_partition_either(
     assert lake.load(pl.DataFrame).rows() == [("z", 10)]
 
 
-def test_without_a_partition_a_partitioned_table_is_not_overwritten(lake):
+def test_partitioned_table_is_not_overwritten(lake):
     lake.store(sales(("us", 1)), keys="us", **REGION)
     with pytest.raises(PartitionValidationError, match=r"by 'region'.*create_or_replace"):
         lake.store(sales(("us", 1)))
@@ -145,7 +145,7 @@ def test_without_a_partition_a_partitioned_table_is_not_overwritten(lake):
         lake.store(pl.DataFrame({"t": [datetime(2024, 1, 1)]}), "times")
 
 
-def test_what_would_drop_other_partitions_is_refused(lake):
+def test_partition_refuses_modes_that_drop_others(lake):
     lake.store(sales(("us", 1)), keys="us", **REGION)
     with pytest.raises(PartitionValidationError, match="create_or_replace"):
         lake.store(sales(("eu", 1)), keys="eu", mode="create_or_replace", **REGION)
@@ -154,7 +154,7 @@ def test_what_would_drop_other_partitions_is_refused(lake):
     assert lake.load(pl.DataFrame).height == 1
 
 
-def test_a_partition_may_add_columns(lake):
+def test_partition_adds_columns(lake):
     lake.store(sales(("us", 1)), keys="us", **REGION)
     lake.store(sales(("eu", 2)).with_columns(extra=pl.lit("x")), keys="eu", schema_mode="merge", **REGION)
     loaded = lake.load(pl.DataFrame).select("region", "n", "extra").sort("n")
@@ -167,7 +167,7 @@ def test_a_partition_may_add_columns(lake):
     pl.Series("t", [date(2024, 1, 31), date(2024, 1, 31)]),
     pl.Series("t", ["2024-01-31", "2024-01-31"]),
 ])  # fmt: skip
-def test_a_day_reaches_from_midnight_to_just_before_the_next(lake, column):
+def test_partition_of_day_is_half_open(lake, column):
     frame = pl.DataFrame({"t": column, "n": [1, 2]})
     options = {"partition_expr": "t", "definition": DAYS}
     lake.store(frame, keys="2024-01-31", **options)
@@ -183,7 +183,7 @@ def test_a_day_reaches_from_midnight_to_just_before_the_next(lake, column):
     assert lake.load(pl.DataFrame, keys=["2024-01-31", "2024-02-01"], **options).height == 4
 
 
-def test_hours_and_months(lake):
+def test_partition_of_hours_and_months(lake):
     hourly = {"partition_expr": "t", "definition": HOURS}
     lake.store(pl.DataFrame({"t": [datetime(2024, 1, 1, 5, 59)]}), "h", keys="2024-01-01T05:00", **hourly)
     with pytest.raises(PartitionValidationError, match="another partition"):
@@ -195,7 +195,7 @@ def test_hours_and_months(lake):
     assert lake.load(pl.DataFrame, "m", keys="2024-02", **monthly).height == 2
 
 
-def test_a_window_is_meant_in_the_zone_of_its_column(lake):
+def test_partition_window_uses_zone_of_column(lake):
     berlin = pl.Series("t", [datetime(2024, 1, 31, 0, 30)]).dt.replace_time_zone("Europe/Berlin")
     options = {"partition_expr": "t", "definition": DAYS}
     lake.store(pl.DataFrame({"t": berlin}), keys="2024-01-31", **options)
@@ -204,7 +204,7 @@ def test_a_window_is_meant_in_the_zone_of_its_column(lake):
         lake.store(pl.DataFrame({"t": berlin}), keys="2024-01-30", **options)
 
 
-def test_several_dimensions(lake):
+def test_partition_with_several_dimensions(lake):
     definition = PartitionsDefinition.multi(
         {"day": DAYS, "region": PartitionsDefinition.static_(["us", "eu"])}
     )
@@ -239,7 +239,7 @@ def test_several_dimensions(lake):
     (pl.Series("k", [date(2024, 1, 1)]), "2024-01-01", "later"),
     (pl.Series("k", ["a"], dtype=pl.Categorical), "a", None), (pl.Series("k", [7], dtype=pl.UInt32), "7", "seven"),
 ])  # fmt: skip
-def test_keys_are_compared_as_the_type_of_their_column(lake, column, key, wrong):
+def test_partition_key_is_compared_by_column_type(lake, column, key, wrong):
     lake.store(pl.DataFrame({"k": column}), keys=key, partition_expr="k")
     assert lake.load(pl.DataFrame, keys=key, partition_expr="k")["k"].to_list() == column.to_list()
     if wrong is not None:
@@ -247,7 +247,7 @@ def test_keys_are_compared_as_the_type_of_their_column(lake, column, key, wrong)
             lake.store(pl.DataFrame({"k": column}), keys=wrong, partition_expr="k")
 
 
-def test_a_column_that_is_not_there_or_cannot_hold_keys_is_named(lake):
+def test_partition_expr_names_unusable_column(lake):
     with pytest.raises(Exception, match="'regoin' of 'delta/partition_expr' is missing"):
         lake.store(sales(("us", 1)), keys="us", partition_expr="regoin")
     with pytest.raises(PartitionValidationError, match="cannot hold a partition key"):
@@ -256,13 +256,13 @@ def test_a_column_that_is_not_there_or_cannot_hold_keys_is_named(lake):
         lake.store(sales(("us", 1)), keys="us", partition_expr=3)
 
 
-def test_json_says_the_same_as_structure(lake):
+def test_partition_expr_as_json(lake):
     options = {"partition_expr": '{"region": "region"}'}
     lake.store(sales(("us", 1)), keys="us", **options)
     assert lake.load(pl.DataFrame, keys="us", **options).height == 1
 
 
-def test_the_one_key_that_folders_cannot_hold_is_refused(lake):
+def test_partition_key_of_null_folder_is_refused(lake):
     with pytest.raises(PartitionValidationError, match="folder name of null"):
         lake.store(sales(("__HIVE_DEFAULT_PARTITION__", 1)), keys="__HIVE_DEFAULT_PARTITION__", **REGION)
 
@@ -276,7 +276,7 @@ HOSTILE = [
 @pytest.mark.parametrize(
     "column", ["my col", "p.q", 'p"q', "order", "p`q", "a/b", "*", "^x$", "'", "ü", "select"]
 )
-def test_names_and_values_are_never_sql(tmp_path, column):
+def test_partition_names_and_values_are_never_sql(tmp_path, column):
     lake = Lake(tmp_path / "a folder, with ü")
     for number, value in enumerate(HOSTILE):
         frame = pl.DataFrame({column: [value], "n": [number]})
@@ -297,7 +297,7 @@ def test_names_and_values_are_never_sql(tmp_path, column):
         max_size=8,
     )
 )
-def test_any_sequence_of_partition_writes_ends_as_a_dictionary_would(tmp_path_factory, steps):
+def test_partition_writes_behave_like_dictionary(tmp_path_factory, steps):
     lake = Lake(tmp_path_factory.mktemp("lake"))
     expected: dict[str, list[int]] = {}
     for number, (key, mode, size) in enumerate(steps):
@@ -311,7 +311,7 @@ def test_any_sequence_of_partition_writes_ends_as_a_dictionary_would(tmp_path_fa
                 lake.load(pl.DataFrame, keys=key, **REGION)
 
 
-def test_a_year_of_days_is_one_table(lake):
+def test_partitions_of_a_year_are_one_table(lake):
     definition = PartitionsDefinition.daily(datetime(2024, 1, 1), datetime(2025, 1, 1))
     keys = definition.get_partition_keys()
     moments = [datetime(2024, 1, 1) + timedelta(days=n) for n in range(366)]
@@ -330,7 +330,7 @@ MANY = {
 
 @pytest.mark.parametrize("kind", MANY)
 @pytest.mark.parametrize("is_foreign", [False, True], ids=["ours", "somebody else's"])
-def test_of_many_keys_those_that_were_never_written_are_named(lake, kind, is_foreign):
+def test_partitions_absent_of_many_are_named(lake, kind, is_foreign):
     values = MANY[kind]
     keys = [PartitionKey(str(value)) for value in values]
     frame = pl.DataFrame({"k": values, "n": range(30)})
@@ -345,7 +345,7 @@ def test_of_many_keys_those_that_were_never_written_are_named(lake, kind, is_for
     assert lake.load(pl.DataFrame, keys=keys, partition_expr="k").height == (28 if is_foreign else 27) + 30
 
 
-def test_an_append_marks_only_those_of_many_keys_that_nothing_else_tells_of(lake):
+def test_partition_append_marks_only_unmarked_keys(lake):
     keys = [PartitionKey(f"k{number}") for number in range(30)]
     frame = pl.DataFrame({"k": [str(key) for key in keys], "n": range(30)})
     lake.store(frame[:10], keys=keys[:20], partition_expr="k")

@@ -21,7 +21,7 @@ def lake(tmp_path):
     return rs.DeltaIOHandler(table_uri=str(tmp_path / "lake"))
 
 
-def test_tables_flow_from_asset_to_asset_as_what_each_asks_for(lake):
+def test_pipeline_loads_what_each_asset_asks_for(lake):
     seen = {}
 
     @rs.Asset(io_handler=lake)
@@ -48,7 +48,7 @@ def test_tables_flow_from_asset_to_asset_as_what_each_asks_for(lake):
         assert repo.load_node("report", type_hint=pl.DataFrame)["amount"].to_list() == [30.0]
 
 
-def test_partitions_one_by_one_and_several_at_once(lake):
+def test_pipeline_partitions_single_and_batched(lake):
     @rs.Asset(io_handler=lake, partitions_def=DAYS, metadata=BY_DAY)
     def events(context: rs.AssetExecutionContext) -> pl.DataFrame:
         start, end = context.partition_time_window
@@ -73,7 +73,7 @@ def test_partitions_one_by_one_and_several_at_once(lake):
         assert one["t"].to_list() == [datetime(2024, 1, 3)]
 
 
-def test_a_consumer_may_read_an_older_version_or_fewer_columns(lake):
+def test_pipeline_reads_version_and_columns(lake):
     turn = iter([1, 2])
 
     @rs.Asset(io_handler=lake)
@@ -94,7 +94,7 @@ def test_a_consumer_may_read_an_older_version_or_fewer_columns(lake):
         assert repo.load_node("numbers", type_hint=pl.DataFrame)["n"].to_list() == [2]
 
 
-def test_its_own_value_of_last_time(lake):
+def test_pipeline_self_dependency(lake):
     @rs.Asset(io_handler=lake)
     def counter(self: rs.SelfDependency[pl.DataFrame]) -> pl.DataFrame:
         before = self.get_inner()
@@ -106,7 +106,7 @@ def test_its_own_value_of_last_time(lake):
         assert repo.load_node("counter", type_hint=pl.DataFrame)["n"].to_list() == [3]
 
 
-def test_wrong_options_types_and_shared_tables_are_found_before_anything_runs(lake):
+def test_pipeline_reports_problems_at_resolve(lake):
     @rs.Asset(io_handler=lake, metadata={"delta/mdoe": "append"})
     def misspelt() -> pl.DataFrame:
         raise AssertionError("never run")
@@ -127,7 +127,7 @@ def test_wrong_options_types_and_shared_tables_are_found_before_anything_runs(la
     assert "'no_table' and 'same_table'" in said
 
 
-def test_writing_is_tried_again_without_doubling_a_row(lake, monkeypatch):
+def test_pipeline_retry_duplicates_no_row(lake, monkeypatch):
     real, failures = rs.DeltaIOHandler.handle_output, [1]
 
     def acknowledged_too_late(self, context, obj):

@@ -28,7 +28,7 @@ MATCH = {"mode": "merge", "merge_predicate": "s.id = t.id"}
 
 
 @pytest.mark.parametrize("options", [{"mode": "append"}, {"mode": "error"}, {"mode": "ignore"}, MATCH])
-def test_a_commit_that_was_made_and_not_acknowledged_is_recognised(lake, options):
+def test_write_recognizes_unacknowledged_commit(lake, options):
     first = lake.store(ROW, run_id="run-1", **options)
     again = lake.store(ROW, run_id="run-1", **options)
     assert facts(again)["repeated"] is True
@@ -37,7 +37,7 @@ def test_a_commit_that_was_made_and_not_acknowledged_is_recognised(lake, options
     assert lake.load(pl.DataFrame).height == 1
 
 
-def test_another_run_step_or_partition_is_another_append(lake):
+def test_write_id_differs_by_run_step_and_partition(lake):
     for run in ("run-1", "run-2"):
         lake.store(ROW, run_id=run, mode="append")
     assert lake.load(pl.DataFrame).height == 2
@@ -52,7 +52,7 @@ def test_another_run_step_or_partition_is_another_append(lake):
     assert lake.load(pl.DataFrame, "parts").height == 2
 
 
-def test_a_retry_is_recognised_after_other_commits_and_checkpoints(lake):
+def test_write_recognizes_commit_after_checkpoints(lake):
     lake.store(ROW, run_id="run-0", mode="append")
     for number in range(1, 25):
         lake.store(ROW, run_id=f"run-{number}", mode="append")
@@ -63,13 +63,13 @@ def test_a_retry_is_recognised_after_other_commits_and_checkpoints(lake):
     assert lake.load(pl.DataFrame).height == 25
 
 
-def test_without_a_run_each_call_is_a_write_of_its_own(lake):
+def test_write_without_run_is_never_repeated(lake):
     for _ in range(3):
         lake.store(ROW, mode="append")
     assert lake.load(pl.DataFrame).height == 3
 
 
-def test_concurrent_appends_lose_nothing(tmp_path):
+def test_retry_concurrent_appends_lose_nothing(tmp_path):
     lakes = [Lake(tmp_path) for _ in range(4)]
 
     def append(number):
@@ -86,7 +86,7 @@ def test_concurrent_appends_lose_nothing(tmp_path):
 @pytest.mark.parametrize(
     "column", [["us", "eu", "asia", "mars"], [datetime(2024, 1, 1, hour) for hour in range(4)]]
 )
-def test_writers_of_distinct_partitions_lose_nothing_from_the_first_commit_on(tmp_path, column):
+def test_retry_writers_of_distinct_partitions(tmp_path, column):
     """Text makes folders, timestamps make none: then writers conflict, and try again."""
     lakes = [Lake(tmp_path, handler_config={"max_attempts": 30}) for _ in column]
 
@@ -107,7 +107,7 @@ def test_writers_of_distinct_partitions_lose_nothing_from_the_first_commit_on(tm
     assert loaded["n"].to_list() == [2] * 4
 
 
-def test_writers_of_one_partition_leave_one_of_their_values(tmp_path):
+def test_retry_writers_of_one_partition(tmp_path):
     lakes = [Lake(tmp_path) for _ in range(4)]
 
     def replace(number):
@@ -136,7 +136,7 @@ def overtaken(monkeypatch, lake, times):
     monkeypatch.setattr(commits, "write_deltalake", first_the_other)
 
 
-def test_a_write_that_was_overtaken_is_tried_again_on_what_is_there_now(lake, monkeypatch):
+def test_retry_after_conflict_uses_new_version(lake, monkeypatch):
     lake.store(ROW)
     overtaken(monkeypatch, lake, times=2)
     context = lake.store(ROW)
@@ -155,7 +155,7 @@ def test_a_write_that_was_overtaken_is_tried_again_on_what_is_there_now(lake, mo
     ],
     ids=["overwrite", "create_or_replace", "a partition", "merge", "append"],
 )
-def test_a_write_that_was_overtaken_by_a_compaction_leaves_no_row_twice(lake, monkeypatch, options, expected):
+def test_retry_after_compaction_duplicates_no_row(lake, monkeypatch, options, expected):
     for number, letter in enumerate("aab", start=1):
         lake.store(pl.DataFrame({"id": [number], "v": [letter]}), mode="append")
     opened = writing.open_table
@@ -172,7 +172,7 @@ def test_a_write_that_was_overtaken_by_a_compaction_leaves_no_row_twice(lake, mo
 
 
 @pytest.mark.parametrize("first_come", ["appends", "a compaction at last"])
-def test_a_whole_table_is_replaced_though_others_never_stop_appending(tmp_path, monkeypatch, first_come):
+def test_retry_overwrite_among_frequent_appends(tmp_path, monkeypatch, first_come):
     lake = Lake(tmp_path, handler_config={"first_delay_s": 0})
     address = lake.handler.address("asset", None)
     for _ in range(2):
@@ -194,14 +194,14 @@ def test_a_whole_table_is_replaced_though_others_never_stop_appending(tmp_path, 
     assert len(calls) == (4 if first_come == "appends" else 5)
 
 
-def test_an_append_only_table_is_not_overwritten_and_says_so_at_once(lake, monkeypatch):
+def test_retry_skips_append_only_tables(lake, monkeypatch):
     lake.store(ROW, mode="append", table_configuration={"delta.appendOnly": "true"})
     monkeypatch.setattr("rivers_delta.write.retry.time.sleep", lambda seconds: pytest.fail("tried again"))
     with pytest.raises(RiversError, match="append-only"):
         lake.store(ROW)
 
 
-def test_who_keeps_coming_first_is_named_in_the_end(tmp_path, monkeypatch):
+def test_retry_names_writer_that_keeps_winning(tmp_path, monkeypatch):
     lake = Lake(tmp_path, handler_config={"max_attempts": 3, "first_delay_s": 0})
     lake.store(ROW)
     overtaken(monkeypatch, lake, times=99)
@@ -211,7 +211,7 @@ def test_who_keeps_coming_first_is_named_in_the_end(tmp_path, monkeypatch):
         lake.store(ROW)
 
 
-def test_a_stream_cannot_be_read_twice_and_says_so(lake, monkeypatch):
+def test_retry_refuses_one_shot_stream(lake, monkeypatch):
     lake.store(ROW)
     overtaken(monkeypatch, lake, times=1)
     with pytest.raises(ConflictError, match="one-shot stream.*LazyFrame"):
@@ -219,14 +219,14 @@ def test_a_stream_cannot_be_read_twice_and_says_so(lake, monkeypatch):
     assert lake.load(pl.DataFrame)["v"].to_list() == ["other"]
 
 
-def test_a_lazy_frame_can_be_written_again(lake, monkeypatch):
+def test_retry_writes_lazy_frame_again(lake, monkeypatch):
     lake.store(ROW)
     overtaken(monkeypatch, lake, times=1)
     lake.store(ROW.lazy())
     assert lake.load(pl.DataFrame).rows() == ROW.rows()
 
 
-def test_merges_at_once_do_what_they_would_one_after_the_other(tmp_path):
+def test_retry_concurrent_merges(tmp_path):
     lakes = [Lake(tmp_path, handler_config={"max_attempts": 30}) for _ in range(3)]
     lakes[0].store(pl.DataFrame({"id": [0], "v": ["start"]}))
 
@@ -239,7 +239,7 @@ def test_merges_at_once_do_what_they_would_one_after_the_other(tmp_path):
     assert sorted(lakes[0].load(pl.DataFrame).rows()) == [(0, "1"), (1, "1"), (2, "1")]
 
 
-def test_a_failing_value_leaves_the_old_table(lake):
+def test_write_failing_value_leaves_old_table(lake):
     lake.store(ROW)
 
     def batches():
@@ -253,7 +253,7 @@ def test_a_failing_value_leaves_the_old_table(lake):
     assert lake.table().version() == 0
 
 
-def test_a_kill_at_any_point_leaves_the_old_or_the_new_table(tmp_path):
+def test_write_killed_leaves_old_or_new_table(tmp_path):
     code = textwrap.dedent("""
         import sys
         import polars as pl
@@ -279,7 +279,7 @@ def test_a_kill_at_any_point_leaves_the_old_or_the_new_table(tmp_path):
         Lake(tmp_path).store(pl.DataFrame({"n": [-1] * 1000}))
 
 
-def test_a_kill_while_the_first_merge_makes_its_table_leaves_no_table(tmp_path, monkeypatch):
+def test_write_killed_in_first_merge_leaves_no_table(tmp_path, monkeypatch):
     config = {"merge_type": "update_only", "merge_predicate": "s.id = t.id", "mode": "merge"}
     lake = Lake(tmp_path)
 
@@ -297,7 +297,7 @@ def test_a_kill_while_the_first_merge_makes_its_table_leaves_no_table(tmp_path, 
     assert lake.load(pl.DataFrame).equals(ROW.clear())
 
 
-def test_a_table_that_a_kill_left_unfinished_is_no_obstacle(tmp_path, monkeypatch):
+def test_write_after_unfinished_table(tmp_path, monkeypatch):
     lake = Lake(tmp_path)
     monkeypatch.setattr(commits, "_merge", lambda *args: 1 / 0)
     with pytest.raises(RiversError):
@@ -307,7 +307,7 @@ def test_a_table_that_a_kill_left_unfinished_is_no_obstacle(tmp_path, monkeypatc
     assert lake.load(pl.DataFrame).equals(ROW)
 
 
-def test_many_processes_append_to_a_table_that_nobody_made_yet(tmp_path):
+def test_retry_processes_create_one_table(tmp_path):
     code = textwrap.dedent("""
         import sys
         import polars as pl
@@ -323,7 +323,7 @@ def test_many_processes_append_to_a_table_that_nobody_made_yet(tmp_path):
     assert sorted(Lake(tmp_path).load(pl.DataFrame)["n"]) == [0, 1, 2]
 
 
-def test_an_append_by_another_tool_is_no_obstacle(lake):
+def test_write_after_append_by_another_tool(lake):
     lake.store(ROW, mode="append")
     write_deltalake(lake.handler.address("asset", None), ROW, mode="append")
     lake.store(ROW, mode="append")

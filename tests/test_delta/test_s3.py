@@ -26,7 +26,7 @@ def bucket(s3_server, s3_url):
 
 
 @pytest.mark.parametrize("hint", [pl.DataFrame, pl.LazyFrame, pa.Table, pa.RecordBatchReader])
-def test_tables_are_stored_and_loaded(bucket, hint):
+def test_s3_round_trip(bucket, hint):
     bucket.store(
         pl.DataFrame({"n": [1, 2], "c": pl.Series(["a", "b"], dtype=pl.Categorical)}), "Sales / 100%"
     )
@@ -37,7 +37,7 @@ def test_tables_are_stored_and_loaded(bucket, hint):
 
 
 @pytest.mark.parametrize("ending", ["", "reader.read_next_batch()", "del reader", "reader.read_all()"])
-def test_a_program_may_end_before_a_reader_does(bucket, s3_server, s3_url, ending):
+def test_s3_reader_does_not_block_process_exit(bucket, s3_server, s3_url, ending):
     bucket.store(pl.DataFrame({"n": range(300_000)}))
     code = f"""
 import pyarrow as pa
@@ -53,7 +53,7 @@ reader = handler.load_input(InputContext("asset", "b", type_hint=pa.RecordBatchR
     assert done.returncode == 0, done.stderr
 
 
-def test_partitions_appends_and_merges(bucket):
+def test_s3_partitions_appends_and_merges(bucket):
     for key in ("us", "a/b c"):
         bucket.store(pl.DataFrame({"r": [key], "n": [1]}), "parts", keys=key, partition_expr="r")
         bucket.store(pl.DataFrame({"r": [key], "n": [2]}), "parts", keys=key, partition_expr="r")
@@ -69,7 +69,7 @@ def test_partitions_appends_and_merges(bucket):
 
 
 @pytest.mark.parametrize("interval", [1, 100], ids=["checkpoint", "no checkpoint"])
-def test_many_partitions_are_found(s3_server, s3_url, interval):
+def test_s3_finds_many_partitions(s3_server, s3_url, interval):
     lake = Lake(s3_url, storage_options=s3_server.options(), handler_config={"checkpoint_interval": interval})
     keys = [PartitionKey(f"k{number}") for number in range(25)]
     frame = pl.DataFrame({"k": [str(key) for key in keys], "n": range(25)})
@@ -81,7 +81,7 @@ def test_many_partitions_are_found(s3_server, s3_url, interval):
     assert app_transactions(open_table(lake.handler.address("asset", None), s3_server.options())) is not None
 
 
-def test_concurrent_appends_lose_nothing(s3_server, s3_url):
+def test_s3_concurrent_appends_lose_nothing(s3_server, s3_url):
     lakes = [Lake(s3_url, storage_options=s3_server.options()) for _ in range(3)]
 
     def append(number):
@@ -95,13 +95,13 @@ def test_concurrent_appends_lose_nothing(s3_server, s3_url):
     assert sorted(lakes[0].load(pl.DataFrame)["n"]) == [0, 1, 10, 11, 20, 21]
 
 
-def test_absent_is_absent(bucket):
+def test_s3_absent_table(bucket):
     with pytest.raises(NotMaterializedError):
         bucket.load(pl.DataFrame, "never")
     assert not bucket.handler.exists(bucket.asked(name="never"))
 
 
-def test_a_wrong_secret_is_an_error_of_its_own_and_is_not_shown(s3_server, s3_url):
+def test_s3_wrong_secret_is_redacted_error(s3_server, s3_url):
     wrong = "not-the-secret-at-all"
     lake = Lake(s3_url, storage_options=s3_server.options(aws_secret_access_key=wrong, max_retries="0"))
     for doing in (lambda: lake.load(pl.DataFrame), lambda: lake.store(pl.DataFrame({"n": [1]}))):
@@ -111,13 +111,13 @@ def test_a_wrong_secret_is_an_error_of_its_own_and_is_not_shown(s3_server, s3_ur
         assert wrong not in str(failure.value)
 
 
-def test_a_bucket_that_is_not_there_is_no_first_run(s3_server):
+def test_s3_missing_bucket_is_not_absent(s3_server):
     lake = Lake("s3://no-such-bucket/lake", storage_options=s3_server.options(max_retries="0"))
     with pytest.raises(RiversError):
         lake.store(pl.DataFrame({"n": [1]}))
 
 
-def test_options_may_come_from_the_environment(s3_server, s3_url, monkeypatch):
+def test_s3_options_from_environment(s3_server, s3_url, monkeypatch):
     for name, value in s3_server.options().items():
         monkeypatch.setenv(name.upper(), value)
     lake = Lake(s3_url)
@@ -126,14 +126,14 @@ def test_options_may_come_from_the_environment(s3_server, s3_url, monkeypatch):
         assert len(pa.table(lake.load(hint))) == 1
 
 
-def test_maintenance_of_named_assets(bucket):
+def test_s3_maintains_named_assets(bucket):
     for number in range(2):
         bucket.store(pl.DataFrame({"n": [number]}), mode="append")
     (optimize,) = bucket.handler.maintain([bucket.asked()], dry_run=False, vacuum=False)
     assert optimize["files"] == 2
 
 
-def test_a_whole_table_of_a_store_is_not_deleted_by_halves(bucket):
+def test_s3_refuses_deletion_of_whole_table(bucket):
     bucket.store(pl.DataFrame({"n": [1]}))
     with pytest.raises(RiversError, match="nothing was deleted"):
         bucket.handler.delete(bucket.asked())

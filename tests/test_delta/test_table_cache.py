@@ -47,7 +47,7 @@ def append(lake, number, **options):
     return lake.store(row(number), mode="append", run_id=f"run-{number}", **options)
 
 
-def test_the_next_write_need_not_open_its_table(lake, opened):
+def test_table_cache_spares_next_write_the_opening(lake, opened):
     append(lake, 0)
     before = len(opened)
     for number in range(1, 8):
@@ -56,7 +56,7 @@ def test_the_next_write_need_not_open_its_table(lake, opened):
     assert lake.load(pl.DataFrame).height == 8
 
 
-def test_a_short_log_is_opened_each_time(lake, opened, monkeypatch):
+def test_table_cache_skips_short_logs(lake, opened, monkeypatch):
     monkeypatch.setattr(warm, "MIN_VERSION", 100)
     append(lake, 0)
     before = len(opened)
@@ -64,7 +64,7 @@ def test_a_short_log_is_opened_each_time(lake, opened, monkeypatch):
     assert len(opened) == before + 1
 
 
-def test_a_checkpoint_is_read_when_there_is_a_new_one(tmp_path, opened):
+def test_table_cache_reopens_after_checkpoint(tmp_path, opened):
     lake = Lake(tmp_path, handler_config={"checkpoint_interval": 4})
     for number in range(4):
         append(lake, number)
@@ -73,7 +73,7 @@ def test_a_checkpoint_is_read_when_there_is_a_new_one(tmp_path, opened):
     assert len(opened) == before + 1
 
 
-def test_without_checkpoints_a_table_is_opened_anew_now_and_then(tmp_path, opened):
+def test_table_cache_reopens_after_many_uses(tmp_path, opened):
     lake = Lake(tmp_path, handler_config={"checkpoint_interval": 1000})
     for number in range(30):
         append(lake, number)
@@ -81,7 +81,7 @@ def test_without_checkpoints_a_table_is_opened_anew_now_and_then(tmp_path, opene
 
 
 @pytest.mark.parametrize("change", ["a commit", "another table", "no table", "an older table"])
-def test_what_others_did_meanwhile_is_seen(lake, tmp_path, change):
+def test_table_cache_sees_foreign_changes(lake, tmp_path, change):
     append(lake, 0)
     append(lake, 1)
     address = lake.handler.address("asset", None)
@@ -106,7 +106,7 @@ def test_what_others_did_meanwhile_is_seen(lake, tmp_path, change):
     assert told["num_rows"] == len(expected)
 
 
-def test_columns_that_others_added_meanwhile_are_seen(lake, tmp_path):
+def test_table_cache_sees_foreign_columns(lake, tmp_path):
     append(lake, 0)
     wider = row(9).with_columns(more=pl.lit("x"))
     Lake(tmp_path / "lake").store(wider, mode="append", schema_mode="merge")
@@ -114,7 +114,7 @@ def test_columns_that_others_added_meanwhile_are_seen(lake, tmp_path):
         append(lake, 1)
 
 
-def test_a_write_that_failed_leaves_nothing_to_be_mistaken(lake, monkeypatch, opened):
+def test_table_cache_drops_table_of_failed_write(lake, monkeypatch, opened):
     append(lake, 0)
     monkeypatch.setattr(commits, "write_deltalake", lambda *args, **kwargs: 1 / 0)
     with pytest.raises(Exception, match="division"):
@@ -124,7 +124,7 @@ def test_a_write_that_failed_leaves_nothing_to_be_mistaken(lake, monkeypatch, op
     assert sorted(lake.load(pl.DataFrame)["n"]) == [0, 1]
 
 
-def test_no_more_than_a_few_tables_are_kept(lake, opened):
+def test_table_cache_keeps_few_tables(lake, opened):
     for number in range(20):
         append(lake, 0, name=f"t{number}")
     before = len(opened)
@@ -133,7 +133,7 @@ def test_no_more_than_a_few_tables_are_kept(lake, opened):
     assert len(opened) - before >= 4
 
 
-def test_a_copy_of_a_handler_starts_cold(lake):
+def test_table_cache_is_not_copied(lake):
     append(lake, 0)
     assert copy.deepcopy(lake.handler).table_uri == lake.handler.table_uri
 
@@ -172,7 +172,7 @@ def transactions(lake, version):
 
 @settings(max_examples=25, deadline=None)
 @given(writes=WRITES)
-def test_a_warm_table_is_written_to_like_any_other(tmp_path_factory, writes):
+def test_table_cache_changes_no_result(tmp_path_factory, writes):
     seen = []
     for is_warm in (True, False):
         root = tmp_path_factory.mktemp("lake")

@@ -54,7 +54,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize("written", KINDS)
-def test_every_type_is_stored_and_comes_back_as_itself(lake, written):
+def test_types_round_trip(lake, written):
     lake.store(made(written))
     loaded = lake.load(written)
     assert isinstance(loaded, written)
@@ -62,7 +62,7 @@ def test_every_type_is_stored_and_comes_back_as_itself(lake, written):
 
 
 @pytest.mark.parametrize("asked", KINDS)
-def test_the_consumer_decides_what_it_gets(lake, asked):
+def test_types_follow_consumer_hint(lake, asked):
     lake.store(made(pl.DataFrame))
     loaded = lake.load(asked)
     assert isinstance(loaded, asked)
@@ -72,19 +72,19 @@ def test_the_consumer_decides_what_it_gets(lake, asked):
 @pytest.mark.parametrize(
     ("hint", "kind"), [(pl.DataFrame | None, pl.DataFrame), (None, pl.DataFrame), (Any, pl.DataFrame)]
 )
-def test_an_open_or_optional_hint_gives_what_fits(lake, hint, kind):
+def test_types_of_open_or_optional_hint(lake, hint, kind):
     lake.store(made(pl.DataFrame))
     assert isinstance(lake.load(hint), kind)
 
 
-def test_without_a_hint_the_type_that_the_event_recorded_is_loaded(lake):
+def test_types_follow_recorded_event(lake):
     context = lake.store(made(pa.Table))
     event = SimpleNamespace(typed_metadata=context.output_metadata)
     assert isinstance(lake.load(upstream=event), pa.Table)
     assert context.output_metadata["delta/type"] == MetadataValue.text("pyarrow.Table")
 
 
-def test_the_handler_may_say_what_is_loaded_when_nobody_else_does(tmp_path, lake):
+def test_types_follow_default_type(tmp_path, lake):
     lake.store(made(pl.DataFrame))
     other = DeltaIOHandler(
         table_uri=lake.handler.table_uri, handler_config={"default_type": "pandas.DataFrame"}
@@ -92,14 +92,14 @@ def test_the_handler_may_say_what_is_loaded_when_nobody_else_does(tmp_path, lake
     assert isinstance(other.load_input(lake.asked()), pd.DataFrame)
 
 
-def test_tables_of_several_chunks_keep_the_order_of_their_rows(lake):
+def test_types_keep_order_of_chunks(lake):
     frame = pl.concat([pl.DataFrame({"n": [3, 1]}), pl.DataFrame({"n": [2]}), pl.DataFrame({"n": [0]})])
     for value in (frame, frame.to_arrow(), frame.to_pandas()):
         lake.store(value)
         assert lake.load(pl.DataFrame)["n"].to_list() == [3, 1, 2, 0]
 
 
-def test_a_lazy_frame_stays_lazy_and_reads_only_what_is_asked_for(lake):
+def test_types_lazy_frame_pushes_down(lake):
     lake.store(pl.DataFrame({"region": ["us"], "value": [1]}), keys="us", partition_expr="region")
     lake.store(pl.DataFrame({"region": ["eu"], "value": [2]}), keys="eu", partition_expr="region")
     frame = lake.load(pl.LazyFrame, keys="eu", partition_expr="region").select("value")
@@ -109,7 +109,7 @@ def test_a_lazy_frame_stays_lazy_and_reads_only_what_is_asked_for(lake):
     assert frame.collect()["value"].to_list() == [2]
 
 
-def test_a_query_over_another_table_is_streamed_into_a_table(lake):
+def test_types_lazy_query_is_streamed(lake):
     lake.store(
         pl.DataFrame({"n": list(range(1000)), "c": pl.Series(["x"] * 1000, dtype=pl.Categorical)}), "source"
     )
@@ -123,7 +123,7 @@ def test_a_query_over_another_table_is_streamed_into_a_table(lake):
     assert frame is not None
 
 
-def test_a_lazy_frame_with_an_error_stores_nothing(lake):
+def test_types_failing_lazy_frame_stores_nothing(lake):
     broken = pl.LazyFrame({"a": ["x"]}).select(pl.col("a").cast(pl.Int64))
     with pytest.raises(RiversError, match="asset 'asset'"):
         lake.store(broken)
@@ -131,12 +131,12 @@ def test_a_lazy_frame_with_an_error_stores_nothing(lake):
 
 
 @pytest.mark.parametrize("value", [[1, 2], {"a": [1]}, "text", 3])
-def test_what_is_no_table_is_refused_with_what_would_be(lake, value):
+def test_types_refuse_values_that_are_not_tables(lake, value):
     with pytest.raises(AssetOutputValidationError, match=r"one of polars\.DataFrame"):
         lake.store(value)
 
 
-def test_a_pandas_index_that_says_something_is_refused_rather_than_lost(lake):
+def test_types_refuse_meaningful_pandas_index(lake):
     with pytest.raises(AssetOutputValidationError, match="reset_index"):
         lake.store(pd.DataFrame({"a": [1, 2]}, index=["x", "y"]))
     for index in (pd.Index([5, 6], name="n"), pd.MultiIndex.from_tuples([(1, 2), (3, 4)]), [0.5, 1.5]):
@@ -148,7 +148,7 @@ def test_a_pandas_index_that_says_something_is_refused_rather_than_lost(lake):
         lake.store(pd.DataFrame({0: [1, 2]}))
 
 
-def test_the_places_that_pandas_keeps_of_rows_are_no_index_that_says_something(lake):
+def test_types_accept_positional_pandas_index(lake):
     frame = pd.DataFrame({"a": [3, 1, 2]})
     for kept in (
         frame[frame["a"] > 1],
@@ -161,18 +161,18 @@ def test_the_places_that_pandas_keeps_of_rows_are_no_index_that_says_something(l
         pd.testing.assert_frame_equal(lake.load(pd.DataFrame), kept.reset_index(drop=True))
 
 
-def test_a_single_column_is_no_table_and_told_so(lake):
+def test_types_refuse_single_column(lake):
     for column in (pl.Series("a", [1]), pa.chunked_array([[1]])):
         with pytest.raises(RiversError, match="make it a frame"):
             lake.store(column)
 
 
-def test_intervals_are_refused_with_the_column(lake):
+def test_types_refuse_intervals(lake):
     with pytest.raises(AssetOutputValidationError, match="column 'c' has categories that are intervals"):
         lake.store(pd.DataFrame({"c": pd.cut([1, 5], [0, 2, 6])}))
 
 
-def test_pandas_own_types_come_back(lake):
+def test_types_of_pandas_round_trip(lake):
     frame = pd.DataFrame({
         "int": pd.array([1, None, 3], dtype="Int64"),
         "bool": pd.array([True, None, False], dtype="boolean"),
@@ -184,7 +184,7 @@ def test_pandas_own_types_come_back(lake):
     pd.testing.assert_frame_equal(lake.load(pd.DataFrame), frame)
 
 
-def test_polars_own_types_come_back(lake):
+def test_types_of_polars_round_trip(lake):
     frame = pl.DataFrame({
         "enum": pl.Series(["a", "b"], dtype=pl.Enum(["a", "b", "c"])),
         "category": pl.Series(["x", None], dtype=pl.Categorical),
@@ -200,7 +200,7 @@ def test_polars_own_types_come_back(lake):
 
 
 @pytest.mark.parametrize("dtype", [pl.Int128, pl.Object])
-def test_a_polars_type_that_arrow_has_not_is_refused_with_the_column(lake, dtype):
+def test_types_refuse_polars_types_beyond_arrow(lake, dtype):
     with pytest.raises(AssetOutputValidationError, match="'odd'"):
         lake.store(pl.DataFrame({"odd": pl.Series([1], dtype=dtype)}))
 
@@ -235,14 +235,14 @@ def third_party(monkeypatch):
     return known
 
 
-def test_a_third_package_adds_a_type_and_the_most_specific_wins(lake, third_party):
+def test_registry_prefers_most_specific_type(lake, third_party):
     context = lake.store(Measured({"a": [1, 2]}))
     assert context.output_metadata["delta/type"].raw_value() == "measured_lib.Measured"
     assert type(lake.load(Measured)) is Measured
     assert type(lake.load(pd.DataFrame)) is pd.DataFrame
 
 
-def test_a_broken_type_plugin_stops_nobody_else():
+def test_registry_isolates_broken_plugin():
     def explode():
         raise RuntimeError("no")
 
@@ -252,20 +252,20 @@ def test_a_broken_type_plugin_stops_nobody_else():
     assert isinstance(types.broken["acme:bad"], RuntimeError)
 
 
-def test_an_adapter_that_cannot_be_imported_says_so():
+def test_registry_reports_adapter_import_error():
     types = TypeRegistry(entry_points=[])
     with pytest.raises(PluginLoadError, match="no_such_module"):
         types.adapter(TypeSpec("x.Y", "no_such_module:Adapter"))
 
 
-def test_without_any_library_the_error_names_the_pip_line(monkeypatch):
+def test_registry_without_library_names_pip_command(monkeypatch):
     monkeypatch.setattr(registry, "_is_installed", lambda module: False)
     with pytest.raises(RiversError, match="pip install"):
         TypeRegistry(entry_points=[]).installed()
 
 
 @pytest.mark.parametrize("name", ["frame", "polars DataFrame", ""])
-def test_a_type_is_announced_by_its_dotted_name(name):
+def test_type_spec_needs_dotted_name(name):
     with pytest.raises(ValueError, match="dotted name"):
         TypeSpec(name, "a:B")
 
@@ -273,16 +273,16 @@ def test_a_type_is_announced_by_its_dotted_name(name):
 @pytest.mark.parametrize(
     "hint", [pl.DataFrame, pa.Table, pl.LazyFrame | None, Any, None, object, dict[str, pl.DataFrame]]
 )
-def test_annotations_of_tables_can_be_loaded(lake, hint):
+def test_registry_can_load_frame_types(lake, hint):
     assert lake.handler.can_load_type(hint)
 
 
 @pytest.mark.parametrize("hint", [int, list[int], str | None, dict[str, int]])
-def test_other_annotations_cannot_be_loaded(lake, hint):
+def test_registry_cannot_load_other_types(lake, hint):
     assert not lake.handler.can_load_type(hint)
 
 
-def test_annotations_are_judged_before_anything_runs(lake):
+def test_registry_can_store_frame_types(lake):
     assert lake.handler.accepts_type(pl.LazyFrame)
     assert lake.handler.accepts_type(pl.DataFrame | None)
     assert lake.handler.accepts_type(duckdb.DuckDBPyRelation)
@@ -290,7 +290,7 @@ def test_annotations_are_judged_before_anything_runs(lake):
     assert not lake.handler.accepts_type(int)
 
 
-def test_looking_at_annotations_imports_no_library():
+def test_registry_imports_no_library():
     code = (
         "import sys; from rivers_delta import DeltaIOHandler; H = DeltaIOHandler('lake'); "
         "assert not H.accepts_type(int) and not H.can_load_type(list[int]) and H.can_load_type(None); "
@@ -300,7 +300,7 @@ def test_looking_at_annotations_imports_no_library():
     assert done.stdout.strip() == "[]"
 
 
-def test_importing_the_package_imports_next_to_nothing():
+def test_package_import_is_light():
     heavy = ["deltalake", "polars", "pyarrow", "pandas", "pydantic", "arro3"]
     code = f"import sys, rivers_delta, rivers_delta.plugin; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -314,7 +314,7 @@ def test_importing_the_package_imports_next_to_nothing():
         ("'polars', 'pandas'", "pyarrow as lib", "lib.table({'r': ['x'], 'n': [1]})", "lib.Table"),
     ],
 )
-def test_one_library_is_enough(absent, library, table, asked):
+def test_types_need_one_frame_library(absent, library, table, asked):
     code = f"""
 import sys, tempfile
 class Absent:
@@ -334,7 +334,7 @@ print(len(handler.load_input(InputContext('a', 'b', options, keys, {asked}))))
     assert (done.stdout.strip(), done.returncode) == ("1", 0), done.stderr
 
 
-def test_a_program_may_end_before_a_reader_does(lake):
+def test_reader_does_not_block_process_exit(lake):
     lake.store(pl.DataFrame({"n": range(500_000)}), mode="append")
     code = f"""
 import pyarrow as pa
