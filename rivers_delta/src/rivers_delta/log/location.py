@@ -44,7 +44,7 @@ def table_root(table_uri: str) -> str:
         raise ValueError("table_uri must not be empty; use a folder, or a URL such as s3://bucket/folder")
     if _LOG in re.split(r"[/\\]", table_uri):
         raise ValueError(
-            f"table_uri {shown(table_uri)!r} is inside {_LOG!r}, the log of a table; use a folder outside of it"
+            f"table_uri {shown(table_uri)!r} is inside {_LOG!r}, the log of a table; use another folder"
         )
     if table_uri.startswith("file:"):
         path = table_uri.removeprefix("file:")

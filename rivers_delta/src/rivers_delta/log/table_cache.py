@@ -142,7 +142,7 @@ class TableCache:
         return self._histories.setdefault(address, WriteHistory())
 
     def take(self, address: str) -> Table | None:
-        """Return an open table if nobody changed it since.
+        """Return an open table if no other writer changed it since.
 
         Args:
             address: The folder of the table.
