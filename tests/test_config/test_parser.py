@@ -160,3 +160,42 @@ def test_load_plugin_policy_does_not_import_pydantic(project):
     code += "; print('pydantic' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = " + "[" * 2000 + "]" * 2000,
+        "a = " + "{ a = " * 2000 + "1" + " }" * 2000,
+        ".".join("a" * 2000) + " = 1",
+        "[" + ".".join("a" * 2000) + "]",
+        "\n[io_handlers.x]\nuse = 'disk'\nstore = 'x'\noptions = " + "[" * 120 + "]" * 120,
+    ],
+)
+@pytest.mark.parametrize("file", ["rivers.toml", "pyproject.toml"])
+def test_load_config_reports_deep_nesting_once(text, file, project):
+    if file == "pyproject.toml":
+        text = "[tool.rivers]\n" + text.replace("\n[", "\n[tool.rivers.").replace("[a.", "[tool.rivers.a.")
+    (project / file).write_text(text)
+    for read in (load_config, load_plugin_policy, list_environments):
+        with pytest.raises(ConfigurationError, match=r"nested more than 100 levels deep") as caught:
+            read(project / file)
+        assert len(str(caught.value)) < 500
+
+
+def test_find_config_ignores_deeply_nested_foreign_pyproject(project):
+    (project / "pyproject.toml").write_text("[tool.other]\nrivers = " + "[" * 5000 + "]" * 5000)
+    assert find_config() is None
+
+
+def test_deep_tables_in_code_and_variables_are_findings(registry, load, monkeypatch):
+    tables: dict = {}
+    tables["io_handlers"] = tables
+    with pytest.raises(ConfigurationError, match="100 levels deep"):
+        load_config(tables, registry=registry)
+    text = "[io_handlers.lake]\nuse = 'disk'\nstore = 'x'\n"
+    for depth in (150, 50_000):
+        monkeypatch.setenv("RIVERS_IO_HANDLERS__LAKE__OPTIONS", "[" * depth + "]" * depth)
+        (finding,) = load(text).findings()
+        assert "RIVERS_IO_HANDLERS__LAKE__OPTIONS" in finding
+        assert "too deeply" in finding

@@ -249,3 +249,37 @@ def test_handler_field_keeps_text_if_type_allows_it(load):
     config = load(BASE + text)
     assert config.handler("a").inner is config.handler("lake")
     assert config.handler("b").inner == "s3://x"
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("true", "bool"),
+        ("3", "int"),
+        ("1.5", "float"),
+        ("['x']", "list"),
+        ("{ x = 1 }", "dict"),
+        ("2024-01-01", "date"),
+        ("2024-01-01T00:00:00", "datetime"),
+        ("10:00:00", "time"),
+    ],
+)
+def test_location_must_be_text_or_path(value, kind, load):
+    class Anywhere(BaseIOHandler):
+        location_fields: ClassVar[tuple[str, ...]] = ("place",)
+        place: Any = None
+
+        def handle_output(self, context, obj):
+            pass
+
+        def load_input(self, context):
+            pass
+
+    config = load(f"[io_handlers.lake]\nuse = 'disk'\nstore = {value}\n")
+    assert config.findings() == [
+        f"rivers.toml [io_handlers.lake] store: must be a path or URL, got a {kind}."
+    ]
+    config = load_config({"io_handlers": {"lake": {"use": Anywhere, "place": object}}})
+    assert config.handler("lake").place is object
+    with pytest.raises(ConfigurationError, match="code place: must be a path or URL, got a bool"):
+        config.handler("lake", place=True)

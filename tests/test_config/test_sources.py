@@ -85,6 +85,12 @@ def test_source_keeps_letters_of_mapping_keys():
     assert source(lower, HEADERS__X_API_KEY="k")() == {"headers": {"x_api_key": "k"}}
 
 
+def test_variable_below_mapping_keeps_letters_of_its_key(load, monkeypatch):
+    monkeypatch.setenv(f"{PREFIX}LAKE__OPTIONS__delta.enableChangeDataFeed", "true")
+    handler = load("[io_handlers.lake]\nuse = 'disk'\nstore = 'x'\n").handler("lake")
+    assert handler.options == {"delta.enableChangeDataFeed": "true"}
+
+
 def test_source_merges_parts_into_whole_field():
     assert source(HEADERS__B="2", HEADERS='{"a": "1"}')() == {"headers": {"a": "1", "B": "2"}}
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from rivers_core._suggestions import did_you_mean
 from rivers_core.config.parser import (
+    RULE_HANDLER,
+    RULE_METADATA,
     Document,
     HandlerSettings,
+    check_depth,
+    join_key,
     open_config,
     problems,
 )
@@ -22,9 +29,9 @@ from rivers_core.plugins import get_registry
 from rivers_core.redaction import redact_value
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator
 
+    from rivers_core.config.parser import Setting
     from rivers_core.handler import BaseIOHandler
     from rivers_core.plugins import PluginRegistry
 
@@ -76,12 +83,12 @@ class Config:
     @property
     def repository(self) -> str | None:
         """What the command line loads: `"package.module:name"`."""
-        return self._document.repository
+        return self._name("repository")
 
     @property
     def default_io_handler(self) -> str | None:
         """Name of the handler of assets that no pattern matches."""
-        return self._document.default_io_handler
+        return self._name("default_io_handler")
 
     @property
     def handler_names(self) -> list[str]:
@@ -90,8 +97,17 @@ class Config:
 
     @property
     def rules(self) -> dict[str, str]:
-        """Pattern of asset names to handler name, as written."""
-        return dict(self._document.rules)
+        """Pattern of asset names to handler name."""
+        return {pattern: setting.value for pattern, setting in self._rule_settings(RULE_HANDLER).items()}
+
+    @property
+    def metadata_rules(self) -> dict[str, dict[str, Any]]:
+        """Pattern of asset names to the metadata that it sets."""
+        rules = {
+            pattern: {path[1]: setting.value for path, setting in fields.items() if path[0] == RULE_METADATA}
+            for pattern, fields in self._document.rules.items()
+        }
+        return {pattern: metadata for pattern, metadata in rules.items() if metadata}
 
     def has_handler(self, name: str) -> bool:
         """Return whether a handler is configured under this name, valid or not.
@@ -136,19 +152,37 @@ class Config:
             return [FieldValue(field, redact_value(value, field), "code") for field, value in values.items()]
 
     def rule_for(self, asset_name: str) -> tuple[str, str] | None:
-        """Return the most specific pattern that matches an asset, and its handler name; None without a match.
+        """Return the most specific pattern that names a handler for an asset, and its name; None without a match.
 
         Args:
             asset_name: The asset.
 
         Raises:
-            ConfigurationError: Two equally specific patterns name different handlers.
+            ConfigurationError: Two equally specific patterns name different handlers, or a variable is not set.
         """
-        return most_specific(self._document.rules, asset_name, self._document.place("assets"))
+        return self._rule(RULE_HANDLER, asset_name)
+
+    def metadata_for(self, asset_name: str) -> dict[str, Any]:
+        """Return the metadata that patterns set for an asset, each key from the most specific pattern that sets it.
+
+        Args:
+            asset_name: The asset.
+
+        Raises:
+            ConfigurationError: Two equally specific patterns set a key to different values, or a variable is not set.
+        """
+        fields = {field: None for rule in self._document.rules.values() for field in rule}
+        rules = {field[1]: self._rule(field, asset_name) for field in fields if field[0] == RULE_METADATA}
+        return {key: deepcopy(rule[1]) for key, rule in rules.items() if rule is not None}
 
     def findings(self) -> list[str]:
         """Build all configured handlers and return one sentence per problem, with file, table and key."""
-        findings = list(self._document.findings)
+        document = self._document
+        settings = [
+            *document.names.values(),
+            *(item for rule in document.rules.values() for item in rule.values()),
+        ]
+        findings = [*document.findings, *(setting.finding for setting in settings if setting.problem)]
         for name in sorted(self._document.handlers):
             try:
                 self.handler(name)
@@ -166,6 +200,29 @@ class Config:
     def __repr__(self) -> str:
         environment = "" if self.environment is None else f", environment={self.environment!r}"
         return f"Config({self._document.label!r}{environment}, handlers={self.handler_names})"
+
+    def _name(self, key: str) -> str | None:
+        setting = self._document.names.get(key)
+        return None if setting is None else self._usable(setting).value
+
+    def _rule(self, field: tuple[str, ...], asset_name: str) -> tuple[str, Any] | None:
+        """Return pattern and value of the rule that decides on a field of an asset."""
+        settings = self._rule_settings(field)
+        values = {pattern: setting.value for pattern, setting in settings.items()}
+        rule = most_specific(values, asset_name, join_key(self._document.place("assets"), *field[1:]))
+        if rule is not None:
+            self._usable(settings[rule[0]])
+        return rule
+
+    def _rule_settings(self, field: tuple[str, ...]) -> dict[str, Setting]:
+        return {pattern: rule[field] for pattern, rule in self._document.rules.items() if field in rule}
+
+    def _usable(self, setting: Setting) -> Setting:
+        if setting.problem:
+            raise ConfigurationError(
+                f"{problems([setting.finding])} in {self._document.label}:", [setting.finding]
+            )
+        return setting
 
     def _build(self, name: str, settings: dict[str, Any]) -> BaseIOHandler:
         if name in self._building:
@@ -214,16 +271,14 @@ class Config:
         )
 
     def _unknown_handlers(self) -> Iterator[str]:
-        document = self._document
-        names = [(document.rule_places[rule], rule, name) for rule, name in document.rules.items()]
-        if document.default_io_handler is not None:
-            names.append((document.default_place, "default_io_handler", document.default_io_handler))
-        for place, key, name in names:
-            if not self.has_handler(name):
+        settings = list(self._rule_settings(RULE_HANDLER).values())
+        settings += [item for key, item in self._document.names.items() if key == "default_io_handler"]
+        for setting in settings:
+            if not setting.problem and not self.has_handler(setting.value):
                 try:
-                    self._registry.handler_spec(name)
+                    self._registry.handler_spec(setting.value)
                 except RiversError as error:
-                    yield f"{place} {key}: {self._not_found(name, error)}"
+                    yield replace(setting, problem=self._not_found(setting.value, error)).finding
 
 
 def load_config(
@@ -258,14 +313,16 @@ def load_config(
         >>> config.handler("scratch")
         InMemoryIOHandler()
     """
-    file, tables = (None, path) if isinstance(path, Mapping) else open_config(path)
+    file, tables = (
+        (None, check_depth(path, "the configuration")) if isinstance(path, Mapping) else open_config(path)
+    )
     folder = Path(root).expanduser().absolute() if root is not None else file.parent if file else Path.cwd()
     dotenv = read_dotenv(folder)
     selected_by = "asked for"
     is_empty = file is None and not tables
     if not environment:
         environment, selected_by = (None, "") if is_empty else select_environment(dotenv)
-    document = Document.for_file(file)
+    document = Document.for_file(file, lambda name: os.environ.get(name, dotenv.get(name)))
     document.add(tables, environment, selected_by)
     findings = [*find_ambiguous_names(document), *add_variables(document, dotenv)]
     if not is_empty:

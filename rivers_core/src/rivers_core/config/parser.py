@@ -5,18 +5,21 @@ This module does not import pydantic: `rivers --help` reads the plugin policy, a
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar
 
 from rivers_core._suggestions import did_you_mean
+from rivers_core.config.expansion import ExpansionError, expand
 from rivers_core.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
+    from rivers_core.config.expansion import Lookup
     from rivers_core.handler import BaseIOHandler
 
 FILE_NAME: Final = "rivers.toml"
@@ -25,9 +28,15 @@ DOTENV: Final = ".env"
 CONFIG_VARIABLE: Final = "RIVERS_CONFIG"
 ENVIRONMENT_VARIABLE: Final = "RIVERS_ENV"
 VARIABLE_ORIGINS: Final = (DOTENV, "environment")
+RULE_HANDLER: Final = ("handler",)
+RULE_METADATA: Final = "metadata"
 
 _HANDLER_NAME: Final = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?")
+_MAX_DEPTH: Final = 100
 _SECTIONS: Final = ("repository", "default_io_handler", "io_handlers", "assets", "plugins")
+
+
+TableT = TypeVar("TableT", bound=Mapping[str, Any])
 
 
 class PluginTable(TypedDict, total=False):
@@ -43,7 +52,7 @@ class Setting:
     """One configured value of a handler.
 
     Args:
-        path: Name of the field, and keys below it.
+        path: Name of the field, and keys below it; with a problem also the index of an item.
         value: The value.
         origin: `"file"`, `"file (prod)"`, `".env"`, `"environment"` or `"code"`.
         place: Where it is written: file and table, or the name of a variable.
@@ -58,7 +67,30 @@ class Setting:
 
     def describe(self, path: tuple[object, ...]) -> str:
         """Return where a value at or below this path is written, for messages."""
-        return self.place if self.origin in VARIABLE_ORIGINS else join_key(self.place, *path)
+        return self.place if self.is_variable else join_key(self.place, *path)
+
+    @property
+    def is_variable(self) -> bool:
+        """Return whether the value is that of an environment variable."""
+        return self.origin in VARIABLE_ORIGINS
+
+    @property
+    def finding(self) -> str:
+        """Return the sentence about its problem."""
+        return f"{self.describe(self.path)}: {self.problem}"
+
+    def is_replaced_by(self, later: Setting) -> bool:
+        """Return whether nothing of this value is used because of a usable setting with higher precedence."""
+        depth = min(len(self.path), len(later.path))
+        return not later.problem and self.path[:depth] == later.path[:depth]
+
+    def expanded(self, lookup: Lookup) -> Setting:
+        """Return the setting with `${NAME}` in its value expanded, or with the problem of doing so."""
+        try:
+            return replace(self, value=expand(self.value, lookup))
+        except ExpansionError as error:
+            path: Any = (*self.path, *error.path)
+            return replace(self, path=path, problem=f"{error.problem}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +102,14 @@ class HandlerSettings:
         place: Where the class is named, or would be.
         use: The handler class that is named; None if none is.
         settings: The settings; those of variables are text, under the names that the variables have.
+        problem: Why the class cannot be named; empty if it can.
     """
 
     origin: str
     place: str
     use: Any
     settings: list[Setting]
+    problem: str = ""
 
     @property
     def is_variables(self) -> bool:
@@ -83,11 +117,23 @@ class HandlerSettings:
         return self.origin in VARIABLE_ORIGINS
 
     @classmethod
-    def from_table(cls, table: Mapping[str, Any], origin: str, place: str) -> HandlerSettings:
-        """Read a table. Tables inside it are merged key by key, so each of their keys is a setting."""
+    def from_table(
+        cls, table: Mapping[str, Any], origin: str, place: str, lookup: Lookup | None = None
+    ) -> HandlerSettings:
+        """Read a table. Tables inside it are merged key by key, so each of their keys is a setting.
+
+        Args:
+            table: The table.
+            origin: See `Setting`.
+            place: File and table, for messages.
+            lookup: Source of the variables in its values; None does not expand them.
+        """
         values = {key: item for key, item in table.items() if key != "use"}
+        use = Setting(("use",), table.get("use"), origin, place)
         settings = [Setting(path, item, origin, place) for path, item in _flatten(values, ())]
-        return cls(origin, place, table.get("use"), settings)
+        if lookup is not None:
+            use, *settings = (setting.expanded(lookup) for setting in (use, *settings))
+        return cls(origin, place, use.value, settings, use.problem)
 
 
 @dataclass(slots=True)
@@ -98,29 +144,30 @@ class Document:
         label: Name of the file in messages.
         prefix: Prefix of table names in messages: `"tool.rivers."` in a `pyproject.toml`.
         kind: `"file"` or `"code"`.
+        lookup: Source of the variables in values.
     """
 
     label: str
     prefix: str = ""
     kind: str = "file"
-    repository: str | None = None
-    default_io_handler: str | None = None
-    default_place: str = ""
+    lookup: Lookup = os.environ.get
+    names: dict[str, Setting] = field(default_factory=dict)
+    """`repository` and `default_io_handler`."""
     handlers: dict[str, list[HandlerSettings]] = field(default_factory=dict)
     instances: dict[str, BaseIOHandler] = field(default_factory=dict)
     handlers_elsewhere: set[str] = field(default_factory=set)
     """Handlers that only environments other than the selected one configure."""
-    rules: dict[str, str] = field(default_factory=dict)
-    rule_places: dict[str, str] = field(default_factory=dict)
+    rules: dict[str, dict[tuple[str, ...], Setting]] = field(default_factory=dict)
+    """By pattern: its handler (`RULE_HANDLER`), and each key of its metadata (`RULE_METADATA`, key)."""
     plugins: PluginTable = field(default_factory=PluginTable)
     findings: list[str] = field(default_factory=list)
 
     @classmethod
-    def for_file(cls, file: Path | None) -> Document:
+    def for_file(cls, file: Path | None, lookup: Lookup) -> Document:
         """Return an empty document for a file, or for a configuration in code."""
         if file is None:
-            return cls("the configuration", kind="code")
-        return cls(file.name, "tool.rivers." if file.name == PYPROJECT else "")
+            return cls("the configuration", kind="code", lookup=lookup)
+        return cls(file.name, "tool.rivers." if file.name == PYPROJECT else "", lookup=lookup)
 
     def place(self, section: str) -> str:
         """Return file and table for messages, such as `rivers.toml [io_handlers.lake]`."""
@@ -155,19 +202,18 @@ class Document:
             self.plugins["allow"] = self._distributions(table, "allow", section, ())
         if "deny" in table:
             self.plugins["deny"] = self._distributions(table, "deny", section, ("*",))
-        for name, distribution in self._texts(table.get("pin", {}), f"{section}.pin").items():
-            self.plugins.setdefault("pin", {})[name] = distribution
+        pins = f"{section}.pin"
+        for name, distribution in self._texts(table.get("pin", {}), pins).items():
+            pin = Setting((name,), distribution, self.kind, self.place(pins)).expanded(self.lookup)
+            self.findings += [pin.finding] if pin.problem else []
+            self.plugins.setdefault("pin", {})[name] = pin.value
 
     def _add_sections(self, tables: Mapping[str, Any], parent: str, origin: str) -> None:
         names = {key: tables[key] for key in ("repository", "default_io_handler") if key in tables}
-        texts = self._texts(names, parent)
-        self.repository = texts.get("repository", self.repository)
-        if "default_io_handler" in texts:
-            self.default_io_handler, self.default_place = texts["default_io_handler"], self.place(parent)
+        for key, text in self._texts(names, parent).items():
+            self.names[key] = Setting((key,), text, origin, self.place(parent)).expanded(self.lookup)
         self._add_handlers(tables.get("io_handlers", {}), f"{parent}io_handlers", origin)
-        rules = self._texts(tables.get("assets", {}), f"{parent}assets")
-        self.rules |= rules
-        self.rule_places |= dict.fromkeys(rules, self.place(f"{parent}assets"))
+        self._add_rules(tables.get("assets", {}), f"{parent}assets", origin)
         self.add_plugins(tables.get("plugins", {}), f"{parent}plugins")
 
     def _add_handlers(self, value: Any, section: str, origin: str) -> None:
@@ -183,7 +229,36 @@ class Document:
             else:
                 self.instances.pop(name, None)
                 table = self._table(table, f"{section}.{name}")
-                self.handlers.setdefault(name, []).append(HandlerSettings.from_table(table, origin, place))
+                settings = HandlerSettings.from_table(table, origin, place, self.lookup)
+                self.handlers.setdefault(name, []).append(settings)
+
+    def _add_rules(self, value: Any, section: str, origin: str) -> None:
+        """Add an `[assets]` table. A rule is the name of a handler, or a table that is merged key by key."""
+        for pattern, rule in self._table(value, section).items():
+            if isinstance(rule, Mapping):
+                settings = list(self._rule_settings(rule, f"{section}.{pattern}", origin))
+            else:
+                names = self._texts({pattern: rule}, section)
+                settings = [Setting((pattern,), name, origin, self.place(section)) for name in names.values()]
+            fields = self.rules.setdefault(pattern, {})
+            for setting in settings:
+                is_metadata = setting.path[0] == RULE_METADATA and isinstance(rule, Mapping)
+                fields[setting.path if is_metadata else RULE_HANDLER] = setting.expanded(self.lookup)
+
+    def _rule_settings(self, rule: Mapping[str, Any], section: str, origin: str) -> Iterator[Setting]:
+        place = self.place(section)
+        self._report_unknown_keys(rule, (*RULE_HANDLER, RULE_METADATA), section)
+        if "handler" in rule:
+            for name in self._texts({"handler": rule["handler"]}, section).values():
+                yield Setting(RULE_HANDLER, name, origin, place)
+        for key, item in self._table(rule.get(RULE_METADATA, {}), f"{section}.{RULE_METADATA}").items():
+            setting = Setting((RULE_METADATA, key), item, origin, place)
+            if _is_json(item):
+                yield setting
+            else:
+                self.findings.append(
+                    replace(setting, problem="must be a JSON value, such as a string.").finding
+                )
 
     def _table(self, value: Any, section: str) -> dict[str, Any]:
         if not isinstance(value, Mapping):
@@ -207,7 +282,11 @@ class Document:
     ) -> tuple[str, ...]:
         value = table[key]
         if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
-            return tuple(value)
+            setting = Setting((key,), tuple(value), self.kind, self.place(section)).expanded(self.lookup)
+            if not setting.problem:
+                return setting.value  # type: ignore[no-any-return]
+            self.findings.append(setting.finding)
+            return default
         self.findings.append(
             f"{self.place(section)} {key}: must be a list of distribution names, got {value!r}."
         )
@@ -266,16 +345,38 @@ def read_config(path: Path) -> dict[str, Any]:
     # write, and its errors do not name the file.
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except RecursionError:  # tomllib parses arrays and inline tables recursively
+        raise too_deep(str(path)) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path}: invalid TOML: {error}.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read: {error}.") from error
     if path.name != PYPROJECT:
-        return tables
+        return check_depth(tables, str(path))
     table = tables.get("tool", {}).get("rivers", {})
     if not isinstance(table, dict):
-        raise ConfigurationError(f"{path}: [tool.rivers] must be a table, got {table!r}.")
-    return table
+        raise ConfigurationError(f"{path}: [tool.rivers] must be a table, got {_safe_repr(table)}.")
+    return check_depth(table, f"{path} [tool.rivers]")
+
+
+def check_depth(value: TableT, place: str) -> TableT:
+    """Return a value, or raise an error if it is nested too deeply for the functions that process it recursively.
+
+    Args:
+        value: A table.
+        place: Where it is written, for the message.
+    """
+    level: list[Any] = [value]
+    for _ in range(_MAX_DEPTH):
+        level = list({id(item): item for parent in level for item in _children(parent)}.values())
+        if not level:
+            return value
+    raise too_deep(place)
+
+
+def too_deep(place: str) -> ConfigurationError:
+    """Return the error for a value that is nested too deeply."""
+    return ConfigurationError(f"{place}: nested more than {_MAX_DEPTH} levels deep. Use a flatter structure.")
 
 
 def list_environments(path: str | os.PathLike[str] | None = None) -> list[str]:
@@ -303,13 +404,13 @@ def load_plugin_policy(
         ConfigurationError: The file or one of its `[plugins]` tables cannot be read.
     """
     file, tables = open_config(path)
-    document = Document.for_file(file)
+    document = Document.for_file(file, os.environ.get if file is None else variables_beside(file.parent))
     if file is None:
         return document.plugins, document.label
     document.add_plugins(tables.get("plugins", {}), "plugins")
     environments = tables.get("environments", {})
     if isinstance(environments, dict) and environments:
-        name = environment if environment in environments else _environment_of_variables(file.parent)
+        name = environment if environment in environments else document.lookup(ENVIRONMENT_VARIABLE)
         table = environments.get(name)
         if isinstance(table, dict):
             document.add_plugins(table.get("plugins", {}), f"environments.{name}.plugins")
@@ -336,6 +437,24 @@ def _flatten(table: Mapping[str, Any], parents: tuple[str, ...]) -> Iterator[tup
             yield (*parents, key), item
 
 
+def _children(value: Any) -> Collection[Any]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, (list, tuple)) else ()
+
+
+def _is_json(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _is_json(item) for key, item in value.items())
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return (
+        value is None
+        or isinstance(value, (bool, int, str))
+        or (isinstance(value, (list, tuple)) and all(map(_is_json, value)))
+    )
+
+
 def _config_in(folder: Path) -> Path | None:
     file, project = folder / FILE_NAME, folder / PYPROJECT
     if file.is_file():
@@ -347,20 +466,25 @@ def _has_table(project: Path) -> bool:
     try:
         text = project.read_text(encoding="utf-8-sig")
         return "rivers" in text and "rivers" in tomllib.loads(text).get("tool", {})
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         # A broken pyproject.toml of another project is ignored; one with our table is reported when it is read.
         return "[tool.rivers" in text
     except (OSError, UnicodeDecodeError):
         return False
 
 
-def _environment_of_variables(folder: Path) -> str | None:
-    name = os.environ.get(ENVIRONMENT_VARIABLE)
-    if name or not (folder / DOTENV).is_file():
-        return name
-    from rivers_core.config.sources import read_dotenv  # imports pydantic
+def variables_beside(folder: Path) -> Lookup:
+    """Return the lookup of variables for a configuration: the environment first, then the `.env` in its folder."""
 
-    return read_dotenv(folder).get(ENVIRONMENT_VARIABLE)
+    def lookup(name: str) -> str | None:
+        value = os.environ.get(name)
+        if value is not None or not (folder / DOTENV).is_file():
+            return value
+        from rivers_core.config.sources import read_dotenv  # imports pydantic
+
+        return read_dotenv(folder).get(name)
+
+    return lookup
 
 
 def _is_handler(value: Any) -> bool:

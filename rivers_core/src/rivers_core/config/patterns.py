@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from rivers_core.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+ValueT = TypeVar("ValueT")
 
 _WILDCARD: Final = re.compile(r"\*|\?|\[[^]]+\]")
 
@@ -29,23 +31,23 @@ def specificity(pattern: str) -> tuple[bool, int, int, int]:
     return not wildcards, literals, -stars, stars - len(wildcards)
 
 
-def most_specific(rules: Mapping[str, str], asset_name: str, place: str) -> tuple[str, str] | None:
-    """Return pattern and handler name of the rule that applies to an asset; None if no pattern matches.
+def most_specific(rules: Mapping[str, ValueT], asset_name: str, place: str) -> tuple[str, ValueT] | None:
+    """Return pattern and value of the rule that applies to an asset; None if no pattern matches.
 
     Args:
-        rules: Pattern to handler name.
+        rules: Pattern to value, such as the name of a handler.
         asset_name: The asset.
         place: File and table of the rules, for the message.
 
     Raises:
-        ConfigurationError: Two equally specific patterns name different handlers.
+        ConfigurationError: Two equally specific patterns have different values.
     """
     matches = sorted(pattern for pattern in rules if fnmatchcase(asset_name, pattern))
     if not matches:
         return None
     best = max(map(specificity, matches))
     winners = [pattern for pattern in matches if specificity(pattern) == best]
-    if len({rules[pattern] for pattern in winners}) > 1:
+    if any(rules[pattern] != rules[winners[0]] for pattern in winners):
         conflict = " and ".join(f"{pattern!r} = {rules[pattern]!r}" for pattern in winners)
         raise ConfigurationError(
             f"{place}: {conflict} match asset {asset_name!r} and are equally specific. "

@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from datetime import date, time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
     from rivers_core.config.parser import HandlerSettings
     from rivers_core.plugins.registry import PluginRegistry
+
+
+# What TOML has beside text. A class may accept other values in code, such as a store object.
+_NOT_LOCATIONS: Final = (bool, int, float, list, tuple, dict, date, time)
 
 
 class FieldValue(NamedTuple):
@@ -148,9 +153,13 @@ def resolve(
             replace(item, path=(fields.get(item.path[0], item.path[0]), *item.path[1:])) for item in decoded
         ]
     result = ResolvedSettings(handler, selector.place, cls, settings, {})
-    result.findings += [f"{item.place}: {item.problem}" for item in settings if item.problem]
+    result.findings += _setting_findings(settings)
     for name, value in merge(settings).items():
-        if name in cls.location_fields:
+        if name in cls.location_fields and isinstance(value, _NOT_LOCATIONS):
+            result.findings.append(
+                f"{result.describe(name)}: must be a path or URL, got a {type(value).__name__}."
+            )
+        elif name in cls.location_fields:
             result.values[name] = resolve_location(value, root)
         elif name in cls.model_fields:
             try:
@@ -168,6 +177,15 @@ def resolve(
                 f"{did_you_mean(name, [*fields, 'use'])} Its settings: {', '.join(cls.model_fields) or 'none'}."
             )
     return result
+
+
+def _setting_findings(settings: Sequence[Setting]) -> Iterator[str]:
+    """Yield the problems of settings, without those in the file that a setting with higher precedence replaces."""
+    for index, setting in enumerate(settings):
+        if setting.problem and (
+            setting.is_variable or not any(map(setting.is_replaced_by, settings[index + 1 :]))
+        ):
+            yield setting.finding
 
 
 def invalid_settings(name: str, findings: list[str]) -> ConfigurationError:
@@ -193,6 +211,8 @@ def _effective_sources(sources: Sequence[HandlerSettings]) -> tuple[list[Handler
 
 def _handler_class(name: str, source: HandlerSettings, registry: PluginRegistry) -> type[BaseIOHandler]:
     key = source.place if source.is_variables else join_key(source.place, "use")
+    if source.problem:
+        raise invalid_settings(name, [f"{key}: {source.problem}"])
     if source.use is None:
         installed = ", ".join(sorted({item.spec.name for item in registry.handlers()})) or "none"
         raise invalid_settings(name, [f"{key}: is required. Installed handlers: {installed}."])

@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSou
 
 from rivers_core._annotations import Types, class_of, fields_of, input_names, kinds_of, of_entry
 from rivers_core._suggestions import did_you_mean
-from rivers_core.config.parser import DOTENV, ENVIRONMENT_VARIABLE, HandlerSettings, Setting
+from rivers_core.config.parser import DOTENV, ENVIRONMENT_VARIABLE, HandlerSettings, Setting, check_depth
 from rivers_core.exceptions import ConfigurationError
 from rivers_core.handler import BaseIOHandler
 
@@ -58,6 +58,9 @@ class HandlerSettingsSource(EnvSettingsSource):
             if not problem:
                 try:
                     value = self._decode(path, annotation, value)
+                    check_depth({"": value}, variable.place)
+                except (RecursionError, ConfigurationError):
+                    problem = "nested too deeply. Use a flatter structure."
                 except ValueError as error:
                     problem = f"invalid JSON: {error}."
             yield replace(variable, path=path, value=value, problem=problem)
