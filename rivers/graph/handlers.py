@@ -83,6 +83,18 @@ class HandlerBinder:
             return self._named(asset_name, offered, "offered by a plugin")
         return self._named(asset_name, LAST_RESORT, "the default")
 
+    def metadata(self, asset_name: str, declared: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the static metadata of an asset: what the configuration sets, and over it what the asset declares.
+
+        Args:
+            asset_name: Name of the asset or node.
+            declared: Metadata of the asset.
+
+        Raises:
+            ConfigurationError: Two equally specific patterns differ, or a variable is not set.
+        """
+        return {**({} if self._config is None else self._config.metadata_for(asset_name)), **declared}
+
     def _named(self, asset_name: str, name: str, reason: str) -> HandlerBinding:
         resource = self._resources.get(name)
         if isinstance(resource, BaseIOHandler):

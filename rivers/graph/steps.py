@@ -122,7 +122,8 @@ class StepBuilder:
         step.success_hooks = _hooks(asset.hooks, "success")
         step.failure_hooks = _hooks(asset.hooks, "failure")
         step.compute = asset.compute
-        executor = (asset.metadata or {}).get(EXECUTOR_KEY)
+        metadata = asset.metadata if isinstance(asset, MultiAsset) else outputs[0].metadata
+        executor = (metadata or {}).get(EXECUTOR_KEY)
         step.executor = executor if isinstance(executor, str) else None
         return step
 

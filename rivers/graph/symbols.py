@@ -139,6 +139,7 @@ class SymbolTable:
             returns_materialization=says_materialization(hint),
         )
         with self.findings.collecting(f"asset {name!r}"):
+            output.metadata = self.binder.metadata(name, output.metadata)
             output.binding = self.binder.bind(name, handler, output.metadata)
         return output
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+import pyarrow as pa
 import pytest
 
 import rivers as rs
@@ -114,6 +115,94 @@ def test_config_findings_are_reported_once(tmp_path, repository):
     assert text.count("stroe") == 1
     assert "Did you mean 'store'" in text
     assert "'unknown' is neither an asset nor a resource" in text
+
+
+RULES = """
+default_io_handler = "${UNSET_DEFAULT:-memory}"
+
+[assets]
+"raw_*" = { metadata = { "memory/team" = "ingest", owner = "config", tier = 1 } }
+"raw_big" = { handler = "memory", metadata = { owner = "big" } }
+"graph/*" = { metadata = { owner = "node" } }
+"""
+
+
+def test_asset_metadata_of_config_is_merged_below_code(tmp_path, repository):
+    (tmp_path / "rivers.toml").write_text(RULES)
+    seen = {}
+
+    @rs.Asset(metadata={"owner": "code"})
+    def raw_small(context: rs.AssetExecutionContext) -> int:
+        seen.update(context.asset_metadata)
+        return 1
+
+    @rs.Asset
+    def raw_big() -> int:
+        return 2
+
+    @rs.Asset.from_multi(output_defs=[rs.AssetDef("raw_x", metadata={"tier": 2}), rs.AssetDef("other")])
+    def multi():
+        return 1, 2
+
+    repo = repository(raw_small, raw_big, multi, config=tmp_path / "rivers.toml")
+    outputs = repo.graph.outputs
+    assert outputs["raw_small"].metadata == {"memory/team": "ingest", "owner": "code", "tier": 1}
+    assert outputs["raw_big"].metadata == {"memory/team": "ingest", "owner": "big", "tier": 1}
+    assert outputs["raw_x"].metadata == {"memory/team": "ingest", "owner": "config", "tier": 2}
+    assert outputs["other"].metadata == {}
+    assert repo.handler_binding("raw_big").reason.startswith("pattern 'raw_big'")
+    repo.materialize(["raw_small"])
+    assert seen == outputs["raw_small"].metadata
+
+
+def test_handler_options_of_config_reach_the_handler(tmp_path, repository):
+    (tmp_path / "rivers.toml").write_text(
+        """
+        [io_handlers.lake]
+        use = "delta"
+        table_uri = "lake"
+        [assets]
+        "raw_*" = { handler = "lake", metadata = { "delta/mode" = "append" } }
+        "*_b" = { handler = "lake", metadata = { "delta/mod" = "append" } }
+        """
+    )
+
+    @rs.Asset
+    def raw_a() -> pa.Table:
+        return pa.table({"x": [1]})
+
+    repo = repository(raw_a, config=tmp_path / "rivers.toml")
+    repo.materialize()
+    repo.materialize()
+    assert repo.load_node("raw_a").num_rows == 2
+    with pytest.raises(rs.exceptions.GraphValidationError, match="delta/mod"):
+        repository(rs.Asset(lambda: 1, name="x_b"), config=tmp_path / "rivers.toml").validate()
+
+
+def test_executor_of_config_is_checked(tmp_path, repository):
+    (tmp_path / "rivers.toml").write_text('[assets]\na = { metadata = { "rivers/executor" = "nowhere" } }\n')
+    repo = repository(rs.Asset(lambda: 1, name="a"), config=tmp_path / "rivers.toml")
+    with pytest.raises(rs.exceptions.GraphValidationError, match="nowhere"):
+        repo.validate()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'default_io_handler = "${UNSET_NAME}"',
+        '[assets]\n"*" = "${UNSET_NAME}"',
+        '[assets]\n"*" = { metadata = { x = "${UNSET_NAME}" } }',
+        '[io_handlers.lake]\nuse = "pickle"\nstore = "${UNSET_NAME}"\n[assets]\n"*" = "lake"',
+    ],
+)
+def test_unset_variable_is_reported_once_before_anything_runs(text, tmp_path, repository):
+    (tmp_path / "rivers.toml").write_text(text)
+    repo = repository(
+        rs.Asset(lambda: 1, name="a"), rs.Asset(lambda: 1, name="b"), config=tmp_path / "rivers.toml"
+    )
+    with pytest.raises(rs.exceptions.GraphValidationError) as caught:
+        repo.validate()
+    assert str(caught.value).count("UNSET_NAME is not set") == 1
 
 
 def test_unknown_handler_lists_configured_names(project):
