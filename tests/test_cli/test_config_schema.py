@@ -159,6 +159,17 @@ def test_schema_conflicting_names_are_qualified(registry):
     assert {"acme:disk", "zeta:disk", "bare"} <= set(json_schema(registry)["$defs"])
 
 
+def test_schema_accepts_rule_with_metadata(schema):
+    for table in (
+        schema["properties"],
+        schema["properties"]["environments"]["additionalProperties"]["properties"],
+    ):
+        name, rule = table["assets"]["additionalProperties"]["anyOf"]
+        assert name["type"] == "string"
+        assert set(rule["properties"]) == {"handler", "metadata"}
+        assert rule["additionalProperties"] is False
+
+
 def test_schema_without_handlers():
     assert (
         json_schema(PluginRegistry(entry_points=[]))["properties"]["io_handlers"]["additionalProperties"]

@@ -145,11 +145,12 @@ def _rules_without_assets(project: Project, repository: CodeRepository) -> Itera
     """The patterns of the configuration that fit no asset, which a slip of the pen makes of one that did."""
     config = project.config
     names = repository.graph.outputs
-    for pattern, handler in ({} if config is None else config.rules).items():
+    patterns = {} if config is None else dict.fromkeys((*config.rules, *config.metadata_rules))
+    for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
             near = get_close_matches(pattern, names, n=1)
             meant = f" Did you mean {near[0]!r}?" if near else ""
-            yield f'[assets] "{pattern}" = "{handler}" fits no asset, so that nothing is kept there by it.{meant}'
+            yield f'[assets] "{pattern}" does not match an asset, so that it has no effect.{meant}'
 
 
 def _sentences(error: Any) -> list[str]:

@@ -154,11 +154,15 @@ def _holds_secret(schema: Any, models: Mapping[str, Any], parents: frozenset[str
 
 def _section_schemas(names: list[str]) -> dict[str, Any]:
     handler = {"type": "string", "description": "The name of a handler.", "examples": names}
+    metadata = {"type": "object", "description": "Metadata of the assets, such as options of their handler."}
     patterns = {"type": "array", "items": {"type": "string"}}
     return {
         "repository": {"type": "string", "description": "What the command loads: 'package.module:name'."},
         "default_io_handler": handler,
-        "assets": _table(handler, "Pattern of asset names to handler; the most specific one wins."),
+        "assets": _table(
+            {"anyOf": [handler, _object({"handler": handler, "metadata": metadata})]},
+            "Pattern of asset names to handler, or to handler and metadata; the most specific one wins.",
+        ),
         "plugins": _object(
             {
                 "allow": {**patterns, "description": "Distributions that may be imported."},
