@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from rivers_core import InputContext, OutputContext, get_registry
+from rivers_core import InputContext, OutputContext, get_registry, load_config
 from rivers_core.authoring import option_secrets
 from rivers_core.exceptions import InvalidMetadataError, RiversError
 from rivers_delta import DeltaIOHandler, HandlerConfig, PartitionExpr, errors
@@ -49,6 +49,19 @@ def test_settings_read_prefixed_variables_only(monkeypatch, tmp_path):
 def test_settings_refuse_invalid_values(tmp_path, wrong):
     with pytest.raises(ValidationError):
         DeltaIOHandler(table_uri=str(tmp_path), **wrong)
+
+
+@pytest.mark.parametrize("value", [True, 3, 1.5, None, ["lake"], {"x": 1}, b"lake"])
+def test_table_uri_must_be_text_or_path(value):
+    with pytest.raises(ValidationError, match="table_uri must be a path or URL"):
+        DeltaIOHandler(table_uri=value)
+
+
+def test_table_config_variable_keeps_its_letters(tmp_path, monkeypatch):
+    name = "RIVERS_IO_HANDLERS__LAKE__TABLE_CONFIG__delta.enableChangeDataFeed"
+    monkeypatch.setenv(name, "true")
+    config = load_config({"io_handlers": {"lake": {"use": "delta", "table_uri": str(tmp_path)}}})
+    assert config.handler("lake").table_config == {"delta.enableChangeDataFeed": "true"}
 
 
 def test_writer_property_misspelled_gets_suggestion(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import PrivateAttr, SecretStr, field_validator
@@ -106,7 +107,10 @@ class DeltaIOHandler(BaseIOHandler):
     @field_validator("table_uri", mode="before")
     @classmethod
     def _check_uri(cls, value: Any) -> str:
-        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if not isinstance(text, (str, os.PathLike)):
+            raise ValueError(f"table_uri must be a path or URL, got a {type(value).__name__}")
+        text = os.fsdecode(text)
         table_root(text)
         return text
 
