@@ -14,7 +14,7 @@ from rivers.exceptions import AssetDefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Unpack
+    from typing import Self, Unpack
 
     from rivers.definitions.asset_def import DepDef
     from rivers.definitions.hook import Hook
@@ -365,9 +365,7 @@ class ExternalAsset(Asset):
         return self.function
 
     @classmethod
-    def declare(
-        cls, function: Function | None, options: ExternalOptions
-    ) -> ExternalAsset | Decorator[ExternalAsset]:
+    def declare(cls, function: Function | None, options: ExternalOptions) -> Self | Decorator[Self]:
         """Create an external asset; without a name and a function it can only be a decorator."""
         if function is None and options.get("name") is None:
             _check_required_handler(cls._checks(None), "io_handler", options.get("io_handler"))

@@ -205,7 +205,7 @@ class StepBuilder:
         unknown = any("ExecutionContext" in text for text in signature.unresolved)
         if declared is None or (declared is Any and not unknown):
             return None
-        if isinstance(declared, type) and (issubclass(declared, BaseModel) or is_dataclass(declared)):
+        if inspect.isclass(declared) and (issubclass(declared, BaseModel) or is_dataclass(declared)):  # pyright: ignore[reportArgumentType]
             return declared
         what = "cannot be resolved" if declared is Any else f"is {declared!r}"
         self._symbols.findings.add(

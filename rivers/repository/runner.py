@@ -84,7 +84,7 @@ class RunRequest:
         check_executor("executor", self.executor)
 
 
-def _check_tags(tags: object) -> tuple[tuple[str, str], ...]:
+def _check_tags(tags: Any) -> tuple[tuple[str, str], ...]:
     items = tags.items() if isinstance(tags, Mapping) else tags if isinstance(tags, Iterable) else (tags,)
     pairs = tuple(items)
     for pair in pairs:

@@ -104,7 +104,8 @@ class EventStorage(ABC):
         Args:
             watcher: Called after an event was recorded, in the thread that recorded it.
         """
-        before = self.__dict__.get("record")
+        own = vars(self)
+        before = own.get("record")
         unwatched = self.record
 
         def record(event: Event) -> None:
@@ -114,14 +115,14 @@ class EventStorage(ABC):
             except Exception:
                 _LOG.exception("watcher of events raised; the run continues")
 
-        self.__dict__["record"] = record
+        own["record"] = record
         try:
             yield
         finally:
             if before is None:
-                del self.__dict__["record"]
+                del own["record"]
             else:
-                self.__dict__["record"] = before
+                own["record"] = before
 
     def start_run(
         self,

@@ -688,7 +688,7 @@ _COERCED: Final[tuple[tuple[type, Callable[[Any], MetadataValue]], ...]] = (
     (Integral, IntMetadataValue),
     (Real, FloatMetadataValue),
 )
-_PLAIN: Final = dict(_COERCED)
+_PLAIN: Final[dict[type, Callable[[Any], MetadataValue]]] = dict(_COERCED)
 
 # Constructors for types that are not coerced, for the error message.
 _SUGGESTED: Final = {
@@ -716,7 +716,7 @@ def coerce(value: Any, name: str | None = None) -> MetadataValue:
     Raises:
         MetadataTypeError: (a `TypeError`) `value` has another type.
     """
-    kind = _PLAIN.get(type(value))
+    kind: Callable[[Any], MetadataValue] | None = _PLAIN.get(type(value))
     if kind is None:
         if isinstance(value, MetadataValue):
             return value
@@ -725,7 +725,7 @@ def coerce(value: Any, name: str | None = None) -> MetadataValue:
         kind = next((kind for base, kind in _COERCED if isinstance(value, base)), None)
         if kind is None:
             raise MetadataTypeError(_unsupported(value, name))
-    return kind(value)
+    return kind(value)  # pyright: ignore[reportArgumentType] - narrows `kind` to the classes, not to the declared type
 
 
 def coerce_mapping(values: Mapping[str, Any]) -> dict[str, MetadataValue]:

@@ -35,6 +35,7 @@ class Target(Protocol):
 
     def open(self) -> AbstractContextManager[Writable]:
         """Write the object in pieces; leaving the block publishes it, an exception discards it."""
+        ...
 
 
 class StoredObject:

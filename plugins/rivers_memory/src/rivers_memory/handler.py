@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn, Self, TypeAlias
 
+    from pydantic import PrivateAttr
+
     from rivers_core import InputContext, OutputContext, PartitionContext
 
     Key: TypeAlias = str | tuple[str, str]
@@ -50,7 +52,7 @@ class InMemoryIOHandler(BaseIOHandler):
     locality = "process"
 
     if TYPE_CHECKING:
-        _values: dict[Key, Any]
+        _values: dict[Key, Any] = PrivateAttr()
 
     def model_post_init(self, context: Any, /) -> None:
         """Create the empty dictionary of values."""

@@ -250,4 +250,4 @@ def _prepare(value: Any, types: Types, root: Path, find_handler: Callable[[str],
 def _is_path(types: Types) -> bool:
     """Return whether text is meant as a path: a path type is allowed, and none but `str` and `None` beside it."""
     kinds = {class_of(kind) for kind in kinds_of(types)} - {type(None), str}
-    return bool(kinds) and all(isinstance(kind, type) and issubclass(kind, os.PathLike) for kind in kinds)
+    return bool(kinds) and all(isinstance(kind, type) and issubclass(kind, os.PathLike) for kind in kinds)  # pyright: ignore[reportGeneralTypeIssues] - known to take subclasses

@@ -280,7 +280,11 @@ class BaseIOHandler(BaseSettings, ABC):
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
-        if type(self) is not type(other) or self.locality == "process":
+        if (
+            not isinstance(other, BaseIOHandler)
+            or type(self) is not type(other)
+            or self.locality == "process"
+        ):
             return NotImplemented
         return self.configuration() == other.configuration()
 

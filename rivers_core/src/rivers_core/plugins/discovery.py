@@ -252,9 +252,8 @@ def _name_and_version(distribution: Any) -> tuple[str, str]:
     # listing in a process. Measured with 72 distributions: 65 ms with entry_points(group=...), 47 ms with `.name` and
     # `.version` of the few that announce plugins, 16 ms with the two header lines read here.
     head = (distribution.read_text("METADATA") or "").partition("\n\n")[0]
-    fields = dict(
-        line.split(": ", 1) for line in head.splitlines() if line.startswith(("Name: ", "Version: "))
-    )
+    lines = (line.partition(": ") for line in head.splitlines() if line.startswith(("Name: ", "Version: ")))
+    fields = {name: value for name, _, value in lines}
     if len(fields) == 2:
         return fields["Name"].strip(), fields["Version"].strip()
     try:

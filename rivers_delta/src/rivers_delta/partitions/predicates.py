@@ -1,5 +1,8 @@
 """Predicates: the rows of partitions, built from typed values and rendered for SQL, polars or pyarrow."""
 
+# pyarrow generates the functions of pyarrow.compute at import, where pyright cannot see them.
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,5 +1,8 @@
 """Categories of pyarrow dictionaries: conversion to text and back, and encoding of columns with known categories."""
 
+# pyarrow generates the functions of pyarrow.compute at import, where pyright cannot see them.
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

@@ -21,22 +21,27 @@ class ScanColumn(Protocol):
     @property
     def name(self) -> str:
         """The name of the column."""
+        ...
 
     @property
     def given(self) -> pa.Field:
         """The type the column was written with."""
+        ...
 
     @property
     def stored(self) -> pa.Field:
         """The type in storage."""
+        ...
 
     @property
     def extras(self) -> Mapping[str, str]:
         """What the adapter that wrote the column returned from `extras`."""
+        ...
 
     @property
     def categories(self) -> Sequence[str | None] | None:
         """The categories of the column in their order, as text; None if they are not known."""
+        ...
 
 
 class TableScan(Protocol):
@@ -45,24 +50,30 @@ class TableScan(Protocol):
     @property
     def columns(self) -> Sequence[ScanColumn]:
         """The columns to return, in order."""
+        ...
 
     def schema(self) -> pa.Schema:
         """Return the columns with the types they were written with."""
+        ...
 
     def reader(self) -> RecordBatchReader:
         """Return the rows as a stream, with the types of `schema`.
 
         Dictionaries without an order have indices of at least 32 bits.
         """
+        ...
 
     def arrow_table(self) -> pa.Table:
         """Return the rows as a pyarrow table, with stored types."""
+        ...
 
     def arrow_reader(self) -> pa.RecordBatchReader:
         """Return the rows as a pyarrow stream, with stored types."""
+        ...
 
     def lazy_frame(self) -> pl.LazyFrame:
         """Return the rows as a polars query, with stored types."""
+        ...
 
 
 class TypeAdapter(ABC):

@@ -28,8 +28,8 @@ class TableAdapter(TypeAdapter):
     def prepare(self, value: Any) -> Any:
         """Refuse a column whose chunks have different ordered categories."""
         for name in ordered_columns(value):
-            first, *others = value.column(name).chunks or [None]
-            if any(not chunk.dictionary.equals(first.dictionary) for chunk in others):
+            chunks = value.column(name).chunks
+            if any(not chunk.dictionary.equals(chunks[0].dictionary) for chunk in chunks[1:]):
                 raise TypeError(
                     f"column {name!r} has ordered categories that differ between its chunks; give all chunks the same"
                 )

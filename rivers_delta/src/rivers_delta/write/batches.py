@@ -1,5 +1,8 @@
 """Batches of a value on their way into a table: cast to stored types, and checked row by row where needed."""
 
+# pyarrow generates the functions of pyarrow.compute at import, where pyright cannot see them.
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
