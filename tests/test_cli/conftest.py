@@ -1,4 +1,4 @@
-"""The command in this process, on projects in empty folders."""
+"""Fixtures that run the command in this process, in a temporary project."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ store = "file:./prod"
 
 
 @dataclass(frozen=True)
-class Done:
-    """A call that is over."""
+class Result:
+    """Result of a call."""
 
     code: int
     out: str
@@ -63,12 +63,12 @@ class Done:
 
     @property
     def document(self) -> Any:
-        """The one JSON document on stdout."""
+        """The JSON document on stdout."""
         return json.loads(self.out)
 
 
 class Folder:
-    """A folder with a project in it, and the command run there."""
+    """A folder with a project, in which the command runs."""
 
     def __init__(self, path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         self.path = path
@@ -88,15 +88,15 @@ class Folder:
         below = self.path / folder
         return sorted(path.relative_to(below).as_posix() for path in below.rglob("*") if path.is_file())
 
-    def rivers(self, *arguments: str) -> Done:
-        """Run the command as if it were the first thing that this process does."""
+    def rivers(self, *arguments: str) -> Result:
+        """Run the command without effects of earlier calls in this process."""
         self._capfd.readouterr()
         environment, path, modules = dict(os.environ), list(sys.path), dict(sys.modules)
         try:
             with pytest.raises(SystemExit) as end:
                 main(list(arguments))
             out, err = self._capfd.readouterr()
-            return Done(int(end.value.code or 0), out, err)
+            return Result(int(end.value.code or 0), out, err)
         finally:
             _restore(environment)
             sys.path[:] = path
@@ -104,8 +104,8 @@ class Folder:
                 if str(self.path) in str(getattr(sys.modules[name], "__file__", "")):
                     del sys.modules[name]
 
-    def ok(self, *arguments: str) -> Done:
-        """Run the command, which has to succeed."""
+    def ok(self, *arguments: str) -> Result:
+        """Run the command, and require that it succeeds."""
         done = self.rivers(*arguments)
         assert done.code == 0, done.out + done.err
         return done
@@ -113,7 +113,7 @@ class Folder:
 
 @pytest.fixture(autouse=True)
 def fresh_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No rules and no plugins of another test."""
+    """Reset the plugin registry and the terminal variables."""
     monkeypatch.setattr(registry, "_registry", None)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     for variable in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):
@@ -122,7 +122,7 @@ def fresh_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Folder:
-    """An empty folder."""
+    """Create an empty folder."""
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -130,7 +130,7 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capture
 
 
 def _restore(environment: dict[str, str]) -> None:
-    """Set back what differs, and nothing else: threads of native libraries may be reading the environment."""
+    """Restore only what differs: threads of native libraries may read the environment at the same time."""
     for name in set(os.environ) - set(environment):
         del os.environ[name]
     for name, value in environment.items():
@@ -140,7 +140,7 @@ def _restore(environment: dict[str, str]) -> None:
 
 @pytest.fixture
 def project(empty: Folder) -> Folder:
-    """A folder with three assets, two handlers and two environments."""
+    """Create a project with three assets, two handlers and two environments."""
     empty.write("rivers.toml", TOML)
     empty.write("definitions.py", DEFINITIONS)
     return empty
@@ -148,11 +148,18 @@ def project(empty: Folder) -> Folder:
 
 @pytest.fixture
 def project_of(empty: Folder) -> Callable[[str], Folder]:
-    """Makes a project of the given definitions."""
+    """Return a function that creates a project with the given definitions."""
 
-    def make(definitions: str, toml: str = TOML) -> Folder:
+    def create(definitions: str, toml: str = TOML) -> Folder:
         empty.write("rivers.toml", toml)
         empty.write("definitions.py", f"import rivers as rs\n{definitions}")
         return empty
 
-    return make
+    return create
+
+
+@pytest.fixture
+def run(project: Folder) -> Folder:
+    """Create a project whose assets are materialized."""
+    project.ok("materialize")
+    return project

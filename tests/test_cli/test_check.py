@@ -1,4 +1,4 @@
-"""`rivers check`: everything that is wrong, and each store tried without touching what is in it."""
+"""`rivers check`: reports all problems, tests each store without touching its values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import threading
 import pytest
 
 import rivers as rs
-from rivers_cli.probing import probe_value, stores_of, try_all
+from rivers_cli.commands.check import probe_value, run_store_tests, stores_to_test
 from rivers_core.handler import BaseIOHandler
 
 DEAD = (
@@ -19,7 +19,7 @@ DEAD = (
 )
 
 
-def test_a_sound_project_passes_and_its_stores_are_timed(project):
+def test_check_passes_and_times_stores(project):
     document = project.ok("check", "--json").document
     assert document["ok"] is True
     (store,) = document["stores"]
@@ -28,45 +28,45 @@ def test_a_sound_project_passes_and_its_stores_are_timed(project):
     assert set(store["seconds"]) == {"put", "get", "delete"}
 
 
-def test_a_probe_leaves_nothing_behind_and_begins_no_history(project):
+def test_check_leaves_no_probe_and_no_event_log(project):
     project.ok("check")
     assert project.files("data") == []
     assert not (project.path / ".rivers").exists()
 
 
-def damaged(history):
-    (history / "rivers.db").write_bytes(b"no history at all" * 100)
+def damage(event_log):
+    (event_log / "rivers.db").write_bytes(b"no history at all" * 100)
 
 
-def of_a_newer_rivers(history):
-    with contextlib.closing(sqlite3.connect(history / "rivers.db")) as database:
+def write_newer_version(event_log):
+    with contextlib.closing(sqlite3.connect(event_log / "rivers.db")) as database:
         database.execute("PRAGMA user_version = 99")
 
 
-def replaced_by_a_file(history):
-    shutil.rmtree(history)
-    history.write_text("a file where a folder should be")
+def replace_by_file(event_log):
+    shutil.rmtree(event_log)
+    event_log.write_text("a file where a folder should be")
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
-        (damaged, "not a SQLite file"),
-        (of_a_newer_rivers, "written by a newer rivers"),
-        (replaced_by_a_file, ".rivers"),
+        (damage, "not a SQLite file"),
+        (write_newer_version, "written by a newer rivers"),
+        (replace_by_file, ".rivers"),
     ],
 )
-def test_a_history_that_cannot_be_opened_is_found(project, spoil, said):
+def test_check_reports_unreadable_event_log(project, spoil, message):
     project.ok("materialize")
-    assert "History: 3 assets" in project.ok("check").out
+    assert "Event log: 3 assets" in project.ok("check").out
     spoil(project.path / ".rivers")
     done = project.rivers("check", "--json")
     assert done.code == 1
     assert len(done.document["findings"]) == 1
-    assert said in done.document["findings"][0]
+    assert message in done.document["findings"][0]
 
 
-def test_a_rule_that_fits_no_asset_is_told_with_the_nearest_name(project):
+def test_check_warns_of_rule_without_assets(project):
     project.edit(
         "rivers.toml",
         "[io_handlers.other]",
@@ -78,14 +78,14 @@ def test_a_rule_that_fits_no_asset_is_told_with_the_nearest_name(project):
     assert "Did you mean 'orders'?" in warning
 
 
-def test_values_that_are_stored_stay_as_they_are(project):
+def test_check_keeps_stored_values(project):
     project.ok("materialize")
     before = {name: (project.path / "data" / name).read_bytes() for name in project.files("data")}
     project.ok("check")
     assert {name: (project.path / "data" / name).read_bytes() for name in project.files("data")} == before
 
 
-def test_a_store_that_cannot_be_written_fails_with_the_reason(project):
+def test_check_reports_store_that_cannot_be_written(project):
     project.write("data", "a file where a folder should be")
     done = project.rivers("check")
     assert done.code == 1
@@ -95,7 +95,7 @@ def test_a_store_that_cannot_be_written_fails_with_the_reason(project):
 
 
 @pytest.mark.parametrize("option", [[], ["--traceback"]])
-def test_a_store_that_does_not_answer_is_named_with_its_address_and_no_credential(project, option):
+def test_check_reports_unreachable_store_without_secrets(project, option):
     project.edit(
         "rivers.toml", 'store = "file:./data"', 'store = "s3://bucket/x"\nstorage_options = { ' + DEAD + " }"
     )
@@ -106,38 +106,38 @@ def test_a_store_that_does_not_answer_is_named_with_its_address_and_no_credentia
     assert "not-to-be-shown" not in done.out + done.err
 
 
-def test_a_misspelt_repository_is_told_with_all_the_rest(project):
+def test_misspelled_repository_is_reported_with_other_problems(project):
     project.edit("rivers.toml", "repository =", "repositry =")
     project.edit("rivers.toml", 'default_io_handler = "files"', 'default_io_handler = "flies"')
     done = project.rivers("materialize")
     assert done.code == 2
-    for said in ("Did you mean 'repository'", "'flies'", "does not say where the repository is"):
-        assert said in done.err
+    for message in ("Did you mean 'repository'", "'flies'", "does not set `repository`"):
+        assert message in done.err
 
 
-def test_an_environment_is_refused_by_who_asked_for_it(project, monkeypatch):
+def test_unknown_environment_names_its_origin(project, monkeypatch):
     assert "'prd' (asked for). Did you mean 'prod'?" in project.rivers("assets", "--env", "prd").err
     monkeypatch.setenv("RIVERS_ENV", "prd")
     assert "'prd' (RIVERS_ENV in the environment)" in project.rivers("assets").err
 
 
-def test_stores_are_left_alone_without_probe(project):
+def test_check_without_probe_tests_no_store(project):
     project.write("data", "a file where a folder should be")
     assert project.ok("check", "--no-probe", "--json").document["stores"] == []
 
 
-def test_everything_that_is_wrong_comes_at_once(project):
+def test_check_reports_all_problems_at_once(project):
     project.edit("rivers.toml", 'store = "file:./other"', 'stoer = "file:./other"')
     project.edit("rivers.toml", 'default_io_handler = "files"', 'default_io_handler = "flies"')
     project.edit("definitions.py", "def counts(orders:", "def counts(ordres:")
     done = project.rivers("check", "--json")
     assert done.code == 1
     text = "\n".join(done.document["findings"])
-    for said in ("stoer", "Did you mean 'store'", "'flies'", "ordres"):
-        assert said in text
+    for message in ("stoer", "Did you mean 'store'", "'flies'", "ordres"):
+        assert message in text
 
 
-def test_one_mistake_of_the_configuration_is_told_once_however_many_assets_have_it(project):
+def test_check_reports_configuration_problem_once(project):
     project.edit(
         "rivers.toml", 'use = "pickle"\nstore = "file:./data"', 'use = "pickel"\nstore = "file:./data"'
     )
@@ -146,7 +146,7 @@ def test_one_mistake_of_the_configuration_is_told_once_however_many_assets_have_
     assert "rivers.toml [io_handlers.files] use" in findings[0]
 
 
-def test_code_that_cannot_be_imported_is_shown_by_its_own_lines(project):
+def test_check_shows_project_lines_of_import_error(project):
     project.edit("definitions.py", "import rivers as rs", "import rivers as rs\n\nbroken = 1 / 0")
     done = project.rivers("check")
     assert done.code == 1
@@ -154,12 +154,12 @@ def test_code_that_cannot_be_imported_is_shown_by_its_own_lines(project):
     assert "import_module" not in done.err
 
 
-def test_a_handler_that_only_reads_is_not_written_to(project_of):
+def test_check_does_not_write_to_read_only_handler(project_of):
     project = project_of(
         """
 class Feed(rs.BaseIOHandler):
     def handle_output(self, context, obj):
-        raise AssertionError("nobody may write here")
+        raise AssertionError("must not be written to")
     def load_input(self, context):
         return [1]
     def exists(self, context):
@@ -180,14 +180,14 @@ repo = rs.CodeRepository([feed, total])
     assert stores["files"]["seconds"].keys() == {"put", "get", "delete"}
 
 
-def test_a_handler_that_cannot_delete_gets_no_probe(project_of):
+def test_check_skips_handler_without_delete(project_of):
     project = project_of(
         """
 class Once(rs.BaseIOHandler):
     def handle_output(self, context, obj):
-        raise AssertionError("a probe would stay for ever")
+        raise AssertionError("the probe could not be deleted")
     def load_input(self, context):
-        raise AssertionError("not asked")
+        raise AssertionError("must not be loaded")
 
 @rs.Asset(io_handler=Once())
 def total() -> int:
@@ -205,7 +205,7 @@ STORED: dict[str, object] = {}
 
 
 class Shelf(BaseIOHandler):
-    """A store with faults; what was left behind shows in STORED."""
+    """A store with a fault; STORED holds what it stores."""
 
     fault: str = ""
 
@@ -215,7 +215,7 @@ class Shelf(BaseIOHandler):
     def load_input(self, context):
         if self.fault == "get":
             raise ConnectionError("reset by peer")
-        return "something else" if self.fault == "other" else STORED[context.asset_name]
+        return "something else" if self.fault == "different" else STORED[context.asset_name]
 
     def exists(self, context):
         return context.asset_name in STORED
@@ -225,57 +225,57 @@ class Shelf(BaseIOHandler):
             del STORED[context.asset_name]
 
 
-def tried(handler, seconds=10.0):
+def run_test(handler, timeout=10.0):
     @rs.Asset(io_handler=handler)
     def asset() -> int:
         return 1
 
     graph = rs.CodeRepository([asset], config=False).graph
-    (store,) = try_all(stores_of(graph), seconds)
+    (store,) = run_store_tests(stores_to_test(graph), timeout)
     return store
 
 
 @pytest.mark.parametrize(
-    ("fault", "said", "left"),
+    ("fault", "message", "left"),
     [
         ("get", "reset by peer", 0),
-        ("other", "is not what was stored", 0),
-        ("delete", "is still there", 1),
+        ("different", "differs from the stored", 0),
+        ("delete", "still exists", 1),
     ],
 )
-def test_each_fault_of_a_store_is_named_and_the_probe_removed_if_it_can_be(fault, said, left):
+def test_store_test_reports_fault_and_removes_probe(fault, message, left):
     STORED.clear()
-    store = tried(Shelf(fault=fault))
+    store = run_test(Shelf(fault=fault))
     assert store.state == "failed"
-    assert said in store.remark
+    assert message in store.remark
     assert len(STORED) == left
 
 
-def test_a_store_that_never_answers_does_not_keep_the_command_waiting():
+def test_store_test_times_out():
     answer = threading.Event()
 
     class Silent(Shelf):
         def handle_output(self, context, obj):
             answer.wait(10)
 
-    store = tried(Silent(), seconds=0.05)
+    store = run_test(Silent(), timeout=0.05)
     answer.set()
     assert store.state == "failed"
     assert "No answer within 0.05 s" in store.remark
 
 
-def test_asynchronous_handlers_are_tried_too():
-    class Waiting(Shelf):
+def test_store_test_awaits_handler():
+    class AsyncShelf(Shelf):
         async def handle_output(self, context, obj):
             Shelf.handle_output(self, context, obj)
 
         async def load_input(self, context):
             return Shelf.load_input(self, context)
 
-    assert tried(Waiting()).state == "ok"
+    assert run_test(AsyncShelf()).state == "ok"
 
 
-def test_a_probe_is_of_a_type_that_the_handler_takes():
+def test_probe_value_has_type_that_handler_stores():
     class Texts(Shelf):
         def accepts_type(self, hint):
             return hint is bytes

@@ -1,4 +1,4 @@
-"""Help shows examples and costs no more than it has to; commands of plugins are there like any other."""
+"""Help: lists commands, ends with examples, imports little."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rivers_cli.builtin import COMMANDS
+from rivers_cli.lazy_group import COMMANDS
 from rivers_core.hooks import CommandSpec, hookimpl
 from rivers_core.plugins import get_registry
 
@@ -18,16 +18,16 @@ RIVERS = Path(sys.executable).with_name("rivers")
 BELOW = [("handlers", "show"), ("config", "show"), ("config", "schema")]
 
 
-def test_help_lists_every_command_with_what_it_does(empty):
+def test_help_lists_every_command_with_summary(empty):
     done = empty.ok("--help")
-    for name, (_, summary, section) in COMMANDS.items():
+    for name, command in COMMANDS.items():
         assert f"  {name} " in done.out
-        assert summary in done.out
-        assert f"{section}:" in done.out
+        assert command.summary in done.out
+        assert f"{command.section}:" in done.out
 
 
 @pytest.mark.parametrize("command", [(name,) for name in COMMANDS] + BELOW, ids=" ".join)
-def test_the_help_of_every_command_ends_with_an_example_that_is_one(empty, command):
+def test_help_of_command_ends_with_examples(empty, command):
     lines = empty.ok(*command, "--help").out.splitlines()
     examples = [line.strip() for line in lines[lines.index("Examples:") + 1 :]]
     assert examples
@@ -35,7 +35,7 @@ def test_the_help_of_every_command_ends_with_an_example_that_is_one(empty, comma
     assert any(f"rivers {' '.join(command)}" in line for line in examples)
 
 
-def test_the_summary_in_the_list_is_the_first_sentence_of_a_commands_help(empty):
+def test_help_of_command_starts_with_description(empty):
     for name in COMMANDS:
         assert empty.ok(name, "--help").out.splitlines()[2].strip()
 
@@ -49,7 +49,7 @@ def test_help_imports_neither_engine_nor_pydantic_nor_rich():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_help_of_a_project_reads_no_more_than_the_rules_of_its_file(project):
+def test_help_in_project_reads_only_plugin_policy(project):
     code = "import sys\nfrom rivers_cli.main import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
     code += "print([name for name in ('rivers', 'pydantic', 'rich', 'definitions') if name in sys.modules])"
     done = subprocess.run(
@@ -58,7 +58,7 @@ def test_help_of_a_project_reads_no_more_than_the_rules_of_its_file(project):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_the_version_is_that_of_the_engine(empty):
+def test_version_is_that_of_engine(empty):
     assert empty.ok("--version").out == f"rivers {importlib.metadata.version('rivers-io')}\n"
 
 

@@ -1,4 +1,4 @@
-"""`rivers load`: errors of handlers in a sentence, and values that a terminal or a pipe cannot take as they are."""
+"""`rivers load`: previews, errors of handlers, text that a stream cannot encode."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import rivers as rs
-from rivers_cli.output import printable
+from rivers_cli.output import escape_control
 from rivers_core.exceptions import NotMaterializedError
 
 HANDLERS = """
@@ -35,24 +35,24 @@ repo = rs.CodeRepository([orders, daily])
 """
 
 
-def with_a_handler(project_of, body):
+def project_with_handler(project_of, body):
     return project_of(HANDLERS.replace("{body}", body))
 
 
-def test_an_error_of_a_handler_is_a_sentence_with_asset_handler_and_address(project_of):
-    done = with_a_handler(project_of, "raise ConnectionError('reset by peer')").rivers("load", "orders")
+def test_load_error_names_asset_handler_and_address(project_of):
+    done = project_with_handler(project_of, "raise ConnectionError('reset by peer')").rivers("load", "orders")
     assert done.code == 1
     last = done.err.splitlines()[-1]
     assert last == (
-        "Error: asset 'orders' cannot be loaded with 'Shelf': ConnectionError: reset by peer (loading asset 'orders' "
-        "with 'Shelf' at shelf 3)"
+        "Error: Could not load asset 'orders' with handler 'Shelf': ConnectionError: reset by peer "
+        "(loading asset 'orders' with 'Shelf' at shelf 3)"
     )
     assert "raise ConnectionError('reset by peer')" in done.err
     assert "load_stored" not in done.err
 
 
-def test_no_traceback_is_shown_of_an_error_that_no_line_of_the_project_has_a_part_in(project_of):
-    project = with_a_handler(project_of, "pass")
+def test_load_error_outside_project_has_no_traceback(project_of):
+    project = project_with_handler(project_of, "pass")
     project.edit("definitions.py", "@rs.Asset(io_handler=Shelf())", "@rs.Asset")
     project.ok("materialize", "orders")
     (project.path / "data" / "orders.pkl").unlink()
@@ -63,14 +63,14 @@ def test_no_traceback_is_shown_of_an_error_that_no_line_of_the_project_has_a_par
     assert "orders" in done.err
 
 
-def test_the_whole_way_of_a_handlers_error_is_shown_on_demand(project_of):
-    project = with_a_handler(project_of, "raise ConnectionError('reset by peer')")
+def test_load_traceback_shows_whole_traceback(project_of):
+    project = project_with_handler(project_of, "raise ConnectionError('reset by peer')")
     assert "load_stored" in project.rivers("load", "orders", "--traceback").err
 
 
 @pytest.mark.parametrize(("asset", "key"), [("orders", []), ("daily", ["-p", "mon"])])
-def test_a_file_that_is_not_there_was_never_stored(project_of, asset, key):
-    done = with_a_handler(project_of, "return open('no such file')").rivers("load", asset, *key)
+def test_load_reports_missing_file_as_not_stored(project_of, asset, key):
+    done = project_with_handler(project_of, "return open('no such file')").rivers("load", asset, *key)
     assert done.code == 1
     assert "Nothing is stored for" in done.err
     assert f"asset {asset!r}" in done.err
@@ -79,7 +79,7 @@ def test_a_file_that_is_not_there_was_never_stored(project_of, asset, key):
     assert "Traceback" not in done.err
 
 
-def test_load_node_says_never_stored_in_its_own_words_and_keeps_the_cause():
+def test_load_node_keeps_cause_of_not_materialized():
     class Shelf(rs.BaseIOHandler):
         def handle_output(self, context, obj):
             raise AssertionError("nobody stores")
@@ -114,8 +114,8 @@ def test_load_node_says_never_stored_in_its_own_words_and_keeps_the_cause():
         assert other.value.__notes__ == ["loading asset 'broken' with 'Shelf'"]
 
 
-def test_what_is_said_about_partitions_names_the_option(project_of):
-    project = with_a_handler(project_of, "return 1")
+def test_partition_errors_name_option(project_of):
+    project = project_with_handler(project_of, "return 1")
     without, superfluous = project.rivers("load", "daily"), project.rivers("load", "orders", "-p", "mon")
     nothing = project.rivers("materialize", "daily")
     for done in (without, superfluous, nothing):
@@ -138,7 +138,7 @@ repo = rs.CodeRepository([text, table])
 
 
 def printed(project, arguments, encoding, monkeypatch):
-    """The bytes that a call writes to a stream of this encoding."""
+    """Return the bytes that a call writes to a stream of this encoding."""
     written = io.BytesIO()
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding, write_through=True))
@@ -147,7 +147,7 @@ def printed(project, arguments, encoding, monkeypatch):
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_any_text_can_be_printed_in_any_encoding(project_of, monkeypatch, encoding):
+def test_output_escapes_characters_missing_in_encoding(project_of, monkeypatch, encoding):
     project = project_of(ODD)
     project.ok("materialize")
     for command in (["assets"], ["load", "text"], ["load", "table"], ["runs"], ["--help"]):
@@ -169,7 +169,43 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_what_would_steer_a_terminal_is_shown_there_as_an_escape():
+def test_escape_control_escapes_on_terminal_only():
     text = "\x1b]0;title\x07\tone\r\ntwo\x9b31m\x7f é"
-    assert printable(text, Terminal()) == "\\x1b]0;title\\x07\tone\\x0d\ntwo\\x9b31m\\x7f é"
-    assert printable(text, io.StringIO()) == text
+    assert escape_control(text, Terminal()) == "\\x1b]0;title\\x07\tone\\x0d\ntwo\\x9b31m\\x7f é"
+    assert escape_control(text, io.StringIO()) == text
+
+
+def test_load_shows_beginning_of_value(run):
+    done = run.ok("load", "orders", "--head", "2")
+    assert "orders, list, 3 items (from files)" in done.out
+    assert "'bread'\n'milk'\n" in done.out
+    assert done.out.count("bread") == 1
+
+
+def test_load_of_missing_value_suggests_materialize(project):
+    done = project.rivers("load", "orders")
+    assert done.code == 1
+    assert "Materialize it first" in done.err
+
+
+def test_load_error_of_project_handler_shows_its_lines_only(project_of):
+    project = project_of(
+        """
+class Feed(rs.BaseIOHandler):
+    def handle_output(self, context, obj):
+        pass
+    def load_input(self, context):
+        raise ConnectionError("no route to the feed")
+
+@rs.Asset(io_handler=Feed())
+def feed() -> int:
+    return 1
+
+repo = rs.CodeRepository([feed])
+"""
+    )
+    done = project.rivers("load", "feed")
+    assert done.code == 1
+    assert 'raise ConnectionError("no route to the feed")' in done.err
+    assert "rivers_cli" not in done.err
+    assert "partition_key=" in project.rivers("load", "feed", "--traceback").err

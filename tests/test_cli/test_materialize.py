@@ -1,65 +1,65 @@
-"""`rivers materialize`: what runs, what is said, and the exit code."""
+"""`rivers materialize`: selection, partitions, resumption, output and exit code."""
 
 from __future__ import annotations
 
 import pytest
 
 
-def stored(project, *arguments):
+def materialized(project, *arguments):
     return project.ok("materialize", *arguments, "--json").document["materialized"]
 
 
-def test_everything_runs_without_names(project):
+def test_materialize_runs_all_assets_by_default(project):
     done = project.ok("materialize")
     assert project.files("data") == ["counts.pkl", "orders.pkl", "report.pkl"]
     assert "report  stored with files" in done.out
     assert "3 of 3 stored" in done.err
 
 
-def test_named_assets_run_alone_and_load_the_rest(project):
+def test_materialize_runs_named_assets_alone(project):
     project.ok("materialize")
-    assert stored(project, "report") == ["report"]
+    assert materialized(project, "report") == ["report"]
 
 
-def test_upstream_brings_what_is_needed(project):
-    assert stored(project, "counts", "--upstream") == ["orders", "counts"]
+def test_materialize_upstream_includes_dependencies(project):
+    assert materialized(project, "counts", "--upstream") == ["orders", "counts"]
 
 
-def test_a_job_runs_under_its_name(project):
-    assert stored(project, "--job", "nightly") == ["orders", "counts"]
+def test_materialize_records_job(project):
+    assert materialized(project, "--job", "nightly") == ["orders", "counts"]
     assert project.ok("runs", "--json").document[0]["job"] == "nightly"
 
 
-def test_a_job_and_names_do_not_mix(project):
+def test_materialize_rejects_job_with_names(project):
     done = project.rivers("materialize", "orders", "--job", "nightly")
     assert done.code == 2
-    assert "--job says which assets run" in done.err
+    assert "--job cannot be combined" in done.err
 
 
-def test_only_stale_runs_what_changed_and_says_why_not_the_rest(project):
+def test_only_stale_skips_fresh_assets(project):
     project.ok("materialize")
-    assert stored(project, "--only-stale") == []
+    assert materialized(project, "--only-stale") == []
     project.edit("definitions.py", '@rs.Asset(group="raw")', '@rs.Asset(group="raw", code_version="2")')
     project.edit("definitions.py", '"milk", "bread"]', '"milk"]')
-    assert stored(project, "--only-stale") == ["orders", "counts", "report"]
+    assert materialized(project, "--only-stale") == ["orders", "counts", "report"]
     document = project.ok("materialize", "--only-stale", "--json").document
     assert {one["asset"] for one in document["skipped"]} == {"orders", "counts", "report"}
 
 
-def test_an_environment_keeps_values_elsewhere_and_has_its_own_history(project):
+def test_environment_has_separate_values_and_event_log(project):
     project.ok("materialize")
     done = project.ok("materialize", "--only-stale", "--env", "prod", "--json")
     assert done.document["materialized"] == ["orders", "counts", "report"]
     assert project.files("prod") == ["counts.pkl", "orders.pkl", "report.pkl"]
 
 
-def test_json_is_the_only_thing_on_stdout_whatever_the_code_prints(project):
+def test_materialize_json_is_alone_on_stdout(project):
     done = project.ok("materialize", "--json")
     assert done.document["success"] is True
     assert "fetching orders" in done.err
 
 
-def test_programs_that_the_code_starts_do_not_disturb_json_either(project):
+def test_materialize_json_excludes_output_of_subprocesses(project):
     project.edit("definitions.py", 'print("fetching orders")', 'import os; os.system("echo from a program")')
     done = project.ok("materialize", "--json")
     assert done.document["success"] is True
@@ -87,7 +87,7 @@ repo = rs.CodeRepository([bad, needs_bad, good, needs_good])
 """
 
 
-def test_a_failure_stops_only_what_depends_on_it(project_of):
+def test_failure_skips_only_dependent_assets(project_of):
     done = project_of(FAILING).rivers("materialize", "--json")
     assert done.code == 1
     document = done.document
@@ -96,25 +96,25 @@ def test_a_failure_stops_only_what_depends_on_it(project_of):
     assert [one["asset"] for one in document["skipped"]] == ["needs_bad"]
 
 
-def test_fail_fast_stops_at_the_first_failure(project_of):
+def test_fail_fast_stops_at_first_failure(project_of):
     project = project_of(FAILING)
     done = project.rivers("materialize", "--fail-fast", "--json")
     assert done.code == 1
     assert done.document["materialized"] == []
 
 
-def test_a_failure_shows_the_lines_of_the_project_and_none_of_the_framework(project_of):
+def test_failure_shows_lines_of_project_only(project_of):
     done = project_of(FAILING).rivers("materialize")
     assert 'raise ValueError("no such number")' in done.err
     assert "execute_step" not in done.err
-    assert "Go on where it stopped: rivers materialize --resume" in done.err
+    assert "Resume with: rivers materialize --resume" in done.err
 
 
-def test_traceback_shows_the_whole_way(project_of):
+def test_traceback_option_shows_whole_traceback(project_of):
     assert "execute_step" in project_of(FAILING).rivers("materialize", "--traceback").err
 
 
-def test_a_run_resumes_where_it_failed_by_the_beginning_of_its_id(project_of):
+def test_resume_accepts_start_of_run_id(project_of):
     project = project_of(FAILING)
     run = project.rivers("materialize", "--json").document["run_id"]
     project.edit("definitions.py", 'raise ValueError("no such number")', "return 2")
@@ -123,48 +123,48 @@ def test_a_run_resumes_where_it_failed_by_the_beginning_of_its_id(project_of):
     assert document["materialized"] == ["bad", "needs_bad"]
 
 
-def test_resuming_without_names_repeats_what_the_run_was_asked_for(project_of):
+def test_resume_repeats_selection_of_run(project_of):
     project = project_of(FAILING)
     run = project.rivers("materialize", "bad", "--json").document["run_id"]
     project.edit("definitions.py", 'raise ValueError("no such number")', "return 2")
     assert project.ok("materialize", "--resume", run, "--json").document["materialized"] == ["bad"]
 
 
-def test_a_run_that_does_not_exist_cannot_be_resumed(project):
+def test_resume_rejects_unknown_run(project):
     done = project.rivers("materialize", "--resume", "nothing")
     assert done.code == 2
-    assert "There is no run 'nothing'" in done.err
+    assert "'nothing' not found" in done.err
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["reprot"], "Did you mean 'report'"),
         (["--job", "nigthly"], "Did you mean 'nightly'"),
         (["--executor", "teleport"], "--executor teleport"),
         (["--executor", "in_process:max=1"], "--executor in_process:max=1"),
-        (["--tag", "x"], "--tag x: write it as key=value"),
-        (["--set", "x=1"], "write it as asset.field=value"),
+        (["--tag", "x"], "--tag must be key=value, got 'x'"),
+        (["--set", "x=1"], "--set must be asset.field=value"),
         (["--partition", "2024-01-01"], "none of the selected assets is partitioned"),
         (["--env", "pord"], "Did you mean 'prod'"),
         (["--config", "nowhere.toml"], "nowhere.toml"),
         (["--nonsense"], "--nonsense"),
     ],
 )
-def test_a_mistake_in_the_call_is_one_message_and_exit_code_2(project, arguments, said):
+def test_invalid_call_is_one_message_and_exit_code_2(project, arguments, message):
     done = project.rivers("materialize", *arguments)
     assert done.code == 2, done.err
-    assert said in done.err
+    assert message in done.err
     assert "Traceback" not in done.err
     assert done.out == ""
 
 
-def test_tags_are_recorded_with_the_run(project):
+def test_tags_are_recorded_with_run(project):
     project.ok("materialize", "--tag", "why=test", "--tag", "who=me")
     assert project.ok("runs", "--json").document[0]["tags"] == {"why": "test", "who": "me"}
 
 
-def test_functions_are_configured_by_set(project_of):
+def test_set_configures_function(project_of):
     project = project_of(
         """
 from pydantic import BaseModel
@@ -205,21 +205,21 @@ repo = rs.CodeRepository([daily, sales])
 
 
 @pytest.mark.parametrize(
-    ("asked", "keys"),
+    ("arguments", "keys"),
     [
         (["-p", "2024-01-02"], ["2024-01-02"]),
         (["-p", "2024-01-02", "-p", "2024-01-04"], ["2024-01-02", "2024-01-04"]),
         (["-p", "2024-01-02..2024-01-04"], ["2024-01-02", "2024-01-03", "2024-01-04"]),
     ],
 )
-def test_partitions_are_one_several_or_a_range(project_of, asked, keys):
+def test_partition_option_selects_keys_or_range(project_of, arguments, keys):
     project = project_of(PARTITIONED)
-    done = project.ok("materialize", "daily", *asked)
+    done = project.ok("materialize", "daily", *arguments)
     assert [line.split("[")[1][:10] for line in done.out.splitlines()] == keys
     assert project.ok("load", "daily", "-p", keys[0], "--json").document["head"] == f"on {keys[0]}"
 
 
-def test_only_stale_leaves_out_the_partitions_that_are_fresh_and_says_so(project_of):
+def test_only_stale_skips_fresh_partitions(project_of):
     project = project_of(PARTITIONED)
     project.ok("materialize", "daily", "-p", "2024-01-02")
     done = project.ok("materialize", "daily", "-p", "2024-01-01..2024-01-03", "--only-stale")
@@ -227,26 +227,26 @@ def test_only_stale_leaves_out_the_partitions_that_are_fresh_and_says_so(project
     assert "1 of 1 stored" in done.err
 
 
-def test_a_range_may_be_of_one_dimension(project_of):
+def test_partition_range_of_one_dimension(project_of):
     project = project_of(PARTITIONED)
     project.ok("materialize", "sales", "-p", "day=2024-01-01..2024-01-02|shop=a,b")
     (sales,) = project.ok("assets", "sales", "--json").document
     assert sum(one["state"] == "fresh" for one in sales["values"]) == 4
 
 
-def test_an_unknown_partition_names_the_nearest(project_of):
+def test_unknown_partition_suggests_closest(project_of):
     done = project_of(PARTITIONED).rivers("materialize", "daily", "-p", "2024-01-07")
     assert done.code == 2
     assert "2024-01-0" in done.err
 
 
-def test_the_command_that_resumes_repeats_the_options(project_of):
+def test_resume_command_repeats_options(project_of):
     project = project_of(PARTITIONED.replace('f"on {key}"', "1 / 0"))
     done = project.rivers("materialize", "daily", "-p", "2024-01-02..2024-01-03")
     assert "rivers materialize daily --partition 2024-01-02..2024-01-03 --resume" in done.err
 
 
-def test_a_function_that_exits_is_a_canceled_run_and_no_success(project_of):
+def test_sys_exit_of_function_cancels_run(project_of):
     project = project_of(
         "@rs.Asset\ndef leaves() -> int:\n    raise SystemExit(0)\n\nrepo = rs.CodeRepository([leaves])\n"
     )
@@ -256,7 +256,7 @@ def test_a_function_that_exits_is_a_canceled_run_and_no_success(project_of):
     assert project.ok("runs", "--json").document[0]["status"] == "canceled"
 
 
-def test_a_run_over_a_range_resumes_over_that_range(project_of):
+def test_resume_repeats_partition_range(project_of):
     project = project_of(PARTITIONED.replace('f"on {key}"', "1 / 0"))
     asked = ["daily", "-p", "2024-01-02..2024-01-03"]
     run = project.rivers("materialize", *asked, "--json").document["run_id"]
@@ -265,17 +265,17 @@ def test_a_run_over_a_range_resumes_over_that_range(project_of):
     assert done.out.count("daily [2024-01-0") == 2
 
 
-def test_an_environment_without_a_configuration_is_refused_before_anything_runs(empty):
+def test_environment_requires_configuration(empty):
     empty.write("definitions.py", "raise AssertionError('imported')")
     for command in (["materialize", "--repository", "definitions:repo"], ["check"], ["assets"], ["plugins"]):
         done = empty.rivers(*command, "--env", "prod")
         assert done.code == 2
-        assert "--env prod: there is no rivers.toml" in done.err
+        assert "--env prod: rivers.toml not found" in done.err
         assert "Traceback" not in done.err
 
 
 @pytest.mark.parametrize("position", [0, 1])
-def test_an_empty_environment_is_refused_and_does_not_hide_the_chosen_one(project, monkeypatch, position):
+def test_empty_environment_is_rejected(project, monkeypatch, position):
     monkeypatch.setenv("RIVERS_ENV", "prod")
     words = ["materialize"]
     words[position:position] = ["--env", ""]
@@ -286,14 +286,14 @@ def test_an_empty_environment_is_refused_and_does_not_hide_the_chosen_one(projec
 
 
 @pytest.mark.parametrize(
-    ("key", "said"),
+    ("key", "message"),
     [
-        ("d=1..2|region=us|region=eu", "names the dimension 'region' twice"),
-        ("d=1|d=1..2", "names the dimension 'd' twice"),
-        ("d=1..2|eu", "'eu' names no dimension"),
+        ("d=1..2|region=us|region=eu", "dimension 'region' is given twice"),
+        ("d=1|d=1..2", "dimension 'd' is given twice"),
+        ("d=1..2|eu", "'eu' has no dimension"),
     ],
 )
-def test_a_range_that_is_ambiguous_is_refused(project_of, key, said):
+def test_ambiguous_partition_range_is_rejected(project_of, key, message):
     project = project_of(
         """
 both = rs.PartitionsDefinition.multi({
@@ -309,11 +309,11 @@ repo = rs.CodeRepository([sales])
     )
     done = project.rivers("materialize", "-p", key)
     assert done.code == 2
-    assert said in done.err
+    assert message in done.err
     assert project.files("data") == []
 
 
-def test_a_stopped_step_is_named_for_programs(project_of):
+def test_materialize_json_lists_stopped_step(project_of):
     project = project_of(
         """
 @rs.Asset

@@ -1,4 +1,4 @@
-"""`rivers migrate`: values move, are compared, and count as fresh where they are now."""
+"""`rivers migrate`: values are copied, compared, and stay fresh."""
 
 from __future__ import annotations
 
@@ -29,27 +29,21 @@ def states(done):
     return {(one["asset"], one["partition"]): one["state"] for one in done.document["values"]}
 
 
-@pytest.fixture
-def run(project):
-    project.ok("materialize")
-    return project
-
-
-def test_every_value_is_copied_and_what_was_there_stays(run):
+def test_migrate_copies_all_values_and_keeps_source(run):
     done = migrate(run)
     assert done.code == 0
     assert set(states(done).values()) == {"copied"}
     assert run.files("other") == run.files("data") == ["counts.pkl", "orders.pkl", "report.pkl"]
 
 
-def test_nothing_has_to_run_again_once_the_configuration_names_the_new_handler(run):
+def test_migrated_values_are_fresh_with_new_handler(run):
     migrate(run)
     run.edit("rivers.toml", 'default_io_handler = "files"', 'default_io_handler = "other"')
     assert [one["values"][0]["state"] for one in run.ok("assets", "--json").document] == ["fresh"] * 3
     assert run.ok("load", "orders", "--json").document["handler"] == "other"
 
 
-def test_a_dry_run_copies_nothing_and_says_from_where_to_where(run):
+def test_dry_run_shows_addresses_and_copies_nothing(run):
     done = migrate(run, "--dry-run")
     assert set(states(done).values()) == {"to copy"}
     assert done.document["values"][0]["target"].endswith("other/orders.pkl")
@@ -57,11 +51,11 @@ def test_a_dry_run_copies_nothing_and_says_from_where_to_where(run):
     assert len(run.ok("runs", "--json").document) == 1
 
 
-def test_only_the_named_assets_are_copied(run):
+def test_migrate_copies_named_assets_only(run):
     assert set(states(migrate(run, "orders"))) == {("orders", None)}
 
 
-def test_called_again_it_copies_what_is_missing_only(run):
+def test_repeated_migrate_copies_missing_values(run):
     migrate(run, "orders")
     assert states(migrate(run)) == {
         ("orders", None): "there already",
@@ -70,13 +64,13 @@ def test_called_again_it_copies_what_is_missing_only(run):
     }
 
 
-def test_a_copy_that_is_gone_is_made_again(run):
+def test_migrate_restores_deleted_copy(run):
     migrate(run)
     (run.path / "other" / "orders.pkl").unlink()
     assert states(migrate(run))["orders", None] == "copied"
 
 
-def test_a_value_that_changed_since_is_copied_again(run):
+def test_migrate_copies_changed_value_again(run):
     migrate(run)
     run.edit("definitions.py", '["bread", "milk", "bread"]', '["cheese"]')
     run.ok("materialize", "orders")
@@ -85,7 +79,7 @@ def test_a_value_that_changed_since_is_copied_again(run):
     assert run.ok("load", "orders", "--json").document["head"] == ["cheese"]
 
 
-def test_what_somebody_else_stored_there_is_not_replaced_unless_told(run):
+def test_migrate_replaces_different_value_only_with_overwrite(run):
     run.edit("definitions.py", '["bread", "milk", "bread"]', '["cheese"]')
     run.edit("rivers.toml", 'default_io_handler = "files"', 'default_io_handler = "other"')
     run.ok("materialize", "orders")
@@ -96,27 +90,27 @@ def test_what_somebody_else_stored_there_is_not_replaced_unless_told(run):
     assert run.ok("load", "orders", "--json").document["head"] == ["bread", "milk", "bread"]
 
 
-def test_all_partitions_that_were_stored_are_copied(project_of):
+def test_migrate_copies_stored_partitions(project_of):
     project = project_of(PARTITIONED)
     project.ok("materialize", "daily", "-p", "2024-01-01", "-p", "2024-01-03")
     assert states(migrate(project)) == {("daily", "2024-01-01"): "copied", ("daily", "2024-01-03"): "copied"}
     assert project.files("other") == ["daily/2024-01-01/data.pkl", "daily/2024-01-03/data.pkl"]
 
 
-def test_values_without_a_history_are_found_in_the_store(run):
+def test_migrate_finds_values_without_event_log(run):
     for path in (run.path / ".rivers").rglob("*"):
         if path.is_file():
             path.unlink()
     assert set(states(migrate(run)).values()) == {"copied"}
 
 
-def test_another_environment_is_a_source_or_a_target(run):
+def test_migrate_to_another_environment(run):
     assert set(states(migrate(run, target="files@prod")).values()) == {"copied"}
     found = run.ok("assets", "--env", "prod", "--json").document
     assert [one["values"][0]["state"] for one in found] == ["fresh"] * 3
 
 
-def test_a_damaged_value_fails_and_the_others_are_copied(run):
+def test_migrate_reports_damaged_value_and_copies_others(run):
     damaged = run.path / "data" / "counts.pkl"
     damaged.write_bytes(damaged.read_bytes()[:-10] + b"0123456789")
     done = migrate(run)
@@ -129,7 +123,7 @@ def test_a_damaged_value_fails_and_the_others_are_copied(run):
     assert run.ok("runs", "--json").document[0]["status"] == "failure"
 
 
-def test_a_store_that_gives_back_something_else_is_noticed(project_of):
+def test_migrate_detects_different_reloaded_value(project_of):
     project = project_of(
         """
 class Forgetful(rs.BaseIOHandler):
@@ -154,31 +148,31 @@ repo = rs.CodeRepository([orders, other])
     project.ok("materialize", "orders")
     done = migrate(project, "orders", target="Forgetful")
     assert done.code == 1
-    assert "is not what was stored" in done.document["values"][0]["message"]
+    assert "differs from the stored one" in done.document["values"][0]["message"]
 
 
 @pytest.mark.parametrize(
-    ("source", "target", "said"),
+    ("source", "target", "message"),
     [
-        ("files", "files", "are the same handler"),
-        ("files", "memory", "nothing that another process could copy"),
+        ("files", "files", "must be different handlers"),
+        ("files", "memory", "cannot be migrated"),
         ("flies", "other", "Did you mean 'files'"),
         ("files", "files@pord", "Did you mean 'prod'"),
         ("files", "other@", "NAME@ENVIRONMENT"),
         ("files", "@prod", "NAME@ENVIRONMENT"),
     ],
 )
-def test_a_mistake_in_the_call_is_said_before_anything_is_copied(run, source, target, said):
+def test_migrate_rejects_invalid_call(run, source, target, message):
     done = migrate(run, source=source, target=target)
     assert done.code == 2
-    assert said in done.err
+    assert message in done.err
     assert run.files("other") == []
 
 
-def test_people_are_told_what_to_do_next(run):
+def test_migrate_prints_summary_and_next_step(run):
     done = run.ok("migrate", "--from", "files", "--to", "other")
     assert "3 values from files to other: 3 copied." in done.out
-    assert "name 'other'" in done.out
+    assert "handler 'other'" in done.out
 
 
 DYNAMIC = """
@@ -198,7 +192,7 @@ repo = rs.CodeRepository([stock, sales])
 
 
 @pytest.mark.parametrize(("asset", "key"), [("stock", "b"), ("sales", "day=2024-01-01|shop=b")])
-def test_values_of_dynamic_partitions_can_be_asked_for_where_they_are_now(project_of, asset, key):
+def test_migrate_copies_dynamic_partition_keys(project_of, asset, key):
     project = project_of(DYNAMIC)
     with Storage.embedded(project.path / ".rivers") as storage:
         storage.add_dynamic_partitions("shops", ["a", "b"])

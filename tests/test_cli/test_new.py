@@ -1,4 +1,4 @@
-"""`rivers new`, and the path of a stranger from an empty folder to another environment."""
+"""`rivers new`: the created project works, existing files are kept."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 
-def test_a_strangers_path_from_an_empty_folder(empty, monkeypatch):
-    """New, a wrong handler name, the error, mended, materialize, look, another environment."""
+def test_new_project_works_in_two_environments(empty, monkeypatch):
+    """Create a project, misspell a handler, correct it, materialize, load, use another environment."""
     done = empty.ok("new", "shop")
     assert "rivers materialize" in done.out
     monkeypatch.chdir(empty.path / "shop")
@@ -37,7 +37,7 @@ def test_a_strangers_path_from_an_empty_folder(empty, monkeypatch):
     assert empty.files("data-prod") == empty.files("data") == ["averages.pkl", "readings.pkl", "report.pkl"]
 
 
-def test_a_new_project_passes_its_own_test_and_leaves_nothing_behind(empty):
+def test_new_project_passes_its_tests(empty):
     empty.ok("new", "rain-gauge")
     folder = empty.path / "rain-gauge"
     environment = {
@@ -55,8 +55,8 @@ def test_a_new_project_passes_its_own_test_and_leaves_nothing_behind(empty):
     assert not (folder / "data").exists()
 
 
-def test_a_new_project_is_clean_for_linters_and_type_checkers(empty, pytestconfig):
-    # rivers itself does not change with the project, and reading it takes most of the time
+def test_new_project_passes_linter_and_type_checker(empty, pytestconfig):
+    # one cache for all projects: checking rivers itself takes most of the time
     cache = getattr(pytestconfig, "cache", None)
     known = "/dev/null" if cache is None else cache.mkdir("mypy-of-new-projects")
     empty.ok("new", "shop")
@@ -74,32 +74,32 @@ def test_a_new_project_is_clean_for_linters_and_type_checkers(empty, pytestconfi
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_nothing_that_exists_is_overwritten(empty):
+def test_new_does_not_overwrite_files(empty):
     empty.ok("new", "shop")
     empty.write("shop/rivers.toml", "mine")
     done = empty.rivers("new", "shop")
     assert done.code == 2
-    assert "rivers.toml exists already" in done.err
+    assert "rivers.toml already exists" in done.err
     assert (empty.path / "shop" / "rivers.toml").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("json", "json-pipeline"),
-        ("rivers", "would hide"),
-        ("2shops", "begin with a letter"),
-        ("class", "begin with"),
+        ("rivers", "would shadow"),
+        ("2shops", "Start with a letter"),
+        ("class", "Start with a letter"),
     ],
 )
-def test_a_name_that_cannot_be_a_package_is_refused(empty, name, said):
+def test_new_rejects_name_that_is_not_a_package(empty, name, message):
     done = empty.rivers("new", name)
     assert done.code == 2
-    assert said in done.err
+    assert message in done.err
     assert empty.files() == []
 
 
-def test_a_project_may_be_made_in_a_folder_that_is_there(empty, monkeypatch):
+def test_new_uses_existing_folder(empty, monkeypatch):
     (empty.path / "shop").mkdir()
     monkeypatch.chdir(empty.path / "shop")
     done = empty.ok("new", ".")

@@ -1,4 +1,4 @@
-"""Commands of installed packages: under which rules they are imported, and what a name means that two of them claim."""
+"""Commands of plugins: the policy under which they are imported, and conflicting names."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ deny = ["aa-greet"]
 
 @pytest.fixture
 def installed(empty, monkeypatch):
-    """Installs a package with commands, or with another plugin module."""
+    """Install a package with commands, or with another plugin module."""
     site = empty.path / "site"
     site.mkdir()
     monkeypatch.syspath_prepend(str(site))
@@ -57,7 +57,7 @@ def aa(installed):
 
 
 def is_imported(folder, *arguments):
-    """Whether a call imported the plugin, and the call."""
+    """Return whether a call imported the plugin, and the result of the call."""
     trace = folder.path / "imported"
     trace.unlink(missing_ok=True)
     plugin = f"open({str(trace)!r}, 'w').close()\n{COMMANDS.format(package='aa_greet')}"
@@ -79,11 +79,11 @@ def is_imported(folder, *arguments):
     ],
     ids=" ".join,
 )
-def test_what_the_environment_of_the_call_denies_is_not_imported(aa, arguments):
+def test_plugin_denied_by_env_option_is_not_imported(aa, arguments):
     assert not is_imported(aa, *arguments)[0]
 
 
-def test_what_an_environment_chosen_by_variables_denies_is_not_imported(aa, monkeypatch):
+def test_plugin_denied_by_env_variable_is_not_imported(aa, monkeypatch):
     aa.write(".env", "RIVERS_ENV=prod\n")
     imported, done = is_imported(aa, "greet")
     assert not imported
@@ -94,36 +94,36 @@ def test_what_an_environment_chosen_by_variables_denies_is_not_imported(aa, monk
     assert not is_imported(aa, "greet")[0]
 
 
-def test_an_environment_of_the_call_goes_before_the_one_of_variables(aa, monkeypatch):
+def test_env_option_takes_precedence_over_variable(aa, monkeypatch):
     monkeypatch.setenv("RIVERS_ENV", "prod")
     imported, done = is_imported(aa, "--env", "dev", "greet")
     assert imported
     assert done.out == "hello from aa_greet\n"
 
 
-def test_an_option_of_a_plugins_own_chooses_no_environment(aa, monkeypatch):
+def test_env_option_of_plugin_selects_no_environment(aa, monkeypatch):
     monkeypatch.setenv("RIVERS_ENV", "prod")
     assert not is_imported(aa, "greet", "--env", "something-else")[0]
 
 
-def test_the_rules_of_a_configuration_that_is_named_hold_too(aa):
+def test_policy_of_config_option_applies(aa):
     (aa.path / "elsewhere").mkdir()
     (aa.path / "rivers.toml").rename(aa.path / "elsewhere" / "rivers.toml")
     assert not is_imported(aa, "greet", "--config", "elsewhere", "--env", "prod")[0]
     assert is_imported(aa, "greet")[0]
 
 
-def test_rules_that_cannot_be_read_let_nothing_in(aa):
+def test_unreadable_policy_denies_all_plugins(aa):
     for text in ("this is not toml", "[plugins]\nallow = 3", "[plugins.pin]\ngreet = 3"):
         aa.write("rivers.toml", text)
         imported, done = is_imported(aa, "greet")
         assert not imported
         assert done.code == 2
-        assert "Plugins could not be asked for it" in done.err
+        assert "Plugins were not loaded" in done.err
 
 
 @pytest.mark.parametrize("variable", ["COMP_WORDS", "_TYPER_COMPLETE_ARGS"])
-def test_completion_imports_nothing_that_is_denied(aa, monkeypatch, variable):
+def test_completion_does_not_import_denied_plugin(aa, monkeypatch, variable):
     monkeypatch.setenv("_RIVERS_COMPLETE", f"complete_{'bash' if variable == 'COMP_WORDS' else 'zsh'}")
     monkeypatch.setenv(variable, 'rivers --env prod gre "')
     monkeypatch.setenv("COMP_CWORD", "3")
@@ -136,20 +136,20 @@ def both(installed):
     return installed("bb-greet")
 
 
-def test_a_name_that_two_claim_is_an_error_which_names_both(both):
+def test_conflicting_command_name_is_an_error(both):
     done = both.rivers("greet")
     assert done.code == 2
     assert done.out == ""
     assert "claimed by aa-greet 1.0 and bb-greet 1.0" in done.err
 
 
-def test_the_distribution_or_a_pin_says_which_of_two_is_meant(both):
+def test_qualified_name_or_pin_resolves_conflict(both):
     assert both.ok("bb-greet:greet").out == "hello from bb_greet\n"
     both.write("rivers.toml", '[plugins]\npin = { greet = "bb-greet" }\n')
     assert both.ok("greet").out == "hello from bb_greet\n"
 
 
-def test_help_lists_commands_by_the_names_that_work(both):
+def test_help_lists_conflicting_commands_by_qualified_name(both):
     listed = both.ok("--help").out
     assert "aa-greet:greet" in listed
     assert "bb-greet:greet" in listed
@@ -157,29 +157,30 @@ def test_help_lists_commands_by_the_names_that_work(both):
     assert "Did you mean 'greet'?" in both.rivers("grete").err
 
 
-def test_a_name_of_rivers_itself_stays_with_it_and_who_claims_it_is_told(both):
+def test_builtin_command_hides_that_of_plugin(both):
     for command in (["plugins", "--load"], ["check"]):
         done = both.rivers(*command)
-        said = done.out + done.err
-        assert "The command 'assets' of aa-greet 1.0 does not run under that name" in said
-        assert "The command 'greet' is claimed by aa-greet 1.0 and bb-greet 1.0" in said
+        output = done.out + done.err
+        assert "'assets' of aa-greet 1.0" in output
+        assert "rivers aa-greet:assets" in output
+        assert "'greet' is claimed by aa-greet 1.0 and bb-greet 1.0" in output
     assert both.ok("aa-greet:assets").out == "hello from aa_greet\n"
     remarks = {one["distribution"]: one["remarks"] for one in both.ok("plugins", "--load", "--json").document}
     assert "rivers aa-greet:assets" in remarks["aa-greet"][0]
     assert remarks["rivers-pickle"] == []
 
 
-def test_a_broken_plugin_is_named_where_its_command_is_missed(installed):
+def test_missing_command_names_broken_plugin(installed):
     folder = installed("brk", plugin="import no_such_module")
     for name in ("brk", "other"):
         done = folder.rivers(name)
         assert done.code == 2
         assert "The plugin 'brk' of brk 1.0" in done.err
         assert "no_such_module" in done.err
-    assert "There is no command 'brk'" not in folder.rivers("brk").err
+    assert "'brk' not found" not in folder.rivers("brk").err
 
 
-def test_where_broken_plugins_are_errors_a_command_says_which_one(installed, monkeypatch):
+def test_strict_plugins_name_broken_one(installed, monkeypatch):
     installed("brk", plugin="import no_such_module")
     folder = installed("aa-greet")
     monkeypatch.setenv("RIVERS_STRICT_PLUGINS", "1")
@@ -189,19 +190,19 @@ def test_where_broken_plugins_are_errors_a_command_says_which_one(installed, mon
     assert "materialize" in folder.ok("--help").out
 
 
-def test_a_command_that_is_denied_not_there_or_not_installed_is_not_called_unknown(aa, monkeypatch):
+def test_qualified_name_explains_why_command_is_missing(aa, monkeypatch):
     assert "pip install zz" in aa.rivers("zz:greet").err
     assert "command 'nope'. It provides: aa-greet:assets" in aa.rivers("aa-greet:nope").err
     monkeypatch.setenv("RIVERS_PLUGINS_DENY", "aa-*")
     for name in ("aa_greet", "aa-greet:greet"):
         done = aa.rivers(name)
         assert done.code == 2
-        assert "comes with aa-greet 1.0, and it is denied by 'aa-*'" in done.err
+        assert "aa-greet 1.0 is not available: it is denied by 'aa-*'" in done.err
 
 
-def test_a_target_that_is_no_command_is_told_with_its_package(aa):
+def test_invalid_command_target_names_package(aa):
     done = aa.rivers("number")
     assert done.code == 2
     assert "'number' of aa-greet 1.0" in done.err
-    assert "a int is neither a function" in done.err
+    assert "must be a function or a typer.Typer, got int" in done.err
     assert "Traceback" not in done.err

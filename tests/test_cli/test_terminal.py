@@ -1,4 +1,4 @@
-"""The command as a program of its own: on a terminal, on a pipe, interrupted."""
+"""The command as a process: on a terminal, in a pipe, interrupted."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def environment(**changed):
 
 
 def on_a_terminal(arguments, folder, columns=80, **variables):
-    """What a terminal of this width is sent, and the exit code."""
+    """Return what is sent to a terminal of this width, and the exit code."""
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (24, columns)) if hasattr(termios, "tcsetwinsize") else _set_size(
         slave, columns
@@ -82,7 +82,7 @@ def plain(text):
 def wait_for(path):
     give_up = time.monotonic() + 30
     while not path.exists():
-        assert time.monotonic() < give_up, f"{path} was never made"
+        assert time.monotonic() < give_up, f"{path} was not created"
         select.select([], [], [], 0.02)
 
 
@@ -102,12 +102,12 @@ def interrupted(project, number):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stopped_run_is_recorded_and_says_what_was_done_and_how_to_go_on(project_of, number, code):
+def test_interrupted_run_is_canceled_and_can_be_resumed(project_of, number, code):
     project = project_of(SLOW)
     returned, out, err = interrupted(project, number)
     assert returned == code
     assert "Traceback" not in err
-    assert "Stored before that, and kept: quick." in err
+    assert "Assets stored before: quick." in err
     (run,) = project.ok("runs", "--json").document
     assert run["status"] == "canceled"
     assert f"rivers materialize --resume {run['run_id']}" in err
@@ -115,7 +115,7 @@ def test_a_stopped_run_is_recorded_and_says_what_was_done_and_how_to_go_on(proje
     assert "slow   stopped" in out
 
 
-def test_a_stopped_run_goes_on_with_what_is_missing(project_of):
+def test_resumed_run_stores_missing_assets(project_of):
     project = project_of(SLOW)
     interrupted(project, signal.SIGINT)
     project.edit("definitions.py", "time.sleep(60)", "")
@@ -126,27 +126,27 @@ def test_a_stopped_run_goes_on_with_what_is_missing(project_of):
     assert run["status"] == "success"
 
 
-def test_a_terminal_gets_a_table_and_keeps_what_the_code_prints(project):
+def test_terminal_shows_table_and_project_output(project):
     sent, code = on_a_terminal(["materialize"], project.path)
     assert code == 0
     assert "\x1b[" in sent
     last = plain(sent)
     assert "fetching orders" in last
-    assert re.search(r"✓\s+report\s+files\s+\d+ B\s+[\d.]+ ms", last)
+    assert re.search(r"✓\s+report\s+files\s+\d+ bytes\s+[\d.]+ ms", last)
     assert "3 of 3 stored" in last
 
 
-def test_no_color_is_honoured(project):
+def test_no_color_disables_colors(project):
     project.ok("materialize")
-    coloured, _ = on_a_terminal(["assets"], project.path)
-    assert re.search(r"\x1b\[(\d+;)*3[0-7]m", coloured)
+    colored, _ = on_a_terminal(["assets"], project.path)
+    assert re.search(r"\x1b\[(\d+;)*3[0-7]m", colored)
     sent, code = on_a_terminal(["assets"], project.path, NO_COLOR="1")
     assert code == 0
     assert not re.search(r"\x1b\[(\d+;)*3[0-7]m", sent)
 
 
 @pytest.mark.parametrize("columns", [60, 80, 200])
-def test_a_table_fits_the_terminal_and_loses_no_name(project, columns, monkeypatch):
+def test_table_fits_terminal_and_keeps_names(project, columns, monkeypatch):
     project.edit("definitions.py", "def report(", "def a_rather_long_name_of_an_asset(")
     project.edit("definitions.py", "counts, report]", "counts, a_rather_long_name_of_an_asset]")
     project.ok("materialize", "orders")
@@ -158,7 +158,7 @@ def test_a_table_fits_the_terminal_and_loses_no_name(project, columns, monkeypat
     assert "a_rather_long_name_of_an_asset" in project.ok("assets").out
 
 
-def test_a_narrow_terminal_leaves_out_what_matters_least(project, monkeypatch):
+def test_narrow_terminal_omits_optional_columns(project, monkeypatch):
     project.ok("materialize")
     monkeypatch.setattr("rivers_cli.output.is_terminal", lambda: True)
     monkeypatch.setenv("COLUMNS", "75")
@@ -169,18 +169,18 @@ def test_a_narrow_terminal_leaves_out_what_matters_least(project, monkeypatch):
     assert "Materialization" in narrow
 
 
-def test_groups_are_a_tree_on_a_terminal_and_a_column_elsewhere(project):
+def test_assets_shows_groups_as_tree_on_terminal(project):
     sent, _ = on_a_terminal(["assets"], project.path)
     assert "├─ counts" in plain(sent)
     assert re.search(r"^answers +counts", project.ok("assets").out, re.MULTILINE)
 
 
-def test_a_table_in_a_pipe_is_as_wide_as_it_has_to_be(project):
+def test_table_in_pipe_has_full_width(project):
     project.edit("rivers.toml", 'store = "file:./data"', f'store = "file:./{"d" * 150}"')
     assert "d" * 150 in project.ok("handlers", "show", "files").out
 
 
-def test_the_reader_of_a_pipe_may_leave_early(project):
+def test_closed_pipe_shows_no_traceback(project):
     project.ok("materialize")
     done = subprocess.run(
         ["bash", "-c", f"{RIVERS} assets | head -1"],
@@ -193,14 +193,14 @@ def test_the_reader_of_a_pipe_may_leave_early(project):
     assert done.stdout.startswith("Group")
 
 
-def test_a_terminal_gets_a_file_instead_of_a_picture(project):
+def test_graph_on_terminal_writes_file(project):
     sent, code = on_a_terminal(["graph"], project.path)
     assert code == 0
     assert "Wrote lineage.svg" in plain(sent)
     assert (project.path / "lineage.svg").read_text().startswith("<svg")
 
 
-def test_shells_complete_commands_options_and_names_of_assets(project):
+def test_completion_of_commands_options_and_names(project):
     def completed(line):
         variables = environment(
             _RIVERS_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(len(line.split(" ")) - 1)
@@ -218,14 +218,14 @@ def test_shells_complete_commands_options_and_names_of_assets(project):
     assert completed("rivers migrate --to files@") == ["files@prod"]
 
 
-def test_completion_is_silent_where_there_is_nothing_to_complete(empty):
+def test_completion_outside_project_is_silent(empty):
     variables = environment(_RIVERS_COMPLETE="complete_bash", COMP_WORDS="rivers load re", COMP_CWORD="2")
     done = subprocess.run([RIVERS], cwd=empty.path, env=variables, capture_output=True, text=True)
     assert done.stdout.strip() == ""
     assert "Traceback" not in done.stderr
 
 
-def test_python_may_be_asked_for_json_through_the_program_itself(project):
+def test_assets_json_of_process(project):
     done = subprocess.run(
         [RIVERS, "assets", "--json"], cwd=project.path, env=environment(), capture_output=True, text=True
     )
@@ -254,18 +254,18 @@ def materialized(project):
     )
 
 
-def test_what_a_function_logs_is_shown(project_of):
+def test_materialize_prints_log_records(project_of):
     done = materialized(project_of(LOGGING))
     assert "rivers.assets.talks: half way" in done.stderr
     assert "for developers" not in done.stderr
 
 
-def test_logging_that_the_project_set_up_is_left_alone(project_of):
+def test_materialize_keeps_logging_of_project(project_of):
     set_up = "import logging\nlogging.getLogger('rivers').addHandler(logging.NullHandler())\n"
     assert "half way" not in materialized(project_of(set_up + LOGGING)).stderr
 
 
-def test_no_value_can_steer_the_terminal_that_shows_it(project_of):
+def test_terminal_escapes_control_characters(project_of):
     project = project_of(
         """
 @rs.Asset

@@ -1,4 +1,4 @@
-"""Where the command starts: options that every command takes, and what becomes of errors."""
+"""Entry point of the `rivers` command."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rivers_cli.command import CommandGroup, add_common_options
+from rivers_cli.lazy_group import LazyGroup, add_common_options
 from rivers_cli.session import Session
 
 if TYPE_CHECKING:
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 app = typer.Typer(
-    cls=CommandGroup,
+    cls=LazyGroup,
     no_args_is_help=True,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import version
 
         print(f"rivers {version('rivers-io')}", file=sys.stdout)
@@ -39,15 +39,15 @@ def rivers(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Run data pipelines, and look at what they keep and where.
+    """Run data pipelines, and inspect what they store and where.
 
-    Commands find the project by its rivers.toml, in this folder or above it.
+    The project is that of rivers.toml in this folder or a parent folder.
 
     Examples:
-      $ rivers new shop                       a project that works
-      $ rivers materialize                    run everything
-      $ rivers materialize report --env prod  one asset, in another environment
-      $ rivers check                          is everything in place?
+      $ rivers new shop                       create a project
+      $ rivers materialize                    run all assets
+      $ rivers materialize report --env prod  run one asset in another environment
+      $ rivers check                          report problems, test every store
     """
 
 
@@ -55,29 +55,29 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and end the process.
 
     Args:
-        arguments: What follows `rivers`; None takes those of the process.
+        arguments: Arguments after `rivers`; None uses those of the process.
 
     Raises:
-        SystemExit: Always. 0 all is well, 1 a run or a check failed, 2 a mistake in the call, the
-            configuration or the definitions, 130 interrupted.
+        SystemExit: Always. The exit code is 0 on success, 1 if a run or a check failed, 2 for an error in the call,
+            the configuration or the definitions, and 130 if interrupted.
     """
-    _show_whatever_there_is()
-    session = Session(_typed(sys.argv[1:] if arguments is None else arguments))
+    _escape_unencodable()
+    session = Session(_typed_words(sys.argv[1:] if arguments is None else arguments))
     command = typer.main.get_command(app)
     add_common_options(command)
     try:
         command.main(args=arguments, prog_name="rivers", obj=session)
     except Exception as error:
-        from rivers_cli.failures import report
+        from rivers_cli.errors import report_error
 
-        sys.exit(report(error, session))
+        sys.exit(report_error(error, session))
     finally:
         session.close()
     sys.exit(0)
 
 
-def _typed(arguments: Sequence[str]) -> Sequence[str]:
-    """What follows `rivers`: the arguments, or what is there so far where a shell wants to complete it."""
+def _typed_words(arguments: Sequence[str]) -> Sequence[str]:
+    """Return the arguments, or the words typed so far if a shell asks for completions."""
     from shlex import shlex
 
     if "_RIVERS_COMPLETE" not in os.environ:
@@ -85,13 +85,13 @@ def _typed(arguments: Sequence[str]) -> Sequence[str]:
     words = shlex(os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", ""), posix=True)
     words.whitespace_split, words.commenters = True, ""
     typed: list[str] = []
-    with suppress(ValueError):  # a quotation that has not ended yet
+    with suppress(ValueError):  # an open quotation mark
         typed.extend(words)
     return typed[1:]
 
 
-def _show_whatever_there_is() -> None:
-    """What the encoding of a stream does not have is written as an escape; no text can end the command."""
+def _escape_unencodable() -> None:
+    """Print characters that the encoding of a stream lacks as escapes, so that no text ends the command."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

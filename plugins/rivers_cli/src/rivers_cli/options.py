@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options that several commands share, and their shell completion."""
 
 from __future__ import annotations
 
@@ -7,53 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from rivers_cli.session import Session
 
 
-def _complete_assets(ctx: typer.Context, incomplete: str) -> list[str]:
-    return _names(ctx, incomplete, lambda session: session.project.looked_at().graph.outputs)
-
-
-def _complete_jobs(ctx: typer.Context, incomplete: str) -> list[str]:
-    return _names(ctx, incomplete, lambda session: session.project.repository.jobs)
-
-
-def _complete_handlers(ctx: typer.Context, incomplete: str) -> list[str]:
-    return _names(ctx, incomplete, lambda session: getattr(session.project.config, "handler_names", ()))
-
-
-def complete_environments(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Environments of the configuration that begin like this, for a shell."""
-    return _names(ctx, incomplete, _environments)
-
-
-def complete_stored(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Handlers of the configuration that begin like this, after an `@` their environments, for a shell."""
-    handler, at, environment = incomplete.partition("@")
-    if not at:
-        return _complete_handlers(ctx, incomplete)
-    return [f"{handler}@{name}" for name in _names(ctx, environment, _environments)]
-
-
-def complete_executors(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Executors that begin like this, for a shell."""
-    return _names(ctx, incomplete, _executors)
-
-
-def _environments(session: Session) -> list[str]:
-    from rivers_core.config import list_environments
-
-    return list_environments(session.config)
-
-
-def _executors(session: Session) -> list[str]:
-    from rivers_core.plugins import get_registry
-
-    _ = session.project.config  # its rules are in force from here on
-    return ["in_process", *(provided.spec.name for provided in get_registry().executors())]
-
-
-def _names(ctx: typer.Context, incomplete: str, find: Any) -> list[str]:
+def _complete(ctx: typer.Context, incomplete: str, names: Callable[[Session], Iterable[str]]) -> list[str]:
+    """Return the names that start with what was typed."""
     from contextlib import redirect_stdout
     from sys import stderr
 
@@ -62,9 +22,47 @@ def _names(ctx: typer.Context, incomplete: str, find: Any) -> list[str]:
     session: Session = ctx.find_root().obj or Session()
     try:
         with redirect_stdout(stderr):
-            return [name for name in find(session) if name.startswith(incomplete)]
+            return [name for name in names(session) if name.startswith(incomplete)]
     except (Exception, SystemExit):
-        return []  # somebody pressed TAB; this is no moment for errors
+        return []  # a shell asks while the user types; an error would disturb the command line
+
+
+def _complete_assets(ctx: typer.Context, incomplete: str) -> list[str]:
+    return _complete(ctx, incomplete, lambda session: session.project.inspect().graph.outputs)
+
+
+def _complete_jobs(ctx: typer.Context, incomplete: str) -> list[str]:
+    return _complete(ctx, incomplete, lambda session: session.project.repository.jobs)
+
+
+def _complete_handlers(ctx: typer.Context, incomplete: str) -> list[str]:
+    return _complete(ctx, incomplete, lambda session: getattr(session.project.config, "handler_names", ()))
+
+
+def _complete_environments(ctx: typer.Context, incomplete: str) -> list[str]:
+    from rivers_core.config import list_environments
+
+    return _complete(ctx, incomplete, lambda session: list_environments(session.config))
+
+
+def complete_endpoint(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete `HANDLER`, or `HANDLER@ENV` after an `@`."""
+    handler, at, environment = incomplete.partition("@")
+    if not at:
+        return _complete_handlers(ctx, incomplete)
+    return [f"{handler}@{name}" for name in _complete_environments(ctx, environment)]
+
+
+def complete_executors(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete the name of an executor."""
+    return _complete(ctx, incomplete, _executor_names)
+
+
+def _executor_names(session: Session) -> list[str]:
+    from rivers_core.plugins import get_registry
+
+    _ = session.project.config  # puts its plugin policy in force
+    return ["in_process", *(registration.spec.name for registration in get_registry().executors())]
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
@@ -72,7 +70,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, a
 Assets = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="ASSETS", help="Names of assets; all without any.", autocompletion=_complete_assets
+        metavar="ASSETS", help="Names of assets; all by default.", autocompletion=_complete_assets
     ),
 ]
 
@@ -95,6 +93,68 @@ Partitions = Annotated[
         "--partition",
         "-p",
         metavar="KEY",
-        help="A partition key; date=a|region=b with dimensions; FIRST..LAST for a range. May be repeated.",
+        help="Partition key; date=a|region=b with dimensions, FIRST..LAST for a range. Repeatable.",
     ),
 ]
+
+
+def _store_in_session(attribute: str) -> Callable[[typer.Context, Any], Any]:
+    def store(ctx: typer.Context, value: Any) -> Any:
+        session: Session = ctx.find_root().obj
+        if value is not None and value is not False and session is not None:
+            setattr(session, attribute, value)
+        return value
+
+    return store
+
+
+def _store_environment(ctx: typer.Context, value: str | None) -> str | None:
+    if value == "":
+        raise typer.BadParameter("must be the name of an environment, got an empty text.")
+    environment: str | None = _store_in_session("environment")(ctx, value)
+    return environment
+
+
+def common_options(
+    env: Annotated[
+        str | None,
+        typer.Option(
+            "--env",
+            metavar="NAME",
+            callback=_store_environment,
+            expose_value=False,
+            help="Environment of rivers.toml; default: RIVERS_ENV.",
+            autocompletion=_complete_environments,
+        ),
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            callback=_store_in_session("config"),
+            expose_value=False,
+            help="Configuration file; default: rivers.toml here or in a parent folder.",
+        ),
+    ] = None,
+    repository: Annotated[
+        str | None,
+        typer.Option(
+            "--repository",
+            metavar="MODULE:NAME",
+            callback=_store_in_session("repository"),
+            expose_value=False,
+            help="The CodeRepository; default: that of the configuration.",
+        ),
+    ] = None,
+    traceback: Annotated[
+        bool,
+        typer.Option(
+            "--traceback",
+            callback=_store_in_session("traceback"),
+            expose_value=False,
+            help="Print whole tracebacks.",
+        ),
+    ] = False,
+) -> None:
+    """Declare the options that every command takes; their values go to the `Session`."""

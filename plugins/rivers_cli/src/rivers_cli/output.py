@@ -1,4 +1,4 @@
-"""What commands print: tables for people, one JSON document for programs."""
+"""Output of commands: tables and messages for people, one JSON document for programs."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from rich.console import Console
+    from rich.table import Table
 
-NONE: Final = "–"
-
-# all control characters but tabulator and line feed
-_STEERING: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# all control characters except tab and line feed
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _STDOUT: Final = 1
 _STDERR: Final = 2
 _GAP: Final = 2
 _NARROWEST: Final = 12
+_UNLIMITED: Final = 1_000_000
 
 STYLES: Final = {
     "success": "green", "fresh": "green", "ok": "green", "loaded": "green", "Materialization": "green",
@@ -39,123 +39,112 @@ class Column:
 
     Attributes:
         title: Its heading.
-        right: Whether it holds numbers.
-        wraps: Whether its text may be broken where the terminal is narrow; other columns keep their width.
-        spare: Above 0, it is left out where the terminal is too narrow for all; the highest first.
+        right: Align right, for numbers.
+        wraps: Break its text where the terminal is narrow; other columns keep their width.
+        optional: Above 0, the column is omitted where the terminal is too narrow, the highest number first.
     """
 
     title: str
     right: bool = False
     wraps: bool = False
-    spare: int = 0
+    optional: int = 0
 
 
-def console(*, stderr: bool = False) -> Console:
-    """A rich console that changes nothing about text it is not told to."""
+def create_console() -> Console:
+    """Create a rich console that prints text unchanged: no markup, no emoji codes, no highlighting."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    return Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
 
 
-def is_terminal(stream: TextIO | None = None) -> bool:
-    """Whether somebody is looking, and at something that can move a cursor."""
-    stream = sys.stdout if stream is None else stream
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
+def is_terminal() -> bool:
+    """Return whether stdout is a terminal that can move its cursor."""
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def printable(text: str, stream: TextIO | None = None) -> str:
-    """The text as somebody may see it: on a terminal, characters that would steer it are written as escapes.
+def escape_control(text: str, stream: TextIO | None = None) -> str:
+    """Escape control characters in text for a terminal, so that no value can send commands to it.
 
     Args:
-        text: What is to be shown, which may hold anything.
-        stream: Where; None for stdout.
+        text: Text to print.
+        stream: Stream to print to; None is stdout. Text for a file or a pipe stays as it is.
     """
     if not (sys.stdout if stream is None else stream).isatty():
         return text
-    return _STEERING.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def print_error(text: str) -> None:
+    """Print a message to stderr."""
+    print(escape_control(text, sys.stderr), file=sys.stderr, flush=True)
 
 
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table: fitted to a terminal, in full width anywhere else.
+    """Print a table: fitted to a terminal, in full width to a pipe or a file.
 
     Args:
-        columns: What stands in them.
-        rows: One text per column; an empty one is shown as a dash.
+        columns: Its columns.
+        rows: One text per column; an empty one is printed as a dash.
     """
-    none = NONE if _has(NONE) else "-"
-    filled = [[printable(text) or none for text in row] for row in rows]
+    dash = "–" if _is_encodable("–") else "-"
+    rows = [[escape_control(text) or dash for text in row] for row in rows]
+    console = create_console()
     if is_terminal():
-        _print_rich(columns, filled)
-    else:
-        _print_plain(columns, filled)
+        console.print(_create_table(*_fit(columns, rows, console.width)))
+        return
+    console.width = _UNLIMITED
+    with console.capture() as capture:
+        console.print(_create_table(columns, [[" ".join(text.split()) for text in row] for row in rows]))
+    for line in capture.get().splitlines():
+        print(line.rstrip())
 
 
-def _print_rich(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+def _create_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    out = console()
-    columns, rows = _fitting(columns, rows, out.width)
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
-    for column, least in zip(columns, _least_widths(columns, rows), strict=True):
+    for column, width in zip(columns, _min_widths(columns, rows), strict=True):
         table.add_column(
             column.title,
             justify="right" if column.right else "left",
             overflow="fold",
             no_wrap=not column.wraps,
-            min_width=least,
+            min_width=width,
         )
     for row in rows:
         table.add_row(*(Text(text, style=STYLES.get(text.partition(" ")[0], "")) for text in row))
-    out.print(table)
+    return table
 
 
-def _fitting(
+def _fit(
     columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
 ) -> tuple[Sequence[Column], Sequence[Sequence[str]]]:
-    """The columns that a terminal has room for."""
-    needed = _least_widths(columns, rows)
+    """Omit optional columns until the table fits."""
+    min_widths = _min_widths(columns, rows)
     kept = list(range(len(columns)))
-    spare = sorted((index for index in kept if columns[index].spare), key=lambda index: -columns[index].spare)
-    for index in spare:
-        if sum(needed[i] + _GAP for i in kept) - _GAP <= width:
+    for index in sorted(kept, key=lambda index: -columns[index].optional):
+        if not columns[index].optional or sum(min_widths[i] + _GAP for i in kept) - _GAP <= width:
             break
         kept.remove(index)
     return [columns[index] for index in kept], [[row[index] for index in kept] for row in rows]
 
 
-def _least_widths(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[int]:
-    widest = [
-        max(len(text) for text in texts) for texts in zip([c.title for c in columns], *rows, strict=True)
-    ]
+def _min_widths(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[int]:
+    widths = [max(map(len, texts)) for texts in zip([column.title for column in columns], *rows, strict=True)]
     return [
         min(width, _NARROWEST) if column.wraps else width
-        for column, width in zip(columns, widest, strict=True)
+        for column, width in zip(columns, widths, strict=True)
     ]
-
-
-def _print_plain(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-    lines = [
-        [column.title for column in columns],
-        *([" ".join(text.split()) for text in row] for row in rows),
-    ]
-    widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
-    for line in lines:
-        cells = [
-            text.rjust(width) if column.right else text.ljust(width)
-            for column, text, width in zip(columns, line, widths, strict=True)
-        ]
-        print("  ".join(cells).rstrip())
 
 
 def print_document(document: Any) -> None:
-    """Print one JSON document, all that a call with `--json` prints."""
+    """Print a JSON document, the only output of a call with `--json`."""
     text = json.dumps(document, indent=2, ensure_ascii=False, default=str)
-    print(text if _has(text) else json.dumps(document, indent=2, default=str), flush=True)
+    print(text if _is_encodable(text) else json.dumps(document, indent=2, default=str), flush=True)
 
 
-def _has(text: str) -> bool:
-    """Whether the encoding of stdout has every character of a text."""
+def _is_encodable(text: str) -> bool:
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
@@ -164,24 +153,22 @@ def _has(text: str) -> bool:
 
 
 @contextmanager
-def others_to_stderr(wanted: bool = True) -> Iterator[None]:
-    """Send what the project's own code prints to stderr, so that stdout holds the document alone.
-
-    What programs print that the code starts goes there too.
+def project_output_to_stderr(enabled: bool = True) -> Iterator[None]:
+    """Redirect what the project's code and its subprocesses print, so that stdout holds the document alone.
 
     Args:
-        wanted: False leaves everything as it is.
+        enabled: False changes nothing.
     """
-    if not wanted:
+    if not enabled:
         yield
         return
     sys.stdout.flush()
-    kept = os.dup(_STDOUT)
+    stdout = os.dup(_STDOUT)
     os.dup2(_STDERR, _STDOUT)
     try:
         with redirect_stdout(sys.stderr):
             yield
     finally:
         sys.stderr.flush()
-        os.dup2(kept, _STDOUT)
-        os.close(kept)
+        os.dup2(stdout, _STDOUT)
+        os.close(stdout)

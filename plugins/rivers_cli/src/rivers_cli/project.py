@@ -1,4 +1,4 @@
-"""The project that a command is about: its configuration, its repository, its history."""
+"""Project of a call: its configuration, its repository, its event log."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rivers_cli.problems import UsageProblemError, UserCodeError
+from rivers_cli.errors import ProjectImportError, UsageError
 from rivers_core.exceptions import ConfigurationError, RiversError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from rivers.repository import CodeRepository
     from rivers.storage import EventStorage
@@ -22,40 +22,40 @@ if TYPE_CHECKING:
 
 
 class Project:
-    """Found by its configuration; loads no code before the repository is asked for.
+    """Project located by its configuration; imports no project code until the repository is used.
 
     Args:
-        environment: The environment of the configuration; None leaves it to `RIVERS_ENV`.
-        config: The configuration file; None looks for it from the current folder upwards.
-        repository: `module:name` of the repository; None takes what the configuration says.
+        environment: Environment of the configuration; None leaves it to `RIVERS_ENV`.
+        config: Configuration file; None searches for it from the current folder upwards.
+        repository: `module:name` of the repository; None uses the configured one.
     """
 
     def __init__(self, environment: str | None, config: str | None, repository: str | None) -> None:
-        # the project's code finds its configuration by itself, and has to find the same
+        # the project's code loads the configuration too, and must find the same
         if environment is not None:
             os.environ["RIVERS_ENV"] = environment
         if config is not None:
             os.environ["RIVERS_CONFIG"] = str(Path(config).absolute())
-        self._environment, self._file = environment, config
-        self._repository_name = repository
+        self._environment, self._config_file = environment, config
+        self._repository_target = repository
         self._storages: list[EventStorage] = []
-        self._concealed: set[str] = set()
+        self._run_secrets: set[str] = set()
 
     @cached_property
     def config(self) -> Config | None:
-        """The configuration, None if there is none.
+        """The configuration, or None without one.
 
         Raises:
-            ConfigurationError: It is not valid.
-            UsageProblemError: There is none, and an environment of it was asked for.
+            ConfigurationError: The file is not valid.
+            UsageError: An environment was requested without a configuration file.
         """
         from rivers_core.config import find_config, load_config
 
-        path = find_config() if self._file is None else Path(self._file).absolute()
+        path = find_config() if self._config_file is None else Path(self._config_file).absolute()
         if path is None and self._environment is not None:
-            raise UsageProblemError(
-                f"--env {self._environment}: there is no rivers.toml in {Path.cwd()} or above it that could have an "
-                "environment. Go to the folder of the project, or say where the file is: --config FILE."
+            raise UsageError(
+                f"--env {self._environment}: rivers.toml not found in {Path.cwd()} or its parents. Go to the folder "
+                "of the project, or use --config FILE."
             )
         if path is None:
             return None
@@ -64,7 +64,7 @@ class Project:
 
     @property
     def root(self) -> Path:
-        """The folder of the configuration, else the current one."""
+        """Folder of the configuration, else the current folder."""
         return Path.cwd() if self.config is None else Path(self.config.root)
 
     @cached_property
@@ -72,51 +72,51 @@ class Project:
         """The repository; imports the project's code.
 
         Raises:
-            UsageProblemError: Nobody says which it is, or it is not there.
-            UserCodeError: The project's code raised.
+            UsageError: The repository is not configured, or not found.
+            ProjectImportError: The project's code raised.
         """
         from rivers.repository import CodeRepository
 
-        name = self._named()
-        found = _imported(name, self.root)
-        if callable(found) and not isinstance(found, CodeRepository):
-            found = _called(name, found)
-        if not isinstance(found, CodeRepository):
-            raise UsageProblemError(
-                f"{name!r} is no CodeRepository but {type(found).__name__!r}; it is to name a "
-                "CodeRepository, or a function without arguments that returns one."
+        target = self._find_repository_target()
+        result = _import(target, self.root)
+        if callable(result) and not isinstance(result, CodeRepository):
+            result = _run_project_code(target, result)
+        if not isinstance(result, CodeRepository):
+            raise UsageError(
+                f"{target!r} must be a CodeRepository, or a function without arguments that returns one, got "
+                f"{type(result).__name__}."
             )
-        return found
+        return result
 
     @property
-    def history(self) -> Path:
-        """Where the events of this project, in this environment, are."""
+    def event_log(self) -> Path:
+        """Folder of the event log of this project in this environment."""
         from rivers.repository.runtime import event_log_folder
 
         return Path.cwd() / ".rivers" if self.config is None else event_log_folder(self.config)
 
-    def opened(self) -> CodeRepository:
-        """The repository, ready to run, with the project's history.
+    def open(self) -> CodeRepository:
+        """Return the repository, ready to run with the project's event log.
 
         Raises:
-            GraphValidationError: With all that is wrong.
+            GraphValidationError: The definitions are not valid; lists all problems.
         """
         return self.repository.resolve(self.storage())
 
-    def looked_at(self) -> CodeRepository:
-        """The repository, ready to be asked: no resource is set up, and no history begun.
+    def inspect(self) -> CodeRepository:
+        """Return the repository, ready to be read: no resource is set up, and no event log created.
 
         Raises:
-            GraphValidationError: With all that is wrong.
+            GraphValidationError: The definitions are not valid; lists all problems.
         """
         return self.repository.resolve(self.storage(reading=True), set_up=False)
 
     def storage(self, *, reading: bool = False) -> EventStorage:
-        """The history of the project; `reading` does not begin one."""
-        return self.storage_in(self.history, reading=reading)
+        """Return the project's event storage; with `reading`, no event log is created."""
+        return self.storage_at(self.event_log, reading=reading)
 
-    def storage_in(self, folder: Path, *, reading: bool = False) -> EventStorage:
-        """The history in a folder, closed with the project; `reading` does not begin one."""
+    def storage_at(self, folder: Path, *, reading: bool = False) -> EventStorage:
+        """Return the event storage in a folder, closed with the project; with `reading`, no event log is created."""
         from rivers.storage import Storage
 
         is_new = not (folder / "rivers.db").exists() and not folder.is_file()
@@ -124,21 +124,21 @@ class Project:
         self._storages.append(storage)
         return storage
 
-    def conceal(self, secrets: Iterable[str]) -> None:
-        """Take further texts, such as those of a run's configuration, for credentials."""
-        self._concealed.update(secrets)
+    def add_secrets(self, secrets: Iterable[str]) -> None:
+        """Redact further secrets, such as those of a run's configuration."""
+        self._run_secrets.update(secrets)
 
     def secrets(self) -> list[str]:
-        """The credentials of every handler and resource that can be found without loading more of the project."""
+        """Return the credentials of all handlers and resources that are loaded so far, the longest first."""
         from rivers_core.authoring import secrets_of
 
-        found = set(self._concealed)
-        for holder in {id(holder): holder for holder in self._known_holders()}.values():
-            with suppress(Exception):  # it may be what is broken
-                found.update(secrets_of(holder))
-        return sorted(found, key=len, reverse=True)
+        secrets = set(self._run_secrets)
+        for holder in {id(holder): holder for holder in self._loaded_holders()}.values():
+            with suppress(Exception):  # the error being reported may come from this very holder
+                secrets.update(secrets_of(holder))
+        return sorted(secrets, key=len, reverse=True)
 
-    def _known_holders(self) -> Iterator[Any]:
+    def _loaded_holders(self) -> Iterator[Any]:
         config: Config | None = self.__dict__.get("config")
         repository: CodeRepository | None = self.__dict__.get("repository")
         if config is not None:
@@ -152,76 +152,71 @@ class Project:
                     yield output.handler
 
     def close(self) -> None:
-        """Tear resources down and close histories."""
+        """Tear down resources and close event storages."""
         repository = self.__dict__.get("repository")
         if repository is not None:
             repository.shutdown()
         while self._storages:
             self._storages.pop().close()
 
-    def _named(self) -> str:
-        name = self._repository_name or (None if self.config is None else self.config.repository)
-        if name is not None:
-            return name
+    def _find_repository_target(self) -> str:
+        target = self._repository_target or (None if self.config is None else self.config.repository)
+        if target is not None:
+            return target
         if self.config is None:
-            raise UsageProblemError(
-                f"There is no rivers.toml in {Path.cwd()} or above it. Start a project with `rivers new NAME`, go "
-                "to the folder of one, or say where the repository is: --repository module:name."
+            raise UsageError(
+                f"rivers.toml not found in {Path.cwd()} or its parents. Create a project with `rivers new NAME`, go "
+                "to the folder of one, or use --repository MODULE:NAME."
             )
-        absent = (
-            f"{self.config.path} does not say where the repository is; write "
-            'repository = "package.module:name" at its top, or use --repository.'
+        message = (
+            f'{self.config.path} does not set `repository`. Write repository = "package.module:name" at its top, or '
+            "use --repository."
         )
-        findings = self.config.findings()  # one of them may be the misspelt key
+        findings = self.config.findings()  # one of them may be about a misspelled `repository`
         if findings:
-            findings = [*findings, absent]
+            findings = [*findings, message]
             raise ConfigurationError(f"{len(findings)} problems found in {self.config.path}:", findings)
-        raise UsageProblemError(absent)
+        raise UsageError(message)
 
 
-def _imported(name: str, root: Path) -> Any:
-    module_name, colon, attribute = name.partition(":")
-    if not colon or not module_name or not attribute:
-        raise UsageProblemError(f"{name!r} does not name a repository; write it as module:name.")
+def _import(target: str, root: Path) -> Any:
+    module_name, _, attribute = target.partition(":")
+    if not module_name or not attribute:
+        raise UsageError(f"repository must be MODULE:NAME, got {target!r}.")
     for folder in (root / "src", root):
         if folder.is_dir() and str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
-    module = _module(module_name, root)
-    found: Any = module
+    module = _import_module(module_name, root)
+    value: Any = module
     for part in attribute.split("."):
-        if not hasattr(found, part):
-            raise UsageProblemError(_absent(module_name, attribute, module))
-        found = getattr(found, part)
-    return found
+        if not hasattr(value, part):
+            raise UsageError(_missing_attribute(module_name, attribute, module))
+        value = getattr(value, part)
+    return value
 
 
-def _module(name: str, root: Path) -> Any:
+def _import_module(name: str, root: Path) -> Any:
     try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise UserCodeError(name) from error
-        raise UsageProblemError(
-            f"There is no module {error.name!r} in {root}, which {name!r} is to be imported from."
-        ) from None
+        return _run_project_code(name, lambda: import_module(name))
+    except ProjectImportError as error:
+        missing = error.__cause__.name if isinstance(error.__cause__, ModuleNotFoundError) else None
+        if missing is None or not f"{name}.".startswith(f"{missing}."):
+            raise
+        raise UsageError(f"Module {missing!r} of repository {name!r} not found in {root}.") from None
+
+
+def _run_project_code(name: str, function: Callable[[], Any]) -> Any:
+    try:
+        return function()
     except RiversError:
         raise
     except (Exception, SystemExit) as error:
-        raise UserCodeError(name) from error
+        raise ProjectImportError(name) from error
 
 
-def _called(name: str, factory: Any) -> Any:
-    try:
-        return factory()
-    except RiversError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise UserCodeError(name) from error
-
-
-def _absent(module_name: str, attribute: str, module: Any) -> str:
+def _missing_attribute(module_name: str, attribute: str, module: Any) -> str:
     from rivers.repository import CodeRepository
 
-    there = [key for key, value in vars(module).items() if isinstance(value, CodeRepository)]
-    instead = f"It has {', '.join(there)}." if there else "It has no CodeRepository at all."
-    return f"The module {module_name!r} has no {attribute!r}. {instead}"
+    names = [key for key, value in vars(module).items() if isinstance(value, CodeRepository)]
+    hint = f"It has {', '.join(names)}." if names else "It has no CodeRepository."
+    return f"Module {module_name!r} has no {attribute!r}. {hint}"

@@ -1,4 +1,4 @@
-"""What one call of the command was told."""
+"""State of one call of the command."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """The options that every command takes, and the project that the call is about.
+    """Options that every command takes, and the project that the call is about.
 
     Args:
-        arguments: What was typed after `rivers`.
+        arguments: Arguments of the command.
 
     Attributes:
-        environment: `--env`; None leaves it to `RIVERS_ENV`.
-        config: `--config`; None looks for `rivers.toml` from here upwards.
-        repository: `--repository`; None takes what the configuration names.
-        traceback: Whether errors are shown with their whole traceback.
+        environment: Value of `--env`; None leaves it to `RIVERS_ENV`.
+        config: Value of `--config`; None searches for `rivers.toml` from the current folder upwards.
+        repository: Value of `--repository`; None uses the configured one.
+        traceback: Whether to print whole tracebacks.
     """
 
     __slots__ = (
@@ -39,39 +39,39 @@ class Session:
 
     @property
     def plugin_commands(self) -> PluginCommands:
-        """The commands that plugins add, asked for once, and only if the call needs one."""
+        """Commands of plugins, discovered on first use."""
         if self._plugin_commands is None:
-            from rivers_cli.plugin_commands import plugin_commands
+            from rivers_cli.plugin_commands import discover_commands
 
-            self._plugin_commands = plugin_commands(self._arguments)
+            self._plugin_commands = discover_commands(self._arguments)
         return self._plugin_commands
 
     @property
     def project(self) -> Project:
-        """The project, found once; its code is imported when the repository is asked for."""
+        """The project, located on first use; its code is imported when the repository is first used."""
         if self._project is None:
             from rivers_cli.project import Project
 
             self._project = Project(self.environment, self.config, self.repository)
         return self._project
 
-    def without_secrets(self, text: str, *, is_ours: bool = False) -> str:
-        """A message or traceback without the credentials that the project uses.
+    def redact(self, text: str, *, is_own_message: bool = False) -> str:
+        """Return a message or traceback without the credentials that the project uses.
 
         Args:
-            text: The message.
-            is_ours: Rivers wrote it, so that what only looks like a credential is none; in other messages that is
-                taken out too, except in lines of code.
+            text: The text.
+            is_own_message: Whether rivers wrote it. In other texts, anything that looks like a credential is redacted
+                too, except in lines of code.
         """
         from rivers_core.authoring import redact, redact_secrets
 
         text = redact_secrets(text, () if self._project is None else self._project.secrets())
-        if is_ours:
+        if is_own_message:
             return text
         lines = text.splitlines(keepends=True)
         return "".join(line if line.startswith("  ") else redact(line) for line in lines)
 
     def close(self) -> None:
-        """Let go of whatever the call opened."""
+        """Release everything that the call opened."""
         if self._project is not None:
             self._project.close()

@@ -1,1 +1,1 @@
-"""One module per command; `rivers_cli.builtin` lists them."""
+"""Commands of this package, one module each."""

@@ -1,110 +1,439 @@
-"""`rivers check`."""
+"""`rivers check`: report all problems of a project, and test every store with a probe."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from queue import Empty, Queue
+from threading import Thread
+from time import monotonic, perf_counter_ns
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from uuid import uuid4
 
 import typer
 
+from rivers_cli.errors import (
+    ExitError,
+    ProjectImportError,
+    UsageError,
+    describe_error,
+    findings_of,
+    project_traceback,
+)
+from rivers_cli.humanize import format_duration
 from rivers_cli.options import AsJson
+from rivers_cli.output import Column, print_document, print_error, print_table, project_output_to_stderr
+from rivers_core.exceptions import NotMaterializedError, RiversError
 
 if TYPE_CHECKING:
-    from rivers_cli.checking import Report
+    from collections.abc import Iterator, Sequence
+
+    from rivers.graph.plan import Graph
+    from rivers.repository import CodeRepository
+    from rivers_cli.project import Project
+    from rivers_cli.session import Session
+    from rivers_core.handler import BaseIOHandler
+
+PROBE: Final = "rivers-check-probe"
+"""Reserved name of probes, followed by a random suffix."""
 
 
 def check(
     context: typer.Context,
-    probe: Annotated[bool, typer.Option(help="Try each store with a small value of its own.")] = True,
+    probe: Annotated[bool, typer.Option(help="Test each store with a small value.")] = True,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="SECONDS", help="How long to wait for the stores.")
+        float, typer.Option("--timeout", metavar="SECONDS", help="Time limit for testing the stores.")
     ] = 30.0,
     as_json: AsJson = False,
 ) -> None:
-    """Find what is wrong before anything runs, and try every store.
+    """Report all problems before anything runs, and test every store.
 
-    Looks at the configuration, the plugins, the definitions, the history, and at each store that assets are kept in:
-    a probe is put, loaded and deleted, under a name of its own, and timed. Stores that are only read from are not
-    written to.
+    Checks the configuration, the plugins, the definitions and the event log. Then writes, reads and deletes a probe in
+    each store that assets use, under a reserved name. Stores that assets are only read from are not written to.
 
-    Exit codes: 0 everything is in place, 1 something is not.
+    Exit codes: 0 no problems, 1 problems found, 2 the call is not valid.
 
     Examples:
       $ rivers check
       $ rivers check --env prod
       $ rivers check --no-probe
     """
-    from rivers_cli.checking import checked
-    from rivers_cli.output import others_to_stderr, print_document
-    from rivers_cli.problems import ReportedError
-
-    with others_to_stderr(as_json):
-        report = checked(context.obj.project, probe=probe, seconds=timeout)
-        report.warnings += [sentence for _, sentence in context.obj.plugin_commands.disputes()]
-        report.clean(context.obj.without_secrets)
+    session: Session = context.obj
+    with project_output_to_stderr(as_json):
+        report = check_project(session, probe=probe, timeout=timeout)
     if as_json:
-        print_document(_document(report))
+        print_document(report.document())
     else:
-        _print(report)
+        report.print()
     if not report.ok:
-        raise ReportedError
+        raise ExitError
 
 
-def _document(report: Report) -> dict[str, Any]:
-    return {
-        "ok": report.ok,
-        "facts": report.facts,
-        "findings": report.findings,
-        "warnings": report.warnings,
-        "stores": [
-            {
-                "name": store.name,
-                "class": type(store.handler).__name__,
-                "state": store.state,
-                "assets": store.assets,
-                "address": store.address,
-                "seconds": {action: spent / 1e9 for action, spent in store.timings.items()},
-                "remark": store.remark or None,
-            }
-            for store in report.stores
-        ],
-    }
+@dataclass(slots=True)
+class StoreTest:
+    """Test of one handler.
 
+    Attributes:
+        name: Name of the handler.
+        handler: The handler.
+        assets: Assets that it stores or loads.
+        is_written: Whether steps of this project store with it; otherwise nothing is written.
+        state: `ok`, `failed`, or `not tried`.
+        timings: Nanoseconds by action: put, get, delete, look.
+        address: Address of the probe, without credentials.
+        remark: Why it failed, or was not tested.
+    """
 
-def _print(report: Report) -> None:
-    from rivers_cli import amounts
-    from rivers_cli.output import Column, print_table
-    from rivers_cli.running import say
+    name: str
+    handler: BaseIOHandler
+    assets: list[str] = field(default_factory=list)
+    is_written: bool = False
+    state: Literal["ok", "failed", "not tried"] = "not tried"
+    timings: dict[str, int] = field(default_factory=dict)
+    address: str | None = None
+    remark: str = ""
 
-    for name, fact in report.facts.items():
-        print(f"{name}: {fact}")
-    if report.stores:
-        print()
-        columns = [Column("Store"), Column("State"), Column("Assets", right=True, spare=2)]
-        columns += [Column(title, right=True, spare=1) for title in ("Put", "Get", "Delete")]
-        columns += [Column("Where, or why", wraps=True)]
-        rows = [
-            (
-                store.name,
-                store.state,
-                str(len(store.assets)),
-                *(
-                    amounts.duration(store.timings[action]) if action in store.timings else ""
-                    for action in ("put", "get", "delete")
-                ),
-                store.remark or store.address or "",
-            )
-            for store in report.stores
+    def document(self) -> dict[str, Any]:
+        """Return the test as a JSON document."""
+        return {
+            "name": self.name,
+            "class": type(self.handler).__name__,
+            "state": self.state,
+            "assets": self.assets,
+            "address": self.address,
+            "seconds": {action: spent / 1e9 for action, spent in self.timings.items()},
+            "remark": self.remark or None,
+        }
+
+    def row(self) -> tuple[str, ...]:
+        """Return the test as a row: store, state, assets, put, get, delete, address or remark."""
+        timings = [
+            format_duration(self.timings[action]) if action in self.timings else ""
+            for action in ("put", "get", "delete")
         ]
-        print_table(columns, rows)
-    for warning in report.warnings:
-        say(f"\nWarning: {warning}")
-    for finding in report.findings:
-        say(f"\nError: {finding}")
-    print("\nEverything is in place." if report.ok else f"\n{_count(report)}")
+        return self.name, self.state, str(len(self.assets)), *timings, self.remark or self.address or ""
 
 
-def _count(report: Report) -> str:
-    failed = sum(store.state == "failed" for store in report.stores)
-    parts = [f"{len(report.findings)} to mend"] if report.findings else []
-    parts += [f"{failed} of {len(report.stores)} stores failed"] if failed else []
-    return f"Not everything is in place: {', '.join(parts)}."
+@dataclass(slots=True)
+class Report:
+    """Result of a check.
+
+    Attributes:
+        facts: What was checked, by noun.
+        findings: Problems that prevent a run.
+        warnings: Problems that do not.
+        stores: Tests of the stores.
+    """
+
+    facts: dict[str, str] = field(default_factory=dict)
+    findings: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    stores: list[StoreTest] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether no problem was found."""
+        return not self.findings and not self._failed
+
+    @property
+    def _failed(self) -> int:
+        return sum(store.state == "failed" for store in self.stores)
+
+    def document(self) -> dict[str, Any]:
+        """Return the report as a JSON document."""
+        return {
+            "ok": self.ok,
+            "facts": self.facts,
+            "findings": self.findings,
+            "warnings": self.warnings,
+            "stores": [store.document() for store in self.stores],
+        }
+
+    def print(self) -> None:
+        """Print the report: facts and stores to stdout, problems to stderr."""
+        for name, fact in self.facts.items():
+            print(f"{name}: {fact}")
+        if self.stores:
+            print()
+            columns = [Column("Store"), Column("State"), Column("Assets", right=True, optional=2)]
+            columns += [Column(title, right=True, optional=1) for title in ("Put", "Get", "Delete")]
+            columns += [Column("Address or remark", wraps=True)]
+            print_table(columns, [store.row() for store in self.stores])
+        for warning in self.warnings:
+            print_error(f"\nWarning: {warning}")
+        for finding in self.findings:
+            print_error(f"\nError: {finding}")
+        counts = [f"{len(self.findings)} errors"] if self.findings else []
+        counts += [f"{self._failed} of {len(self.stores)} stores failed"] if self._failed else []
+        print(f"\nProblems found: {', '.join(counts)}." if counts else "\nNo problems found.")
+
+
+def check_project(session: Session, *, probe: bool, timeout: float) -> Report:
+    """Check configuration, plugins, definitions, event log and stores of a project.
+
+    Args:
+        session: The call.
+        probe: Whether to test the stores.
+        timeout: Seconds that testing the stores may take.
+
+    Returns:
+        All problems, however broken the project is, without credentials.
+
+    Raises:
+        UsageError: There is no project.
+    """
+    report, project = Report(), session.project
+    if _check_configuration(project, report):
+        _check_plugins(session, report)
+        repository = _check_repository(project, report)
+        _check_event_log(project, report)
+        if repository is not None:
+            report.warnings += _unused_rules(project, repository)
+        if repository is not None and probe:
+            report.stores = run_store_tests(stores_to_test(repository.graph), timeout)
+    report.findings = [session.redact(text) for text in report.findings]
+    report.warnings = [session.redact(text) for text in report.warnings]
+    for store in report.stores:
+        store.remark = session.redact(store.remark)
+    return report
+
+
+def _check_configuration(project: Project, report: Report) -> bool:
+    """Return whether the configuration can be read."""
+    try:
+        config = project.config
+    except UsageError:
+        raise
+    except RiversError as error:
+        report.findings += findings_of(error)
+        return False
+    report.facts["Configuration"] = "none"
+    if config is not None:
+        environment = f", environment {config.environment}" if config.environment else ""
+        report.facts["Configuration"] = f"{config.path}{environment}"
+        report.findings += config.findings()
+    return True
+
+
+def _check_plugins(session: Session, report: Report) -> None:
+    from rivers_core.plugins import get_registry
+
+    registry = get_registry()
+    try:
+        registry.load_all()
+    except RiversError as error:
+        report.findings += findings_of(error)
+    statuses = registry.plugins()
+    loaded = sum(status.state == "loaded" for status in statuses)
+    report.facts["Plugins"] = f"{loaded} of {len(statuses)} loaded"
+    report.warnings += [
+        f"Plugin {status.entry_point!r} of {status.distribution} {status.version} is broken: {status.error}"
+        for status in statuses
+        if status.state == "broken"
+    ]
+    report.warnings += [message for _, message in session.plugin_commands.conflicts()]
+    foreign = foreign_distribution_message()
+    report.warnings += [foreign] if foreign else []
+
+
+def foreign_distribution_message() -> str | None:
+    """Return a warning if the distribution `rivers` of another project is installed, else None."""
+    from rivers_core.plugins import foreign_distribution
+
+    name = foreign_distribution()
+    if name is None:
+        return None
+    return (
+        f"{name} is installed, another project with a package of the same name; each overwrites files "
+        "of the other. Run `pip uninstall rivers`, then `pip install --force-reinstall --no-deps rivers-io`."
+    )
+
+
+def _check_repository(project: Project, report: Report) -> CodeRepository | None:
+    try:
+        repository = project.repository
+        repository.validate()
+        repository = project.inspect()
+    except ProjectImportError as error:
+        report.findings.append(f"{error}\n{project_traceback(error.__cause__ or error)}")
+        return None
+    except RiversError as error:
+        report.findings += [text for text in findings_of(error) if text not in report.findings]
+        return None
+    jobs = f", {len(repository.jobs)} jobs" if repository.jobs else ""
+    report.facts["Repository"] = f"{len(repository.assets)} assets{jobs}"
+    return repository
+
+
+def _check_event_log(project: Project, report: Report) -> None:
+    """Read what `rivers assets` reads from an existing event log."""
+    try:
+        storage = project.storage(reading=True)
+        storage.get_runs(limit=1)
+        count = len(storage.get_asset_records())
+    except RiversError as error:
+        report.findings += findings_of(error)
+    else:
+        report.facts["Event log"] = f"{count} assets" if count else "empty"
+
+
+def _unused_rules(project: Project, repository: CodeRepository) -> Iterator[str]:
+    """Yield a warning for each pattern of the configuration that matches no asset."""
+    from rivers_core.authoring import did_you_mean
+
+    names, config = repository.graph.outputs, project.config
+    for pattern in () if config is None else dict.fromkeys((*config.rules, *config.metadata_rules)):
+        if not any(fnmatchcase(name, pattern) for name in names):
+            suggestion = did_you_mean(pattern, names)
+            yield f'[assets] "{pattern}" does not match an asset and has no effect.{suggestion}'
+
+
+def stores_to_test(graph: Graph) -> list[StoreTest]:
+    """Return a test for every handler that a graph stores with or loads from."""
+    tests: dict[int, StoreTest] = {}
+    for output in graph.outputs.values():
+        if output.binding is not None and not output.returns_materialization:
+            test = tests.setdefault(id(output.handler), StoreTest(output.binding.label, output.handler))
+            test.assets.append(output.name)
+            test.is_written = test.is_written or output.step_name is not None
+    for step in graph.steps.values():
+        for loaded in step.inputs:
+            handler = loaded.binding.handler
+            test = tests.setdefault(id(handler), StoreTest(loaded.binding.label, handler))
+            if loaded.upstream.name not in test.assets:
+                test.assets.append(loaded.upstream.name)
+    return list(tests.values())
+
+
+def run_store_tests(tests: Sequence[StoreTest], timeout: float) -> list[StoreTest]:
+    """Run tests concurrently.
+
+    Args:
+        tests: The tests to run.
+        timeout: Seconds that all of them may take together.
+
+    Returns:
+        The tests in the same order; a store without an answer has failed.
+    """
+    finished: Queue[int] = Queue()
+
+    def run(index: int) -> None:
+        _run_store_test(tests[index])
+        finished.put(index)
+
+    for index in range(len(tests)):
+        # daemon threads: a store that never answers must not keep the process alive
+        Thread(target=run, args=(index,), daemon=True).start()
+    # A test without an answer is reported by a copy, because its thread may still change it.
+    results = [
+        StoreTest(
+            test.name, test.handler, test.assets, test.is_written, "failed",
+            remark=f"No answer within {timeout:g} s. Check the address and the network.",
+        )
+        for test in tests
+    ]  # fmt: skip
+    deadline = monotonic() + timeout
+    for _ in tests:
+        try:
+            index = finished.get(timeout=max(deadline - monotonic(), 0.01))
+        except Empty:
+            break
+        results[index] = tests[index]
+    return results
+
+
+def _run_store_test(test: StoreTest) -> None:
+    from rivers_core.contexts import InputContext
+    from rivers_core.handler import BaseIOHandler
+
+    handler, name = test.handler, f"{PROBE}-{uuid4().hex[:12]}"
+    try:
+        can_delete, value = handler.storing_handler().can_delete, probe_value(handler)
+        if test.is_written and can_delete and value is not None:
+            _round_trip(test, name, value)
+        elif type(handler).exists is not BaseIOHandler.exists:
+            _time(test, "look", handler.exists, InputContext(name, PROBE))
+            test.state, test.remark = "ok", _why_not_written(test, can_delete)
+        else:
+            test.remark = f"{_why_not_written(test, can_delete)}; it has no `exists` to call instead"
+    except (Exception, SystemExit) as error:
+        test.state, test.remark = "failed", describe_error(error)
+
+
+def _why_not_written(test: StoreTest, can_delete: bool) -> str:
+    if not test.is_written:
+        return "only read from, nothing was written"
+    if not can_delete:
+        return "the handler cannot delete, nothing was written"
+    return "no probe has a type that the handler stores, nothing was written"
+
+
+def _round_trip(test: StoreTest, name: str, value: Any) -> None:
+    from rivers_core.authoring import resolve_awaitable
+    from rivers_core.contexts import InputContext, OutputContext
+
+    handler = test.handler
+    output_context = OutputContext(name, {}, None, type(value))
+    input_context = InputContext(name, PROBE, {}, None, type(value))
+    test.address = handler.describe_address(output_context)
+    try:
+        _time(test, "put", handler.handle_output, output_context, value)
+        loaded = _time(test, "get", handler.load_input, input_context)
+        if not values_equal(value, loaded):
+            raise RiversError(f"The loaded value ({type(loaded).__name__}) differs from the stored probe.")
+    except BaseException:
+        try:
+            handler.delete(input_context)
+        except Exception as error:
+            test.remark = f"The probe may be left at {test.address or name}: {describe_error(error)}"
+        raise
+    _time(test, "delete", handler.delete, input_context)
+    try:
+        is_left = bool(resolve_awaitable(handler.exists(input_context)))
+    except (NotMaterializedError, FileNotFoundError):
+        is_left = False
+    if is_left:
+        raise RiversError(f"The probe still exists after delete. Remove {test.address or name} manually.")
+    test.state = "ok"
+
+
+def _time(test: StoreTest, action: str, method: Any, *arguments: Any) -> Any:
+    from rivers_core.authoring import resolve_awaitable
+
+    started = perf_counter_ns()
+    try:
+        return resolve_awaitable(method(*arguments))
+    finally:
+        test.timings[action] = perf_counter_ns() - started
+
+
+def probe_value(handler: BaseIOHandler) -> Any:
+    """Return a small value of a type that a handler stores and loads, or None if no candidate has one."""
+    for value in _probe_candidates():
+        if handler.accepts_type(type(value)) and handler.can_load_type(type(value)):
+            return value
+    return None
+
+
+def _probe_candidates() -> Iterator[Any]:
+    yield {"rivers": "probe"}
+    for module, constructor in (("polars", "DataFrame"), ("pyarrow", "table"), ("pandas", "DataFrame")):
+        try:
+            library = __import__(module)
+        except ImportError:
+            continue
+        yield getattr(library, constructor)({"rivers": ["probe"]})
+    yield "rivers probe"
+    yield b"rivers probe"
+
+
+def values_equal(left: Any, right: Any) -> bool:
+    """Return whether two values have the same type and content; frames and tables are compared by content."""
+    if type(left) is not type(right):
+        return False
+    equals = getattr(left, "equals", None)
+    result = equals(right) if callable(equals) else left == right
+    try:
+        return bool(result)
+    except ValueError:  # an array of comparisons
+        return bool(getattr(result, "all", lambda: False)())

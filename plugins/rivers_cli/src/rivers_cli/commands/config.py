@@ -1,18 +1,21 @@
-"""`rivers config`."""
+"""`rivers config`: show the configuration, print its JSON Schema."""
 
 from __future__ import annotations
 
 import typer
 
-from rivers_cli.command import Command, Group
+from rivers_cli.errors import UsageError
+from rivers_cli.handler_usage import format_setting
+from rivers_cli.lazy_group import Command, Group
 from rivers_cli.options import AsJson
+from rivers_cli.output import Column, print_document, print_table
 
 app = typer.Typer(cls=Group, rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 
 
 @app.callback()
 def config() -> None:
-    """Show the configuration that is in force, or a schema of it for editors.
+    """Show the effective configuration, or print its JSON Schema for editors.
 
     Examples:
       $ rivers config show --env prod
@@ -24,36 +27,33 @@ def config() -> None:
 def schema(context: typer.Context) -> None:
     """Print the JSON Schema of rivers.toml, with the settings of every installed handler.
 
-    An editor that knows TOML completes and checks with it: name it in the first line of the file.
+    Editors that support TOML schemas use it for completion and validation, if the first line of the file names it.
 
     Examples:
       $ rivers config schema > rivers.schema.json
       $ sed -i '1i #:schema ./rivers.schema.json' rivers.toml
     """
     from rivers_cli.config_schema import json_schema
-    from rivers_cli.output import print_document
 
-    _ = context.obj.project.config  # its rules are in force from here on
+    _ = context.obj.project.config  # puts its plugin policy in force
     print_document(json_schema())
 
 
 @app.command(cls=Command)
 def show(context: typer.Context, as_json: AsJson = False) -> None:
-    """Show which file is used, in which environment, and what it says; secrets are never shown.
+    """Show the configuration file, its environment and its settings; secrets are redacted.
 
     Examples:
       $ rivers config show
       $ rivers config show --env prod --json
     """
-    from rivers_cli.handlers import shown
-    from rivers_cli.output import Column, print_document, print_table
-    from rivers_cli.problems import UsageProblemError
-
     config = context.obj.project.config
     if config is None:
-        raise UsageProblemError("There is no rivers.toml here or above; `rivers new NAME` starts a project.")
+        raise UsageError(
+            "rivers.toml not found in this folder or its parents. Create a project with `rivers new NAME`."
+        )
     config.check()
-    fields = {name: config.fields(name) for name in config.handler_names}
+    handlers = {name: config.fields(name) for name in config.handler_names}
     if as_json:
         print_document(
             {
@@ -63,8 +63,11 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
                 "default_io_handler": config.default_io_handler,
                 "assets": config.rules,
                 "io_handlers": {
-                    name: [{"field": f, "value": shown(v), "origin": o} for f, v, o in of_handler]
-                    for name, of_handler in fields.items()
+                    name: [
+                        {"field": item.field, "value": format_setting(item.value), "origin": item.origin}
+                        for item in fields
+                    ]
+                    for name, fields in handlers.items()
                 },
             }
         )
@@ -72,8 +75,12 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
     print(f"{config.path}, environment: {config.environment or 'none'}")
     print(f"repository: {config.repository or 'none'}")
     print(f"default_io_handler: {config.default_io_handler or 'none'}\n")
-    columns = [Column("Handler"), Column("Setting"), Column("Value", wraps=True), Column("From")]
-    rows = [(name, f, shown(v), o) for name, of_handler in fields.items() for f, v, o in of_handler]
+    columns = [Column("Handler"), Column("Setting"), Column("Value", wraps=True), Column("Origin")]
+    rows = [
+        (name, item.field, format_setting(item.value), item.origin)
+        for name, fields in handlers.items()
+        for item in fields
+    ]
     print_table(columns, rows)
     if config.rules:
         print()

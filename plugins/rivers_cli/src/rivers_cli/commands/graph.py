@@ -1,20 +1,22 @@
-"""`rivers graph`."""
+"""`rivers graph`: draw the lineage."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from rivers_cli.errors import UsageError
 from rivers_cli.options import AsJson, Assets
+from rivers_cli.output import print_document, print_error, project_output_to_stderr
 
 if TYPE_CHECKING:
     from rivers.repository import CodeRepository
     from rivers_cli.lineage.model import Lineage
 
-_SUFFIXES = {
+_FORMATS: Final = {
     ".svg": "svg",
     ".html": "html",
     ".htm": "html",
@@ -27,96 +29,92 @@ _SUFFIXES = {
 def graph(
     context: typer.Context,
     assets: Assets = None,
-    svg: Annotated[bool, typer.Option("--svg", help="A picture; the default.")] = False,
-    html: Annotated[bool, typer.Option("--html", help="A page for the browser.")] = False,
-    mermaid: Annotated[bool, typer.Option("--mermaid", help="Text that GitHub and wikis draw.")] = False,
+    svg: Annotated[bool, typer.Option("--svg", help="Draw SVG; the default.")] = False,
+    html: Annotated[bool, typer.Option("--html", help="Draw an HTML page.")] = False,
+    mermaid: Annotated[
+        bool, typer.Option("--mermaid", help="Write Mermaid text, for GitHub and wikis.")
+    ] = False,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Where to write it; its ending says as what."),
+        typer.Option("--output", "-o", metavar="FILE", help="Output file; its suffix selects the format."),
     ] = None,
-    open_it: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Draw what is made of what, coloured by handler.
+    """Draw the lineage of assets, colored by handler.
 
-    With names: these assets, all that they are made of, and all that is made of them. Goes to stdout, or to lineage.svg
-    if that is a terminal.
+    With names: these assets, everything upstream and everything downstream of them. Prints to stdout, or writes
+    lineage.svg if stdout is a terminal.
 
     Examples:
       $ rivers graph -o lineage.svg
       $ rivers graph --open
       $ rivers graph report --mermaid
     """
-    from rivers_cli.lineage.model import lineage_of
-    from rivers_cli.output import others_to_stderr, print_document
+    from rivers_cli.lineage.model import build_lineage
 
-    kind = _kind(svg=svg, html=html or open_it, mermaid=mermaid, output=output)
-    with others_to_stderr():
-        repository = context.obj.project.looked_at()
+    format_name = _select_format(svg=svg, html=html or open_browser, mermaid=mermaid, output=output)
+    with project_output_to_stderr():
+        repository = context.obj.project.inspect()
         for name in assets or ():
-            repository.handler_binding(name)
-        lineage = lineage_of(repository.graph)
+            repository.handler_binding(name)  # raises for an unknown name
+        lineage = build_lineage(repository.graph)
         lineage = lineage.around(assets) if assets else lineage
-        drawn = "" if as_json else _drawn(kind, lineage, repository, context.obj.project.root.name)
+        drawing = "" if as_json else _render(format_name, lineage, repository, context.obj.project.root.name)
     if as_json:
         print_document(lineage.document())
         return
-    if output is None and (open_it or sys.stdout.isatty()) and kind != "mermaid":
-        output = Path(f"lineage.{kind}")
+    if output is None and (open_browser or sys.stdout.isatty()) and format_name != "mermaid":
+        output = Path(f"lineage.{format_name}")
     if output is None:
-        sys.stdout.write(drawn)
+        sys.stdout.write(drawing)
         return
-    output.write_text(drawn, encoding="utf-8")
-    print(f"Wrote {output} ({len(lineage.nodes)} assets).", file=sys.stderr)
-    if open_it:
+    output.write_text(drawing, encoding="utf-8")
+    print_error(f"Wrote {output} ({len(lineage.nodes)} assets).")
+    if open_browser:
         typer.launch(output.absolute().as_uri())
 
 
-def _kind(*, svg: bool, html: bool, mermaid: bool, output: Path | None) -> str:
-    from rivers_cli.problems import UsageProblemError
-
-    chosen = [name for name, wanted in (("svg", svg), ("html", html), ("mermaid", mermaid)) if wanted]
-    if len(chosen) > 1:
-        raise UsageProblemError(f"Choose one of --{' and --'.join(chosen)}.")
-    if chosen:
-        return chosen[0]
+def _select_format(*, svg: bool, html: bool, mermaid: bool, output: Path | None) -> str:
+    options = {"svg": svg, "html": html, "mermaid": mermaid}
+    selected = [name for name, is_selected in options.items() if is_selected]
+    if len(selected) > 1:
+        raise UsageError(f"Use only one of --{' and --'.join(selected)}.")
+    if selected:
+        return selected[0]
     if output is None:
         return "svg"
-    if output.suffix.lower() not in _SUFFIXES:
-        raise UsageProblemError(
-            f"--output {output}: its ending does not say what to write; use {', '.join(_SUFFIXES)}, or add "
-            "--svg, --html or --mermaid."
+    if output.suffix.lower() not in _FORMATS:
+        raise UsageError(
+            f"--output {output}: unknown suffix {output.suffix!r}. Use one of {', '.join(_FORMATS)}, or --svg, --html "
+            "or --mermaid."
         )
-    return _SUFFIXES[output.suffix.lower()]
+    return _FORMATS[output.suffix.lower()]
 
 
-def _drawn(kind: str, lineage: Lineage, repository: CodeRepository, title: str) -> str:
-    if kind == "mermaid":
-        from rivers_cli.lineage.mermaid import mermaid_of
+def _render(format_name: str, lineage: Lineage, repository: CodeRepository, title: str) -> str:
+    from rivers_cli.lineage.render import render_html, render_mermaid, render_svg
 
-        return mermaid_of(lineage)
-    if kind == "html":
-        from rivers_cli.lineage.page import page_of
-
-        return page_of(lineage, f"Lineage of {title}", _facts(lineage, repository))
-    from rivers_cli.lineage.svg import svg_of
-
-    return svg_of(lineage)
+    if format_name == "mermaid":
+        return render_mermaid(lineage)
+    if format_name == "html":
+        return render_html(lineage, f"Lineage of {title}", _facts(lineage, repository))
+    return render_svg(lineage)
 
 
 def _facts(lineage: Lineage, repository: CodeRepository) -> dict[str, dict[str, Any]]:
-    from rivers_cli import amounts
-    from rivers_cli.inventory import inventory
+    from rivers_cli.commands.assets import summarize_assets
+    from rivers_cli.humanize import format_time
 
     facts = {}
-    for item in inventory(repository, [node.name for node in lineage.nodes]):
-        known = {
-            "Handler": f"{item.handler}, {item.reason}",
-            "Group": item.group,
-            "Kinds": ", ".join(item.kinds),
-            "State": item.state,
-            "Stored": None if item.last is None else amounts.moment(item.last.timestamp),
-            "Data version": None if item.last is None else item.last.data_version,
+    for summary in summarize_assets(repository, [node.name for node in lineage.nodes]):
+        candidates = {
+            "Handler": f"{summary.handler}, {summary.reason}",
+            "Group": summary.group,
+            "Kinds": ", ".join(summary.kinds),
+            "State": summary.state,
+            "Stored": None if summary.last is None else format_time(summary.last.timestamp),
+            "Data version": None if summary.last is None else summary.last.data_version,
         }
-        facts[item.name] = {key: value for key, value in known.items() if value}
+        facts[summary.name] = {key: value for key, value in candidates.items() if value}
     return facts

@@ -1,22 +1,42 @@
-"""`rivers handlers`, `rivers handlers show` and `rivers handlers maintain`."""
+"""`rivers handlers`: list handlers, show the settings of one, maintain what it stores."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rivers_cli.command import Command, Group
+from rivers_cli.errors import UsageError, findings_of
+from rivers_cli.handler_usage import (
+    HandlerUsage,
+    find_handler,
+    format_setting,
+    handler_names,
+    installed_handler,
+)
+from rivers_cli.humanize import format_size
+from rivers_cli.lazy_group import Command, Group
 from rivers_cli.options import AsJson, Assets, HandlerName
+from rivers_cli.output import Column, print_document, print_error, print_table, project_output_to_stderr
+from rivers_cli.parsing import parse_pair, parse_value
+from rivers_core.exceptions import RiversError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rivers_cli.project import Project
+    from rivers_core.config import FieldValue
+    from rivers_core.handler import BaseIOHandler
 
 app = typer.Typer(cls=Group, rich_markup_mode=None, add_completion=False, invoke_without_command=True)
 
 
 @app.callback()
 def handlers(context: typer.Context, as_json: AsJson = False) -> None:
-    """List the handlers that assets of this project can name.
+    """List the handlers that assets of this project can use.
 
-    Those of the configuration come first, then those that the code gives, then what is installed.
+    Configured handlers come first, then those of the code, then installed ones.
 
     Examples:
       $ rivers handlers
@@ -24,79 +44,63 @@ def handlers(context: typer.Context, as_json: AsJson = False) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    from rivers_cli.handlers import listed, usage_in
-    from rivers_cli.output import Column, others_to_stderr, print_document, print_table
-    from rivers_cli.running import say
-
-    with others_to_stderr(as_json):
-        usage = usage_in(context.obj.project)
-        found = listed(context.obj.project, usage)
+    project = context.obj.project
+    with project_output_to_stderr(as_json):
+        usage = HandlerUsage.of_project(project)
+        entries = [_describe(project, usage, name) for name in handler_names(project, usage)]
     if as_json:
-        print_document(
-            [
-                {
-                    "name": one.name,
-                    "use": one.use,
-                    "source": one.source,
-                    "assets": None if usage.problem else one.assets,
-                    "about": one.about,
-                }
-                for one in found
-            ]
-        )
+        print_document([entry.document() for entry in entries])
         return
     columns = [
-        Column("Name"), Column("Class", spare=1), Column("From", wraps=True), Column("Assets", right=True),
-        Column("About", wraps=True),
+        Column("Name"), Column("Class", optional=1), Column("Source", wraps=True), Column("Assets", right=True),
+        Column("Description", wraps=True),
     ]  # fmt: skip
-    count = "" if usage.problem else None
-    print_table(columns, [(h.name, h.use, h.source, count or str(len(h.assets)), h.about) for h in found])
+    print_table(columns, [entry.row() for entry in entries])
     if usage.problem:
-        say(f"\nWhich assets use them is not known: {usage.problem}")
+        print_error(f"\nThe assets of each handler are unknown: {usage.problem}")
 
 
 @app.command(cls=Command)
 def show(context: typer.Context, name: HandlerName, as_json: AsJson = False) -> None:
-    """Show every setting of a handler, and where its value comes from.
+    """Show every setting of a handler and its origin.
 
-    An origin is default, file, environment, .env or code. Secrets are never shown.
+    An origin is default, file, environment, .env or code. Secrets are redacted.
 
     Examples:
       $ rivers handlers show lake
       $ rivers handlers show lake --env prod --json
     """
-    from rivers_cli.handlers import settings_of, shown, usage_in
-    from rivers_cli.output import Column, others_to_stderr, print_document, print_table
-
-    with others_to_stderr(as_json):
-        usage = usage_in(context.obj.project)
-        kind, fields = settings_of(context.obj.project, usage, name)
-    users = usage.of(name)
+    with project_output_to_stderr(as_json):
+        usage = HandlerUsage.of_project(context.obj.project)
+        handler_class, fields = handler_settings(context.obj.project, usage, name)
+    users = [
+        (output.name, output.binding.reason)
+        for output in usage.outputs_of(name)
+        if output.binding is not None
+    ]
     if as_json:
         print_document(
             {
                 "name": name,
-                "class": f"{kind.__module__}.{kind.__qualname__}",
-                "fields": [{"field": f, "value": shown(v), "origin": o} for f, v, o in fields],
-                "assets": [
-                    {"asset": output.name, "reason": output.binding.reason}
-                    for output in users
-                    if output.binding is not None
+                "class": f"{handler_class.__module__}.{handler_class.__qualname__}",
+                "fields": [
+                    {"field": item.field, "value": format_setting(item.value), "origin": item.origin}
+                    for item in fields
                 ],
+                "assets": [{"asset": asset, "reason": reason} for asset, reason in users],
             }
         )
         return
-    print(f"{name}: {kind.__name__} ({kind.__module__})\n")
-    columns = [Column("Setting"), Column("Value", wraps=True), Column("From")]
-    print_table(columns, [(field, shown(value), origin) for field, value, origin in fields])
+    print(f"{name}: {handler_class.__name__} ({handler_class.__module__})\n")
+    columns = [Column("Setting"), Column("Value", wraps=True), Column("Origin")]
+    print_table(columns, [(item.field, format_setting(item.value), item.origin) for item in fields])
+    print()
     if users:
-        print()
-        rows = [(output.name, output.binding.reason) for output in users if output.binding is not None]
-        print_table([Column("Kept by it"), Column("Because", wraps=True)], rows)
+        print_table([Column("Asset"), Column("Rule", wraps=True)], users)
     elif usage.problem:
-        print(f"\nWhich assets use it is not known: {usage.problem}")
+        print(f"The assets that use it are unknown: {usage.problem}")
     else:
-        print("\nNo asset uses it.")
+        print("No asset uses it.")
 
 
 @app.command(cls=Command)
@@ -105,38 +109,183 @@ def maintain(
     name: HandlerName,
     assets: Assets = None,
     run: Annotated[
-        bool, typer.Option("--run", help="Do it; without this it is only told what would be done.")
+        bool, typer.Option("--run", help="Apply the plan; by default it is only printed.")
     ] = False,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="OPTION=VALUE", help="An option of the handler's own. Repeatable."),
+        typer.Option(
+            "--set", metavar="OPTION=VALUE", help="Option of the handler's maintenance. Repeatable."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let a handler tidy up what it keeps: put small files together, remove what nobody needs any more.
+    """Maintain what a handler stores: compact small files, remove obsolete ones.
 
-    First it only tells what it would do; --run does it. Which options there are, the handler's own page says.
+    By default only the plan is printed; --run applies it. The documentation of the handler lists its options.
 
-    Exit codes: 0, 1 it failed, 2 there is no such handler, or it has nothing to maintain.
+    Exit codes: 0, 1 maintenance failed, 2 the handler does not exist or does not support maintenance.
 
     Examples:
       $ rivers handlers maintain lake
       $ rivers handlers maintain lake orders --run
       $ rivers handlers maintain lake --set retention_hours=48
     """
-    from rivers_cli.maintenance import cell, maintained
-    from rivers_cli.output import Column, others_to_stderr, print_document, print_table
-
-    with others_to_stderr(as_json):
-        rows = maintained(context.obj.project, name, assets or (), settings or (), dry_run=not run)
+    with project_output_to_stderr(as_json):
+        actions = maintain_handler(context.obj.project, name, assets or (), settings or (), dry_run=not run)
     if as_json:
-        print_document({"handler": name, "dry_run": not run, "actions": rows})
+        print_document({"handler": name, "dry_run": not run, "actions": actions})
         return
-    if not rows:
-        print(f"{name} has nothing to tidy up.")
+    if not actions:
+        print(f"{name}: nothing to do.")
         return
-    titles = list(dict.fromkeys(key for row in rows for key in row))
+    titles = list(dict.fromkeys(key for action in actions for key in action))
     columns = [Column(title.replace("_", " ").capitalize(), wraps=title == titles[0]) for title in titles]
-    print_table(columns, [tuple(cell(title, row.get(title)) for title in titles) for row in rows])
+    rows = [tuple(_format_cell(title, action.get(title)) for title in titles) for action in actions]
+    print_table(columns, rows)
     if not run:
-        print("\nNothing was changed; --run does it.")
+        print("\nDry run, nothing was changed. Use --run to apply.")
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerEntry:
+    """One handler of the list.
+
+    Attributes:
+        name: Name that assets use.
+        class_name: Its class; empty if its configuration is not valid.
+        source: Origin: the configuration file, the code, an installed distribution.
+        assets: Assets that it stores; None if unknown.
+        description: Summary of the plugin, or why the handler is broken.
+    """
+
+    name: str
+    class_name: str
+    source: str
+    assets: list[str] | None
+    description: str
+
+    def row(self) -> tuple[str, ...]:
+        """Return the handler as a row: name, class, source, number of assets, description."""
+        count = "" if self.assets is None else str(len(self.assets))
+        return self.name, self.class_name, self.source, count, self.description
+
+    def document(self) -> dict[str, Any]:
+        """Return the handler as a JSON document."""
+        return {
+            "name": self.name,
+            "use": self.class_name,
+            "source": self.source,
+            "assets": self.assets,
+            "about": self.description,
+        }
+
+
+def _describe(project: Project, usage: HandlerUsage, name: str) -> HandlerEntry:
+    from rivers_core.plugins import get_registry
+
+    config, outputs = project.config, usage.outputs_of(name)
+    assets = None if usage.problem else [output.name for output in outputs]
+    installed = [item for item in get_registry().handlers() if item.spec.name == name]
+    summary = installed[0].spec.summary if installed else ""
+    if config is not None and config.has_handler(name) and name in config.handler_names:
+        source = "code" if config.path is None else config.path.name
+        try:
+            return HandlerEntry(name, type(config.handler(name)).__name__, source, assets, summary)
+        except RiversError as error:
+            return HandlerEntry(name, "", source, assets, f"broken: {'; '.join(findings_of(error))}")
+    for output in outputs:
+        if output.binding is not None:
+            return HandlerEntry(name, type(output.handler).__name__, output.binding.reason, assets, summary)
+    item = installed[0]
+    return HandlerEntry(name, item.spec.class_name, f"{item.distribution} {item.version}", assets, summary)
+
+
+def handler_settings(
+    project: Project, usage: HandlerUsage, name: str
+) -> tuple[type[BaseIOHandler], list[FieldValue]]:
+    """Return the class of a handler, and each of its fields with value and origin.
+
+    Args:
+        project: The project.
+        usage: Usage of its repository, for handlers that the code defines.
+        name: Name of the handler.
+
+    Raises:
+        HandlerNotFoundError: The handler does not exist.
+        ConfigurationError: Its configuration is not valid.
+    """
+    from rivers_core.authoring import redact_value
+    from rivers_core.config import FieldValue, load_config
+
+    config = project.config
+    if config is not None and config.has_handler(name):
+        fields = config.fields(name)
+        return type(config.handler(name)), fields
+    for output in usage.outputs_of(name):
+        handler_class, values = output.handler.configuration()
+        fields = []
+        for field_name, field in handler_class.model_fields.items():
+            value = values.get(field_name, field.get_default(call_default_factory=True))
+            fields.append(FieldValue(field_name, redact_value(value, field_name), "code"))
+        return handler_class, fields
+    handler_class = installed_handler(project, usage, name)
+    return handler_class, load_config({"io_handlers": {name: {"use": name}}}).fields(name)
+
+
+def maintain_handler(
+    project: Project, name: str, assets: Sequence[str], settings: Sequence[str], *, dry_run: bool
+) -> list[dict[str, Any]]:
+    """Run the maintenance of a handler, if it has a method `maintain`.
+
+    The method is called as `maintain(contexts, dry_run=True, **options)`, where `contexts` are the `InputContext`s of
+    the selected assets, and returns one dictionary of plain values per action.
+
+    Args:
+        project: The project.
+        name: Name of the handler.
+        assets: Selected assets; none selects all that it stores.
+        settings: Options of the handler, `option=value` each.
+        dry_run: Plan only.
+
+    Returns:
+        The actions that were planned or applied.
+
+    Raises:
+        UsageError: The handler does not support maintenance or an option, or does not store an asset.
+    """
+    from rivers_core.authoring import resolve_awaitable
+    from rivers_core.contexts import InputContext
+
+    usage = HandlerUsage.of_project(project)
+    handler = find_handler(project, usage, name)
+    method = getattr(handler, "maintain", None)
+    if not callable(method):
+        raise UsageError(f"Handler {name!r} ({type(handler).__name__}) does not support maintenance.")
+    outputs = {output.name: output for output in usage.outputs_of(name)}
+    for asset in assets:
+        if asset not in outputs:
+            stored = ", ".join(outputs) or "none"
+            raise UsageError(f"Handler {name!r} does not store asset {asset!r}. Its assets: {stored}.")
+    contexts = [
+        InputContext(asset, "maintain", outputs[asset].metadata, None, outputs[asset].type_hint)
+        for asset in assets or outputs
+    ]
+    pairs = [parse_pair(text, "--set", "option=value") for text in settings]
+    options = {key: parse_value(text) for key, text in pairs}
+    try:
+        actions = resolve_awaitable(method(contexts, dry_run=dry_run, **options))
+    except TypeError as error:
+        if "unexpected keyword" not in str(error):
+            raise
+        raise UsageError(f"--set: handler {name!r} does not support this option: {error}.") from error
+    return [dict(action) for action in actions or ()]
+
+
+def _format_cell(title: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int) and title.endswith("bytes"):
+        return format_size(value)
+    return str(value)

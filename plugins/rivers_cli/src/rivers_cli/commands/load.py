@@ -1,4 +1,4 @@
-"""`rivers load`."""
+"""`rivers load`: show the stored value of an asset."""
 
 from __future__ import annotations
 
@@ -6,56 +6,58 @@ from typing import Annotated
 
 import typer
 
+from rivers_cli.errors import HandlerFailedError
 from rivers_cli.options import AsJson, Asset, Partitions
+from rivers_cli.output import escape_control, print_document, project_output_to_stderr
+from rivers_cli.parsing import parse_partitions
+from rivers_core.exceptions import RiversError
 
 
 def load(
     context: typer.Context,
     asset: Asset,
     partition: Partitions = None,
-    head: Annotated[int, typer.Option("--head", "-n", min=1, help="How many rows, items or lines.")] = 10,
+    head: Annotated[int, typer.Option("--head", "-n", min=1, help="Number of rows, items or lines.")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Show the beginning of the stored value of an asset, whatever it is.
+    """Show the beginning of the stored value of an asset, of any type.
 
-    The value is loaded by the asset's own handler; `graph/task` names a node of a graph asset.
+    The value is loaded with the asset's handler. `graph/task` is a node of a graph asset.
 
-    Exit codes: 0, 1 nothing is stored or it cannot be loaded, 2 there is no such asset or partition.
+    Exit codes: 0, 1 nothing is stored or loading failed, 2 the asset or partition does not exist.
 
     Examples:
       $ rivers load orders
       $ rivers load orders --partition 2024-01-01 --head 3
       $ rivers load orders --env prod --json
     """
-    from rivers_cli.output import others_to_stderr, print_document, printable
-    from rivers_cli.partitions import requested
-    from rivers_cli.peeking import peek
-    from rivers_cli.problems import HandlerFailedError
-    from rivers_core.exceptions import RiversError
+    from rivers_cli.preview import preview_value, type_name
 
-    with others_to_stderr(as_json):
-        repository = context.obj.project.looked_at()
+    with project_output_to_stderr(as_json):
+        repository = context.obj.project.inspect()
         try:
-            value = repository.load_node(asset, partition_key=requested(partition))
-            handler = repository.handler_binding(asset).label
-            seen = peek(value, head)
+            value = repository.load_node(asset, partition_key=parse_partitions(partition))
+            preview = preview_value(value, head)
         except RiversError:
             raise
         except Exception as error:
             handler = repository.handler_binding(asset).label
-            raise HandlerFailedError(f"asset {asset!r} cannot be loaded with {handler!r}", error) from error
+            raise HandlerFailedError(
+                f"Could not load asset {asset!r} with handler {handler!r}", error
+            ) from error
+        handler = repository.handler_binding(asset).label
     if as_json:
         print_document(
             {
                 "asset": asset,
                 "partition": partition or None,
                 "handler": handler,
-                "type": seen.kind,
-                "extent": seen.extent,
-                "head": seen.head,
+                "type": type_name(value),
+                "extent": preview.extent,
+                "head": preview.head,
             }
         )
         return
-    about = [f"{asset} [{', '.join(partition)}]" if partition else asset, seen.kind]
-    about += [seen.extent] if seen.extent else []
-    print(printable(f"{', '.join(about)} (from {handler})\n\n{seen.text}"))
+    parts = [f"{asset} [{', '.join(partition)}]" if partition else asset, type_name(value)]
+    parts += [preview.extent] if preview.extent else []
+    print(escape_control(f"{', '.join(parts)} (from {handler})\n\n{preview.text}"))

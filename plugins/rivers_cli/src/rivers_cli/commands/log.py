@@ -1,12 +1,15 @@
-"""`rivers log`."""
+"""`rivers log`: show events of the event log."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rivers_cli.errors import UsageError
+from rivers_cli.humanize import format_duration, format_iso, format_size, format_time, stored_size
 from rivers_cli.options import AsJson
+from rivers_cli.output import Column, escape_control, print_document, print_table
 
 if TYPE_CHECKING:
     from rivers.storage import Event, EventStorage
@@ -17,79 +20,107 @@ def log(
     target: Annotated[
         str | None,
         typer.Argument(
-            metavar="[ASSET|RUN]", help="An asset, or a run by the beginning of its id; else the last run."
+            metavar="[ASSET|RUN]", help="An asset, or the start of a run's id; default: the latest run."
         ),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many events at most.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Maximum number of events.")] = 50,
     metadata: Annotated[
-        bool, typer.Option("--metadata", "-m", help="Show the metadata of each event too.")
+        bool, typer.Option("--metadata", "-m", help="Show the metadata of each event.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what happened to an asset or in a run, in the order in which it happened.
+    """Show the events of an asset or a run, in chronological order.
 
     Examples:
-      $ rivers log                 the last run
+      $ rivers log                 the latest run
       $ rivers log orders -m       an asset, with its metadata
       $ rivers log 3f2a91c0        a run
     """
-    from rivers_cli.history import event_document, event_row
-    from rivers_cli.output import Column, print_document, print_table
-
-    events = _events(context.obj.project.storage(reading=True), target, limit)
+    events = _find_events(context.obj.project.storage(reading=True), target, limit)
     if as_json:
-        print_document([event_document(event) for event in events])
+        print_document([_document(event) for event in events])
         return
     if not events:
-        print("Nothing has happened yet.")
+        print("No events.")
         return
     columns = [
-        Column("When"), Column("Event"), Column("Asset", wraps=True), Column("Handler", spare=1),
-        Column("Version", spare=4), Column("Size", right=True, spare=3), Column("Took", right=True, spare=2),
-        Column("Message", wraps=True),
+        Column("Time"), Column("Event"), Column("Asset", wraps=True), Column("Handler", optional=1),
+        Column("Version", optional=4), Column("Size", right=True, optional=3),
+        Column("Duration", right=True, optional=2), Column("Message", wraps=True),
     ]  # fmt: skip
-    rows = [event_row(event) for event in events]
-    kept = [index for index in range(len(columns)) if any(row[index] for row in rows)]
-    print_table([columns[index] for index in kept], [[row[index] for index in kept] for row in rows])
+    rows = [_row(event) for event in events]
+    used = [index for index in range(len(columns)) if any(row[index] for row in rows)]
+    print_table([columns[index] for index in used], [[row[index] for index in used] for row in rows])
     if metadata:
-        _print_metadata(events)
+        for event in events:
+            _print_metadata(event)
 
 
-def _events(storage: EventStorage, target: str | None, limit: int) -> list[Event]:
+def _find_events(storage: EventStorage, target: str | None, limit: int) -> list[Event]:
     if target is None:
-        last = storage.get_runs(limit=1)
-        return storage.get_events_for_run(last[0].run_id)[-limit:] if last else []
-    of_asset = storage.get_events_for_asset(target, limit=limit)
-    if of_asset:
-        return of_asset[::-1]
-    runs = [run.run_id for run in storage.get_runs(limit=None) if run.run_id.startswith(target)]
-    if len(runs) == 1:
-        return storage.get_events_for_run(runs[0])[-limit:]
-    raise _unknown(storage, target, runs)
+        latest = storage.get_runs(limit=1)
+        return storage.get_events_for_run(latest[0].run_id)[-limit:] if latest else []
+    events = storage.get_events_for_asset(target, limit=limit)
+    if events:
+        return events[::-1]
+    run_ids = [run.run_id for run in storage.get_runs(limit=None) if run.run_id.startswith(target)]
+    if len(run_ids) == 1:
+        return storage.get_events_for_run(run_ids[0])[-limit:]
+    raise _not_found_error(storage, target, run_ids)
 
 
-def _unknown(storage: EventStorage, target: str, runs: list[str]) -> Exception:
+def _not_found_error(storage: EventStorage, target: str, run_ids: list[str]) -> UsageError:
     from rivers.graph.findings import suggest
-    from rivers_cli.problems import UsageProblemError
 
-    if runs:
-        return UsageProblemError(
-            f"{len(runs)} runs begin with {target!r}: {', '.join(runs[:5])}. Write more of it."
+    if run_ids:
+        return UsageError(
+            f"{len(run_ids)} runs start with {target!r}: {', '.join(run_ids[:5])}. Use a longer prefix."
         )
-    known = [record.asset_key for record in storage.get_asset_records()]
-    hint = suggest(target, known) if known else " Nothing has run yet."
-    return UsageProblemError(f"No asset and no run {target!r} in the event log.{hint}")
+    names = [record.asset_key for record in storage.get_asset_records()]
+    hint = suggest(target, names) if names else " The event log is empty."
+    return UsageError(f"No asset and no run {target!r} in the event log.{hint}")
 
 
-def _print_metadata(events: list[Event]) -> None:
-    from rivers_cli.output import printable
+def _document(event: Event) -> dict[str, Any]:
+    return {
+        "event": event.event_type,
+        "at": format_iso(event.timestamp),
+        "run_id": event.run_id,
+        "asset": event.asset_key,
+        "partition": event.partition_key,
+        "step": event.step,
+        "attempt": event.attempt,
+        "handler": event.handler,
+        "data_version": event.data_version,
+        "code_version": event.code_version,
+        "inputs": dict(event.input_data_versions),
+        "duration_s": None if event.duration_ns is None else event.duration_ns / 1e9,
+        "message": event.message,
+        "tags": dict(event.tags),
+        "metadata": dict(event.metadata),
+    }
 
-    for event in events:
-        if event.metadata:
-            partition = f" [{event.partition_key}]" if event.partition_key else ""
-            print(f"\n{event.asset_key}{partition}, run {event.run_id}:")
-            for name, text in event.metadata:
-                first, *more = printable(text).splitlines() or [""]
-                print(f"  {name}: {first}")
-                for line in more:
-                    print(f"    {line}")
+
+def _row(event: Event) -> tuple[str, ...]:
+    size = stored_size(event)
+    return (
+        format_time(event.timestamp),
+        event.event_type,
+        _asset(event) if event.asset_key else "",
+        event.handler or "",
+        (event.data_version or "")[:12],
+        "" if size is None else format_size(size),
+        "" if event.duration_ns is None else format_duration(event.duration_ns),
+        (event.message or "").partition("\n")[0],
+    )
+
+
+def _asset(event: Event) -> str:
+    return f"{event.asset_key} [{event.partition_key}]" if event.partition_key else str(event.asset_key)
+
+
+def _print_metadata(event: Event) -> None:
+    if event.metadata:
+        print(f"\n{_asset(event)}, run {event.run_id}:")
+        for name, text in event.metadata:
+            print(f"  {name}: {escape_control(text)}".rstrip().replace("\n", "\n    "))

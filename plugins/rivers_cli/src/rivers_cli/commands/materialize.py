@@ -1,36 +1,35 @@
-"""`rivers materialize`."""
+"""`rivers materialize`: run assets, show the run, report its outcome."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import logging
+import signal
+import sys
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from rivers_cli.errors import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    ExitError,
+    comes_from_project,
+    project_traceback,
+)
+from rivers_cli.humanize import format_duration
 from rivers_cli.options import AsJson, Assets, Job, Partitions, complete_executors
+from rivers_cli.output import print_document, print_error, project_output_to_stderr
 
-ExecutorOption = Annotated[
-    str | None,
-    typer.Option(
-        "--executor",
-        "-x",
-        metavar="NAME",
-        help="Where steps run: in_process, parallel:max_workers=4, ...",
-        autocompletion=complete_executors,
-    ),
-]
-OnlyStale = Annotated[bool, typer.Option("--only-stale", help="Skip what is fresh.")]
-Upstream = Annotated[bool, typer.Option("--upstream", "-u", help="Also run what the assets need.")]
-Resume = Annotated[
-    str | None, typer.Option("--resume", metavar="RUN", help="Go on with a run that did not finish.")
-]
-FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")]
-Tags = Annotated[
-    list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="Recorded with the run. Repeatable.")
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="ASSET.FIELD=VALUE", help="Configure a function. Repeatable."),
-]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rivers_cli.run.progress import Progress
+    from rivers_cli.run.request import RunRequest
+    from rivers_cli.session import Session
 
 
 def materialize(
@@ -38,34 +37,51 @@ def materialize(
     assets: Assets = None,
     partition: Partitions = None,
     job: Job = None,
-    executor: ExecutorOption = None,
-    only_stale: OnlyStale = False,
-    upstream: Upstream = False,
-    resume: Resume = None,
-    fail_fast: FailFast = False,
-    tag: Tags = None,
-    settings: Settings = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            "--executor",
+            "-x",
+            metavar="NAME",
+            help="Executor: in_process, or that of a plugin as NAME or NAME:argument=value.",
+            autocompletion=complete_executors,
+        ),
+    ] = None,
+    only_stale: Annotated[bool, typer.Option("--only-stale", help="Skip fresh assets.")] = False,
+    upstream: Annotated[
+        bool, typer.Option("--upstream", "-u", help="Also run what the assets depend on.")
+    ] = False,
+    resume: Annotated[
+        str | None, typer.Option("--resume", metavar="RUN", help="Resume a run that did not finish.")
+    ] = None,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")] = False,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="Tag of the run. Repeatable.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="ASSET.FIELD=VALUE", help="Configure a function. Repeatable."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run assets and keep their results.
+    """Run assets and store their results.
 
-    Without names everything runs. What does not depend on a failed asset still runs. Ctrl-C stops cleanly: the
-    run is recorded as canceled, and a command to go on with it is shown.
+    Without names all assets run. Assets that do not depend on a failed one still run. Ctrl-C stops cleanly: the run is
+    recorded as canceled, and the command that resumes it is printed.
 
-    Exit codes: 0 all stored, 1 something failed, 2 a mistake in the call or the project, 130 stopped.
+    Exit codes: 0 all stored, 1 a step failed, 2 the call or the project is not valid, 130 interrupted.
 
     Examples:
       $ rivers materialize
       $ rivers materialize orders report --partition 2024-01-01
-      $ rivers materialize --partition 2024-01-01..2024-01-31 --executor parallel
+      $ rivers materialize --partition 2024-01-01..2024-01-31
       $ rivers materialize --job nightly --env prod
       $ rivers materialize --only-stale
     """
-    from rivers_cli import running
-    from rivers_cli.output import others_to_stderr, print_document
-    from rivers_cli.problems import ReportedError
+    from rivers_cli.run.request import RunOptions, create_request
 
-    request = running.Request(
+    session: Session = context.obj
+    options = RunOptions(
         tuple(assets or ()),
         tuple(partition or ()),
         job,
@@ -77,17 +93,187 @@ def materialize(
         upstream,
         fail_fast,
     )
-    with others_to_stderr(as_json):
-        repository = context.obj.project.opened()
-        prepared = running.prepared(request, repository)
-        context.obj.project.conceal(prepared.secrets())
-        outcome = running.run(prepared, context.obj.without_secrets, silent=as_json)
-    for text in outcome.tracebacks(whole=context.obj.traceback):
-        running.say(f"\n{context.obj.without_secrets(text)}\n")
+    with project_output_to_stderr(as_json):
+        request = create_request(options, session.project.open())
+        session.project.add_secrets(request.secrets())
+        outcome = run_request(request, session.redact, silent=as_json)
+    for text in outcome.tracebacks(whole=session.traceback):
+        print_error(f"\n{session.redact(text)}\n")
     if as_json:
         print_document(outcome.document())
     else:
-        for sentence in outcome.sentences():
-            running.say(sentence)
+        for line in outcome.summary():
+            print_error(line)
     if outcome.code:
-        raise ReportedError(outcome.code)
+        raise ExitError(outcome.code)
+
+
+class Terminated(KeyboardInterrupt):
+    """The process received SIGTERM."""
+
+    code = 143
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Outcome of a run.
+
+    Attributes:
+        request: The run.
+        progress: Its steps.
+        status: Status of the run in the event log.
+        duration_ns: Time that it took.
+        errors: Exceptions by asset.
+        code: Exit code.
+        interruption: What stopped the run, as a sentence, if it was stopped.
+    """
+
+    request: RunRequest
+    progress: Progress
+    status: Literal["success", "failure", "canceled"]
+    duration_ns: int
+    errors: dict[str, BaseException] = field(default_factory=dict)
+    code: int = 0
+    interruption: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return the outcome as a JSON document."""
+        steps = self.progress.steps.values()
+        return {
+            "run_id": self.request.run_id,
+            "status": self.status,
+            "success": self.status == "success",
+            "duration_s": round(self.duration_ns / 1e9, 3),
+            "materialized": self.progress.names("done"),
+            "failed": [
+                {"asset": step.name, "message": step.message} for step in steps if step.state == "failed"
+            ],
+            "skipped": [
+                {"asset": step.name, "reason": step.message} for step in steps if step.state == "skipped"
+            ],
+            "stopped": self.progress.names("stopped"),
+        }
+
+    def summary(self) -> Iterator[str]:
+        """Yield the lines that summarize the run and say how to resume it."""
+        progress = self.progress
+        counts = [f"{progress.count('done')} of {len(progress.steps)} stored"]
+        for state, count in (
+            ("failed", progress.count("failed")),
+            ("skipped", progress.count("skipped")),
+            ("stopped", progress.count("stopped")),
+        ):
+            counts += [f"{count} {state}"] if count else []
+        verb = {"success": "finished", "failure": "failed", "canceled": "stopped"}[self.status]
+        duration = format_duration(self.duration_ns)
+        yield f"Run {self.request.run_id} {verb} after {duration}: {', '.join(counts)}."
+        if self.interruption is not None:
+            stored = ", ".join(progress.names("done")) or "none"
+            yield f"{self.interruption} Assets stored before: {stored}. No partial value was stored."
+        if self.status != "success":
+            yield f"Resume with: {self.request.resume_command()}"
+
+    def tracebacks(self, *, whole: bool) -> Iterator[str]:
+        """Yield the traceback of each failure in the project's code.
+
+        Args:
+            whole: Include all failures and the frames of the framework.
+        """
+        from traceback import format_exception
+
+        for asset, error in self.errors.items():
+            if whole:
+                yield f"{asset} failed:\n{''.join(format_exception(error)).rstrip()}"
+            elif comes_from_project(error):
+                yield f"{asset} failed:\n{project_traceback(error)}"
+
+
+def run_request(request: RunRequest, redact: Callable[[str], str], *, silent: bool = False) -> Outcome:
+    """Run a request and show its progress.
+
+    Args:
+        request: The run.
+        redact: Removes credentials from messages and log records.
+        silent: Show nothing while it runs.
+
+    Returns:
+        The outcome, also of a run that was interrupted.
+    """
+    from rivers.exceptions import ExecutionError
+    from rivers_cli.run.progress import Progress, create_view
+
+    progress = Progress(request, redact)
+    view = create_view(progress, silent=silent)
+    started = monotonic_ns()
+    try:
+        watching = request.repository.storage.watching(view.update)
+        with _sigterm_interrupts(), _logs_to_stderr(redact), view, watching:
+            errors = dict(request.run().errors)
+    except ExecutionError as error:
+        failed = progress.names("failed")
+        errors = {failed[0] if failed else "?": error.__cause__ or error}
+    except (KeyboardInterrupt, SystemExit) as error:
+        code, message = _describe_interruption(error)
+        return Outcome(request, progress, "canceled", monotonic_ns() - started, {}, code, message)
+    duration = monotonic_ns() - started
+    if errors:
+        return Outcome(request, progress, "failure", duration, errors, EXIT_FAILED)
+    return Outcome(request, progress, "success", duration)
+
+
+def _describe_interruption(error: KeyboardInterrupt | SystemExit) -> tuple[int, str]:
+    """Return the exit code and the cause: Ctrl-C, SIGTERM, or a function that called `sys.exit`."""
+    if isinstance(error, Terminated):
+        return error.code, "Terminated (SIGTERM)."
+    if isinstance(error, KeyboardInterrupt):
+        return EXIT_INTERRUPTED, "Interrupted (Ctrl-C)."
+    return EXIT_FAILED, f"The project's code called sys.exit({error.code!r})."
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Make SIGTERM end a run like Ctrl-C: recorded, without partial values."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        raise Terminated
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+class _StderrHandler(logging.Handler):
+    """Logging handler for the current `sys.stderr`, which the live view replaces."""
+
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        super().__init__()
+        self._redact = redact
+        self.setFormatter(logging.Formatter("%(asctime)s  %(name)s: %(message)s", "%H:%M:%S"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            print(self._redact(self.format(record)), file=sys.stderr, flush=True)
+        except Exception:
+            self.handleError(record)
+
+
+@contextmanager
+def _logs_to_stderr(redact: Callable[[str], str]) -> Iterator[None]:
+    """Print records of the logger `rivers` from INFO on, unless the project configures logging itself."""
+    logger = logging.getLogger("rivers")
+    if logger.handlers or logging.getLogger().handlers:
+        yield
+        return
+    handler, level = _StderrHandler(redact), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)

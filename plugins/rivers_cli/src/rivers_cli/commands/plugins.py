@@ -1,31 +1,30 @@
-"""`rivers plugins`."""
+"""`rivers plugins`: list installed plugins."""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
+from rivers_cli.errors import ExitError
 from rivers_cli.options import AsJson
-
-if TYPE_CHECKING:
-    from rivers_cli.session import Session
+from rivers_cli.output import Column, print_document, print_error, print_table
+from rivers_core.exceptions import PluginLoadError
 
 
 def plugins(
     context: typer.Context,
     load: Annotated[
-        bool, typer.Option("--load", help="Import every plugin, to see what it provides and what is broken.")
+        bool,
+        typer.Option("--load", help="Import every plugin, and show what it provides and what is broken."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List installed plugins and their state.
 
-    Nothing is imported unless --load is given; until then a plugin shows the names of its entry points. The
-    rules under [plugins] of rivers.toml hold.
-
-    Of commands that do not run under the name they have, --load says why.
+    Without --load nothing is imported, and a plugin shows the names of its entry points. The policy under [plugins] of
+    rivers.toml applies. With --load, commands that do not run under their own name are explained.
 
     Exit codes: 0, or 1 if --load found a broken plugin.
 
@@ -33,52 +32,45 @@ def plugins(
       $ rivers plugins
       $ rivers plugins --load --json
     """
-    from rivers_cli.output import Column, print_document, print_table
-    from rivers_cli.problems import ReportedError
-    from rivers_core.exceptions import PluginLoadError
+    from rivers_cli.commands.check import foreign_distribution_message
     from rivers_core.plugins import get_registry
 
-    _ = context.obj.project.config  # its rules are in force from here on
+    _ = context.obj.project.config  # puts its plugin policy in force
     registry = get_registry()
     if load:
-        with suppress(PluginLoadError):  # strict: the list tells which one is broken, and why
+        with suppress(PluginLoadError):  # with strict plugins; the list names the broken one
             registry.load_all()
-    states = registry.plugins()
-    remarks = _remarks(context.obj) if load else {}
+    statuses = registry.plugins()
+    remarks: dict[tuple[str, str], list[str]] = {}
+    for claim, message in context.obj.plugin_commands.conflicts() if load else ():
+        remarks.setdefault((claim.distribution, claim.entry_point), []).append(message)
+    documents: list[dict[str, Any]] = [
+        {
+            "distribution": status.distribution,
+            "version": status.version,
+            "entry_point": status.entry_point,
+            "state": status.state,
+            "provides": list(status.provides),
+            "error": status.error,
+            "remarks": remarks.get((status.distribution, status.entry_point), []),
+        }
+        for status in statuses
+    ]
     if as_json:
-        print_document(
-            [
-                {
-                    "distribution": one.distribution,
-                    "version": one.version,
-                    "entry_point": one.entry_point,
-                    "state": one.state,
-                    "provides": list(one.provides),
-                    "error": one.error,
-                    "remarks": remarks.get((one.distribution, one.entry_point), []),
-                }
-                for one in states
-            ]
-        )
+        print_document(documents)
     else:
-        columns = ("Distribution", "Version", "State", "Provides", "Remark")
-        rows = [
-            (
-                one.distribution,
-                one.version,
-                one.state,
-                ", ".join(one.provides) or f"({one.entry_point})",
-                " ".join([one.error or "", *remarks.get((one.distribution, one.entry_point), [])]).strip(),
-            )
-            for one in states
-        ]
-        print_table([Column(title, wraps=title in ("Provides", "Remark")) for title in columns], rows)
-    if load and any(one.state == "broken" for one in states):
-        raise ReportedError
+        columns = [
+            Column("Distribution"), Column("Version"), Column("State"), Column("Provides", wraps=True),
+            Column("Remark", wraps=True),
+        ]  # fmt: skip
+        print_table(columns, [_row(document) for document in documents])
+    if message := foreign_distribution_message():
+        print_error(f"\nWarning: {message}")
+    if load and any(status.state == "broken" for status in statuses):
+        raise ExitError
 
 
-def _remarks(session: Session) -> dict[tuple[str, str], list[str]]:
-    found: dict[tuple[str, str], list[str]] = {}
-    for claim, sentence in session.plugin_commands.disputes():
-        found.setdefault((claim.distribution, claim.entry_point), []).append(sentence)
-    return found
+def _row(document: dict[str, Any]) -> tuple[str, ...]:
+    provides = ", ".join(document["provides"]) or f"({document['entry_point']})"
+    remark = " ".join([document["error"] or "", *document["remarks"]]).strip()
+    return document["distribution"], document["version"], document["state"], provides, remark

@@ -1,1 +1,1 @@
-"""Drawing what is made of what: the lineage of assets as SVG, HTML page or Mermaid text."""
+"""Lineage of assets: the graph, its layout, and drawings of it."""

@@ -1,14 +1,14 @@
-"""The lineage of a repository: assets, and which is made of which."""
+"""Lineage graph of a repository: assets and the edges between them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rivers_cli.handlers import kept_by
+from rivers_cli.handler_usage import storing_handler
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from rivers.graph.plan import Graph, Step
 
@@ -18,13 +18,13 @@ class Node:
     """One asset.
 
     Attributes:
-        name: The asset.
-        handler: Who keeps it.
-        reason: Which rule chose the handler.
-        group: Its group, if it has one.
-        kinds: Its kinds.
-        is_external: It is made elsewhere.
-        is_partitioned: It is kept in partitions.
+        name: Name of the asset.
+        handler: Name of its handler.
+        reason: Rule that selected the handler.
+        group: Group of the asset, if any.
+        kinds: Kinds of the asset.
+        is_external: Whether another system produces it.
+        is_partitioned: Whether it has partitions.
     """
 
     name: str
@@ -38,12 +38,12 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """One asset is made after, and mostly of, another.
+    """Dependency of one asset on another.
 
     Attributes:
         source: The upstream asset.
         target: The downstream asset.
-        is_loaded: Its value is loaded; otherwise it only has to be there first.
+        is_loaded: Whether the value is loaded; otherwise the dependency only decides the order.
     """
 
     source: str
@@ -53,33 +53,32 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """Assets in an order in which they can be made, and the edges between them."""
+    """Assets in execution order, and the edges between them."""
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
 
     @property
     def handlers(self) -> list[str]:
-        """The handlers, those with the most assets first."""
+        """Names of the handlers, those with the most assets first."""
         counts: dict[str, int] = {}
         for node in self.nodes:
             counts[node.handler] = counts.get(node.handler, 0) + 1
         return sorted(counts, key=lambda name: (-counts[name], name))
 
-    def around(self, names: Sequence[str]) -> Lineage:
-        """Only these assets, all that they are made of, and all that is made of them."""
-        kept = (
-            set(names)
-            | _reached(names, self._neighbours(up=True))
-            | _reached(names, self._neighbours(up=False))
-        )
+    def around(self, names: Iterable[str]) -> Lineage:
+        """Return the lineage of these assets, everything upstream and everything downstream of them."""
+        names = set(names)
+        upstream = _reachable(names, [(edge.target, edge.source) for edge in self.edges])
+        downstream = _reachable(names, [(edge.source, edge.target) for edge in self.edges])
+        kept = names | upstream | downstream
         return Lineage(
             tuple(node for node in self.nodes if node.name in kept),
             tuple(edge for edge in self.edges if edge.source in kept and edge.target in kept),
         )
 
     def document(self) -> dict[str, Any]:
-        """The lineage for programs."""
+        """Return the lineage as a JSON document."""
         return {
             "assets": [
                 {
@@ -93,19 +92,14 @@ class Lineage:
                 }
                 for node in self.nodes
             ],
-            "edges": [{"from": one.source, "to": one.target, "loaded": one.is_loaded} for one in self.edges],
+            "edges": [
+                {"from": edge.source, "to": edge.target, "loaded": edge.is_loaded} for edge in self.edges
+            ],
         }
 
-    def _neighbours(self, *, up: bool) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for edge in self.edges:
-            here, there = (edge.target, edge.source) if up else (edge.source, edge.target)
-            found.setdefault(here, []).append(there)
-        return found
 
-
-def lineage_of(graph: Graph) -> Lineage:
-    """Take the lineage of assets from a bound graph; what happens inside a graph asset is left out.
+def build_lineage(graph: Graph) -> Lineage:
+    """Build the lineage of assets from a resolved graph; a graph asset is one node.
 
     Args:
         graph: The graph.
@@ -116,7 +110,7 @@ def lineage_of(graph: Graph) -> Lineage:
     nodes = tuple(
         Node(
             output.name,
-            *kept_by(output),
+            *storing_handler(output),
             output.group,
             output.kinds,
             output.step_name is None,
@@ -124,53 +118,56 @@ def lineage_of(graph: Graph) -> Lineage:
         )
         for output in assets
     )
-    owners = _owners(graph)
-    loaded: dict[tuple[str, str], bool] = {}
+    owners = _graph_asset_by_member(graph)
+    edges: dict[tuple[str, str], bool] = {}
     for step in graph.steps.values():
-        for source, is_loaded in _sources(step):
-            for origin in owners.get(source, (source,)):
-                for target in _targets(step, owners):
-                    if origin != target:
-                        loaded[origin, target] = loaded.get((origin, target), False) or is_loaded
-    known = {node.name for node in nodes}
-    edges = tuple(
-        Edge(source, target, is_loaded)
-        for (source, target), is_loaded in loaded.items()
-        if source in known and target in known
+        for target in _targets(step, owners):
+            for name, is_loaded in _sources(step).items():
+                source = owners.get(name, name)
+                if source != target:
+                    edges[source, target] = edges.get((source, target), False) or is_loaded
+    names = {node.name for node in nodes}
+    return Lineage(
+        nodes,
+        tuple(
+            Edge(source, target, is_loaded)
+            for (source, target), is_loaded in edges.items()
+            if source in names and target in names
+        ),
     )
-    return Lineage(nodes, edges)
 
 
-def _owners(graph: Graph) -> Mapping[str, tuple[str, ...]]:
-    """The graph asset that each inner node belongs to."""
-    found: dict[str, tuple[str, ...]] = {}
+def _graph_asset_by_member(graph: Graph) -> dict[str, str]:
+    """Map each node inside a graph asset to that asset."""
+    owners: dict[str, str] = {}
     for member, steps in graph.members.items():
         output = graph.outputs.get(member)
         if output is not None and output.is_asset:
             for name in steps:
                 if name not in graph.outputs or not graph.outputs[name].is_asset:
-                    found.setdefault(name, (member,))
-    return found
+                    owners.setdefault(name, member)
+    return owners
 
 
-def _sources(step: Step) -> Iterator[tuple[str, bool]]:
-    for loaded in step.inputs:
-        yield loaded.upstream.name, True
-    for name in step.waits_for:
-        yield name, False
+def _sources(step: Step) -> dict[str, bool]:
+    """Map what a step depends on to whether it is loaded."""
+    loaded = [step_input.upstream.name for step_input in step.inputs]
+    return {name: name in loaded for name in (*loaded, *step.waits_for)}
 
 
-def _targets(step: Step, owners: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    assets = tuple(output.name for output in step.outputs if output.is_asset)
-    return assets or owners.get(step.name, ())
+def _targets(step: Step, owners: Mapping[str, str]) -> list[str]:
+    assets = [output.name for output in step.outputs if output.is_asset]
+    return assets or ([owners[step.name]] if step.name in owners else [])
 
 
-def _reached(names: Sequence[str], neighbours: Mapping[str, Sequence[str]]) -> set[str]:
-    found: set[str] = set()
-    todo = list(names)
-    while todo:
-        for name in neighbours.get(todo.pop(), ()):
-            if name not in found:
-                found.add(name)
-                todo.append(name)
-    return found
+def _reachable(names: Iterable[str], edges: Iterable[tuple[str, str]]) -> set[str]:
+    neighbors: dict[str, list[str]] = {}
+    for source, target in edges:
+        neighbors.setdefault(source, []).append(target)
+    reached: set[str] = set()
+    pending = list(names)
+    while pending:
+        new = [name for name in neighbors.get(pending.pop(), ()) if name not in reached]
+        reached.update(new)
+        pending += new
+    return reached

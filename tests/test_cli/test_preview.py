@@ -1,4 +1,4 @@
-"""The beginning of a value of any kind."""
+"""Previews of values of any type."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from rivers_cli.peeking import peek
+from rivers_cli.preview import preview_value, type_name
 
 ROWS = {"a": list(range(30)), "b": ["x"] * 30}
 FIRST_TWO = [{"a": 0, "b": "x"}, {"a": 1, "b": "x"}]
@@ -39,29 +39,29 @@ FIRST_TWO = [{"a": 0, "b": "x"}, {"a": 1, "b": "x"}]
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
-def test_a_value_shows_what_it_is_how_much_and_how_it_begins(value, kind, extent, head):
-    seen = peek(value, 2)
-    assert (seen.kind, seen.extent, seen.head) == (kind, extent, head)
-    assert seen.text
-    assert json.dumps(seen.head)
+def test_preview_has_type_extent_and_head(value, kind, extent, head):
+    preview = preview_value(value, 2)
+    assert (type_name(value), preview.extent, preview.head) == (kind, extent, head)
+    assert preview.text
+    assert json.dumps(preview.head)
 
 
-def test_all_rows_and_columns_that_were_asked_for_are_shown():
+def test_preview_shows_all_requested_rows_and_columns():
     wide = {f"column_{number}": list(range(30)) for number in range(20)}
     for frame in (pl.DataFrame(wide), pd.DataFrame(wide)):
-        text = peek(frame, 25).text
+        text = preview_value(frame, 25).text
         assert "column_19" in text
         assert all(str(number) in text for number in range(25))
 
 
-def test_bytes_are_shown_in_hexadecimal_and_as_characters():
+def test_preview_of_bytes_is_hexadecimal_with_characters():
     digits = b"\x00rivers".hex(" ")
-    assert peek(b"\x00rivers", 1).text == f"00000000  {digits:<48} .rivers"
+    assert preview_value(b"\x00rivers", 1).text == f"00000000  {digits:<48} .rivers"
 
 
-def test_an_object_of_the_projects_own_is_shown_by_its_repr():
+def test_preview_of_object_is_its_repr():
     class Model:
         def __repr__(self):
             return "Model(depth=3)"
 
-    assert peek(Model(), 5).text == "Model(depth=3)"
+    assert preview_value(Model(), 5).text == "Model(depth=3)"

@@ -1,4 +1,4 @@
-"""Thirty planted secrets, looked for in everything that comes out: none of them is there."""
+"""Redaction: none of thirty planted secrets appears in any output, error or event log."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def leaks(text):
 
 @pytest.fixture
 def planted(empty, monkeypatch, caplog):
-    """A project with a secret in every place where one can be, and a log that misses nothing."""
+    """Create a project with a secret in every possible place, and record all log messages."""
     caplog.set_level(logging.DEBUG)
     values = [base64.b64encode(PLANTED[4].encode()).decode() if n == 4 else PLANTED[n] for n in range(15)]
     empty.write("rivers.toml", TOML.format(*values))
@@ -210,7 +210,7 @@ def planted(empty, monkeypatch, caplog):
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_no_command_shows_one_in_whatever_form(planted, caplog, command):
+def test_output_contains_no_secret(planted, caplog, command):
     planted.rivers("materialize")
     out = []
     has_json = command != ["config", "schema"]
@@ -225,8 +225,8 @@ def test_no_command_shows_one_in_whatever_form(planted, caplog, command):
     assert not leaks("\n".join([*out, *ours]))
 
 
-def test_the_places_where_one_would_show_are_reached(planted, monkeypatch):
-    """Else nothing above would say anything."""
+def test_planted_secrets_are_reached(planted, monkeypatch):
+    """Prove that the tests above can fail."""
     for name in ("signed", "bucket", "azure", "shared", "tables", "layered", "Database"):
         assert REDACTED in planted.ok("handlers", "show", name).out
     done = planted.rivers("check", "--env", "wrong")
@@ -242,7 +242,7 @@ def test_the_places_where_one_would_show_are_reached(planted, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(
             logging.getLogger(), "handlers", []
-        )  # those of pytest; the command shows what nobody else does
+        )  # without those of pytest, the command prints records
         done = planted.rivers("materialize")
     assert f"connected to postgres://ada:{REDACTED}@host/db with {REDACTED}" in done.err
     log = planted.ok("log", "told", "--metadata").out
@@ -250,7 +250,7 @@ def test_the_places_where_one_would_show_are_reached(planted, monkeypatch):
     assert f"password: used {REDACTED}" in log
 
 
-def test_no_history_holds_one(planted):
+def test_event_log_contains_no_secret(planted):
     for command in (
         ["materialize"],
         ["materialize", "--fail-fast"],
@@ -262,7 +262,7 @@ def test_no_history_holds_one(planted):
     assert not leaks(stored.decode("latin-1"))
 
 
-def test_no_handler_of_a_configuration_shows_one_in_repr_dump_or_copy(planted):
+def test_handler_repr_and_dump_contain_no_secret(planted):
     config = load_config(planted.path / "rivers.toml")
     shown = [repr(config)]
     for name in config.handler_names:
@@ -280,7 +280,7 @@ def test_no_handler_of_a_configuration_shows_one_in_repr_dump_or_copy(planted):
 
 
 class Vault(BaseIOHandler):
-    """A stranger's handler with secrets of every kind."""
+    """Third-party handler with secrets of every type."""
 
     password: SecretStr
     pin: Secret[int] = Secret(0)
@@ -306,14 +306,14 @@ class Vault(BaseIOHandler):
         {"certificate": PLANTED[28], "pin": PLANTED[29]},
     ],
 )
-def test_no_validation_error_quotes_one(arguments):
+def test_validation_error_contains_no_secret(arguments):
     with pytest.raises(ValueError, match="Vault") as caught:
         Vault(**arguments)
-    said = "".join(traceback.format_exception(caught.value))
-    assert not leaks("\n".join([said, str(caught.value), repr(caught.value)]))
+    text = "".join(traceback.format_exception(caught.value))
+    assert not leaks("\n".join([text, str(caught.value), repr(caught.value)]))
 
 
-def test_a_resumed_command_line_leaves_secret_settings_out(planted):
+def test_resume_command_omits_secret_settings(planted):
     done = planted.rivers("materialize", "best", "--set", f"best.token={PLANTED[23]}", "--set", "best.top=2")
     assert "--set best.token=... --set best.top=2 --resume" in done.err
 
@@ -348,17 +348,17 @@ repo = rs.CodeRepository([account], resources={"api": Api(pin="pin-of-the-resour
     "setting",
     ["pin=hidden-1", 'pin="123456"', 'door={"code": "hidden-1"}', "other=hidden-1", 'pni="hidden-1"'],
 )
-def test_a_resumed_command_line_leaves_out_what_the_type_of_a_field_says_is_secret(project_of, setting):
+def test_resume_command_omits_fields_of_secret_type(project_of, setting):
     done = project_of(HIDDEN).rivers("materialize", "--set", f"account.{setting}", "--set", "account.top=2")
     assert "hidden-1" not in done.err
     assert "123456" not in done.out + done.err
-    if not setting.startswith("pni"):  # which no function takes
+    if not setting.startswith("pni"):  # an unknown field
         field = setting.partition("=")[0]
         assert f"--set account.{field}=... --set account.top=2 --resume" in done.err
 
 
 @pytest.mark.parametrize("option", [[], ["--traceback"], ["--json"], ["--fail-fast"]])
-def test_errors_quote_no_secret_of_a_resource_or_of_a_configuration(project_of, option):
+def test_error_contains_no_secret_of_resource_or_config(project_of, option):
     project = project_of(HIDDEN)
     done = project.rivers("materialize", "--set", 'account.door={"code": "hidden-1"}', *option)
     assert done.code == 1
@@ -367,8 +367,9 @@ def test_errors_quote_no_secret_of_a_resource_or_of_a_configuration(project_of, 
         assert secret not in done.out + done.err
 
 
-def test_a_setting_without_its_asset_is_refused_without_its_value(project_of):
+def test_invalid_setting_is_reported_without_value(project_of):
     done = project_of(HIDDEN).rivers("materialize", "--set", "pin=hidden-1")
     assert done.code == 2
-    assert "--set pin=...: write it as asset.field=value" in done.err
+    assert "--set must be asset.field=value" in done.err
+    assert "pin=..." in done.err
     assert "hidden-1" not in done.err

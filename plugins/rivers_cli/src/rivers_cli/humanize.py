@@ -1,4 +1,4 @@
-"""Sizes, durations and moments as people write them."""
+"""Sizes, durations and timestamps for people, timestamps and sizes for programs."""
 
 from __future__ import annotations
 
@@ -9,23 +9,20 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from rivers.storage import Event
 
-_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 _SECOND: Final = 1_000_000_000
 _AGES: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
-def size(count: int) -> str:
-    """A number of bytes: `512 B`, `1.4 MB`."""
-    amount = float(count)
-    for unit in _UNITS:
-        if amount < 999.5 or unit == _UNITS[-1]:
-            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 99.95 else f"{amount:.1f} {unit}"
-        amount /= 1000
-    raise AssertionError
+def format_size(count: int) -> str:
+    """Format a number of bytes with three significant digits: `512 bytes`, `1.4 MB`."""
+    from rich.filesize import decimal
+
+    # rounded first: `decimal` rounds after it has chosen the unit, and makes "1,000.0 kB" of 999,960
+    return decimal(int(float(f"{count:.3g}")))
 
 
-def duration(nanoseconds: int) -> str:
-    """A time span: `0.3 ms`, `1.2 s`, `3 min 05 s`, `2 h 10 min`."""
+def format_duration(nanoseconds: int) -> str:
+    """Format a duration: `0.3 ms`, `1.2 s`, `3 min 05 s`, `2 h 10 min`."""
     seconds = nanoseconds / _SECOND
     if seconds < 1:
         return f"{seconds * 1000:.1f} ms" if seconds < 0.1 else f"{seconds * 1000:.0f} ms"
@@ -35,32 +32,32 @@ def duration(nanoseconds: int) -> str:
     return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
-def age(timestamp: int, now: int | None = None) -> str:
-    """How long ago something was, in the coarsest unit that fits: `now`, `5 min ago`, `3 d ago`.
+def format_age(timestamp: int, now: int | None = None) -> str:
+    """Format the age of a timestamp in its largest unit: `now`, `5 min ago`, `3 d ago`.
 
     Args:
         timestamp: Nanoseconds since the epoch.
-        now: The present, likewise; None asks the clock.
+        now: Current time in nanoseconds; None reads the clock.
     """
     seconds = ((time_ns() if now is None else now) - timestamp) // _SECOND
-    for span, unit in _AGES:
-        if seconds >= span:
-            return f"{seconds // span} {unit} ago"
+    for unit_seconds, unit in _AGES:
+        if seconds >= unit_seconds:
+            return f"{seconds // unit_seconds} {unit} ago"
     return "now"
 
 
-def moment(timestamp: int) -> str:
-    """Date and time of day here, to the second; `timestamp` in nanoseconds since the epoch."""
+def format_time(timestamp: int) -> str:
+    """Format a timestamp in nanoseconds as local date and time, to the second."""
     return _datetime(timestamp).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def iso(timestamp: int) -> str:
-    """Date and time for programs: ISO 8601 in UTC, to the microsecond."""
+def format_iso(timestamp: int) -> str:
+    """Format a timestamp in nanoseconds as ISO 8601 in UTC, to the microsecond."""
     return _datetime(timestamp).isoformat(timespec="microseconds")
 
 
-def stored_bytes(event: Event) -> int | None:
-    """How many bytes a handler says that it stored: its metadata `size_bytes`, or `<handler>/size_bytes`."""
+def stored_size(event: Event) -> int | None:
+    """Return the number of bytes that a handler reported: its metadata `size_bytes` or `<handler>/size_bytes`."""
     for name, value in event.typed_metadata.items():
         if name.rpartition("/")[2] == "size_bytes":
             raw = value.raw_value()

@@ -1,0 +1,170 @@
+"""Preview of a value of any type, as text and as JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from itertools import islice
+from shutil import get_terminal_size
+from typing import Any, Final, NamedTuple
+
+from rich.pretty import pretty_repr
+
+from rivers_cli.output import is_terminal
+
+_WIDTH: Final = 100
+_POLARS_UNLIMITED_WIDTH: Final = 65_535
+_BYTES_PER_LINE: Final = 16
+
+
+class Preview(NamedTuple):
+    """Beginning of a value.
+
+    Attributes:
+        extent: Size of the whole value: `3 items`, `336776 rows, 19 columns`; None if unknown.
+        text: The beginning as text.
+        head: The beginning as a JSON value.
+    """
+
+    extent: str | None
+    text: str
+    head: Any
+
+
+def preview_value(value: Any, count: int) -> Preview:
+    """Preview the beginning of a value.
+
+    Args:
+        value: Any value that a handler loads: frames and tables of any library, containers, bytes, text, objects.
+            An iterator is consumed as far as it is shown.
+        count: Number of rows, items or lines.
+    """
+    for matches, preview in _PREVIEWS:
+        if matches(value):
+            return preview(value, count)
+    return Preview(None, pretty_repr(value, max_width=_WIDTH), _jsonable(value))
+
+
+def type_name(value: Any) -> str:
+    """Return the type of a value with its library: `list`, `polars.DataFrame`."""
+    cls = type(value)
+    if cls.__module__ == "builtins":
+        return cls.__qualname__
+    return f"{cls.__module__.partition('.')[0]}.{cls.__name__}"
+
+
+def _preview_lazy_frame(value: Any, count: int) -> Preview:
+    frame = value.head(count).collect()
+    return Preview("not computed beyond what is shown", _frame_text(frame), _frame_rows(frame))
+
+
+def _preview_frame(value: Any, count: int) -> Preview:
+    rows, *columns = value.shape
+    head = value.head(count)
+    extent = f"{rows} rows" + (f", {columns[0]} columns" if columns else "")
+    return Preview(extent, _frame_text(head), _frame_rows(head))
+
+
+def _preview_arrow(value: Any, count: int) -> Preview:
+    head = value.slice(0, count).to_pylist()
+    names = ", ".join(f"{field.name}: {field.type}" for field in value.schema)
+    extent = f"{value.num_rows} rows, {value.num_columns} columns"
+    return Preview(extent, f"{names}\n{_lines(head)}", _jsonable(head))
+
+
+def _preview_array(value: Any, count: int) -> Preview:
+    head = value[:count] if value.ndim else value
+    return Preview(f"{value.dtype}, shape {tuple(value.shape)}", str(head), _jsonable(head.tolist()))
+
+
+def _preview_bytes(value: Any, count: int) -> Preview:
+    head = bytes(value[: count * _BYTES_PER_LINE])
+    lines = []
+    for start in range(0, len(head), _BYTES_PER_LINE):
+        line = head[start : start + _BYTES_PER_LINE]
+        characters = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in line)
+        lines.append(f"{start:08x}  {line.hex(' '):<{_BYTES_PER_LINE * 3}} {characters}")
+    return Preview(f"{len(value)} bytes", "\n".join(lines), head.hex())
+
+
+def _preview_text(value: str, count: int) -> Preview:
+    lines = value.splitlines()
+    head = "\n".join(lines[:count])
+    return Preview(f"{len(value)} characters, {len(lines)} lines", head, head)
+
+
+def _preview_mapping(value: Mapping[Any, Any], count: int) -> Preview:
+    head = dict(islice(value.items(), count))
+    text = "\n".join(f"{key!r}: {_item_text(item)}" for key, item in head.items())
+    return Preview(f"{len(value)} entries", text, _jsonable(head))
+
+
+def _preview_items(value: Any, count: int) -> Preview:
+    head = list(islice(value, count))
+    extent = "not read beyond what is shown" if isinstance(value, Iterator) else f"{len(value)} items"
+    return Preview(extent, _lines(head), _jsonable(head))
+
+
+def _lines(items: Iterable[Any]) -> str:
+    return "\n".join(map(_item_text, items))
+
+
+def _item_text(value: Any) -> str:
+    text = str(value) if hasattr(value, "shape") else pretty_repr(value, max_width=_WIDTH)
+    return text if "\n" not in text else "\n" + "\n".join(f"    {line}" for line in text.splitlines())
+
+
+def _frame_text(frame: Any) -> str:
+    """Return all rows of a small frame, with the columns that fit the terminal, or all of them elsewhere."""
+    width = get_terminal_size().columns if is_terminal() else None
+    polars = sys.modules.get("polars")
+    if polars is not None and type(frame).__module__.startswith("polars"):
+        options = (
+            {"tbl_width_chars": width}
+            if width
+            else {"tbl_width_chars": _POLARS_UNLIMITED_WIDTH, "tbl_cols": -1}
+        )
+        with polars.Config(tbl_rows=-1, **options):
+            return str(frame)
+    if hasattr(frame, "to_string"):
+        return str(frame.to_string(line_width=width) if len(frame.shape) > 1 else frame.to_string())
+    return str(frame)
+
+
+def _frame_rows(frame: Any) -> Any:
+    for name, arguments in (("to_dicts", ()), ("to_dict", ("records",)), ("to_list", ()), ("tolist", ())):
+        convert = getattr(frame, name, None)
+        if callable(convert):
+            try:
+                return _jsonable(convert(*arguments))
+            except TypeError:
+                continue
+    return str(frame)
+
+
+def _jsonable(value: Any) -> Any:
+    """Return the value as JSON can represent it; anything else becomes text."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    if isinstance(value, (Set, list, tuple)):
+        return [_jsonable(item) for item in value]
+    if hasattr(value, "shape") and hasattr(value, "head"):
+        return _frame_rows(value)
+    return str(value)
+
+
+# The first match wins. Values are recognized by their methods, so that no library is imported.
+_PREVIEWS: Final[tuple[tuple[Callable[[Any], bool], Callable[[Any, int], Preview]], ...]] = (
+    (lambda value: hasattr(value, "collect") and hasattr(value, "head"), _preview_lazy_frame),
+    (lambda value: hasattr(value, "head") and hasattr(value, "shape"), _preview_frame),
+    (lambda value: hasattr(value, "num_rows") and hasattr(value, "to_pylist"), _preview_arrow),
+    (lambda value: all(hasattr(value, name) for name in ("dtype", "ndim", "tolist")), _preview_array),
+    (lambda value: isinstance(value, (bytes, bytearray, memoryview)), _preview_bytes),
+    (lambda value: isinstance(value, str), _preview_text),
+    (lambda value: isinstance(value, Mapping), _preview_mapping),
+    (lambda value: isinstance(value, (Sequence, Set, Iterator)), _preview_items),
+)

@@ -1,0 +1,1 @@
+"""A run that the command starts: its request and its progress."""

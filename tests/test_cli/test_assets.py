@@ -1,0 +1,29 @@
+"""`rivers assets`: handler, age and status of each asset."""
+
+from __future__ import annotations
+
+
+def test_assets_show_handler_size_and_status(run):
+    run.edit("definitions.py", '@rs.Asset(group="raw")', '@rs.Asset(group="raw", code_version="2")')
+    assets = {one["asset"]: one for one in run.ok("assets", "--json").document}
+    assert assets["orders"]["values"][0]["state"] == "stale"
+    assert "code version" in assets["orders"]["values"][0]["reason"]
+    assert assets["counts"]["handler"] == "files"
+    assert assets["report"]["last"]["size_bytes"] > 0
+
+
+def test_assets_are_missing_before_first_run(project):
+    done = project.ok("assets")
+    assert done.out.count("missing") == 3
+
+
+def test_assets_show_failed_attempt(project):
+    project.edit("definitions.py", "return {name", 'raise OSError("disk full")\n    return {name')
+    project.rivers("materialize")
+    assert "missing; the last attempt failed" in project.ok("assets", "counts").out
+
+
+def test_assets_suggests_closest_name(project):
+    done = project.rivers("assets", "ordrs")
+    assert done.code == 2
+    assert "Did you mean 'orders'" in done.err

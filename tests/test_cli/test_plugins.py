@@ -1,0 +1,54 @@
+"""`rivers plugins`: state of installed plugins, foreign distributions."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def test_plugins_are_listed_without_import(project):
+    states = {one["entry_point"]: one for one in project.ok("plugins", "--json").document}
+    assert states["pickle"]["state"] == "not loaded"
+    assert states["pickle"]["distribution"] == "rivers-pickle"
+    loaded = {one["entry_point"]: one for one in project.ok("plugins", "--load", "--json").document}
+    assert loaded["pickle"]["provides"] == ["handler pickle"]
+
+
+@pytest.mark.parametrize("strict", ["", "1"])
+def test_plugins_load_reports_broken_plugin(project, monkeypatch, strict):
+    info = project.path / "site" / "acme_broken-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-broken\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[rivers]\nbroken = acme_broken\n")
+    (project.path / "site" / "acme_broken.py").write_text("raise OSError('no such device')\n")
+    monkeypatch.syspath_prepend(project.path / "site")
+    monkeypatch.setenv("RIVERS_STRICT_PLUGINS", strict)
+    done = project.rivers("plugins", "--load", "--json")
+    assert done.code == 1
+    states = {one["entry_point"]: one for one in done.document}
+    assert states["broken"]["state"] == "broken"
+    assert "no such device" in states["broken"]["error"]
+    assert "no such device" in project.rivers("check").err
+
+
+def test_plugins_load_skips_denied_plugin(project):
+    project.write("rivers.toml", '[plugins]\ndeny = ["rivers-pickle"]\n')
+    states = {one["entry_point"]: one for one in project.ok("plugins", "--load", "--json").document}
+    assert states["pickle"]["state"] == "denied"
+    assert "deny" in states["pickle"]["error"]
+
+
+@pytest.mark.parametrize("command", ["plugins", "check"])
+def test_foreign_distribution_is_reported(project, monkeypatch, command):
+    info = project.path / "site" / "rivers-9.1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rivers\nVersion: 9.1\n")
+    monkeypatch.syspath_prepend(project.path / "site")
+    done = project.ok(command, "--json")
+    assert "rivers 9.1" in done.err + "".join(getattr(done.document, "get", lambda *_: [])("warnings", []))
+    output = project.ok(command)
+    assert "pip uninstall rivers" in output.err
+    assert "rivers-io" in output.err
+
+
+def test_foreign_distribution_is_not_reported_without_one(project):
+    assert "pip uninstall" not in project.ok("plugins").err + project.ok("check").err
