@@ -63,7 +63,8 @@ def test_read_config_uses_table_of_pyproject(project, registry):
         "[project]\nname = 'x'\n[tool.rivers.io_handlers.lake]\nuse = 'disk'\n"
     )
     config = load_config(registry=registry)
-    assert config.findings() == ["pyproject.toml [tool.rivers.io_handlers.lake] store: is required."]
+    (finding,) = config.findings()
+    assert finding.startswith("pyproject.toml [tool.rivers.io_handlers.lake] store: is required.")
     (project / "pyproject.toml").write_text("[tool]\nrivers = 3\n")
     with pytest.raises(ConfigurationError, match=r"\[tool\.rivers\] must be a table"):
         load_config(registry=registry)

@@ -14,6 +14,7 @@ from rivers_core._lazy import lazy_exports, register_former_module
 
 if TYPE_CHECKING:
     from rivers_core._locations import StoreRoot, locate_store, resolve_location
+    from rivers_core._store_variables import missing_credentials, store_variables
     from rivers_core._suggestions import did_you_mean
     from rivers_core.awaitables import resolve_awaitable, run_sync
     from rivers_core.handler.base import Locality
@@ -40,6 +41,7 @@ __all__ = [
     "is_secret_name",
     "lazy_exports",
     "locate_store",
+    "missing_credentials",
     "option_secrets",
     "redact",
     "redact_secrets",
@@ -50,6 +52,7 @@ __all__ = [
     "run_sync",
     "secret_spellings",
     "secrets_of",
+    "store_variables",
 ]
 
 __getattr__, __dir__ = lazy_exports(
@@ -64,6 +67,7 @@ __getattr__, __dir__ = lazy_exports(
         "collect_secrets": "rivers_core.redaction",
         "did_you_mean": "rivers_core._suggestions",
         "is_secret_name": "rivers_core.redaction",
+        "missing_credentials": "rivers_core._store_variables",
         "option_secrets": "rivers_core.redaction",
         "redact": "rivers_core.redaction",
         "redact_secrets": "rivers_core.redaction",
@@ -72,5 +76,6 @@ __getattr__, __dir__ = lazy_exports(
         "run_sync": "rivers_core.awaitables",
         "secret_spellings": "rivers_core.redaction",
         "secrets_of": "rivers_core.redaction",
+        "store_variables": "rivers_core._store_variables",
     },
 )

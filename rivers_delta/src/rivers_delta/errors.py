@@ -6,7 +6,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from rivers_core.authoring import option_secrets, redact
+from rivers_core.authoring import missing_credentials, option_secrets, redact
 from rivers_core.exceptions import RiversError
 
 if TYPE_CHECKING:
@@ -102,7 +102,9 @@ def table_error(
     """
     message = message_of(error, storage_options)
     advice = next((text for pattern, text in _ADVICE if re.search(pattern, str(error))), "")
-    reason = " ".join(part for part in (message.rstrip(".") + ".", advice) if part)
+    reason = missing_credentials(address, str(error)) or " ".join(
+        part for part in (message.rstrip(".") + ".", advice) if part
+    )
     failure = RiversError(f"Could not {verb} {subject_of(context)}, table {address!r}: {reason}")
     failure.__cause__ = _redacted_cause(error, message)
     return failure

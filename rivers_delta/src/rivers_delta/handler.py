@@ -9,7 +9,7 @@ from pydantic import PrivateAttr, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from rivers_core import BaseIOHandler
-from rivers_core.authoring import StoreRoot, locate_store
+from rivers_core.authoring import StoreRoot, locate_store, store_variables
 from rivers_core.exceptions import NotMaterializedError
 from rivers_delta.config.merge_config import MergeConfig
 from rivers_delta.config.options import (
@@ -98,6 +98,15 @@ class DeltaIOHandler(BaseIOHandler):
             handler_config: HandlerConfig | Mapping[str, Any] | None = None,
             **settings: Any,
         ) -> None: ...
+
+    @classmethod
+    def settings_from_variables(
+        cls, values: Mapping[str, Any], variables: Mapping[str, str]
+    ) -> dict[str, dict[str, str]]:
+        """Return the variables that deltalake would read from the environment, as storage options."""
+        uri, options = values.get("table_uri"), values.get("storage_options")
+        names = options if isinstance(options, dict) else ()
+        return {"storage_options": store_variables(uri, variables, names) if isinstance(uri, str) else {}}
 
     @field_validator("handler_config", mode="before")
     @classmethod

@@ -6,7 +6,7 @@ import pickle
 import re
 from typing import TYPE_CHECKING, Final
 
-from rivers_core.authoring import redact
+from rivers_core.authoring import missing_credentials, redact
 from rivers_core.exceptions import IntegrityError, RiversError
 from rivers_pickle.unpicklable import find_unpicklable
 
@@ -59,6 +59,9 @@ def store_failed(
         error: Error of the store, see `readable`.
     """
     text = str(error)
+    no_credentials = missing_credentials(address, text)
+    if no_credentials:
+        return RiversError(f"Could not {action} {named(context)} at {address!r}. {no_credentials}")
     advice = _ADVICE.get(type(error).__name__, "")
     if "builder error" in text:
         advice = "An endpoint with http:// instead of https:// needs the storage option `allow_http`."

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_settings import SettingsConfigDict
 
 from rivers_core import BaseIOHandler, MetadataValue
-from rivers_core.authoring import StoreRoot, build_handler, locate_store
+from rivers_core.authoring import StoreRoot, build_handler, locate_store, store_variables
 from rivers_core.exceptions import NotMaterializedError, RiversError
 from rivers_pickle import errors, stores
 from rivers_pickle.format import (
@@ -123,6 +123,22 @@ class PickleIOHandler(BaseIOHandler):
                 "`storage_options` require a store given as URL, such as s3://bucket; an obstore store has its own."
             )
         return self
+
+    @classmethod
+    def settings_from_variables(
+        cls, values: Mapping[str, Any], variables: Mapping[str, str]
+    ) -> dict[str, dict[str, str]]:
+        """Return the variables that obstore would read from the environment, as storage options."""
+        url, options = values.get("store"), values.get("storage_options")
+        if not isinstance(url, str):
+            return {}
+        names = options if isinstance(options, dict) else ()
+        supplied = store_variables(url, variables, names)
+        return {
+            "storage_options": {
+                name: value for name, value in supplied.items() if stores.is_option(url, name, value)
+            }
+        }
 
     @property
     def locality(self) -> Locality:

@@ -171,6 +171,25 @@ def options_as_text(options: object) -> object:
     }
 
 
+def is_option(url: str, name: str, value: str) -> bool:
+    """Return whether a store has an option; an invalid value is reported when it connects.
+
+    Args:
+        url: URL of the store.
+        name: Name of the option, such as `AWS_REGION`.
+        value: Its value.
+    """
+    from obstore.exceptions import UnknownConfigurationKeyError
+
+    try:
+        connected(url, {name: value})
+    except UnknownConfigurationKeyError:
+        return False
+    except Exception:
+        return True
+    return True
+
+
 def secrets_of(store: object, options: Mapping[str, str]) -> list[str]:
     """Return the secrets that no error may show.
 

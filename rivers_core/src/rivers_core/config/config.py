@@ -245,7 +245,7 @@ class Config:
         sources = [*self._document.handlers[name]]
         if settings:
             sources.append(HandlerSettings.from_table(settings, "code", "code"))
-        return resolve(name, sources, self.root, self._registry, self._find_handler)
+        return resolve(name, sources, self.root, self._registry, self._find_handler, self._document.dotenv)
 
     def _find_handler(self, name: str) -> BaseIOHandler:
         """Return the handler that a field names: a configured one, or an installed one without settings."""
@@ -257,7 +257,9 @@ class Config:
             except HandlerNotFoundError as error:
                 raise HandlerNotFoundError(self._not_found(name, error)) from error
             source = HandlerSettings("code", f"IO handler {name!r} (not configured)", name, [])
-            settings = resolve(name, [source], self.root, self._registry, self._find_handler)
+            settings = resolve(
+                name, [source], self.root, self._registry, self._find_handler, self._document.dotenv
+            )
             self._handlers[name] = settings.build()
         return self._handlers[name]
 
@@ -323,6 +325,7 @@ def load_config(
     if not environment:
         environment, selected_by = (None, "") if is_empty else select_environment(dotenv)
     document = Document.for_file(file, lambda name: os.environ.get(name, dotenv.get(name)))
+    document.dotenv = dotenv
     document.add(tables, environment, selected_by)
     findings = [*find_ambiguous_names(document), *add_variables(document, dotenv)]
     if not is_empty:

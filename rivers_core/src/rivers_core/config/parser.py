@@ -151,6 +151,8 @@ class Document:
     prefix: str = ""
     kind: str = "file"
     lookup: Lookup = os.environ.get
+    dotenv: Mapping[str, str] = field(default_factory=dict)
+    """The variables of the `.env` beside the file."""
     names: dict[str, Setting] = field(default_factory=dict)
     """`repository` and `default_io_handler`."""
     handlers: dict[str, list[HandlerSettings]] = field(default_factory=dict)

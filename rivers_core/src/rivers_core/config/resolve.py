@@ -14,8 +14,16 @@ from pydantic import ValidationError
 from rivers_core._annotations import Types, class_of, kinds_of, of_entry, of_item
 from rivers_core._locations import resolve_location
 from rivers_core._suggestions import did_you_mean
-from rivers_core.config.parser import Setting, join_key, problems
-from rivers_core.config.sources import HandlerSettingsSource, accepts_text, field_names, merge, takes_handler
+from rivers_core.config.parser import DOTENV, Setting, join_key, problems
+from rivers_core.config.sources import (
+    PREFIX,
+    HandlerSettingsSource,
+    accepts_text,
+    field_names,
+    merge,
+    normalize_name,
+    takes_handler,
+)
 from rivers_core.exceptions import ALWAYS_PROPAGATE, ConfigurationError, RiversError
 from rivers_core.handler import BaseIOHandler, build_handler
 from rivers_core.redaction import collect_secrets, redact, redact_value
@@ -111,8 +119,13 @@ class ResolvedSettings:
             path = item["loc"]
             if item["type"] == "missing" and names.get(str(path[0])) in reported:
                 continue
-            text = "is required" if item["type"] == "missing" else item["msg"].removeprefix("Value error, ")
-            yield f"{self.describe(*path) if path else self.place}: {text[:1].lower()}{text[1:].rstrip('.')}."
+            place = self.describe(*path) if path else self.place
+            if item["type"] == "missing":
+                variable = "__".join((f"{PREFIX}{normalize_name(self.name)}", *map(str, path))).upper()
+                yield f"{place}: is required. Set it there, or as {variable} in the environment or in .env."
+            else:
+                text = item["msg"].removeprefix("Value error, ")
+                yield f"{place}: {text[:1].lower()}{text[1:].rstrip('.')}."
 
     def _redact(self, text: str) -> str:
         """Redact the values in the message of a validator, which may quote them."""
@@ -128,6 +141,7 @@ def resolve(
     root: Path,
     registry: PluginRegistry,
     find_handler: Callable[[str], BaseIOHandler],
+    dotenv: Mapping[str, str],
 ) -> ResolvedSettings:
     """Resolve the settings of a configured handler.
 
@@ -137,6 +151,7 @@ def resolve(
         root: Folder that relative locations are relative to.
         registry: Registry to look the class up in.
         find_handler: Returns another handler by its name.
+        dotenv: The variables of the `.env`, for the library of the handler's store.
 
     Raises:
         ConfigurationError: No class is named, or it is not available.
@@ -152,6 +167,7 @@ def resolve(
         settings += [
             replace(item, path=(fields.get(item.path[0], item.path[0]), *item.path[1:])) for item in decoded
         ]
+    settings += _store_settings(cls, merge(settings), dotenv)
     result = ResolvedSettings(handler, selector.place, cls, settings, {})
     result.findings += _setting_findings(settings)
     for name, value in merge(settings).items():
@@ -177,6 +193,20 @@ def resolve(
                 f"{did_you_mean(name, [*fields, 'use'])} Its settings: {', '.join(cls.model_fields) or 'none'}."
             )
     return result
+
+
+def _store_settings(
+    cls: type[BaseIOHandler], values: Mapping[str, Any], dotenv: Mapping[str, str]
+) -> Iterator[Setting]:
+    """Yield the options that variables for the library of the store supply and no other setting has."""
+    variables = {name: value for name, value in dotenv.items() if name not in os.environ}
+    if not variables:
+        return
+    for field, options in cls.settings_from_variables(values, variables).items():
+        given = values.get(field) or {}
+        for name, value in options.items() if isinstance(given, Mapping) else ():
+            if name not in given:
+                yield Setting((field, name), value, DOTENV, f"{name} ({DOTENV})")
 
 
 def _setting_findings(settings: Sequence[Setting]) -> Iterator[str]:

@@ -237,6 +237,25 @@ class BaseIOHandler(BaseSettings, ABC):
         return type(self), values | (self.model_extra or {})
 
     @classmethod
+    def settings_from_variables(
+        cls, values: Mapping[str, Any], variables: Mapping[str, str]
+    ) -> dict[str, dict[str, str]]:
+        """Return options that variables for the library of the store supply. The default returns none.
+
+        Called when a handler is built from a configuration: the library reads the environment itself, but not the
+        `.env` beside the configuration. See `rivers_core.authoring.store_variables`.
+
+        Args:
+            values: The settings of the handler, not validated.
+            variables: The variables of the `.env` that the environment does not set.
+
+        Returns:
+            Field to options, under the names of the variables. They are merged below the settings of the handler.
+        """
+        del values, variables
+        return {}
+
+    @classmethod
     def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],
