@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -263,15 +262,6 @@ def current_recorder() -> Recorder | None:
     return _RECORDER.get()
 
 
-@contextmanager
-def _recording(recorder: Recorder) -> Iterator[None]:
-    token = _RECORDER.set(recorder)
-    try:
-        yield
-    finally:
-        _RECORDER.reset(token)
-
-
 def record(graph: str, body: Callable[..., Any], arguments: Mapping[str, Any]) -> GraphRecording:
     """Call a body and return the tasks that it wires together.
 
@@ -288,13 +278,16 @@ def record(graph: str, body: Callable[..., Any], arguments: Mapping[str, Any]) -
         name: Placeholder(recorder, value) if isinstance(value, AssetRef) else value
         for name, value in arguments.items()
     }
+    outer = _RECORDER.get()
     try:
-        with _recording(recorder):
-            result = by_keyword(body)(**values)
+        _RECORDER.set(recorder)
+        result = by_keyword(body)(**values)
     except RiversError:
         raise
     except Exception as error:
         raise recorder.refuse(f"its body failed: {error_text(error)}") from error
+    finally:
+        _RECORDER.set(outer)
     return recorder.finish(result)
 
 

@@ -30,27 +30,39 @@ def run_overlapping(run: Run) -> None:
     Args:
         run: The run.
     """
-    with _Loop() as loop:
+    loop = _Loop()
+    try:
+        loop.open()
         _Overlap(run, loop).run()
+    finally:
+        try:
+            loop.close()
+        except BaseException:  # an interrupt must not leave the thread with running steps
+            loop.close()
+            raise
 
 
 class _Loop:
     """Event loop in a separate thread."""
 
-    def __enter__(self) -> _Loop:
+    def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, name="rivers-loop", daemon=True)
+
+    def open(self) -> None:
         self._thread.start()
-        return self
 
     def start(self, step: Step, run: Run) -> Future[BaseException | None]:
         context = contextvars.copy_context()
         return context.run(asyncio.run_coroutine_threadsafe, _error_of_step(step, run), self.loop)
 
-    def __exit__(self, *exc_info: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._close(), self.loop).result()
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
+    def close(self) -> None:
+        if self._thread.is_alive():
+            try:
+                asyncio.run_coroutine_threadsafe(self._close(), self.loop).result()
+            finally:
+                self.loop.call_soon_threadsafe(self.loop.stop)
+                self._thread.join()
         self.loop.close()
 
     async def _close(self) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.error_text import error_text
-from rivers.exceptions import ConfigurationError, ExecutionError
+from rivers.exceptions import ConfigurationError, ExecutionError, StorageError
 from rivers.execution.keys import keys_of_plan, shown_request
 from rivers.execution.run import Run
 from rivers.execution.staleness import Skipping
@@ -163,23 +164,24 @@ def run_plan(
     run = _prepare(graph, plan, request, storage, executor, observers, resources)
     names = [step.name for step in plan.steps]
     key = request.partition_key
-    storage.start_run(
-        run.run_id,
-        job=request.job,
-        tags=run.tags,
-        steps=names,
-        selection=request.selection,
-        partition_key=None if key is None else shown_request(key),
-    )
+    since = time_ns()
     try:
+        storage.start_run(
+            run.run_id,
+            job=request.job,
+            tags=run.tags,
+            steps=names,
+            selection=request.selection,
+            partition_key=None if key is None else shown_request(key),
+        )
         for observe in observers.run_start:
             observe(run.run_id, names, run.tags)
         executor.execute(run)
+        first = next(iter(run.failed.items()), None)
+        _finish(run, "success" if first is None else "failure", None if first is None else first[1])
     except BaseException as error:
-        _finish(run, "canceled" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "failure", error)
+        _abort(run, since, error)
         raise
-    first = next(iter(run.failed.items()), None)
-    _finish(run, "success" if first is None else "failure", None if first is None else first[1])
     if first is not None and request.raise_on_error:
         name, cause = first
         owner = next(step.owner for step in plan.steps if step.name == name)
@@ -222,6 +224,24 @@ def _finish(run: Run, status: str, error: BaseException | None) -> None:
     run.storage.finish_run(run.run_id, status, None if error is None else _message(run, error))
     for observe in run.observers.run_end:
         observe(run.run_id, error is None, error)
+
+
+def _abort(run: Run, since: int, error: BaseException) -> None:
+    """Record the end of a run that an exception stopped at any point, even within its start or its end.
+
+    Args:
+        run: The run.
+        since: Time before its start, in nanoseconds since the epoch: an earlier run of the same id is another one.
+        error: The exception.
+    """
+    try:
+        record = run.storage.get_run(run.run_id)
+        if record is not None and record.status == "running" and record.start_time >= since:
+            _finish(
+                run, "canceled" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "failure", error
+            )
+    except StorageError as failure:
+        error.add_note(f"The end of run {run.run_id!r} could not be recorded: {failure}")
 
 
 def _message(run: Run, error: BaseException) -> str:

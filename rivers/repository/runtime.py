@@ -204,7 +204,13 @@ class Runtime:
         _ = self.graph
         with self._lock:
             if self._resources is None and set_up:
-                self._resources = OpenResources(self.definitions.resources)
+                # assigned before the set-up, so that `close` tears down what an interrupt left
+                self._resources = OpenResources()
+                try:
+                    self._resources.set_up(self.definitions.resources)
+                except BaseException:
+                    self._close_resources()
+                    raise
             if storage is not None and storage is not self._storage:
                 self._release_storage()
                 self._storage, self._owns_storage = storage, False
@@ -218,10 +224,15 @@ class Runtime:
 
     def close(self) -> None:
         """Tear down resources, and close or flush the storage."""
+        try:
+            self._close_resources()
+        finally:
+            self._release_storage()
+
+    def _close_resources(self) -> None:
         if self._resources is not None:
             self._resources.close()
             self._resources = None
-        self._release_storage()
 
     def _release_storage(self) -> None:
         if self._storage is None:
@@ -233,38 +244,42 @@ class Runtime:
 
 
 class OpenResources:
-    """Resources that are set up in the order given and torn down in reverse.
+    """Resources that are set up in the order given and torn down in reverse."""
 
-    Args:
-        resources: Resources by name; values that are not a `Resource` are left alone.
-
-    Raises:
-        ConfigurationError: A set-up failed; the resources before it were torn down again.
-    """
-
-    def __init__(self, resources: Mapping[str, Any]) -> None:
+    def __init__(self) -> None:
         self._open: list[tuple[str, Resource]] = []
+
+    def set_up(self, resources: Mapping[str, Any]) -> None:
+        """Set up resources; the caller closes those that were set up before an error.
+
+        Args:
+            resources: Resources by name; values that are not a `Resource` are left alone.
+
+        Raises:
+            ConfigurationError: A set-up failed.
+        """
         for name, resource in resources.items():
             if not isinstance(resource, Resource):
                 continue
+            self._open.append((name, resource))
             try:
                 resolve_awaitable(resource.setup())
             except Exception as error:
-                self.close()
+                self._open.pop()
                 message = redact(error_text(error), secrets_of(resource))
                 raise ConfigurationError(
                     f"Could not set up resource {name!r} ({type(resource).__name__}): {message}"
                 ) from error
-            self._open.append((name, resource))
 
     def close(self) -> None:
         """Tear down all; a failure is logged and does not keep the others from being torn down."""
         while self._open:
-            name, resource = self._open.pop()
+            name, resource = self._open[-1]
             try:
                 resolve_awaitable(resource.teardown())
             except Exception:
                 _LOG.exception("Could not tear down resource %r", name)
+            self._open.pop()
 
 
 def event_log_folder(config: Config) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
+from functools import partial
 from time import time_ns
 from typing import TYPE_CHECKING
 
@@ -104,8 +105,14 @@ class EventStorage(ABC):
         Args:
             watcher: Called after an event was recorded, in the thread that recorded it.
         """
-        own = vars(self)
-        before = own.get("record")
+        attributes = vars(self)
+        before = attributes.get("record")
+        # one call, so that no interrupt comes between
+        restore = (
+            partial(attributes.pop, "record", None)
+            if before is None
+            else partial(attributes.update, record=before)
+        )
         unwatched = self.record
 
         def record(event: Event) -> None:
@@ -115,14 +122,11 @@ class EventStorage(ABC):
             except Exception:
                 _LOG.exception("watcher of events raised; the run continues")
 
-        own["record"] = record
         try:
+            attributes["record"] = record
             yield
         finally:
-            if before is None:
-                del own["record"]
-            else:
-                own["record"] = before
+            restore()
 
     def start_run(
         self,

@@ -6,19 +6,20 @@ import sqlite3
 from contextlib import contextmanager
 from threading import RLock
 from time import time_ns
-from typing import TYPE_CHECKING, Any, Final
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from rivers.exceptions import StorageError
 from rivers.storage.sqlite import owners, schema
+from rivers.storage.sqlite.file_lock import lock, unlock
 from rivers.storage.sqlite.rows import RUN_COLUMNS, end_run, read_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from rivers.storage.sqlite.rows import Row
+
+T = TypeVar("T")
 
 BUSY_SECONDS: Final = 30.0
 
@@ -46,17 +47,14 @@ class Database:
         self.lock = RLock()
         self._connection: sqlite3.Connection | None = None
 
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Run the block in one transaction.
+    def transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Call a function in one transaction and return its result.
 
         Raises:
             StorageError: The file cannot be opened or written.
         """
         with self.lock, self._explained():
-            connection = self._connection or self._open()
-            with _immediate(connection):
-                yield connection
+            return _in_transaction(self._connection or self._open(), work)
 
     def query(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
         """Return the rows of a statement.
@@ -65,7 +63,9 @@ class Database:
             StorageError: The file cannot be opened or read.
         """
         with self.lock, self._explained():
-            return (self._connection or self._open()).execute(statement, values).fetchall()
+            connection = self._connection or self._open()
+            _roll_back(connection)
+            return connection.execute(statement, values).fetchall()
 
     def claim(self) -> owners.Owner:
         """Create the lock file that marks runs of this process as alive.
@@ -73,8 +73,8 @@ class Database:
         Raises:
             StorageError: The lock file cannot be created.
         """
-        with self.lock, self._explained(), self._alone():
-            return owners.Owner(self.owners)
+        with self.lock, self._explained():
+            return self._exclusively(lambda: owners.Owner(self.owners))
 
     def close(self) -> None:
         """Close the connection if it is open; a later use opens another."""
@@ -84,29 +84,33 @@ class Database:
                 connection.close()
 
     def _open(self) -> sqlite3.Connection:
-        self.owners.mkdir(parents=True, exist_ok=True)
-        with self._alone():
-            connection = sqlite3.connect(
-                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            try:
-                with _immediate(connection):
-                    schema.prepare(connection, self.path)
-                connection.execute("PRAGMA journal_mode = WAL").fetchall()
-                connection.execute("PRAGMA synchronous = NORMAL")
-                with _immediate(connection):
-                    interrupt_orphans(connection, self.owners)
-                owners.remove_stale(self.owners)
-            except BaseException:
-                connection.close()
-                raise
-        self._connection = connection
+        connection = self._connection = self._exclusively(self._connect)
         return connection
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with FileLock(self.owners / "opening.lock", timeout=BUSY_SECONDS, thread_local=False):
-            yield
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            _in_transaction(connection, lambda opened: schema.prepare(opened, self.path))
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+            connection.execute("PRAGMA synchronous = NORMAL")
+            _in_transaction(connection, lambda opened: interrupt_orphans(opened, self.owners))
+            owners.remove_stale(self.owners)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _exclusively(self, work: Callable[[], T]) -> T:
+        """Call a function while no other process opens the file."""
+        self.owners.mkdir(parents=True, exist_ok=True)
+        with (self.owners / "opening.lock").open("ab") as file:
+            lock(file, BUSY_SECONDS)
+            try:
+                return work()
+            finally:
+                unlock(file)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -114,7 +118,7 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise StorageError(f"{self.path}: {_reason(error)} ({error}).") from error
-        except Timeout as error:
+        except TimeoutError as error:
             raise StorageError(
                 f"{self.path}: another process has been opening it for {BUSY_SECONDS:.0f} s. Try again later."
             ) from error
@@ -143,16 +147,23 @@ def interrupt_orphans(connection: sqlite3.Connection, folder: Path, run_id: str 
             end_run(connection, run.interrupted(time_ns(), seen.fetchone()[0]))
 
 
-@contextmanager
-def _immediate(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
+def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    # A function and not a context manager: an interrupt between `__enter__` and the block would skip `__exit__`.
+    _roll_back(connection)
     try:
-        yield
+        connection.execute("BEGIN IMMEDIATE")
+        result = work(connection)
         connection.execute("COMMIT")
     except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        _roll_back(connection)
         raise
+    return result
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    """End a transaction that an interrupt left open, even one within the exception handler that should end it."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
 
 
 def _reason(error: sqlite3.Error) -> str:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from filelock import FileLock, Timeout
+from rivers.storage.sqlite.file_lock import try_lock, unlock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,15 +25,17 @@ class Owner:
     def __init__(self, folder: Path) -> None:
         self.id = uuid4().hex
         self._path = _lock_path(folder, self.id)
-        self._lock = FileLock(self._path, thread_local=False)
-        self._lock.acquire(blocking=False)
+        self._file = self._path.open("ab")
+        try_lock(self._file)
 
     def release(self) -> None:
         """Release the lock; running runs of this owner count as interrupted from then on."""
         # Unix can remove a locked file, so that no other process locks it in between; Windows only a free one.
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
-        self._lock.release()
+        if not self._file.closed:
+            unlock(self._file)
+            self._file.close()
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
 
@@ -47,14 +49,19 @@ def is_gone(folder: Path, owner: str | None) -> bool:
     """
     if owner is None or not (path := _lock_path(folder, owner)).exists():
         return True
-    lock = FileLock(path, thread_local=False)
     try:
-        lock.acquire(blocking=False)
-    except (Timeout, OSError):
+        with path.open("r+b") as file:
+            if not try_lock(file):
+                return False
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+    except FileNotFoundError:
+        return True
+    except OSError:
         return False
+    # Windows cannot remove an open file.
     with suppress(OSError):
         path.unlink(missing_ok=True)
-    lock.release()
     return True
 
 

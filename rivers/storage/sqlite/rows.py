@@ -42,6 +42,15 @@ def insert_events(connection: sqlite3.Connection, events: Sequence[Event]) -> No
     _insert_rows(connection, _COUNT_MATERIALIZATIONS, _materialized_rows(events))
 
 
+def is_stored(connection: sqlite3.Connection, event: Event) -> bool:
+    """Return whether an event is in the file under the number that an earlier attempt to write it used."""
+    if event.id is None:
+        return False
+    columns = "run_id, event_type, timestamp, COALESCE(step, '')"
+    row = connection.execute(f"SELECT {columns} FROM events WHERE id = ?", (event.id,)).fetchone()
+    return bool(row == (event.run_id, event.event_type, event.timestamp, event.step or ""))
+
+
 def read_event(row: Row) -> Event:
     """Return the event of a row of `EVENT_COLUMNS`."""
     event = Event(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from threading import Timer
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakSet
 
 from rivers.exceptions import StorageError
@@ -21,6 +20,7 @@ from rivers.storage.sqlite.rows import (
     RUN_COLUMNS,
     end_run,
     insert_events,
+    is_stored,
     read_event,
     read_run,
     write_run,
@@ -28,12 +28,14 @@ from rivers.storage.sqlite.rows import (
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from rivers.storage.events import Event
     from rivers.storage.records import RunRecord, RunStatus
     from rivers.storage.sqlite.owners import Owner
     from rivers.storage.sqlite.rows import Row
+
+T = TypeVar("T")
 
 BATCH_EVENTS: Final = 256
 BATCH_SECONDS: Final = 0.2
@@ -68,7 +70,8 @@ class SQLiteStorage(EventStorage):
 
     def _fresh(self) -> None:
         self._database = Database(self.path)
-        self._pending: deque[Event] = deque()
+        self._pending: list[Event] = []
+        self._is_unsettled = False
         self._written_at = 0.0
         self._timer: Timer | None = None
         self._owner: Owner | None = None
@@ -98,8 +101,7 @@ class SQLiteStorage(EventStorage):
             StorageError: The file cannot be written; pending events are kept for the next attempt.
         """
         if self._pending:
-            with self._writing():
-                pass
+            self._write(lambda _: None)
 
     def close(self) -> None:
         """Write pending events and close the file; its running runs count as interrupted from then on."""
@@ -140,20 +142,27 @@ class SQLiteStorage(EventStorage):
         with suppress(StorageError):  # pending events are kept, and the next write reports the error
             self.flush()
 
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Write all pending events and call a function in the same transaction."""
         with self._database.lock:
-            batch = [self._pending.popleft() for _ in range(len(self._pending))]
-            try:
-                with self._database.transaction() as connection:
+            batch, is_unsettled = self._pending[:], self._is_unsettled
+
+            def write(connection: sqlite3.Connection) -> T:
+                if is_unsettled:  # an earlier write failed, or was interrupted after its commit
+                    insert_events(connection, [event for event in batch if not is_stored(connection, event)])
+                else:
                     insert_events(connection, batch)
-                    yield connection
-            except BaseException:
-                self._pending.extendleft(reversed(batch))
-                raise
+                return work(connection)
+
+            self._is_unsettled = True
+            try:
+                result = self._database.transaction(write)
+                del self._pending[: len(batch)]
+                self._is_unsettled = False
             finally:
                 self._written_at = monotonic()
                 _open_storages.add(self)
+            return result
 
     def _read(self, statement: str, *values: object) -> list[Row]:
         self.flush()
@@ -165,21 +174,27 @@ class SQLiteStorage(EventStorage):
         with self._database.lock:
             if self._owner is None:
                 self._owner = self._database.claim()
-            with self._writing() as connection:
+            owner = self._owner.id
+
+            def start(connection: sqlite3.Connection) -> None:
                 interrupt_orphans(connection, self._database.owners, run.run_id)
                 row = connection.execute(f"{_RUNS} WHERE run_id = ?", (run.run_id,)).fetchone()
                 check_startable(row and read_run(row))
-                write_run(connection, run, self._owner.id)
+                write_run(connection, run, owner)
                 insert_events(connection, [run.event()])
 
+            self._write(start)
+
     def _end(self, run_id: str, status: RunStatus, at: int, message: str | None) -> RunRecord:
-        with self._writing() as connection:
+        def end(connection: sqlite3.Connection) -> RunRecord:
             row = connection.execute(f"{_RUNS} WHERE run_id = ?", (run_id,)).fetchone()
             if row is None:
                 raise never_started(run_id)
             run = read_run(row).ended(status, at, message)
             end_run(connection, run)
-        return run
+            return run
+
+        return self._write(end)
 
     def _run(self, run_id: str) -> RunRecord | None:
         rows = self._read(f"{_RUNS} WHERE run_id = ?", run_id)
@@ -226,17 +241,12 @@ class SQLiteStorage(EventStorage):
         return AssetRecord(asset, last[0], self._latest(asset, None), materializations, partitions)
 
     def _add_keys(self, name: str, keys: list[str]) -> None:
-        with self._writing() as connection:
-            connection.executemany(
-                "INSERT OR IGNORE INTO dynamic_partitions (name, partition_key) VALUES (?, ?)",
-                [(name, key) for key in keys],
-            )
+        insert = "INSERT OR IGNORE INTO dynamic_partitions (name, partition_key) VALUES (?, ?)"
+        self._write(lambda connection: connection.executemany(insert, [(name, key) for key in keys]))
 
     def _delete_key(self, name: str, key: str) -> None:
-        with self._writing() as connection:
-            connection.execute(
-                "DELETE FROM dynamic_partitions WHERE name = ? AND partition_key = ?", (name, key)
-            )
+        delete = "DELETE FROM dynamic_partitions WHERE name = ? AND partition_key = ?"
+        self._write(lambda connection: connection.execute(delete, (name, key)))
 
     def _keys(self, name: str) -> list[str]:
         rows = self._read(

@@ -240,8 +240,9 @@ def _sigterm_interrupts() -> Iterator[None]:
     def interrupt(number: int, frame: object) -> None:
         raise Terminated
 
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    previous = signal.getsignal(signal.SIGTERM)
     try:
+        signal.signal(signal.SIGTERM, interrupt)
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
@@ -270,9 +271,9 @@ def _logs_to_stderr(redact: Callable[[str], str]) -> Iterator[None]:
         yield
         return
     handler, level = _StderrHandler(redact), logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
     try:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
         yield
     finally:
         logger.removeHandler(handler)
