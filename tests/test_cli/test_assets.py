@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def test_assets_show_handler_size_and_status(run):
     run.edit("definitions.py", '@rs.Asset(group="raw")', '@rs.Asset(group="raw", code_version="2")')
-    assets = {one["asset"]: one for one in run.ok("assets", "--json").document}
+    assets = {item["asset"]: item for item in run.ok("assets", "--json").document}
     assert assets["orders"]["values"][0]["state"] == "stale"
     assert "code version" in assets["orders"]["values"][0]["reason"]
     assert assets["counts"]["handler"] == "files"

@@ -31,7 +31,7 @@ repo = rs.CodeRepository([hats, coats])
 
 
 def test_handlers_lists_configured_and_installed(run):
-    handlers = {one["name"]: one for one in run.ok("handlers", "--json").document}
+    handlers = {item["name"]: item for item in run.ok("handlers", "--json").document}
     assert {"files", "other", "memory", "pickle"} <= set(handlers)
     assert handlers["files"]["source"] == "rivers.toml"
     assert handlers["files"]["assets"] == ["orders", "counts", "report"]
@@ -49,8 +49,8 @@ def test_handlers_are_listed_with_broken_code(project):
 def test_handlers_show_has_origin_of_each_field(project, monkeypatch):
     monkeypatch.setenv("RIVERS_IO_HANDLERS__FILES__PREFIX", "run")
     fields = {
-        one["field"]: (one["value"], one["origin"])
-        for one in project.ok("handlers", "show", "files", "--env", "prod", "--json").document["fields"]
+        item["field"]: (item["value"], item["origin"])
+        for item in project.ok("handlers", "show", "files", "--env", "prod", "--json").document["fields"]
     }
     assert fields["prefix"] == ("run", "environment")
     assert fields["fsync"] == ("False", "default")

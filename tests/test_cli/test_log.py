@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def test_log_shows_latest_run_in_order(run):
-    events = [one["event"] for one in run.ok("log", "--json").document]
+    events = [item["event"] for item in run.ok("log", "--json").document]
     assert events == ["RunStart", "Materialization", "Materialization", "Materialization", "RunSuccess"]
 
 
@@ -15,7 +15,7 @@ def test_log_shows_metadata_of_asset(run):
 
 def test_log_accepts_start_of_run_id(run):
     run_id = run.ok("runs", "--json").document[0]["run_id"]
-    assert {one["run_id"] for one in run.ok("log", run_id[:6], "--json").document} == {run_id}
+    assert {item["run_id"] for item in run.ok("log", run_id[:6], "--json").document} == {run_id}
 
 
 def test_log_suggests_closest_name(run):

@@ -43,7 +43,7 @@ def test_only_stale_skips_fresh_assets(project):
     project.edit("definitions.py", '"milk", "bread"]', '"milk"]')
     assert materialized(project, "--only-stale") == ["orders", "counts", "report"]
     document = project.ok("materialize", "--only-stale", "--json").document
-    assert {one["asset"] for one in document["skipped"]} == {"orders", "counts", "report"}
+    assert {item["asset"] for item in document["skipped"]} == {"orders", "counts", "report"}
 
 
 def test_environment_has_separate_values_and_event_log(project):
@@ -93,7 +93,7 @@ def test_failure_skips_only_dependent_assets(project_of):
     document = done.document
     assert document["materialized"] == ["good", "needs_good"]
     assert document["failed"] == [{"asset": "bad", "message": "ValueError: no such number"}]
-    assert [one["asset"] for one in document["skipped"]] == ["needs_bad"]
+    assert [item["asset"] for item in document["skipped"]] == ["needs_bad"]
 
 
 def test_fail_fast_stops_at_first_failure(project_of):
@@ -231,7 +231,7 @@ def test_partition_range_of_one_dimension(project_of):
     project = project_of(PARTITIONED)
     project.ok("materialize", "sales", "-p", "day=2024-01-01..2024-01-02|shop=a,b")
     (sales,) = project.ok("assets", "sales", "--json").document
-    assert sum(one["state"] == "fresh" for one in sales["values"]) == 4
+    assert sum(item["state"] == "fresh" for item in sales["values"]) == 4
 
 
 def test_unknown_partition_suggests_closest(project_of):

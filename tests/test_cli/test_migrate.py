@@ -26,7 +26,7 @@ def migrate(project, *arguments, source="files", target="other"):
 
 
 def states(done):
-    return {(one["asset"], one["partition"]): one["state"] for one in done.document["values"]}
+    return {(item["asset"], item["partition"]): item["state"] for item in done.document["values"]}
 
 
 def test_migrate_copies_all_values_and_keeps_source(run):
@@ -39,7 +39,7 @@ def test_migrate_copies_all_values_and_keeps_source(run):
 def test_migrated_values_are_fresh_with_new_handler(run):
     migrate(run)
     run.edit("rivers.toml", 'default_io_handler = "files"', 'default_io_handler = "other"')
-    assert [one["values"][0]["state"] for one in run.ok("assets", "--json").document] == ["fresh"] * 3
+    assert [item["values"][0]["state"] for item in run.ok("assets", "--json").document] == ["fresh"] * 3
     assert run.ok("load", "orders", "--json").document["handler"] == "other"
 
 
@@ -107,7 +107,7 @@ def test_migrate_finds_values_without_event_log(run):
 def test_migrate_to_another_environment(run):
     assert set(states(migrate(run, target="files@prod")).values()) == {"copied"}
     found = run.ok("assets", "--env", "prod", "--json").document
-    assert [one["values"][0]["state"] for one in found] == ["fresh"] * 3
+    assert [item["values"][0]["state"] for item in found] == ["fresh"] * 3
 
 
 def test_migrate_reports_damaged_value_and_copies_others(run):

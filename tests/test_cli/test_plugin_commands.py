@@ -165,7 +165,9 @@ def test_builtin_command_hides_that_of_plugin(both):
         assert "rivers aa-greet:assets" in output
         assert "'greet' is claimed by aa-greet 1.0 and bb-greet 1.0" in output
     assert both.ok("aa-greet:assets").out == "hello from aa_greet\n"
-    remarks = {one["distribution"]: one["remarks"] for one in both.ok("plugins", "--load", "--json").document}
+    remarks = {
+        item["distribution"]: item["remarks"] for item in both.ok("plugins", "--load", "--json").document
+    }
     assert "rivers aa-greet:assets" in remarks["aa-greet"][0]
     assert remarks["rivers-pickle"] == []
 

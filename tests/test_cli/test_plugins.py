@@ -6,10 +6,10 @@ import pytest
 
 
 def test_plugins_are_listed_without_import(project):
-    states = {one["entry_point"]: one for one in project.ok("plugins", "--json").document}
+    states = {item["entry_point"]: item for item in project.ok("plugins", "--json").document}
     assert states["pickle"]["state"] == "not loaded"
     assert states["pickle"]["distribution"] == "rivers-pickle"
-    loaded = {one["entry_point"]: one for one in project.ok("plugins", "--load", "--json").document}
+    loaded = {item["entry_point"]: item for item in project.ok("plugins", "--load", "--json").document}
     assert loaded["pickle"]["provides"] == ["handler pickle"]
 
 
@@ -24,7 +24,7 @@ def test_plugins_load_reports_broken_plugin(project, monkeypatch, strict):
     monkeypatch.setenv("RIVERS_STRICT_PLUGINS", strict)
     done = project.rivers("plugins", "--load", "--json")
     assert done.code == 1
-    states = {one["entry_point"]: one for one in done.document}
+    states = {item["entry_point"]: item for item in done.document}
     assert states["broken"]["state"] == "broken"
     assert "no such device" in states["broken"]["error"]
     assert "no such device" in project.rivers("check").err
@@ -32,7 +32,7 @@ def test_plugins_load_reports_broken_plugin(project, monkeypatch, strict):
 
 def test_plugins_load_skips_denied_plugin(project):
     project.write("rivers.toml", '[plugins]\ndeny = ["rivers-pickle"]\n')
-    states = {one["entry_point"]: one for one in project.ok("plugins", "--load", "--json").document}
+    states = {item["entry_point"]: item for item in project.ok("plugins", "--load", "--json").document}
     assert states["pickle"]["state"] == "denied"
     assert "deny" in states["pickle"]["error"]
 

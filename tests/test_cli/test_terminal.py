@@ -229,7 +229,7 @@ def test_assets_json_of_process(project):
     done = subprocess.run(
         [RIVERS, "assets", "--json"], cwd=project.path, env=environment(), capture_output=True, text=True
     )
-    assert [one["asset"] for one in json.loads(done.stdout)] == ["orders", "counts", "report"]
+    assert [item["asset"] for item in json.loads(done.stdout)] == ["orders", "counts", "report"]
 
 
 LOGGING = """
