@@ -1,12 +1,13 @@
-"""What the framework costs: a chain of 1,000 trivial assets, against Hamilton with the same functions.
+"""Cost of the framework: a chain of 1,000 trivial assets, against Hamilton with the same functions.
 
-Both build the graph once and run it many times, in turns, each in a process of its own. rivers records
-an event for every asset (in memory) and hands every value through its handler; Hamilton passes values on.
-Seconds are those of the processor: both run in one thread, and other work on the machine does not count then.
+Both build the graph once and run it many times, interleaved, each in a separate process. rivers records
+an event for every asset (in memory) and passes every value through its handler; Hamilton passes values on.
+Both run in a single thread, so the script measures processor time, which other programs disturb least.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import subprocess
 import sys
@@ -14,21 +15,20 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from measuring import Report, in_turns
+from harness import Report, run_interleaved
 from peers.chain_functions import chain_functions
 
 import rivers as rs
 
 COUNT = 1000
-ROUNDS = 30
-WANTED = 1.0
+TARGET = 1.0
 
 HERE = Path(__file__).parent
 HAMILTON = HERE.parent / ".venvs" / "hamilton" / "bin" / "python"
 
 
 def rivers_chain() -> Callable[[], float]:
-    """A function that runs the chain once and gives the seconds."""
+    """Return a function that runs the chain once and returns the seconds."""
     functions = chain_functions(COUNT)
     repository = rs.CodeRepository([rs.Asset(function) for function in functions.values()], config=False)
     repository.resolve(storage=rs.Storage.memory())
@@ -45,28 +45,32 @@ def rivers_chain() -> Callable[[], float]:
 
 
 def hamilton_chain(worker: subprocess.Popen[str]) -> Callable[[], float]:
-    """The same for Hamilton, in the process of its own environment."""
+    """Return the same for Hamilton, which runs in a process of a separate environment."""
     assert worker.stdin
     assert worker.stdout
-    ask, answers = worker.stdin, worker.stdout
+    requests, responses = worker.stdin, worker.stdout
 
     def run() -> float:
-        ask.write("run\n")
-        ask.flush()
-        return float(answers.readline())
+        requests.write("run\n")
+        requests.flush()
+        return float(responses.readline())
 
     return run
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=30)
+    rounds = parser.parse_args().rounds
     command = [str(HAMILTON), str(HERE / "peers" / "hamilton_chain.py"), str(COUNT)]
-    report = Report(f"a chain of {COUNT:,} trivial assets against Hamilton, {ROUNDS} rounds in turns")
+    report = Report(f"a chain of {COUNT:,} trivial assets against Hamilton, {rounds} interleaved rounds")
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
-        spent = in_turns({"rivers": rivers_chain(), "hamilton": hamilton_chain(worker)}, ROUNDS, warm_up=3)
+        contestants = {"rivers": rivers_chain(), "hamilton": hamilton_chain(worker)}
+        seconds = run_interleaved(contestants, rounds, warm_up=3)
         assert worker.stdin
         worker.stdin.close()
-    report.ratio("fastest run", min(spent["rivers"]), min(spent["hamilton"]), WANTED)
-    report.ratio("median run", *(statistics.median(spent[name]) for name in ("rivers", "hamilton")))
+    report.ratio("fastest run", min(seconds["rivers"]), min(seconds["hamilton"]), TARGET)
+    report.ratio("median run", *(statistics.median(seconds[name]) for name in ("rivers", "hamilton")))
     return report.exit_code
 
 

@@ -1,20 +1,20 @@
-"""What `rivers --help` costs against importing the library that it stands on.
+"""Cost of `rivers --help`, against importing the library that the command is built on.
 
-Every figure is a fresh process, in turns with its peer, in seconds of the processor, start of Python included.
+Every figure is processor time of a fresh process, interleaved with its peer, start of Python included.
 """
 
 from __future__ import annotations
 
+import argparse
 import resource
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from measuring import Report, in_turns
+from harness import Report, run_interleaved
 
-ROUNDS = 15
-WANTED = 2.5
+TARGET = 2.5
 RIVERS = str(Path(sys.executable).with_name("rivers"))
 
 TOML = """
@@ -27,7 +27,7 @@ allow = ["rivers-*"]
 """
 
 
-def timed(command: list[str], folder: str) -> float:
+def process_seconds(command: list[str], folder: str) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -35,21 +35,24 @@ def timed(command: list[str], folder: str) -> float:
 
 
 def main() -> int:
-    report = Report(f"rivers --help, a process each, the best of {ROUNDS}")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    rounds = parser.parse_args().rounds
+    report = Report(f"rivers --help, fastest of {rounds} processes each")
     with tempfile.TemporaryDirectory() as empty, tempfile.TemporaryDirectory() as project:
         (Path(project) / "rivers.toml").write_text(TOML)
-        spent = in_turns(
+        seconds = run_interleaved(
             {
-                "typer": lambda: timed([sys.executable, "-c", "import typer"], empty),
-                "help": lambda: timed([RIVERS, "--help"], empty),
-                "help in a project": lambda: timed([RIVERS, "--help"], project),
-                "help of a command": lambda: timed([RIVERS, "materialize", "--help"], project),
+                "typer": lambda: process_seconds([sys.executable, "-c", "import typer"], empty),
+                "help": lambda: process_seconds([RIVERS, "--help"], empty),
+                "help in a project": lambda: process_seconds([RIVERS, "--help"], project),
+                "help of a command": lambda: process_seconds([RIVERS, "materialize", "--help"], project),
             },
-            ROUNDS,
+            rounds,
         )
-    best = {name: min(each) for name, each in spent.items()}
-    for name, wanted in (("help", WANTED), ("help in a project", WANTED), ("help of a command", None)):
-        report.ratio(f"{name}  :  import typer", best[name], best["typer"], wanted)
+    fastest = {name: min(measurements) for name, measurements in seconds.items()}
+    for name, target in (("help", TARGET), ("help in a project", TARGET), ("help of a command", None)):
+        report.ratio(f"{name}  :  import typer", fastest[name], fastest["typer"], target)
     return report.exit_code
 
 

@@ -1,11 +1,11 @@
-"""What the delta handler costs over deltalake and polars, each pair measured in turns in one run.
+"""Cost of the Delta handler, against deltalake and polars, each pair interleaved.
 
-    python benchmarks/delta_handler.py              # everything
-    python benchmarks/delta_handler.py --only flat  # write, read, small, or flat
+    python benchmarks/delta_handler.py                 # everything
+    python benchmarks/delta_handler.py --only growth   # write, read, small or growth
 
-Prints ratios; the claims are: writing 5,000,000 rows x 3 columns at most 1.05 times `write_deltalake`, reading at
-most 1.05 times `pl.read_delta`, a small warm write at most 1.2 times. Of 1,000 appends of one row, the last 50
-take at most 1.5 times as long as the first 50 (medians).
+Targets: writing 5,000,000 rows of 3 columns takes at most 1.05 times as long as `write_deltalake`, reading them at
+most 1.05 times as long as `pl.read_delta`, a small write to an existing table at most 1.2 times. Of 1,000 appends
+of one row, the last 50 take at most 1.5 times as long as the first 50 (medians).
 """
 
 from __future__ import annotations
@@ -15,158 +15,139 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import polars as pl
 from deltalake import write_deltalake
+from harness import Report, run_interleaved
 
 from rivers_core import InputContext, OutputContext
 from rivers_delta import DeltaIOHandler
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 APPEND = {"delta/mode": "append"}
-OVER: list[str] = []
 
 
-def frame(rows: int) -> pl.DataFrame:
-    """Three columns: whole numbers, numbers, text."""
+def make_frame(rows: int) -> pl.DataFrame:
+    """Return a frame with a column of integers, one of floats and one of strings."""
     ids = pl.int_range(rows, eager=True)
     return pl.DataFrame({"id": ids, "value": ids * 0.5, "name": "n" + (ids % 1000).cast(pl.String)})
 
 
-def in_turns(ours: Callable[[], object], theirs: Callable[[], object], times: int) -> tuple[float, float]:
-    """The median seconds of both, called alternately after one warm-up each."""
-    ours()
-    theirs()
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for turn in range(times):
-        for which in (0, 1) if turn % 2 else (1, 0):
-            started = time.perf_counter()
-            (ours, theirs)[which]()
-            seconds[which].append(time.perf_counter() - started)
-    return statistics.median(seconds[0]), statistics.median(seconds[1])
+def seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
 
 
-def show(name: str, ours: float, theirs: float, limit: float) -> None:
-    """One line: the ratio, and both times."""
-    ratio = ours / theirs
-    verdict = "ok" if ratio <= limit else "OVER"
-    OVER.extend([name] * (ratio > limit))
-    print(
-        f"{name:<34} {ratio:6.3f} x  (limit {limit})  {ours * 1e3:9.2f} ms / {theirs * 1e3:9.2f} ms  {verdict}",
-        flush=True,
+def medians(ours: Callable[[], object], theirs: Callable[[], object], rounds: int) -> tuple[float, float]:
+    """Return the median seconds of both calls."""
+    spent = run_interleaved({"ours": lambda: seconds(ours), "theirs": lambda: seconds(theirs)}, rounds)
+    return statistics.median(spent["ours"]), statistics.median(spent["theirs"])
+
+
+def measure_write(report: Report, folder: Path, rows: int) -> None:
+    """Overwrite a table with a large frame."""
+    frame, handler = make_frame(rows), DeltaIOHandler(table_uri=str(folder / "ours"))
+    times = medians(
+        lambda: handler.handle_output(OutputContext("large"), frame),
+        lambda: write_deltalake(str(folder / "raw"), frame, mode="overwrite"),
+        rounds=7,
     )
+    report.ratio(f"write {rows:,} rows", *times, 1.05)
 
 
-def write(folder: Path, rows: int) -> None:
-    """A large frame, overwriting."""
-    data, handler = frame(rows), DeltaIOHandler(table_uri=str(folder / "ours"))
-    raw = str(folder / "raw")
-    ours, theirs = in_turns(
-        lambda: handler.handle_output(OutputContext("big"), data),
-        lambda: write_deltalake(raw, data, mode="overwrite"),
-        times=7,
-    )
-    show(f"write {rows:,} rows", ours, theirs, 1.05)
-
-
-def read(folder: Path, rows: int) -> None:
-    """The same frame, read back."""
+def measure_read(report: Report, folder: Path, rows: int) -> None:
+    """Read the same frame."""
     handler = DeltaIOHandler(table_uri=str(folder / "read"))
-    handler.handle_output(OutputContext("big"), frame(rows))
-    address = handler.address("big", None)
-    ours, theirs = in_turns(
-        lambda: handler.load_input(InputContext("big", "bench", type_hint=pl.DataFrame)),
+    handler.handle_output(OutputContext("large"), make_frame(rows))
+    address = handler.address("large", None)
+    times = medians(
+        lambda: handler.load_input(InputContext("large", "bench", type_hint=pl.DataFrame)),
         lambda: pl.read_delta(address),
-        times=31,
+        rounds=31,
     )
-    show(f"read {rows:,} rows", ours, theirs, 1.05)
+    report.ratio(f"read {rows:,} rows", *times, 1.05)
 
 
-def small(folder: Path) -> None:
-    """One row, appended again and again to tables that are there."""
-    data, handler = frame(1), DeltaIOHandler(table_uri=str(folder / "small"))
+def measure_small_writes(report: Report, folder: Path) -> None:
+    """Write one row to an existing table again and again."""
+    frame, handler = make_frame(1), DeltaIOHandler(table_uri=str(folder / "small"))
     raw = str(folder / "small_raw")
-    write_deltalake(raw, data, configuration={"delta.checkpointInterval": "10"})
-    run = iter(range(10_000))
+    # the interval of the handler, so that both write as many checkpoints
+    write_deltalake(raw, frame, configuration={"delta.checkpointInterval": "10"})
+    run_numbers = iter(range(10_000))
 
     def append_ours() -> None:
-        handler.handle_output(OutputContext("one", APPEND, run_id=f"run-{next(run)}"), data)
+        context = OutputContext("appended", APPEND, run_id=f"run-{next(run_numbers)}")
+        handler.handle_output(context, frame)
 
-    def append_raw() -> None:
-        write_deltalake(raw, data, mode="append")
-
-    for log, times in (("short", 25), ("long", 60)):
-        ours, theirs = in_turns(append_ours, append_raw, times)
-        show(f"small write, appending, {log} log", ours, theirs, 1.2)
-    ours, theirs = in_turns(
-        lambda: handler.handle_output(OutputContext("two"), data),
-        lambda: write_deltalake(str(folder / "over_raw"), data, mode="overwrite"),
-        times=60,
+    for log, rounds in (("short", 25), ("long", 60)):
+        times = medians(append_ours, lambda: write_deltalake(raw, frame, mode="append"), rounds)
+        report.ratio(f"append one row, {log} log", *times, 1.2)
+    times = medians(
+        lambda: handler.handle_output(OutputContext("overwritten"), frame),
+        lambda: write_deltalake(str(folder / "overwritten_raw"), frame, mode="overwrite"),
+        rounds=60,
     )
-    show("small write, overwriting", ours, theirs, 1.2)
+    report.ratio("overwrite one row", *times, 1.2)
 
 
-def flat(folder: Path, appends: int = 1000) -> None:
-    """Appends of one row: the last 50 of one table in turns with the first 50 of another.
+def measure_growth(report: Report, folder: Path, appends: int) -> None:
+    """Append one row many times; interleave the last appends to one table with the first ones to another.
 
-    By one handler; by a new handler each, as processes do that append once; and by deltalake alone.
+    Measured for one handler; for a new handler per append, as in processes that append once; and for deltalake.
     """
-    data, handler = frame(1), DeltaIOHandler(table_uri=str(folder / "flat"))
-    run = iter(range(10_000))
+    frame, handler = make_frame(1), DeltaIOHandler(table_uri=str(folder / "one_handler"))
+    run_numbers = iter(range(10_000))
 
-    def ours(name: str) -> None:
-        handler.handle_output(OutputContext(name, APPEND, run_id=f"run-{next(run)}"), data)
+    def append(handler: DeltaIOHandler, table: str) -> None:
+        handler.handle_output(OutputContext(table, APPEND, run_id=f"run-{next(run_numbers)}"), frame)
 
-    def raw(name: str) -> None:
-        write_deltalake(str(folder / f"raw_{name}"), data, mode="append")
-
-    def once(name: str) -> None:
-        fresh = DeltaIOHandler(table_uri=str(folder / "once"))
-        fresh.handle_output(OutputContext(name, APPEND, run_id=f"run-{next(run)}"), data)
-
-    for who, append, limit in (
-        ("one handler", ours, 1.5),
-        ("a handler each", once, float("inf")),
-        ("deltalake alone", raw, float("inf")),
-    ):
-        for _ in range(appends - 50):
-            append("old")
-        pairs = [(seconds(append, "old"), seconds(append, "new")) for _ in range(50)]
+    contestants: dict[str, tuple[Callable[[str], None], float | None]] = {
+        "one handler": (lambda table: append(handler, table), 1.5),
+        "a handler per append": (
+            lambda table: append(DeltaIOHandler(table_uri=str(folder / "new_handlers")), table),
+            None,
+        ),
+        "deltalake alone": (
+            lambda table: write_deltalake(str(folder / f"raw_{table}"), frame, mode="append"),
+            None,
+        ),
+    }
+    compared = min(50, appends // 2)
+    for name, (append_to, target) in contestants.items():
+        for _ in range(appends - compared):
+            append_to("old")
+        pairs = [
+            (seconds(partial(append_to, "old")), seconds(partial(append_to, "new"))) for _ in range(compared)
+        ]
         last, first = (statistics.median(column) for column in zip(*pairs, strict=True))
-        show(f"{appends} appends, {who}", last, first, limit)
+        report.ratio(f"{appends:,} appends, last : first, {name}", last, first, target)
 
 
-def seconds(append: Callable[[str], None], name: str) -> float:
-    """How long one append takes."""
-    started = time.perf_counter()
-    append(name)
-    return time.perf_counter() - started
-
-
-def main() -> None:
-    """Run what is asked for."""
+def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", type=int, default=5_000_000)
-    parser.add_argument("--only", choices=["write", "read", "small", "flat"])
+    parser.add_argument("--appends", type=int, default=1000)
+    parser.add_argument("--only", choices=["write", "read", "small", "growth"])
     arguments = parser.parse_args()
-    parts: dict[str, Callable[[Path], None]] = {
-        "write": lambda folder: write(folder, arguments.rows),
-        "read": lambda folder: read(folder, arguments.rows),
-        "small": small,
-        "flat": flat,
+    report = Report("the Delta handler against deltalake and polars, medians of interleaved rounds")
+    measurements: dict[str, Callable[[Path], None]] = {
+        "write": lambda folder: measure_write(report, folder, arguments.rows),
+        "read": lambda folder: measure_read(report, folder, arguments.rows),
+        "small": lambda folder: measure_small_writes(report, folder),
+        "growth": lambda folder: measure_growth(report, folder, arguments.appends),
     }
-    for name, part in parts.items():
+    for name, measure in measurements.items():
         if arguments.only in (None, name):
             with tempfile.TemporaryDirectory() as folder:
-                part(Path(folder))
-    sys.exit(bool(OVER))
+                measure(Path(folder))
+    return report.exit_code
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,22 +1,20 @@
-"""What it costs to import rivers, to write a plugin for it, and to list what is installed.
+"""Cost of importing rivers, of writing a plugin for it, and of listing the installed handlers.
 
-Every figure is a fresh process, in turns with its peer. Times are those of the processor, which other work on the
-machine disturbs least; those of imports are beyond a bare `python -c pass`. Memory is the most that the process ever
-held. Distributions are made up in a folder of their own.
+Every figure is a fresh process, interleaved with its peer. Times are processor time, which other programs disturb
+least; those of imports do not include a bare `python -c pass`. Memory is the peak of the process. The listed
+distributions are generated in a temporary folder.
 """
 
 from __future__ import annotations
 
+import argparse
 import resource
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from measuring import Report, in_turns
-
-ROUNDS = 10
-LISTING_ROUNDS = 15
+from harness import Report, run_interleaved
 
 IMPORTS = {
     "bare": "pass",
@@ -28,8 +26,8 @@ IMPORTS = {
     "rivers": "import rivers",
     "pipeline": "from rivers import Asset, CodeRepository",
 }
-# what is measured, its peer, and the most that it may cost in time and in memory, in multiples of the peer
-WANTED = (
+# import, peer, and the targets for time and memory, in multiples of the peer
+TARGETS = (
     ("plugin module", "pluggy", 1.3, 1.2),
     ("core", "settings", 0.2, 0.6),
     ("handler", "settings", 1.1, 1.1),
@@ -37,7 +35,8 @@ WANTED = (
     ("pipeline", "settings", 2.0, 1.3),
 )
 
-MEMORY = """
+# not getrusage: its ru_maxrss includes the memory of the parent before exec
+PEAK_MEMORY = """
 from pathlib import Path
 print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
 """
@@ -52,7 +51,7 @@ sys.path[:] = [{folder!r}]
 if {ours}:
     registry = PluginRegistry()
     start = time.process_time()
-    found = registry.handlers()
+    handlers = registry.handlers()
     first = time.process_time() - start
     start = time.process_time()
     for _ in range(100):
@@ -60,87 +59,88 @@ if {ours}:
     second = (time.process_time() - start) / 100
 else:
     start = time.process_time()
-    found = importlib.metadata.entry_points(group="rivers")
+    handlers = importlib.metadata.entry_points(group="rivers")
     first = second = time.process_time() - start
-assert len(found) == 3, found
+assert len(handlers) == 3, handlers
 print(first, second)
 """
-# distributions on the path; the first listing and the second one, in multiples of a bare scan for entry points
-LISTED = ((44, 3.0, 0.006), (300, 1.4, 0.0015))
+# distributions on the path, and the targets for the first and the second listing, in multiples of a bare scan
+LISTING_TARGETS = ((44, 3.0, 0.006), (300, 1.4, 0.0015))
 
 
 def run(code: str) -> str:
-    answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    return answer.stdout
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
 
 
-def timed(code: str) -> float:
-    before = children_seconds()
+def process_seconds(code: str) -> float:
+    start = children_seconds()
     run(code)
-    return children_seconds() - before
+    return children_seconds() - start
 
 
 def children_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
-def imports() -> int:
-    report = Report(f"imports, fastest of {ROUNDS} processes each, beyond bare python")
-    spent = in_turns({name: lambda code=code: timed(code) for name, code in IMPORTS.items()}, ROUNDS)
-    seconds = {name: min(each) - min(spent["bare"]) for name, each in spent.items()}
-    kilobytes = {name: int(run(code + MEMORY)) for name, code in IMPORTS.items()}
-    for ours, theirs, wanted, _ in WANTED:
-        report.ratio(f"{IMPORTS[ours]}  :  {theirs}", seconds[ours], seconds[theirs], wanted)
-    for ours, theirs, _, wanted in WANTED:
-        shown = f"{kilobytes[ours] / 1024:.1f} / {kilobytes[theirs] / 1024:.1f} MiB"
-        report.ratio(
-            f"memory of the same  :  {theirs}", kilobytes[ours], kilobytes[theirs], wanted, shown=shown
-        )
+def measure_imports(rounds: int) -> int:
+    report = Report(f"imports, fastest of {rounds} processes each, without the start of Python")
+    measurements = run_interleaved(
+        {name: lambda code=code: process_seconds(code) for name, code in IMPORTS.items()}, rounds
+    )
+    seconds = {name: min(times) - min(measurements["bare"]) for name, times in measurements.items()}
+    kilobytes = {name: int(run(code + PEAK_MEMORY)) for name, code in IMPORTS.items()}
+    for ours, theirs, target, _ in TARGETS:
+        report.ratio(f"{IMPORTS[ours]}  :  {theirs}", seconds[ours], seconds[theirs], target)
+    for ours, theirs, _, target in TARGETS:
+        quantities = f"{kilobytes[ours] / 1024:.1f} / {kilobytes[theirs] / 1024:.1f} MiB"
+        label = f"memory of {ours}  :  {theirs}"
+        report.ratio(label, kilobytes[ours], kilobytes[theirs], target, quantities=quantities)
     return report.exit_code
 
 
-def make_distributions(folder: Path, count: int) -> None:
-    """Installed metadata of `count` distributions; every third announces something, three of them a handler."""
+def create_distributions(folder: Path, count: int) -> None:
+    """Write metadata of installed distributions; every third has entry points, three of them a handler."""
     for number in range(count):
-        info = folder / f"made_{number}-1.0.dist-info"
+        info = folder / f"generated_{number}-1.0.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: made-{number}\nVersion: 1.0\n")
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: generated-{number}\nVersion: 1.0\n")
         if number % 3:
             continue
-        lines = ["[console_scripts]", f"made-{number} = made_{number}:main"]
+        lines = ["[console_scripts]", f"generated-{number} = generated_{number}:main"]
         if number < 9:
-            lines += ["", "[rivers]", f"made_{number} = made_{number}"]
+            lines += ["", "[rivers]", f"generated_{number} = generated_{number}"]
             plugin = (
                 "from rivers_core.hooks import HandlerSpec, hookimpl\n\n@hookimpl\ndef rivers_io_handlers():\n"
-                f"    yield HandlerSpec('made_{number}', 'made_{number}.handler:Made')\n"
+                f"    yield HandlerSpec('generated_{number}', 'generated_{number}.handler:Handler')\n"
             )
-            (folder / f"made_{number}.py").write_text(plugin)
+            (folder / f"generated_{number}.py").write_text(plugin)
         (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
 
 
-def listing() -> int:
-    report = Report(
-        f"listing handlers, fastest of {LISTING_ROUNDS} processes each, 3 of the distributions have one"
-    )
-    for count, wanted_first, wanted_second in LISTED:
-        with tempfile.TemporaryDirectory() as name:
-            make_distributions(Path(name), count)
-            answers: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
-            for _ in range(LISTING_ROUNDS):
-                for ours, kept in answers.items():
-                    first, second = run(LISTING.format(folder=name, ours=ours)).split()
-                    kept.append((float(first), float(second)))
-        scan = min(first for first, _ in answers[False])
-        first = min(first for first, _ in answers[True])
-        second = min(second for _, second in answers[True])
-        report.ratio(f"{count} distributions, first  :  entry_points()", first, scan, wanted_first)
-        report.ratio(f"{count} distributions, second  :  entry_points()", second, scan, wanted_second)
+def measure_listing(rounds: int) -> int:
+    report = Report(f"listing handlers, fastest of {rounds} processes each, 3 distributions have a handler")
+    for count, first_target, second_target in LISTING_TARGETS:
+        with tempfile.TemporaryDirectory() as folder:
+            create_distributions(Path(folder), count)
+            listings: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
+            for _ in range(rounds):
+                for ours, times in listings.items():
+                    first, second = run(LISTING.format(folder=folder, ours=ours)).split()
+                    times.append((float(first), float(second)))
+        scan = min(first for first, _ in listings[False])
+        first = min(first for first, _ in listings[True])
+        second = min(second for _, second in listings[True])
+        report.ratio(f"{count} distributions, first  :  entry_points()", first, scan, first_target)
+        report.ratio(f"{count} distributions, second  :  entry_points()", second, scan, second_target)
     return report.exit_code
 
 
 def main() -> int:
-    return max(imports(), listing())
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=10)
+    rounds = parser.parse_args().rounds
+    return max(measure_imports(rounds), measure_listing(rounds * 3 // 2))
 
 
 if __name__ == "__main__":

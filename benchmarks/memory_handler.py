@@ -1,21 +1,23 @@
-"""What the in-memory handler costs: one value stored and loaded, against a bare dictionary and a function call.
+"""Cost of the in-memory handler: one value stored and loaded, against functions around a bare dictionary.
 
-Contexts are built before the clock starts, as the engine's own cost. The size and the place of the value
-are in the metadata of every write that is measured.
+Contexts are built before the clock starts, because they are a cost of the engine. Every write records the size
+and the location of its value as metadata.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import time
 from collections.abc import Callable
 from typing import Any
 
-from rivers_core.contexts import InputContext, OutputContext
+from harness import Report, run_interleaved
+
+from rivers_core import InputContext, OutputContext
 from rivers_memory import InMemoryIOHandler
 
 COUNT = 20_000
-ROUNDS = 15
 # in calls of a Python function that does the same with a bare dictionary
 TARGETS = {"store": 9.0, "load": 2.5}
 
@@ -31,38 +33,39 @@ class Bare:
         return self.values[name]
 
 
-def seconds(call: Callable[..., Any], arguments: list[tuple[Any, ...]]) -> float:
+def seconds_per_call(call: Callable[..., Any], argument_lists: list[tuple[Any, ...]]) -> float:
     start = time.perf_counter()
-    for given in arguments:
-        call(*given)
-    return time.perf_counter() - start
+    for arguments in argument_lists:
+        call(*arguments)
+    return (time.perf_counter() - start) / len(argument_lists)
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    rounds = parser.parse_args().rounds
     names = [f"asset_{number % 500}" for number in range(COUNT)]
     bare, handler = Bare(), InMemoryIOHandler()
-    spent: dict[str, list[float]] = {}
-    for _ in range(ROUNDS):
-        outputs = [(OutputContext(name), 1) for name in names]
-        inputs = [(InputContext(name, "next"),) for name in names]
-        for name, call, arguments in (
-            ("bare store", bare.store, [(name, 1) for name in names]),
-            ("our store", handler.handle_output, outputs),
-            ("bare load", bare.load, [(name,) for name in names]),
-            ("our load", handler.load_input, inputs),
-        ):
-            spent.setdefault(name, []).append(seconds(call, arguments))
-    print(f"{COUNT:,} values, {ROUNDS} interleaved rounds")
-    worse = 0
-    for what, target in TARGETS.items():
-        ours, theirs = min(spent[f"our {what}"]), min(spent[f"bare {what}"])
-        median = statistics.median(spent[f"our {what}"]) / statistics.median(spent[f"bare {what}"])
-        each = f"handler {ours / COUNT * 1e9:5.0f} ns   dictionary {theirs / COUNT * 1e9:4.0f} ns"
-        print(
-            f"  {what:<6} {each}   ratio {ours / theirs:.1f} (median {median:.1f}), wanted at most {target}"
-        )
-        worse += ours / theirs > target
-    return int(worse > 0)
+    report = Report(f"the in-memory handler against a dictionary: {COUNT:,} values, {rounds} rounds")
+    seconds = run_interleaved(
+        {
+            "bare store": lambda: seconds_per_call(bare.store, [(name, 1) for name in names]),
+            "our store": lambda: seconds_per_call(
+                handler.handle_output, [(OutputContext(name), 1) for name in names]
+            ),
+            "bare load": lambda: seconds_per_call(bare.load, [(name,) for name in names]),
+            "our load": lambda: seconds_per_call(
+                handler.load_input, [(InputContext(name, "next"),) for name in names]
+            ),
+        },
+        rounds,
+        warm_up=0,
+    )
+    for operation, target in TARGETS.items():
+        ours, theirs = seconds[f"our {operation}"], seconds[f"bare {operation}"]
+        report.ratio(f"{operation}, fastest round", min(ours), min(theirs), target)
+        report.ratio(f"{operation}, median round", statistics.median(ours), statistics.median(theirs))
+    return report.exit_code
 
 
 if __name__ == "__main__":

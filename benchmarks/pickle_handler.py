@@ -1,134 +1,144 @@
-"""What the pickle handler costs, in time and in memory, against pickle and obstore by hand.
+"""Cost of the pickle handler in time and memory, against pickle and obstore alone.
 
-By hand: `obstore.put(store, path, pickle.dumps(value))` and `pickle.loads(obstore.get(...).bytes())`. The handler
-does the same and on the way hashes, seals, names the asset in a footer, and checks all of it before unpickling.
-Both write to a folder. Memory is the peak of a process of its own, beyond what it held before.
+The baseline is `obstore.put(store, path, pickle.dumps(value))` and `pickle.loads(obstore.get(...).bytes())`. The
+handler does the same, and also computes a digest, appends a footer that names the asset, and verifies both before
+it unpickles. Both write to a local folder. Memory is the peak of a separate process, above what it held before.
 """
 
 from __future__ import annotations
 
+import argparse
 import pickle
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import obstore
+from harness import Report
 from obstore.store import LocalStore
 
-from rivers_core.contexts import InputContext, OutputContext
+from rivers_core import InputContext, OutputContext
 from rivers_pickle import PickleIOHandler
 
-LARGE_MB = 200
 ROUNDS = {"small": 2000, "large": 9}
 PAUSE_S = 200e-6
-# what is wanted, in multiples of pickle and obstore by hand
-SLOWEST = {"write small": 2.0, "read small": 3.0, "write large": 1.25, "read large": 1.4}
-# what is wanted of memory, in multiples of the value
-PEAK = {"write": 0.35, "read": 2.2}
+# in multiples of pickle and obstore alone
+TIME_TARGETS = {"write small": 2.0, "read small": 3.0, "write large": 1.25, "read large": 1.4}
+# in multiples of the value
+MEMORY_TARGETS = {"write": 0.35, "read": 2.2}
+
+Writer = Callable[[object], object]
+Reader = Callable[[], object]
 
 
-def value(kind: str) -> object:
-    if kind == "small":
+def make_value(size: str, megabytes: int) -> object:
+    if size == "small":
         return {"rows": list(range(100)), "name": "orders", "rate": 0.25}
-    return np.random.default_rng(0).integers(0, 255, size=LARGE_MB << 20, dtype=np.uint8)
+    return np.random.default_rng(0).integers(0, 255, size=megabytes << 20, dtype=np.uint8)
 
 
-def contestants(folder: str) -> dict[str, tuple[Callable[[object], object], Callable[[], object]]]:
+def contestants(folder: str) -> dict[str, tuple[Writer, Reader]]:
+    """Return the writer and the reader of each contestant."""
     store, handler = LocalStore(folder), PickleIOHandler(LocalStore(folder), prefix="ours")
 
-    def write_by_hand(obj: object) -> object:
-        return obstore.put(store, "hand/asset.pkl", pickle.dumps(obj, protocol=5))
+    def write_baseline(value: object) -> object:
+        return obstore.put(store, "baseline/asset.pkl", pickle.dumps(value, protocol=5))
 
-    def read_by_hand() -> object:
-        return pickle.loads(memoryview(obstore.get(store, "hand/asset.pkl").bytes()))
+    def read_baseline() -> object:
+        return pickle.loads(memoryview(obstore.get(store, "baseline/asset.pkl").bytes()))
 
     return {
         "ours": (
-            lambda obj: handler.handle_output(OutputContext("asset"), obj),
+            lambda value: handler.handle_output(OutputContext("asset"), value),
             lambda: handler.load_input(InputContext("asset", "next")),
         ),
-        "by hand": (write_by_hand, read_by_hand),
+        "baseline": (write_baseline, read_baseline),
     }
 
 
-def seconds(kind: str) -> dict[str, dict[str, float]]:
-    """The median seconds of one call of each, in turns."""
-    spent: dict[str, dict[str, list[float]]] = {"write": {}, "read": {}}
-    obj = value(kind)
-    with tempfile.TemporaryDirectory() as folder:
-        named = contestants(folder)
-        for _ in range(ROUNDS[kind]):
-            for name, (write, read) in named.items():
-                spent["write"].setdefault(name, []).append(timed(lambda write=write: write(obj)))
-                spent["read"].setdefault(name, []).append(timed(read))
-    return {
-        what: {name: statistics.median(times) for name, times in each.items()} for what, each in spent.items()
-    }
-
-
-def timed(call: Callable[[], object]) -> float:
-    # obstore is quicker while its threads are still awake from the last call, which says nothing about either side
-    rested = time.perf_counter() + PAUSE_S
-    while time.perf_counter() < rested:
+def seconds(call: Callable[[], object]) -> float:
+    # obstore is faster while its threads are still awake from the previous call, which favors whoever runs second
+    resume = time.perf_counter() + PAUSE_S
+    while time.perf_counter() < resume:
         pass
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
 
 
-def peak_beyond(name: str, what: str, folder: str) -> None:
-    """Print by how many bytes the process grew at most; run in a process of its own."""
+def measure_times(report: Report, size: str, rounds: int, megabytes: int) -> None:
+    """Write and read one value, and report the median time of a call."""
+    value = make_value(size, megabytes)
+    spent: dict[str, list[float]] = defaultdict(list)
+    with tempfile.TemporaryDirectory() as folder:
+        calls = contestants(folder)
+        # without the garbage collections of run_interleaved, each of which takes longer than a small value
+        for _, (name, (write, read)) in product(range(rounds), calls.items()):
+            spent[f"write {name}"].append(seconds(lambda write=write: write(value)))
+            spent[f"read {name}"].append(seconds(read))
+    for operation in ("write", "read"):
+        ours, theirs = (statistics.median(spent[f"{operation} {name}"]) for name in ("ours", "baseline"))
+        report.ratio(f"{operation} a {size} value", ours, theirs, TIME_TARGETS[f"{operation} {size}"])
+
+
+def print_memory_growth(name: str, operation: str, folder: str, megabytes: int) -> None:
+    """Print by how many bytes the peak memory of this process grew; runs in a separate process."""
     write, read = contestants(folder)[name]
-    obj = value("large") if what == "write" else None
-    before = highest_memory()
-    kept = write(obj) if what == "write" else read()
-    print(highest_memory() - before)
-    del kept
+    value = make_value("large", megabytes) if operation == "write" else None
+    before = peak_memory()
+    result = write(value) if operation == "write" else read()
+    print(peak_memory() - before)
+    del result
 
 
-def highest_memory() -> int:
-    """The most memory that this process ever held, in bytes; getrusage would count what its parent held."""
+def peak_memory() -> int:
+    """Return the peak memory of this process in bytes; ru_maxrss would include that of its parent before exec."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
-def peaks(what: str, folder: str) -> dict[str, float]:
-    """How much each grew, in multiples of the value."""
-    grown = {}
-    for name in ("ours", "by hand"):
-        command = [sys.executable, str(Path(__file__)), "peak", name, what, folder]
-        answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        grown[name] = int(answer) / (LARGE_MB << 20)
-    return grown
+def measure_memory(report: Report, megabytes: int) -> None:
+    """Report the memory growth of writing and of reading a large value, relative to the value."""
+    size = megabytes << 20
+    with tempfile.TemporaryDirectory() as folder:
+        for operation, target in MEMORY_TARGETS.items():
+            for name in ("ours", "baseline"):
+                command = [sys.executable, __file__, "--megabytes", str(megabytes)]
+                command += ["--child", name, operation, folder]
+                growth = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+                report.ratio(
+                    f"memory to {operation} a large value, {name}",
+                    growth,
+                    size,
+                    target if name == "ours" else None,
+                    quantities=f"{growth / 2**20:.0f} / {megabytes} MiB",
+                )
 
 
 def main() -> int:
-    worse = 0
-    print(f"median time of one call, for a value of some 400 bytes and an array of {LARGE_MB} MB")
-    for kind in ROUNDS:
-        for what, spent in seconds(kind).items():
-            ratio, wanted = spent["ours"] / spent["by hand"], SLOWEST[f"{what} {kind}"]
-            times = f"handler {spent['ours'] * 1e3:8.3f} ms   by hand {spent['by hand'] * 1e3:8.3f} ms"
-            print(f"  {what:<5} {kind}   {times}   ratio {ratio:.2f}, wanted at most {wanted}")
-            worse += ratio > wanted
-    print(f"memory beyond what was there, for an array of {LARGE_MB} MB, in multiples of it")
-    with tempfile.TemporaryDirectory() as folder:
-        for what, wanted in PEAK.items():
-            grown = peaks(what, folder)
-            print(
-                f"  {what:<5} handler {grown['ours']:.2f}   by hand {grown['by hand']:.2f}, wanted at most {wanted}"
-            )
-            worse += grown["ours"] > wanted
-    return int(worse > 0)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--megabytes", type=int, default=200)
+    parser.add_argument("--small-rounds", type=int, default=ROUNDS["small"])
+    parser.add_argument("--child", nargs=3, metavar=("NAME", "OPERATION", "FOLDER"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        print_memory_growth(*arguments.child, arguments.megabytes)
+        return 0
+    report = Report(
+        f"the pickle handler against pickle and obstore: a value of about 400 bytes, and {arguments.megabytes} MiB"
+    )
+    measure_times(report, "small", arguments.small_rounds, arguments.megabytes)
+    measure_times(report, "large", ROUNDS["large"], arguments.megabytes)
+    measure_memory(report, arguments.megabytes)
+    return report.exit_code
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["peak"]:
-        peak_beyond(*sys.argv[2:])
-    else:
-        raise SystemExit(main())
+    sys.exit(main())

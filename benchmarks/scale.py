@@ -1,41 +1,41 @@
-"""Whether what grows with a project grows no faster than the project: assets, partitions, and both.
+"""Growth of the cost with the size of a project: assets, partitions, and both.
 
-Every figure is the cost per item of a large case against that of one a tenth as large: 1 means that it grows evenly,
-10 that it grows with the square.
+Every figure is the cost per item of a large case against that of a case a tenth as large: 1 means linear growth,
+10 quadratic growth.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 
-from measuring import Report
+from harness import Report
 from peers.chain_functions import chain_functions
 
 import rivers as rs
 
-ROUNDS = 3
-EVEN = 1.6
+TARGET = 1.6
 START = date(2000, 1, 1)
 
 Costs = dict[str, float]
 
 
 class Stopwatch:
-    """Seconds per item, by what was done."""
+    """Measure seconds per item, by operation."""
 
     def __init__(self, items: int) -> None:
         self._items = items
         self.costs: Costs = {}
 
     @contextmanager
-    def __call__(self, what: str) -> Iterator[None]:
+    def __call__(self, operation: str) -> Iterator[None]:
         start = time.process_time()
         yield
-        self.costs[what] = (time.process_time() - start) / self._items
+        self.costs[operation] = (time.process_time() - start) / self._items
 
 
 def days(count: int) -> rs.PartitionsDefinition:
@@ -43,28 +43,28 @@ def days(count: int) -> rs.PartitionsDefinition:
 
 
 def chain_of_assets(count: int) -> Costs:
-    """A chain without partitions: binding it, picking parts of it, asking how it is."""
+    """Resolve, run, select from, and query the status of a chain without partitions."""
     watch, last = Stopwatch(count), f"a{count - 1}"
     functions = chain_functions(count).values()
-    with watch("declaring and resolving assets"):
+    with watch("define and resolve assets"):
         repository = rs.CodeRepository([rs.Asset(function) for function in functions], config=False)
         repository.resolve(storage=rs.Storage.memory())
-    with watch("running all, for the first time"):
+    with watch("run all assets for the first time"):
         repository.materialize()
-    with watch("selecting every other asset, and running them"):
+    with watch("select and run every other asset"):
         repository.materialize([f"a{number}" for number in range(0, count, 2)])
-    with watch("selecting one with all that it needs, and running that"):
+    with watch("select and run one asset with its upstream"):
         repository.materialize([last], include_upstream=True)
-    with watch("asking which assets are fresh"):
+    with watch("query the status of all assets"):
         assert all(status.state == "fresh" for status in repository.status([last]))
         repository.status()
-    with watch("running what is stale"):
+    with watch("run stale assets only"):
         repository.materialize(only_stale=True)
     return watch.costs
 
 
 def many_days(count: int) -> Costs:
-    """One asset with daily partitions, and one that takes all of its days at once."""
+    """Run an asset with daily partitions, and one that loads all of them into one parameter."""
 
     @rs.Asset(partitions_def=days(count))
     def day(context: rs.AssetExecutionContext) -> rs.PartitionedOutput:
@@ -77,28 +77,28 @@ def many_days(count: int) -> Costs:
 
     watch = Stopwatch(count)
     repository = rs.CodeRepository([day, total], config=False).resolve(storage=rs.Storage.memory())
-    with watch("storing all days of an asset in one run"):
+    with watch("store all days of an asset in one run"):
         repository.materialize([day], partition_key=days(count).get_partition_keys())
-    with watch("loading all days of an asset"):
+    with watch("load all days of an asset"):
         repository.materialize([total])
     assert repository.load_node("total") == count
     return watch.costs
 
 
 def chain_of_days(count: int) -> Costs:
-    """Twenty assets in a chain with daily partitions, run day by day."""
+    """Run a chain of twenty assets with daily partitions, one run per day."""
     assets = [rs.Asset(partitions_def=days(count))(function) for function in chain_functions(20).values()]
     repository = rs.CodeRepository(assets, config=False).resolve(storage=rs.Storage.memory())
     watch = Stopwatch(count * 20)
-    with watch("running 20 assets for one day after the other"):
+    with watch("run 20 assets, one run per day"):
         for key in days(count).get_partition_keys():
             repository.materialize(partition_key=key)
-    with watch("asking which days of 20 assets are fresh"):
+    with watch("query the status of all days of 20 assets"):
         assert len(repository.status()) == count * 20
     return watch.costs
 
 
-# each case, with the small and the large number of what it grows with
+# each case with its small and its large size
 CASES: tuple[tuple[Callable[[int], Costs], int, int], ...] = (
     (chain_of_assets, 500, 5000),
     (many_days, 366, 3660),
@@ -106,18 +106,23 @@ CASES: tuple[tuple[Callable[[int], Costs], int, int], ...] = (
 )
 
 
-def least(case: Callable[[int], Costs], count: int) -> Costs:
-    rounds = [case(count) for _ in range(ROUNDS)]
-    return {what: min(costs[what] for costs in rounds) for what in rounds[0]}
+def lowest_costs(case: Callable[[int], Costs], count: int, rounds: int) -> Costs:
+    measurements = [case(count) for _ in range(rounds)]
+    return {operation: min(costs[operation] for costs in measurements) for operation in measurements[0]}
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--shrink", type=int, default=1, help="divide every size by this number")
+    arguments = parser.parse_args()
     exit_code = 0
-    for case, small, large in CASES:
-        report = Report(f"cost per item of {large:,} against {small:,}, fastest of {ROUNDS}")
-        few, many = least(case, small), least(case, large)
-        for what, cost in many.items():
-            report.ratio(what, cost, few[what], EVEN)
+    for case, *sizes in CASES:
+        small, large = (size // arguments.shrink for size in sizes)
+        report = Report(f"cost per item of {large:,} against {small:,}, fastest of {arguments.rounds}")
+        small_costs, large_costs = (lowest_costs(case, size, arguments.rounds) for size in (small, large))
+        for operation, cost in large_costs.items():
+            report.ratio(operation, cost, small_costs[operation], TARGET)
         exit_code = max(exit_code, report.exit_code)
     return exit_code
 

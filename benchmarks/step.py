@@ -1,11 +1,12 @@
-"""What a step costs, part by part, against a loop written by hand; and what SQLite and observers add.
+"""Cost of a step, part by part, against a hand-written loop; and the cost that SQLite and observers add.
 
-The loop calls the same functions, keeps their values in a dictionary and appends a tuple to a list. The parts of
-a step are measured one by one with the objects that the engine uses; what is left of the whole is the engine's own.
+The loop calls the same functions, stores their values in a dictionary and appends a tuple to a list. The parts of
+a step are measured separately, with the objects that the engine uses; the rest of the whole step is the engine.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 import time
@@ -13,39 +14,37 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from measuring import Report, in_turns
+from harness import Report, run_interleaved
 from peers.chain_functions import chain_functions
 
 import rivers as rs
 from rivers.storage import Event
-from rivers_core.contexts import InputContext, OutputContext
-from rivers_core.hooks import hookimpl
+from rivers_core import InputContext, OutputContext, hookimpl
 from rivers_core.plugins import get_registry
 
 COUNT = 1000
-ROUNDS = 25
-SQLITE_ROUNDS = 15
-# the most that each may cost, in steps of the loop by hand; then what recording elsewhere and watching may add
-WANTED = {"whole step": 24.0, "load": 2.0, "store": 3.5, "event": 4.0}
-WANTED_SQLITE = 4.0
-WANTED_OBSERVED = {1: 1.15, 3: 1.35}
+# in steps of the hand-written loop
+PART_TARGETS = {"whole step": 24.0, "load": 2.0, "store": 3.5, "event": 4.0}
+# in steps recorded in memory, and in steps without observers (by number of observers)
+SQLITE_TARGET = 4.0
+OBSERVER_TARGETS = {1: 1.15, 3: 1.35}
 
 FUNCTIONS = chain_functions(COUNT)
 NAMES = list(FUNCTIONS)
-LINKS = [(name, FUNCTIONS[name], NAMES[place - 1] if place else None) for place, name in enumerate(NAMES)]
+LINKS = [(name, FUNCTIONS[name], NAMES[index - 1] if index else None) for index, name in enumerate(NAMES)]
 
 
-def by_hand() -> None:
+def loop() -> None:
     values: dict[str, int] = {}
-    history: list[tuple[str, str | None, int]] = []
-    for name, function, before in LINKS:
-        values[name] = function() if before is None else function(values[before])
-        history.append((name, before, time.time_ns()))
+    events: list[tuple[str, str | None, int]] = []
+    for name, function, upstream in LINKS:
+        values[name] = function() if upstream is None else function(values[upstream])
+        events.append((name, upstream, time.time_ns()))
 
 
-def calls() -> None:
-    for _, function, before in LINKS:
-        function(**({} if before is None else {before: 1}))
+def call_functions() -> None:
+    for _, function, upstream in LINKS:
+        function(**({} if upstream is None else {upstream: 1}))
 
 
 def loads(handler: rs.BaseIOHandler) -> Callable[[], None]:
@@ -59,12 +58,12 @@ def loads(handler: rs.BaseIOHandler) -> Callable[[], None]:
     return run
 
 
-def stores(handler: rs.BaseIOHandler) -> None:
+def store_values(handler: rs.BaseIOHandler) -> None:
     for name in NAMES:
         handler.handle_output(OutputContext(name, {}, None, int), 1)
 
 
-def events() -> None:
+def record_events() -> None:
     storage = rs.Storage.memory()
     for name in NAMES:
         event = Event(
@@ -89,7 +88,7 @@ def chain(storage: rs.Storage) -> Callable[[], None]:
     return run
 
 
-def timed(call: Callable[[], None], clock: Callable[[], float] = time.process_time) -> Callable[[], float]:
+def timer(call: Callable[[], None], clock: Callable[[], float] = time.process_time) -> Callable[[], float]:
     def measure() -> float:
         start = clock()
         call()
@@ -99,48 +98,44 @@ def timed(call: Callable[[], None], clock: Callable[[], float] = time.process_ti
 
 
 def fastest(contestants: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
-    return {name: min(spent) / COUNT for name, spent in in_turns(contestants, rounds, warm_up=3).items()}
+    """Return the seconds per step of the fastest round."""
+    measurements = run_interleaved(contestants, rounds, warm_up=3)
+    return {name: min(seconds) / COUNT for name, seconds in measurements.items()}
 
 
-def parts() -> int:
-    report = Report(
-        f"a step, against a step of a loop by hand: chain of {COUNT:,}, fastest of {ROUNDS} in turns"
-    )
+def measure_parts(rounds: int) -> int:
+    report = Report(f"a step against a step of a hand-written loop: chain of {COUNT:,}, fastest of {rounds}")
     handler = rs.InMemoryIOHandler()
-    spent = fastest(
+    seconds = fastest(
         {
-            "by hand": timed(by_hand),
-            "whole step": timed(chain(rs.Storage.memory())),
-            "function call": timed(calls),
-            "load": timed(loads(handler)),
-            "store": timed(lambda: stores(handler)),
-            "event": timed(events),
+            "loop": timer(loop),
+            "whole step": timer(chain(rs.Storage.memory())),
+            "function call": timer(call_functions),
+            "load": timer(loads(handler)),
+            "store": timer(lambda: store_values(handler)),
+            "event": timer(record_events),
         },
-        ROUNDS,
+        rounds,
     )
-    own = "the engine's own"
-    spent[own] = spent["whole step"] - sum(
-        spent[part] for part in ("function call", "load", "store", "event")
-    )
-    for part in ("whole step", "function call", "load", "store", "event", own):
-        report.ratio(part, spent[part], spent["by hand"], WANTED.get(part))
+    parts = ("function call", "load", "store", "event")
+    seconds["engine"] = seconds["whole step"] - sum(seconds[part] for part in parts)
+    for part in ("whole step", *parts, "engine"):
+        report.ratio(part, seconds[part], seconds["loop"], PART_TARGETS.get(part))
     return report.exit_code
 
 
-def recorded_in_sqlite() -> int:
-    report = Report(
-        f"a step recorded in SQLite, against memory: fastest of {SQLITE_ROUNDS} in turns, by the wall clock"
-    )
+def measure_sqlite(rounds: int) -> int:
+    report = Report(f"a step recorded in SQLite against memory: fastest of {rounds}, wall-clock time")
     with tempfile.TemporaryDirectory() as folder, rs.Storage.embedded(folder) as storage:
         contestants = {"memory": chain(rs.Storage.memory()), "SQLite": chain(storage)}
-        clocked = {name: timed(run, time.perf_counter) for name, run in contestants.items()}
-        spent = fastest(clocked, SQLITE_ROUNDS)
-    report.ratio("whole step", spent["SQLite"], spent["memory"], WANTED_SQLITE)
+        timers = {name: timer(run, time.perf_counter) for name, run in contestants.items()}
+        seconds = fastest(timers, rounds)
+    report.ratio("whole step", seconds["SQLite"], seconds["memory"], SQLITE_TARGET)
     return report.exit_code
 
 
-def watching() -> Any:
-    """A plugin that watches values come and go, and does next to nothing."""
+def observer() -> Any:
+    """Return a plugin that observes stored outputs and loaded inputs, and does almost nothing."""
     seen: list[str] = []
 
     @hookimpl
@@ -154,31 +149,34 @@ def watching() -> Any:
     return SimpleNamespace(rivers_output_stored=rivers_output_stored, rivers_input_loaded=rivers_input_loaded)
 
 
-def watched(count: int) -> Callable[[], float]:
-    run = timed(chain(rs.Storage.memory()))
+def with_observers(count: int) -> Callable[[], float]:
+    run = timer(chain(rs.Storage.memory()))
 
     def measure() -> float:
-        names = [f"watcher-{number}" for number in range(count)]
+        names = [f"observer-{number}" for number in range(count)]
         for name in names:
-            get_registry().register(watching(), name)
-        spent = run()
+            get_registry().register(observer(), name)
+        seconds = run()
         for name in names:
             get_registry().unregister(name)
-        return spent
+        return seconds
 
     return measure
 
 
-def observed() -> int:
-    report = Report(f"a step that plugins watch, against one that none does: fastest of {ROUNDS} in turns")
-    spent = fastest({str(count): watched(count) for count in (0, 1, 3)}, ROUNDS)
-    for count, wanted in WANTED_OBSERVED.items():
-        report.ratio(f"{count} observers of every load and store", spent[str(count)], spent["0"], wanted)
+def measure_observers(rounds: int) -> int:
+    report = Report(f"a step with observers of every load and store, against none: fastest of {rounds}")
+    seconds = fastest({str(count): with_observers(count) for count in (0, 1, 3)}, rounds)
+    for count, target in OBSERVER_TARGETS.items():
+        report.ratio(f"number of observers: {count}", seconds[str(count)], seconds["0"], target)
     return report.exit_code
 
 
 def main() -> int:
-    return max(parts(), recorded_in_sqlite(), observed())
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=25)
+    rounds = parser.parse_args().rounds
+    return max(measure_parts(rounds), measure_sqlite(rounds * 3 // 5), measure_observers(rounds))
 
 
 if __name__ == "__main__":

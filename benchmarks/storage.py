@@ -1,10 +1,8 @@
-"""What recording costs: memory against a bare list append, SQLite against a raw executemany.
-
-Each pair takes turns in one process; the figures are ratios of the best rounds, and hold on any machine.
-"""
+"""Cost of recording events: in memory against a bare list append, in SQLite against a raw executemany."""
 
 from __future__ import annotations
 
+import argparse
 import sqlite3
 import sys
 import tempfile
@@ -13,47 +11,47 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness import Report, run_interleaved
+
 from rivers.storage import Event, Storage
 from rivers.storage.sqlite.rows import event_row
-from rivers_core.metadata import MetadataValue
+from rivers_core import MetadataValue
 
 EVENTS = 50_000
 BATCH = 256
-ROUNDS = 7
 MEMORY_TARGET = 5
 SQLITE_TARGET = 6
 
-COLUMNS = "id INTEGER PRIMARY KEY, " + ", ".join(f"c{n}" for n in range(15))
+COLUMNS = "id INTEGER PRIMARY KEY, " + ", ".join(f"c{number}" for number in range(15))
 
 
 def make_events(count: int) -> list[Event]:
-    """Events as a run with stored values records them."""
+    """Return events as a run records them for stored values."""
     metadata = {"rows": MetadataValue.int(1000), "path": MetadataValue.text("orders/2024-01-01/data.pkl")}
     return [
         Event(
             "Materialization",
             run_id="run",
-            asset_key=f"asset{n % 100}",
-            partition_key=f"p{n % 1000}",
-            data_version=f"{n:032x}",
+            asset_key=f"asset{number % 100}",
+            partition_key=f"p{number % 1000}",
+            data_version=f"{number:032x}",
             handler="pickle",
-            step=f"asset{n % 100}",
+            step=f"asset{number % 100}",
             metadata=metadata,
-            duration_ns=n,
+            duration_ns=number,
         )
-        for n in range(count)
+        for number in range(count)
     ]
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long one call takes."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def construct() -> float:
-    """Seconds for making events of the kind that an in-memory step records."""
+    """Return the seconds for constructing the events that an in-memory step records."""
 
     def work() -> None:
         for _ in range(EVENTS):
@@ -63,11 +61,11 @@ def construct() -> float:
 
 
 def append_to_list(events: list[Event]) -> float:
-    """Seconds for the bare appends."""
-    kept: list[Event] = []
+    """Return the seconds for bare list appends."""
+    items: list[Event] = []
 
     def work() -> None:
-        append = kept.append
+        append = items.append
         for event in events:
             append(event)
 
@@ -75,7 +73,7 @@ def append_to_list(events: list[Event]) -> float:
 
 
 def record_in_memory(events: list[Event]) -> float:
-    """Seconds for the same events in a storage."""
+    """Return the seconds for recording the same events in an in-memory storage."""
     storage = Storage.memory()
 
     def work() -> None:
@@ -87,8 +85,8 @@ def record_in_memory(events: list[Event]) -> float:
 
 
 @contextmanager
-def raw_file(folder: Path) -> Iterator[sqlite3.Connection]:
-    """A database with one table of as many columns, set up for speed as the storage is."""
+def raw_database(folder: Path) -> Iterator[sqlite3.Connection]:
+    """Open a database with one table of as many columns, and with the pragmas of the storage."""
     connection = sqlite3.connect(folder / "raw.db", isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
@@ -97,10 +95,10 @@ def raw_file(folder: Path) -> Iterator[sqlite3.Connection]:
     connection.close()
 
 
-def write_raw(rows: list[tuple[object, ...]]) -> float:
-    """Seconds for raw batches of ready-made rows, without any index."""
+def insert_raw(rows: list[tuple[object, ...]]) -> float:
+    """Return the seconds for inserting prepared rows in batches, into a table without an index."""
     insert = f"INSERT INTO events VALUES ({', '.join('?' * 16)})"
-    with tempfile.TemporaryDirectory() as folder, raw_file(Path(folder)) as connection:
+    with tempfile.TemporaryDirectory() as folder, raw_database(Path(folder)) as connection:
 
         def work() -> None:
             for first in range(0, len(rows), BATCH):
@@ -112,7 +110,7 @@ def write_raw(rows: list[tuple[object, ...]]) -> float:
 
 
 def record_in_sqlite(events: list[Event]) -> float:
-    """Seconds for recording the same events, with indexes, encoding and batching."""
+    """Return the seconds for recording the same events, with encoding, batches and indexes."""
     with tempfile.TemporaryDirectory() as folder, Storage.embedded(folder) as storage:
 
         def work() -> None:
@@ -124,26 +122,28 @@ def record_in_sqlite(events: list[Event]) -> float:
 
 
 def main() -> int:
-    """Print the ratios; 1 if one is worse than wanted."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    rounds = parser.parse_args().rounds
     events = make_events(EVENTS)
-    rows = [(n, *event_row(event)[1:]) for n, event in enumerate(events)]
-    contestants = {
-        "make": construct,
-        "append": lambda: append_to_list(events),
-        "memory": lambda: record_in_memory(events),
-        "raw": lambda: write_raw(rows),
-        "sqlite": lambda: record_in_sqlite(events),
-    }
-    rounds = [{name: measure() for name, measure in contestants.items()} for _ in range(ROUNDS)]
-    best = {name: min(figures[name] for figures in rounds) / EVENTS for name in contestants}
-    memory, sqlite = best["memory"] / best["append"], best["sqlite"] / best["raw"]
-    print(f"{EVENTS:,} events, fastest of {ROUNDS} interleaved rounds")
-    print(f"  one event       made in {best['make'] * 1e9:.0f} ns")
-    times = f"record() {best['memory'] * 1e9:.0f} ns   list.append {best['append'] * 1e9:.0f} ns"
-    print(f"  memory          {times}   ratio {memory:.2f}   wanted: at most {MEMORY_TARGET}")
-    times = f"record() {1 / best['sqlite']:,.0f}/s   executemany {1 / best['raw']:,.0f}/s"
-    print(f"  SQLite          {times}   ratio {sqlite:.2f}   wanted: at most {SQLITE_TARGET}")
-    return int(memory > MEMORY_TARGET or sqlite > SQLITE_TARGET)
+    rows = [(number, *event_row(event)[1:]) for number, event in enumerate(events)]
+    measurements = run_interleaved(
+        {
+            "construct": construct,
+            "append": lambda: append_to_list(events),
+            "memory": lambda: record_in_memory(events),
+            "raw": lambda: insert_raw(rows),
+            "sqlite": lambda: record_in_sqlite(events),
+        },
+        rounds,
+        warm_up=0,
+    )
+    report = Report(f"one of {EVENTS:,} events, fastest of {rounds} interleaved rounds")
+    fastest = {name: min(times) / EVENTS for name, times in measurements.items()}
+    report.ratio("construct  :  list.append", fastest["construct"], fastest["append"])
+    report.ratio("record in memory  :  list.append", fastest["memory"], fastest["append"], MEMORY_TARGET)
+    report.ratio("record in SQLite  :  executemany", fastest["sqlite"], fastest["raw"], SQLITE_TARGET)
+    return report.exit_code
 
 
 if __name__ == "__main__":

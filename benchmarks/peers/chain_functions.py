@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 
 def chain_functions(count: int) -> dict[str, Callable[..., int]]:
-    """Trivial functions of which each takes the result of the one before; the last gives `count - 1`."""
+    """Return functions by name; each takes the result of its predecessor, and the last returns `count - 1`."""
     lines = ["def a0() -> int:", "    return 0"]
     for number in range(1, count):
-        before = f"a{number - 1}"
-        lines += [f"def a{number}({before}: int) -> int:", f"    return {before} + 1"]
+        predecessor = f"a{number - 1}"
+        lines += [f"def a{number}({predecessor}: int) -> int:", f"    return {predecessor} + 1"]
     namespace: dict[str, Callable[..., int]] = {}
+    # both frameworks read the parameter names of real functions; closures would all look alike
     exec("\n".join(lines), namespace)
     return {name: namespace[name] for name in (f"a{number}" for number in range(count))}

@@ -1,4 +1,4 @@
-"""The chain in Hamilton: runs once for every line on stdin, and answers with the seconds it took."""
+"""The chain in Hamilton: for every line on stdin, run it once and print the seconds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from chain_functions import chain_functions
 from hamilton import ad_hoc_utils, driver
 
-sys.setrecursionlimit(100_000)
+sys.setrecursionlimit(100_000)  # Hamilton 1.90 resolves a chain recursively
 count = int(sys.argv[1])
 functions = chain_functions(count)
 module = ad_hoc_utils.create_temporary_module(*functions.values(), module_name="chain")

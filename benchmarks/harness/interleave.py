@@ -1,4 +1,4 @@
-"""Measuring several things in one run, in turns, so that whatever slows the machine slows all of them."""
+"""Interleaved measurements: whatever slows the machine down slows down every contestant."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import gc
 from collections.abc import Callable, Mapping
 
 
-def in_turns(
+def run_interleaved(
     contestants: Mapping[str, Callable[[], float]], rounds: int, warm_up: int = 1
 ) -> dict[str, list[float]]:
-    """Let each contestant measure itself once per round, with the garbage of the one before collected first.
+    """Run each contestant once per round, and collect garbage before each.
 
     Args:
-        contestants: By name, functions that do their work and give the seconds that it took.
-        rounds: How many measurements of each are kept.
-        warm_up: Rounds before those, which are thrown away.
+        contestants: Functions that do their work and return the seconds that it took, by name.
+        rounds: Number of measurements to keep of each contestant.
+        warm_up: Number of rounds before those, whose measurements are discarded.
 
     Returns:
         The seconds of each contestant, round by round.
@@ -23,7 +23,7 @@ def in_turns(
     for number in range(warm_up + rounds):
         for name, measure in contestants.items():
             gc.collect()
-            spent = measure()
+            elapsed = measure()
             if number >= warm_up:
-                seconds[name].append(spent)
+                seconds[name].append(elapsed)
     return seconds
