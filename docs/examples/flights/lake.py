@@ -1,8 +1,8 @@
-"""The Delta variant: flights in one table with a partition per month, a merge, and a look back in time.
+"""The Delta variant: flights in one table with a partition per month, a merge, and a read of an older version.
 
     python lake.py
 
-Everything lies under `./lake`, where any other tool reads it.
+All tables are in `./lake`, where other Delta readers can open them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SEEN_SO_FAR = rs.PartitionMapping.subset()
 
 @rs.Asset(io_handler="lake", partitions_def=MONTHS, metadata={"delta/partition_expr": "date"})
 def flights_by_month(context: rs.AssetExecutionContext, raw_flights: pl.DataFrame) -> pl.DataFrame:
-    """What took off in a month. The partition is a range of dates; a row of another month would be refused."""
+    """Select the flights of a month. The partition is a range of dates; the handler rejects rows of other months."""
     window = context.partition_time_window
     assert window is not None
     start, end = (day.date() for day in window)
@@ -39,7 +39,7 @@ def flights_by_month(context: rs.AssetExecutionContext, raw_flights: pl.DataFram
     metadata={"delta/mode": "merge", "delta/merge_predicate": "s.tailnum = t.tailnum"},
 )
 def aircraft(flights_by_month: dict[str, pl.DataFrame]) -> pl.DataFrame:
-    """Every aircraft that was ever seen: known ones are updated, new ones come in, none is written twice."""
+    """Merge the aircraft seen so far: update known ones, insert new ones, never duplicate one."""
     seen = pl.concat([month.drop("carrier") for month in flights_by_month.values()])
     return (
         seen.drop_nulls("tailnum").group_by("tailnum").agg(flights=pl.len(), last_seen=pl.col("date").max())
@@ -48,12 +48,12 @@ def aircraft(flights_by_month: dict[str, pl.DataFrame]) -> pl.DataFrame:
 
 @rs.Asset(deps=[rs.AssetDef.input("aircraft", metadata={"delta/version": 0, "delta/columns": ["tailnum"]})])
 def first_known(aircraft: pl.LazyFrame) -> int:
-    """How many were known after the first merge: version 0 of the table, and of that one column."""
+    """Count the aircraft after the first merge: the input loads one column of version 0 of the table."""
     return int(aircraft.select(pl.len()).collect().item())
 
 
 def repository(folder: Path) -> rs.CodeRepository:
-    """The variant, with its tables under `folder/lake`."""
+    """Return the variant, with its tables in `folder/lake`."""
     assets: list[rs.Asset] = [raw_flights, flights_by_month, aircraft, first_known]
     return rs.CodeRepository(
         assets, resources={"lake": rs.DeltaIOHandler(table_uri=str(folder / "lake"))}, config=False
@@ -61,7 +61,7 @@ def repository(folder: Path) -> rs.CodeRepository:
 
 
 def main() -> None:
-    """Two months one after the other, then a look back."""
+    """Run two months in sequence, then read the older version."""
     with repository(Path.cwd()) as repo:
         for month in ("2013-01", "2013-02"):
             repo.materialize(["flights_by_month"], partition_key=month)

@@ -1,4 +1,4 @@
-"""Run the flights pipeline, show what was stored where, and answer one question. `make demo` starts this."""
+"""Run the flights pipeline, and print a summary of the stored values. `make demo` runs this script."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ ANSWER = "advice"
 ALL_MONTHS = rs.PartitionKeyRange.single("2013-01", "2013-12")
 
 
-class Watcher:
-    """A plugin of three hooks: the engine tells it what is stored and loaded while a run goes on."""
+class ProgressPlugin:
+    """Plugin with three hooks: the engine calls them when a run starts, and when it stores or loads a value."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
@@ -33,23 +33,25 @@ class Watcher:
 
     @hookimpl
     def rivers_run_start(self, step_names: list[str]) -> None:
-        """Now it is known how many steps there are."""
+        """Set the number of steps."""
         self.progress.update(self.task, total=len(step_names))
 
     @hookimpl
     def rivers_output_stored(self, context: rs.OutputContext) -> None:
-        """A step stored its value (or one partition of it)."""
+        """Advance the progress bar; called once per value or partition."""
         self.done.add(context.asset_name)
         self.progress.update(self.task, description=context.asset_name, completed=len(self.done))
 
     @hookimpl
     def rivers_input_loaded(self, context: rs.InputContext) -> None:
-        """A step loaded a value."""
+        """Remember the name of the loaded asset."""
         self.loaded.append(context.asset_name)
 
 
-def watched(console: Console, repo: rs.CodeRepository, **options: Any) -> tuple[rs.RunResult, list[str]]:
-    """Run with a progress bar; the result, and the names of the values that were loaded."""
+def run_with_progress(
+    console: Console, repo: rs.CodeRepository, **options: Any
+) -> tuple[rs.RunResult, list[str]]:
+    """Run with a progress bar; return the result and the names of the loaded assets."""
     columns = (
         TextColumn("[bold]{task.description:<14}"),
         BarColumn(),
@@ -57,18 +59,18 @@ def watched(console: Console, repo: rs.CodeRepository, **options: Any) -> tuple[
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        watcher = Watcher(progress)
+        plugin = ProgressPlugin(progress)
         registry = get_registry()
-        registry.register(watcher, "flights-progress")
+        registry.register(plugin, "flights-progress")
         try:
             result = repo.materialize(**options)
         finally:
             registry.unregister("flights-progress")
-    return result, watcher.loaded
+    return result, plugin.loaded
 
 
 def summary(repo: rs.CodeRepository, run_id: str) -> Table:
-    """One row per asset of the run, from the events it left."""
+    """Return a table with one row per asset, from the events of the run."""
     events: dict[str, list[Event]] = defaultdict(list)
     for event in repo.storage.get_events_for_run(run_id):
         if event.event_type == "Materialization" and event.asset_key:
@@ -81,47 +83,47 @@ def summary(repo: rs.CodeRepository, run_id: str) -> Table:
     table.add_column("data version")
     for asset, stored in events.items():
         handler = (
-            type(repo.io_handler_for_output(asset)).__name__ if stored[0].handler else "none: writes itself"
+            type(repo.io_handler_for_output(asset)).__name__ if stored[0].handler else "none (writes a file)"
         )
         table.add_row(asset, handler, *figures(stored))
     return table
 
 
 def figures(stored: list[Event]) -> list[str]:
-    """Rows, bytes, time and version of an asset, whether it was stored whole or in partitions."""
+    """Return rows, size, time and version of an asset as text, added up over its partitions."""
     facts = [{name: value.raw_value() for name, value in event.typed_metadata.items()} for event in stored]
     rows = sum(fact.get("rows", 0) for fact in facts)
     seconds = max(event.duration_ns or 0 for event in stored) / 1e9
     version = f"{len(stored)} partitions" if len(stored) > 1 else (stored[0].data_version or "")[:12]
-    size = readable(sum(fact.get("size_bytes", 0) for fact in facts))
+    size = format_size(sum(fact.get("size_bytes", 0) for fact in facts))
     return [f"{rows:,}" if rows else "", size, f"{seconds:.2f} s", version]
 
 
-def readable(size: float) -> str:
-    """A number of bytes as people say it."""
+def format_size(size: float) -> str:
+    """Return a number of bytes as text, in kB or MB."""
     unit, divisor = ("MB", 1e6) if size >= 1e6 else ("kB", 1e3)
     return f"{size / divisor:,.1f} {unit}"
 
 
 def version(repo: rs.CodeRepository, asset: str) -> str | None:
-    """The version of the data that is stored for an asset."""
+    """Return the data version of the stored value of an asset."""
     event = repo.storage.get_latest_materialization(asset)
     return event.data_version if event else None
 
 
 def main() -> None:
-    """The demo: everything once, then one asset alone."""
+    """Run all assets, then one asset alone."""
     console = Console(highlight=False)
     console.print(f"\n[bold]A year of flights out of New York[/bold]: {len(ASSETS)} assets, three handlers\n")
     with repository(HERE) as repo:
-        result, _ = watched(console, repo, partition_key=ALL_MONTHS)
+        result, _ = run_with_progress(console, repo, partition_key=ALL_MONTHS)
         console.print(summary(repo, result.run_id))
         console.print(f"\n[bold green]{repo.load_node(ANSWER, type_hint=str)}[/bold green]\n")
         first = version(repo, ANSWER)
 
-    # A new repository knows nothing of the values that the first one had in memory: it loads from the store.
+    # the new repository has an empty in-memory handler, so the inputs are loaded from disk
     with repository(HERE) as repo:
-        _, loaded = watched(console, repo, selection=[ANSWER])
+        _, loaded = run_with_progress(console, repo, selection=[ANSWER])
         same = "the same" if version(repo, ANSWER) == first else "another"
     console.print(
         f"Once more, [bold]{ANSWER}[/bold] alone: it loaded {', '.join(loaded)} and has {same} data version.\n"
@@ -131,7 +133,7 @@ def main() -> None:
     console.print("Where to look next:")
     console.print(f"  {here / 'reports' / 'punctuality.html'}   the report, for your browser")
     console.print(f"  {here / 'flights'}   the pipeline: raw, tables, answers")
-    console.print(f"  {here / 'README.md'}   its story, and what to try")
+    console.print(f"  {here / 'README.md'}   a walk through the example")
 
 
 if __name__ == "__main__":

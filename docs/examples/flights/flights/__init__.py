@@ -1,1 +1,1 @@
-"""A year of flights out of New York: from raw tables to one piece of advice."""
+"""A year of flights out of New York: from raw tables to advice in one sentence."""

@@ -1,4 +1,4 @@
-"""Layer 3: answers. Small tables and a sentence, kept by `tables` and `notes`; and a report that keeps itself."""
+"""Layer 3: answers. The handlers `tables` and `notes` store small tables and a sentence; the report writes a file."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ MEASURES = {
 }
 
 
-def measured(departures: pl.DataFrame, *by: str) -> pl.DataFrame:
-    """Punctuality per group, sorted, so that equal data gives equal bytes and thus an equal data version."""
+def punctuality(departures: pl.DataFrame, *by: str) -> pl.DataFrame:
+    """Return the punctuality per group, sorted, so that equal data has equal bytes and the same data version."""
     return departures.group_by(by).agg(**MEASURES).sort(by)
 
 
 @rs.Asset(group="answers", io_handler="tables")
 def by_hour(context: rs.AssetExecutionContext, departures: pl.DataFrame) -> pl.DataFrame:
-    """Does it help to get up early?"""
-    return describe(context, measured(departures, "hour").filter(pl.col("flights") > 1))
+    """Compare the hours of departure."""
+    return describe(context, punctuality(departures, "hour").filter(pl.col("flights") > 1))
 
 
 @rs.Asset(group="answers", io_handler="tables")
 def by_airline(context: rs.AssetExecutionContext, departures: pl.DataFrame) -> pl.DataFrame:
-    """Whom to fly with?"""
-    return describe(context, measured(departures, "carrier", "airline"))
+    """Compare the airlines."""
+    return describe(context, punctuality(departures, "carrier", "airline"))
 
 
 @rs.Asset(group="answers", io_handler="tables")
 def by_weather(context: rs.AssetExecutionContext, departures: pl.DataFrame) -> pl.DataFrame:
-    """How much is the sky to blame?"""
-    return describe(context, measured(departures.drop_nulls("sky"), "sky"))
+    """Compare the weather at departure."""
+    return describe(context, punctuality(departures.drop_nulls("sky"), "sky"))
 
 
 @rs.Asset(group="answers", io_handler="tables")
 def by_month(
     context: rs.AssetExecutionContext, month_delays: dict[rs.PartitionKey, pl.DataFrame]
 ) -> pl.DataFrame:
-    """When in the year? All twelve partitions come in, in the order of the calendar."""
+    """Compare the months: the twelve partitions arrive as a dict, in calendar order."""
     months = [
         days.select(
             month=pl.lit(str(key)),
@@ -61,7 +61,7 @@ def by_month(
 
 @rs.Asset(group="answers", io_handler="notes")
 def advice(by_hour: pl.DataFrame, by_airline: pl.DataFrame, by_month: pl.DataFrame) -> str:
-    """What to tell a friend who flies out of New York."""
+    """Summarize the tables in a few sentences of advice."""
     early, evening = (
         by_hour.filter(pl.col("hour").is_between(*hours))
         .select((pl.col("late") * pl.col("arrived")).sum() / pl.col("arrived").sum())
@@ -84,7 +84,7 @@ def advice(by_hour: pl.DataFrame, by_airline: pl.DataFrame, by_month: pl.DataFra
 def report(
     reports: Reports, advice: str, by_hour: pl.DataFrame, by_airline: pl.DataFrame, by_weather: pl.DataFrame
 ) -> rs.Materialization:
-    """A page for the browser. It writes its own file, so no handler is called: a Materialization says so."""
+    """Write a page for the browser. The function stores it, so it returns a Materialization and no handler runs."""
     chart = bars(by_hour["late"].to_list())
     path = reports.write("punctuality.html", page(advice, chart, by_airline, by_weather))
     return rs.Materialization(

@@ -1,4 +1,4 @@
-"""A bar chart as a PNG image, by the book: a PNG is a header, compressed rows of pixels, and checksums."""
+"""Bar chart as a PNG image: a header, compressed rows of pixels, and checksums."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ WHITE, BLUE = b"\xff\xff\xff", b"\x1f\x6f\xb4"
 
 
 def bars(values: Sequence[float], *, width: int = 16, gap: int = 6, height: int = 120) -> bytes:
-    """Draw one bar per value, the highest as high as the image.
+    """Draw one bar per value; the highest bar fills the height of the image.
 
     Args:
-        values: What the bars show; not negative, at least one above zero.
-        width: Pixels of a bar.
-        gap: Pixels between bars.
-        height: Pixels of the image.
+        values: Values of the bars; none is negative, and at least one is positive.
+        width: Width of a bar in pixels.
+        gap: Distance of two bars in pixels.
+        height: Height of the image in pixels.
 
     Returns:
         The bytes of a PNG file.

@@ -1,4 +1,4 @@
-"""The pipeline: all assets. What the handlers `tables` and `notes` are that keep them is said in rivers.toml."""
+"""The pipeline: all assets. The file rivers.toml configures the handlers `tables` and `notes` that store them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ASSETS: list[rs.Asset] = [
 
 
 def repository(folder: Path) -> rs.CodeRepository:
-    """The pipeline as the `rivers.toml` of a folder configures it, with everything it writes in that folder."""
+    """Return the pipeline with the configuration of a folder, where it also writes its reports."""
     reports = Reports(folder=folder / "reports")
     return rs.CodeRepository(ASSETS, resources={"reports": reports}, config=folder / "rivers.toml")
 

@@ -1,4 +1,4 @@
-"""What the events say about every table: typed metadata that anybody can look up later."""
+"""Typed metadata for every table, which the events record."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import rivers as rs
 
 
 def as_markdown(table: pl.DataFrame) -> str:
-    """The table as Markdown."""
+    """Return a table as Markdown."""
     with pl.Config(
         tbl_formatting="MARKDOWN",
         tbl_hide_column_data_types=True,
@@ -22,7 +22,7 @@ def as_markdown(table: pl.DataFrame) -> str:
 
 
 def describe(context: rs.AssetExecutionContext, table: pl.DataFrame) -> pl.DataFrame:
-    """Add rows, columns and a first look to the event of the asset; the table itself is given back."""
+    """Add row count, columns and a preview to the metadata of the asset, and return the table."""
     context.add_output_metadata(
         {
             "rows": table.height,

@@ -1,4 +1,4 @@
-"""The report: a page that opens in a browser, and the folder where reports are written."""
+"""The report: an HTML page, and the folder of the reports."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ STYLE = "body { font: 16px system-ui; max-width: 44rem; margin: 3rem auto } td {
 
 
 class Reports(rs.Resource):
-    """Where reports go: a resource, so that a test or another environment can say another folder.
+    """Folder of the reports: a resource, so that a test or another environment can choose another folder.
 
     Args:
-        folder: The folder; it is made when it is needed.
+        folder: The folder; created when the first report is written.
     """
 
     folder: Path = Path("reports")
 
     def write(self, name: str, text: str) -> Path:
-        """Write a file of the folder, and say where it is."""
+        """Write a file in the folder, and return its path."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / name
         path.write_text(text, encoding="utf-8")
@@ -31,7 +31,7 @@ class Reports(rs.Resource):
 
 
 def page(advice: str, chart: bytes, *tables: pl.DataFrame) -> str:
-    """The whole page as HTML, with the chart inside it."""
+    """Return the page as HTML, with the chart embedded."""
     image = base64.b64encode(chart).decode()
     return (
         f"<!doctype html><meta charset='utf-8'><title>Out of New York, 2013</title><style>{STYLE}</style>"
@@ -43,12 +43,12 @@ def page(advice: str, chart: bytes, *tables: pl.DataFrame) -> str:
 
 
 def as_html(table: pl.DataFrame) -> str:
-    """A table in HTML; fractions with two digits."""
-    rows = [table.columns, *([shown(cell) for cell in row] for row in table.rows())]
+    """Return a table as HTML."""
+    rows = [table.columns, *([format_cell(cell) for cell in row] for row in table.rows())]
     cells = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows]
     return f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
 
 
-def shown(cell: object) -> str:
-    """A cell as a reader wants it."""
+def format_cell(cell: object) -> str:
+    """Return a cell as text, floats with two digits."""
     return f"{cell:.2f}" if isinstance(cell, float) else str(cell)

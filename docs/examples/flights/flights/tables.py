@@ -1,7 +1,7 @@
 """Layer 2: cleaned and joined tables.
 
-What is worth keeping goes to the handler named `tables` (pickle on disk; see rivers.toml). What is
-made again in a moment names no handler: it stays in memory, and is handed on without a copy.
+Tables that later runs need name the handler `tables` (pickle on disk; see rivers.toml). Tables that are quick to
+compute do not name a handler: they stay in memory, and the engine passes them on without a copy.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MONTHS = rs.PartitionsDefinition.time_window(
 
 @rs.Asset(group="tables", io_handler="tables")
 def flights(context: rs.AssetExecutionContext, raw_flights: pl.DataFrame) -> pl.DataFrame:
-    """Every scheduled departure: when, where to, and what became of it."""
+    """Select the columns of every scheduled departure, and mark cancelled and late flights."""
     return describe(
         context,
         raw_flights.select(
@@ -39,7 +39,7 @@ def flights(context: rs.AssetExecutionContext, raw_flights: pl.DataFrame) -> pl.
 
 @rs.Asset(group="tables", io_handler="tables")
 def weather(context: rs.AssetExecutionContext, raw_weather: pl.DataFrame) -> pl.DataFrame:
-    """The sky over each airport, hour by hour, in one word."""
+    """Classify the weather at each airport, hour by hour."""
     sky = (
         pl.when(pl.col("visib") < 3)
         .then(pl.lit("fog"))
@@ -54,7 +54,7 @@ def weather(context: rs.AssetExecutionContext, raw_weather: pl.DataFrame) -> pl.
 
 @rs.Asset(group="tables")
 def planes(context: rs.AssetExecutionContext, raw_planes: pl.DataFrame) -> pl.DataFrame:
-    """How old each aircraft was, and how many it seats."""
+    """Compute the age of each aircraft, and select its number of seats."""
     return describe(context, raw_planes.select("tailnum", "seats", age=2013 - pl.col("year")))
 
 
@@ -67,7 +67,7 @@ def departures(
     raw_airlines: pl.DataFrame,
     raw_airports: pl.DataFrame,
 ) -> pl.DataFrame:
-    """Everything known about a departure, in one wide table."""
+    """Join flights with weather, aircraft, airlines and airports in one wide table."""
     airlines = raw_airlines.select("carrier", airline="name")
     airports = raw_airports.select(dest="faa", destination="name")
     return describe(
@@ -83,10 +83,10 @@ def departures(
     group="tables",
     io_handler="tables",
     partitions_def=MONTHS,
-    metadata={"delta/partition_expr": "month"},  # heeded where the tables are in Delta Lake
+    metadata={"delta/partition_expr": "month"},  # used in environments that store tables in Delta Lake
 )
 def month_delays(context: rs.AssetExecutionContext, flights: pl.DataFrame) -> rs.PartitionedOutput:
-    """Delays day by day, one partition per month: any month can be made again alone."""
+    """Sum up the delays per day, in one partition per month: any month can be recomputed alone."""
     days = (
         flights.group_by("date", month=pl.col("date").dt.strftime("%Y-%m"))
         .agg(
@@ -97,5 +97,5 @@ def month_delays(context: rs.AssetExecutionContext, flights: pl.DataFrame) -> rs
         )
         .sort("date")
     )
-    wanted = context.partition.keys if context.partition else []
-    return rs.PartitionedOutput({key: days.filter(pl.col("month") == str(key)) for key in wanted})
+    keys = context.partition.keys if context.partition else []
+    return rs.PartitionedOutput({key: days.filter(pl.col("month") == str(key)) for key in keys})
