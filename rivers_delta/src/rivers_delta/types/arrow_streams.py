@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rivers_delta.types.base import Source
 
 
-class TableAdapter(TypeAdapter):
+class Arro3TableAdapter(TypeAdapter):
     """`arro3.core.Table`."""
 
     def from_reader(self, reader: RecordBatchReader) -> Any:
@@ -20,7 +20,7 @@ class TableAdapter(TypeAdapter):
         return reader.read_all()
 
 
-class ReaderAdapter(TypeAdapter):
+class Arro3ReaderAdapter(TypeAdapter):
     """`arro3.core.RecordBatchReader`."""
 
     source: ClassVar[Source] = "stream"
@@ -34,7 +34,7 @@ class ReaderAdapter(TypeAdapter):
         return False
 
 
-class StreamAdapter(ReaderAdapter):
+class StreamAdapter(Arro3ReaderAdapter):
     """Any other object with `__arrow_c_stream__`; it may be a one-shot stream."""
 
     def open(self, value: Any) -> RecordBatchReader:

@@ -57,11 +57,11 @@ class TypeSpec:
 def builtin_types() -> Iterator[TypeSpec]:
     """Yield the frame types of this package."""
     here = __name__.rpartition(".")[0]
-    yield TypeSpec("polars.DataFrame", f"{here}.polars_frames:DataFrameAdapter", ("polars",))
+    yield TypeSpec("polars.DataFrame", f"{here}.polars_frames:PolarsDataFrameAdapter", ("polars",))
     yield TypeSpec("polars.LazyFrame", f"{here}.polars_frames:LazyFrameAdapter", ("polars",))
-    yield TypeSpec("pyarrow.Table", f"{here}.pyarrow_tables:TableAdapter")
-    yield TypeSpec("pyarrow.RecordBatchReader", f"{here}.pyarrow_tables:ReaderAdapter")
-    yield TypeSpec("pandas.DataFrame", f"{here}.pandas_frames:DataFrameAdapter", ("pandas",))
-    yield TypeSpec("arro3.core.Table", f"{here}.arrow_streams:TableAdapter")
-    yield TypeSpec("arro3.core.RecordBatchReader", f"{here}.arrow_streams:ReaderAdapter")
+    yield TypeSpec("pyarrow.Table", f"{here}.pyarrow_tables:PyarrowTableAdapter")
+    yield TypeSpec("pyarrow.RecordBatchReader", f"{here}.pyarrow_tables:PyarrowReaderAdapter")
+    yield TypeSpec("pandas.DataFrame", f"{here}.pandas_frames:PandasDataFrameAdapter", ("pandas",))
+    yield TypeSpec("arro3.core.Table", f"{here}.arrow_streams:Arro3TableAdapter")
+    yield TypeSpec("arro3.core.RecordBatchReader", f"{here}.arrow_streams:Arro3ReaderAdapter")
     yield TypeSpec("duckdb.DuckDBPyRelation", f"{here}.arrow_streams:RelationAdapter", ("duckdb",))

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import types as pat
 
-from rivers_delta.types.pyarrow_tables import TableAdapter, known_categories
+from rivers_delta.types.pyarrow_tables import PyarrowTableAdapter, known_categories
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ class _Frame:
     categoricals: Sequence[str]
 
 
-class DataFrameAdapter(TableAdapter):
+class PandasDataFrameAdapter(PyarrowTableAdapter):
     """`pandas.DataFrame`. Its columns are stored; a meaningful index is refused, because it would be lost."""
 
     def prepare(self, value: Any) -> Any:

@@ -97,7 +97,7 @@ class LazyFrameAdapter(TypeAdapter):
         return frame.with_columns(casts) if casts else frame
 
 
-class DataFrameAdapter(LazyFrameAdapter):
+class PolarsDataFrameAdapter(LazyFrameAdapter):
     """`polars.DataFrame`."""
 
     source: ClassVar[Source] = "memory"

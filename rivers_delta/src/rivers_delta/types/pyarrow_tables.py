@@ -22,7 +22,7 @@ _OWN_METADATA: Final = b"rivers."
 _MAX_UNORDERED_CATEGORIES: Final = 10_000
 
 
-class TableAdapter(TypeAdapter):
+class PyarrowTableAdapter(TypeAdapter):
     """`pyarrow.Table`."""
 
     def prepare(self, value: Any) -> Any:
@@ -54,7 +54,7 @@ class TableAdapter(TypeAdapter):
         return _as_given(scan.arrow_table(), scan.schema(), scan.columns)
 
 
-class ReaderAdapter(TableAdapter):
+class PyarrowReaderAdapter(PyarrowTableAdapter):
     """`pyarrow.RecordBatchReader`."""
 
     source: ClassVar[Source] = "stream"
