@@ -1,8 +1,8 @@
-# Every target builds what it needs: Python 3.11 or newer, make and git are all that a machine must have.
+# Every target builds the environment that it needs. Prerequisites: Python 3.11 or newer, make and git.
 #
 #   make demo      run the flights example          make check      format, lint, types, import contracts
 #   make test      run the tests                    make docs       build the site, warnings are errors
-#   make test-all  the same on each Python found    make bench      print the benchmark ratios
+#   make test-all  test each installed Python       make bench      print the benchmark ratios
 #   make dist      build all distributions          make changelog  assemble changes/ (VERSION=x.y.z)
 #   make clean     remove what the targets built
 
@@ -12,7 +12,7 @@ VENV ?= .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
-# pinned: the versions of constraints.txt; newest: whatever the index has; lowest: the lower bounds of every pyproject.toml
+# pinned: the versions in constraints.txt; newest: the latest releases; lowest: the lower bounds of every pyproject.toml
 DEPENDENCIES ?= pinned
 INSTALL := $(PIP) install --no-build-isolation -c constraints.txt
 ifeq ($(DEPENDENCIES),newest)
@@ -21,7 +21,7 @@ else ifeq ($(DEPENDENCIES),lowest)
 INSTALL := $(BIN)/python -m uv pip install -q --no-build-isolation --resolution lowest-direct
 endif
 
-# The distributions of this checkout, the core first; pip sorts out the rest.
+# The other distributions of this checkout.
 MEMBERS := $(patsubst %/pyproject.toml,%,$(wildcard rivers_*/pyproject.toml plugins/*/pyproject.toml))
 PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 SOURCES := rivers $(wildcard rivers_*/src/rivers_*) $(wildcard plugins/*/src/rivers_*)
@@ -36,24 +36,24 @@ demo: $(VENV)/.demo
 	@$(BIN)/python docs/examples/flights/run.py
 
 test: $(VENV)/.test tests/node/node_modules/.installed
-	@# a native thread of a store or table library may take a worker down: that test, and no other, is tried again
+	@# a native thread of a store or table library may crash a worker; only a test that crashed is run again
 	$(BIN)/python -m pytest -q -n auto --reruns 1 --only-rerun "worker .* crashed" $(if $(ARGS),$(ARGS),--cov)
 
-# Each Python in an environment of its own; one that is not installed is skipped.
+# Each Python has a separate environment; versions that are not installed are skipped.
 test-all:
 	@for version in 3.11 3.12 3.13; do \
 		python=$$(command -v python$$version); \
 		"$$python" -c "" 2>/dev/null || python=$$(PYENV_VERSION=$$(pyenv latest -q $$version 2>/dev/null) pyenv which python 2>/dev/null); \
 		if test -n "$$python"; then \
 			$(MAKE) test PYTHON="$$python" VENV=.venvs/python$$version ARGS="$(ARGS)" || exit 1; \
-		else echo "python$$version is not installed; skipped"; fi; done
+		else echo "python$$version not installed; skipped"; fi; done
 
-# The Azure emulator. Where npm is not, its tests are skipped, and say so; with CI=true they fail.
+# The Azure emulator. Without npm, its tests are skipped; with CI=true they fail.
 tests/node/node_modules/.installed: tests/node/package-lock.json
 	@if command -v npm > /dev/null; then \
 		npm ci --prefix tests/node --ignore-scripts --no-audit --no-fund --silent && touch $@ \
-		|| echo "azurite could not be installed; the tests against Azure will be skipped"; \
-	else echo "npm was not found; the tests against Azure will be skipped"; fi
+		|| echo "Could not install azurite; the tests against Azure will be skipped"; \
+	else echo "npm not found; the tests against Azure will be skipped"; fi
 
 check: $(VENV)/.check
 	$(BIN)/ruff format --check .
@@ -78,22 +78,22 @@ dist: $(VENV)/.base
 	@for folder in . $(MEMBERS); do (cd $$folder && $(CURDIR)/$(BIN)/python -m hatchling build -d $(CURDIR)/dist) || exit 1; done
 
 changelog: $(VENV)/.check
-	@test -n "$(VERSION)" || { echo "Which version? make changelog VERSION=x.y.z"; exit 1; }
+	@test -n "$(VERSION)" || { echo "VERSION is not set. Use make changelog VERSION=x.y.z"; exit 1; }
 	$(BIN)/towncrier build --yes --version $(VERSION)
 
-# Writes down what the current environment holds; run it after an upgrade that passed every target.
+# Pin the versions of the current environment; run it after an upgrade that passes every target.
 constraints: $(VENV)/.test $(VENV)/.check $(VENV)/.docs
 	$(BIN)/python -m pip freeze --all --exclude-editable | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' > constraints.txt
 
 clean:
 	rm -rf $(VENV) .venvs tests/node/node_modules site dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
-# One environment for all targets. Each stamp adds its dependency group to it with one pip call, and is
-# built again when a pyproject.toml or a pin changes. hatchling is there first, so that the editable
-# installs need no environments of their own to be built in.
+# One environment for all targets. Each stamp stands for a dependency group that one pip call installs, and is
+# rebuilt when a pyproject.toml or a pin changes. hatchling is installed first, because --no-build-isolation
+# builds the editable installs in this environment, which is much faster than one build environment each.
 $(VENV)/.base: constraints.txt
-	@test -n "$(PYTHON)" || { echo "rivers needs Python 3.11 or newer; none was found. Say where one is: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
-	@echo "Preparing $(VENV) with $$($(PYTHON) -V); the first time takes a minute or two"
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer not found. Use make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
+	@echo "Preparing $(VENV) with $$($(PYTHON) -V); this takes a minute or two"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) install --upgrade -c constraints.txt pip setuptools hatchling editables $(if $(filter lowest,$(DEPENDENCIES)),uv)
 	@touch $@
@@ -102,7 +102,7 @@ $(VENV)/.demo $(VENV)/.test $(VENV)/.check $(VENV)/.docs: $(VENV)/.%: $(VENV)/.b
 	@$(INSTALL) --group $* $(addprefix -e ./,$(MEMBERS)) -e .
 	@touch $@
 
-# Peers are measured in environments of their own: they must not decide what our dependencies are.
+# Peers are installed in separate environments, so that they do not constrain our dependencies.
 .venvs/hamilton/.installed: $(VENV)/.base
 	@test -x .venvs/hamilton/bin/python || $(BIN)/python -m venv .venvs/hamilton
 	@.venvs/hamilton/bin/python -m pip -qq --disable-pip-version-check install sf-hamilton==1.90.0
