@@ -1,4 +1,4 @@
-"""A real Azure Blob server on this machine, for tests: Azurite, which `make test` installs from `tests/node`."""
+"""Local Azure Blob server for tests: Azurite, which `make test` installs from `tests/node`."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.s3_server import _free_ports
+from tests.s3_server import find_free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ACCOUNT = "devstoreaccount1"
-# the emulator's key, the same everywhere and published by its makers
+# the documented, fixed key of the emulator
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 CONTAINER = "lake"
-START_LIMIT_S = 60
+START_TIMEOUT_S = 60
 BINARIES = Path(__file__).parent / "node" / "node_modules" / ".bin"
 
 
 @dataclass(frozen=True)
 class AzureServer:
-    """How to reach the server."""
+    """Address of the server."""
 
     url: str
 
     def options(self, **changed: str) -> dict[str, str]:
-        """`storage_options`, as deltalake takes them; the address is in `AZURITE_BLOB_STORAGE_URL`."""
+        """Return `storage_options` for deltalake, which reads the address from `AZURITE_BLOB_STORAGE_URL`."""
         return {"azure_storage_use_emulator": "true"} | changed
 
 
@@ -45,37 +45,37 @@ class AzureServer:
 def azure_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureServer]:
     program = shutil.which("azurite-blob", path=str(BINARIES)) or shutil.which("azurite-blob")
     if program is None:
-        told = "needs azurite: `make test` installs it where npm is, or `npm ci --prefix tests/node`"
-        pytest.fail(told) if os.environ.get("CI") == "true" else pytest.skip(told)
+        reason = "azurite not installed. `make test` installs it if npm is available"
+        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
     folder = tmp_path_factory.mktemp("azure")
-    (port,) = _free_ports(1)
+    (port,) = find_free_ports(1)
     command = [program, "--silent", "--skipApiVersionCheck", "--disableTelemetry", "--location", str(folder),
                "--blobHost", "127.0.0.1", "--blobPort", str(port)]  # fmt: skip
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
     try:
         server = AzureServer(f"http://127.0.0.1:{port}")
-        _make_container(server, process)
+        _create_container(server, process)
         yield server
     finally:
         process.kill()
         process.wait()
 
 
-def _make_container(server: AzureServer, process: subprocess.Popen[bytes]) -> None:
-    give_up = time.monotonic() + START_LIMIT_S
-    while process.poll() is None and time.monotonic() < give_up:
+def _create_container(server: AzureServer, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while process.poll() is None and time.monotonic() < deadline:
         try:
-            urllib.request.urlopen(_signed(server), timeout=5)
+            urllib.request.urlopen(_creation_request(server), timeout=5)
         except OSError:
             time.sleep(0.2)
         else:
             return
-    raise RuntimeError(f"azurite did not come up within {START_LIMIT_S} s")
+    raise RuntimeError(f"azurite did not start within {START_TIMEOUT_S} s")
 
 
-def _signed(server: AzureServer) -> urllib.request.Request:
-    """A request to make the container, signed as Azure wants it.
+def _creation_request(server: AzureServer) -> urllib.request.Request:
+    """Return a signed request that creates the container.
 
     Source: https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key
     """

