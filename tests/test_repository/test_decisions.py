@@ -1,4 +1,4 @@
-"""Decision records: each has the same three parts, and the design page lists it."""
+"""Each decision record has the same three sections, and the design page lists it."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
-"""Handler packages import only the public part of the core, because other handler packages can do no more."""
+"""Handler packages import only the public part of the core, as handler packages of other authors do."""
 
 from __future__ import annotations
 
 import ast
 import tomllib
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.test_repository.checkout import ROOT
+
 PUBLIC = {"rivers_core", "rivers_core.authoring", "rivers_core.exceptions", "rivers_core.hooks"}
 
 

@@ -1,23 +1,20 @@
-"""What a user installs: each wheel holds its package, its licence and its entry points, and nothing else."""
+"""Each wheel contains its package, its license and its entry points, and nothing else."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import tarfile
-import tomllib
 import zipfile
 from email import message_from_string
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-MEMBERS = [*ROOT.glob("*/pyproject.toml"), *ROOT.glob("plugins/*/pyproject.toml")]
-CASES = [
-    pytest.param(ROOT, id="rivers"),
-    *(pytest.param(path.parent, id=path.parent.name) for path in MEMBERS),
-]
+from tests.test_repository.checkout import Distribution, each_distribution
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def build(folder: Path, target: Path) -> None:
@@ -26,26 +23,23 @@ def build(folder: Path, target: Path) -> None:
 
 
 @pytest.fixture
-def built(folder: Path, tmp_path: Path) -> tuple[Path, Path]:
-    """The wheel and the source archive of a distribution."""
-    build(folder, tmp_path)
+def archives(distribution: Distribution, tmp_path: Path) -> tuple[Path, Path]:
+    """Build the wheel and the source archive of a distribution."""
+    build(distribution.folder, tmp_path)
     return next(tmp_path.glob("*.whl")), next(tmp_path.glob("*.tar.gz"))
 
 
-@pytest.mark.parametrize("folder", CASES)
-def test_a_wheel_holds_its_package_and_no_more(folder: Path, built: tuple[Path, Path]) -> None:
-    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
-    distribution = project["name"].replace("-", "_")
-    package = "rivers" if folder == ROOT else distribution
-    source = (folder if folder == ROOT else folder / "src") / package
-    info = f"{distribution}-{project['version']}.dist-info"
+@each_distribution
+def test_wheel_contains_package_only(distribution: Distribution, archives: tuple[Path, Path]) -> None:
+    project, source = distribution.project, distribution.package
+    info = f"{distribution.name.replace('-', '_')}-{project['version']}.dist-info"
     files = [path for path in source.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    with zipfile.ZipFile(built[0]) as wheel:
+    with zipfile.ZipFile(archives[0]) as wheel:
         names = set(wheel.namelist())
         metadata = message_from_string(wheel.read(f"{info}/METADATA").decode())
     packed = {name for name in names if not name.startswith(info)}
     assert packed == {path.relative_to(source.parent).as_posix() for path in files}
-    assert f"{package}/py.typed" in names
+    assert f"{distribution.import_name}/py.typed" in names
     assert f"{info}/licenses/LICENSE" in names
     assert metadata["Name"] == project["name"]
     assert metadata["License-Expression"] == "Apache-2.0"
@@ -54,13 +48,14 @@ def test_a_wheel_holds_its_package_and_no_more(folder: Path, built: tuple[Path, 
     assert has_entry_points == (f"{info}/entry_points.txt" in names)
 
 
-@pytest.mark.parametrize("folder", CASES)
-def test_a_source_archive_builds_the_same_wheel(built: tuple[Path, Path], tmp_path: Path) -> None:
-    with tarfile.open(built[1]) as archive:
-        # early releases of Python 3.11 have no filters; later ones want one
+@each_distribution
+def test_source_archive_builds_same_wheel(archives: tuple[Path, Path], tmp_path: Path) -> None:
+    wheel, source_archive = archives
+    with tarfile.open(source_archive) as archive:
+        # Python 3.11.0 to 3.11.3 have no extraction filters; Python 3.12 warns without one
         archive.extraction_filter = getattr(tarfile, "data_filter", None)
         archive.extractall(tmp_path / "unpacked")
-    build(next((tmp_path / "unpacked").iterdir()), tmp_path / "again")
-    rebuilt = next((tmp_path / "again").glob("*.whl"))
-    with zipfile.ZipFile(built[0]) as wheel, zipfile.ZipFile(rebuilt) as other:
-        assert set(other.namelist()) == set(wheel.namelist())
+    build(next((tmp_path / "unpacked").iterdir()), tmp_path / "rebuilt")
+    rebuilt = next((tmp_path / "rebuilt").glob("*.whl"))
+    with zipfile.ZipFile(wheel) as expected, zipfile.ZipFile(rebuilt) as result:
+        assert set(result.namelist()) == set(expected.namelist())
