@@ -11,8 +11,10 @@ import pytest
 
 from tests.test_repository.checkout import DISTRIBUTIONS, Distribution, each_distribution
 
-# Imports inside a function, which keep a heavy module out of the import of a light one.
+# Imports inside a function that close a cycle. They run after all modules are imported, so they are harmless.
 DEFERRED = {
+    # only shell completion creates a session; the options are imported by every command
+    ("rivers_cli.options", "rivers_cli.session"),
     # EventStorage.memory and EventStorage.embedded construct subclasses
     ("rivers.storage.base", "rivers.storage.memory"),
     ("rivers.storage.base", "rivers.storage.sqlite.storage"),
