@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from rivers_core.handler.base import BaseIOHandler, Locality
 from rivers_core.handler.settings import build_handler
+from rivers_core.handler.signatures import signature_problems
 
-__all__ = ["BaseIOHandler", "Locality", "build_handler"]
+__all__ = ["BaseIOHandler", "Locality", "build_handler", "signature_problems"]

@@ -1,0 +1,56 @@
+"""Validation of the methods of handler classes, which the engine calls by position."""
+
+from __future__ import annotations
+
+import inspect
+from types import FunctionType
+from typing import Final
+
+from rivers_core.handler.base import BaseIOHandler
+
+_CONTRACT: Final = {
+    name: [*inspect.signature(method).parameters][1:]
+    for name, method in vars(BaseIOHandler).items()
+    if isinstance(method, FunctionType) and not name.startswith("_")
+}
+
+
+def signature_problems(handler_class: type[BaseIOHandler]) -> list[str]:
+    """Return what is wrong with the signatures of the methods that a handler class overrides.
+
+    Args:
+        handler_class: The class.
+
+    Returns:
+        A sentence for each method that does not take the arguments of the contract, or takes them in another order.
+
+    Examples:
+        >>> class Swapped(BaseIOHandler):
+        ...     def handle_output(self, obj, context): ...
+        ...     def load_input(self, context): ...
+        >>> signature_problems(Swapped)
+        ['Swapped.handle_output(self, obj, context) must take (self, context, obj).']
+    """
+    return [
+        f"{handler_class.__name__}.{name}{_shown(method)} must take ({', '.join(['self', *arguments])})."
+        for name, arguments in _CONTRACT.items()
+        if isinstance(method := inspect.getattr_static(handler_class, name), FunctionType)
+        and method is not vars(BaseIOHandler)[name]
+        and not _accepts(method, arguments)
+    ]
+
+
+def _accepts(method: FunctionType, arguments: list[str]) -> bool:
+    signature = inspect.signature(method)
+    try:
+        signature.bind("self", *arguments)
+    except TypeError:
+        return False
+    names = [item.name for item in signature.parameters.values() if item.kind is item.POSITIONAL_OR_KEYWORD][
+        1:
+    ]
+    return all(name not in names or names.index(name) == position for position, name in enumerate(arguments))
+
+
+def _shown(method: FunctionType) -> str:
+    return f"({', '.join(inspect.signature(method).parameters)})"
