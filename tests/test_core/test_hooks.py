@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import logging
+import pickle
 import subprocess
 import sys
 import types
@@ -16,6 +18,7 @@ from rivers_core.exceptions import PluginLoadError
 from rivers_core.handler import BaseIOHandler
 from rivers_core.hooks import CommandSpec, ExecutorSpec, HandlerSpec, hookimpl, specs
 from rivers_core.hooks.observers import Observers
+from rivers_core.hooks.records import API_VERSION
 from rivers_core.plugins import PluginRegistry
 
 PAGE = Path(__file__).parents[2] / "docs" / "hooks.md"
@@ -292,3 +295,22 @@ def test_record_requires_sequence_of_names():
     assert HandlerSpec("a", "b:C", requires=["x"]).requires == ("x",)
     with pytest.raises(TypeError, match="sequence of distribution names"):
         HandlerSpec("a", "b:C", requires="x")
+
+
+@pytest.mark.parametrize("record", [HandlerSpec, ExecutorSpec, CommandSpec])
+def test_record_checks_api_version_and_fields(record):
+    assert record("json", "acme:Json").api_version == API_VERSION
+    assert record("json", "acme:Json", api_version=7).api_version == 7
+    for version in (0, -1, "1", 1.0, True, None):
+        with pytest.raises(TypeError, match="api_version"):
+            record("json", "acme:Json", api_version=version)
+    with pytest.raises(TypeError, match=r"'colour'.*pip install -U rivers-core"):
+        record("json", "acme:Json", colour="red")
+    with pytest.raises(TypeError, match=r"'sumary'.*'summary'"):
+        record("json", "acme:Json", sumary="Lines.")
+
+
+@pytest.mark.parametrize("record", [HandlerSpec, ExecutorSpec, CommandSpec])
+def test_record_can_be_copied_and_pickled(record):
+    spec = record("json", "acme:Json", summary="Lines.", api_version=2)
+    assert copy.deepcopy(spec) == pickle.loads(pickle.dumps(spec)) == spec

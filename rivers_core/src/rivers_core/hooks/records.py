@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from rivers_core._suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from typing import Self
+
+API_VERSION: Final = 1
+"""Newest version of the records that this core supports."""
 
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9_.-]*[a-z0-9])?")
 _TARGET: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
@@ -17,6 +25,18 @@ class _Record:
     name: str
     target: str
     summary: str = ""
+    api_version: int = field(default=API_VERSION, kw_only=True)
+
+    def __new__(cls, *_: object, **fields: object) -> Self:
+        """Reject unknown fields: the constructor of the dataclass could not say that a newer core may have them."""
+        unknown = sorted(fields.keys() - cls.__dataclass_fields__.keys())
+        if unknown:
+            raise TypeError(
+                f"{cls.__name__} does not have the field {unknown[0]!r}."
+                f"{did_you_mean(unknown[0], cls.__dataclass_fields__)} If it is spelled correctly, the plugin needs a "
+                "newer rivers-core (pip install -U rivers-core)."
+            )
+        return object.__new__(cls)
 
     def __post_init__(self) -> None:
         kind = type(self).__name__
@@ -30,6 +50,10 @@ class _Record:
             )
         if not _is_text(self.summary) or not self.summary.isprintable():
             raise TypeError(f"{kind} {self.name!r} needs one line of text as summary, got {self.summary!r}.")
+        if type(self.api_version) is not int or self.api_version < 1:
+            raise TypeError(
+                f"{kind} {self.name!r} needs a positive int as api_version, got {self.api_version!r}."
+            )
 
     @property
     def module(self) -> str:
@@ -66,6 +90,8 @@ class HandlerSpec(_RequiringRecord):
         target: Class, as `"rivers_delta.handler:DeltaIOHandler"`. Imported on first use.
         summary: One line for lists.
         requires: Distributions that the target needs and that may be missing.
+        api_version: Version of the records that the plugin was written for; using a record that is newer than
+            rivers-core is an error that says what to upgrade.
     """
 
     __slots__ = ()
@@ -79,6 +105,8 @@ class ExecutorSpec(_RequiringRecord):
         target: Class, as `"package.module:Class"`. Imported on first use.
         summary: One line for lists.
         requires: Distributions that the target needs and that may be missing.
+        api_version: Version of the records that the plugin was written for; using a record that is newer than
+            rivers-core is an error that says what to upgrade.
     """
 
     __slots__ = ()
@@ -91,6 +119,7 @@ class CommandSpec(_Record):
         name: Name that users type after `rivers`.
         target: Function or typer application, as `"package.module:name"`. Imported on first use.
         summary: One line for `rivers --help`.
+        api_version: Version of the records that the plugin was written for; as in `HandlerSpec`.
     """
 
     __slots__ = ()
