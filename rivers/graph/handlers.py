@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from rivers.graph.plan import HandlerBinding
 from rivers_core.authoring import did_you_mean
 from rivers_core.exceptions import ConfigurationError, HandlerNotFoundError
-from rivers_core.handler import BaseIOHandler
+from rivers_core.handler import BaseIOHandler, signature_problems
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,12 +37,12 @@ class HandlerBinder:
         resources: Mapping[str, Any],
         everywhere: BaseIOHandler | str | None = None,
     ) -> None:
-        registry.load_all()  # a name that two packages claim is an error, whichever name is looked up first
         self._registry = registry
         self._config = config
         self._resources = resources
         self._everywhere = everywhere
         self._from_plugins: dict[str, BaseIOHandler] = {}
+        self._checked: set[type[BaseIOHandler]] = set()
 
     def bind(
         self, asset_name: str, declared: BaseIOHandler | str | None, metadata: Mapping[str, Any]
@@ -132,4 +132,9 @@ class HandlerBinder:
             ) from error
 
     def _wrapped(self, asset_name: str, handler: BaseIOHandler, label: str, reason: str) -> HandlerBinding:
-        return HandlerBinding(self._registry.wrap(handler, asset_name), label, reason)
+        wrapped = self._registry.wrap(handler, asset_name)
+        for handler_class in {type(handler), type(wrapped)} - self._checked:
+            if problems := signature_problems(handler_class):
+                raise ConfigurationError(f"handler {label!r} cannot be called: {' '.join(problems)}")
+            self._checked.add(handler_class)
+        return HandlerBinding(wrapped, label, reason)

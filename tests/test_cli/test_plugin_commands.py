@@ -36,14 +36,17 @@ def installed(empty, monkeypatch):
     site.mkdir()
     monkeypatch.syspath_prepend(str(site))
 
-    def install(distribution, entry_point="", plugin=COMMANDS):
+    def install(distribution, entry_point="", plugin=COMMANDS, announces=True):
         package = distribution.replace("-", "_")
         empty.write(f"site/{package}/__init__.py", "")
         empty.write(f"site/{package}/plugin.py", plugin.format(package=package))
         empty.write(f"site/{package}/cmd.py", GREET.format(package=package))
         info = f"site/{package}-1.0.dist-info"
         empty.write(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
-        empty.write(f"{info}/entry_points.txt", f"[rivers]\n{entry_point or package} = {package}.plugin\n")
+        point = f"{entry_point or package} = {package}.plugin\n"
+        empty.write(
+            f"{info}/entry_points.txt", f"[rivers]\n{point}" + announces * f"[rivers.commands]\n{point}"
+        )
         return empty
 
     return install
@@ -170,6 +173,53 @@ def test_builtin_command_hides_that_of_plugin(both):
     }
     assert "rivers aa-greet:assets" in remarks["aa-greet"][0]
     assert remarks["rivers-pickle"] == []
+
+
+HANDLER = """
+from rivers_core import BaseIOHandler, HandlerSpec, hookimpl
+
+class Swapped(BaseIOHandler):
+    def handle_output(self, obj, context): pass
+    def load_input(self, context): pass
+
+@hookimpl
+def rivers_io_handlers():
+    yield HandlerSpec("{package}", "{package}.plugin:Swapped")
+
+@hookimpl
+def rivers_run_start(): pass
+"""
+
+
+def test_plugins_and_check_report_mistakes_of_authors(installed):
+    folder = installed("swapping", plugin=HANDLER, announces=False)
+    folder.write("rivers.toml", "")
+    remarks = {
+        item["distribution"]: item["remarks"] for item in folder.ok("plugins", "--load", "--json").document
+    }
+    assert "rivers.observers" in remarks["swapping"][0]
+    assert "Swapped.handle_output(self, obj, context)" in remarks["swapping"][1]
+    assert len(remarks["swapping"]) == 2
+    checked = folder.rivers("check")
+    assert "rivers.observers" in checked.out + checked.err
+    assert "Swapped.handle_output(self, obj, context)" in checked.out + checked.err
+
+
+def test_command_without_announcement_is_unknown_and_reported(installed, monkeypatch):
+    folder = installed("aa-greet", announces=False)
+    assert folder.rivers("greet").code == 2
+    remarks = {
+        item["distribution"]: item["remarks"] for item in folder.ok("plugins", "--load", "--json").document
+    }
+    assert any("rivers.commands" in text for text in remarks["aa-greet"])
+    monkeypatch.setenv("RIVERS_PLUGINS_DENY", "aa-*")
+    assert "aa-greet" not in folder.rivers("greet").err
+
+
+def test_command_line_loads_plugins_with_commands_only(installed):
+    folder = installed("aa-greet", announces=False)
+    for arguments in (["--help"], ["plugins"], ["greet"], ["assets", "--help"]):
+        assert not is_imported(folder, *arguments)[0]
 
 
 def test_missing_command_names_broken_plugin(installed):

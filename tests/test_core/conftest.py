@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from textwrap import dedent
 
@@ -46,7 +46,10 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def install(site: Path) -> Install:
-    """Install a distribution: `install("acme-json", {"json": "acme.plugin"}, {"acme/plugin.py": source})`."""
+    """Install a distribution: `install("acme-json", {"json": "acme.plugin"}, {"acme/plugin.py": source})`.
+
+    `announces=["observers"]` adds the same entry points to the group `rivers.observers`.
+    """
 
     def installed(
         name: str,
@@ -56,6 +59,7 @@ def install(site: Path) -> Install:
         version: str = "1.0",
         folder: Path = site,
         metadata: str = "",
+        announces: Iterable[str] = (),
     ) -> Path:
         for path, source in files.items():
             target = folder / path
@@ -68,7 +72,8 @@ def install(site: Path) -> Install:
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{metadata}")
         if isinstance(entry_points, dict):
             lines = [f"{key} = {value}" for key, value in entry_points.items()]
-            entry_points = "\n".join(["[rivers]", *lines, ""])
+            groups = ["rivers", *(f"rivers.{group}" for group in announces)]
+            entry_points = "\n".join(line for group in groups for line in (f"[{group}]", *lines, ""))
         (info / "entry_points.txt").write_text(entry_points)
         importlib.invalidate_caches()
         return info

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from rivers_core.exceptions import PluginLoadError
+from rivers_core.hooks.records import API_VERSION
 from rivers_core.plugins import PluginRegistry
+from rivers_core.plugins.loading import MAX_RECORDS
 
 GOOD_HEAD = "from rivers_core.hooks import ExecutorSpec, HandlerSpec, hookimpl\n"
 
@@ -50,6 +52,33 @@ BROKEN_MODULES = {
         + "@hookimpl\ndef rivers_io_handlers():\n    yield HandlerSpec('bad', handler_class=object)",
         TypeError,
         "handler_class",
+    ),
+    "a record with a field of a newer core": (
+        GOOD_HEAD + "@hookimpl\ndef rivers_io_handlers():\n    yield HandlerSpec('bad', 'b:C', colour='red')",
+        TypeError,
+        "pip install -U rivers-core",
+    ),
+    "a record that this core does not have": (
+        "from rivers_core.hooks import ThingSpec",
+        ImportError,
+        "pip install -U rivers-core acme-bad",
+    ),
+    "endless records": (
+        GOOD_HEAD + "from itertools import count\n@hookimpl\ndef rivers_io_handlers():\n"
+        "    yield from (HandlerSpec(f'bad{number}', 'bad.handler:Bad') for number in count())",
+        ValueError,
+        "more than 1,000 records",
+    ),
+    "a hook that is not marked": (
+        GOOD_HEAD + "def rivers_io_handlers():\n    yield HandlerSpec('bad', 'bad.handler:Bad')",
+        AttributeError,
+        "rivers_io_handlers is not marked as a hook. Write @hookimpl",
+    ),
+    "a second hook that is not marked": (
+        GOOD_HEAD + "@hookimpl\ndef rivers_io_handlers():\n    yield HandlerSpec('bad', 'bad.handler:Bad')\n"
+        "def rivers_run_end(): pass",
+        AttributeError,
+        "rivers_run_end",
     ),
     "a record with a malformed target": (
         GOOD_HEAD + "@hookimpl\ndef rivers_io_handlers():\n    yield HandlerSpec('bad', 'bad.handler')",
@@ -153,6 +182,24 @@ BROKEN_TARGETS = {
         None,
         "does not implement load_input",
     ),
+    "its method lacks an argument": (
+        {
+            "acme_bad/handler.py": "from rivers_core.handler import BaseIOHandler\n"
+            "class BadIOHandler(BaseIOHandler):\n    def handle_output(self, obj): pass\n"
+            "    def load_input(self, context): pass"
+        },
+        None,
+        "BadIOHandler.handle_output(self, obj) must take (self, context, obj)",
+    ),
+    "its method swaps arguments": (
+        {
+            "acme_bad/handler.py": "from rivers_core.handler import BaseIOHandler\n"
+            "class BadIOHandler(BaseIOHandler):\n    def handle_output(self, obj, context): pass\n"
+            "    def load_input(self, context): pass"
+        },
+        None,
+        "BadIOHandler.handle_output(self, obj, context) must take (self, context, obj)",
+    ),
 }
 
 
@@ -170,6 +217,10 @@ def test_broken_target_is_reported_on_use(case, install, registry):
         registry.handler("bad")
     assert text in str(caught.value)
     assert caught.value.__cause__ is None if cause is None else isinstance(caught.value.__cause__, cause)
+    registry.load_all(targets=True)
+    warnings = {item.entry_point: item.warnings for item in registry.plugins()}
+    assert warnings["good"] == ()
+    assert warnings["bad"] == (str(caught.value),)
 
 
 INTERRUPTED = """
@@ -214,3 +265,101 @@ def test_broken_plugin_does_not_hide_other_provider(install, install_handler):
     assert PluginRegistry().handler("json").__module__ == "acme_good.handler"
     with pytest.raises(PluginLoadError, match="acme-bad"):
         PluginRegistry().handler("acme-bad:json")
+
+
+@pytest.mark.parametrize("hook", ["rivers_io_handlers", "rivers_run_start"])
+def test_plugin_may_import_hook_specification(hook, install):
+    source = f"from rivers_core.hooks.specs import {hook}\n"
+    install("acme-odd", {"odd": "acme_odd"}, {"acme_odd.py": source}, announces=["observers"])
+    registry = PluginRegistry(strict=True)
+    registry.load_all()
+    assert registry.observers().run_start == ()
+
+
+def test_register_rejects_unmarked_hook():
+    class Watcher:
+        def rivers_run_start(self):
+            pass
+
+    registry = PluginRegistry(entry_points=[])
+    with pytest.raises(PluginLoadError, match="rivers_run_start is not marked"):
+        registry.register(Watcher(), "watcher")
+    assert registry.plugins() == []
+
+
+def test_plugin_may_yield_as_many_records_as_the_limit(install):
+    source = GOOD_HEAD + (
+        "@hookimpl\ndef rivers_io_handlers():\n"
+        f"    yield from (HandlerSpec(f'many{{number}}', 'a:B') for number in range({MAX_RECORDS}))"
+    )
+    install("acme-many", {"many": "acme_many"}, {"acme_many.py": source})
+    assert PluginRegistry().handler_spec("many999")
+
+
+@pytest.mark.parametrize("kind", ["handlers", "executors"])
+def test_record_of_newer_core_names_pip_command(kind, install):
+    spec = {"handlers": "HandlerSpec", "executors": "ExecutorSpec"}[kind]
+    hook = {"handlers": "rivers_io_handlers", "executors": "rivers_executors"}[kind]
+    source = GOOD_HEAD + (
+        f"@hookimpl\ndef {hook}():\n"
+        f"    yield {spec}('newer', 'no_such_module:Newer', api_version={API_VERSION + 1})\n"
+        f"    yield {spec}('equal', 'collections:OrderedDict', api_version={API_VERSION})"
+    )
+    install("acme-newer", {"newer": "acme_newer", "equal": "acme_newer"}, {"acme_newer.py": source})
+    registry = PluginRegistry()
+    find = registry.handler if kind == "handlers" else registry.executor
+    with pytest.raises(PluginLoadError, match=r"'newer' of acme-newer 1\.0.* pip install -U rivers-core$"):
+        find("newer")
+    if kind == "executors":
+        assert find("equal").__name__ == "OrderedDict"
+    registry.load_all(targets=True)
+    assert any("pip install -U rivers-core" in text for item in registry.plugins() for text in item.warnings)
+
+
+MISSING_MODULES = {
+    "named like the requirement": (
+        "polar_engine.io",
+        "Requires-Dist: other\nRequires-Dist: Polar.Engine (>=2)\n",
+        "pip install 'Polar.Engine>=2'",
+    ),
+    "part of the requirement's name": (
+        "polar.engine.io",
+        "Requires-Dist: polar-engine\n",
+        "pip install polar-engine",
+    ),
+    "an extra": (
+        "polar_engine",
+        "Provides-Extra: fast\nRequires-Dist: polar-engine>=2 ; extra == 'fast'\n",
+        "pip install 'acme-bad[fast]'",
+    ),
+    "named differently": (
+        "polarlib",
+        "Requires-Dist: pluggy\nRequires-Dist: polar-engine>=2\nRequires-Dist: tools; extra == 'dev'\n",
+        "pip install 'polar-engine>=2'",
+    ),
+    "installed without the module": (
+        "pluggy.no_such_module",
+        "Requires-Dist: pluggy>=99\n",
+        "pip install -U 'pluggy>=99'",
+    ),
+    "not declared": ("polar_engine", "Requires-Dist: pluggy\n", "does not declare"),
+}
+
+
+@pytest.mark.parametrize("case", MISSING_MODULES)
+@pytest.mark.parametrize("place", ["plugin", "handler"])
+def test_missing_dependency_names_pip_command(case, place, install):
+    module, metadata, text = MISSING_MODULES[case]
+    plugin = GOOD_HEAD + (
+        "@hookimpl\ndef rivers_io_handlers():\n    yield HandlerSpec('bad', 'acme_bad.handler:BadIOHandler')"
+    )
+    files = {"acme_bad/plugin.py": plugin, "acme_bad/handler.py": ""}
+    files[f"acme_bad/{place}.py"] = f"import {module}\n{files[f'acme_bad/{place}.py']}"
+    install("acme-bad", {"bad": "acme_bad.plugin"}, files, metadata=metadata)
+    registry = PluginRegistry()
+    with pytest.raises(PluginLoadError) as caught:
+        registry.handler("bad")
+    assert "acme-bad 1.0" in str(caught.value)
+    assert module.partition(".")[0] in str(caught.value)
+    assert text in str(caught.value)
+    assert isinstance(caught.value.__cause__, ModuleNotFoundError)

@@ -40,10 +40,12 @@ def test_qualified_or_pinned_name_imports_no_other_plugin(install_handler):
     assert "acme_csv" not in sys.modules
 
 
-def test_registry_detects_conflict_behind_other_entry_point(install_handler):
+def test_registry_detects_conflict_when_both_plugins_are_loaded(install_handler):
     install_handler("acme-json", "json")
     install_handler("zeta-stuff", "json", entry_point="stuff")
     registry = PluginRegistry()
+    assert registry.handler("json").__module__ == "acme_json.handler"
+    assert "zeta_stuff" not in sys.modules
     registry.load_all()
     with pytest.raises(ConfigurationError, match=r"'json' is claimed by acme-json 1\.0 and zeta-stuff 1\.0"):
         registry.handler("json")
@@ -227,9 +229,8 @@ def test_registry_finds_executors_and_commands(install):
         def rivers_cli_commands():
             yield CommandSpec("ui", "acme.ui:app", summary="Open it.")
     """
-    install(
-        "acme", {"far": "acme.plugin"}, {"acme/plugin.py": source, "acme/far.py": "class Far: pass\nnear = 1"}
-    )
+    files = {"acme/plugin.py": source, "acme/far.py": "class Far: pass\nnear = 1"}
+    install("acme", {"far": "acme.plugin"}, files, announces=["commands"])
     registry = PluginRegistry()
     assert registry.executor("far").__name__ == "Far"
     assert [
@@ -269,7 +270,8 @@ def test_hook_order_does_not_depend_on_load_order(loaded_first, install):
             tags.append("{0}")
     """
     for name in ("gamma", "alpha", "beta"):
-        install(f"acme-{name}", {name: f"acme_{name}"}, {f"acme_{name}.py": source.format(name)})
+        files = {f"acme_{name}.py": source.format(name)}
+        install(f"acme-{name}", {name: f"acme_{name}"}, files, announces=["observers"])
     registry = PluginRegistry()
     registry.register(
         types.SimpleNamespace(rivers_run_start=hookimpl(lambda tags: tags.append("here"))), name="zeta"
@@ -296,7 +298,7 @@ def test_observers_are_frozen_when_returned():
 
 def test_observers_are_cached_until_plugins_or_policies_change(install):
     source = "from rivers_core.hooks import hookimpl\n@hookimpl\ndef rivers_run_start(): pass\n"
-    install("acme-watch", {"watch": "acme_watch"}, {"acme_watch.py": source})
+    install("acme-watch", {"watch": "acme_watch"}, {"acme_watch.py": source}, announces=["observers"])
     registry = PluginRegistry()
     observers = registry.observers()
     assert len(observers.run_start) == 1

@@ -239,7 +239,9 @@ def test_repository_keeps_own_plugin_policy(tmp_path, monkeypatch):
     info = site / "acme_wrapping-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-wrapping\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[rivers]\nwrapping = acme_wrapping\n")
+    (info / "entry_points.txt").write_text(
+        "".join(f"[rivers.{group}]\nwrapping = acme_wrapping\n" for group in ("resolve", "observers"))
+    )
     (site / "acme_wrapping.py").write_text(WRAPPER)
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.chdir(tmp_path)

@@ -83,6 +83,23 @@ def test_plugin_wraps_handler(repository, diary, plugin):
     assert diary.values == {"a": 8}
 
 
+def test_handler_with_swapped_arguments_is_rejected(repository, diary, plugin):
+    class Swapped(rs.BaseIOHandler):
+        def handle_output(self, obj, context): ...
+
+        def load_input(self, context): ...
+
+    with pytest.raises(
+        rs.exceptions.GraphValidationError, match=r"asset 'a'.*Swapped\.handle_output\(self, obj"
+    ):
+        repository(rs.Asset(lambda: 4, name="a", io_handler=Swapped())).validate()
+    plugin(rivers_wrap_io_handler=lambda asset_name: Swapped() if asset_name == "b" else None)
+    with pytest.raises(
+        rs.exceptions.GraphValidationError, match=r"asset 'b'.*Swapped\.handle_output\(self, obj"
+    ):
+        repository(*(rs.Asset(lambda: 4, name=name, io_handler=diary) for name in "ab")).validate()
+
+
 def test_duck_typed_handler_is_rejected():
     class Quacks:
         def handle_output(self, context, obj): ...

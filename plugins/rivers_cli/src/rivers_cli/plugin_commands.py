@@ -115,7 +115,11 @@ def discover_commands(arguments: Sequence[str]) -> PluginCommands:
         claims = registry.commands()
     except RiversError as error:
         return PluginCommands(problem=error)
-    unavailable = [status for status in registry.plugins() if status.state in ("denied", "broken")]
+    unavailable = [
+        status
+        for status in registry.plugins()
+        if status.state in ("denied", "broken") and "rivers.commands" in status.groups
+    ]
     return PluginCommands(claims, policy.get("pin", {}), unavailable)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING
 
 from rivers_core._suggestions import did_you_mean
@@ -18,7 +19,8 @@ def validate_hooks(pm: PluginManager, module: object) -> None:
         module: The plugin.
 
     Raises:
-        AttributeError: It implements a hook that does not exist and is not marked as optional.
+        AttributeError: It implements a hook that does not exist and is not marked as optional, or defines a function
+            with the name of a hook and does not mark it.
         TypeError: It wraps `rivers_wrap_io_handler`, whose implementations receive each other's results.
     """
     hooks = vars(pm.hook)
@@ -27,11 +29,27 @@ def validate_hooks(pm: PluginManager, module: object) -> None:
         if not hook.has_spec() and not all(impl.optionalhook for impl in _implementations(hook, module)):
             hint = did_you_mean(name, known) or f" Use one of: {', '.join(known)}."
             raise AttributeError(f"hook {name!r} not found.{hint}")
+    for name in known:
+        if is_unmarked(pm, module, name):
+            raise AttributeError(f"{name} is not marked as a hook. Write @hookimpl above it.")
     for impl in _implementations(pm.hook.rivers_wrap_io_handler, module):
         if impl.wrapper or impl.hookwrapper:
             raise TypeError(
                 "rivers_wrap_io_handler cannot be a pluggy wrapper; return the handler to use instead"
             )
+
+
+def is_unmarked(pm: PluginManager, module: object, name: str) -> bool:
+    """Return whether a plugin has a function with the name of a hook that pluggy ignores.
+
+    A hook specification, which a plugin may import for its type, does not count.
+    """
+    function = getattr(module, name, None)
+    return (
+        inspect.isroutine(function)
+        and pm.parse_hookimpl_opts(module, name) is None
+        and pm.parse_hookspec_opts(module, name) is None  # type: ignore[arg-type]
+    )
 
 
 def _implementations(hook: HookCaller, module: object) -> list[HookImpl]:

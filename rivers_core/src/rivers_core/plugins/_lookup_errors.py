@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from rivers_core._suggestions import did_you_mean
 from rivers_core.exceptions import HandlerNotFoundError, PluginLoadError
-from rivers_core.plugins.discovery import is_installed
+from rivers_core.hooks.records import API_VERSION
+from rivers_core.plugins.discovery import is_installed, pip_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -94,22 +95,68 @@ def broken_plugin_error(entry: PluginEntry, cause: BaseException | None) -> Plug
         entry: The plugin.
         cause: Exception that its module raised; None if its announcement is invalid.
     """
+    fix = _fix(cause, entry.value, entry.distribution) or (
+        f"Upgrade or uninstall {entry.distribution}, or exclude it: RIVERS_PLUGINS_DENY={entry.distribution}"
+    )
     error = PluginLoadError(
-        f"The {entry} (module {entry.value!r}) is broken: {_sentence(reason_of(entry, cause))} Upgrade or uninstall "
-        f"{entry.distribution}, or exclude it: RIVERS_PLUGINS_DENY={entry.distribution}",
+        f"The {entry} (module {entry.value!r}) is broken: {_sentence(reason_of(entry, cause))} {fix}",
         name=entry.value,
     )
     error.__cause__ = cause
     return error
 
 
-def broken_target_error(registration: Registration[Any], reason: str) -> PluginLoadError:
-    """Return the error for a record whose target cannot be used."""
+def broken_target_error(
+    registration: Registration[Any], reason: str, cause: BaseException | None = None
+) -> PluginLoadError:
+    """Return the error for a record whose target cannot be used.
+
+    Args:
+        registration: The record.
+        reason: Why it cannot be used.
+        cause: Exception that importing the target raised.
+    """
+    distribution = registration.distribution
+    fix = _fix(cause, registration.spec.module, distribution) or f"Upgrade or uninstall {distribution}."
     return PluginLoadError(
         f"Could not load {registration.spec.name!r} of {registration.owner} (plugin {registration.entry_point!r}, "
-        f"target {registration.spec.target!r}): {_sentence(reason)} Upgrade or uninstall {registration.distribution}.",
+        f"target {registration.spec.target!r}): {_sentence(reason)} {fix}",
         name=registration.spec.module,
     )
+
+
+def newer_record_error(registration: Registration[Any]) -> PluginLoadError:
+    """Return the error for a record that was written for a newer version of this core."""
+    return PluginLoadError(
+        f"Could not load {registration.spec.name!r} of {registration.owner} (plugin {registration.entry_point!r}): "
+        f"it uses version {registration.spec.api_version} of the plugin records, but this rivers-core supports "
+        f"{API_VERSION}. Upgrade: pip install -U rivers-core",
+        name=registration.spec.module,
+    )
+
+
+def _fix(cause: BaseException | None, module: str, distribution: str) -> str | None:
+    """Return the sentence that says what to install after a failed import; None if that would not help.
+
+    Args:
+        cause: Exception that was raised.
+        module: Module that was imported.
+        distribution: Distribution that it belongs to.
+    """
+    if not isinstance(cause, ImportError) or cause.name is None:
+        return None
+    package = cause.name.partition(".")[0]
+    if package == module.partition(".")[0]:
+        return None
+    if package == "rivers_core":
+        return (
+            f"{distribution} needs another version of rivers-core. Upgrade both: "
+            f"pip install -U {shlex.join(['rivers-core', distribution])}"
+        )
+    command = pip_command(cause.name, distribution) if isinstance(cause, ModuleNotFoundError) else None
+    if command == "":
+        return f"{distribution} does not declare what provides {package!r}; report that to its authors."
+    return command and f"Install what is missing: {command}"
 
 
 def reason_of(entry: PluginEntry, cause: BaseException | None) -> str:

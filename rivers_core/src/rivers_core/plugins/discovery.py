@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import logging
 import re
+import shlex
 import sys
+from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
@@ -13,11 +15,25 @@ from typing import TYPE_CHECKING, Any, Final
 import importlib_metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from rivers_core.plugins.policy import PluginPolicy
 
 ENTRY_POINT_GROUP: Final = "rivers"
+OBSERVERS: Final = "rivers.observers"
+RESOLVE: Final = "rivers.resolve"
+COMMANDS: Final = "rivers.commands"
+GROUPS: Final = frozenset({ENTRY_POINT_GROUP, OBSERVERS, RESOLVE, COMMANDS})
+
+# Words that occur in names of hooks and groups, singular, to recognize a group that is meant to be one of ours.
+_WORDS: Final = {
+    ENTRY_POINT_GROUP: ("event", "executor", "handler", "hook", "io", "plugin", "storage", "store"),
+    OBSERVERS: ("end", "failed", "input", "loaded", "observer", "output", "run", "start", "stored"),
+    RESOLVE: ("default", "resolve", "resolver", "wrap", "wrapper"),
+    COMMANDS: ("cli", "command"),
+}
+_GROUP_OF_WORD: Final = {word: group for group, words in _WORDS.items() for word in words}
+_SECTION: Final = re.compile(r"^\s*\[([^\]\n]+)\]", re.MULTILINE)
 
 _LOG: Final = logging.getLogger("rivers.plugins")
 _MODULE: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
@@ -33,6 +49,7 @@ class PluginEntry:
         value: Name of the plugin module.
         version: Version of the distribution.
         problem: Reason why the announcement itself is invalid.
+        groups: Groups in which the distribution announces the module.
         module: The plugin module, if it was registered in this process.
         serial: Number of that registration, so that a later one of the same name is a different plugin.
     """
@@ -42,13 +59,16 @@ class PluginEntry:
     value: str
     version: str = ""
     problem: str | None = None
+    groups: frozenset[str] = frozenset({ENTRY_POINT_GROUP})
     module: object = field(default=None, compare=False, repr=False)
     serial: int = 0
 
     @property
     def key(self) -> str:
         """Name under which the plugin is registered in pluggy."""
-        return f"{self.distribution}:{self.name}"
+        key = f"{self.distribution}:{self.name}"
+        # a separate module, for observers only, may have the same name in another group
+        return key if ENTRY_POINT_GROUP in self.groups else f"{key} ({self.value})"
 
     @property
     def owner(self) -> str:
@@ -106,7 +126,8 @@ class Discovery:
     def in_process_entry(self, module: object, name: str) -> PluginEntry:
         """Return a new entry for a module of this process; it is not added yet."""
         value = getattr(module, "__name__", name)
-        return PluginEntry(name, name, value, "(in process)", module=module, serial=next(self._serials))
+        serial = next(self._serials)
+        return PluginEntry(name, name, value, "(in process)", groups=GROUPS, module=module, serial=serial)
 
     def remove(self, name: str) -> None:
         """Remove the plugin that was registered in this process under a name."""
@@ -184,6 +205,39 @@ def package_to_install(names: Iterable[str]) -> str | None:
     return next((name for name in candidates if name in offered and not is_installed(name)), None)
 
 
+def pip_command(module: str, distribution: str) -> str | None:
+    """Return the command that installs a module that a distribution could not import.
+
+    Names of modules and distributions differ (`yaml`, PyYAML), and nobody checked what a guessed name installs.
+    Therefore the command contains only requirements that the distribution declares.
+
+    Args:
+        module: Name of the module that was not found.
+        distribution: Distribution that imports it.
+
+    Returns:
+        A command with the requirement that is named like the module, or the extra that contains it; otherwise with
+        all requirements that are not installed. Empty if there are none; None if the distribution is not installed.
+    """
+    try:
+        lines = importlib_metadata.distribution(distribution).requires or ()
+    except (importlib_metadata.PackageNotFoundError, ValueError):
+        return None
+    parts = normalize_distribution(module).split("-")
+    names = {"-".join(parts[: end + 1]) for end in range(len(parts))}
+    missing = []
+    for line in lines:
+        requirement, _, marker = line.partition(";")
+        requirement = re.sub(r"[\s()]", "", requirement)
+        if normalize_distribution(_project_name(requirement)) in names:
+            extra = re.search(r"""\bextra\s*==\s*['"]([^'"]+)""", marker)
+            argument = shlex.quote(f"{distribution}[{extra[1]}]" if extra else requirement)
+            return f"pip install {'-U ' if is_installed(requirement) else ''}{argument}"
+        if not marker and not is_installed(requirement):
+            missing.append(requirement)
+    return f"pip install {shlex.join(missing)}" if missing else ""
+
+
 def foreign_distribution() -> str | None:
     """Return the distribution `rivers` if it is installed and belongs to the other project of that name.
 
@@ -202,8 +256,34 @@ def foreign_distribution() -> str | None:
         return None
 
 
+def intended_group(group: str) -> str | None:
+    """Return the group of rivers that the name of an entry point group is, or resembles.
+
+    Args:
+        group: Such as `rivers`, `rivers.handlers` or `Rivers_IO_Handlers`.
+
+    Returns:
+        One of `GROUPS`; None for a group of another project.
+    """
+    if group in GROUPS:
+        return group
+    head, *words = [word.removesuffix("s") for word in re.split(r"[\W_]+", group.strip().lower())]
+    if head != "river":
+        return None
+    groups = [_group_of_word(word) for word in words]
+    return None if None in groups else next(filter(ENTRY_POINT_GROUP.__ne__, groups), ENTRY_POINT_GROUP)
+
+
+def _group_of_word(word: str) -> str | None:
+    from difflib import get_close_matches  # only unusual groups need it
+
+    matches = get_close_matches(word, _GROUP_OF_WORD, n=1, cutoff=0.8)
+    return _GROUP_OF_WORD[matches[0]] if matches else None
+
+
 def _announces_plugins(distribution: Any) -> bool:
-    return f"[{ENTRY_POINT_GROUP}]" in (distribution.read_text("entry_points.txt") or "")
+    text = distribution.read_text("entry_points.txt") or ""
+    return "river" in text.lower() and any(map(intended_group, _SECTION.findall(text)))
 
 
 def _first_on_path(distribution: Any) -> Any:
@@ -214,37 +294,61 @@ def _first_on_path(distribution: Any) -> Any:
         return distribution
 
 
-def _read_entries(distribution: Any) -> Iterator[PluginEntry]:
+def _read_entries(distribution: Any) -> Iterable[PluginEntry]:
     if not _announces_plugins(distribution):
-        return
+        return []
     name, version = _name_and_version(distribution)
     try:
-        points = [point for point in distribution.entry_points if point.group == ENTRY_POINT_GROUP]
+        return _entries(distribution.entry_points, name, version)
     except Exception as error:
         problem = f"its entry_points.txt cannot be read ({type(error).__name__}: {error})"
-        yield PluginEntry(name, "?", "", version, problem)
-        return
-    for point in points:
-        yield _entry(point, name, version)
+        return [PluginEntry(name, "?", "", version, problem)]
 
 
 def _entries_of(points: Iterable[Any]) -> list[PluginEntry]:
+    by_distribution: dict[tuple[str, str], list[Any]] = defaultdict(list)
+    for point in points:
+        by_distribution[_name_and_version(point.dist)].append(point)
     return _sorted(
         {
-            point if isinstance(point, PluginEntry) else _entry(point, *_name_and_version(point.dist))
-            for point in points
+            entry
+            for (name, version), announced in by_distribution.items()
+            for entry in _entries(announced, name, version)
         }
     )
 
 
-def _entry(point: Any, distribution: str, version: str) -> PluginEntry:
-    problem = None
+def _entries(points: Iterable[Any], distribution: str, version: str) -> list[PluginEntry]:
+    """Return the plugins of one distribution: its entry points, those of the same module merged into the named one."""
+    groups: dict[str, set[str]] = defaultdict(set)
+    for point in points:
+        if point.group in GROUPS:
+            groups[point.value].add(point.group)
+    entries = []
+    for point in points:
+        group, announced = intended_group(point.group), groups.get(point.value, set())
+        is_merged = group != ENTRY_POINT_GROUP and ENTRY_POINT_GROUP in announced
+        is_repeated = point.group != group and group in announced
+        if group is None or is_repeated or (point.group == group and is_merged):
+            continue
+        problem = _announcement_problem(point, group)
+        entries.append(
+            PluginEntry(
+                distribution, point.name, point.value, version, problem, frozenset(announced or {group})
+            )
+        )
+    return entries
+
+
+def _announcement_problem(point: Any, group: str) -> str | None:
+    if point.group != group:
+        return f"rivers does not read its entry point group {point.group!r}. Use the group {group!r}"
     if not _MODULE.fullmatch(point.value):
-        problem = (
+        return (
             f"its value {point.value!r} is not a module. Announce a plugin as "
             f"`{point.name} = some_package.plugin`"
         )
-    return PluginEntry(distribution, point.name, point.value, version, problem)
+    return None
 
 
 def _name_and_version(distribution: Any) -> tuple[str, str]:

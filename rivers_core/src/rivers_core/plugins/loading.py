@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import logging
 from dataclasses import dataclass
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Generic
 
 import pluggy
 
-from rivers_core.exceptions import ALWAYS_PROPAGATE
+from rivers_core.exceptions import ALWAYS_PROPAGATE, HandlerNotFoundError, PluginLoadError
 from rivers_core.hooks import PROJECT, specs
-from rivers_core.hooks.records import CommandSpec, ExecutorSpec, HandlerSpec, RecordT
+from rivers_core.hooks.records import API_VERSION, CommandSpec, ExecutorSpec, HandlerSpec, RecordT
 from rivers_core.hooks.validation import validate_hooks
-from rivers_core.plugins._lookup_errors import broken_target_error, missing_requirement_error, one_line
-from rivers_core.plugins.discovery import is_installed
+from rivers_core.plugins._lookup_errors import (
+    broken_target_error,
+    missing_requirement_error,
+    newer_record_error,
+    one_line,
+)
+from rivers_core.plugins.discovery import (
+    COMMANDS,
+    ENTRY_POINT_GROUP,
+    OBSERVERS,
+    RESOLVE,
+    is_installed,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
+
+    from pluggy import PluginManager
 
     from rivers_core.handler import BaseIOHandler
     from rivers_core.plugins.discovery import PluginEntry
@@ -27,6 +42,22 @@ RECORD_HOOKS: Final[dict[str, type[Any]]] = {
     "rivers_executors": ExecutorSpec,
     "rivers_cli_commands": CommandSpec,
 }
+# Hooks that act without being named, by the group in which an entry point announces them.
+ANNOUNCED_HOOKS: Final[dict[str, tuple[str, ...]]] = {
+    OBSERVERS: (
+        "rivers_run_start",
+        "rivers_run_end",
+        "rivers_output_stored",
+        "rivers_input_loaded",
+        "rivers_io_failed",
+    ),
+    RESOLVE: ("rivers_default_io_handler", "rivers_wrap_io_handler"),
+    COMMANDS: ("rivers_cli_commands",),
+}
+MAX_RECORDS: Final = 1000
+SLOW_SECONDS: Final = 1.0
+
+_LOG: Final = logging.getLogger("rivers.plugins")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +90,23 @@ class Registration(Generic[RecordT]):
 class LoadedPlugins:
     """Plugins that were loaded so far: each has its records or the error that it raised, never half of both.
 
+    Args:
+        clock: Returns seconds; measures how long a plugin takes to load.
+
     Attributes:
         pm: Plugin manager in which the working plugins are registered.
         registrations: Records of each working plugin.
         failures: Error of each broken plugin; None if its announcement is invalid.
+        target_errors: Error of each record whose target was imported by `check_targets` and cannot be used.
     """
 
-    def __init__(self) -> None:
-        self.pm = pluggy.PluginManager(PROJECT)
-        self.pm.add_hookspecs(specs)
+    def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
+        self.pm = _plugin_manager()
         self.registrations: dict[PluginEntry, tuple[Registration[Any], ...]] = {}
         self.failures: dict[PluginEntry, BaseException | None] = {}
+        self.target_errors: dict[Registration[Any], str] = {}
+        self._modules: dict[PluginEntry, object] = {}
+        self._clock = clock
         self._loading: set[PluginEntry] = set()
         self._yielded: list[tuple[str, Any]] = []
         for hook_name in RECORD_HOOKS:
@@ -93,6 +130,7 @@ class LoadedPlugins:
             self.failures[entry] = None
             return False
         self._loading.add(entry)
+        start = self._clock()
         try:
             self.add(entry)
         except ALWAYS_PROPAGATE:
@@ -101,6 +139,13 @@ class LoadedPlugins:
             self.failures[entry] = error
         finally:
             self._loading.discard(entry)
+        seconds = self._clock() - start
+        if seconds > SLOW_SECONDS:
+            _LOG.warning(
+                "Loading the %s took %.1f s. A plugin module should import nothing but rivers_core.hooks; report it "
+                "to the authors of %s.",
+                *(entry, seconds, entry.distribution),
+            )
         return entry not in self.failures
 
     def add(self, entry: PluginEntry) -> None:
@@ -113,44 +158,97 @@ class LoadedPlugins:
             BaseException: The module raised, or its hooks or records are invalid.
         """
         module = importlib.import_module(entry.value) if entry.module is None else entry.module
-        twin = next((key for key, plugin in self.pm.list_name_plugin() if plugin is module), None)
+        twin = next((loaded for loaded, other in self._modules.items() if other is module), None)
         if twin is None:
             records = self._register(entry, module)
         else:  # two entry points of one module; pluggy takes it once
-            records = next(
-                [registration.spec for registration in registrations]
-                for loaded, registrations in self.registrations.items()
-                if loaded.key == twin
-            )
+            records = [registration.spec for registration in self.registrations[twin]]
         self.registrations[entry] = tuple(
             Registration(record, entry.distribution, entry.version, entry.name) for record in records
         )
+        self._modules[entry] = module
 
     def of_kind(self, kind: type[RecordT], entries: Iterable[PluginEntry]) -> list[Registration[RecordT]]:
-        """Return the records of one kind that some plugins yielded; plugins that were not loaded have none."""
-        registrations = (item for entry in entries for item in self.registrations.get(entry, ()))
-        return [item for item in registrations if isinstance(item.spec, kind)]
+        """Return the records of one kind that some plugins yielded; plugins that were not loaded have none.
 
-    def sort(self, entries: Iterable[PluginEntry]) -> None:
-        """Register the working plugins in a given order, so that the order of loading does not show.
+        Several entry points of one module have the same records; the one named like a record represents it.
+        """
+        registrations: dict[tuple[str, object], Registration[RecordT]] = {}
+        for entry in entries:
+            for item in self.registrations.get(entry, ()):
+                key = (item.distribution, item.spec)
+                if isinstance(item.spec, kind) and (key not in registrations or item.spec.name == entry.name):
+                    registrations[key] = item
+        return list(registrations.values())
+
+    def announced_hooks(self, group: str, entries: Iterable[PluginEntry]) -> PluginManager:
+        """Return a plugin manager with the working plugins that announce a group, and no others.
 
         Args:
+            group: The group; only its hooks may be called.
             entries: Plugins in the order in which their hooks are called.
         """
+        pm = _plugin_manager()
+        plugins: dict[int, tuple[str, object]] = {}
+        for entry in entries:
+            if group in entry.groups and entry in self._modules:
+                module = self._modules[entry]
+                plugins.setdefault(id(module), (entry.key, module))
         # pluggy calls the plugin that was registered last first
-        wanted = [entry.key for entry in entries if self.pm.has_plugin(entry.key)][::-1]
-        if [key for key, _ in self.pm.list_name_plugin()] == wanted:
-            return
-        plugins = {key: self.pm.unregister(name=key) for key in wanted}
-        for key, plugin in plugins.items():
-            self.pm.register(plugin, name=key)
-        self._yielded.clear()
+        for key, module in reversed(plugins.values()):
+            pm.register(module, name=key)
+        return pm
 
-    def hook_names(self, entry: PluginEntry) -> list[str]:
-        """Return the hooks that a working plugin implements, apart from those that yield records."""
-        plugin = self.pm.get_plugin(entry.key)
-        callers = (self.pm.get_hookcallers(plugin) or []) if plugin is not None else []
-        return sorted(caller.name for caller in callers if caller.name not in RECORD_HOOKS)
+    def hook_names(self, entry: PluginEntry) -> set[str]:
+        """Return the hooks that a working plugin implements, announced or not."""
+        module = self._modules.get(entry)
+        return set() if module is None else {caller.name for caller in self.pm.get_hookcallers(module) or ()}
+
+    def check_targets(self, entries: Iterable[PluginEntry]) -> None:
+        """Import the targets of all records and keep the errors in `target_errors`.
+
+        Args:
+            entries: Plugins whose records are checked.
+        """
+        self.target_errors.clear()
+        imports = {HandlerSpec: import_handler, ExecutorSpec: import_class, CommandSpec: import_target}
+        for kind, import_record in imports.items():
+            for registration in self.of_kind(kind, entries):
+                try:
+                    import_record(registration)
+                except HandlerNotFoundError:
+                    continue  # distributions that the record requires may be missing
+                except PluginLoadError as error:
+                    self.target_errors[registration] = str(error)
+
+    def warnings(self, entry: PluginEntry, entry_names: Container[str]) -> list[str]:
+        """Return what is wrong with a working plugin, apart from conflicts with others.
+
+        Args:
+            entry: The plugin.
+            entry_names: Names of all entry points that its distribution has in the group `rivers`.
+        """
+        implemented, result = self.hook_names(entry), []
+        for group, hooks in ANNOUNCED_HOOKS.items():
+            names = ", ".join(name for name in hooks if name in implemented)
+            if names and group not in entry.groups:
+                result.append(
+                    f"rivers does not call {names}, because no entry point announces it. Add to pyproject.toml: "
+                    f'[project.entry-points."{group}"] {entry.name} = "{entry.value}"'
+                )
+            elif not names and group in entry.groups and entry.module is None:
+                result.append(f"It is announced in the group {group!r} but implements none of its hooks.")
+        for item in self.registrations[entry]:
+            is_named = isinstance(item.spec, CommandSpec) or item.spec.name in entry_names
+            if not is_named and entry.module is None:
+                result.append(
+                    f"No entry point is named {item.spec.name!r}, so that using it loads every plugin. Add to "
+                    f'pyproject.toml: [project.entry-points.{ENTRY_POINT_GROUP}] {item.spec.name} = "{entry.value}"'
+                )
+        return [
+            *result,
+            *(self.target_errors[item] for item in self.registrations[entry] if item in self.target_errors),
+        ]
 
     def _collector(self, hook_name: str) -> Callable[[Any], None]:
         return lambda result: self._yielded.append((hook_name, result))
@@ -162,11 +260,17 @@ class LoadedPlugins:
             validate_hooks(self.pm, module)
             return list(_checked_records(self._yielded))
         except BaseException:
-            if self.pm.get_plugin(entry.key) is not None:
+            if self.pm.get_plugin(entry.key) is module:
                 self.pm.unregister(name=entry.key)
             raise
         finally:
             self._yielded.clear()
+
+
+def _plugin_manager() -> PluginManager:
+    pm = pluggy.PluginManager(PROJECT)
+    pm.add_hookspecs(specs)
+    return pm
 
 
 def import_target(registration: Registration[Any]) -> Any:
@@ -180,9 +284,11 @@ def import_target(registration: Registration[Any]) -> Any:
 
     Raises:
         HandlerNotFoundError: A distribution that the record requires is not installed.
-        PluginLoadError: The target does not exist, or importing it failed.
+        PluginLoadError: The target does not exist, importing it failed, or the record needs a newer core.
     """
     spec = registration.spec
+    if spec.api_version > API_VERSION:
+        raise newer_record_error(registration)
     missing = [name for name in getattr(spec, "requires", ()) if not is_installed(name)]
     if missing:
         raise missing_requirement_error(registration, missing)
@@ -191,7 +297,7 @@ def import_target(registration: Registration[Any]) -> Any:
     except ALWAYS_PROPAGATE:
         raise
     except BaseException as error:
-        raise broken_target_error(registration, one_line(error)) from error
+        raise broken_target_error(registration, one_line(error), error) from error
 
 
 def import_class(registration: Registration[Any]) -> type:
@@ -205,8 +311,11 @@ def import_class(registration: Registration[Any]) -> type:
 
 
 def import_handler(registration: Registration[Any]) -> type[BaseIOHandler]:
-    """Import the handler class behind a record; raises as `import_class` does, also if it cannot be instantiated."""
-    from rivers_core.handler import BaseIOHandler  # brings pydantic, which listing plugins does not need
+    """Import the handler class behind a record; raises as `import_class` does, also if the engine cannot call it."""
+    from rivers_core.handler import (
+        BaseIOHandler,
+        signature_problems,
+    )  # brings pydantic, which listing plugins does not need
 
     target = import_class(registration)
     if not issubclass(target, BaseIOHandler):
@@ -216,6 +325,8 @@ def import_handler(registration: Registration[Any]) -> type[BaseIOHandler]:
     if inspect.isabstract(target):
         methods = " and ".join(sorted(target.__abstractmethods__))
         raise broken_target_error(registration, f"{target.__qualname__} does not implement {methods}")
+    if problems := signature_problems(target):
+        raise broken_target_error(registration, " ".join(problems))
     return target
 
 
@@ -232,6 +343,8 @@ def _checked_records(yielded: list[tuple[str, Any]]) -> Iterator[Any]:
                 raise TypeError(
                     f"{hook_name} must yield {kind.__name__} records, it yielded {_described(record)}"
                 )
+            if len(seen) == MAX_RECORDS:
+                raise ValueError(f"{hook_name} yields more than {MAX_RECORDS:,} records")
             if (kind, record.name) in seen:
                 raise ValueError(f"{hook_name} yields the name {record.name!r} twice")
             seen.add((kind, record.name))

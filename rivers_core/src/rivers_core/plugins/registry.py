@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from copy import copy
 from dataclasses import dataclass
 from threading import RLock
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from rivers_core.exceptions import (
@@ -17,17 +19,35 @@ from rivers_core.hooks.observers import Observers, freeze_observers
 from rivers_core.hooks.records import CommandSpec, ExecutorSpec, HandlerSpec, RecordT
 from rivers_core.hooks.resolution import call_default_io_handler, call_wrap_io_handler
 from rivers_core.plugins import _lookup_errors as errors
-from rivers_core.plugins.discovery import Discovery, package_to_install, same_distribution
-from rivers_core.plugins.loading import LoadedPlugins, Registration, import_class, import_handler
+from rivers_core.plugins.discovery import (
+    COMMANDS,
+    ENTRY_POINT_GROUP,
+    OBSERVERS,
+    RESOLVE,
+    Discovery,
+    package_to_install,
+    same_distribution,
+)
+from rivers_core.plugins.loading import (
+    ANNOUNCED_HOOKS,
+    LoadedPlugins,
+    Registration,
+    import_class,
+    import_handler,
+)
 from rivers_core.plugins.policy import PluginPolicy, environment_policy, strict_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+    from pluggy import PluginManager
 
     from rivers_core.handler import BaseIOHandler
     from rivers_core.plugins.discovery import PluginEntry
 
 KINDS: Final[dict[type, str]] = {HandlerSpec: "IO handler", ExecutorSpec: "executor", CommandSpec: "command"}
+
+_LOG: Final = logging.getLogger("rivers.plugins")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +61,9 @@ class PluginStatus:
         state: `"not loaded"`, `"loaded"`, `"broken"` or `"denied"`.
         error: Why the plugin is broken or denied.
         provides: What a loaded plugin provides: `"handler json"`, `"executor dask"`, `"hook ..."`.
+        warnings: Mistakes in a loaded plugin: hooks that are not called, names that another plugin claims as well,
+            targets that cannot be used (after `load_all(targets=True)`).
+        groups: Groups in which an entry point announces the plugin.
     """
 
     distribution: str
@@ -49,21 +72,26 @@ class PluginStatus:
     state: str
     error: str | None = None
     provides: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
 
 class PluginRegistry:
     """Registry of the plugins that exist for this process and that its policies allow.
 
-    A lookup by name first loads the plugins whose entry point has that name, so that it usually imports one module.
-    A second claim of the name, behind an entry point of another name, is detected once that plugin is loaded;
-    before a run, all are.
+    A lookup by name loads the plugins whose entry point in the group `rivers` has that name, and all plugins only if
+    those do not provide it. Hooks that act without being named are called if an entry point announces them, in the
+    group `rivers.observers`, `rivers.resolve` or `rivers.commands`; nothing else is loaded for them. A second claim
+    of a name, behind an entry point of another name, is detected when both plugins are loaded, as `load_all` does.
 
     Args:
         entry_points: Entry points to use instead of those of installed distributions.
         allow: Patterns of distributions that may be imported; None allows all.
         deny: Patterns of distributions that must not be imported.
         pin: Name to the distribution that provides it.
-        strict: Whether a broken plugin is an error at once; None reads `RIVERS_STRICT_PLUGINS`.
+        strict: Whether every plugin is loaded and a broken one is an error at once; None reads
+            `RIVERS_STRICT_PLUGINS`.
+        clock: Returns seconds; measures how long a plugin takes to load.
 
     Examples:
         >>> registry = PluginRegistry()
@@ -78,8 +106,11 @@ class PluginRegistry:
         deny: Iterable[str] | None = None,
         pin: Mapping[str, str] | None = None,
         strict: bool | None = None,
+        *,
+        clock: Callable[[], float] = perf_counter,
     ) -> None:
         self._lock = RLock()
+        self._clock = clock
         self._strict = strict
         self._discovery = Discovery(entry_points)
         self._code_policy = PluginPolicy.of("code", allow, deny, pin)
@@ -89,8 +120,8 @@ class PluginRegistry:
     def _reset(self) -> None:
         self._state: tuple[object, ...] | None = None
         self._entries: list[PluginEntry] = []
-        self._loaded = LoadedPlugins()
-        self._is_complete = False
+        self._loaded = LoadedPlugins(self._clock)
+        self._hooks_by_group: dict[str, PluginManager] = {}
         self._observers: Observers | None = None
 
     def handler(self, name: str) -> type[BaseIOHandler]:
@@ -139,8 +170,8 @@ class PluginRegistry:
         return self._all(ExecutorSpec)
 
     def commands(self) -> list[Registration[CommandSpec]]:
-        """Return the records of all commands that plugins add to `rivers`, sorted by name; loads no target."""
-        return self._all(CommandSpec)
+        """Return the records of all commands that plugins announce, sorted by name; loads those plugins, no target."""
+        return self._all(CommandSpec, COMMANDS)
 
     def plugins(self) -> list[PluginStatus]:
         """Return the status of every plugin, sorted by distribution and entry point; imports nothing."""
@@ -150,29 +181,27 @@ class PluginRegistry:
                 self._status(entry) for entry in (*self._discovery.installed(), *self._discovery.in_process)
             ]
 
-    def load_all(self) -> None:
-        """Load every allowed plugin, as hooks other than the records require.
+    def load_all(self, *, targets: bool = False) -> None:
+        """Load every allowed plugin, so that `plugins` reports conflicts and mistakes of all.
+
+        Args:
+            targets: Whether to import the targets of all records as well.
 
         Raises:
             PluginLoadError: A plugin is broken and the registry is strict.
         """
         with self._lock:
             loaded = self._refresh()
-            if self._is_complete and not (loaded.failures and self._is_strict()):
-                return  # called for each asset of a repository
             self._load(self._entries)
-            in_process = self._discovery.in_process
-            loaded.sort(
-                [*reversed(in_process), *(entry for entry in self._entries if entry not in in_process)]
-            )
-            self._is_complete = True
+            if targets:
+                loaded.check_targets(self._entries)
 
     def observers(self) -> Observers:
-        """Return the observers of all allowed plugins, frozen; the same object until plugins or policies change."""
+        """Return the announced observers, frozen; the same object until plugins or policies change."""
         with self._lock:
-            self.load_all()
+            hooks = self._hooks(OBSERVERS)
             if self._observers is None:
-                self._observers = freeze_observers(self._loaded.pm)
+                self._observers = freeze_observers(hooks)
             return self._observers
 
     def default_io_handler(
@@ -190,8 +219,7 @@ class PluginRegistry:
         Raises:
             PluginLoadError: A plugin raised, or returned something else than a name or a handler.
         """
-        self.load_all()
-        return call_default_io_handler(self._loaded.pm, asset_name, asset_metadata)
+        return call_default_io_handler(self._hooks(RESOLVE), asset_name, asset_metadata)
 
     def wrap(self, handler: BaseIOHandler, asset_name: str) -> BaseIOHandler:
         """Let plugins wrap the handler of an asset.
@@ -206,8 +234,7 @@ class PluginRegistry:
         Raises:
             PluginLoadError: A plugin raised, or returned something else than a handler.
         """
-        self.load_all()
-        return call_wrap_io_handler(self._loaded.pm, handler, asset_name)
+        return call_wrap_io_handler(self._hooks(RESOLVE), handler, asset_name)
 
     def register(self, module: object, name: str) -> None:
         """Add a plugin to this process, for notebooks and tests.
@@ -318,10 +345,10 @@ class PluginRegistry:
             installed, in_process, _ = state
             self._entries = [entry for entry in installed if _refusal(policies, entry) is None]
             self._entries += in_process
-            self._is_complete, self._observers = False, None
+            self._hooks_by_group, self._observers = {}, None
             if not {*self._loaded.registrations, *self._loaded.failures} <= {*self._entries}:
                 # modules stay imported, so that loading the others again is quick
-                self._loaded = LoadedPlugins()
+                self._loaded = LoadedPlugins(self._clock)
             self._state = state
         return self._loaded
 
@@ -335,11 +362,30 @@ class PluginRegistry:
             if not loaded.load(entry) and strict:
                 raise errors.broken_plugin_error(entry, loaded.failures[entry])
 
-    def _all(self, kind: type[RecordT]) -> list[Registration[RecordT]]:
+    def _hooks(self, group: str) -> PluginManager:
+        """Return the plugins whose hooks of a group are called; loads those that announce it, and no others."""
         with self._lock:
             loaded = self._refresh()
-            self._load(self._entries)
-            registrations = loaded.of_kind(kind, self._entries)
+            if group not in self._hooks_by_group or (loaded.failures and self._is_strict()):
+                announced = [entry for entry in self._entries if group in entry.groups]
+                self._load(announced)
+                for entry in announced:
+                    if entry in loaded.failures:
+                        reason = errors.reason_of(entry, loaded.failures[entry])
+                        _LOG.warning("The %s is broken, its hooks are not called: %s", entry, reason)
+                in_process = self._discovery.in_process
+                installed = [entry for entry in announced if entry not in in_process]
+                self._hooks_by_group[group] = loaded.announced_hooks(
+                    group, [*reversed(in_process), *installed]
+                )
+            return self._hooks_by_group[group]
+
+    def _all(self, kind: type[RecordT], group: str | None = None) -> list[Registration[RecordT]]:
+        with self._lock:
+            loaded = self._refresh()
+            entries = [entry for entry in self._entries if group is None or group in entry.groups]
+            self._load(entries)
+            registrations = loaded.of_kind(kind, entries)
             return sorted(registrations, key=lambda item: (item.spec.name, item.distribution))
 
     def _find(self, kind: type[RecordT], name: str) -> Registration[RecordT]:
@@ -358,7 +404,7 @@ class PluginRegistry:
     def _search(self, kind: type[RecordT], name: str, owner: str | None) -> list[Registration[RecordT]]:
         loaded = self._refresh()
         entries = [entry for entry in self._entries if entry.belongs_to(owner)]
-        likely = [entry for entry in entries if entry.name == name]
+        likely = [entry for entry in entries if entry.name == name and ENTRY_POINT_GROUP in entry.groups]
         self._load(likely)
         if not any(item.spec.name == name for item in loaded.of_kind(kind, likely)):
             self._load(entries)
@@ -440,7 +486,7 @@ class PluginRegistry:
         return owner is not None and same_distribution(item.distribution, owner)
 
     def _status(self, entry: PluginEntry) -> PluginStatus:
-        state, error, provides = "not loaded", None, []
+        state, error, provides, warnings = "not loaded", None, [], []
         loaded = self._loaded
         refusal = None if entry.module is not None else _refusal(self._policies(), entry)
         if refusal is not None:
@@ -450,11 +496,50 @@ class PluginRegistry:
         elif entry.problem:
             state, error = "broken", entry.problem
         elif entry in loaded.registrations:
-            state = "loaded"
-            nouns = {HandlerSpec: "handler", ExecutorSpec: "executor", CommandSpec: "command"}
-            provides = [f"{nouns[type(item.spec)]} {item.spec.name}" for item in loaded.registrations[entry]]
-            provides += [f"hook {name}" for name in loaded.hook_names(entry)]
-        return PluginStatus(entry.distribution, entry.version, entry.name, state, error, tuple(provides))
+            state, provides, warnings = "loaded", self._provides(entry), self._warnings(entry)
+        return PluginStatus(
+            entry.distribution,
+            entry.version,
+            entry.name,
+            state,
+            error,
+            tuple(provides),
+            tuple(warnings),
+            tuple(sorted(entry.groups)),
+        )
+
+    def _provides(self, entry: PluginEntry) -> list[str]:
+        nouns = {HandlerSpec: "handler", ExecutorSpec: "executor", CommandSpec: "command"}
+        hooks = {
+            name for group in (OBSERVERS, RESOLVE) if group in entry.groups for name in ANNOUNCED_HOOKS[group]
+        }
+        return [
+            *(
+                f"{nouns[type(item.spec)]} {item.spec.name}"
+                for item in self._loaded.registrations[entry]
+                if not isinstance(item.spec, CommandSpec) or COMMANDS in entry.groups
+            ),
+            *(f"hook {name}" for name in sorted(hooks & self._loaded.hook_names(entry))),
+        ]
+
+    def _warnings(self, entry: PluginEntry) -> list[str]:
+        siblings = {
+            item.name
+            for item in self._entries
+            if item.distribution == entry.distribution and ENTRY_POINT_GROUP in item.groups
+        }
+        warnings = self._loaded.warnings(entry, siblings)
+        for item in self._loaded.registrations[entry]:
+            kind = type(item.spec)
+            if kind is not CommandSpec and self._pinned(item.spec.name) is None:
+                claims = [
+                    claim
+                    for claim in self._loaded.of_kind(kind, self._entries)
+                    if claim.spec.name == item.spec.name
+                ]
+                if len({claim.spec.target for claim in claims}) > 1:
+                    warnings.append(errors.conflict_message(KINDS[kind], item.spec.name, claims))
+        return warnings
 
 
 def _only(kind: str, name: str, matches: list[Registration[RecordT]]) -> Registration[RecordT]:

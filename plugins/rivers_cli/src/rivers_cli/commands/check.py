@@ -220,7 +220,7 @@ def _check_plugins(session: Session, report: Report) -> None:
 
     registry = get_registry()
     try:
-        registry.load_all()
+        registry.load_all(targets=True)
     except RiversError as error:
         report.findings += findings_of(error)
     statuses = registry.plugins()
@@ -230,6 +230,11 @@ def _check_plugins(session: Session, report: Report) -> None:
         f"Plugin {status.entry_point!r} of {status.distribution} {status.version} is broken: {status.error}"
         for status in statuses
         if status.state == "broken"
+    ]
+    report.warnings += [
+        f"Plugin {status.entry_point!r} of {status.distribution} {status.version}: {message}"
+        for status in statuses
+        for message in status.warnings
     ]
     report.warnings += [message for _, message in session.plugin_commands.conflicts()]
     foreign = foreign_distribution_message()

@@ -24,7 +24,8 @@ def plugins(
     """List installed plugins and their state.
 
     Without --load nothing is imported, and a plugin shows the names of its entry points. The policy under [plugins] of
-    rivers.toml applies. With --load, commands that do not run under their own name are explained.
+    rivers.toml applies. With --load, remarks report mistakes: hooks that no entry point announces, handlers with wrong
+    signatures, names that several packages claim, commands that do not run under their own name.
 
     Exit codes: 0, or 1 if --load found a broken plugin.
 
@@ -39,9 +40,9 @@ def plugins(
     registry = get_registry()
     if load:
         with suppress(PluginLoadError):  # with strict plugins; the list names the broken one
-            registry.load_all()
+            registry.load_all(targets=True)
     statuses = registry.plugins()
-    remarks: dict[tuple[str, str], list[str]] = {}
+    remarks = {(status.distribution, status.entry_point): [*status.warnings] for status in statuses}
     for claim, message in context.obj.plugin_commands.conflicts() if load else ():
         remarks.setdefault((claim.distribution, claim.entry_point), []).append(message)
     documents: list[dict[str, Any]] = [
