@@ -186,12 +186,16 @@ def dataset_of(table: DeltaTable, *, is_local: bool, trust_bounds: bool) -> Data
         trust_bounds: Whether files may be skipped by the bounds of their columns.
     """
     from pyarrow import fs
+    from pyarrow.dataset import ParquetReadOptions
 
+    # pyarrow (up to 26) reads INT96, the timestamps of Spark, as nanoseconds by default, which end in the year 2262.
+    options = ParquetReadOptions(coerce_int96_timestamp_unit="us")
     if is_local:
         path = table.table_uri.removeprefix(_FILE)
-        dataset = table.to_pyarrow_dataset(filesystem=fs.SubTreeFileSystem(path, fs.LocalFileSystem()))
+        files = fs.SubTreeFileSystem(path, fs.LocalFileSystem())
+        dataset = table.to_pyarrow_dataset(filesystem=files, parquet_read_options=options)
     else:
-        dataset = table.to_pyarrow_dataset()
+        dataset = table.to_pyarrow_dataset(parquet_read_options=options)
         _file_systems.add(dataset.filesystem.handler)
     return dataset if trust_bounds else _without_bounds(dataset)
 

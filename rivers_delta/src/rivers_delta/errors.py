@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _BACKTRACE: Final = re.compile(r"\n\s*\d+: .*", re.DOTALL)
 _DEBUG: Final = re.compile(
-    r"\s*(Debug source|Help|stack backtrace|Resolved plan until failure|Preview of invalid data):.*",
+    r"\s*(Debug source|Help|stack backtrace|Resolved plan until failure|Preview of invalid data"
+    r"|This error occurred with the following context stack):.*",
     re.DOTALL,
 )
 _COLOR: Final = re.compile(r"\x1b\[[0-9;]*m")

@@ -17,6 +17,8 @@ from rivers_delta.log.location import is_local, shown
 from rivers_delta.schema.encoding import decode
 
 if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
     from rivers_delta.schema.encoding import Column
 
 _FILE: Final = "file://"
@@ -77,6 +79,16 @@ class Table(UnescapedTable):
 
         with DeltaStorageHandler(path, self.options).open_input_file(f"_delta_log/{name}") as remote:
             return bytes(remote.read())
+
+    def file_system(self) -> FileSystem:
+        """Return a file system whose root is the folder of the table."""
+        from pyarrow import fs
+
+        if is_local(self.path):
+            return fs.SubTreeFileSystem(self.path, fs.LocalFileSystem())
+        from deltalake.fs import DeltaStorageHandler
+
+        return fs.PyFileSystem(DeltaStorageHandler(self.path, self.options))
 
     def committed_at(self, version: int | None = None) -> datetime | None:
         """Return when a version was committed; None if its commit does not say, or is no longer in the log.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rivers_core.authoring import did_you_mean
@@ -13,11 +14,14 @@ from rivers_core.exceptions import (
     PartitionValidationError,
     RiversError,
 )
+from rivers_delta.errors import library_errors, subject_of
 from rivers_delta.log.location import is_local
 from rivers_delta.log.partition_markers import absent_keys, is_unfinished
+from rivers_delta.log.protocol import refuse_unreadable_feed
 from rivers_delta.log.table import open_table
 from rivers_delta.partitions.filters import partition_predicate
-from rivers_delta.read.scan import ChangeFeedScan, Scan
+from rivers_delta.read.data_files import DataFiles
+from rivers_delta.read.scan import ChangeFeedScan, Scan, supported_readers
 from rivers_delta.types.registry import get_types
 
 if TYPE_CHECKING:
@@ -41,7 +45,8 @@ def load(settings: TableSettings, context: InputContext) -> Any:
     Raises:
         NotMaterializedError: The table or partition was never written.
         InvalidMetadataError: A requested column or version does not exist.
-        RiversError: The requested type is not a frame type.
+        IntegrityError: A data file is missing or differs from the log.
+        RiversError: The requested type is not a frame type, or no reader supports a feature of the table.
     """
     table = find_table(settings, context)
     options, columns = settings.options, table.columns()
@@ -53,9 +58,17 @@ def load(settings: TableSettings, context: InputContext) -> Any:
     selected = _selected(context, options, columns)
     types = get_types()
     adapter = types.adapter(_type(settings, context))
+    subject = subject_of(context)
     if options.change_feed is not None:
+        refuse_unreadable_feed(table, subject)
         return adapter.read(ChangeFeedScan(table, selected, predicate, options.change_feed))
-    return adapter.read(Scan(table, selected, predicate))
+    files = DataFiles(table, predicate)
+    files.check(subject)
+    filtered = () if predicate is None else predicate.columns
+    needed = [column for column in columns if column in selected or column.name in filtered]
+    readers = supported_readers(table, files, needed, subject)
+    errors = partial(library_errors, "read", context, settings)
+    return adapter.read(Scan(table, selected, predicate, readers, errors))
 
 
 def find_table(settings: TableSettings, context: InputContext) -> Table:

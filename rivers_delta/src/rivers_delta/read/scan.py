@@ -2,30 +2,76 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from rivers_core.exceptions import InvalidMetadataError
-from rivers_delta.compat import closed_at_exit, dataset_of
+from rivers_core.exceptions import InvalidMetadataError, RiversError
+from rivers_delta.compat import batches_without_gil, closed_at_exit, dataset_of
 from rivers_delta.log.location import is_local
+from rivers_delta.log.protocol import reader_features, refuse_unreadable
 from rivers_delta.types.arrow_types import streamed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     import polars as pl
-    from arro3.core import RecordBatch, RecordBatchReader
+    from arro3.core import DataType, RecordBatch, RecordBatchReader
     from arro3.core import Schema as ArrowSchema
 
     from rivers_delta.log.table import Table
     from rivers_delta.partitions.predicates import Predicate
+    from rivers_delta.read.data_files import DataFiles
     from rivers_delta.schema.encoding import Column
 
-_BEYOND_DATASETS: Final = frozenset(["columnMapping", "deletionVectors"])
-"""Protocol features that pyarrow's datasets (up to 26) ignore."""
+_FAST_FEATURES: Final = frozenset(["timestampNtz"])
+"""Protocol features with which polars and pyarrow are known to read every value correctly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """The readers that return exactly the values of a table; any of them may be used.
+
+    Args:
+        polars: The scan of polars. It takes partition values from folders.
+        pyarrow: The datasets of pyarrow. They take partition values from the log.
+        deltalake: The scan of deltalake, which supports most features of the protocol.
+    """
+
+    polars: bool
+    pyarrow: bool
+    deltalake: bool
+
+
+def supported_readers(table: Table, files: DataFiles, columns: Sequence[Column], subject: str) -> Readers:
+    """Return the readers that are known to read a table correctly.
+
+    Args:
+        table: The table.
+        files: The data files that will be read.
+        columns: The columns that will be read.
+        subject: Asset and partition, for messages.
+
+    Raises:
+        RiversError: There is no such reader; the message names the feature.
+    """
+    refuse_unreadable(table, subject)
+    features = reader_features(table) - _FAST_FEATURES
+    int96 = files.int96_columns(columns)
+    if int96 and features:
+        raise RiversError(
+            f"Could not read {subject}, table {table.address!r}: column {', '.join(map(repr, int96))} holds timestamps "
+            f"in INT96, which cannot be read in a table with the feature {', '.join(map(repr, sorted(features)))}. "
+            "Rewrite the table with timestamps in microseconds "
+            "(spark.sql.parquet.outputTimestampType=TIMESTAMP_MICROS)."
+        )
+    is_plain = not features
+    return Readers(
+        polars=is_plain and not int96 and files.are_in_folders(), pyarrow=is_plain, deltalake=not int96
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,36 +82,47 @@ class Scan:
         table: The table, at that version.
         columns: The columns to return.
         predicate: The rows to return; None for all.
+        readers: The readers that may be used.
+        errors: Translates errors of a query that runs later.
     """
 
     table: Table
     columns: tuple[Column, ...]
-    predicate: Predicate | None = None
+    predicate: Predicate | None
+    readers: Readers
+    errors: Callable[[], AbstractContextManager[None]]
 
     def schema(self) -> pa.Schema:
         """Return the columns with the types they were written with."""
         return pa.schema([column.given for column in self.columns])
 
     def reader(self) -> RecordBatchReader:
-        """Return the rows as a stream, read by deltalake's engine."""
-        predicate = None if self.predicate is None else self.predicate.sql()
-        stored = self.table.scan(columns=[column.name for column in self.columns], predicate=predicate)
-        return _cast_reader(stored, streamed(self.schema()))
+        """Return the rows as a stream, read by deltalake's engine where it supports the table."""
+        wanted = streamed(self.schema())
+        if self.readers.deltalake:
+            return _cast_reader(self._native_reader(), wanted)
+        from arro3.core import RecordBatchReader
+
+        reader = self.arrow_reader()
+        stored = RecordBatchReader.from_batches(reader.schema, batches_without_gil(reader))
+        return _cast_reader(stored, wanted)
 
     def arrow_table(self) -> pa.Table:
         """Return the rows in their order, read by pyarrow where it supports the table."""
         scanner = self._scanner()
-        return pa.table(self.reader()) if scanner is None else scanner.to_table()
+        return pa.table(self._stored_reader()) if scanner is None else scanner.to_table()
 
     def arrow_reader(self) -> pa.RecordBatchReader:
         """Return the rows as a stream in their order, read by pyarrow where it supports the table."""
         scanner = self._scanner()
         if scanner is None:
-            return pa.RecordBatchReader.from_stream(self.reader())
+            return pa.RecordBatchReader.from_stream(self._stored_reader())
         return closed_at_exit(scanner.to_reader())
 
     def lazy_frame(self) -> pl.LazyFrame:
-        """Return the rows as a polars query."""
+        """Return the rows as a polars query, read by polars where it supports the table."""
+        if not self.readers.polars:
+            return self._lazy_stream()
         import polars as pl
 
         from rivers_delta.types.polars_frames import polars_column
@@ -78,10 +135,46 @@ class Scan:
             return frame
         return frame.select([polars_column(name) for name in names])
 
+    def _lazy_stream(self) -> pl.LazyFrame:
+        """Return a polars query over `arrow_reader`, which gets the columns and filters of later operations."""
+        import polars as pl
+        from polars.io.plugins import register_io_source
+
+        schema = pl.Schema(self._stored_schema())
+
+        def frames(
+            names: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
+        ) -> Iterator[pl.DataFrame]:
+            del batch_size
+            by_name = {column.name: column for column in self.columns}
+            columns = self.columns if names is None else tuple(by_name[name] for name in names)
+            left = n_rows
+            with self.errors():
+                for batch in replace(self, columns=columns).arrow_reader():
+                    frame = pl.DataFrame(batch).cast({column.name: schema[column.name] for column in columns})
+                    if left is not None:
+                        frame = frame.head(left)
+                        left -= frame.height
+                    yield frame if predicate is None else frame.filter(predicate)
+                    if left == 0:
+                        return
+
+        return register_io_source(frames, schema=schema)
+
+    def _native_reader(self) -> RecordBatchReader:
+        predicate = None if self.predicate is None else self.predicate.sql()
+        return self.table.scan(columns=[column.name for column in self.columns], predicate=predicate)
+
+    def _stored_reader(self) -> RecordBatchReader:
+        """Return the rows with stored types; the scan itself returns other variants of text and bytes."""
+        return _cast_reader(self._native_reader(), self._stored_schema())
+
+    def _stored_schema(self) -> pa.Schema:
+        return pa.schema([column.stored for column in self.columns])
+
     def _scanner(self) -> Any:
         """Return a pyarrow scanner; None if pyarrow does not support the table."""
-        features = self.table.protocol().reader_features or ()
-        if _BEYOND_DATASETS.intersection(features):
+        if not self.readers.pyarrow:
             return None
         trust_bounds = self.predicate is None or not self.predicate.is_rounded
         dataset = dataset_of(self.table, is_local=is_local(self.table.path), trust_bounds=trust_bounds)
@@ -187,12 +280,17 @@ def _cast_reader(
     return RecordBatchReader.from_batches(wanted, _cast_batches(reader, wanted))
 
 
+def _is_same(kind: DataType, wanted: DataType) -> bool:
+    """Compare types with the names of nested fields, which arro3 (up to 0.9) ignores in maps and batches require."""
+    return kind == wanted and repr(kind) == repr(wanted)
+
+
 def _cast_batches(reader: RecordBatchReader, wanted: ArrowSchema) -> Iterator[RecordBatch]:
     from arro3.core import RecordBatch
 
     for batch in reader:
         arrays = [
-            array if array.type == kind else array.cast(kind)
+            array if _is_same(array.type, kind) else array.cast(kind)
             for array, kind in zip(map(batch.column, wanted.names), wanted.types, strict=True)
         ]
         yield RecordBatch.from_arrays(arrays, schema=wanted)

@@ -1,0 +1,255 @@
+"""Tables of other engines: every value is the stored one, or the table is refused by name."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+
+import rivers as rs
+from rivers_core.exceptions import IntegrityError, RiversError
+from tests.test_delta.foreign import field, mapped, write_foreign
+from tests.test_delta.support import Lake
+
+FRAMES = [pl.DataFrame, pl.LazyFrame, pa.Table, pa.RecordBatchReader, pd.DataFrame]
+TABLES = os.environ.get("RIVERS_DELTA_TABLES")
+FAR = datetime(9999, 12, 31, tzinfo=UTC)
+NEAR = datetime(2024, 1, 1, 0, 0, 0, 1, tzinfo=UTC)
+
+
+def values(loaded) -> list[str]:
+    """The rows of any frame, as sorted text."""
+    if isinstance(loaded, pl.LazyFrame):
+        loaded = loaded.collect()
+    if isinstance(loaded, pd.DataFrame):
+        rows = [[_plain(value) for value in row] for row in loaded.astype(object).itertuples(index=False)]
+        return sorted(map(repr, rows))
+    if isinstance(loaded, pa.RecordBatchReader):
+        loaded = loaded.read_all()
+    return sorted(repr([_plain(value) for value in row.values()]) for row in pa.table(loaded).to_pylist())
+
+
+def _plain(value):
+    """A value without the differences between frame types: containers of pandas, and kinds of null."""
+    if value is pd.NaT:
+        return None
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, pd.Timestamp):
+        value = value.to_pydatetime()
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat() if value.tzinfo else value.isoformat()
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return None if value is pd.NA or value != value else value
+
+
+def _tables() -> list[str]:
+    return sorted(path.name for path in Path(TABLES).iterdir() if path.is_dir()) if TABLES else ["-"]
+
+
+@pytest.mark.skipif(not TABLES, reason="RIVERS_DELTA_TABLES does not name a folder of tables")
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("name", _tables())
+def test_load_equals_scan_of_deltalake(name, frame):
+    lake = Lake(TABLES)
+    try:
+        expected = pa.table(DeltaTable(f"{TABLES}/{name}").scan())
+    except Exception:
+        with pytest.raises(RiversError, match=r"feature '|data file '"):
+            lake.load(frame, name)
+        return
+    if name == "table_with_edge_timestamps":
+        # The scan of deltalake returns the year 1816.
+        days = [FAR.replace(day=day) for day in (31, 30)]
+        column = expected.schema.get_field_index("BIG_DATE")
+        order = expected.column("NORMAL_DATE").to_pylist()
+        expected = expected.set_column(column, "BIG_DATE", [[days[moment.month - 1] for moment in order]])
+    loaded = lake.load(frame, name)
+    if frame is pd.DataFrame:
+        schema = pa.schema(DeltaTable(f"{TABLES}/{name}").schema())
+        expected = pa.Table.from_pylist(expected.to_pylist(), schema=schema).to_pandas()
+    assert values(loaded) == values(expected)
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("form", ["legacy", "feature"])
+def test_load_column_mapping(tmp_path, frame, form):
+    nested = {"type": "struct", "fields": [mapped("y", "string", 3)]}
+    rows = pa.table({"col-1": [1, 2], "col-2": [{"col-3": "p"}, None]})
+    versions = {"protocol": (2, 5)} if form == "legacy" else {"features": ["columnMapping"]}
+    write_foreign(
+        tmp_path / "asset",
+        [mapped("x", "long", 1), mapped("s", nested, 2)],
+        {"f.parquet": (rows, {})},
+        configuration={"delta.columnMapping.mode": "name", "delta.columnMapping.maxColumnId": "3"},
+        **versions,
+    )
+    expected = values(pa.table({"x": [1, 2], "s": [{"y": "p"}, None]}))
+    assert values(Lake(tmp_path).load(frame)) == expected
+    assert values(Lake(tmp_path).load(frame, columns=["x"])) == ["[1]", "[2]"]
+
+
+def test_self_dependency_over_mapped_column(tmp_path):
+    write_foreign(
+        tmp_path / "counter",
+        [mapped("n", "long", 1)],
+        {"f.parquet": (pa.table({"col-1": [41]}), {})},
+        protocol=(2, 5),
+        configuration={"delta.columnMapping.mode": "name", "delta.columnMapping.maxColumnId": "1"},
+    )
+
+    @rs.Asset(io_handler=Lake(tmp_path).handler)
+    def counter(self: rs.SelfDependency[pa.Table]) -> pa.Table:
+        before = self.get_inner()
+        return pa.table({"n": [(before["n"][0].as_py() or 0) + 1]})
+
+    with rs.CodeRepository([counter], config=False) as repo:
+        repo.materialize()
+        assert repo.load_node("counter", type_hint=pa.Table).to_pydict() == {"n": [42]}
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_load_refuses_column_mapping_by_id(tmp_path, frame):
+    write_foreign(
+        tmp_path / "asset",
+        [mapped("x", "long", 1)],
+        {"f.parquet": (pa.table({"other": [1]}), {})},
+        features=["columnMapping"],
+        configuration={"delta.columnMapping.mode": "id", "delta.columnMapping.maxColumnId": "1"},
+    )
+    with pytest.raises(RiversError, match=r"asset 'asset'.*'delta.columnMapping.mode' 'id'"):
+        Lake(tmp_path).load(frame)
+
+
+KEYS = [
+    ("string", "a b/c=%", "a b/c=%"),
+    ("long", "7", 7),
+    ("date", "2024-01-31", date(2024, 1, 31)),
+    ("boolean", "true", True),
+    ("double", "1.5", 1.5),
+    ("decimal(5,2)", "1.50", Decimal("1.50")),
+    ("timestamp", "2024-01-31 05:00:00.000001", datetime(2024, 1, 31, 5, 0, 0, 1, tzinfo=UTC)),
+]
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("folder", ["", "k=wrong/"])
+@pytest.mark.parametrize(("kind", "text", "value"), KEYS, ids=[kind for kind, _, _ in KEYS])
+def test_load_takes_partition_values_from_log(tmp_path, frame, folder, kind, text, value):
+    files = {
+        f"{folder}f.parquet": (pa.table({"n": [1, 2]}), {"k": text}),
+        f"{folder}g.parquet": (pa.table({"n": [3]}), {"k": None}),
+    }
+    write_foreign(tmp_path / "asset", [field("n", "long"), field("k", kind)], files)
+    lake = Lake(tmp_path)
+    assert values(lake.load(frame)) == values(pa.table({"n": [1, 2, 3], "k": [value, value, None]}))
+    key = text.replace(" ", "T") if kind == "timestamp" else text
+    assert len(values(lake.load(frame, keys=key, partition_expr="k"))) == 2
+    assert values(lake.load(frame, keys=key, partition_expr="k", columns=["n"])) == ["[1]", "[2]"]
+
+
+def test_lazy_frame_over_foreign_folders_is_a_query(tmp_path):
+    files = {
+        "f.parquet": (pa.table({"n": [1, 2]}), {"k": "a"}),
+        "g.parquet": (pa.table({"n": [3]}), {"k": "b"}),
+    }
+    write_foreign(tmp_path / "asset", [field("n", "long"), field("k", "string")], files)
+    frame = Lake(tmp_path).load(pl.LazyFrame)
+    assert frame.select(pl.len()).collect().item() == 3
+    assert frame.filter(pl.col("n") > 1).select("k").collect()["k"].sort().to_list() == ["a", "b"]
+    assert frame.head(2).collect().height == 2
+    assert frame.filter(pl.col("k") == "b").head(1).collect().rows() == [(3, "b")]
+    assert frame.group_by("k").len().sort("k").collect().rows() == [("a", 2), ("b", 1)]
+
+
+def _int96(folder, **options):
+    kinds = {"t": pa.timestamp("us", "UTC"), "l": pa.list_(pa.timestamp("us", "UTC"))}
+    rows = pa.table({"t": pa.array([FAR, NEAR], kinds["t"]), "l": pa.array([[NEAR], [FAR]], kinds["l"])})
+    fields = [
+        field("t", "timestamp"),
+        field("l", {"type": "array", "elementType": "timestamp", "containsNull": True}),
+    ]
+    write_foreign(folder, fields, {"f.parquet": (rows, {})}, use_deprecated_int96_timestamps=True, **options)
+    return rows
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_load_int96_timestamps(tmp_path, frame):
+    rows = _int96(tmp_path / "asset")
+    expected = rows.to_pandas() if frame is pd.DataFrame else rows
+    assert values(Lake(tmp_path).load(frame)) == values(expected)
+    assert values(Lake(tmp_path).load(frame, columns=["t"])) == values(rows.select(["t"]))
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_load_refuses_int96_with_deletion_vectors(tmp_path, frame):
+    _int96(tmp_path / "asset", features=["deletionVectors"])
+    with pytest.raises(RiversError, match="asset 'asset'.*'t'.*INT96.*'deletionVectors'"):
+        Lake(tmp_path).load(frame)
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_load_v2_checkpoint(tmp_path, frame):
+    write_foreign(
+        tmp_path / "asset", [field("n", "long")], {"f.parquet": (pa.table({"n": [1]}), {})},
+        features=["v2Checkpoint"],
+    )  # fmt: skip
+    assert values(Lake(tmp_path).load(frame)) == ["[1]"]
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("feature", ["typeWidening", "someFutureFeature"])
+def test_load_refuses_unknown_reader_feature(tmp_path, frame, feature):
+    write_foreign(
+        tmp_path / "asset",
+        [field("n", "long")],
+        {"f.parquet": (pa.table({"n": [1]}), {})},
+        features=[feature],
+    )
+    with pytest.raises(RiversError, match="asset 'asset'") as refused:
+        Lake(tmp_path).load(frame)
+    assert "context stack" not in str(refused.value)
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_load_refuses_files_of_other_size(lake, frame):
+    lake.store(pl.DataFrame({"n": [1, 2]}))
+    (path,) = lake.table().file_uris()
+    with open(path, "ab") as file:
+        file.write(b"x")
+    with pytest.raises(IntegrityError, match="asset 'asset'.*bytes"):
+        lake.load(frame)
+    os.remove(path)
+    with pytest.raises(IntegrityError, match="asset 'asset'.*not found"):
+        lake.load(frame)
+
+
+def test_load_ignores_damage_in_other_partitions(lake):
+    for key in ("a", "b"):
+        lake.store(pl.DataFrame({"k": [key], "n": [1]}), keys=key, partition_expr="k")
+    (path,) = (path for path in lake.table().file_uris() if "k=b" in path)
+    os.remove(path)
+    assert lake.load(pl.DataFrame, keys="a", partition_expr="k").height == 1
+    with pytest.raises(IntegrityError):
+        lake.load(pl.DataFrame, keys="b", partition_expr="k")
+
+
+@pytest.mark.parametrize("path", ["../secret.parquet", "/secret.parquet", "file:///secret.parquet"])
+def test_load_refuses_files_outside_of_table(tmp_path, path):
+    write_foreign(tmp_path / "asset", [field("n", "long")], {"f.parquet": (pa.table({"n": [1]}), {})})
+    log = tmp_path / "asset" / "_delta_log" / f"{0:020d}.json"
+    log.write_text(log.read_text().replace("f.parquet", path))
+    with pytest.raises(IntegrityError, match="asset 'asset'.*outside"):
+        Lake(tmp_path).load(pa.Table)
