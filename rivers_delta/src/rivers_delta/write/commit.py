@@ -21,7 +21,7 @@ from rivers_delta.log.partition_markers import (
 from rivers_delta.log.table import open_table
 from rivers_delta.partitions.filters import folder_columns
 from rivers_delta.write.merge import add_operations, merge_metrics, merge_predicate
-from rivers_delta.write.retry import has_removed_twice
+from rivers_delta.write.retry import LOST_TO_COMPACTION, has_removed_twice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -146,7 +146,7 @@ def _replace(prepared: PreparedWrite, table: Table, attempt: int) -> None:
     accepts_appends = keeps_schema and _STRICT_ATTEMPTS < attempt < settings.config.max_attempts
     _put(prepared, table, max_retries=None if accepts_appends else 0, mode="overwrite", **arguments)
     if accepts_appends and has_removed_twice(table, before):
-        raise CommitFailedError("a compaction came first")
+        raise CommitFailedError(LOST_TO_COMPACTION)
 
 
 def _put(prepared: PreparedWrite, table: Table, max_retries: int | None = None, **arguments: Any) -> None:

@@ -16,6 +16,7 @@ from rivers_delta.config.properties import commit_properties, writer_properties
 from rivers_delta.errors import redact_library_text, subject_of
 from rivers_delta.log.location import DISCARDED, is_local
 from rivers_delta.log.partition_markers import deletion_markers, is_unfinished, unmarked_keys
+from rivers_delta.log.protocol import refuse_unwritable
 from rivers_delta.log.table import open_table
 from rivers_delta.partitions.filters import partition_predicate
 from rivers_delta.read.load import absent_partitions
@@ -61,6 +62,7 @@ def _delete_partitions(
         table = table or open_table(settings.address, settings.storage_options)
         if table is None:
             return
+        refuse_unwritable(table, subject_of(context))
         based_on = table.version()
         try:
             _commit_deletion(settings, context, partition, expr, table)

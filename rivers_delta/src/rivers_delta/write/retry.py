@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from deltalake.exceptions import CommitFailedError
 
@@ -14,6 +15,16 @@ if TYPE_CHECKING:
 
     from rivers_delta.config.properties import HandlerConfig
     from rivers_delta.log.table import Table
+
+LOST_TO_COMPACTION: Final = "a compaction came first"
+"""Message of a `CommitFailedError` for a commit that deltalake accepted although files were compacted."""
+
+_CONFLICT: Final = re.compile(
+    "a concurrent transactions? |Concurrent transaction failed|Metadata changed since last commit"
+    "|Protocol changed since last commit|Tried committing existing table version"
+    rf"|Failed to commit transaction: \d+\b|{LOST_TO_COMPACTION}"
+)
+_EXISTS: Final = re.compile("A table already exists at")
 
 
 def attempts(config: HandlerConfig, *, is_replayable: bool = True) -> Iterator[int]:
@@ -36,10 +47,8 @@ def is_conflict(error: BaseException) -> bool:
     Args:
         error: The error of deltalake.
     """
-    message = str(error)
-    if isinstance(error, CommitFailedError):
-        return "append-only" not in message
-    return "A table already exists at" in message
+    pattern = _CONFLICT if isinstance(error, CommitFailedError) else _EXISTS
+    return pattern.search(str(error)) is not None
 
 
 def has_removed_twice(table: Table, based_on: int) -> bool:

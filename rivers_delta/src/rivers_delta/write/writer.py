@@ -11,6 +11,7 @@ from rivers_core import MetadataValue, PartitionContext
 from rivers_core.exceptions import ConflictError
 from rivers_delta.errors import redact_library_text
 from rivers_delta.log.partition_markers import IDENTIFIED_MODES, absent_keys, is_unfinished
+from rivers_delta.log.protocol import refuse_unwritable
 from rivers_delta.log.table import open_table
 from rivers_delta.write.commit import Outcome, commit
 from rivers_delta.write.merge import insert_metrics
@@ -110,6 +111,7 @@ def _write(request: WriteRequest, table: Table | None, history: WriteHistory) ->
 def _attempt(request: WriteRequest, table: Table | None, history: WriteHistory, number: int) -> Outcome:
     wanted = None
     if table is not None:
+        refuse_unwritable(table, request.subject)
         if _is_repeated(request, table, history, number):
             return Outcome(table, is_written=False, is_repeated=True)
         if request.settings.mode in {"error", "ignore"}:
