@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -11,6 +12,7 @@ import pytest
 
 import rivers_core
 from rivers_core import authoring
+from rivers_core.exceptions import RiversError
 
 LAZY_MODULES = [rivers_core, authoring]
 
@@ -56,3 +58,24 @@ def test_authoring_import_loads_nothing_heavy():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert result.stdout.split() == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.parametrize("is_used", [False, True])
+def test_fork_guard_refuses_library_used_before_fork(is_used):
+    guard = authoring.ForkGuard("some library")
+    if is_used:
+        guard.enter()
+    child = os.fork()
+    if not child:
+        try:
+            guard.enter()
+        except RiversError as error:
+            os._exit(7 if "spawn" in str(error) and "some library" in str(error) else 1)
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == (7 if is_used else 0)
+    if is_used:
+        guard.enter()

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import builtins
+import errno
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
 import threading
-import time
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
 from pathlib import Path
 
 import pytest
 from obstore.exceptions import GenericError, PermissionDeniedError, UnauthenticatedError
+from obstore.store import LocalStore
 
 from rivers_core.contexts import InputContext, OutputContext
 from rivers_core.exceptions import RiversError
 from rivers_pickle import PickleIOHandler
-from rivers_pickle.stores import is_missing_folder
+from rivers_pickle.folder import _swept
 
 
 class Connection:
@@ -221,6 +224,18 @@ def test_malformed_storage_option_is_named(option):
         handler.handle_output(OutputContext("asset"), 1)
 
 
+@pytest.mark.parametrize("size", [10, 30_000_000])
+def test_failed_rename_shows_errno_and_path(lake, size):
+    file = lake.folder / "asset.pkl"
+    file.mkdir(parents=True)
+    with pytest.raises(RiversError, match="Is a directory") as caught:
+        lake.store(b"x" * size)
+    assert str(errno.EISDIR) in str(caught.value)
+    assert str(file) in str(caught.value)
+    assert caught.value.__cause__.errno == errno.EISDIR
+    assert lake.files() == []
+
+
 @pytest.mark.parametrize("below", ["", "sub"])
 def test_store_that_is_a_file_is_an_error(tmp_path, below):
     (tmp_path / "file").write_text("")
@@ -234,11 +249,15 @@ def test_store_that_is_a_file_is_an_error(tmp_path, below):
 def test_unreadable_store_is_an_error(lake, monkeypatch):
     lake.store(1)
 
-    def forbidden(path, **_):
-        raise PermissionError(13, "Permission denied", path)
+    def forbidden(path, *_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", path)
 
     monkeypatch.setattr(os, "stat", forbidden)
-    assert not is_missing_folder(str(lake.folder))
+    monkeypatch.setattr(builtins, "open", forbidden)
+    for ask in (lake.handler.load_input, lake.handler.exists):
+        with pytest.raises(RiversError, match="Permission denied") as caught:
+            ask(lake.asked())
+        assert not isinstance(caught.value, FileNotFoundError)
 
 
 def test_nearest_prefers_same_asset(lake):
@@ -263,30 +282,85 @@ class Hangs:
     def __reduce__(self):
         print("in the middle", flush=True)
         sys.stdin.read()
+        return int, ()
 
 handler = PickleIOHandler(sys.argv[1], fsync=sys.argv[2] == "True")
 handler.handle_output(OutputContext("asset"), [b"x" * 40_000_000, Hangs()])
 """
 
 
-@pytest.mark.parametrize("fsync", [False, True])
-def test_killed_write_keeps_old_value(lake, fsync):
-    lake.store("old")
+@contextmanager
+def writing(lake, fsync):
+    """Yield a process in the middle of a write."""
     command = [sys.executable, "-c", KILLED, str(lake.folder), str(fsync)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"in the middle\n"
-        process.send_signal(signal.SIGKILL)
-    assert lake.load() == "old"
-    assert [entry["path"] for chunk in lake.handler._connected(create=True).list() for entry in chunk] == [
-        "asset.pkl"
-    ]
+        try:
+            yield process
+        finally:
+            process.kill()
 
-    leftovers = [name for name in lake.files() if name != "asset.pkl"]
-    assert leftovers == ["asset.pkl#1"]
-    lake.store("while another process may still be writing")
-    assert lake.files() == ["asset.pkl", "asset.pkl#1"]
-    long_ago = time.time() - 100_000
-    os.utime(Path(lake.folder, "asset.pkl#1"), (long_ago, long_ago))
-    lake.store("new")
-    assert lake.files() == ["asset.pkl"]
-    assert lake.load() == "new"
+
+@pytest.mark.parametrize("fsync", [False, True])
+def test_killed_write_keeps_old_value(lake, fsync):
+    lake.store("old")
+    with writing(lake, fsync):
+        pass
+    assert lake.load() == "old"
+    assert len(lake.files()) == 2
+    listed = list(chain.from_iterable(LocalStore(lake.folder).list()))
+    assert [entry["path"] for entry in listed] == ["asset.pkl"]
+    assert lake.handler._objects.paths("") == ["asset.pkl"]
+
+
+def test_first_write_sweeps_leftovers_of_killed_writers(lake):
+    lake.folder.mkdir()
+    with ExitStack() as writers:
+        for _ in range(3):
+            writers.enter_context(writing(lake, False))
+        running = writers.enter_context(writing(lake, False))
+        assert len(lake.files()) == 4
+        lake.store("written while others write")
+        assert len(lake.files()) == 5
+        running.communicate(b"")
+        assert running.returncode == 0
+    assert len(lake.files()) == 4
+    _swept.clear()
+    lake.store("new", "daily", "a")
+    assert lake.files() == ["asset.pkl", "daily/a/data.pkl"]
+    assert lake.load("daily", "a") == "new"
+
+
+def test_maintain_removes_leftovers_only(lake):
+    lake.store(1, "daily", "a")
+    with writing(lake, False):
+        assert lake.handler.maintain(dry_run=False) == []
+    for number in (1, 7):
+        file = lake.folder / "daily" / "a" / f"data.pkl#{number}"
+        file.write_bytes(b"of obstore")
+        os.utime(file, (0, 0))
+    recent = lake.folder / "daily" / "a" / "data.pkl#9"
+    recent.write_bytes(b"of a live writer")
+    foreign = lake.folder / "notes#1"
+    foreign.write_text("not ours")
+    os.utime(foreign, (0, 0))
+
+    planned = lake.handler.maintain()
+    assert sorted(Path(row["file"]).name for row in planned)[1:] == ["data.pkl#1", "data.pkl#7"]
+    assert not any(row["done"] for row in planned)
+    assert lake.handler.maintain() == planned
+    assert all(row["done"] for row in lake.handler.maintain(dry_run=False))
+    assert lake.files() == ["daily/a/data.pkl", "daily/a/data.pkl#9", "notes#1"]
+
+
+def test_maintain_leaves_staging_files_of_other_hosts(lake):
+    lake.folder.mkdir()
+    file = lake.folder / (".staging#" + "0" * 28)
+    file.write_bytes(b"")
+    assert lake.handler.maintain(dry_run=False) == []
+    os.utime(file, (0, 0))
+    assert [row["done"] for row in lake.handler.maintain(dry_run=False)] == [True]
+
+
+def test_maintain_of_remote_store_reports_nothing():
+    assert PickleIOHandler("s3://bucket").maintain() == []

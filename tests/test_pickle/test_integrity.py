@@ -12,6 +12,7 @@ import pytest
 from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
+from obstore.store import MemoryStore
 
 from rivers_core.contexts import InputContext, OutputContext
 from rivers_core.exceptions import IntegrityError, NotMaterializedError, RiversError
@@ -68,9 +69,9 @@ def test_load_refuses_truncated_object(lake, mark):
 
 @given(noise=st.binary(min_size=1, max_size=30))
 def test_load_refuses_trailing_bytes(noise):
-    handler = PickleIOHandler("memory://")
+    store = MemoryStore()
+    handler = PickleIOHandler(store)
     handler.handle_output(OutputContext("asset"), 1)
-    store = handler._connected(create=True)
     store.put("asset.pkl", store.get("asset.pkl").bytes().to_bytes() + noise)
     with pytest.raises(IntegrityError):
         handler.load_input(InputContext("asset", "next"))

@@ -1,9 +1,10 @@
 """Building blocks for handler packages beyond the contract itself.
 
 `rivers_core` exports the handler contract. This module exports what handler packages, first-party or not, need in
-addition: redaction of credentials, suggestions for misspelled names, awaiting a result, absolute locations, lazy
-exports. These names have the same compatibility promise as the contract; a handler package imports nothing else of
-`rivers_core` than these, `rivers_core` itself, `rivers_core.hooks` and `rivers_core.exceptions`.
+addition: redaction of credentials, suggestions for misspelled names, awaiting a result, absolute locations, native
+libraries in forked processes, lazy exports. These names have the same compatibility promise as the contract; a handler
+package imports nothing else of `rivers_core` than these, `rivers_core` itself, `rivers_core.hooks` and
+`rivers_core.exceptions`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from rivers_core._lazy import lazy_exports, register_former_module
 
 if TYPE_CHECKING:
+    from rivers_core._forks import ForkGuard
     from rivers_core._locations import StoreRoot, locate_store, resolve_location
     from rivers_core._store_variables import missing_credentials, store_variables
     from rivers_core._suggestions import did_you_mean
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "REDACTED",
+    "ForkGuard",
     "Locality",
     "StoreRoot",
     "build_handler",
@@ -59,6 +62,7 @@ __getattr__, __dir__ = lazy_exports(
     __name__,
     {
         "REDACTED": "rivers_core.redaction",
+        "ForkGuard": "rivers_core._forks",
         "Locality": "rivers_core.handler.base",
         "StoreRoot": "rivers_core._locations",
         "locate_store": "rivers_core._locations",

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pickle
-import threading
 import time
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
 from pydantic import (
     AfterValidator,
@@ -23,6 +22,8 @@ from rivers_core import BaseIOHandler, MetadataValue
 from rivers_core.authoring import StoreRoot, build_handler, locate_store, store_variables
 from rivers_core.exceptions import NotMaterializedError, RiversError
 from rivers_pickle import errors, stores
+from rivers_pickle.bucket import Bucket
+from rivers_pickle.folder import Folder, remove_leftover
 from rivers_pickle.format import (
     FormatError,
     Header,
@@ -35,19 +36,14 @@ from rivers_pickle.format import (
 from rivers_pickle.layout import asset_folder, normalize_prefix, object_path
 from rivers_pickle.nearest import nearest_object
 from rivers_pickle.stream import TargetError, Written, write_pickle
-from rivers_pickle.targets import DurableFile, StoredObject, sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import NoReturn, Self
-
-    from obstore.store import ObjectStore
 
     from rivers_core import InputContext, OutputContext
     from rivers_core.authoring import Locality
-    from rivers_pickle.targets import Target
-
-_CONNECTING: Final = threading.Lock()
+    from rivers_pickle.stream import Target
 
 
 class PickleIOHandler(BaseIOHandler):
@@ -99,7 +95,7 @@ class PickleIOHandler(BaseIOHandler):
         default_factory=dict, description="Options of the store that a URL names, with obstore's names."
     )
 
-    _store: Any = PrivateAttr(default=None)
+    _objects: Bucket | Folder = PrivateAttr()
 
     if TYPE_CHECKING:
 
@@ -139,6 +135,15 @@ class PickleIOHandler(BaseIOHandler):
                 name: value for name, value in supplied.items() if stores.is_option(url, name, value)
             }
         }
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Choose how objects are stored; nothing is opened yet."""
+        del context
+        self._objects = (
+            Folder(stores.folder_of(self.store), fsync=self.fsync)
+            if stores.is_local(self.store)
+            else Bucket(self.store, self._options())
+        )
 
     @property
     def locality(self) -> Locality:
@@ -193,32 +198,44 @@ class PickleIOHandler(BaseIOHandler):
 
     def exists(self, context: InputContext) -> bool:
         """Return whether the object exists; it is neither read nor verified."""
-        import obstore
-
         path = object_path(self.prefix, context)
         try:
-            store = self._connected(create=False)
-            if store is not None:
-                obstore.head(store, path)
-        except FileNotFoundError:
-            return False
+            return self._objects.exists(path)
         except Exception as error:
             self._fail("look for", context, path, error)
-        return store is not None
 
     def delete(self, context: InputContext) -> None:
         """Remove the object, if it exists."""
-        import obstore
-
         path = object_path(self.prefix, context)
         try:
-            store = self._connected(create=False)
-            if store is not None:
-                obstore.delete(store, path)
-        except FileNotFoundError:
-            return
+            self._objects.delete(path)
         except Exception as error:
             self._fail("delete", context, path, error)
+
+    def maintain(
+        self, contexts: Sequence[InputContext] = (), *, dry_run: bool = True
+    ) -> list[dict[str, Any]]:
+        """Remove staging files of killed processes from a folder; by default only report them.
+
+        Args:
+            contexts: Ignored: staging files do not belong to an asset.
+            dry_run: Whether to change nothing.
+
+        Returns:
+            One dictionary per file: `file`, `action`, `bytes`, `done`.
+        """
+        del contexts
+        if not isinstance(self._objects, Folder):
+            return []
+        return [
+            {
+                "file": file,
+                "action": "remove staging file",
+                "bytes": size,
+                "done": not dry_run and remove_leftover(file),
+            }
+            for file, size in self._objects.leftovers(self.prefix)
+        ]
 
     def describe_address(self, context: OutputContext | InputContext) -> str:
         """Return the path or URL of the object; for several partitions, of their folder."""
@@ -257,8 +274,6 @@ class PickleIOHandler(BaseIOHandler):
             raise
         except Exception as error:
             raise errors.unpicklable(context, obj, error) from error
-        if stores.is_local(self.store):
-            sweep(self._address(path))
         return written
 
     def _footer_for(self, context: OutputContext, obj: Any) -> Callable[[int, bytes], bytes]:
@@ -271,13 +286,8 @@ class PickleIOHandler(BaseIOHandler):
         return footer_for
 
     def _read(self, context: InputContext, path: str) -> memoryview:
-        import obstore
-
-        store = None
         try:
-            store = self._connected(create=False)
-            if store is not None:
-                return memoryview(obstore.get(store, path).bytes())
+            return self._objects.read(path)
         except FileNotFoundError as error:
             if errors.is_missing_bucket(error):
                 self._fail("load", context, path, error)
@@ -288,7 +298,7 @@ class PickleIOHandler(BaseIOHandler):
             partition=None if context.partition is None else context.partition.key,
             handler=type(self).__name__,
             address=self._address(path),
-            nearest=None if store is None else lambda: nearest_object(store, self.prefix, context, path),
+            nearest=lambda: nearest_object(self._objects, self.prefix, context, path),
         )
 
     def _checked(
@@ -311,21 +321,10 @@ class PickleIOHandler(BaseIOHandler):
         return stream, header
 
     def _target(self, path: str) -> Target:
-        if self.fsync:
-            return DurableFile(stores.folder_of(self.store), path)
         try:
-            store = self._connected(create=True)
+            return self._objects.target(path)
         except Exception as error:
             raise TargetError from error
-        return StoredObject(cast("ObjectStore", store), path)
-
-    def _connected(self, *, create: bool) -> ObjectStore | None:
-        """Return the store, connected once; None for a missing folder that must not be created."""
-        store: ObjectStore | None = self._store
-        if store is None and (create or not stores.is_missing_folder(self.store)):
-            with _CONNECTING:
-                store = self._store = self._store or stores.connected(self.store, self._options())
-        return store
 
     def _options(self) -> dict[str, str]:
         return {name: value.get_secret_value() for name, value in self.storage_options.items()}

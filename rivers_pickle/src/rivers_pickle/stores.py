@@ -6,7 +6,6 @@ import difflib
 import os
 import re
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -76,19 +75,6 @@ def is_local(store: object) -> bool:
     return type(store).__name__ == "LocalStore"
 
 
-def is_missing_folder(store: object) -> bool:
-    """Return whether a checked store is a folder that does not exist; an inaccessible one may exist."""
-    if not isinstance(store, str) or not is_local(store):
-        return False
-    try:
-        os.stat(store)
-    except FileNotFoundError:
-        return True
-    except (OSError, ValueError):
-        return False
-    return False
-
-
 def is_memory(store: object) -> bool:
     """Return whether a checked store is in the memory of this process."""
     if isinstance(store, str):
@@ -107,20 +93,16 @@ def connected(store: object, options: Mapping[str, str]) -> ObjectStore:
     """Return an obstore store, which connects on first use.
 
     Args:
-        store: Result of `checked_store`.
+        store: Result of `checked_store`, not on the local file system.
         options: Options of the store and its client, with obstore's names.
 
     Raises:
         Exception: Error of obstore for an unknown or malformed option.
     """
-    from obstore.store import LocalStore, from_url
+    from obstore.store import from_url
 
     if not isinstance(store, str):
         return store  # type: ignore[return-value]
-    if is_local(store):
-        if os.path.isfile(store):
-            raise NotADirectoryError(f"the store {store!r} is a file, but must be a folder")
-        return LocalStore(store, mkdir=True)
     settings: dict[str, Any] = {}
     for name, value in options.items():
         group, option, setting = _option(name, value)
@@ -203,16 +185,16 @@ def secrets_of(store: object, options: Mapping[str, str]) -> list[str]:
     )
 
 
-def folder_of(store: object) -> Path:
+def folder_of(store: object) -> str:
     """Return the folder of a store on the local file system.
 
     Args:
         store: A checked store for which `is_local` holds.
     """
     if isinstance(store, str):
-        return Path(store)
+        return store
     given: Any = store
-    return Path(given.prefix or os.sep)
+    return os.path.abspath(given.prefix or os.sep)
 
 
 def _option(name: str, value: str) -> tuple[str, str, object]:
