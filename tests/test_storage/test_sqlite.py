@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gc
+import os
 import pickle
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import rivers as rs
 from rivers.exceptions import StorageError
 from rivers.storage import Event, Storage
 from rivers.storage.sqlite import schema
@@ -31,7 +35,8 @@ def clock(monkeypatch):
 
     class FakeTimer:
         def __init__(self, seconds, function):
-            self.seconds, self.function = seconds, function
+            self.seconds = self.interval = seconds
+            self.function = function
             Clock.timers.append(self)
 
         def start(self):
@@ -46,9 +51,14 @@ def clock(monkeypatch):
     return Clock
 
 
-def materialization(number=0, asset="orders", partition=None):
+def materialization(number=0, asset="orders", partition=None, duration_ns=None):
     return Event(
-        "Materialization", run_id="r", asset_key=asset, partition_key=partition, data_version=str(number)
+        "Materialization",
+        run_id="r",
+        asset_key=asset,
+        partition_key=partition,
+        data_version=str(number),
+        duration_ns=duration_ns,
     )
 
 
@@ -134,6 +144,37 @@ def test_sqlite_writes_at_once_after_a_pause(storage, clock, tmp_path):
     clock.now += 0.3
     storage.record(materialization())
     assert rows_on_disk(tmp_path) == on_disk + 2
+
+
+def test_sqlite_writes_at_once_after_long_step(storage, clock, tmp_path):
+    storage.flush()
+    storage.record(materialization())
+    storage._long_step_ns = 5_000_000
+    clock.now += 0.01
+    before = rows_on_disk(tmp_path)
+    storage.record(materialization(duration_ns=4_000_000))
+    assert rows_on_disk(tmp_path) == before
+    storage.record(materialization(duration_ns=6_000_000))
+    assert rows_on_disk(tmp_path) == before + 2
+
+
+def test_sqlite_writes_outputs_of_long_step_after_short_timer(storage, clock, tmp_path):
+    storage.record(materialization())
+    storage.record(materialization())
+    storage._long_step_ns = 5_000_000
+    before = rows_on_disk(tmp_path)
+    storage.record(materialization(duration_ns=6_000_000))
+    storage.record(materialization(duration_ns=6_000_000))
+    assert rows_on_disk(tmp_path) == before
+    assert [timer.seconds for timer in clock.timers] == pytest.approx([0.2, 0.005])
+    clock.timers[-1].function()
+    assert rows_on_disk(tmp_path) == before + 3
+
+
+def test_sqlite_measures_commits(storage):
+    storage.flush()
+    storage.start_run("r")
+    assert storage._long_step_ns >= sqlite_storage.LONG_STEP_NS
 
 
 def test_sqlite_timer_writes_pending_events(storage, clock, tmp_path):
@@ -230,6 +271,142 @@ def test_sqlite_rejects_damaged_file(tmp_path):
         file.write(b"\xff" * 60_000)
     with pytest.raises(StorageError, match="damaged"):
         Storage.embedded(tmp_path).get_events_for_asset("orders", limit=None)
+
+
+def test_sqlite_rejects_empty_file(tmp_path):
+    with Storage.embedded(tmp_path) as storage:
+        storage.record(materialization())
+    (tmp_path / "rivers.db").write_bytes(b"")
+    for _ in range(2):
+        with pytest.raises(StorageError, match=r"rivers\.db: the file is empty.*Restore a copy"):
+            Storage.embedded(tmp_path).open()
+    assert (tmp_path / "rivers.db").stat().st_size == 0
+
+
+def test_sqlite_ignores_log_and_partial_file_of_deleted_file(tmp_path):
+    with Storage.embedded(tmp_path) as storage:
+        storage.record(materialization())
+        storage.flush()
+        log = (tmp_path / "rivers.db-wal").read_bytes()
+    (tmp_path / "rivers.db").unlink()
+    (tmp_path / "rivers.db-wal").write_bytes(log)
+    (tmp_path / "rivers.db.new").write_bytes(b"cut short")
+    with Storage.embedded(tmp_path) as storage:
+        assert storage.get_events_for_run("r") == []
+    assert not (tmp_path / "rivers.db.new").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be deleted on Windows")
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda file: file.unlink(), "deleted"),
+        (lambda file: file.with_name("copy").replace(file), "replaced"),
+        (lambda file: os.truncate(file, 0), "truncated"),
+    ],
+)
+def test_sqlite_rejects_changed_file_at_start_and_end_of_run(tmp_path, change, word):
+    storage = Storage.embedded(tmp_path)
+    storage.start_run("first")
+    (tmp_path / "copy").write_bytes((tmp_path / "rivers.db").read_bytes())
+    change(tmp_path / "rivers.db")
+    for call in (lambda: storage.start_run("second"), lambda: storage.finish_run("first", "success")):
+        with pytest.raises(StorageError, match=f"rivers.db: the file was {word}.*close the storage"):
+            call()
+    storage.close()
+    if word != "truncated":
+        storage.start_run("third")
+        assert storage.finish_run("third", "success").status == "success"
+        storage.close()
+
+
+def fill_disk(storage):
+    storage.open()
+    connection = storage._database._connection
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def test_sqlite_full_disk_reports_lost_events(tmp_path, clock):
+    storage = Storage.embedded(tmp_path)
+    storage.start_run("r")
+    fill_disk(storage)
+    for _ in range(100):
+        storage.record(materialization("x" * 1000))
+    storage.record(materialization(asset="last"))
+    for call in (storage.flush, storage.close):
+        with pytest.raises(
+            StorageError,
+            match=r"disk is full.*Not written: 101 events \(Materialization of 'orders'.*96 more",
+        ):
+            call()
+    assert len(storage.get_events_for_asset("orders", limit=None)) == 100
+    storage.close()
+
+
+def test_sqlite_full_disk_at_exit_is_logged(tmp_path, clock, caplog):
+    storage = Storage.embedded(tmp_path)
+    storage.open()
+    fill_disk(storage)
+    storage.record(materialization())
+    for _ in range(20):
+        storage._pending.append(materialization("x" * 10_000))
+    storage._close_logged()
+    assert "Not written: 2" in caplog.text
+    storage.close()
+
+
+def test_run_on_full_disk_does_not_report_success(tmp_path):
+    @rs.Asset
+    def orders() -> list:
+        fill_disk(storage)
+        return [1]
+
+    repo = rs.CodeRepository([orders])
+    storage = Storage.embedded(tmp_path)
+    repo.resolve(storage=storage)
+    with pytest.raises(
+        StorageError, match=r"disk is full.*Not written: 1 event \(Materialization of 'orders'\)"
+    ) as caught:
+        repo.materialize(tags=[("note", "x" * 20_000)], run_id_override="full")
+    assert "'full'" in "".join(caught.value.__notes__)
+    storage._database.close()
+    assert storage.finish_run("full", "success").status == "success"
+    assert storage.get_latest_materialization("orders") is not None
+    storage.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not have SIGKILL")
+def test_resume_after_sigkill_keeps_long_steps(tmp_path):
+    code = """
+import os, signal, sys
+from time import perf_counter
+import rivers as rs
+
+@rs.Asset(io_handler=rs.PickleIOHandler(sys.argv[1] + "/values"))
+def slow() -> int:
+    end = perf_counter() + 0.1
+    while perf_counter() < end:
+        pass
+    print("slow ran")
+    return 1
+
+@rs.Asset(io_handler=rs.PickleIOHandler(sys.argv[1] + "/values"))
+def deadly(slow: int) -> int:
+    if sys.argv[2] == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return slow
+
+repo = rs.CodeRepository([slow, deadly])
+repo.resolve(storage=rs.Storage.embedded(sys.argv[1] + "/log"))
+result = repo.materialize(run_id_override="r", resume=sys.argv[2] == "resume")
+print(result.materialized_assets)
+"""
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    killed = subprocess.run([*command, "kill"], capture_output=True, timeout=60)
+    assert killed.returncode == -9
+    resumed = subprocess.run([*command, "resume"], capture_output=True, timeout=60, text=True, check=True)
+    assert resumed.stdout.splitlines() == ["['deadly']"]
 
 
 def test_schema_rejects_file_of_another_program(tmp_path):

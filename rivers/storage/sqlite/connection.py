@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
+from pathlib import Path
 from threading import RLock
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -14,8 +15,8 @@ from rivers.storage.sqlite.file_lock import lock, unlock
 from rivers.storage.sqlite.rows import RUN_COLUMNS, end_run, read_run
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from rivers.storage.sqlite.rows import Row
 
@@ -31,6 +32,7 @@ _ADVICE: Final = {
     "SQLITE_CANTOPEN": "the file cannot be opened. Check the permissions of the file and its directory",
     "SQLITE_PERM": "access is denied. Check the permissions of the file and its directory",
     "SQLITE_FULL": "the disk is full. Free some space and try again",
+    "SQLITE_IOERR": "the disk reports an error; it may be full. Check the disk and try again",
 }
 
 
@@ -46,15 +48,18 @@ class Database:
         self.owners = directory / "owners"
         self.lock = RLock()
         self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
 
     def transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Call a function in one transaction and return its result.
 
         Raises:
-            StorageError: The file cannot be opened or written.
+            StorageError: The file cannot be opened or written, or is not the one that was opened.
         """
         with self.lock, self._explained():
-            return _in_transaction(self._connection or self._open(), work)
+            connection = self._connection or self._open()
+            self._check_identity()
+            return _in_transaction(connection, work)
 
     def query(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
         """Return the rows of a statement.
@@ -88,6 +93,13 @@ class Database:
         return connection
 
     def _connect(self) -> sqlite3.Connection:
+        if not self.path.exists():
+            self._create()
+        elif not self.path.stat().st_size:
+            raise StorageError(
+                f"{self.path}: the file is empty, so its events are lost; rivers never leaves an empty file. "
+                "Restore a copy, or remove the file to start a new event log."
+            )
         connection = sqlite3.connect(
             self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -100,7 +112,36 @@ class Database:
         except BaseException:
             connection.close()
             raise
+        self._identity = _identity(self.path.stat())
         return connection
+
+    def _create(self) -> None:
+        """Create the file under another name and rename it, so that an empty file is always a damaged one."""
+        new = self.path.with_name(f"{self.path.name}.new")
+        # SQLite would replay the log of a deleted file into the new one.
+        for path in (new, Path(f"{new}-journal"), Path(f"{self.path}-wal"), Path(f"{self.path}-shm")):
+            path.unlink(missing_ok=True)
+        connection = sqlite3.connect(new, isolation_level=None)
+        try:
+            _in_transaction(connection, lambda opened: schema.prepare(opened, self.path))
+        finally:
+            connection.close()
+        new.replace(self.path)
+
+    def _check_identity(self) -> None:
+        """Raise if another file took the place of the open one; SQLite would go on writing to the old one."""
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            change = "deleted"
+        else:
+            if status.st_size and _identity(status) == self._identity:
+                return
+            change = "replaced" if status.st_size else "truncated to zero bytes"
+        raise StorageError(
+            f"{self.path}: the file was {change} while this process had it open. Restore it, or close the storage "
+            "to continue with the file at this path, or with a new one."
+        )
 
     def _exclusively(self, work: Callable[[], T]) -> T:
         """Call a function while no other process opens the file."""
@@ -164,6 +205,10 @@ def _roll_back(connection: sqlite3.Connection) -> None:
     """End a transaction that an interrupt left open, even one within the exception handler that should end it."""
     if connection.in_transaction:
         connection.execute("ROLLBACK")
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _reason(error: sqlite3.Error) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 from contextlib import suppress
 from pathlib import Path
 from threading import Timer
-from time import monotonic
+from time import monotonic, perf_counter_ns
 from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakSet
 
@@ -28,7 +29,7 @@ from rivers.storage.sqlite.rows import (
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from rivers.storage.events import Event
     from rivers.storage.records import RunRecord, RunStatus
@@ -37,8 +38,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+SHOWN_EVENTS: Final = 5
 BATCH_EVENTS: Final = 256
 BATCH_SECONDS: Final = 0.2
+
+# Events of a step are committed at once if it took at least this long, so that a killed run does not repeat it.
+LONG_STEP_NS: Final = 5_000_000
+COMMITS_PER_STEP: Final = 20  # and this many times the last commit, which then costs at most 5 % of the run
+
+_LOG = logging.getLogger("rivers.storage")
 
 _EVENTS: Final = f"SELECT {EVENT_COLUMNS} FROM events"
 _RUNS: Final = f"SELECT {RUN_COLUMNS} FROM runs"
@@ -57,8 +65,9 @@ _ASSET_NAMES: Final = """
 class SQLiteStorage(EventStorage):
     """Event storage in the file `rivers.db` of a directory.
 
-    Pending events are written when there are 256, when the last write was 0.2 seconds ago, before a query,
-    and when a run starts or ends. The storage is pickled as its path.
+    Pending events are written after a step that took longer than 20 commits and 5 milliseconds, when there
+    are 256, when the last write was 0.2 seconds ago, before a query, and when a run starts or ends. The storage
+    is pickled as its path.
 
     Args:
         path: The directory, created on first use.
@@ -73,6 +82,7 @@ class SQLiteStorage(EventStorage):
         self._pending: list[Event] = []
         self._is_unsettled = False
         self._written_at = 0.0
+        self._long_step_ns = LONG_STEP_NS
         self._timer: Timer | None = None
         self._owner: Owner | None = None
 
@@ -84,7 +94,7 @@ class SQLiteStorage(EventStorage):
 
     def __del__(self) -> None:
         with suppress(Exception):
-            self.close()
+            self._close_logged()
 
     def open(self) -> None:
         """Create the directory and the file, migrate an older file, close interrupted runs.
@@ -124,13 +134,20 @@ class SQLiteStorage(EventStorage):
             StorageError: The batch cannot be written; it is kept for the next attempt.
         """
         self._pending.append(event)
-        if len(self._pending) >= BATCH_EVENTS or monotonic() - self._written_at > BATCH_SECONDS:
+        pause = monotonic() - self._written_at
+        is_long = event.duration_ns is not None and event.duration_ns >= self._long_step_ns
+        # a step with many outputs does not commit each: those that follow soon are written by a short timer
+        if len(self._pending) >= BATCH_EVENTS or pause > (
+            self._long_step_ns / 1e9 if is_long else BATCH_SECONDS
+        ):
             self.flush()
-        elif self._timer is None:
-            self._write_later()
+        elif self._timer is None or (is_long and self._timer.interval == BATCH_SECONDS):
+            self._write_later(self._long_step_ns / 1e9 if is_long else BATCH_SECONDS)
 
-    def _write_later(self) -> None:
-        self._timer = Timer(BATCH_SECONDS, self._write_late)
+    def _write_later(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = Timer(seconds, self._write_late)
         self._timer.daemon = True
         try:
             self._timer.start()
@@ -145,20 +162,28 @@ class SQLiteStorage(EventStorage):
     def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Write all pending events and call a function in the same transaction."""
         with self._database.lock:
-            batch, is_unsettled = self._pending[:], self._is_unsettled
+            batch, is_unsettled, written_ns = self._pending[:], self._is_unsettled, 0
 
             def write(connection: sqlite3.Connection) -> T:
+                nonlocal written_ns
                 if is_unsettled:  # an earlier write failed, or was interrupted after its commit
                     insert_events(connection, [event for event in batch if not is_stored(connection, event)])
                 else:
                     insert_events(connection, batch)
-                return work(connection)
+                result = work(connection)
+                written_ns = perf_counter_ns()
+                return result
 
             self._is_unsettled = True
             try:
                 result = self._database.transaction(write)
                 del self._pending[: len(batch)]
                 self._is_unsettled = False
+                self._long_step_ns = max(LONG_STEP_NS, COMMITS_PER_STEP * (perf_counter_ns() - written_ns))
+            except StorageError as error:
+                if batch:
+                    error.args = (f"{error} {_unwritten(batch)}",)
+                raise
             finally:
                 self._written_at = monotonic()
                 _open_storages.add(self)
@@ -258,10 +283,30 @@ class SQLiteStorage(EventStorage):
         known = "SELECT 1 FROM dynamic_partitions WHERE name = ? AND partition_key = ?"
         return bool(self._read(known, name, key))
 
+    def _close_logged(self) -> None:
+        try:
+            self.close()
+        except StorageError as error:
+            _LOG.error("Events were lost when the event log was closed. %s", error)
+
     def _forget_parent(self) -> None:
         # SQLite connections must not cross a fork: closing one here would release the parent's locks.
         _of_parents.append((self._database, self._owner, self._timer))
         self._fresh()
+
+
+def _unwritten(events: Sequence[Event]) -> str:
+    """Return a sentence that lists the events that could not be written."""
+    names = [
+        f"{event.event_type} of {event.asset_key or event.run_id!r}"
+        + (f" [{event.partition_key}]" if event.partition_key else "")
+        for event in events[:SHOWN_EVENTS]
+    ]
+    rest = len(events) - len(names)
+    return (
+        f"Not written: {len(events)} {'event' if len(events) == 1 else 'events'} ({', '.join(names)}"
+        f"{f' and {rest} more' if rest else ''}); the next write tries again, until this process ends."
+    )
 
 
 def _sql_limit(limit: int | None) -> int:
@@ -274,8 +319,7 @@ _of_parents: list[object] = []
 
 def _close_all() -> None:
     for storage in list(_open_storages):
-        with suppress(StorageError):
-            storage.close()
+        storage._close_logged()  # noqa: SLF001 - same module
 
 
 def _forget_all() -> None:
