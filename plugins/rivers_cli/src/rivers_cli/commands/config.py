@@ -47,6 +47,8 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
       $ rivers config show
       $ rivers config show --env prod --json
     """
+    from rivers_core.authoring import redact_value
+
     config = context.obj.project.config
     if config is None:
         raise UsageError(
@@ -54,6 +56,7 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
         )
     config.check()
     handlers = {name: config.fields(name) for name in config.handler_names}
+    metadata = redact_value(config.metadata_rules)
     if as_json:
         print_document(
             {
@@ -62,6 +65,7 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
                 "repository": config.repository,
                 "default_io_handler": config.default_io_handler,
                 "assets": config.rules,
+                "asset_metadata": metadata,
                 "io_handlers": {
                     name: [
                         {"field": item.field, "value": format_setting(item.value), "origin": item.origin}
@@ -85,3 +89,11 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
     if config.rules:
         print()
         print_table([Column("Assets"), Column("Handler")], list(config.rules.items()))
+    if metadata:
+        print()
+        values = [
+            (pattern, key, format_setting(value))
+            for pattern, keys in metadata.items()
+            for key, value in keys.items()
+        ]
+        print_table([Column("Assets"), Column("Metadata"), Column("Value", wraps=True)], values)
