@@ -1,8 +1,8 @@
 """Run the blocks of one documentation page, in order, in the current folder.
 
-Started by test_pages.py as a program of its own, with the page as JSON on stdin. Python blocks are
-independent scripts: each runs in a fork, so that none sees another's variables, and none pays for importing
-the engine again.
+test_pages.py starts this script in a separate process, and passes the page as JSON on stdin. Python blocks are
+independent scripts: each runs in a fork, so that blocks do not share variables, and do not import the engine
+again.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ def run_as_main(source: str, name: str, first_line: int) -> None:
 
 
 def run_python(block: dict[str, Any], page: str) -> tuple[bool, str]:
-    """Run one block in a fork; whether it ended well, and all that it printed."""
+    """Run one block in a fork; return whether it succeeded, and its output."""
     sys.path_importer_cache.clear()
-    printed = Path(".printed")
+    output = Path(".output")
     child = os.fork()
     if child == 0:
-        with printed.open("w") as stream:
+        with output.open("w") as stream:
             os.dup2(stream.fileno(), 1)
             os.dup2(stream.fileno(), 2)
             code = 0
@@ -59,18 +59,18 @@ def run_python(block: dict[str, Any], page: str) -> tuple[bool, str]:
             sys.stderr.flush()
             os._exit(code)
     _, status = os.waitpid(child, 0)
-    return status == 0, printed.read_text()
+    return status == 0, output.read_text()
 
 
 def run_shell(block: dict[str, Any]) -> tuple[bool, str]:
-    done = subprocess.run(
+    process = subprocess.run(
         ["bash", "-c", SHELL + block["source"]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    return done.returncode == 0, done.stdout
+    return process.returncode == 0, process.stdout
 
 
 def write_file(block: dict[str, Any], page: str) -> tuple[bool, str]:
-    """Write the block to the file that its title names; a module is imported, to see that it can be."""
+    """Write the block to the file that its title names, and import it if it is a module."""
     path = Path(block["title"])
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(block["source"])
@@ -80,35 +80,38 @@ def write_file(block: dict[str, Any], page: str) -> tuple[bool, str]:
     return run_python({"source": f"import {module}", "line": block["line"]}, page)
 
 
-def same_text(expected: str, printed: str) -> bool:
+def matches_output(expected: str, output: str) -> bool:
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     expected = expected.rstrip().replace("\n...", "...")
-    return doctest.OutputChecker().check_output(expected, printed.rstrip(), flags)
+    return doctest.OutputChecker().check_output(expected, output.rstrip(), flags)
 
 
-def run_block(block: dict[str, Any], page: str, printed: str) -> tuple[str | None, str]:
-    """Run one block: what is wrong with it, if anything, and what it printed."""
+def run_block(block: dict[str, Any], page: str, output: str) -> tuple[str | None, str]:
+    """Run one block; return a problem, or None, and the output.
+
+    Args:
+        block: A block as test_pages.py describes it.
+        page: Path of the page.
+        output: Output of the previous block, with which a block of the action "compare" is compared.
+    """
     match block["action"]:
         case "write":
-            good, printed = write_file(block, page)
+            success, output = write_file(block, page)
         case "compare":
-            wrong = (
-                None
-                if same_text(block["source"], printed)
-                else f"the page says otherwise:\n{block['source']}"
-            )
-            return wrong and f"{wrong}\nbut this was printed:\n{printed}", printed
+            if matches_output(block["source"], output):
+                return None, output
+            return f"expected output:\n{block['source']}\nactual output:\n{output}", output
         case "run":
-            good, printed = run_python(block, page) if block["kind"] == "python" else run_shell(block)
+            success, output = run_python(block, page) if block["kind"] == "python" else run_shell(block)
     if block["fails"] is None:
-        return (None if good else printed), printed
-    if good or block["fails"] not in printed:
-        return f"should fail and say {block['fails']!r}, but printed:\n{printed}", printed
-    return None, printed
+        return (None if success else output), output
+    if success or block["fails"] not in output:
+        return f"must fail with {block['fails']!r}, got:\n{output}", output
+    return None, output
 
 
 def warm_up() -> None:
-    """Import what nearly every block imports, once, before the forks."""
+    """Import the modules that almost every block needs, once, before the forks."""
     with redirect_stdout(io.StringIO()):
         import rivers
         import rivers_core
@@ -122,11 +125,11 @@ def main() -> int:
     task = json.load(sys.stdin)
     sys.path[:0] = [str(Path.cwd()), str(Path("src").absolute()), str(Path(".site").absolute())]
     warm_up()
-    printed = ""
+    output = ""
     for block in task["blocks"]:
-        wrong, printed = run_block(block, task["page"], printed)
-        if wrong:
-            print(f"{task['page']}:{block['line']}: this block does not do what it says\n{wrong}")
+        problem, output = run_block(block, task["page"], output)
+        if problem:
+            print(f"{task['page']}:{block['line']}: block failed\n{problem}")
             return 1
     return 0
 

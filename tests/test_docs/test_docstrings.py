@@ -1,4 +1,4 @@
-"""The examples in docstrings run, and say what is true."""
+"""The examples in docstrings run, and show the actual results."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ MODULES = [module_name(source, path) for source, path in FILES if ">>> " in path
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_the_examples_of_a_module_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_docstring_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     module = importlib.import_module(name)
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     result = doctest.testmod(module, optionflags=flags, verbose=False)
-    assert result.attempted, f"{name}: doctest finds no example in a docstring"
-    assert not result.failed, f"{result.failed} of {result.attempted} examples fail, see above"
+    assert result.attempted, f"{name}: no example in a docstring"
+    assert not result.failed, f"{result.failed} of {result.attempted} examples failed"
 
 
-def test_examples_are_headed_as_the_reference_expects() -> None:
-    """Google style knows the section `Examples:`; `Example:` would be shown as running text."""
-    wrong = [str(path.relative_to(ROOT)) for _, path in FILES if "\n    Example:\n" in path.read_text()]
-    assert not wrong
+def test_docstring_section_is_named_examples() -> None:
+    """Google style has a section `Examples:`; griffe renders `Example:` as an admonition."""
+    offenders = [str(path.relative_to(ROOT)) for _, path in FILES if "\n    Example:\n" in path.read_text()]
+    assert not offenders

@@ -1,13 +1,13 @@
-"""Every block of every page runs: what a reader copies works.
+"""Run every block of every documentation page.
 
-A page is read from top to bottom in one empty folder (a page of docs/examples/ in a copy of its project):
+The blocks of a page run in order in one empty folder (those of docs/examples/ in a copy of the project):
 
 - `python` blocks run as scripts. With a `title="name.py"` they are written to that file and imported, and
-  later blocks can import or run it. `toml`, `json` and the like with a title are written too.
-- `console` and `bash` blocks run in a shell. `pip install` of our own distributions is checked against the
-  checkout, `pip install .` really installs the folder, `make` targets must exist.
-- `text title="output"` must be what the block above it printed (`...` stands for anything).
-- A comment right above a block changes that: `<!-- not run: why -->`, `<!-- fails: words of its error -->`.
+  later blocks can import or run it. `toml`, `json`, `yaml`, `ini` and `dotenv` with a title are written, too.
+- `console` and `bash` blocks run in a shell. `pip install` of a distribution of this checkout is not
+  run, only its name and extras are checked; `pip install .` installs the folder; `make` targets must exist.
+- `text title="output"` must match the output of the previous block (`...` matches anything).
+- A comment directly above a block changes that: `<!-- not run: reason -->`, `<!-- fails: part of the error -->`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.test_repository.checkout import DISTRIBUTIONS, ROOT
+
 RUNNER = Path(__file__).with_name("run_page.py")
 EXAMPLES = ROOT / "docs" / "examples"
 
@@ -56,7 +56,7 @@ class Block:
 
     @property
     def action(self) -> str | None:
-        """What the runner does with this block; None if it is only shown."""
+        """The action of the runner: "run", "write" or "compare"; None if the block is not executed."""
         if self.not_run:
             return None
         if self.kind in SHELLS:
@@ -69,7 +69,7 @@ class Block:
 
     @property
     def commands(self) -> list[str]:
-        """The commands of a shell block: in `console`, the lines after a `$`."""
+        """The commands of a shell block; in a `console` block, the lines after a `$`."""
         text = self.source.replace("\\\n", " ")
         if self.kind == "console":
             return [line[2:] for line in text.splitlines() if line.startswith("$ ")]
@@ -83,19 +83,19 @@ def first_word(command: str) -> str:
 
 def blocks_of(page: Path) -> list[Block]:
     text = page.read_text()
-    found = []
+    blocks = []
     for match in FENCE.finditer(text):
         indent = len(match["indent"])
         source = "".join(line[indent:] or "\n" for line in match["source"].splitlines(keepends=True))
-        before = text[: match.start()].rstrip()
-        marker = MARKER.search(before[before.rfind("\n") + 1 :])
+        preceding = text[: match.start()].rstrip()
+        marker = MARKER.search(preceding[preceding.rfind("\n") + 1 :])
         note = {marker[1]: marker[2]} if marker else {}
         title = TITLE.search(match["rest"])
         line = text.count("\n", 0, match.start("source"))
-        found.append(
+        blocks.append(
             Block(match["kind"], title and title[1], source, line, note.get("fails"), note.get("not run"))
         )
-    return found
+    return blocks
 
 
 def all_pages() -> list[Path]:
@@ -110,16 +110,12 @@ PAGES = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in all_page
 
 
 def distributions() -> dict[str, set[str]]:
-    """The distributions of this checkout with their extras."""
-    found = {}
-    for path in [
-        ROOT / "pyproject.toml",
-        *ROOT.glob("*/pyproject.toml"),
-        *ROOT.glob("plugins/*/pyproject.toml"),
-    ]:
-        project = tomllib.loads(path.read_text())["project"]
-        found[project["name"]] = set(project.get("optional-dependencies", {}))
-    return found
+    """Return the distributions of this checkout with their extras."""
+    extras = {}
+    for distribution in DISTRIBUTIONS:
+        project = distribution.project
+        extras[project["name"]] = set(project.get("optional-dependencies", {}))
+    return extras
 
 
 def make_targets() -> set[str]:
@@ -127,32 +123,32 @@ def make_targets() -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_block_says_what_it_is(page: Path) -> None:
+def test_page_blocks_have_known_kinds(page: Path) -> None:
     for block in blocks_of(page):
         where = f"{page.relative_to(ROOT)}:{block.line}"
         known = SCRIPTS | SHELLS | FILES | SHOWN
-        assert block.kind in known, f"{where}: a block of kind {block.kind!r}; say one of {sorted(known)}"
+        assert block.kind in known, f"{where}: kind must be one of {sorted(known)}, got {block.kind!r}"
         for command in block.commands if block.kind in SHELLS else []:
             word = first_word(command)
             assert block.not_run or word in RUN | NOT_RUN, (
-                f"{where}: {word!r} is not a command that the tests can run"
+                f"{where}: the tests do not support the command {word!r}"
             )
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_has_no_unclosed_block(page: Path) -> None:
+def test_page_blocks_are_closed(page: Path) -> None:
     fences = [line for line in page.read_text().splitlines() if line.lstrip().startswith("```")]
     assert len(fences) == 2 * len(blocks_of(page))
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_what_a_page_installs_and_makes_exists(page: Path) -> None:
+def test_page_commands_name_existing_targets(page: Path) -> None:
     known = distributions()
     for block in blocks_of(page):
         for command in block.commands if block.kind in SHELLS else []:
             for name, extras in re.findall(r"\b(rivers(?:-\w+)?)(?:\[([\w,]+)\])?(?=\s|$|['\"])", command):
                 if "pip install" in command:
-                    assert name in known, f"pip install {name}: no such distribution"
+                    assert name in known, f"pip install {name}: distribution not found"
                     assert set(filter(None, extras.split(","))) <= known[name], command
             if first_word(command) == "make":
                 targets = {word for word in command.split()[1:] if "=" not in word}
@@ -160,11 +156,9 @@ def test_what_a_page_installs_and_makes_exists(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_what_a_page_links_to_exists(page: Path) -> None:
+def test_page_links_exist(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", page.read_text()):
-        assert (page.parent / target).exists(), (
-            f"{page.relative_to(ROOT)} links to {target}, which does not exist"
-        )
+        assert (page.parent / target).exists(), f"{page.relative_to(ROOT)}: link target {target} not found"
 
 
 def runnable(blocks: list[Block]) -> list[dict[str, object]]:
@@ -173,7 +167,7 @@ def runnable(blocks: list[Block]) -> list[dict[str, object]]:
         if block.action is None:
             continue
         source = (
-            "\n".join(shown_as_run(command) for command in block.commands)
+            "\n".join(without_download(command) for command in block.commands)
             if block.kind in SHELLS
             else block.source
         )
@@ -181,14 +175,14 @@ def runnable(blocks: list[Block]) -> list[dict[str, object]]:
     return tasks
 
 
-def shown_as_run(command: str) -> str:
-    """`pip install .` is run as it stands; what would be fetched from an index is already installed here."""
-    fetches = first_word(command) == "pip" and not {".", "-e"} & set(command.split())
-    return ":" if fetches else command.replace("pip install -e .", "pip install .")
+def without_download(command: str) -> str:
+    """Return the command to run: `:` for a `pip install` from the index, which is installed already."""
+    downloads = first_word(command) == "pip" and not {".", "-e"} & set(command.split())
+    return ":" if downloads else command.replace("pip install -e .", "pip install .")
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_block_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+def test_page_blocks_run(page: Path, tmp_path: Path) -> None:
     tasks = runnable(blocks_of(page))
     if not tasks:
         return
@@ -207,7 +201,7 @@ def test_every_block_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     environment["PYTHONPATH"] = os.pathsep.join([".", "src", ".site"])
     environment["COLUMNS"] = "120"
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, str(RUNNER)],
         input=json.dumps({"page": str(page.relative_to(ROOT)), "blocks": tasks}),
         cwd=folder,
@@ -215,4 +209,4 @@ def test_every_block_of_a_page_runs(page: Path, tmp_path: Path) -> None:
         text=True,
         capture_output=True,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert process.returncode == 0, process.stdout + process.stderr

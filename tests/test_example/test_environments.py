@@ -1,4 +1,4 @@
-"""The flights example in its environments: on the disk, in Delta Lake, in a bucket. No function knows which."""
+"""The flights example in its environments: values on disk, in Delta Lake, and in a bucket."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """The whole project, as somebody copied it."""
+    """A copy of the project without outputs."""
     outputs = shutil.ignore_patterns("data", "lake", "reports", ".rivers", "__pycache__")
     return Path(shutil.copytree(EXAMPLE, tmp_path / "flights", ignore=outputs))
 
 
 def rivers(project: Path, *arguments: str) -> str:
-    """What the command prints, run in the project."""
+    """Run the command in the project, and return its output."""
     command = [str(Path(sys.executable).with_name("rivers")), *arguments]
-    done = subprocess.run(command, cwd=project, text=True, capture_output=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    process = subprocess.run(command, cwd=project, text=True, capture_output=True)
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
 
 
 @pytest.fixture
 def in_bucket(s3_server, s3_url, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The environment `s3` of the example, on the server of the tests."""
+    """Select the environment `s3` with the S3 server of the tests, and return the prefix in the bucket."""
     monkeypatch.setenv("RIVERS_ENV", "s3")
     for handler in ("TABLES", "NOTES"):
         monkeypatch.setenv(f"RIVERS_IO_HANDLERS__{handler}__STORE", s3_url)
@@ -53,14 +53,14 @@ def in_bucket(s3_server, s3_url, monkeypatch: pytest.MonkeyPatch) -> str:
     return s3_url.removeprefix("s3://").partition("/")[2]
 
 
-def test_tables_are_on_the_disk_unless_something_else_is_said(folder: Path) -> None:
+def test_default_environment_stores_on_disk(folder: Path) -> None:
     with repository(folder) as repo:
         repo.materialize(["weather"])
     assert (folder / "data" / "weather.pkl").exists()
     assert (folder / ".rivers").is_dir()
 
 
-def test_the_environment_s3_is_complete(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s3_environment_validates(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RIVERS_ENV", "s3")
     with repository(folder) as repo:
         repo.validate()
@@ -68,25 +68,23 @@ def test_the_environment_s3_is_complete(folder: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.server
-def test_one_variable_moves_the_tables_to_a_bucket(folder: Path, in_bucket: str, s3_server) -> None:
+def test_s3_environment_stores_in_bucket(folder: Path, in_bucket: str, s3_server) -> None:
     with repository(folder) as repo:
         result = repo.materialize(partition_key=ALL_MONTHS)
         text = repo.load_node("advice")
     assert result.success
     assert text.startswith("Leave before nine: 1 flight in 15")
-    listed = [item["path"] for batch in obstore.list(s3_server.store(), in_bucket) for item in batch]
+    paths = [item["path"] for batch in obstore.list(s3_server.store(), in_bucket) for item in batch]
     months = {f"{in_bucket}/month_delays/{key}/data.pkl" for key in MONTHS.get_partition_keys()}
     tables = {f"{in_bucket}/{name}.pkl" for name in ("flights", "weather", "by_hour", "advice")}
-    assert months | tables <= set(listed)
+    assert months | tables <= set(paths)
     assert not (folder / "data").exists()
 
     with repository(folder) as later:
         assert later.materialize(["advice"]).materialized_assets == ["advice"]
 
 
-def test_the_commands_of_the_story_in_the_environment_dev(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_dev_environment_runs_readme_commands(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RIVERS_ENV", "dev")
     rivers(project, "materialize", "--partition", "2013-01..2013-12")
     assert (project / "data" / "flights.pkl").exists()
@@ -95,7 +93,7 @@ def test_the_commands_of_the_story_in_the_environment_dev(
     assert json.loads(rivers(project, "materialize", "advice", "--json"))["success"]
 
 
-def test_the_environment_lake_keeps_tables_that_others_can_read(project: Path) -> None:
+def test_lake_environment_stores_delta_tables(project: Path) -> None:
     rivers(project, "materialize", "--env", "lake", "--partition", "2013-01..2013-12")
     flights = pl.read_delta(str(project / "lake" / "flights"))
     assert flights["cancelled"].sum() == 8_255
@@ -107,7 +105,7 @@ def test_the_environment_lake_keeps_tables_that_others_can_read(project: Path) -
 
 
 @pytest.mark.server
-def test_the_same_commands_in_the_environment_s3(project: Path, in_bucket: str, s3_server) -> None:
+def test_s3_environment_runs_readme_commands(project: Path, in_bucket: str, s3_server) -> None:
     rivers(project, "materialize", "--env", "s3", "--partition", "2013-01..2013-12")
     assert not (project / "data").exists()
     assert obstore.head(s3_server.store(), f"{in_bucket}/flights.pkl")["size"] > 1_000_000
