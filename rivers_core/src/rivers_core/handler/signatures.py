@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from types import FunctionType
-from typing import Final
 
 from rivers_core.handler.base import BaseIOHandler
-
-_CONTRACT: Final = {
-    name: [*inspect.signature(method).parameters][1:]
-    for name, method in vars(BaseIOHandler).items()
-    if isinstance(method, FunctionType) and not name.startswith("_")
-}
 
 
 def signature_problems(handler_class: type[BaseIOHandler]) -> list[str]:
@@ -33,11 +27,21 @@ def signature_problems(handler_class: type[BaseIOHandler]) -> list[str]:
     """
     return [
         f"{handler_class.__name__}.{name}{_shown(method)} must take ({', '.join(['self', *arguments])})."
-        for name, arguments in _CONTRACT.items()
+        for name, arguments in _contract().items()
         if isinstance(method := inspect.getattr_static(handler_class, name), FunctionType)
         and method is not vars(BaseIOHandler)[name]
         and not _accepts(method, arguments)
     ]
+
+
+@cache
+def _contract() -> dict[str, list[str]]:
+    """Return the arguments of each method that a handler may override."""
+    return {
+        name: [*inspect.signature(method).parameters][1:]
+        for name, method in vars(BaseIOHandler).items()
+        if isinstance(method, FunctionType) and not name.startswith("_")
+    }
 
 
 def _accepts(method: FunctionType, arguments: list[str]) -> bool:
