@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import re
 from itertools import product
 
@@ -187,3 +188,16 @@ def test_address_is_shown_without_credentials():
     context = Lake.asked(object(), name="orders")
     assert "hunter2" not in handler.describe_address(context)
     assert "hunter2" not in handler.storage_location("orders", None)
+
+
+def test_relative_table_uri_is_resolved_once(tmp_path, monkeypatch):
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path / "first")
+    lake = Lake("./lake")
+    monkeypatch.chdir(tmp_path / "second")
+    lake.store(pl.DataFrame({"n": [1]}))
+    copy = pickle.loads(pickle.dumps(lake.handler))
+    assert copy.table_uri == str(tmp_path / "first" / "lake")
+    assert copy.load_input(lake.asked(pl.DataFrame)).height == 1
+    assert os.listdir(tmp_path / "second") == []

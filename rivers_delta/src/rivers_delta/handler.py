@@ -39,7 +39,8 @@ class DeltaIOHandler(BaseIOHandler):
     `RIVERS_DELTA_<FIELD>`; options of one asset are in its metadata (`delta/mode`).
 
     Args:
-        table_uri: A folder or URL that contains one table per asset.
+        table_uri: A folder or URL that contains one table per asset. A relative path is resolved once, when the
+            handler is created.
         mode: What a write does with existing rows.
         schema_mode: Whether a write may add columns (`merge`) or replace them (`overwrite`).
         storage_options: For the object store, as deltalake takes them; never shown.
@@ -119,9 +120,7 @@ class DeltaIOHandler(BaseIOHandler):
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         if not isinstance(text, (str, os.PathLike)):
             raise ValueError(f"table_uri must be a path or URL, got a {type(value).__name__}")
-        text = os.fsdecode(text)
-        table_root(text)
-        return text
+        return table_root(os.fsdecode(text))
 
     @field_validator("writer_properties", "commit_properties", mode="before")
     @classmethod
