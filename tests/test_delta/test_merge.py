@@ -265,3 +265,27 @@ def test_merge_config_accepts_plain_data(tmp_path):
     }
     handler = DeltaIOHandler(table_uri=str(tmp_path), merge_config=plain)
     assert handler.merge_config.operations.when_matched_delete == [WhenMatchedDelete()]
+
+
+@pytest.mark.parametrize(
+    "merge_type", ["upsert", "deduplicate_insert", "update_only", "replace_delete_unmatched"]
+)
+@pytest.mark.parametrize("exists", [False, True])
+def test_merge_refuses_repeated_keys(lake, merge_type, exists):
+    options = {"mode": "merge", "merge_predicate": "s.id = t.id AND t.r = s.r", "merge_type": merge_type}
+    rows = pl.DataFrame({"id": [1, 7, 7, None, None], "r": ["a"] * 5})
+    if exists:
+        lake.store(rows.head(1))
+    for value in (rows, rows.lazy(), rows.to_arrow(), rows.to_arrow().to_reader()):
+        with pytest.raises(AssetOutputValidationError, match=r"asset 'asset'.* 2 times .*'id' is 7"):
+            lake.store(value, **options)
+    assert lake.handler.exists(lake.asked()) is exists
+    if exists:
+        assert lake.load(pl.DataFrame).rows() == [(1, "a")]
+
+
+def test_merge_allows_rows_with_other_predicates(lake):
+    rows = pl.DataFrame({"id": [7, 7], "r": ["a", "b"]})
+    options = {"mode": "merge", "merge_predicate": "s.id = t.id AND s.r > t.r"}
+    lake.store(rows, **options)
+    assert lake.load(pl.DataFrame).height == 2

@@ -49,6 +49,7 @@ class Batches:
         source: Where the batches come from, as the adapter declares.
         kept: Of the allowed rows, those to store; None for all.
         required: Columns that must not be null.
+        unique: Columns whose values must not occur twice together.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Batches:
         source: str = "memory",
         kept: Predicate | None = None,
         required: Sequence[str] = (),
+        unique: Sequence[str] = (),
     ) -> None:
         self._subject = subject
         self._reader: RecordBatchReader | None = reader
@@ -73,12 +75,13 @@ class Batches:
         self._source = source
         self._kept = kept
         self._required = required
+        self._unique = unique
         self.failure: Exception | None = None
 
     def open(self) -> ArrowStreamExportable:
         """Return the stream for deltalake; the value's own if nothing has to be converted or checked."""
         is_unchanged = self._is_identity and self._predicate is None
-        if is_unchanged and self._source == "stream" and not self._required:
+        if is_unchanged and self._source == "stream" and not (self._required or self._unique):
             return _DeferredStream(self._unread)
         schema = self._schema()
         batches = self._guarded(schema)
@@ -120,12 +123,41 @@ class Batches:
 
     def _converted(self, schema: ArrowSchema) -> Iterator[RecordBatch]:
         reader = self._unread()
+        keys: list[pa.RecordBatch] = []
         for batch in batches_without_gil(reader) if self._source == "stream" else reader:
             self._refuse_nulls(batch)
             converted = batch if self._is_identity else self._encode(batch, schema)
             if self._predicate is not None:
                 refuse_foreign_rows(self._subject, converted, self._predicate)
+            if self._unique:
+                keys.append(pa.record_batch(converted.select(list(self._unique))))
             yield converted if self._kept is None else _matching(converted, self._kept)
+
+        if keys:
+            self._refuse_duplicates(pa.Table.from_batches(keys))
+
+    def _refuse_duplicates(self, keys: pa.Table) -> None:
+        """Refuse keys that occur twice; null equals nothing in a merge, so that it may."""
+        try:
+            counts = (
+                keys.cast(_hashable(keys.schema))
+                .drop_null()
+                .group_by(list(self._unique))
+                .aggregate([([], "count_all")])
+            )
+        except pa.ArrowNotImplementedError:
+            return  # pyarrow does not group by nested types
+        repeated = counts.filter(pc.greater(counts.column("count_all"), 1))
+        if not repeated.num_rows:
+            return
+        example = repeated.slice(0, 1).to_pylist()[0]
+        count = example.pop("count_all")
+        values = ", ".join(f"{name!r} is {_shown(value)}" for name, value in example.items())
+        more = f", and {repeated.num_rows - 1} more keys occur several times" if repeated.num_rows > 1 else ""
+        raise AssetOutputValidationError(
+            f"Cannot store {self._subject}; nothing was written: the key of the merge occurs {count} times "
+            f"in the value ({values}){more}. Keep one row of each key."
+        )
 
     def _refuse_nulls(self, batch: RecordBatch) -> None:
         for name in self._required:
@@ -154,6 +186,12 @@ class Batches:
                 f"Cannot store {self._subject}; nothing was written: {_unfit(column)}."
             )
         return result if through is None else result.cast(stored)
+
+
+def _hashable(schema: pa.Schema) -> pa.Schema:
+    """Return types that pyarrow (up to 26) groups by: it does not support views."""
+    kinds = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+    return pa.schema([field.with_type(kinds.get(field.type, field.type)) for field in schema])
 
 
 def joined(batches: Iterable[RecordBatch]) -> Iterator[RecordBatch]:

@@ -39,6 +39,35 @@ def merge_predicate(predicate: str, target_alias: str, partition: Predicate | No
     return predicate if partition is None else f"({predicate}) AND ({partition.sql(target_alias)})"
 
 
+def source_keys(config: MergeConfig) -> list[str]:
+    """Return the columns of the source that identify a row of the table.
+
+    Args:
+        config: The configuration.
+
+    Returns:
+        The columns, if the predicate is nothing but equalities of a source and a table column; else none. None for
+        custom merges, whose operations decide what a key that occurs twice means.
+    """
+    if config.merge_type == "custom" or config.predicate is None:
+        return []
+    keys = []
+    for term in re.split(r"\s+AND\s+", config.predicate, flags=re.IGNORECASE):
+        sides = term.split("=")
+        if len(sides) != 2:
+            return []
+        source = [
+            column for side in sides if (column := _source_column(side, config.source_alias)) is not None
+        ]
+        target = [
+            column for side in sides if (column := _source_column(side, config.target_alias)) is not None
+        ]
+        if len(source) != 1 or len(target) != 1:
+            return []
+        keys += source
+    return list(dict.fromkeys(keys))
+
+
 def add_operations(
     merger: TableMerger,
     config: MergeConfig,

@@ -16,7 +16,7 @@ from rivers_delta.partitions.filters import (
 from rivers_delta.schema import compatibility
 from rivers_delta.schema.encoding import Encoding, encode
 from rivers_delta.write.batches import Batches
-from rivers_delta.write.merge import assigned_columns
+from rivers_delta.write.merge import assigned_columns, source_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -98,6 +98,7 @@ def prepare_write(
         source=adapter.source,
         kept=kept,
         required=fit.required,
+        unique=_merge_keys(request.merge, fit.encoding),
     )
     return PreparedWrite(request, table, encoding, fit.columns, fit.schema_mode, predicate, batches)
 
@@ -185,6 +186,12 @@ def _fit_merge(
     required = () if merge.merge_type == "custom" else _required(encoding, existing)
     fitted = compatibility.fitted(encoding, existing, assigned, may_be_null=may_be_null)
     return _Fit(fitted, existing, request.settings.schema_mode, required)
+
+
+def _merge_keys(merge: MergeConfig | None, encoding: Encoding) -> list[str]:
+    """Return the given columns whose values identify a row of a merge, and must not occur twice."""
+    keys = [] if merge is None else source_keys(merge)
+    return keys if set(keys) <= {column.name for column in encoding.columns} else []
 
 
 def _required(encoding: Encoding, existing: Sequence[Column]) -> list[str]:
