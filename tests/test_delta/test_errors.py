@@ -8,7 +8,7 @@ import pytest
 from polars.exceptions import PanicException
 
 from rivers_core.contexts import OutputContext
-from rivers_core.exceptions import RiversError
+from rivers_core.exceptions import AssetOutputValidationError, RiversError
 from rivers_delta.errors import redact_library_text, table_error
 
 ROW = pl.DataFrame({"id": [1], "v": ["x"]})
@@ -125,3 +125,10 @@ def test_errors_tell_transient_from_permanent(said, kind):
 def test_errors_do_not_take_port_for_status():
     error = OSError("Error performing GET http://127.0.0.1:40385/b - HTTP error: error sending request")
     assert "credentials" not in str(table_error("read", OutputContext("asset"), "s3://b/t", error, None))
+
+
+def test_violated_constraint_is_named(lake):
+    lake.store(pl.DataFrame({"n": [1]}))
+    lake.table().alter.add_constraint({"positive": "n > 0"})
+    with pytest.raises(AssetOutputValidationError, match=r"asset 'asset'.*2 rows.*'positive' \(n > 0\)"):
+        lake.store(pl.DataFrame({"n": [-1, 2, -3]}), mode="append")

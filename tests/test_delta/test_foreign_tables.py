@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -253,3 +254,42 @@ def test_load_refuses_files_outside_of_table(tmp_path, path):
     log.write_text(log.read_text().replace("f.parquet", path))
     with pytest.raises(IntegrityError, match="asset 'asset'.*outside"):
         Lake(tmp_path).load(pa.Table)
+
+
+@pytest.mark.parametrize("change", ["merge", "overwrite", "delete", "optimize"])
+def test_changes_refuse_to_rewrite_int96(tmp_path, change):
+    _int96(tmp_path / "asset")
+    lake = Lake(tmp_path)
+    key = {"keys": "2024-01-01T00:00:00.000001", "partition_expr": "t"}
+    new = pa.table({"t": pa.array([NEAR], pa.timestamp("us", "UTC")), "l": [[NEAR]]})
+    changes = {
+        "merge": lambda: lake.store(new, mode="merge", merge_predicate="s.t = t.t"),
+        "overwrite": lambda: lake.store(new, **key),
+        "delete": lambda: lake.handler.delete(lake.asked(**key)),
+        "optimize": lambda: lake.handler.maintain([lake.asked()], dry_run=False, vacuum=False),
+    }
+    with pytest.raises(RiversError, match="'t'.*INT96"):
+        changes[change]()
+    assert lake.table().version() == 0
+
+
+def test_folder_without_log_is_damage(lake):
+    lake.store(pl.DataFrame({"k": ["a"], "n": [1]}), keys="a", partition_expr="k")
+    folder = lake.handler.address("asset", None)
+    shutil.rmtree(f"{folder}/_delta_log")
+    for attempt in (
+        lambda: lake.load(pl.DataFrame),
+        lambda: lake.handler.exists(lake.asked()),
+        lambda: lake.store(pl.DataFrame({"n": [1]})),
+    ):
+        with pytest.raises(IntegrityError, match="_delta_log"):
+            attempt()
+
+
+def test_write_killed_before_first_commit_can_be_repeated(lake):
+    folder = Path(lake.handler.address("asset", None))
+    (folder / "_delta_log").mkdir(parents=True)
+    (folder / "part-0.parquet").write_bytes(b"")
+    assert not lake.handler.exists(lake.asked())
+    lake.store(pl.DataFrame({"n": [1]}))
+    assert lake.load(pl.DataFrame).height == 1

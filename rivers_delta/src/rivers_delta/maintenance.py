@@ -10,7 +10,9 @@ from rivers_core.exceptions import ConfigurationError, IntegrityError, NotMateri
 from rivers_delta.config.properties import commit_properties, writer_properties
 from rivers_delta.errors import is_panic, message_of
 from rivers_delta.log.location import is_local, shown
+from rivers_delta.log.protocol import refuse_unwritable
 from rivers_delta.log.table import open_table
+from rivers_delta.read.data_files import refuse_lossy_rewrite
 from rivers_delta.write.retry import has_removed_twice
 
 if TYPE_CHECKING:
@@ -105,6 +107,10 @@ def _check_integer(name: str, value: Any, least: int) -> None:
 def _optimize(
     settings: TableSettings, table: Table, target: int, z_order: Sequence[str], *, dry_run: bool
 ) -> dict[str, Any]:
+    if not dry_run:
+        subject = f"asset {settings.asset_name!r}" if settings.asset_name else "the files"
+        refuse_unwritable(table, subject)
+        refuse_lossy_rewrite(table, subject)
     files, size = _compactable(table, target, everything=bool(z_order))
     report = {
         "table": settings.shown_address,

@@ -11,7 +11,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
-from rivers_core.exceptions import InvalidMetadataError
+from rivers_core.exceptions import IntegrityError, InvalidMetadataError
 from rivers_delta.compat import UnescapedTable, is_before_first_version
 from rivers_delta.log.location import is_local, shown
 from rivers_delta.schema.encoding import decode
@@ -119,9 +119,11 @@ def open_table(
 
     Raises:
         InvalidMetadataError: The table has no such version, or did not exist at that time.
+        IntegrityError: The folder has data files and no log.
         Exception: deltalake's own, for a table that is damaged or cannot be reached.
     """
     if is_local(address) and not _has_log(address):
+        _refuse_lost_log(address)
         return None
     try:
         table = Table(address, version if isinstance(version, int) else None, storage_options)
@@ -145,6 +147,18 @@ def _has_log(folder: str) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
+
+
+def _refuse_lost_log(folder: str) -> None:
+    """Refuse a folder with data files and without a log: it is damaged, or not a table, but not an absent one."""
+    for _, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if "=" in name]
+        if any(name.endswith(".parquet") for name in files):
+            raise IntegrityError(
+                f"Folder {folder!r} has Parquet files and no '_delta_log': the log of the table was lost, or this is "
+                "not a Delta table. Restore the log, convert the folder with deltalake.convert_to_deltalake, or remove "
+                "it."
+            )
 
 
 def _refuse_earlier(table: Table, moment: str) -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types as pat
 
-from rivers_core.exceptions import IntegrityError
+from rivers_core.exceptions import IntegrityError, RiversError
 from rivers_delta.log.location import is_local
 from rivers_delta.types.arrow_types import contains
 
@@ -179,6 +179,29 @@ class DataFiles:
         schema = pq.read_metadata(path, filesystem=self._table.file_system()).schema
         leaves = (schema.column(i) for i in range(len(schema)))
         return frozenset(leaf.path.partition(".")[0] for leaf in leaves if leaf.physical_type == "INT96")
+
+
+def refuse_lossy_rewrite(table: Table, subject: str) -> None:
+    """Refuse to rewrite data files with timestamps that deltalake would change.
+
+    Args:
+        table: The table.
+        subject: Asset and partition, for the message.
+
+    Raises:
+        RiversError: The message names the columns.
+    """
+    columns = table.columns()
+    if not any(contains(column.stored.type, pat.is_timestamp) for column in columns):
+        return
+    int96 = DataFiles(table).int96_columns(columns)
+    if int96:
+        raise RiversError(
+            f"Cannot change {subject} in table {table.address!r}; nothing was written: column "
+            f"{', '.join(map(repr, int96))} holds timestamps in INT96, which deltalake would rewrite as others beyond "
+            "the year 2262. Rewrite the table with timestamps in microseconds "
+            "(spark.sql.parquet.outputTimestampType=TIMESTAMP_MICROS)."
+        )
 
 
 def _is_outside(path: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +13,7 @@ from deltalake.exceptions import CommitFailedError
 
 from rivers_core.exceptions import ConflictError
 from rivers_delta.config.properties import commit_properties, writer_properties
-from rivers_delta.log.location import conflicting_table
+from rivers_delta.log.location import conflicting_table, is_local
 from rivers_delta.log.partition_markers import (
     UNFINISHED_TABLE,
     is_unfinished,
@@ -24,7 +26,7 @@ from rivers_delta.write.merge import add_operations, merge_metrics, merge_predic
 from rivers_delta.write.retry import LOST_TO_COMPACTION, has_removed_twice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pyarrow as pa
     from arro3.core.types import ArrowStreamExportable
@@ -107,17 +109,35 @@ def _create_table(
         folders = folder_columns(
             request.partition, request.partition_expr, prepared.encoding.columns, settings.root
         )
-    _write(
-        prepared,
-        settings.address,
-        rows,
-        markers,
-        max_retries=0,
-        mode="error",
-        partition_by=folders or None,
-        configuration=settings.new_table_properties(),
-        storage_options=settings.storage_options,
-    )
+    with _log_folder(settings.address):
+        _write(
+            prepared,
+            settings.address,
+            rows,
+            markers,
+            max_retries=0,
+            mode="error",
+            partition_by=folders or None,
+            configuration=settings.new_table_properties(),
+            storage_options=settings.storage_options,
+        )
+
+
+@contextmanager
+def _log_folder(address: str) -> Iterator[None]:
+    """Create the folder of the log before data files, so that a killed write does not look like a lost log."""
+    if not is_local(address):
+        yield
+        return
+    log = os.path.join(address, "_delta_log")
+    os.makedirs(log, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        if os.listdir(address) == ["_delta_log"] and not os.listdir(log):
+            os.rmdir(log)
+            os.rmdir(address)
+        raise
 
 
 def _created_table(prepared: PreparedWrite) -> Table:

@@ -19,6 +19,7 @@ from rivers_delta.log.partition_markers import deletion_markers, is_unfinished, 
 from rivers_delta.log.protocol import refuse_unwritable
 from rivers_delta.log.table import open_table
 from rivers_delta.partitions.filters import partition_predicate
+from rivers_delta.read.data_files import refuse_lossy_rewrite
 from rivers_delta.read.load import absent_partitions
 from rivers_delta.write.retry import attempts, describe_commits, is_conflict
 
@@ -63,6 +64,8 @@ def _delete_partitions(
         if table is None:
             return
         refuse_unwritable(table, subject_of(context))
+        if not set(expr.columns) <= set(table.metadata().partition_columns):
+            refuse_lossy_rewrite(table, subject_of(context))
         based_on = table.version()
         try:
             _commit_deletion(settings, context, partition, expr, table)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pyarrow as pa
 
 from rivers_core import MetadataValue, PartitionContext
-from rivers_core.exceptions import ConflictError
+from rivers_core.exceptions import AssetOutputValidationError, ConflictError
 from rivers_delta.errors import redact_library_text
 from rivers_delta.log.partition_markers import IDENTIFIED_MODES, absent_keys, is_unfinished
 from rivers_delta.log.protocol import refuse_unwritable
 from rivers_delta.log.table import open_table
+from rivers_delta.read.data_files import refuse_lossy_rewrite
 from rivers_delta.write.commit import Outcome, commit
 from rivers_delta.write.merge import insert_metrics
 from rivers_delta.write.one_shot import refuse_consumed, remember
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from rivers_delta.log.table import Table
     from rivers_delta.log.table_cache import TableCache, WriteHistory
     from rivers_delta.write.request import WriteRequest
+
+_CONSTRAINT: Final = "delta.constraints."
+_VIOLATION: Final = re.compile(r"(?P<rows>\d+) rows failed validation check")
 
 
 class _LostRace(NamedTuple):
@@ -112,6 +117,8 @@ def _attempt(request: WriteRequest, table: Table | None, history: WriteHistory, 
     wanted = None
     if table is not None:
         refuse_unwritable(table, request.subject)
+        if _rewrites_files(request, table):
+            refuse_lossy_rewrite(table, request.subject)
         if _is_repeated(request, table, history, number):
             return Outcome(table, is_written=False, is_repeated=True)
         if request.settings.mode in {"error", "ignore"}:
@@ -132,7 +139,38 @@ def _attempt(request: WriteRequest, table: Table | None, history: WriteHistory, 
         failure = prepared.batches.failure
         if failure is not None and not is_conflict(error):
             raise failure from None
+        violation = _constraint_error(request, table, error)
+        if violation is not None:
+            raise violation from error
         raise
+
+
+def _rewrites_files(request: WriteRequest, table: Table) -> bool:
+    """Return whether existing rows end up in new files, as those of other keys in the same file."""
+    if request.settings.mode == "merge":
+        return True
+    if request.settings.mode != "overwrite" or request.partition_expr is None:
+        return False
+    return not set(request.partition_expr.columns) <= set(table.metadata().partition_columns)
+
+
+def _constraint_error(request: WriteRequest, table: Table | None, error: BaseException) -> Exception | None:
+    """Return an error that names the CHECK constraints of the table, if rows violate one."""
+    match = _VIOLATION.search(str(error))
+    if match is None or table is None:
+        return None
+    constraints = [
+        f"{name.removeprefix(_CONSTRAINT)!r} ({expression})"
+        for name, expression in table.metadata().configuration.items()
+        if name.startswith(_CONSTRAINT)
+    ]
+    if not constraints:
+        return None
+    which = "constraint" if len(constraints) == 1 else "one of the constraints"
+    return AssetOutputValidationError(
+        f"Cannot store {request.subject}; nothing was written: {match['rows']} rows violate {which} "
+        f"{', '.join(constraints)} of the table, or have nulls that it does not allow. Correct or drop these rows."
+    )
 
 
 def _is_repeated(request: WriteRequest, table: Table, history: WriteHistory, number: int) -> bool:
