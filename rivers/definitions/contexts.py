@@ -7,6 +7,7 @@ import typing
 from typing import TYPE_CHECKING, Any, Generic
 
 from rivers.exceptions import PartitionValidationError, ResultDefinitionError
+from rivers_core.authoring import plain_text
 from rivers_core.metadata import coerce_mapping
 from rivers_core.partitions import PartitionKey
 
@@ -80,9 +81,9 @@ class AssetExecutionContext(_PartitionedContext, Generic[ConfigT]):
         group: Group of the asset.
         code_version: Version of its code.
         asset_metadata: Static metadata of the asset.
+        partition: Partition keys of this step; None if there are none.
         is_multi_asset: Whether the asset has several outputs.
         output_selection: Outputs selected in this run; None for all.
-        partition: Partition keys of this step; None if there are none.
         config: The `ConfigT` of this run.
         run_id: Identifier of the run.
 
@@ -117,9 +118,9 @@ class AssetExecutionContext(_PartitionedContext, Generic[ConfigT]):
         group: str | None = None,
         code_version: str | None = None,
         asset_metadata: Mapping[str, Any] | None = None,
+        partition: PartitionContext | None = None,
         is_multi_asset: bool = False,
         output_selection: Sequence[str] | None = None,
-        partition: PartitionContext | None = None,
         config: ConfigT = None,  # type: ignore[assignment]
         run_id: str | None = None,
     ) -> None:
@@ -166,7 +167,7 @@ class AssetExecutionContext(_PartitionedContext, Generic[ConfigT]):
             raise ResultDefinitionError(
                 f"Asset {self.asset_name!r}: data_version must be a non-empty string, got {value!r}."
             )
-        self.registered_data_version = data_version
+        self.registered_data_version = plain_text(data_version)
 
     def __repr__(self) -> str:
         return f"AssetExecutionContext({self.asset_name!r}, run_id={self.run_id!r})"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 __all__ = ["error_text"]
 
+_SHOWN_MEMBERS = 5
+
 _MAX_LENGTH = 10_000
 """Characters of a message; one that quotes a whole table is shortened."""
 
@@ -15,8 +17,8 @@ def error_text(error: BaseException) -> str:
         error: Any error; one whose `__str__` fails must not hide what happened.
 
     Returns:
-        Such as `ValueError: no rows`; the type alone without a message; notes (PEP 678) in parentheses. A long message
-        is shortened in the middle.
+        Such as `ValueError: no rows`; the type alone without a message; members of a group in brackets; notes (PEP 678)
+        in parentheses. A long message is shortened in the middle.
     """
     name = type(error).__name__
     try:
@@ -27,5 +29,13 @@ def error_text(error: BaseException) -> str:
         half = _MAX_LENGTH // 2
         message = f"{message[:half]}\n... {len(message) - _MAX_LENGTH:,} characters ...\n{message[-half:]}"
     text = f"{name}: {message}" if message else name
+    if isinstance(error, BaseExceptionGroup):
+        text = f"{text} [{_members(error)}]"
     notes = [note for note in getattr(error, "__notes__", ()) if isinstance(note, str)]
     return f"{text} ({'; '.join(notes)})" if notes else text
+
+
+def _members(group: BaseExceptionGroup) -> str:
+    members = [error_text(member) for member in group.exceptions[:_SHOWN_MEMBERS]]
+    rest = len(group.exceptions) - len(members)
+    return "; ".join(members) + (f"; and {rest} more" if rest else "")

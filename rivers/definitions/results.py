@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rivers.exceptions import ResultDefinitionError
 from rivers.mappings.key_parsing import parse_key
+from rivers_core.authoring import plain_text
 from rivers_core.metadata import coerce_mapping
 from rivers_core.partitions import PartitionKey
 
@@ -55,7 +56,7 @@ class Result:
         self._set(
             output_name=output_name,
             metadata=None if metadata is None else coerce_mapping(metadata),
-            data_version=data_version,
+            data_version=plain_text(data_version) if isinstance(data_version, str) else None,
         )
         if tags is not None:
             self._set(tags=_check_tags(kind, tags))
@@ -231,4 +232,4 @@ def _check_tags(kind: str, tags: Tags) -> list[tuple[str, str]]:
             raise ResultDefinitionError(
                 f"{kind}: tags must contain pairs of strings, got {pair!r}. Use e.g. {{'quality': 'checked'}}."
             )
-    return pairs
+    return [(plain_text(name), plain_text(text)) for name, text in pairs]

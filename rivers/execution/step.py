@@ -137,9 +137,9 @@ def _context(step: Step, run: Run) -> AssetExecutionContext[Any] | TaskExecution
         output.group,
         output.code_version,
         dict(output.metadata),
+        partition,
         step.is_multi,
         [wanted.name for wanted in run.plan.outputs_of(step)],
-        partition,
         config,
         run.run_id,
     )

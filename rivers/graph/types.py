@@ -76,7 +76,7 @@ def accepted_types(hint: Any) -> tuple[type, ...] | None:
     if origin in (Union, types.UnionType):
         return _union(get_args(hint))
     if origin is Literal:
-        return tuple({type(value) for value in get_args(hint)})
+        return (_LiteralType(f"Literal{list(get_args(hint))}", (), {"values": get_args(hint)}),)
     candidate = origin or hint
     if is_typeddict(candidate):
         return (dict,)
@@ -85,6 +85,21 @@ def accepted_types(hint: Any) -> tuple[type, ...] | None:
     if getattr(candidate, "_is_protocol", False) and not getattr(candidate, "_is_runtime_protocol", False):
         return None
     return _NUMERIC_TOWER.get(candidate, (candidate,))
+
+
+class _LiteralType(type):
+    """Type of the values of a `Literal` annotation, for `isinstance`."""
+
+    values: tuple[Any, ...]
+
+    def __instancecheck__(cls, value: Any) -> bool:
+        # True equals 1, but Literal[1] does not accept it (PEP 586)
+        return any(
+            isinstance(value, type(item))
+            and isinstance(value, bool) is isinstance(item, bool)
+            and value == item
+            for item in cls.values
+        )
 
 
 def _union(members: tuple[Any, ...]) -> tuple[type, ...] | None:

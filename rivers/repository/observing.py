@@ -122,27 +122,31 @@ def _config(asset: Asset) -> Any:
 def _observe(asset: Asset, run_id: str, resources: Mapping[str, Any], config: Any) -> Observation:
     signature = asset.signature
     arguments: dict[str, Any] = {}
+    context: AssetExecutionContext[Any] = AssetExecutionContext(
+        asset.name,
+        asset.tags,
+        asset.kinds,
+        asset.group,
+        asset.code_version,
+        asset.metadata,
+        config=config,
+        run_id=run_id,
+    )
     if signature.context_parameter is not None:
-        arguments[signature.context_parameter] = AssetExecutionContext(
-            asset.name,
-            asset.tags,
-            asset.kinds,
-            asset.group,
-            asset.code_version,
-            asset.metadata,
-            config=config,
-            run_id=run_id,
-        )
+        arguments[signature.context_parameter] = context
     for parameter in signature.parameters:
         if parameter.name in resources:
             arguments[parameter.name] = resources[parameter.name]
     assert asset.observe_fn is not None
     returned = resolve_awaitable(by_keyword(asset.observe_fn)(**arguments))
-    if isinstance(returned, Observation):
-        return returned
     if returned is None or isinstance(returned, Mapping):
-        return Observation(metadata=returned)
-    raise TypeError(
-        "an observing function must return an Observation, a dictionary of metadata or None, "
-        f"got {type(returned).__name__}."
+        returned = Observation(metadata=returned)
+    if not isinstance(returned, Observation):
+        raise TypeError(
+            "an observing function must return an Observation, a dictionary of metadata or None, "
+            f"got {type(returned).__name__}."
+        )
+    return Observation(
+        metadata={**(context.output_metadata or {}), **(returned.metadata or {})},
+        data_version=returned.data_version or context.registered_data_version,
     )

@@ -17,6 +17,7 @@ from rivers.graph.findings import Findings
 from rivers.repository.config import build_configs
 from rivers.repository.resume import skip_finished_steps
 from rivers.repository.runtime import check_executor
+from rivers_core.authoring import plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +95,7 @@ def _check_tags(tags: Any) -> tuple[tuple[str, str], ...]:
             raise ConfigurationError(
                 f"tags must be pairs of strings, got {pair!r}. Use e.g. tags=[('team', 'sales')]."
             )
-    return tuple((name, value) for name, value in pairs)
+    return tuple((plain_text(name), plain_text(value)) for name, value in pairs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from rivers.exceptions import PartitionDefinitionError, StorageError
 from rivers.storage.records import RunRecord, check_status
+from rivers_core.authoring import plain_text
 from rivers_core.partitions.keys import check_key_value
 
 if TYPE_CHECKING:
@@ -258,7 +259,7 @@ class EventStorage(ABC):
 
     def delete_dynamic_partition(self, name: str, key: str) -> None:
         """Remove a key from a dynamic partitions definition if it exists; stored values stay."""
-        self._delete_key(name, str(key))
+        self._delete_key(name, plain_text(key))
 
     def get_dynamic_partitions(self, name: str) -> list[str]:
         """Return the keys of a dynamic partitions definition, in the order they were added."""
@@ -266,7 +267,7 @@ class EventStorage(ABC):
 
     def has_dynamic_partition(self, name: str, key: str) -> bool:
         """Return whether a dynamic partitions definition has this key."""
-        return self._has_key(name, str(key))
+        return self._has_key(name, plain_text(key))
 
     # Primitives that a storage implements; their arguments are checked already.
 

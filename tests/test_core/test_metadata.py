@@ -8,6 +8,7 @@ import inspect
 import math
 import pickle
 import re
+from enum import Enum
 from pathlib import Path
 
 import numpy as np
@@ -320,3 +321,25 @@ def test_from_json_rejects_malformed_text(text):
 def test_from_json_names_unknown_kind():
     with pytest.raises(InvalidMetadataError, match=r"'hologram' is unknown.*newer version"):
         M.from_json('{"type": "hologram", "value": 1}')
+
+
+def test_coerce_numpy_bool():
+    numpy = pytest.importorskip("numpy")
+    assert coerce(numpy.bool_(True)) == MetadataValue.bool_(True)
+    assert MetadataValue.bool_(numpy.bool_(False)).value is False
+
+
+def test_coerce_text_enum_is_its_value():
+    class Region(str, Enum):  # noqa: UP042 - StrEnum has another `__str__`
+        EU = "eu"
+
+    value = coerce_mapping({Region.EU: Region.EU})
+    assert [(name, type(name), item.to_text()) for name, item in value.items()] == [("eu", str, "eu")]
+
+
+@pytest.mark.parametrize("array", ["numpy.array([1])", "pandas.Index([1])"])
+def test_coerce_array_suggests_conversion(array):
+    module = pytest.importorskip(array.split(".")[0])
+    value = eval(array, {module.__name__: module})
+    with pytest.raises(TypeError, match=r"Use MetadataValue\.json\("):
+        coerce(value)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from enum import Enum
 
 import pytest
 from hypothesis import given
@@ -121,6 +122,21 @@ def test_malformed_key_is_rejected(given, says):
 def test_from_json_rejects_malformed_text(text):
     with pytest.raises(PartitionDefinitionError):
         PartitionKey.from_json(text)
+
+
+def test_json_form_is_tagged():
+    assert PartitionKey("a").to_json() == '{"single":["a"]}'
+    assert PartitionKey({"region": "us"}).to_json() == '{"multi":{"region":["us"]}}'
+    assert PartitionKey.from_json('{"single":["a"]}') == PartitionKey.single(["a"])
+    assert PartitionKey.from_json('{"region": "us"}') == PartitionKey.multi({"region": "us"})
+
+
+def test_key_of_text_enum_is_its_value():
+    class Region(str, Enum):  # noqa: UP042 - StrEnum has another `__str__`
+        EU = "eu"
+
+    assert PartitionKey(Region.EU).values == ("eu",)
+    assert str(PartitionKey({Region.EU: Region.EU})) == "eu=eu"
 
 
 def test_repeated_dimension_is_rejected():

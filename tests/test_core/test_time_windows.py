@@ -325,3 +325,9 @@ def test_unknown_key_is_reported_without_listing_windows():
 
     with pytest.raises(PartitionValidationError, match="'2024-01-01T00:00:00' to '2033-12-31T23:59:59'"):
         seconds.check_partition_key("2034-01-01T00:00:00")
+
+
+def test_cron_start_with_fraction_of_second_is_rejected():
+    start = datetime(2024, 1, 1, 10, 0, 0, 500_000)
+    with pytest.raises(PartitionDefinitionError, match="2024-01-01T10:00:00.5.* Use 2024-01-01T10:00:00"):
+        P.time_window(start=start, cron_schedule="0 * * * *")

@@ -7,6 +7,7 @@ from rivers import (
     SelfDependency,
     TaskExecutionContext,
 )
+from rivers.definitions.error_text import error_text
 from rivers.exceptions import (
     PartitionValidationError,
     ResultDefinitionError,
@@ -75,3 +76,18 @@ def test_context_rejects_invalid_data_version():
     assert context.registered_data_version == "v1"
     with pytest.raises(ResultDefinitionError, match="'orders'"):
         context.register_data_version(3)
+
+
+def test_asset_context_takes_partition_by_position():
+    context = AssetExecutionContext("orders", [], [], None, None, None, partition("2024-01-02"))
+    assert context.partition_key == "2024-01-02"
+    assert context.is_multi_asset is False
+
+
+def test_error_text_lists_members_of_groups():
+    group = ExceptionGroup("writes failed", [ValueError("a"), ExceptionGroup("nested", [KeyError("b")])])
+    text = error_text(group)
+    assert "ValueError: a" in text
+    assert "KeyError: 'b'" in text
+    many = error_text(ExceptionGroup("many", [ValueError(str(number)) for number in range(12)]))
+    assert many.endswith("ValueError: 4; and 7 more]")

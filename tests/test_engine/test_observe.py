@@ -282,3 +282,23 @@ def test_observe_positional_only_resource(repository, diary):
 
     seen = repository(orders, resources={"db": "warehouse"}).observe()
     assert seen["orders"]["seen"].raw_value() == "orders 5 warehouse"
+
+
+def test_observe_merges_context_into_observation(repository, diary):
+    def orders(context: rs.AssetExecutionContext):
+        context.add_output_metadata({"rows": 1, "source": "context"})
+        context.register_data_version("v1")
+        return {"rows": 3}
+
+    def returned(context: rs.AssetExecutionContext):
+        context.register_data_version("v1")
+        return rs.Observation(data_version="v2")
+
+    repo = repository(external(orders, diary), external(returned, diary))
+    seen = repo.observe()
+    assert {name: value.raw_value() for name, value in seen["orders"].items()} == {
+        "rows": 3,
+        "source": "context",
+    }
+    assert repo.storage.get_events_for_asset("orders")[0].data_version == "v1"
+    assert repo.storage.get_events_for_asset("returned")[0].data_version == "v2"

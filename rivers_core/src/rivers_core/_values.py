@@ -55,6 +55,11 @@ class Value:
         raise AttributeError(f"{type(self).__qualname__} is immutable: cannot delete {name!r}")
 
 
+def plain_text(value: object) -> str:
+    """Return a value as a plain `str`; of a text enum its value, where `str()` returns the name of its member."""
+    return str.__str__(value) if isinstance(value, str) else str(value)
+
+
 def source(value: object) -> str:
     """Return the Python source of a plain value, with strings in double quotes."""
     if type(value) is str and '"' not in value:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rivers_core._locations import StoreRoot, locate_store, resolve_location
     from rivers_core._store_variables import missing_credentials, store_variables
     from rivers_core._suggestions import did_you_mean
+    from rivers_core._values import plain_text
     from rivers_core.awaitables import resolve_awaitable, run_sync
     from rivers_core.handler.base import Locality
     from rivers_core.handler.settings import build_handler
@@ -46,6 +47,7 @@ __all__ = [
     "locate_store",
     "missing_credentials",
     "option_secrets",
+    "plain_text",
     "redact",
     "redact_secrets",
     "redact_value",
@@ -67,6 +69,7 @@ __getattr__, __dir__ = lazy_exports(
         "StoreRoot": "rivers_core._locations",
         "locate_store": "rivers_core._locations",
         "resolve_location": "rivers_core._locations",
+        "plain_text": "rivers_core._values",
         "build_handler": "rivers_core.handler.settings",
         "collect_secrets": "rivers_core.redaction",
         "did_you_mean": "rivers_core._suggestions",

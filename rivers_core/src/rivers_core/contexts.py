@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from rivers_core._values import plain_text
 from rivers_core.exceptions import PartitionValidationError
 from rivers_core.keys import storage_key
 from rivers_core.metadata import coerce_mapping
@@ -149,7 +150,7 @@ class OutputContext(_Context):
             raise TypeError(
                 f"The data version of asset {self.asset_name!r} must be non-empty text, got {given!r}."
             )
-        self.registered_data_version = data_version
+        self.registered_data_version = plain_text(data_version)
 
     def offer_content_version(self, content_version: str) -> None:
         """Set the version of the stored content, such as a digest or a table version.

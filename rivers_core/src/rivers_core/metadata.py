@@ -16,7 +16,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
-from rivers_core._values import Value, source
+from rivers_core._values import Value, plain_text, source
 from rivers_core.exceptions import InvalidMetadataError, MetadataTypeError
 from rivers_core.schema import Schema
 
@@ -225,7 +225,7 @@ class _TextValue(_SingleValue):
     def __init__(self, value: str) -> None:
         if type(value) is not str:
             self._require(value, str, "text")
-            value = str(value)
+            value = plain_text(value)
         _put(self, "value", value)
 
 
@@ -331,8 +331,10 @@ class BoolMetadataValue(_SingleValue, variant="Bool", kind="bool", constructor="
     value: bool
 
     def __init__(self, value: bool) -> None:
-        if value is not True and value is not False:
-            self._require(value, (), "True or False")
+        if type(value) is not bool:
+            if not _is_numpy_bool(value):
+                self._require(value, (), "True or False")
+            value = bool(value)
         _put(self, "value", value)
 
     def to_text(self) -> str:
@@ -469,7 +471,8 @@ class JsonMetadataValue(MetadataValue, variant="Json", kind="json"):
             canonical = json.dumps(json.loads(text), ensure_ascii=False, sort_keys=True)
         except (TypeError, ValueError, RecursionError) as error:
             raise MetadataTypeError(
-                f"MetadataValue.json must be a JSON value, got {type(value).__name__}: {error}."
+                f"MetadataValue.json must be a JSON value, got {type(value).__name__}: {error}. "
+                "Convert values of numpy with .item() or .tolist()."
             ) from error
         self._set(_text=text, _canonical=canonical)
 
@@ -705,6 +708,14 @@ _SUGGESTED: Final = {
     "Decimal": "float_",
 }
 
+# Expressions that convert what the constructor does not accept, for the same message.
+_CONVERTED: Final = {
+    "Index": "MetadataValue.json(list(...))",
+    "RangeIndex": "MetadataValue.json(list(...))",
+    "Series": "MetadataValue.json(....tolist())",
+    "ndarray": "MetadataValue.json(....tolist())",
+}
+
 
 def coerce(value: Any, name: str | None = None) -> MetadataValue:
     """Return the metadata value of a plain value; a metadata value is returned unchanged.
@@ -723,6 +734,8 @@ def coerce(value: Any, name: str | None = None) -> MetadataValue:
         if value is None:
             return NullMetadataValue()
         kind = next((kind for base, kind in _COERCED if isinstance(value, base)), None)
+        if _is_numpy_bool(value):
+            kind = BoolMetadataValue
         if kind is None:
             raise MetadataTypeError(_unsupported(value, name))
     return kind(value)  # pyright: ignore[reportArgumentType] - narrows `kind` to the classes, not to the declared type
@@ -743,8 +756,14 @@ def coerce_mapping(values: Mapping[str, Any]) -> dict[str, MetadataValue]:
     for name, value in values.items():
         if not isinstance(name, str):
             raise MetadataTypeError(f"Names of metadata must be text, got {name!r} ({type(name).__name__}).")
-        coerced[name] = coerce(value, name)
+        coerced[plain_text(name)] = coerce(value, name)
     return coerced
+
+
+def _is_numpy_bool(value: object) -> bool:
+    # numpy may not be installed; its booleans are named `bool_` before 2.0 and `bool` since
+    kind = type(value)
+    return kind.__module__ == "numpy" and kind.__name__ in ("bool", "bool_")
 
 
 def _unsupported(value: object, name: str | None) -> str:
@@ -754,4 +773,6 @@ def _unsupported(value: object, name: str | None) -> str:
         constructor = "schema"
     subject = "A metadata value" if name is None else f"Metadata {name!r}"
     fix = f" Use MetadataValue.{constructor}(...)." if constructor else ""
+    if kind in _CONVERTED:
+        fix = f" Use {_CONVERTED[kind]}."
     return f"{subject} must be str, int, float, bool, None or a MetadataValue, got {kind}.{fix}"

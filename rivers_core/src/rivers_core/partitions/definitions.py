@@ -608,6 +608,11 @@ def _grid(start: datetime, cron_schedule: str | None, interval_seconds: float | 
             raise PartitionDefinitionError(
                 f"The cron_schedule must be text such as '0 0 * * *', got {cron_schedule!r}."
             )
+        if start.microsecond:
+            raise PartitionDefinitionError(
+                f"The start of a cron_schedule must not have a fraction of a second, got {start.isoformat()}: its "
+                f"first window would begin one tick late. Use {start.replace(microsecond=0).isoformat()}."
+            )
         return CronGrid(start, cron_schedule)
     seconds: object = interval_seconds
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not isfinite(seconds):

@@ -8,7 +8,7 @@ from datetime import date
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from rivers_core._values import Value, source
+from rivers_core._values import Value, plain_text, source
 from rivers_core.exceptions import PartitionDefinitionError
 
 if TYPE_CHECKING:
@@ -87,12 +87,12 @@ class PartitionKey(Value):
         raise NotImplementedError
 
     def to_json(self) -> str:
-        """Return this key as JSON: text, a list of texts, or an object of them."""
-        return json.dumps(self._plain(), ensure_ascii=False)
+        """Return this key as JSON: `{"single":["a"]}` or `{"multi":{"region":["us"]}}`."""
+        return json.dumps(self._tagged(), ensure_ascii=False, separators=(",", ":"))
 
     @staticmethod
     def from_json(text: str) -> PartitionKey:
-        """Read a key from the result of `to_json`.
+        """Read a key from the result of `to_json`, or from its plain form: text, a list of texts, or an object of them.
 
         Raises:
             PartitionDefinitionError: `text` is not valid JSON, or not a partition key.
@@ -103,9 +103,17 @@ class PartitionKey(Value):
             raise
         except ValueError as error:
             raise PartitionDefinitionError(f"Not a partition key in JSON: {text!r} ({error}).") from error
+        match plain:
+            case {"single": list(keys), **rest} if not rest:
+                return SinglePartitionKey(keys)
+            case {"multi": dict(dimensions), **rest} if not rest:
+                return MultiPartitionKey(dimensions)
         return PartitionKey(plain)
 
     def _plain(self) -> Any:
+        raise NotImplementedError
+
+    def _tagged(self) -> dict[str, Any]:
         raise NotImplementedError
 
     def __str__(self) -> str:
@@ -155,6 +163,9 @@ class SinglePartitionKey(PartitionKey, variant="Single"):
     def _plain(self) -> Any:
         return _plain(self.values)
 
+    def _tagged(self) -> dict[str, Any]:
+        return {"single": self.key}
+
 
 class MultiPartitionKey(PartitionKey, variant="Multi"):
     """A key (or all combinations of several) of an asset with named dimensions of partitions."""
@@ -173,7 +184,7 @@ class MultiPartitionKey(PartitionKey, variant="Multi"):
             )
         for name in keys:
             check_dimension_name(name)
-        dimensions = tuple([(name, _checked(keys[name], name)) for name in sorted(keys)])
+        dimensions = tuple([(plain_text(name), _checked(keys[name], name)) for name in sorted(keys)])
         self = object.__new__(cls)
         display = "|".join([f"{name}={','.join(values)}" for name, values in dimensions])
         self._set(dimensions=dimensions, _display=display)
@@ -194,6 +205,9 @@ class MultiPartitionKey(PartitionKey, variant="Multi"):
 
     def _plain(self) -> Any:
         return {name: _plain(values) for name, values in self.dimensions}
+
+    def _tagged(self) -> dict[str, Any]:
+        return {"multi": self.keys}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (dict(self.dimensions),)
@@ -235,7 +249,7 @@ def check_key_value(value: object, dimension: str | None = None) -> str:
     _check_characters(
         value, f"The partition key {value!r}{where}", _RESERVED_IN_VALUES, "pass several keys as a list"
     )
-    return str(value)
+    return plain_text(value)
 
 
 def unique_dimensions(dimensions: Iterable[tuple[str, T]]) -> dict[str, T]:
