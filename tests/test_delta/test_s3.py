@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 import polars as pl
 import pyarrow as pa
 import pytest
+from deltalake.fs import DeltaStorageHandler
+from pyarrow.fs import FileSelector
 
 from rivers_core import PartitionKey
 from rivers_core.exceptions import NotMaterializedError, RiversError
-from rivers_delta import DeltaIOHandler
 from rivers_delta.log.partition_markers import app_transactions
 from rivers_delta.log.table import open_table
 from tests.test_delta.support import Lake, facts
@@ -133,8 +134,19 @@ def test_s3_maintains_named_assets(bucket):
     assert optimize["files"] == 2
 
 
-def test_s3_refuses_deletion_of_whole_table(bucket):
-    bucket.store(pl.DataFrame({"n": [1]}))
-    with pytest.raises(RiversError, match="nothing was deleted"):
-        bucket.handler.delete(bucket.asked())
-    assert isinstance(bucket.handler, DeltaIOHandler)
+def test_s3_deletes_whole_table(bucket):
+    frame = pl.DataFrame({"k": ["a b"], "n": [1]})
+    for name in ("asset", "asset2"):
+        for key in ("a b", "c"):
+            rows = frame.with_columns(k=pl.lit(key))
+            bucket.store(rows, name, keys=key, partition_expr="k")
+    bucket.table().create_checkpoint()
+    bucket.handler.delete(bucket.asked())
+    assert not bucket.handler.exists(bucket.asked())
+    store = DeltaStorageHandler(bucket.handler.address("asset", None), bucket.handler.plain_storage_options())
+    entries = store.get_file_info_selector(FileSelector("", recursive=True))
+    assert not [entry for entry in entries if entry.size]  # the server lists empty folders as objects
+    bucket.handler.delete(bucket.asked())
+    assert bucket.load(pl.DataFrame, "asset2").height == 2
+    bucket.store(frame)
+    assert bucket.load(pl.DataFrame).height == 1

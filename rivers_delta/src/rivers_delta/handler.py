@@ -193,14 +193,14 @@ class DeltaIOHandler(BaseIOHandler):
         return True
 
     def delete(self, context: InputContext) -> None:
-        """Delete partitions in one commit, or a whole local table; what was never stored is ignored.
+        """Delete partitions in one commit, or a whole table; what was never stored is ignored.
 
         Args:
             context: Asset and partition.
 
         Raises:
             ConflictError: Other writers kept committing first; deletions are retried like writes.
-            RiversError: It is a whole table in an object store, which deltalake cannot remove.
+            RiversError: Files of the table cannot be removed.
         """
         from rivers_delta.write.delete import delete
 

@@ -1,11 +1,13 @@
-"""Delete: partitions in one commit, or a whole local table."""
+"""Delete: partitions in one commit, or a whole table."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import uuid
-from typing import TYPE_CHECKING
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
 
 from arro3.core import RecordBatchReader
 from deltalake import write_deltalake
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from rivers_delta.config.table_settings import TableSettings
     from rivers_delta.log.table import Table
 
+_LOG: Final = "_delta_log/"
+_THREADS: Final = 16
+
 
 def delete(settings: TableSettings, context: InputContext) -> None:
     """Delete a table or some of its partitions; deleting what was never stored does nothing.
@@ -39,8 +44,11 @@ def delete(settings: TableSettings, context: InputContext) -> None:
 
     Raises:
         ConflictError: Other writers kept committing first.
-        RiversError: It is a whole table in an object store.
+        RiversError: Files of the table cannot be removed.
     """
+    if context.partition is None and not is_local(settings.address):
+        _delete_objects(settings)
+        return
     table = open_table(settings.address, settings.storage_options)
     if table is None or (context.partition is not None and is_unfinished(table)):
         return
@@ -109,11 +117,6 @@ def _commit_deletion(
 def _delete_table(settings: TableSettings, context: InputContext) -> None:
     """Delete a local table: move it away first, so that it disappears at once, then remove its files."""
     subject, address = subject_of(context), settings.address
-    if not is_local(address):
-        raise RiversError(
-            f"Could not delete {subject}; nothing was deleted: deltalake cannot remove a whole table from an object "
-            f"store. Delete {settings.shown_address!r} with a tool of the store."
-        )
     if os.path.islink(address):
         raise RiversError(
             f"Could not delete {subject}; nothing was deleted: {address!r} is a link to a table. Delete link and table "
@@ -132,6 +135,26 @@ def _delete_table(settings: TableSettings, context: InputContext) -> None:
         ) from error
     # Including the remains of deletions that were killed.
     shutil.rmtree(os.path.dirname(discarded), ignore_errors=True)
+
+
+def _delete_objects(settings: TableSettings) -> None:
+    """Delete all objects of a table in an object store, the oldest commits first.
+
+    A deletion that is interrupted leaves a table that cannot be opened, never an older version of it; the next deletion
+    removes the rest, because it does not open the table.
+    """
+    from deltalake.fs import DeltaStorageHandler
+    from pyarrow import fs
+
+    store = fs.PyFileSystem(DeltaStorageHandler(settings.address, settings.storage_options))
+    entries = store.get_file_info(fs.FileSelector("", recursive=True, allow_not_found=True))
+    paths = [entry.path for entry in entries if entry.type == fs.FileType.File]
+    log = sorted(path for path in paths if path.startswith(_LOG))
+    commits = [path for path in log if path.endswith(".json") and path[len(_LOG)].isdigit()]
+    for path in [path for path in log if path not in commits] + commits:
+        store.delete_file(path)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        deque(pool.map(store.delete_file, [path for path in paths if not path.startswith(_LOG)]), maxlen=0)
 
 
 def _discard(address: str) -> str | None:
