@@ -294,6 +294,18 @@ class MultiAsset(Asset):
     output_defs = Option(_check_outputs)
     """Definitions of the outputs, in the order given."""
 
+    def _set_options(self, checks: FieldChecks, given: Mapping[str, object]) -> None:
+        super()._set_options(checks, given)
+        declared = {dep.name: (dep, "the multi-asset") for dep in self.deps}
+        for output in self.output_defs:
+            for dep in output.deps:
+                first, owner = declared.setdefault(dep.name, (dep, f"output {output.name!r}"))
+                if first != dep:
+                    raise checks.refuse(
+                        f"deps declare {dep.name!r} twice and differently: {owner} has {first!r}, output "
+                        f"{output.name!r} has {dep!r}. Declare it once; the function loads it once for all outputs."
+                    )
+
     @property
     def output_names(self) -> list[str]:
         """The names of the outputs, in the order given."""

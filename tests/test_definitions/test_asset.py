@@ -418,3 +418,17 @@ def test_asset_rejects_unknown_argument():
 def test_decorator_without_function_repr(decorator, shown):
     assert repr(decorator) == f"{shown} without its function"
     assert not isinstance(decorator, Asset)
+
+
+@pytest.mark.parametrize("other", [AssetDef.dep("raw"), AssetDef.input("raw", metadata={"a": 2})])
+def test_multi_asset_rejects_contradicting_deps(other):
+    def both(raw):
+        yield Output(raw, output_name="a")
+
+    dep = AssetDef.input("raw", metadata={"a": 1})
+    for deps, of_a in (([dep], []), ([], [dep])):
+        outputs = [AssetDef("a", deps=of_a), AssetDef("b", deps=[other])]
+        with pytest.raises(AssetDefinitionError, match="'raw' twice and differently.*output 'b'"):
+            Asset.from_multi(both, output_defs=outputs, deps=deps)
+    same = AssetDef.input("raw", metadata={"a": 1})
+    assert Asset.from_multi(both, output_defs=[AssetDef("a", deps=[same])], deps=[dep]).deps == [dep]
