@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from rivers_core.redaction import redacted_field
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Iterator
 
 __all__ = ["Resource"]
 
@@ -30,7 +32,10 @@ class Resource(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        arbitrary_types_allowed=True, env_file=".env", dotenv_filtering="only_existing"
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+        env_file=".env",
+        dotenv_filtering="only_existing",
     )
 
     def setup(self) -> Awaitable[None] | None:
@@ -40,6 +45,13 @@ class Resource(BaseSettings):
     def teardown(self) -> Awaitable[None] | None:
         """Close it after the last step, also of a failed run; does nothing by default. May be `async`."""
         return None
+
+    def __str__(self) -> str:
+        return repr(self)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, redacted_field(value, name or "")
 
     def __reduce__(self) -> tuple[Any, ...]:
         values = {name: self.__dict__[name] for name in type(self).model_fields if name in self.__dict__}

@@ -9,7 +9,14 @@ from rivers.execution.keys import existing_keys
 from rivers.execution.lineage import latest_observation
 from rivers.storage import Event
 from rivers_core.metadata import MetadataValue
-from rivers_core.redaction import redact, redact_metadata, redact_recorded, secret_spellings, secrets_of
+from rivers_core.redaction import (
+    redact,
+    redact_error,
+    redact_metadata,
+    redact_recorded,
+    secret_spellings,
+    secrets_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -110,6 +117,8 @@ class Run:
         self.skipped: dict[str, str] = {}
         self.narrowed: dict[str, str] = {}
         self._secrets: tuple[str, ...] | None = None
+        if tags:
+            self.tags = tuple((name, self.recordable_text(value)) for name, value in tags)
         self.served: dict[str, dict[str, dict[str | None, str]]] = {}
 
     def stored(self, asset_name: str, key: str | None) -> Event | None:
@@ -178,7 +187,7 @@ class Run:
         secrets = self._secrets
         if secrets is None:
             secrets = self.secrets
-        return redact_metadata(metadata, secrets) if secrets else metadata
+        return redact_metadata(metadata, secrets)
 
     def recordable_text(self, text: str) -> str:
         """A tag or data version as it may be recorded, likewise."""
@@ -210,8 +219,8 @@ class Run:
         return reason is None
 
     def fail(self, step: Step, error: BaseException) -> None:
-        """Record that a step failed after its last attempt."""
-        self.failed[step.name] = error
+        """Record that a step failed after its last attempt; the error shows no credential, nor do its causes."""
+        self.failed[step.name] = redact_error(error, self.without_secrets)
 
     def all_keys(self, definition: PartitionsDefinition | None) -> Sequence[PartitionKey]:
         """Return every current key of a definition; dynamic ones come from the storage."""

@@ -19,6 +19,7 @@ from rivers.execution.retries import is_failure, may_retry
 from rivers_core.awaitables import await_result, resolve_awaitable
 from rivers_core.exceptions import OneShotValueError
 from rivers_core.partitions import PartitionContext
+from rivers_core.redaction import redact_error
 
 if TYPE_CHECKING:
     from rivers.definitions.hook import Hook
@@ -61,7 +62,7 @@ async def execute_step(step: Step, run: Run) -> None:
             _failed(step, run, error, attempt)
             raise
     if step.success_hooks:
-        _call_hooks(step.success_hooks, _hook_context(step, run, "success", value, None, stored))
+        _call_hooks(step.success_hooks, _hook_context(step, run, "success", value, None, stored), run)
 
 
 async def _attempt(step: Step, run: Run, attempt: int) -> tuple[Any, Storing]:
@@ -148,7 +149,7 @@ def _context(step: Step, run: Run) -> AssetExecutionContext[Any] | TaskExecution
 def _failed(step: Step, run: Run, error: BaseException, attempt: int) -> None:
     run.record("StepFailure", step, attempt=attempt, message=error_text(error))
     if step.failure_hooks:
-        _call_hooks(step.failure_hooks, _hook_context(step, run, "failure", None, error, None))
+        _call_hooks(step.failure_hooks, _hook_context(step, run, "failure", None, error, None), run)
 
 
 def _hook_context(
@@ -158,11 +159,14 @@ def _hook_context(
     return HookContext(step.owner, run.run_id, hook_type, output, error, metadata)
 
 
-def _call_hooks(hooks: tuple[Hook, ...], context: HookContext) -> None:
+def _call_hooks(hooks: tuple[Hook, ...], context: HookContext, run: Run) -> None:
     for hook in hooks:
         try:
             resolve_awaitable(hook(context))
-        except (Exception, asyncio.CancelledError):
-            _LOG.exception(
-                "hook %r of asset %r raised; the step is not affected", hook.name, context.asset_name
+        except (Exception, asyncio.CancelledError) as error:
+            _LOG.error(
+                "hook %r of asset %r raised; the step is not affected",
+                hook.name,
+                context.asset_name,
+                exc_info=redact_error(error, run.without_secrets),
             )

@@ -17,7 +17,7 @@ from rivers.graph.findings import suggest
 from rivers.repository.config import config_findings
 from rivers.storage import Event
 from rivers_core.authoring import resolve_awaitable
-from rivers_core.redaction import redact, redact_metadata, secrets_of
+from rivers_core.redaction import redact, redact_error, redact_metadata, secrets_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -84,7 +84,8 @@ def observe_assets(
     storage.finish_run(run_id, "failure" if failures else "success", messages or None)
     if failures:
         name, cause = next(iter(failures.items()))
-        raise ExecutionError(f"Could not observe {name!r}: {message(cause)}") from cause
+        shown = redact_error(cause, lambda text: redact(text, secrets))
+        raise ExecutionError(f"Could not observe {name!r}: {message(cause)}") from shown
     return metadata
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from functools import cached_property
+from functools import cached_property, partial
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from rivers.storage import EventStorage, Storage
 from rivers_core.authoring import resolve_awaitable
 from rivers_core.keys import storage_key
 from rivers_core.plugins import get_registry
-from rivers_core.redaction import redact, secrets_of
+from rivers_core.redaction import redact, redact_error, secret_spellings, secrets_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -266,10 +266,11 @@ class OpenResources:
                 resolve_awaitable(resource.setup())
             except Exception as error:
                 self._open.pop()
-                message = redact(error_text(error), secrets_of(resource))
+                secrets = secret_spellings(secrets_of(resource))
+                message = redact(error_text(error), secrets)
                 raise ConfigurationError(
                     f"Could not set up resource {name!r} ({type(resource).__name__}): {message}"
-                ) from error
+                ) from redact_error(error, partial(redact, secrets=secrets))
 
     def close(self) -> None:
         """Tear down all; a failure is logged and does not keep the others from being torn down."""

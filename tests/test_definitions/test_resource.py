@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import pickle
 
+import pytest
+from pydantic import Field, SecretStr, ValidationError
+
 from rivers import (
     Resource,
 )
@@ -33,3 +36,18 @@ def test_resource_is_pickled_as_its_fields():
     assert again._connection is None
     Resource().setup()
     Resource().teardown()
+
+
+class Login(Resource):
+    password: SecretStr = Field(min_length=100)
+    url: str = ""
+
+
+def test_resource_error_and_repr_show_no_secret(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValidationError, match="password") as caught:
+        Login(password="planted", url="db://ada:planted@host")
+    assert "planted" not in str(caught.value)
+    login = Login(password="planted" * 20, url="db://ada:planted@host")
+    assert "planted" not in repr(login) + str(login)
+    assert "host" in repr(login)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 
 import pytest
@@ -76,4 +77,18 @@ def test_failed_setup_redacts_secret(repository):
 
     with pytest.raises(rs.exceptions.ConfigurationError, match=r"no login with \*+ at postgres://") as caught:
         repository(orders, resources={"db": Failing()}).materialize()
-    assert "planted" not in str(caught.value)
+    assert "planted" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_log_of_failed_hook_shows_no_secret(repository, caplog):
+    @rs.Hook.success
+    def tell(context: rs.HookContext) -> None:
+        raise ConnectionError(f"no login with {Database().password.get_secret_value()}")
+
+    @rs.Asset(hooks=[tell])
+    def orders(db: Database) -> int:
+        return 1
+
+    repository(orders, resources={"db": Database()}).materialize()
+    assert "no login with **********" in caplog.text
+    assert "planted" not in caplog.text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 import pytest
 from pydantic import BaseModel, Field, SecretStr
 
@@ -143,3 +145,80 @@ def test_observing_shows_no_credential_either(repository):
     events = [event for run in runs for event in repo.storage.get_events_for_run(run.run_id)]
     texts += [f"{event.message} {event.metadata} {event.data_version}" for event in events]
     assert not [text for text in texts if "planted" in text]
+
+
+def traceback_of(error):
+    return "".join(traceback.format_exception(error))
+
+
+class Failing(Chatty):
+    def handle_output(self, context, obj):
+        secret = self.password.get_secret_value()
+        try:
+            raise OSError(5, f"no login with {secret}", f"/home/{secret}")
+        except OSError as error:
+            error.add_note(f"the password was {secret}")
+            raise ExceptionGroup("writers", [ValueError("first", secret), error]) from error
+
+
+def test_traceback_of_run_error_shows_no_credential(repository):
+    @rs.Asset(io_handler=Failing(password="planted-outside"))
+    def orders() -> int:
+        return 1
+
+    repo = repository(orders)
+    with pytest.raises(rs.exceptions.ExecutionError) as caught:
+        repo.materialize()
+    result = repo.materialize(raise_on_error=False)
+    for error in (caught.value, result.errors["orders"]):
+        assert "planted" not in traceback_of(error)
+        assert "handle_output" in traceback_of(error)
+    group = result.errors["orders"]
+    assert isinstance(group, ExceptionGroup)
+    assert [type(member) for member in group.exceptions] == [ValueError, OSError]
+    assert group.__cause__.errno == 5
+
+
+def test_error_without_credential_stays_the_same_object(repository):
+    failure = ValueError("no rows")
+
+    @rs.Asset
+    def orders() -> int:
+        raise failure
+
+    assert repository(orders).materialize(raise_on_error=False).errors["orders"] is failure
+
+
+def test_run_tags_show_no_credential(repository):
+    @rs.Asset(io_handler=Chatty(password="planted-outside"))
+    def orders() -> int:
+        return 1
+
+    repo = repository(orders)
+    tags = [("by", "planted-outside"), ("from", "db://ada:planted-in-tag@host"), ("team", "sales")]
+    result = repo.materialize(tags=tags, raise_on_error=False)
+    run = repo.storage.get_run(result.run_id)
+    assert "planted" not in str(run)
+    assert ("team", "sales") in run.tags
+    assert "planted" not in str(repo.storage.get_events_for_run(result.run_id))
+
+
+def test_url_password_in_metadata_is_redacted_without_known_secrets(repository):
+    @rs.Asset
+    def orders() -> rs.Output:
+        address = "postgres://ada:planted-in-url@host/db"
+        return rs.Output(
+            1,
+            metadata={
+                "from": address,
+                "all": rs.MetadataValue.json({"of": [address]}),
+                "version": "token=abcdef",
+            },
+        )
+
+    repo = repository(orders)
+    repo.materialize()
+    event = repo.storage.get_latest_materialization("orders")
+    assert "planted" not in str(event)
+    assert event.typed_metadata["version"] == rs.MetadataValue.text("token=abcdef")
+    assert event.typed_metadata["from"] == rs.MetadataValue.text("postgres://ada:**********@host/db")
