@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rivers_core.contexts import InputContext, OutputContext
-from rivers_core.exceptions import NotMaterializedError, PartitionValidationError
+from rivers_core.exceptions import NotMaterializedError, PartitionValidationError, RiversError
 from rivers_core.partitions import PartitionContext, PartitionKey
 from rivers_pickle import PickleIOHandler
 from rivers_pickle.stream import write_pickle
@@ -213,3 +215,58 @@ def test_handler_is_thread_safe():
         thread.join()
     loaded = [handler.load_input(InputContext(f"asset{number}", "next")) for number in range(8)]
     assert loaded == [[number, 19] for number in range(8)]
+
+
+def sliced(value):
+    table = pa.table({"name": [f"name{number}" for number in range(20_000)], "number": range(20_000)})
+    slices = {
+        "table": table.slice(5, 1),
+        "batch": table.to_batches()[0].slice(5, 1),
+        "array": table["name"].chunk(0).slice(5, 1),
+        "chunked": table["name"].slice(5, 1),
+        "nested": {"tables": [table.slice(5, 1)]},
+    }
+    return slices[value]
+
+
+@pytest.mark.parametrize("value", ["table", "batch", "array", "chunked", "nested"])
+def test_slice_is_stored_without_foreign_rows(lake, value):
+    lake.store(sliced(value))
+    data = (lake.folder / "asset.pkl").read_bytes()
+    assert len(data) < 5_000
+    assert b"name5" in data
+    assert b"name6" not in data
+    assert lake.load() == sliced(value)
+
+
+def test_equal_rows_have_equal_data_versions(lake):
+    rows = pa.table({"name": ["a", "b", "a", "b"], "number": [1, None, 1, None]})
+    whole = pa.table({"name": ["a", "b"], "number": [1, None]})
+    chunked = pa.concat_tables([rows.slice(0, 1), rows.slice(3, 1)])
+    versions = {
+        lake.store(table).data_version for table in (rows.slice(0, 2), rows.slice(2, 2), whole, chunked)
+    }
+    assert len(versions) == 1
+
+
+def test_large_slice_is_compacted(lake):
+    table = pa.table({"number": range(2_000_000)})
+    lake.store(table.slice(1_000_000, 500_000))
+    assert (lake.folder / "asset.pkl").stat().st_size < 5_000_000
+    assert lake.load().equals(table.slice(1_000_000, 500_000))
+
+
+def test_load_error_explains_class_of_main(lake):
+    code = (
+        "import sys\n"
+        "from rivers_core.contexts import OutputContext\n"
+        "from rivers_pickle import PickleIOHandler\n"
+        "class Local: pass\n"
+        "PickleIOHandler(sys.argv[1]).handle_output(OutputContext('asset'), [Local()])\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(lake.folder)], check=True)
+    with pytest.raises(RiversError, match="__main__") as caught:
+        lake.load()
+    assert "Local" in str(caught.value)
+    assert "module" in str(caught.value)
+    assert "Install" not in str(caught.value)

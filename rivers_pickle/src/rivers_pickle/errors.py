@@ -148,6 +148,13 @@ def not_rebuilt(context: InputContext, address: str, header: Header | None, erro
             f"({cause}). It has no footer, so rivers did not write it. Restore it, or materialize the asset again."
         )
     stored = "" if header is None else f" It contains a {header.type}, written by {header.writer}."
+    if isinstance(error, AttributeError) and re.search(r"__main__|__mp_main__", str(error)):
+        return RiversError(
+            f"Could not load {named(context)} at {address!r}: the object is intact, but a class or function of its "
+            f"value was defined in `__main__`, the script or notebook that stored it, and this program is another one "
+            f"({cause}).{stored} Move the definition into a module that both programs import, and materialize the "
+            "asset again."
+        )
     return RiversError(
         f"Could not load {named(context)} at {address!r}: the object is intact, but its value cannot be rebuilt here "
         f"({cause}).{stored} Install what it needs, or materialize the asset again."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from blake3 import blake3
 
+from rivers_pickle.arrow import reducers
 from rivers_pickle.format import PROLOGUE
 
 if TYPE_CHECKING:
@@ -72,7 +73,10 @@ def write_pickle(target: Target, obj: object, footer_for: Callable[[int, bytes],
     sink = _Sink(target)
     try:
         sink.write(PROLOGUE)
-        Pickler(sink, PROTOCOL).dump(obj)
+        pickler = Pickler(sink, PROTOCOL)
+        if (table := reducers()) is not None:
+            pickler.dispatch_table = table
+        pickler.dump(obj)
         digest = sink.hash.digest()
         sink.write(footer_for(sink.size, digest))
     except BaseException as error:
