@@ -36,7 +36,8 @@ def _reducers() -> dict[type, Callable[[Any], Any]]:
 
 
 def _subclasses(cls: type) -> list[type]:
-    return [cls, *(inner for subclass in cls.__subclasses__() for inner in _subclasses(subclass))]
+    subclasses: list[type] = cls.__subclasses__()
+    return [cls, *(inner for subclass in subclasses for inner in _subclasses(subclass))]
 
 
 def _compact(data: Any) -> Any:
