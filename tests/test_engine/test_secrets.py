@@ -155,7 +155,7 @@ class Failing(Chatty):
     def handle_output(self, context, obj):
         secret = self.password.get_secret_value()
         try:
-            raise OSError(5, f"no login with {secret}", f"/home/{secret}")
+            raise OSError(5, f"no login with {secret}", f"data/{secret}")
         except OSError as error:
             error.add_note(f"the password was {secret}")
             raise ExceptionGroup("writers", [ValueError("first", secret), error]) from error
