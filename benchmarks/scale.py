@@ -64,10 +64,14 @@ def chain_of_assets(count: int) -> Costs:
 
 
 def many_days(count: int) -> Costs:
-    """Run an asset with daily partitions, and one that loads all of them into one parameter."""
+    """Run an asset with daily partitions, one that stores them in one call, and one that loads all of them."""
 
     @rs.Asset(partitions_def=days(count))
-    def day(context: rs.AssetExecutionContext) -> rs.PartitionedOutput:
+    def day() -> int:
+        return 1
+
+    @rs.Asset(partitions_def=days(count), partition_batches=True)
+    def batch(context: rs.AssetExecutionContext) -> rs.PartitionedOutput:
         assert context.partition is not None
         return rs.PartitionedOutput({str(key): 1 for key in context.partition.keys})
 
@@ -76,9 +80,11 @@ def many_days(count: int) -> Costs:
         return sum(day.values())
 
     watch = Stopwatch(count)
-    repository = rs.CodeRepository([day, total], config=False).resolve(storage=rs.Storage.memory())
+    repository = rs.CodeRepository([day, batch, total], config=False).resolve(storage=rs.Storage.memory())
     with watch("store all days of an asset in one run"):
         repository.materialize([day], partition_key=days(count).get_partition_keys())
+    with watch("store all days of an asset in one call"):
+        repository.materialize([batch], partition_key=days(count).get_partition_keys())
     with watch("load all days of an asset"):
         repository.materialize([total])
     assert repository.load_node("total") == count

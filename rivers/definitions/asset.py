@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, overload
 
 from rivers.definitions.asset_def import AssetDef, check_deps
 from rivers.definitions.composition import AssetRef, GraphRecording, current_recorder, record
@@ -59,6 +59,10 @@ class _Partitions(TypedDict, total=False):
     partitions_def: PartitionsDefinition | str | None
 
 
+class _Batches(TypedDict, total=False):
+    partition_batches: bool | Literal["allow_empty"]
+
+
 class _Steps(TypedDict, total=False):
     deps: Sequence[DepDef] | None
     hooks: Sequence[Hook] | None
@@ -69,11 +73,13 @@ class _Machine(TypedDict, total=False):
     compute: Compute | None
 
 
-class SingleOptions(_Labels, _CodeVersion, _Handler, _Metadata, _Partitions, _Steps, _Machine, total=False):
+class SingleOptions(
+    _Labels, _CodeVersion, _Handler, _Metadata, _Partitions, _Batches, _Steps, _Machine, total=False
+):
     """Keyword arguments of `Asset`."""
 
 
-class MultiOptions(_Labels, _CodeVersion, _Handler, _Partitions, _Steps, _Machine, total=False):
+class MultiOptions(_Labels, _CodeVersion, _Handler, _Partitions, _Steps, _Machine, _Batches, total=False):
     """Keyword arguments of `Asset.from_multi`."""
 
 
@@ -103,6 +109,9 @@ class Asset(Definition):
         io_handler: Handler, or the name of one.
         metadata: JSON values; keys of the form `handler/option` are options of that handler.
         partitions_def: Partitions, or the name of an entry of the repository's `partition_defs`.
+        partition_batches: Whether one call of the function handles several partition keys, for which it returns a
+            `PartitionedOutput`, or one value that its handler can split. By default a run over several keys calls
+            the function once per key. With `"allow_empty"` such a value may store nothing for some of its keys.
         deps: Upstream assets declared with `AssetDef.input(...)` and `AssetDef.dep(...)`.
         hooks: Functions called when the step succeeded or failed.
         retry: Retry policy, or the name of an entry of the repository's `retries`.
@@ -140,6 +149,7 @@ class Asset(Definition):
     """Handler of the inner nodes of a graph asset."""
     metadata = Option(FieldChecks.metadata)
     partitions_def = Option(FieldChecks.partitions_def)
+    partition_batches = Option(FieldChecks.partition_batches)
     deps = Option(check_deps)
     hooks = Option(FieldChecks.hooks)
     retry = Option(FieldChecks.retry)
@@ -211,8 +221,9 @@ class Asset(Definition):
 
         Args:
             wraps: The body.
-            options: Arguments of `Asset` except `compute`. `io_handler` stores the result, `node_io_handler` the values
-                of inner nodes whose task has no handler. `partitions_def` and `retry` also apply to the nodes.
+            options: Arguments of `Asset` except `compute` and `partition_batches`. `io_handler` stores the result,
+                `node_io_handler` the values of inner nodes whose task has no handler. `partitions_def` and `retry`
+                also apply to the nodes.
 
         Raises:
             AssetDefinitionError: An argument is not valid.

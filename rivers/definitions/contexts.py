@@ -7,9 +7,8 @@ import typing
 from typing import TYPE_CHECKING, Any, Generic
 
 from rivers.exceptions import PartitionValidationError, ResultDefinitionError
-from rivers_core.authoring import plain_text
+from rivers_core.authoring import plain_text, shown_keys
 from rivers_core.metadata import coerce_mapping
-from rivers_core.partitions import PartitionKey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,22 +50,35 @@ class _PartitionedContext:
     def partition_key(self) -> str:
         """Display form of the partition key: `2024-01-01`, `date=2024-01-01|region=us`.
 
-        Several keys are joined with `,`, within each dimension if they are all combinations.
-
         Raises:
-            PartitionValidationError: The step has no partition.
+            PartitionValidationError: The step has no partition, or handles several in one call.
         """
         if self.partition is None:
             raise PartitionValidationError(
                 f"{self._subject()} runs without a partition key. Check `context.has_partition_key` first, or set "
                 'partitions_def and materialize with partition_key="...".'
             )
-        return _display(self.partition.keys)
+        return str(self._single(self.partition, "partition_key").key)
 
     @property
     def partition_time_window(self) -> tuple[datetime, datetime] | None:
-        """Start (inclusive) and end (exclusive) of the partition; None without a partition or a time window."""
-        return None if self.partition is None else self.partition.time_window()
+        """Start (inclusive) and end (exclusive) of the partition; None without a partition or a time window.
+
+        Raises:
+            PartitionValidationError: The step handles several partitions in one call.
+        """
+        if self.partition is None:
+            return None
+        return self._single(self.partition, "partition_time_window").time_window()
+
+    def _single(self, partition: PartitionContext, attribute: str) -> PartitionContext:
+        if partition.is_single:
+            return partition
+        raise PartitionValidationError(
+            f"{self._subject()} has no {attribute}: this call handles {len(partition.keys)} partition keys "
+            f"({shown_keys(partition.keys)}). "
+            "Use `context.partition.keys`, or omit partition_batches to be called once per key."
+        )
 
 
 class AssetExecutionContext(_PartitionedContext, Generic[ConfigT]):
@@ -244,22 +256,3 @@ class SelfDependency(Generic[T]):
 
     def __repr__(self) -> str:
         return f"SelfDependency({self._value!r}, is_stored={self.is_stored})"
-
-
-def _display(keys: Sequence[PartitionKey]) -> str:
-    if len(keys) == 1:
-        return str(keys[0])
-    dimensions: dict[str, list[str]] = {}
-    singles: list[str] = []
-    for key in keys:
-        if isinstance(key, PartitionKey.Multi):
-            for name, values in key.keys.items():
-                dimensions.setdefault(name, []).extend(values)
-        else:
-            singles.append(str(key))
-    if not dimensions:
-        return ",".join(singles)
-    combined = PartitionKey.multi({name: list(dict.fromkeys(values)) for name, values in dimensions.items()})
-    if len(combined.split()) == len(keys):
-        return str(combined)
-    return ", ".join(map(str, keys))

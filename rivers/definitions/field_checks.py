@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rivers.definitions.hook import Hook
 from rivers.definitions.retry import Compute, RetryPolicy
@@ -151,6 +151,16 @@ class FieldChecks:
             f"{field} must be a PartitionsDefinition or the name of one in `partition_defs`, got {value!r}. "
             "Use e.g. PartitionsDefinition.daily('2024-01-01')."
         )
+
+    def partition_batches(self, field: str, value: object) -> bool | Literal["allow_empty"]:
+        """Return whether one call handles several keys, and whether it may store nothing for some of them."""
+        if value is None or value is False:
+            return False
+        if value is True:
+            return True
+        if isinstance(value, str) and value == "allow_empty":
+            return "allow_empty"
+        raise self.refuse(f"{field} must be True, False or 'allow_empty', got {value!r}.")
 
     def partition_mapping(self, field: str, value: object) -> PartitionMapping | None:
         """Return a partition mapping, or None."""

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
+from rivers_core.authoring import shown_keys
 from rivers_core.awaitables import run_sync
 from rivers_core.exceptions import NotMaterializedError
 
@@ -76,7 +77,7 @@ def by_key(
         advice: Advice about missing keys, for the error.
 
     Raises:
-        NotMaterializedError: Values were never stored; the message names each key.
+        NotMaterializedError: Values were never stored; the message names up to five keys and their number.
     """
     missing = {
         str(key): value
@@ -84,7 +85,7 @@ def by_key(
         if isinstance(value, NotMaterializedError)
     }
     if missing and not allow_missing:
-        names = ", ".join(missing)
+        names = shown_keys(missing)
         raise NotMaterializedError(
             asset,
             partition=names,

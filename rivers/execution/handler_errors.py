@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.error_text import error_text
+from rivers_core.authoring import shown_keys
 from rivers_core.awaitables import await_write
 from rivers_core.exceptions import NotMaterializedError, RiversError
 
@@ -59,7 +60,7 @@ def add_location(
     """
     if isinstance(error, RiversError) and repr(context.asset_name) in error_text(error):
         return  # the message names it already
-    partition = "" if context.partition is None else f" [{', '.join(map(str, context.partition.keys))}]"
+    partition = "" if context.partition is None else f" [{shown_keys(context.partition.keys)}]"
     address = None
     with suppress(Exception):  # the address may be what is broken
         address = binding.handler.describe_address(context)

@@ -10,7 +10,7 @@ from rivers.execution.fan_in import by_key, load_each
 from rivers.execution.handler_errors import add_location, advise_on_external
 from rivers.execution.lineage import combined_version, needed_keys, observation_of, source_of
 from rivers.storage.events import MATERIALIZATION
-from rivers_core.authoring import resolve_awaitable
+from rivers_core.authoring import resolve_awaitable, shown_keys
 from rivers_core.contexts import InputContext
 from rivers_core.partitions import PartitionContext
 
@@ -23,13 +23,20 @@ if TYPE_CHECKING:
     from rivers_core.partitions import PartitionKey
 
 
-async def load_input(loaded: LoadedInput, step: Step, run: Run, versions: list[tuple[str, str]]) -> Any:
+async def load_input(
+    loaded: LoadedInput,
+    step: Step,
+    run: Run,
+    own_keys: Sequence[PartitionKey] | None,
+    versions: list[tuple[str, str]],
+) -> Any:
     """Load the value of one parameter.
 
     Args:
         loaded: The bound input.
         step: The consuming step.
         run: The run.
+        own_keys: The partition keys of this call of the step; None without partitions.
         versions: Receives the name of the asset and its loaded data version.
 
     Returns:
@@ -41,7 +48,7 @@ async def load_input(loaded: LoadedInput, step: Step, run: Run, versions: list[t
     """
     upstream = loaded.upstream
     if loaded.mapping is not None:
-        return await _load_partitions(loaded, step, run, versions)
+        return await _load_partitions(loaded, step, run, own_keys or (), versions)
     event = run.latest.get((upstream.name, None)) or source_of(upstream, run)
     value = await _load(loaded, _context(loaded, step, run, event, None, loaded.type_hint), run)
     if event is not None:
@@ -49,13 +56,15 @@ async def load_input(loaded: LoadedInput, step: Step, run: Run, versions: list[t
     return value
 
 
-async def load_own_value(own: OwnValue, step: Step, run: Run) -> SelfDependency[Any]:
+async def load_own_value(
+    own: OwnValue, step: Step, run: Run, own_keys: Sequence[PartitionKey] | None
+) -> SelfDependency[Any]:
     """Load the stored value of the asset itself; only a value that was never stored means a first run.
 
     Of several keys, the stored ones are loaded; it is a first run only if there is none.
     """
     try:
-        value = await load_input(own.loaded, step, run, [])
+        value = await load_input(own.loaded, step, run, own_keys, [])
     except FileNotFoundError:
         return SelfDependency(None, is_stored=False)
     of_keys = own.loaded.mapping is not None and _takes_several(own.loaded, step, run)
@@ -69,18 +78,24 @@ def _takes_several(loaded: LoadedInput, step: Step, run: Run) -> bool:
     return loaded.fans_in or run.is_over_several(step)
 
 
-async def _load_partitions(loaded: LoadedInput, step: Step, run: Run, versions: list[tuple[str, str]]) -> Any:
+async def _load_partitions(
+    loaded: LoadedInput,
+    step: Step,
+    run: Run,
+    own_keys: Sequence[PartitionKey],
+    versions: list[tuple[str, str]],
+) -> Any:
     upstream = loaded.upstream
     assert loaded.mapping is not None
-    keys = needed_keys(loaded, step, run.keys.get(step.name, ()), run)
+    keys = needed_keys(loaded, step, own_keys, run.past_of(step))
     many = _takes_several(loaded, step, run)
     texts = [str(key) for key in keys]
-    stored = run.stored_each(upstream.name, texts)
+    stored = run.stored_each(upstream.name, texts, step)
     observed = observation_of(upstream, run)
     events = stored if observed is None else [observed] * len(keys)
     if not many:
         if not keys:
-            raise _nothing_maps(loaded, step, run)
+            raise _nothing_maps(loaded, step, own_keys)
         partition = PartitionContext(keys, upstream.partitions_def)
         value = await _load(loaded, _context(loaded, step, run, events[0], partition, loaded.type_hint), run)
     elif loaded.binding.handler.partition_batches and not loaded.items.is_mapping and keys:
@@ -145,12 +160,12 @@ async def _load_batch(
     return await _load(loaded, _context(loaded, step, run, materialized, partition, loaded.type_hint), run)
 
 
-def _nothing_maps(loaded: LoadedInput, step: Step, run: Run) -> NotMaterializedError:
+def _nothing_maps(loaded: LoadedInput, step: Step, own_keys: Sequence[PartitionKey]) -> NotMaterializedError:
     return NotMaterializedError(
         loaded.upstream.name,
         handler=loaded.binding.label,
         message=f"{loaded.mapping!r} maps asset {step.owner!r} to no partition of {loaded.upstream.name!r} for "
-        f"{', '.join(map(str, run.keys.get(step.name, ())))}",
+        f"{shown_keys(own_keys)}",
     )
 
 

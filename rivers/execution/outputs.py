@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.results import Materialization, Observation, Output, Result
 from rivers.execution.handler_errors import add_location, complete_write
-from rivers.execution.lineage import History, input_versions
+from rivers.execution.lineage import input_versions
 from rivers.execution.results import check_name, check_part, check_value, of_part, split_by_key
 from rivers.execution.retries import is_failure, may_retry
 from rivers.storage import Event
@@ -44,6 +44,7 @@ class Storing:
     Args:
         step: The step.
         run: The run.
+        keys: The partition keys of this call of the step; None without partitions.
         context: Context of the function, if it takes one.
         versions: Asset and data version of each input.
         attempt: Number of the attempt, from 1.
@@ -56,7 +57,6 @@ class Storing:
     __slots__ = (
         "attempt",
         "context",
-        "history",
         "keys",
         "recorded_metadata",
         "run",
@@ -69,6 +69,7 @@ class Storing:
         self,
         step: Step,
         run: Run,
+        keys: Sequence[PartitionKey] | None,
         context: AssetExecutionContext[Any] | TaskExecutionContext[Any] | None,
         versions: Sequence[tuple[str, str]],
         attempt: int,
@@ -76,13 +77,12 @@ class Storing:
     ) -> None:
         self.step = step
         self.run = run
-        self.keys = run.keys.get(step.name)
+        self.keys = keys
         self.context = context
         self.versions = versions
         self.attempt = attempt
         self.started_ns = started_ns
         self.recorded_metadata: Mapping[str, MetadataValue] | None = None
-        self.history: History | None = None
 
     async def store(self, output: StoredOutput, result: Any) -> None:
         """Store one result with the handler, or only record it, depending on its type.
@@ -145,6 +145,8 @@ class Storing:
             )
             context.run_id, context.step_name = self.run.run_id, self.step.name
             context.attempt, context.code_version = attempt, output.code_version
+            if keys is not None:
+                context.allows_empty_partitions = self.step.partition_batches == "allow_empty"
             try:
                 stored = binding.handle_output(context, value)
                 if stored is not None:
@@ -159,7 +161,7 @@ class Storing:
                 if isinstance(error, OneShotValueError):
                     raise error from failure or error.__cause__
                 failure = error
-                if not await may_retry(self.step, self.run, error, attempt, output.name):
+                if not await may_retry(self.step, self.run, keys, error, attempt, output.name):
                     raise WriteFailedError(error) from error
                 attempt += 1
         try:
@@ -239,11 +241,9 @@ class Storing:
 
     def _inputs_of(self, key: PartitionKey) -> Sequence[tuple[str, str]]:
         """Return the input versions of one key; of a step over several keys, only those that belong to it."""
-        if len(self.run.keys[self.step.name]) == 1 or not (self.step.inputs or self.step.awaited):
+        if self.keys is None or len(self.keys) == 1 or not (self.step.inputs or self.step.awaited):
             return self.versions
-        if self.history is None:
-            self.history = History(self.run.storage, self.run.latest)
-        return input_versions(self.step, [key], self.history)
+        return input_versions(self.step, [key], self.run.history_of(self.step))
 
     def _merged(
         self,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.results import Materialization, Observation, Output, PartitionedOutput
 from rivers.graph.findings import suggest
+from rivers_core.authoring import shown_keys
 from rivers_core.exceptions import AssetOutputValidationError
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def check_part(output: StoredOutput, value: Any, keys: Sequence[PartitionKey]) -
     if isinstance(value, (PartitionedOutput, Materialization, Observation)):
         raise AssetOutputValidationError(
             f"asset {output.name!r} returned a {type(value).__name__} in its PartitionedOutput, for partition "
-            f"{', '.join(map(str, keys))}; use a value or an Output for each key. Nothing was stored"
+            f"{shown_keys(keys)}; use a value or an Output for each key. Nothing was stored"
         )
     check_value(output, value)
 
@@ -197,14 +198,21 @@ def split_by_key(
         absent, foreign = [key for key in wanted if key not in values], sorted(set(values) - set(wanted))
         if absent or foreign:
             raise AssetOutputValidationError(
-                f"asset {output.name!r} returned a PartitionedOutput whose keys are not those of the step: "
-                f"missing {absent}, not requested {foreign}; nothing was stored"
+                f"asset {output.name!r} returned a PartitionedOutput whose keys are not the {len(keys)} of this call: "
+                f"{_differences(absent, foreign)}. Declare partition_batches=True to handle several keys in one call. "
+                "Nothing was stored"
             )
         return [((key,), values[str(key)]) for key in keys]
     if len(keys) == 1 or takes_batches:
         return [(tuple(keys), value)]
     raise AssetOutputValidationError(
-        f"asset {output.name!r} ran for {len(keys)} partition keys ({', '.join(map(str, keys[:5]))}"
-        f"{', ...' if len(keys) > 5 else ''}) and returned one value; its handler stores one value per key. "
-        "Return PartitionedOutput({key: value, ...}); nothing was stored"
+        f"asset {output.name!r} ran for {len(keys)} partition keys ({shown_keys(keys)}) and returned one value; its "
+        "handler stores one value per key. Return PartitionedOutput({key: value, ...}), or omit partition_batches. "
+        "Nothing was stored"
     )
+
+
+def _differences(absent: Sequence[str], foreign: Sequence[str]) -> str:
+    """Return which keys are missing and which were not requested."""
+    counted = ((absent, "missing"), (foreign, "not requested"))
+    return ", ".join(f"{len(keys)} {what} ({shown_keys(keys)})" for keys, what in counted if keys)

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 from rivers.definitions.error_text import error_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rivers.execution.run import Run
     from rivers.graph.plan import Step
+    from rivers_core.partitions import PartitionKey
 
 
 def is_failure(error: BaseException, step: Step) -> bool:
@@ -29,13 +32,19 @@ def is_failure(error: BaseException, step: Step) -> bool:
 
 
 async def may_retry(
-    step: Step, run: Run, error: BaseException, attempt: int, asset: str | None = None
+    step: Step,
+    run: Run,
+    keys: Sequence[PartitionKey] | None,
+    error: BaseException,
+    attempt: int,
+    asset: str | None = None,
 ) -> bool:
     """Apply the retry policy of a step to a failure; record a retry and wait for the delay of the policy.
 
     Args:
         step: The step that failed.
         run: The run; its policy applies to steps without one.
+        keys: The partition keys of the failed call.
         error: The exception.
         attempt: Number of the failed attempt, from 1.
         asset: The output whose write failed, None if the function failed.
@@ -50,7 +59,7 @@ async def may_retry(
     delay = policy.delay(attempt)
     what = f"writing {asset!r} failed" if asset is not None else "failed"
     message = f"{reason.name}: {what}, attempt {attempt} of {policy.max_retries + 1}: {error_text(error)}"
-    run.record("StepRetry", step, asset=asset, attempt=attempt, message=message)
+    run.record("StepRetry", step, keys=keys, asset=asset, attempt=attempt, message=message)
     if step.needs_loop:
         await asyncio.sleep(delay)
     elif delay:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rivers.execution.keys import existing_keys
-from rivers.execution.lineage import latest_observation
+from rivers.execution.lineage import History, latest_observation, needed_keys
 from rivers.storage import Event
+from rivers_core.authoring import shown_keys
+from rivers_core.exceptions import PartitionValidationError
 from rivers_core.metadata import MetadataValue
 from rivers_core.redaction import (
     redact,
@@ -19,9 +22,10 @@ from rivers_core.redaction import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from rivers.definitions.retry import RetryPolicy
+    from rivers.execution.lineage import Past
     from rivers.graph.plan import Plan, Step
     from rivers.storage import EventStorage
     from rivers_core.contexts import InputContext
@@ -53,19 +57,25 @@ class Run:
         finished: Names of the finished steps.
         resumed: Asset and key of values that an earlier part of this run stored.
         may_skip: Returns why a step is skipped, called when its turn comes; None runs all steps.
-        failed: Error of each failed step.
+        failed: Error of each failed step; of several failed keys, that of the first.
+        failed_keys: Error of each failed partition key of a step, if the step ran once per key.
+        incomplete: Keys that failed or were skipped behind a failure, by step, with the reason for steps that need
+            them; None is the key of a step without partitions.
         skipped: Why each skipped step was not run.
-        narrowed: Description of the keys that a step leaves out, by name of the step.
+        narrowed: Descriptions of the keys that a step leaves out, by name of the step.
         served: Place that served an input, by step, asset and partition, for handlers that read from several places.
     """
 
     __slots__ = (
+        "_histories",
         "_secrets",
         "_version_count",
         "_version_rest",
         "configs",
         "failed",
+        "failed_keys",
         "finished",
+        "incomplete",
         "keys",
         "latest",
         "may_skip",
@@ -114,8 +124,11 @@ class Run:
         self.finished: set[str] = set()
         self.resumed: set[tuple[str, str | None]] = set()
         self.failed: dict[str, BaseException] = {}
+        self.failed_keys: dict[str, dict[PartitionKey, BaseException]] = {}
+        self.incomplete: dict[str, dict[PartitionKey | None, str]] = {}
         self.skipped: dict[str, str] = {}
-        self.narrowed: dict[str, str] = {}
+        self.narrowed: dict[str, list[str]] = {}
+        self._histories: dict[str, History] = {}
         self._secrets: tuple[str, ...] | None = None
         if tags:
             self.tags = tuple((name, self.recordable_text(value)) for name, value in tags)
@@ -131,12 +144,30 @@ class Run:
                 event = self.storage.get_latest_materializations(asset_name).get(key)
         return event
 
-    def stored_each(self, asset_name: str, keys: Sequence[str]) -> list[Event | None]:
-        """Return the events that stored the values of several keys, with few storage queries."""
+    def stored_each(self, asset_name: str, keys: Sequence[str], step: Step) -> list[Event | None]:
+        """Return the events that stored the values of several keys, with few storage queries for a step."""
         if len(keys) <= FEW_KEYS:
             return [self.stored(asset_name, key) for key in keys]
+        history = self._histories.get(step.name)
+        if history is not None:
+            return [history.stored(asset_name, key) for key in keys]
         earlier = self.storage.get_latest_materializations(asset_name)
         return [self.latest.get((asset_name, key)) or earlier.get(key) for key in keys]
+
+    def history_of(self, step: Step) -> History:
+        """Return storage lookups that are cached for the duration of a step."""
+        history = self._histories.get(step.name)
+        if history is None:
+            history = self._histories[step.name] = History(self.storage, self.latest)
+        return history
+
+    def drop_history(self, step: Step) -> None:
+        """Drop the cached lookups of a step."""
+        self._histories.pop(step.name, None)
+
+    def past_of(self, step: Step) -> Past:
+        """Return the cached lookups of a step if there are some, else uncached ones."""
+        return self._histories.get(step.name, self)
 
     def observed(self, asset_name: str) -> Event | None:
         """Return the newest observation of an asset with a data version."""
@@ -157,13 +188,14 @@ class Run:
         event_type: str,
         step: Step,
         *,
+        keys: Sequence[PartitionKey] | None = None,
         asset: str | None = None,
         attempt: int = 1,
         message: str,
         metadata: Mapping[str, MetadataValue] | None = None,
     ) -> None:
-        """Record an event of a step other than a stored value."""
-        key = self.keys.get(step.name)
+        """Record an event of a step other than a stored value, by default for all its keys."""
+        key = keys or self.keys.get(step.name)
         self.storage.record(
             Event(
                 event_type,
@@ -205,12 +237,10 @@ class Run:
         return self._secrets
 
     def may_start(self, step: Step) -> bool:
-        """Return whether a step runs; skip it if it depends on a failed or skipped step."""
+        """Return whether a step runs; skip it, or those of its keys whose inputs are incomplete."""
         if step.name in self.finished:
             return False
-        blocker = self.blocked_by(step) if self.failed or self.skipped else None
-        if blocker is not None:
-            self.skip(step, self.skipped.get(blocker) or f"not run, since {blocker!r} failed")
+        if self.incomplete and not self._has_inputs(step):
             return False
         reason = self.may_skip(step) if self.may_skip is not None else None
         if reason is not None:
@@ -219,19 +249,85 @@ class Run:
         return reason is None
 
     def fail(self, step: Step, error: BaseException) -> None:
-        """Record that a step failed after its last attempt; the error shows no credential, nor do its causes."""
+        """Record that a step failed after its last attempt, for all its keys or only some of them.
+
+        The error shows no credential, nor do its causes.
+        """
         self.failed[step.name] = redact_error(error, self.without_secrets)
+        reason = f"not run, since {step.name!r} failed"
+        keys, failed = self.keys.get(step.name), self.failed_keys.get(step.name)
+        if failed:
+            self._mark_incomplete(step, {key: f"{reason} for {key}" for key in failed})
+            return
+        # a batch may have stored some of its keys
+        outputs = self.plan.outputs_of(step)
+        lost = [k for k in keys or () if any((output.name, str(k)) not in self.latest for output in outputs)]
+        self._mark_incomplete(step, dict.fromkeys(lost or keys or (None,), reason))
 
     def all_keys(self, definition: PartitionsDefinition | None) -> Sequence[PartitionKey]:
         """Return every current key of a definition; dynamic ones come from the storage."""
         return existing_keys(definition, self.storage)
 
-    def blocked_by(self, step: Step) -> str | None:
-        """Return the failed or skipped step that blocks `step`, if any."""
-        for name in self.plan.after[step.name]:
-            if name not in self.finished:
-                return name
+    def _mark_incomplete(self, step: Step, reasons: Mapping[PartitionKey | None, str]) -> None:
+        self.incomplete.setdefault(step.name, {}).update(reasons)
+
+    def _has_inputs(self, step: Step) -> bool:
+        """Skip a step, or those of its keys, that need what failed or was skipped; return whether some are left."""
+        blockers = [name for name in self.plan.after[step.name] if name in self.incomplete]
+        if not blockers:
+            return True
+        keys = self.keys.get(step.name)
+        reasons: dict[PartitionKey | None, str] = {}
+        for key in keys or (None,):
+            reason = next((text for name in blockers if (text := self._why_blocked(step, key, name))), None)
+            if reason is not None:
+                reasons[key] = reason
+        if not reasons:
+            return True
+        if keys is None or len(reasons) == len(keys):
+            self._mark_incomplete(step, reasons)
+            self.skip(step, next(iter(reasons.values())))
+            return False
+        self.record("StepSkipped", step, message=self.leave_out(step, reasons))
+        self.keys[step.name] = [key for key in keys if key not in reasons]
+        return True
+
+    def _why_blocked(self, step: Step, key: PartitionKey | None, blocker: str) -> str | None:
+        """Return why an incomplete step blocks one key of another step; None if that does not need what is missing."""
+        reasons = self.incomplete[blocker]
+        if None in reasons:
+            return reasons[None]
+        missing = self.lost_input(step, key, blocker, reasons)
+        return None if missing is None else reasons[missing]
+
+    def lost_input(
+        self, step: Step, key: PartitionKey | None, upstream: str, lost: Collection[PartitionKey | None]
+    ) -> PartitionKey | None:
+        """Return the first key of an upstream step that one key of a step needs and that is among the lost ones.
+
+        Args:
+            step: The consumer.
+            key: Its key; None without partitions.
+            upstream: Name of the upstream step, which may be the consumer itself.
+            lost: Keys of the upstream that failed or were skipped, at least one.
+        """
+        own = () if key is None else (key,)
+        for needed in step.needs_of(upstream):
+            if needed.mapping is None:  # awaited without a mapping: all keys are needed
+                return next(iter(lost))
+            with suppress(PartitionValidationError):  # a key that maps to nothing fails when it runs
+                for need in needed_keys(needed, step, own, self.past_of(step)):
+                    if need in lost:
+                        return need
         return None
+
+    def leave_out(self, step: Step, reasons: Mapping[PartitionKey | None, str]) -> str:
+        """Note that some keys of a step are skipped behind a failure, and return the description."""
+        self._mark_incomplete(step, reasons)
+        total, first = len(self.keys[step.name]), next(iter(reasons.values()))
+        message = f"{len(reasons)} of the {total} partition keys ({shown_keys(reasons)}): {first}"
+        self.narrowed.setdefault(step.name, []).append(message)
+        return message
 
     def skip(self, step: Step, message: str) -> None:
         """Record that a step is skipped, and why."""
@@ -239,14 +335,30 @@ class Run:
         self.record("StepSkipped", step, message=message)
 
     def narrow(self, step: Step, keys: Sequence[PartitionKey], message: str) -> None:
-        """Restrict a step over several keys to some of them, and record why; it still counts as one over several."""
-        self.narrowed[step.name] = message
-        left = MetadataValue.int(len(keys) * len(self.plan.outputs_of(step)))
-        self.record("StepSkipped", step, message=message, metadata={TO_STORE: left})
+        """Restrict a step to keys whose values are not stored yet, and record why."""
+        self.leave_out_stored(step, keys, message)
+        self._record_narrowed(step)
+
+    def leave_out_stored(self, step: Step, keys: Sequence[PartitionKey], message: str) -> None:
+        """Restrict a step to keys whose values are not stored yet, before the run starts."""
+        self.narrowed.setdefault(step.name, []).append(message)
         self.keys[step.name] = keys
 
+    def record_narrowed(self) -> None:
+        """Record which steps were restricted before the run started."""
+        for step in self.plan.steps if self.narrowed else ():
+            if step.name in self.narrowed:
+                self._record_narrowed(step)
+
+    def _record_narrowed(self, step: Step) -> None:
+        left = MetadataValue.int(len(self.keys[step.name]) * len(self.plan.outputs_of(step)))
+        message = self.narrowed[step.name][-1]
+        self.record("StepSkipped", step, message=message, metadata={TO_STORE: left})
+
     def is_over_several(self, step: Step) -> bool:
-        """Return whether several keys of a step were requested, so that it loads and returns one value for each."""
+        """Return whether one call of a step handles several requested keys, so that it receives `{key: value}`."""
+        if not step.partition_batches:
+            return False
         return len(self.keys.get(step.name, ())) > 1 or step.name in self.narrowed
 
     def note_served(self, context: InputContext) -> None:

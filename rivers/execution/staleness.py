@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from rivers.execution.lineage import input_versions
-from rivers_core.authoring import resolve_awaitable
+from rivers_core.authoring import resolve_awaitable, shown_keys
 from rivers_core.contexts import InputContext
 from rivers_core.exceptions import PartitionValidationError
 from rivers_core.partitions import PartitionContext
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from rivers_core.partitions import PartitionKey
 
 PROCESS_ENDED = "its value was in the memory of a process that has ended"
-_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +155,7 @@ class Skipping:
         to_run = {status.partition for status in statuses if status.state != "fresh"}
         fresh = [str(key) for key in keys if str(key) not in to_run]
         if fresh:
-            listed = ", ".join(fresh[:_SHOWN]) + (", ..." if len(fresh) > _SHOWN else "")
-            message = f"fresh for {len(fresh)} of the {len(keys)} partition keys: {listed}"
+            message = f"fresh for {len(fresh)} of the {len(keys)} partition keys: {shown_keys(fresh)}"
             self._run.narrow(step, [key for key in keys if str(key) in to_run], message)
 
     def _needed_again(self) -> set[str]:

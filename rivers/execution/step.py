@@ -12,7 +12,7 @@ from rivers.definitions.contexts import AssetExecutionContext, TaskExecutionCont
 from rivers.definitions.error_text import error_text
 from rivers.definitions.hook import HookContext
 from rivers.execution.inputs import load_input, load_own_value
-from rivers.execution.lineage import History, awaited_versions
+from rivers.execution.lineage import awaited_versions
 from rivers.execution.outputs import Storing, WriteFailedError
 from rivers.execution.results import closed, named_results
 from rivers.execution.retries import is_failure, may_retry
@@ -22,17 +22,20 @@ from rivers_core.partitions import PartitionContext
 from rivers_core.redaction import redact_error
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+
     from rivers.definitions.hook import Hook
     from rivers.execution.run import Run
     from rivers.graph.plan import Step
+    from rivers_core.partitions import PartitionKey
 
 _LOG = logging.getLogger("rivers.execution")
 
 
-async def execute_step(step: Step, run: Run) -> None:
-    """Execute one step, with the retries that its policy allows.
+def execute_step(step: Step, run: Run) -> Coroutine[Any, Any, None]:
+    """Execute one step: once, or once per partition key unless one call of its function handles several.
 
-    This is the only code that runs steps, under every executor. It never suspends unless the step
+    This is the only code that runs steps, under every executor. The coroutine never suspends unless the step
     `needs_loop`, so that `run_sync` can run it without an event loop.
 
     Args:
@@ -41,41 +44,85 @@ async def execute_step(step: Step, run: Run) -> None:
 
     Raises:
         Exception: The error of the last attempt, after its event was recorded and failure hooks were called. The
-            same applies to a `CancelledError` that the step raised itself.
+            same applies to a `CancelledError` that the step raised itself. Of several keys that failed, the error of
+            the first one.
     """
+    # not a coroutine function: a coroutine around that of most steps would only cost time
+    keys = run.keys.get(step.name)
+    if keys is None or step.partition_batches or (len(keys) == 1 and step.name not in run.narrowed):
+        return _execute(step, run, keys)
+    return _execute_each(step, run, keys)
+
+
+async def _execute_each(step: Step, run: Run, keys: Sequence[PartitionKey]) -> None:
+    """Execute a step for one key after the other; if one fails, the others go on unless the run stops at failures.
+
+    The order is that of the definition, and a key that needs the value of an earlier one sees it. If that failed, the
+    key is skipped: it would continue from an older value.
+    """
+    failed = run.failed_keys.setdefault(step.name, {})
+    skipped: dict[PartitionKey | None, str] = {}
+    run.history_of(step)  # lookups that are equal for all keys
+    try:
+        for key in keys:
+            lost = run.lost_input(step, key, step.name, (*failed, *skipped)) if failed else None
+            if lost is not None:
+                skipped[key] = f"not run, since its partition {lost} failed"
+                run.record("StepSkipped", step, keys=(key,), message=skipped[key])
+                continue
+            if run.served:  # places of the inputs of this key, not of those before it
+                run.served.pop(step.owner, None)
+            try:
+                await _execute(step, run, (key,))
+            except BaseException as error:
+                failed[key] = error
+                if run.stop_at_failure or not is_failure(error, step):
+                    raise
+    finally:
+        run.drop_history(step)
+    if skipped:
+        run.leave_out(step, skipped)
+    if failed:
+        raise next(iter(failed.values()))
+
+
+async def _execute(step: Step, run: Run, keys: Sequence[PartitionKey] | None) -> None:
+    """Execute a step in one call, with the retries that its policy allows."""
     attempt = 1
     while True:
         try:
-            value, stored = await _attempt(step, run, attempt)
+            value, stored = await _attempt(step, run, keys, attempt)
             break
         except WriteFailedError as failure:
-            _failed(step, run, failure.error, attempt)
+            _failed(step, run, keys, failure.error, attempt)
             raise failure.error from failure.error.__cause__
         except BaseException as error:
             if not is_failure(error, step):  # an interrupt ends the run: its events show at which step
-                run.record("StepFailure", step, attempt=attempt, message=error_text(error))
+                run.record("StepFailure", step, keys=keys, attempt=attempt, message=error_text(error))
                 raise
             reason = error.__cause__ if isinstance(error, OneShotValueError) else None
-            if await may_retry(step, run, reason or error, attempt):
+            if await may_retry(step, run, keys, reason or error, attempt):
                 attempt += 1
                 continue
-            _failed(step, run, error, attempt)
+            _failed(step, run, keys, error, attempt)
             raise
     if step.success_hooks:
         _call_hooks(step.success_hooks, _hook_context(step, run, "success", value, None, stored), run)
 
 
-async def _attempt(step: Step, run: Run, attempt: int) -> tuple[Any, Storing]:
+async def _attempt(
+    step: Step, run: Run, keys: Sequence[PartitionKey] | None, attempt: int
+) -> tuple[Any, Storing]:
     started = perf_counter_ns()
     versions: list[tuple[str, str]] = []
     arguments: dict[str, Any] = dict(step.constants)
     context = None
     if step.context_parameter is not None:
-        context = arguments[step.context_parameter] = _context(step, run)
+        context = arguments[step.context_parameter] = _context(step, run, keys)
     for loaded in step.inputs:
-        arguments[loaded.parameter] = await load_input(loaded, step, run, versions)
+        arguments[loaded.parameter] = await load_input(loaded, step, run, keys, versions)
     if step.own_value is not None:
-        arguments[step.own_value.parameter] = await load_own_value(step.own_value, step, run)
+        arguments[step.own_value.parameter] = await load_own_value(step.own_value, step, run, keys)
     for parameter, name in step.resources:
         arguments[parameter] = run.resources[name]
     if step.needs_loop:
@@ -89,8 +136,8 @@ async def _attempt(step: Step, run: Run, attempt: int) -> tuple[Any, Storing]:
         if type(returned) is CoroutineType:
             returned = resolve_awaitable(returned)
     if step.awaited:
-        versions += awaited_versions(step, run.keys.get(step.name, ()), History(run.storage, run.latest))
-    storing = Storing(step, run, context, versions, attempt, started)
+        versions += awaited_versions(step, keys or (), run.history_of(step))
+    storing = Storing(step, run, keys, context, versions, attempt, started)
     if step.is_multi:
         try:
             async for output, result in named_results(step, run.plan.outputs_of(step), returned):
@@ -124,8 +171,9 @@ def _out_of_items(step: Step) -> RuntimeError:
     return RuntimeError(f"StopIteration left the function of {step.name!r}: next() found nothing more")
 
 
-def _context(step: Step, run: Run) -> AssetExecutionContext[Any] | TaskExecutionContext[Any]:
-    keys = run.keys.get(step.name)
+def _context(
+    step: Step, run: Run, keys: Sequence[PartitionKey] | None
+) -> AssetExecutionContext[Any] | TaskExecutionContext[Any]:
     partition = None if keys is None else PartitionContext(keys, step.partitions_def)
     config = run.configs.get(step.name)
     if step.context_is_task:
@@ -146,8 +194,10 @@ def _context(step: Step, run: Run) -> AssetExecutionContext[Any] | TaskExecution
     )
 
 
-def _failed(step: Step, run: Run, error: BaseException, attempt: int) -> None:
-    run.record("StepFailure", step, attempt=attempt, message=error_text(error))
+def _failed(
+    step: Step, run: Run, keys: Sequence[PartitionKey] | None, error: BaseException, attempt: int
+) -> None:
+    run.record("StepFailure", step, keys=keys, attempt=attempt, message=error_text(error))
     if step.failure_hooks:
         _call_hooks(step.failure_hooks, _hook_context(step, run, "failure", None, error, None), run)
 

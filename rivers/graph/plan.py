@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rivers_core.awaitables import returning_values
 
@@ -168,6 +168,8 @@ class Step:
         context_is_task: Whether that context is a `TaskExecutionContext`.
         config_type: The `ConfigT` of the context, if any.
         awaited: The outputs that must exist first without being loaded.
+        partition_batches: Whether one call handles several partition keys; `"allow_empty"` if it may store nothing
+            for some of them. Otherwise each key is a call of its own.
         executor: Name of the executor in `metadata={"rivers/executor": ...}`.
     """
 
@@ -186,6 +188,7 @@ class Step:
     config_type: type | None = None
     awaited: tuple[Awaited, ...] = ()
     partitions_def: PartitionsDefinition | None = None
+    partition_batches: bool | Literal["allow_empty"] = False
     retry: RetryPolicy | None = None
     success_hooks: tuple[Hook, ...] = ()
     failure_hooks: tuple[Hook, ...] = ()
@@ -203,6 +206,12 @@ class Step:
         """Yield the names of all outputs that this step depends on."""
         yield from (loaded.upstream.name for loaded in self.inputs)
         yield from self.waits_for
+
+    def needs_of(self, step_name: str) -> Iterable[LoadedInput | Awaited]:
+        """Yield what this step loads or awaits of the outputs of a step, which may be its own."""
+        own = () if self.own_value is None else (self.own_value.loaded,)
+        everything: tuple[LoadedInput | Awaited, ...] = (*self.inputs, *self.awaited, *own)
+        yield from (needed for needed in everything if needed.upstream.step_name == step_name)
 
     def mappings(self) -> Iterable[tuple[str, PartitionMapping]]:
         """Yield the partitioned outputs that this step depends on, with their mappings."""

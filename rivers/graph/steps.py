@@ -122,6 +122,11 @@ class StepBuilder:
         step.success_hooks = _hooks(asset.hooks, "success")
         step.failure_hooks = _hooks(asset.hooks, "failure")
         step.compute = asset.compute
+        step.partition_batches = asset.partition_batches
+        if step.partition_batches and step.partitions_def is None:
+            self._symbols.findings.add(
+                f"{subject}: partition_batches requires partitions_def; add one, or omit it"
+            )
         metadata = asset.metadata if isinstance(asset, MultiAsset) else outputs[0].metadata
         executor = (metadata or {}).get(EXECUTOR_KEY)
         step.executor = executor if isinstance(executor, str) else None

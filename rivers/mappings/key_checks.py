@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rivers_core.authoring import shown_keys
 from rivers_core.exceptions import PartitionValidationError
 from rivers_core.partitions import PartitionKey, PartitionKeyRange, PartitionsDefinition
 
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from rivers.mappings.base import PartitionMapping
 
 __all__ = ["check_named_keys", "listed_keys", "unknown_keys"]
-
-_SHOWN = 8
 
 
 def check_named_keys(
@@ -53,10 +52,8 @@ def unknown_keys(
 
 
 def listed_keys(keys: Iterable[object]) -> str:
-    """Return keys as text for a message, at most eight of them."""
-    texts = [repr(str(key)) for key in keys]
-    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
-    return ", ".join(texts[:_SHOWN]) + more
+    """Return keys as quoted text for a message, at most five of them."""
+    return shown_keys([repr(str(key)) for key in keys])
 
 
 def _check_named(key: PartitionKey | PartitionKeyRange, definition: PartitionsDefinition) -> None:

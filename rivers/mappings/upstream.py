@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rivers.mappings.defaults import obvious_mapping
+from rivers_core.authoring import shown_keys
 from rivers_core.exceptions import PartitionValidationError
 from rivers_core.partitions import PartitionKey, PartitionsDefinition
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["UpstreamKeys", "upstream_keys"]
 
 _FEW = 16
-_SHOWN = 8
 
 
 def upstream_keys(
@@ -134,10 +134,9 @@ def _existing(
 def _missing_error(
     mapping: PartitionMapping, missing: Sequence[str], keys: Sequence[PartitionKey]
 ) -> PartitionValidationError:
-    names = ", ".join(map(repr, missing[:_SHOWN]))
-    more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+    names = shown_keys([repr(name) for name in missing])
     has = f"it has {str(keys[0])!r} to {str(keys[-1])!r}" if keys else "it has no partitions yet"
     return PartitionValidationError(
-        f"{mapping!r} needs partitions that the upstream does not have: {names}{more} ({has}). Run keys "
+        f"{mapping!r} needs partitions that the upstream does not have: {names} ({has}). Run keys "
         f"for which they exist, or leave out missing ones with PartitionMapping.subset({mapping!r})."
     )

@@ -1,4 +1,4 @@
-"""Resume an earlier run: skip the steps that it finished."""
+"""Resume an earlier run: skip the steps, and the partition keys of steps, that it finished."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING
 
 from rivers.exceptions import ConflictError, StorageError
 from rivers.execution.staleness import is_gone_from_memory
+from rivers_core.authoring import shown_keys
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from rivers.execution.run import Run
-    from rivers.graph.plan import Step, StoredOutput
+    from rivers.graph.plan import Step
+    from rivers.storage import Event
     from rivers_core.partitions import PartitionKey
 
-    Values = dict[tuple[str, str | None], tuple[StoredOutput, PartitionKey | None]]
+    Key = PartitionKey | None
+    Value = tuple[str, str | None]
 
 
 def skip_finished_steps(run: Run, *, resume: bool) -> None:
@@ -47,30 +52,38 @@ def skip_finished_steps(run: Run, *, resume: bool) -> None:
     for step in run.plan.steps:
         for name in run.plan.after[step.name]:
             followers[name].append(step.name)
-    reasons: dict[str, str] = {}
+    skipped: dict[str, str] = {}
     for step in reversed(run.plan.steps):
-        values, after = _values(run, step), followers[step.name]
-        if not all(name in done for name in values):
-            continue
-        if not any(
-            done[name].handler is not None and is_gone_from_memory(*value) for name, value in values.items()
-        ):
-            reasons[step.name] = "already finished in this run"
-        elif after and all(name in reasons for name in after):
-            reasons[step.name] = "already finished in this run, and no remaining step needs its value"
-    for step in run.plan.steps:
-        if step.name in reasons:
-            events = {name: done[name] for name in _values(run, step)}
-            run.finished.add(step.name)
-            run.skipped[step.name] = reasons[step.name]
-            run.resumed.update(events)
-            run.latest.update(events)
+        keys: Sequence[Key] = run.keys.get(step.name) or (None,)
+        finished = [key for key in keys if all(value in done for value in _values(run, step, key))]
+        kept = [key for key in finished if not _is_gone(run, step, key, done)]
+        after = followers[step.name]
+        if len(kept) == len(keys):
+            skipped[step.name] = "already finished in this run"
+        elif len(finished) == len(keys) and after and all(name in skipped for name in after):
+            skipped[step.name] = "already finished in this run, and no remaining step needs its value"
+            kept = finished
+        elif kept:
+            stored = set(kept)
+            remaining = [key for key in keys if key is not None and key not in stored]
+            message = f"already finished in this run for {len(kept)} of the {len(keys)} partition keys"
+            run.leave_out_stored(step, remaining, f"{message}: {shown_keys(kept)}")
+        events = {value: done[value] for key in kept for value in _values(run, step, key)}
+        run.resumed.update(events)
+        run.latest.update(events)
+    run.finished.update(skipped)
+    run.skipped.update((step.name, skipped[step.name]) for step in run.plan.steps if step.name in skipped)
 
 
-def _values(run: Run, step: Step) -> Values:
-    """Return what a step stores in this run, by asset and partition key."""
-    return {
-        (output.name, None if key is None else str(key)): (output, key)
-        for output in run.plan.outputs_of(step)
-        for key in run.keys.get(step.name) or (None,)
-    }
+def _values(run: Run, step: Step, key: Key) -> list[Value]:
+    """Return what a step stores in this run for one key, as asset and display form of the key."""
+    return [(output.name, None if key is None else str(key)) for output in run.plan.outputs_of(step)]
+
+
+def _is_gone(run: Run, step: Step, key: Key, done: Mapping[Value, Event]) -> bool:
+    """Return whether a value of one key was lost with the process that stored it."""
+    outputs = run.plan.outputs_of(step)
+    return any(
+        done[value].handler is not None and is_gone_from_memory(output, key)
+        for output, value in zip(outputs, _values(run, step, key), strict=True)
+    )

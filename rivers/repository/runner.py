@@ -17,7 +17,7 @@ from rivers.graph.findings import Findings
 from rivers.repository.config import build_configs
 from rivers.repository.resume import skip_finished_steps
 from rivers.repository.runtime import check_executor
-from rivers_core.authoring import plain_text
+from rivers_core.authoring import plain_text, shown_keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from rivers.definitions.retry import RetryPolicy
     from rivers.execution.keys import KeyRequest
     from rivers.executors import Executor
-    from rivers.graph.plan import Graph, Plan
+    from rivers.graph.plan import Graph, Plan, Step, StoredOutput
     from rivers.storage import EventStorage
     from rivers_core.hooks.observers import Observers
+    from rivers_core.partitions import PartitionKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,7 @@ def run_plan(
             selection=request.selection,
             partition_key=None if key is None else shown_request(key),
         )
+        run.record_narrowed()
         for observe in observers.run_start:
             observe(run.run_id, names, run.tags)
         executor.execute(run)
@@ -186,7 +188,9 @@ def run_plan(
     if first is not None and request.raise_on_error:
         name, cause = first
         owner = next(step.owner for step in plan.steps if step.name == name)
-        raise ExecutionError(f"asset {owner!r} failed in run {run.run_id}: {_message(run, cause)}") from cause
+        raise ExecutionError(
+            f"asset {owner!r} failed in run {run.run_id}: {_failure(run, name, cause)}"
+        ) from cause
     return _result(run)
 
 
@@ -249,16 +253,51 @@ def _message(run: Run, error: BaseException) -> str:
     return run.without_secrets(error_text(error))
 
 
+def _failure(run: Run, step_name: str, error: BaseException) -> str:
+    """Return the message of a failed step; of several partition keys it names those that failed."""
+    failed = run.failed_keys.get(step_name)
+    if not failed:
+        return _message(run, error)
+    count, total = len(failed), len(run.keys[step_name])
+    each = "" if count == 1 else f"; the first: {next(iter(failed))}"
+    return f"{count} of {total} partition keys ({shown_keys(failed)}){each}: {_message(run, error)}"
+
+
+def _materialized_assets(run: Run) -> list[str]:
+    """Return the assets with a value of this run for all their keys, in the order of the plan."""
+    names: list[str] = []
+    for step in run.plan.steps:
+        keys = run.keys.get(step.name)
+        names += [
+            output.name
+            for output in step.outputs
+            if output.is_asset
+            and (_is_stored(run, output) if keys is None else _are_stored(run, step, output, keys))
+        ]
+    return names
+
+
+def _is_stored(run: Run, output: StoredOutput) -> bool:
+    name = (output.name, None)
+    return name in run.latest and name not in run.resumed
+
+
+def _are_stored(run: Run, step: Step, output: StoredOutput, keys: Sequence[PartitionKey]) -> bool:
+    """Return whether an output is stored for all keys, some of them not already before the run was resumed."""
+    if not set(keys).issuperset(run.incomplete.get(step.name, ())):
+        return False  # some keys were skipped behind a failure of another step
+    names = [(output.name, str(key)) for key in keys]
+    return all(name in run.latest for name in names) and not run.resumed.issuperset(names)
+
+
 def _result(run: Run) -> RunResult:
-    stored = {name for name, key in run.latest if (name, key) not in run.resumed}
     owners = {step.name: step.owner for step in run.plan.steps}
-    outputs = [output for step in run.plan.steps for output in step.outputs]
-    skipped = (*run.skipped.items(), *run.narrowed.items())
+    skipped = (*run.skipped.items(), *((name, "; ".join(texts)) for name, texts in run.narrowed.items()))
     return RunResult(
         success=not run.failed,
         run_id=run.run_id,
-        materialized_assets=[output.name for output in outputs if output.is_asset and output.name in stored],
-        failed_assets=[(owners[name], _message(run, error)) for name, error in run.failed.items()],
+        materialized_assets=_materialized_assets(run),
+        failed_assets=[(owners[name], _failure(run, name, error)) for name, error in run.failed.items()],
         skipped_assets=[(owners[name], reason) for name, reason in skipped],
         errors={owners[name]: error for name, error in run.failed.items()},
     )

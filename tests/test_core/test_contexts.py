@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from rivers_core.contexts import InputContext, OutputContext
-from rivers_core.exceptions import PartitionValidationError
+from rivers_core.exceptions import AssetOutputValidationError, PartitionValidationError
 from rivers_core.metadata import MetadataValue
 from rivers_core.partitions import PartitionContext, PartitionKey, PartitionsDefinition
 
@@ -127,3 +127,25 @@ def test_input_context_records_served_by():
     assert context.served_by is None
     context.served_by = "base"
     assert context.served_by == "base"
+
+
+def test_register_partitions_keeps_the_written_keys():
+    context = OutputContext("orders", partition=partition("2024-01-01", "2024-01-02"))
+    assert context.registered_partitions is None
+    context.register_partitions(context.partition.keys[:1])
+    assert context.registered_partitions == {"2024-01-01"}
+
+
+def test_register_partitions_refuses_foreign_keys():
+    context = OutputContext("orders", partition=partition("2024-01-01"))
+    with pytest.raises(PartitionValidationError, match="2024-01-09"):
+        context.register_partitions([PartitionKey.single("2024-01-09")])
+
+
+def test_register_partitions_refuses_empty_keys():
+    keys = [f"2024-01-{day:02}" for day in range(1, 10)]
+    context = OutputContext("orders", partition=partition(*keys))
+    context.allows_empty_partitions = False
+    with pytest.raises(AssetOutputValidationError, match=r"8 of the 9 .*2024-01-06 and 3 more") as caught:
+        context.register_partitions(context.partition.keys[:1])
+    assert "2024-01-07" not in str(caught.value)

@@ -47,12 +47,16 @@ def test_context_partition_key_display_form():
     assert (str(start), str(end)) == ("2024-01-02 00:00:00", "2024-01-03 00:00:00")
 
 
-def test_context_joins_several_partition_keys():
-    assert TaskExecutionContext("t", partition=partition("2024-01-02", "2024-01-03")).partition_key == (
-        "2024-01-02,2024-01-03"
-    )
+@pytest.mark.parametrize("attribute", ["partition_key", "partition_time_window"])
+def test_context_of_several_partition_keys(attribute):
+    several = partition("2024-01-02", "2024-01-03")
     multi = PartitionContext([PartitionKey({"a": "1", "b": ["x", "y"]})])
-    assert AssetExecutionContext("a", partition=multi).partition_key == "a=1|b=x,y"
+    for context in (
+        TaskExecutionContext("t", partition=several),
+        AssetExecutionContext("a", partition=multi),
+    ):
+        with pytest.raises(PartitionValidationError, match="2 partition keys"):
+            getattr(context, attribute)
 
 
 def test_context_without_partition():

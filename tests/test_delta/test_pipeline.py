@@ -147,3 +147,62 @@ def test_pipeline_retry_duplicates_no_row(lake, monkeypatch):
         assert repo.load_node("log", type_hint=pl.DataFrame).height == 1
         repo.materialize()
         assert repo.load_node("log", type_hint=pl.DataFrame).height == 2
+
+
+THREE_DAYS = rs.PartitionKeyRange.single("2024-01-01", "2024-01-03")
+
+
+def rows_of_first_day(context: rs.AssetExecutionContext) -> pl.DataFrame:
+    start = context.partition.time_window()[0]
+    return pl.DataFrame({"t": [start, start + timedelta(hours=1)], "n": [start.day] * 2})
+
+
+def test_pipeline_range_stores_rows_of_each_key(lake):
+    @rs.Asset(io_handler=lake, partitions_def=DAYS, metadata=BY_DAY)
+    def hits(context: rs.AssetExecutionContext) -> pl.DataFrame:
+        start = context.partition_time_window[0]
+        return pl.DataFrame({"t": [start, start + timedelta(hours=1)], "n": [start.day] * 2})
+
+    with rs.CodeRepository([hits], config=False) as repo:
+        assert repo.materialize(partition_key=THREE_DAYS).success
+        for day in (1, 2, 3):
+            frame = repo.load_node("hits", partition_key=f"2024-01-0{day}", type_hint=pl.DataFrame)
+            assert frame["n"].to_list() == [day, day]
+
+
+@pytest.mark.parametrize("mode", ["overwrite", "append", "error", "merge"])
+def test_pipeline_batch_without_rows_of_a_key_is_refused(lake, mode, tmp_path):
+    metadata = {**BY_DAY, "delta/mode": mode, "delta/merge_predicate": "s.t = t.t"}
+    if mode != "merge":
+        del metadata["delta/merge_predicate"]
+    hits = rs.Asset(
+        name="hits", io_handler=lake, partitions_def=DAYS, metadata=metadata, partition_batches=True
+    )(rows_of_first_day)
+    with rs.CodeRepository([hits], config=False) as repo:
+        with pytest.raises(ExecutionError, match=r"2 of the 3 partition keys .*2024-01-02, 2024-01-03"):
+            repo.materialize(partition_key=THREE_DAYS)
+        assert repo.storage.get_materialized_partitions("hits") == []
+        with pytest.raises(NotMaterializedError):
+            repo.load_node("hits", partition_key="2024-01-01", type_hint=pl.DataFrame)
+
+
+def test_pipeline_batch_allows_empty_keys_if_declared(lake):
+    hits = rs.Asset(
+        name="hits", io_handler=lake, partitions_def=DAYS, metadata=BY_DAY, partition_batches="allow_empty"
+    )(rows_of_first_day)
+    with rs.CodeRepository([hits], config=False) as repo:
+        assert repo.materialize(partition_key=THREE_DAYS).success
+        assert repo.load_node("hits", partition_key="2024-01-02", type_hint=pl.DataFrame).height == 0
+
+
+def test_pipeline_batch_states_empty_keys(lake):
+    @rs.Asset(io_handler=lake, partitions_def=DAYS, metadata=BY_DAY, partition_batches=True)
+    def hits(context: rs.AssetExecutionContext):
+        rows = rows_of_first_day(context)
+        return rs.PartitionedOutput(
+            {key: rows if str(key) == "2024-01-01" else rows.clear() for key in context.partition.keys}
+        )
+
+    with rs.CodeRepository([hits], config=False) as repo:
+        assert repo.materialize(partition_key=THREE_DAYS).success
+        assert len(repo.storage.get_materialized_partitions("hits")) == 3

@@ -13,7 +13,7 @@ import rivers_core.exceptions
 # As a user reads them; what is not listed here may come after it, by name or not.
 ASSET = (
     "name=None, tags=None, kinds=None, group=None, code_version=None, io_handler=None, metadata=None, "
-    "partitions_def=None, deps=None, hooks=None, retry=None, compute=None"
+    "partitions_def=None, partition_batches=None, deps=None, hooks=None, retry=None, compute=None"
 )
 PROMISED = {
     "Asset": f"wraps=None, *, {ASSET}",

@@ -235,7 +235,7 @@ def test_several_keys_get_what_was_stored_of_them(repository, handler):
     """A key that was stored must not look like new because another one was not."""
     seen = []
 
-    @rs.Asset(partitions_def=DAYS, io_handler=handler)
+    @rs.Asset(partitions_def=DAYS, io_handler=handler, partition_batches=True)
     def count(context: Context, self: rs.SelfDependency[dict[str, int]]):
         before = self.get_inner() or {}
         seen.append((self.is_stored, before))

@@ -15,6 +15,7 @@ from rivers_core._lazy import lazy_exports, register_former_module
 
 if TYPE_CHECKING:
     from rivers_core._forks import ForkGuard
+    from rivers_core._listing import shown_keys
     from rivers_core._locations import StoreRoot, locate_store, resolve_location
     from rivers_core._store_variables import missing_credentials, store_variables
     from rivers_core._suggestions import did_you_mean
@@ -57,6 +58,7 @@ __all__ = [
     "run_sync",
     "secret_spellings",
     "secrets_of",
+    "shown_keys",
     "store_variables",
 ]
 
@@ -83,6 +85,7 @@ __getattr__, __dir__ = lazy_exports(
         "run_sync": "rivers_core.awaitables",
         "secret_spellings": "rivers_core.redaction",
         "secrets_of": "rivers_core.redaction",
+        "shown_keys": "rivers_core._listing",
         "store_variables": "rivers_core._store_variables",
     },
 )

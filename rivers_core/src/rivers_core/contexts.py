@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from rivers_core._listing import shown_keys
 from rivers_core._values import plain_text
-from rivers_core.exceptions import PartitionValidationError
+from rivers_core.exceptions import AssetOutputValidationError, PartitionValidationError
 from rivers_core.keys import storage_key
 from rivers_core.metadata import coerce_mapping
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from rivers_core.metadata import MetadataValue
-    from rivers_core.partitions import PartitionContext
+    from rivers_core.partitions import PartitionContext, PartitionKey
 
 
 class _Context:
@@ -76,6 +77,8 @@ class OutputContext(_Context):
         code_version: Code version of the asset, if declared.
 
     Attributes:
+        allows_empty_partitions: Whether a value for several partition keys may store nothing for some of them.
+        registered_partitions: The keys passed to `register_partitions`; None before that.
         output_metadata: Metadata added so far; None if there is none.
         registered_data_version: The version passed to `register_data_version`.
         content_version: The version passed to `offer_content_version`.
@@ -88,11 +91,13 @@ class OutputContext(_Context):
     """
 
     __slots__ = (
+        "allows_empty_partitions",
         "attempt",
         "code_version",
         "content_version",
         "output_metadata",
         "registered_data_version",
+        "registered_partitions",
         "step_name",
     )
 
@@ -118,6 +123,8 @@ class OutputContext(_Context):
         self.output_metadata: dict[str, MetadataValue] | None = None
         self.registered_data_version: str | None = None
         self.content_version: str | None = None
+        self.allows_empty_partitions = True
+        self.registered_partitions: frozenset[PartitionKey] | None = None
         self.code_version = code_version
 
     @property
@@ -151,6 +158,36 @@ class OutputContext(_Context):
                 f"The data version of asset {self.asset_name!r} must be non-empty text, got {given!r}."
             )
         self.registered_data_version = plain_text(data_version)
+
+    def register_partitions(self, keys: Iterable[PartitionKey]) -> None:
+        """Report the keys for which a value for several partitions stores something.
+
+        A handler with `partition_batches` calls it with such a value, before the write takes effect if it can: a
+        value that stores nothing for one of its keys is refused here, unless the asset allows that.
+
+        Args:
+            keys: Keys of the context's partition; those without rows are left out.
+
+        Raises:
+            PartitionValidationError: A key does not belong to the context.
+            AssetOutputValidationError: The value stores nothing for one of the keys, and the asset does not allow that.
+        """
+        own = [] if self.partition is None else self.partition.keys
+        stored = frozenset(keys)
+        foreign = stored.difference(own)
+        if foreign:
+            raise PartitionValidationError(
+                f"Handler of asset {self.asset_name!r} reported partition keys that it was not asked to store: "
+                f"{shown_keys(sorted(foreign, key=str))}."
+            )
+        empty = [key for key in own if key not in stored]
+        if empty and len(own) > 1 and not self.allows_empty_partitions:
+            raise AssetOutputValidationError(
+                f"Cannot store asset {self.asset_name!r}: its value contains nothing for {len(empty)} of the "
+                f"{len(own)} partition keys of this call ({shown_keys(empty)}). Return PartitionedOutput with an empty "
+                'value for each of these keys, or declare partition_batches="allow_empty".'
+            )
+        self.registered_partitions = stored
 
     def offer_content_version(self, content_version: str) -> None:
         """Set the version of the stored content, such as a digest or a table version.

@@ -10,6 +10,7 @@ from itertools import islice, product
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
+from rivers_core._listing import shown_keys
 from rivers_core._suggestions import did_you_mean
 from rivers_core._values import Value, source
 from rivers_core.exceptions import PartitionDefinitionError, PartitionValidationError
@@ -48,7 +49,6 @@ __all__ = [
     "TimeWindowPartitions",
 ]
 
-_SHOWN: Final = 8
 """Most keys that a message lists."""
 
 
@@ -637,10 +637,11 @@ def _unknown_keys(values: Iterable[str], known: Collection[str]) -> str | None:
     unknown = [value for value in values if value not in known]
     if not unknown:
         return None
-    subject = f"key {unknown[0]!r}" if len(unknown) == 1 else f"keys {unknown}"
-    shown = ", ".join(map(repr, list(known)[:_SHOWN])) or "none at all"
-    more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
-    return f"There is no partition {subject}.{did_you_mean(unknown[0], known)} There are: {shown}{more}."
+    subject = (
+        f"key {unknown[0]!r}" if len(unknown) == 1 else f"keys {shown_keys([repr(key) for key in unknown])}"
+    )
+    shown = shown_keys([repr(key) for key in known]) or "none at all"
+    return f"There is no partition {subject}.{did_you_mean(unknown[0], known)} There are: {shown}."
 
 
 def _check_dimension(name: object, definition: object) -> None:

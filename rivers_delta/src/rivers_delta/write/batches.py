@@ -17,10 +17,11 @@ from rivers_delta.compat import batches_without_gil, stream_without_gil
 from rivers_delta.schema.encoding import PARTITION_HINT, TYPE_HINT, Encoding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from arro3.core.types import ArrowStreamExportable
 
+    from rivers_core import PartitionKey
     from rivers_delta.partitions.predicates import Predicate
     from rivers_delta.schema.encoding import Column
 
@@ -50,6 +51,8 @@ class Batches:
         kept: Of the allowed rows, those to store; None for all.
         required: Columns that must not be null.
         unique: Columns whose values must not occur twice together.
+        partitions: Rows of each partition key of a value for several; empty for others.
+        register: Called with the keys that have rows once all batches are read, before the commit.
     """
 
     def __init__(
@@ -64,6 +67,8 @@ class Batches:
         kept: Predicate | None = None,
         required: Sequence[str] = (),
         unique: Sequence[str] = (),
+        partitions: Mapping[PartitionKey, Predicate] | None = None,
+        register: Callable[[Iterable[PartitionKey]], None] | None = None,
     ) -> None:
         self._subject = subject
         self._reader: RecordBatchReader | None = reader
@@ -76,6 +81,8 @@ class Batches:
         self._kept = kept
         self._required = required
         self._unique = unique
+        self._partitions = partitions or {}
+        self._register = register
         self.failure: Exception | None = None
 
     def open(self) -> ArrowStreamExportable:
@@ -124,17 +131,33 @@ class Batches:
     def _converted(self, schema: ArrowSchema) -> Iterator[RecordBatch]:
         reader = self._unread()
         keys: list[pa.RecordBatch] = []
+        stored: set[PartitionKey] = set()
         for batch in batches_without_gil(reader) if self._source == "stream" else reader:
             self._refuse_nulls(batch)
             converted = batch if self._is_identity else self._encode(batch, schema)
             if self._predicate is not None:
                 refuse_foreign_rows(self._subject, converted, self._predicate)
+                if len(stored) < len(self._partitions):
+                    stored.update(self._keys_in(_partition_columns(converted, self._predicate), stored))
             if self._unique:
                 keys.append(pa.record_batch(converted.select(list(self._unique))))
             yield converted if self._kept is None else _matching(converted, self._kept)
 
         if keys:
             self._refuse_duplicates(pa.Table.from_batches(keys))
+        if self._partitions and self._register is not None:
+            self._register(stored)
+
+    def _keys_in(self, rows: pa.RecordBatch, known: set[PartitionKey]) -> Iterator[PartitionKey]:
+        """Yield the partition keys that have some of these rows, except those already known."""
+        if not rows.num_rows:
+            return
+        # one row for each combination of values: a predicate per key over all rows would cost keys times rows
+        table = pa.Table.from_batches([rows]).cast(_hashable(rows.schema))
+        distinct = table.group_by(rows.schema.names).aggregate([]).combine_chunks().to_batches()[0]
+        for key, predicate in self._partitions.items():
+            if key not in known and predicate.mask(distinct).true_count:
+                yield key
 
     def _refuse_duplicates(self, keys: pa.Table) -> None:
         """Refuse keys that occur twice; null equals nothing in a merge, so that it may."""

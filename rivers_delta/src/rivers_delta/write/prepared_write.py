@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from rivers_core import PartitionContext
 from rivers_core.exceptions import AssetOutputValidationError, PartitionValidationError
 from rivers_delta.log.location import is_local
 from rivers_delta.log.partition_markers import is_marked_partitioned, partition_columns
@@ -21,7 +22,7 @@ from rivers_delta.write.merge import assigned_columns, source_keys
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from rivers_core import PartitionContext
+    from rivers_core import PartitionKey
     from rivers_delta.config.merge_config import MergeConfig
     from rivers_delta.config.options import SchemaMode
     from rivers_delta.log.table import Table
@@ -84,6 +85,7 @@ def prepare_write(
         fit = _check(request, table, encoding, existing)
         predicate = _predicate(request, request.partition, encoding, fit.columns)
         kept = _predicate(request, wanted, encoding, fit.columns)
+        partitions = _predicates_by_key(request, encoding, fit.columns)
     except BaseException:
         # The traceback keeps local variables alive, and a reader may keep a database connection.
         del reader
@@ -99,6 +101,8 @@ def prepare_write(
         kept=kept,
         required=fit.required,
         unique=_merge_keys(request.merge, fit.encoding),
+        partitions=partitions,
+        register=request.context.register_partitions,
     )
     return PreparedWrite(request, table, encoding, fit.columns, fit.schema_mode, predicate, batches)
 
@@ -218,6 +222,18 @@ def _predicate(
     stored = columns if is_stored else encoding.columns
     refuse_inexact_columns(request.context.asset_name, expr, stored)
     return partition_predicate(request.context.asset_name, partition, expr, stored)
+
+
+def _predicates_by_key(
+    request: WriteRequest, encoding: Encoding, columns: Sequence[Column]
+) -> dict[PartitionKey, Predicate]:
+    """Return the rows of each key of a value for several partitions; nothing for other values."""
+    partition = request.partition
+    if partition is None or partition.is_single:
+        return {}
+    singles = ((key, PartitionContext([key], partition.definition)) for key in partition.keys)
+    predicates = ((key, _predicate(request, single, encoding, columns)) for key, single in singles)
+    return {key: predicate for key, predicate in predicates if predicate is not None}
 
 
 def _column_error(request: WriteRequest, problems: Sequence[str], advice: str) -> AssetOutputValidationError:

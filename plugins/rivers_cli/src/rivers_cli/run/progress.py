@@ -119,7 +119,11 @@ class Progress:
             size = stored_size(event)
             step.size = step.size if size is None else (step.size or 0) + size
             step.duration_ns = max(step.duration_ns, event.duration_ns or 0)
-            step.state, step.message = ("done" if step.stored >= step.expected else "running"), ""
+            if step.state not in (
+                "failed",
+                "skipped",
+            ):  # some of its other partition keys failed or were skipped
+                step.state, step.message = ("done" if step.stored >= step.expected else "running"), ""
         elif event.event_type == "StepFailure" and _is_interruption(event):
             step.state, step.message = "stopped", ""
         elif event.event_type == "StepFailure":
