@@ -24,7 +24,8 @@ def reducers() -> dict[type, Callable[[Any], Any]] | None:
 
 @cache
 def _reducers() -> dict[type, Callable[[Any], Any]]:
-    import pyarrow as pa
+    # not imported: a value holds its types only if it is in use, and the package does not depend on it
+    pa: Any = sys.modules["pyarrow"]
 
     arrays = _subclasses(pa.Array)
     return {
@@ -45,7 +46,7 @@ def _compact(data: Any) -> Any:
 
     The IPC format would do less: it pads a slice with the bytes that follow it.
     """
-    import pyarrow as pa
+    pa: Any = sys.modules["pyarrow"]
 
     if not _needs_compaction(data):
         return data
