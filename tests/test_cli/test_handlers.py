@@ -116,7 +116,7 @@ def test_maintain_table_formats_sizes(attic):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["files"], "does not support maintenance"),
+        (["memory"], "does not support maintenance"),
         (["Atic"], "Did you mean 'Attic'"),
         (["Attic", "shoes"], "Its assets: hats, coats."),
         (["Attic", "--set", "weeks=2"], "weeks"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rivers_core.config import load_config, load_plugin_policy
 from rivers_core.config.expansion import ExpansionError, expand
 from rivers_core.exceptions import ConfigurationError
+from rivers_core.plugins import PluginRegistry
 
 VARIABLES = {"HOST": "s3.local", "EMPTY": "", "LOOP": "${HOST}"}
 
@@ -182,6 +183,8 @@ def test_unset_variable_in_plugin_policy_denies(project):
         (project / "rivers.toml").write_text(f"[plugins]\n{rule} = ['${{{name}}}']\n")
         with pytest.raises(ConfigurationError, match=rf"\[plugins\] {rule}\.0: {name} is not set"):
             load_plugin_policy()
-        assert {item.state for item in load_config().registry.plugins()} == {"denied"}
+        assert {item.state for item in load_config(registry=PluginRegistry()).registry.plugins()} == {
+            "denied"
+        }
     (project / ".env").write_text("B=acme-*\n")
     assert load_plugin_policy()[0] == {"deny": ("acme-*",)}

@@ -162,15 +162,19 @@ class SQLiteStorage(EventStorage):
     def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Write all pending events and call a function in the same transaction."""
         with self._database.lock:
-            batch, is_unsettled, written_ns = self._pending[:], self._is_unsettled, 0
+            batch, is_unsettled, written_ns, is_refused = self._pending[:], self._is_unsettled, 0, False
 
             def write(connection: sqlite3.Connection) -> T:
-                nonlocal written_ns
+                nonlocal written_ns, is_refused
                 if is_unsettled:  # an earlier write failed, or was interrupted after its commit
                     insert_events(connection, [event for event in batch if not is_stored(connection, event)])
                 else:
                     insert_events(connection, batch)
-                result = work(connection)
+                try:
+                    result = work(connection)
+                except StorageError:  # the call is not valid; nothing is wrong with the file
+                    is_refused = True
+                    raise
                 written_ns = perf_counter_ns()
                 return result
 
@@ -181,7 +185,7 @@ class SQLiteStorage(EventStorage):
                 self._is_unsettled = False
                 self._long_step_ns = max(LONG_STEP_NS, COMMITS_PER_STEP * (perf_counter_ns() - written_ns))
             except StorageError as error:
-                if batch:
+                if batch and not is_refused:
                     error.args = (f"{error} {_unwritten(batch)}",)
                 raise
             finally:

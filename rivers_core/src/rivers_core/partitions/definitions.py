@@ -637,11 +637,10 @@ def _unknown_keys(values: Iterable[str], known: Collection[str]) -> str | None:
     unknown = [value for value in values if value not in known]
     if not unknown:
         return None
-    subject = (
-        f"key {unknown[0]!r}" if len(unknown) == 1 else f"keys {shown_keys([repr(key) for key in unknown])}"
-    )
+    keys = shown_keys([repr(key) for key in unknown])
+    subject = f"is no partition key {keys}" if len(unknown) == 1 else f"are no partition keys {keys}"
     shown = shown_keys([repr(key) for key in known]) or "none at all"
-    return f"There is no partition {subject}.{did_you_mean(unknown[0], known)} There are: {shown}."
+    return f"There {subject}.{did_you_mean(unknown[0], known)} There are: {shown}."
 
 
 def _check_dimension(name: object, definition: object) -> None:
