@@ -149,3 +149,22 @@ def test_register_partitions_refuses_empty_keys():
     with pytest.raises(AssetOutputValidationError, match=r"8 of the 9 .*2024-01-06 and 3 more") as caught:
         context.register_partitions(context.partition.keys[:1])
     assert "2024-01-07" not in str(caught.value)
+
+
+def test_input_context_keeps_the_loaded_version():
+    context = InputContext("orders", "report")
+    assert context.loaded_version is None
+    context.register_loaded_version("v1")
+    assert context.loaded_version == "v1"
+
+
+@pytest.mark.parametrize("version", ["", None, 3])
+def test_input_context_rejects_an_invalid_loaded_version(version):
+    context = InputContext("orders", "report")
+    with pytest.raises(TypeError, match="orders"):
+        context.register_loaded_version(version)
+    assert context.loaded_version is None
+
+
+def test_output_context_is_unconditional_by_default():
+    assert OutputContext("orders").expected_version is None

@@ -82,6 +82,9 @@ class OutputContext(_Context):
         output_metadata: Metadata added so far; None if there is none.
         registered_data_version: The version passed to `register_data_version`.
         content_version: The version passed to `offer_content_version`.
+        expected_version: Condition of the write: the version of the stored value that this one replaces, as the
+            handler reported it with `InputContext.register_loaded_version`; empty text if nothing may be stored yet.
+            None for an unconditional write. Only handlers with `conditional_writes` receive one.
 
     Examples:
         >>> context = OutputContext("orders")
@@ -95,6 +98,7 @@ class OutputContext(_Context):
         "attempt",
         "code_version",
         "content_version",
+        "expected_version",
         "output_metadata",
         "registered_data_version",
         "registered_partitions",
@@ -123,6 +127,7 @@ class OutputContext(_Context):
         self.output_metadata: dict[str, MetadataValue] | None = None
         self.registered_data_version: str | None = None
         self.content_version: str | None = None
+        self.expected_version: str | None = None
         self.allows_empty_partitions = True
         self.registered_partitions: frozenset[PartitionKey] | None = None
         self.code_version = code_version
@@ -192,7 +197,9 @@ class OutputContext(_Context):
     def offer_content_version(self, content_version: str) -> None:
         """Set the version of the stored content, such as a digest or a table version.
 
-        It is used if neither the function nor `register_data_version` set a version, instead of a random one.
+        It is used if neither the function nor `register_data_version` set a version, instead of a random one. A
+        handler that calls `InputContext.register_loaded_version` offers the same text here, so that the engine
+        recognizes the value when it is loaded.
 
         Args:
             content_version: Equal only for equal content.
@@ -218,14 +225,16 @@ class InputContext(_Context):
     Attributes:
         served_by: Set by a handler that reads from several stores: name of the store that served the value. The
             engine records it with the values that are produced from this one.
+        loaded_version: The version passed to `register_loaded_version`; None before that.
 
     Examples:
         >>> InputContext("orders", "report").storage_key
         'orders'
     """
 
-    __slots__ = ("_upstream", "downstream_asset", "served_by")
+    __slots__ = ("_upstream", "downstream_asset", "loaded_version", "served_by")
 
+    loaded_version: str | None
     served_by: str | None
 
     def __init__(
@@ -246,7 +255,27 @@ class InputContext(_Context):
         self.type_hint = type_hint
         self.run_id = run_id
         self._upstream = upstream
+        self.loaded_version = None
         self.served_by = None
+
+    def register_loaded_version(self, version: str) -> None:
+        """Report the version of the value that was loaded, which the engine records as the version of this input.
+
+        Without a report the engine assumes the version of the latest event, which is another one if somebody put an
+        older value back, or if a process ended after it had stored the value and before it had recorded the event.
+
+        Args:
+            version: The text that `offer_content_version` or `register_data_version` got when the value was stored.
+
+        Raises:
+            TypeError: `version` is not a non-empty string.
+        """
+        given: object = version
+        if not isinstance(given, str) or not given:
+            raise TypeError(
+                f"The loaded version of asset {self.asset_name!r} must be non-empty text, got {given!r}."
+            )
+        self.loaded_version = version
 
     @property
     def upstream(self) -> Any:

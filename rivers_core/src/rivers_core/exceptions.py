@@ -94,7 +94,11 @@ class IntegrityError(RiversError, ValueError):
 
 
 class ConflictError(RiversError, RuntimeError):
-    """A concurrent write, or existing data, prevents the write."""
+    """A concurrent write, or existing data, prevents the write.
+
+    Raise it from `handle_output`, with nothing stored, if `OutputContext.expected_version` is not the version that is
+    stored. The engine then runs the step again with the current value.
+    """
 
 
 class OneShotValueError(RiversError, RuntimeError):

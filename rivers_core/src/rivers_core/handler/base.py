@@ -74,6 +74,14 @@ class BaseIOHandler(BaseSettings, ABC):
     partition_batches: ClassVar[Any] = False
     """`bool`: one call may carry several partition keys. Otherwise the engine calls once per key."""
 
+    conditional_writes: ClassVar[Any] = False
+    """`bool`: `handle_output` honors `OutputContext.expected_version`. It compares and stores in one atomic step, and
+    raises `ConflictError`, with nothing stored, if another version is stored. Such a handler reports the version of
+    each value that it loads with `InputContext.register_loaded_version`."""
+
+    is_signed: ClassVar[Any] = False
+    """`bool`: stored values are authenticated, so that the engine refuses an older one that somebody put back."""
+
     can_delete: ClassVar[Any] = property(lambda self: type(self).delete is not BaseIOHandler.delete)
     """`bool`: `delete` is supported. By default true for a class that overrides `delete`."""
 
@@ -102,6 +110,9 @@ class BaseIOHandler(BaseSettings, ABC):
         Args:
             context: Asset and partition; build addresses from `context.storage_key`.
             obj: The value that the function returned.
+
+        Raises:
+            ConflictError: `context.expected_version` is set, and another version is stored.
         """
 
     @abstractmethod
