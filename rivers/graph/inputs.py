@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rivers.graph.findings import suggest
 from rivers.graph.plan import Awaited, ItemHint, LoadedInput, OwnValue
-from rivers.graph.types import stated, value_of_mapping
+from rivers.graph.types import stated
 from rivers.mappings import PartitionMapping, check_mapping, default_mapping
 
 if TYPE_CHECKING:
@@ -98,7 +98,10 @@ class InputBinder:
         """Bind a parameter to the stored value of the asset itself."""
         loaded = self._loaded(parameter, own, stated(hint), self._deps.get(own.name), may_miss=True)
         self._used.add(own.name)
-        return None if loaded is None else OwnValue(parameter, loaded)
+        if loaded is None:
+            return None
+        self._check_type(loaded, hint)
+        return OwnValue(parameter, loaded)
 
     def order_only(self) -> tuple[str, ...]:
         """Return the declared upstreams that are awaited, not loaded; report inputs that no parameter takes."""
@@ -142,7 +145,6 @@ class InputBinder:
     ) -> LoadedInput | None:
         binding = self._binding(upstream, dep)
         mapping, many = self._mapping_to(upstream, dep, may_miss=may_miss)
-        is_mapping, key_hint, item_hint = value_of_mapping(hint)
         if binding is None:
             return None
         metadata = {**upstream.metadata, **((dep.metadata if dep is not None else None) or {})}
@@ -152,9 +154,7 @@ class InputBinder:
             upstream,
             binding,
             type_hint=hint if hint is not None else upstream.type_hint,
-            items=ItemHint(
-                item_hint if item_hint is not None else upstream.type_hint, is_mapping, key_hint is str
-            ),
+            items=ItemHint.of(hint, upstream.type_hint),
             metadata=metadata,
             mapping=mapping,
             fans_in=many,
@@ -197,7 +197,9 @@ class InputBinder:
         return tolerant, declared.fans_in(down, up)
 
     def _check_type(self, loaded: LoadedInput, hint: Any) -> None:
-        wanted = loaded.items.value if loaded.fans_in else loaded.type_hint
+        # a batching handler loads one value for all keys, unless a dictionary is asked for
+        is_batch = loaded.binding.handler.partition_batches and not loaded.items.is_mapping
+        wanted = loaded.items.value if loaded.fans_in and not is_batch else loaded.type_hint
         if stated(hint) is not None and not loaded.binding.handler.can_load_type(wanted):
             self._findings.add(
                 f"{self._subject}: handler {loaded.binding.label!r} cannot load {loaded.upstream.name!r} as "

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from rivers.graph.types import stated
+from rivers_core.authoring import hint_members, mapping_hint
 from rivers_core.awaitables import returning_values
 
 if TYPE_CHECKING:
@@ -98,6 +100,18 @@ class ItemHint:
     value: Any = None
     is_mapping: bool = False
     text_keys: bool = False
+
+    @classmethod
+    def of(cls, hint: Any, produced: Any) -> ItemHint:
+        """Return how a consumer with an annotation receives several keys.
+
+        Args:
+            hint: The annotation, such as `dict[str, pl.DataFrame] | None`; None if there is none.
+            produced: Type hint of the producer.
+        """
+        keys, values = mapping_hint(hint) or (None, None)
+        value = stated(values)
+        return cls(produced if value is None else value, keys is not None, hint_members(keys) == (str,))
 
 
 @dataclass(slots=True, eq=False)

@@ -10,7 +10,8 @@ from rivers.definitions.asset import ExternalAsset, GraphAsset, MultiAsset
 from rivers.definitions.results import Materialization
 from rivers.graph.findings import suggest
 from rivers.graph.plan import StoredOutput
-from rivers.graph.types import accepted_types, says_materialization, stated, value_of_mapping
+from rivers.graph.types import accepted_types, says_materialization, stated
+from rivers_core.authoring import mapping_hint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,7 +105,8 @@ class SymbolTable:
 
     def _multi_output(self, asset: MultiAsset, output_def: AssetDef) -> StoredOutput:
         handler = output_def.io_handler if output_def.io_handler is not None else asset.io_handler
-        _, _, hint = value_of_mapping(stated(asset.signature.return_hint))
+        _, value = mapping_hint(asset.signature.return_hint) or (None, None)
+        hint = stated(value)
         output = self._output(output_def, output_def.name, asset.name, handler, output_def.metadata, None)
         output.type_hint, output.accepted = hint, accepted_types(hint)
         output.code_version = output_def.code_version or asset.code_version

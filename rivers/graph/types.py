@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import collections.abc
 import inspect
 import types
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any, Literal, NewType, TypeVar, Union, get_args, get_origin, is_typeddict
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, is_typeddict
 
 from rivers.definitions.results import Materialization, Observation, Output, PartitionedOutput
+from rivers_core.authoring import hint_members
 
 _RESULTS: tuple[type, ...] = (Output, Materialization, Observation, PartitionedOutput)
 _NUMERIC_TOWER: dict[type, tuple[type, ...]] = {float: (float, int), complex: (complex, float, int)}
@@ -66,21 +66,20 @@ def accepted_types(hint: Any) -> tuple[type, ...] | None:
     """
     if hint is None:
         return None
-    if isinstance(hint, NewType):
-        return accepted_types(hint.__supertype__)
-    if _is_alias(hint):
-        return accepted_types(hint.__value__)
-    origin = get_origin(hint)
-    if origin is Annotated:
-        return accepted_types(get_args(hint)[0])
-    if origin in (Union, types.UnionType):
-        return _union(get_args(hint))
-    if origin is Literal:
-        return (_LiteralType(f"Literal{list(get_args(hint))}", (), {"values": get_args(hint)}),)
-    candidate = origin or hint
+    accepted = [_classes_of(member) for member in hint_members(hint)]
+    if not accepted or None in accepted:
+        return None
+    return tuple(cls for classes in accepted for cls in classes or ())
+
+
+def _classes_of(member: Any) -> tuple[type, ...] | None:
+    """Return the types that a member of an annotation accepts; None for every type."""
+    candidate = get_origin(member) or member
+    if candidate is Literal:
+        return (_LiteralType(f"Literal{list(get_args(member))}", (), {"values": get_args(member)}),)
     if is_typeddict(candidate):
         return (dict,)
-    if not isinstance(candidate, type) or isinstance(hint, TypeVar) or candidate in _RESULTS:
+    if not isinstance(candidate, type) or candidate in _RESULTS:
         return None
     if getattr(candidate, "_is_protocol", False) and not getattr(candidate, "_is_runtime_protocol", False):
         return None
@@ -100,29 +99,3 @@ class _LiteralType(type):
             and value == item
             for item in cls.values
         )
-
-
-def _union(members: tuple[Any, ...]) -> tuple[type, ...] | None:
-    accepted: list[type] = []
-    for member in members:
-        member_types = (types.NoneType,) if member is types.NoneType else accepted_types(member)
-        if member is Any or member_types is None:
-            return None
-        accepted.extend(member_types)
-    return tuple(accepted)
-
-
-def value_of_mapping(hint: Any) -> tuple[bool, Any, Any]:
-    """Split the annotation of a mapping, such as `dict[str, pl.DataFrame]`.
-
-    Args:
-        hint: An annotation; None for none.
-
-    Returns:
-        Whether it is a mapping, and the annotations of its keys and values (None if they are not stated).
-    """
-    kinds = (dict, collections.abc.Mapping)
-    if get_origin(hint) in kinds:
-        key, value = get_args(hint)
-        return True, stated(key), stated(value)
-    return hint in kinds, None, None

@@ -9,7 +9,8 @@ from rivers.exceptions import ExecutionError, NotMaterializedError, PartitionVal
 from rivers.execution.fan_in import by_key, load_each
 from rivers.execution.handler_errors import add_location, advise_on_external
 from rivers.execution.keys import asks_for_several, requested_keys
-from rivers.graph.types import stated, value_of_mapping
+from rivers.graph.plan import ItemHint
+from rivers.graph.types import stated
 from rivers_core.awaitables import resolve_awaitable, run_sync
 from rivers_core.contexts import InputContext
 from rivers_core.partitions import PartitionContext
@@ -72,13 +73,14 @@ def load_stored(
 def _load_several(
     output: StoredOutput, storage: EventStorage, keys: Sequence[PartitionKey], type_hint: Any
 ) -> dict[Any, Any]:
-    is_mapping, key_hint, item_hint = value_of_mapping(stated(type_hint))
-    hint = _type_hint(item_hint if is_mapping else type_hint, output)
+    requested = stated(type_hint)
+    items = ItemHint.of(requested, output.type_hint)
+    hint = items.value if items.is_mapping or requested is None else requested
     events = storage.get_latest_materializations(output.name)
     contexts = [_context(output, key, hint, events.get(str(key))) for key in keys]
     loading = load_each(_bound(output), contexts, lambda context: _load(output, context))
     return by_key(
-        [str(key) for key in keys] if key_hint is str else keys,
+        [str(key) for key in keys] if items.text_keys else keys,
         _run_loading(output, loading),
         output.name,
         _bound(output).label,

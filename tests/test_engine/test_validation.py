@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, MutableMapping  # noqa: F401 - an annotation in text names it
+from typing import Annotated
+
 import pytest
+from typing_extensions import TypeAliasType
 
 import rivers as rs
 
@@ -143,6 +147,73 @@ def test_validate_checks_handler_types(repository):
     assert len(caught.value.findings) == 2
     assert "asset 'number': returns int, which its handler 'Text' does not accept" in caught.value.findings
     assert "asset 'down': handler 'Text' cannot load 'text' as bytes" in str(caught.value)
+
+
+class Texts(rs.BaseIOHandler):
+    """Handler that loads text only, of several keys at once or one by one."""
+
+    batches: bool
+
+    @property
+    def partition_batches(self):
+        return self.batches
+
+    def can_load_type(self, hint):
+        return hint is str
+
+    def handle_output(self, context, obj):
+        raise AssertionError
+
+    def load_input(self, context):
+        raise AssertionError
+
+
+Months = TypeAliasType("Months", dict[str, bytes])
+
+
+@pytest.mark.parametrize("batches", [False, True])
+@pytest.mark.parametrize(
+    "hint",
+    [
+        dict[str, bytes],
+        dict[str, bytes] | None,
+        Annotated[Mapping[str, bytes], "by month"],
+        "MutableMapping[str, bytes]",
+        dict[str, "bytes"],
+        Months,
+    ],
+    ids=str,
+)
+def test_validate_checks_values_of_fan_in(repository, batches, hint):
+    @rs.Asset(io_handler=Texts(batches=batches), partitions_def=rs.PartitionsDefinition.static_(["a", "b"]))
+    def months() -> str: ...
+
+    def year(months): ...
+
+    year.__annotations__["months"] = hint
+    with pytest.raises(Wrong, match="cannot load 'months' as bytes"):
+        repository(months, rs.Asset(year)).validate()
+    year.__annotations__["months"] = Mapping[str, str] | None
+    repository(months, rs.Asset(year)).validate()
+
+
+def test_validate_checks_one_value_of_batching_handler(repository):
+    @rs.Asset(io_handler=Texts(batches=True), partitions_def=rs.PartitionsDefinition.static_(["a", "b"]))
+    def months() -> str: ...
+
+    @rs.Asset
+    def year(months: bytes): ...
+
+    with pytest.raises(Wrong, match="cannot load 'months' as bytes"):
+        repository(months, year).validate()
+
+
+def test_validate_checks_type_of_self_dependency(repository):
+    @rs.Asset(io_handler=Texts(batches=False))
+    def total(self: rs.SelfDependency[bytes]) -> str: ...
+
+    with pytest.raises(Wrong, match="cannot load 'total' as bytes"):
+        repository(total).validate()
 
 
 def test_validate_checks_handler_options(repository):

@@ -1,10 +1,10 @@
 """Building blocks for handler packages beyond the contract itself.
 
 `rivers_core` exports the handler contract. This module exports what handler packages, first-party or not, need in
-addition: redaction of credentials, suggestions for misspelled names, awaiting a result, absolute locations, native
-libraries in forked processes, lazy exports. These names have the same compatibility promise as the contract; a handler
-package imports nothing else of `rivers_core` than these, `rivers_core` itself, `rivers_core.hooks` and
-`rivers_core.exceptions`.
+addition: redaction of credentials, suggestions for misspelled names, the parts of annotations, awaiting a result,
+absolute locations, native libraries in forked processes, lazy exports. These names have the same compatibility promise
+as the contract; a handler package imports nothing else of `rivers_core` than these, `rivers_core` itself,
+`rivers_core.hooks` and `rivers_core.exceptions`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from rivers_core._lazy import lazy_exports, register_former_module
 
 if TYPE_CHECKING:
+    from rivers_core._annotations import hint_classes, hint_members, mapping_hint
     from rivers_core._forks import ForkGuard
     from rivers_core._listing import shown_keys
     from rivers_core._locations import StoreRoot, locate_store, resolve_location
@@ -43,9 +44,12 @@ __all__ = [
     "build_handler",
     "collect_secrets",
     "did_you_mean",
+    "hint_classes",
+    "hint_members",
     "is_secret_name",
     "lazy_exports",
     "locate_store",
+    "mapping_hint",
     "missing_credentials",
     "option_secrets",
     "plain_text",
@@ -75,6 +79,9 @@ __getattr__, __dir__ = lazy_exports(
         "build_handler": "rivers_core.handler.settings",
         "collect_secrets": "rivers_core.redaction",
         "did_you_mean": "rivers_core._suggestions",
+        "hint_classes": "rivers_core._annotations",
+        "hint_members": "rivers_core._annotations",
+        "mapping_hint": "rivers_core._annotations",
         "is_secret_name": "rivers_core.redaction",
         "missing_credentials": "rivers_core._store_variables",
         "option_secrets": "rivers_core.redaction",
