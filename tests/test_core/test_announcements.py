@@ -213,6 +213,21 @@ def test_broken_announced_plugin_is_logged_once(install, caplog):
     assert "ZeroDivisionError" in caplog.text
 
 
+def test_broken_resolve_plugin_is_error(install, caplog):
+    install("acme-crypt", {"crypt": "acme_crypt"}, {"acme_crypt.py": "1 / 0"}, announces=["resolve"])
+    registry = PluginRegistry()
+    assert registry.observers().run_start == ()
+    for _ in range(2):
+        for use in (lambda: registry.wrap(Handler(), "a"), lambda: registry.default_io_handler("a")):
+            with pytest.raises(
+                PluginLoadError, match=r"acme-crypt 1\.0.*ZeroDivisionError.*PLUGINS_DENY"
+            ) as caught:
+                use()
+            assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    plain = Handler()
+    assert PluginRegistry(deny=["acme-*"]).wrap(plain, "a") is plain
+
+
 @pytest.mark.parametrize("announces", [[], ["resolve"]])
 def test_strict_registry_loads_every_plugin(announces, install):
     install("acme-bad", {"bad": "acme_bad"}, {"acme_bad.py": "1 / 0"}, announces=announces)

@@ -217,7 +217,8 @@ class PluginRegistry:
             The first answer, or None if no plugin has one.
 
         Raises:
-            PluginLoadError: A plugin raised, or returned something else than a name or a handler.
+            PluginLoadError: A plugin that announces `rivers.resolve` is broken, raised, or returned something else
+                than a name or a handler.
         """
         return call_default_io_handler(self._hooks(RESOLVE), asset_name, asset_metadata)
 
@@ -232,7 +233,8 @@ class PluginRegistry:
             The outermost handler; `handler` itself if no plugin wraps it.
 
         Raises:
-            PluginLoadError: A plugin raised, or returned something else than a handler.
+            PluginLoadError: A plugin that announces `rivers.resolve` is broken, raised, or returned something else
+                than a handler.
         """
         return call_wrap_io_handler(self._hooks(RESOLVE), handler, asset_name)
 
@@ -371,14 +373,21 @@ class PluginRegistry:
                 self._load(announced)
                 for entry in announced:
                     if entry in loaded.failures:
-                        reason = errors.reason_of(entry, loaded.failures[entry])
-                        _LOG.warning("The %s is broken, its hooks are not called: %s", entry, reason)
+                        self._report_broken(entry, group)
                 in_process = self._discovery.in_process
                 installed = [entry for entry in announced if entry not in in_process]
                 self._hooks_by_group[group] = loaded.announced_hooks(
                     group, [*reversed(in_process), *installed]
                 )
             return self._hooks_by_group[group]
+
+    def _report_broken(self, entry: PluginEntry, group: str) -> None:
+        """Report a plugin whose hooks cannot be called; without its wrapper a value might be stored unencrypted."""
+        failure = self._loaded.failures[entry]
+        if group == RESOLVE:
+            raise errors.broken_plugin_error(entry, failure)
+        reason = errors.reason_of(entry, failure)
+        _LOG.warning("The %s is broken, its hooks are not called: %s", entry, reason)
 
     def _all(self, kind: type[RecordT], group: str | None = None) -> list[Registration[RecordT]]:
         with self._lock:
