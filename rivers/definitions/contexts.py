@@ -53,25 +53,25 @@ class _PartitionedContext:
         Raises:
             PartitionValidationError: The step has no partition, or handles several in one call.
         """
-        if self.partition is None:
-            raise PartitionValidationError(
-                f"{self._subject()} runs without a partition key. Check `context.has_partition_key` first, or set "
-                'partitions_def and materialize with partition_key="...".'
-            )
-        return str(self._single(self.partition, "partition_key").key)
+        return str(self._single("partition_key").key)
 
     @property
     def partition_time_window(self) -> tuple[datetime, datetime] | None:
-        """Start (inclusive) and end (exclusive) of the partition; None without a partition or a time window.
+        """Start (inclusive) and end (exclusive) of the partition; None if its definition has no time windows.
 
         Raises:
-            PartitionValidationError: The step handles several partitions in one call.
+            PartitionValidationError: The step has no partition, or handles several in one call.
         """
-        if self.partition is None:
-            return None
-        return self._single(self.partition, "partition_time_window").time_window()
+        return self._single("partition_time_window").time_window()
 
-    def _single(self, partition: PartitionContext, attribute: str) -> PartitionContext:
+    def _single(self, attribute: str) -> PartitionContext:
+        partition = self.partition
+        if partition is None:
+            raise PartitionValidationError(
+                f"{self._subject()} has no {attribute}: it runs without a partition key. Check "
+                "`context.has_partition_key` first, or set partitions_def and materialize with "
+                'partition_key="...".'
+            )
         if partition.is_single:
             return partition
         raise PartitionValidationError(

@@ -59,12 +59,20 @@ def test_context_of_several_partition_keys(attribute):
             getattr(context, attribute)
 
 
-def test_context_without_partition():
+@pytest.mark.parametrize("attribute", ["partition_key", "partition_time_window"])
+def test_context_without_partition(attribute):
     for context in (AssetExecutionContext("orders"), TaskExecutionContext("orders")):
         assert not context.has_partition_key
-        assert context.partition_time_window is None
-        with pytest.raises(PartitionValidationError, match="'orders' runs without a partition key"):
-            _ = context.partition_key
+        with pytest.raises(PartitionValidationError, match=f"'orders' has no {attribute}"):
+            getattr(context, attribute)
+
+
+def test_context_without_time_window():
+    definition = PartitionsDefinition.static_(["eu", "us"])
+    context = AssetExecutionContext(
+        "orders", partition=PartitionContext([PartitionKey.single("eu")], definition)
+    )
+    assert context.partition_time_window is None
 
 
 def test_context_merges_output_metadata():
