@@ -87,7 +87,10 @@ def test_new_does_not_overwrite_files(empty):
     ("name", "message"),
     [
         ("json", "json-pipeline"),
-        ("rivers", "would shadow"),
+        ("rivers", "rivers-pipeline"),
+        ("rivers-delta", "rivers_delta-pipeline"),
+        ("polars", "polars-pipeline"),
+        ("Pluggy", "pluggy-pipeline"),
         ("2shops", "Start with a letter"),
         ("class", "Start with a letter"),
     ],
@@ -97,6 +100,21 @@ def test_new_rejects_name_that_is_not_a_package(empty, name, message):
     assert done.code == 2
     assert message in done.err
     assert empty.files() == []
+
+
+def test_new_names_module_that_package_would_hide(empty, monkeypatch):
+    empty.write("site/ledger.py", "")
+    monkeypatch.syspath_prepend(empty.path / "site")
+    done = empty.rivers("new", "ledger")
+    assert done.code == 2
+    assert str(empty.path / "site" / "ledger.py") in done.err
+
+
+def test_new_accepts_name_of_its_own_folder(empty, monkeypatch):
+    empty.write("shop/notes.txt", "")
+    monkeypatch.syspath_prepend(empty.path)
+    empty.ok("new", "shop")
+    assert (empty.path / "shop" / "shop" / "definitions.py").exists()
 
 
 def test_new_uses_existing_folder(empty, monkeypatch):

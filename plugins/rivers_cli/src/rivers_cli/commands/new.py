@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import keyword
 import re
 import sys
@@ -14,6 +15,7 @@ import typer
 
 from rivers_cli.errors import UsageError
 
+_RESERVED: Final = {*sys.stdlib_module_names, "rivers", "tests", "pytest", "data"}
 _TEMPLATES: Final = {
     "rivers.toml": "rivers.toml",
     "pyproject.toml": "pyproject.toml",
@@ -41,7 +43,7 @@ def new(
       $ rivers materialize
     """
     name = project.absolute().name
-    package = _package_name(name)
+    package = _package_name(name, project.absolute())
     targets = {project / path.format(package=package): template for path, template in _TEMPLATES.items()}
     for path in targets:
         if path.exists():
@@ -65,16 +67,27 @@ def _render(template: str | None, name: str, package: str) -> str:
     return Template(text).substitute(name=name, package=package)
 
 
-def _package_name(name: str) -> str:
+def _package_name(name: str, project: Path) -> str:
     package = re.sub(r"[-. ]+", "_", name).lower()
     if not package.isidentifier() or not package.isascii() or keyword.iskeyword(package):
         raise UsageError(
             f"The project name must be usable as the name of a Python package, got {name!r}. Start with a letter, and "
             "use letters, digits, '-' and '_'."
         )
-    reserved = {*sys.stdlib_module_names, "rivers", "tests", "pytest", "data"}
-    if package in reserved or package.startswith("rivers_"):
+    shadowed = f"the module {package!r}" if package in _RESERVED else _installed_module(package, project)
+    if shadowed or package.startswith("rivers_"):
         raise UsageError(
-            f"A package {package!r} would shadow another package. Use another name, such as {package}-pipeline."
+            f"A package {package!r} would hide {shadowed or 'packages of rivers'} from imports. Use another name, such "
+            f"as {package}-pipeline."
         )
     return package
+
+
+def _installed_module(package: str, project: Path) -> str | None:
+    """Return the importable module that a package of this name would hide; a module of the project itself is none."""
+    spec = importlib.util.find_spec(package)
+    if spec is None:
+        return None
+    places = [Path(place) for place in (spec.origin, *(spec.submodule_search_locations or ())) if place]
+    is_own = bool(places) and all(place.is_relative_to(project) for place in places)
+    return None if is_own else f"the module {package!r} ({places[0] if places else 'built in'})"
