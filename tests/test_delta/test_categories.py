@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from rivers_core.exceptions import AssetOutputValidationError, RiversError
 from rivers_delta.schema import categories
-from rivers_delta.types import arrow_categories
+from rivers_frames import arrow_categories
 from tests.test_delta.support import Lake
 
 SIZES = pd.CategoricalDtype(["S", "M", "L", "XL"], ordered=True)

@@ -12,9 +12,7 @@ from decimal import Decimal
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
-from arro3.core import RecordBatchReader
 from deltalake import DeltaTable, WriterProperties, write_deltalake
 
 BIG = 2**53 + 1
@@ -60,26 +58,3 @@ def test_deltalake_skips_timestamps_in_maps_when_it_picks_features(folder):
     kind = pa.map_(pa.string(), pa.timestamp("us"))
     with pytest.raises(Exception, match="does not have the required 'timestampNtz' feature"):
         write_deltalake(folder, pa.table({"m": pa.array([[("a", 0)]], kind)}))
-
-
-def test_arro3_rejects_null_columns_of_polars():
-    with pytest.raises(Exception, match="."):
-        RecordBatchReader.from_arrow(pl.DataFrame({"n": [None, None]})).read_all()
-
-
-def test_arro3_loses_order_of_dictionaries():
-    kind = pa.dictionary(pa.int8(), pa.string(), ordered=True)
-    reader = RecordBatchReader.from_arrow(pa.table({"c": pa.array(["a"], pa.string()).cast(kind)}))
-    assert not pa.schema(reader.schema).field("c").type.ordered
-
-
-def test_pyarrow_does_not_look_up_string_views():
-    views = pa.array(["a"], pa.string_view())
-    with pytest.raises(pa.ArrowNotImplementedError):
-        pc.is_in(views, value_set=views)
-
-
-def test_pyarrow_does_not_look_up_half_floats():
-    halves = pa.array([1.5], pa.float16())
-    with pytest.raises(pa.ArrowException):
-        pc.index_in(halves, value_set=halves)

@@ -16,10 +16,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from rivers_core import MetadataValue
-from rivers_core.exceptions import AssetOutputValidationError, PluginLoadError, RiversError
-from rivers_delta import DeltaIOHandler, TypeAdapter, TypeSpec, hookimpl
-from rivers_delta.types import registry
-from rivers_delta.types.registry import TypeRegistry
+from rivers_core.exceptions import AssetOutputValidationError, RiversError
+from rivers_delta import DeltaIOHandler
+from rivers_frames import FrameAdapter, FrameTypeRegistry, FrameTypeSpec, hookimpl
 
 ROWS = {"id": [1, 2, 3], "name": ["a", None, "c"], "value": [0.5, 1.5, None]}
 
@@ -209,7 +208,7 @@ class Measured(pd.DataFrame):
     """A frame of somebody's own."""
 
 
-class MeasuredAdapter(TypeAdapter):
+class MeasuredAdapter(FrameAdapter):
     def from_reader(self, reader):
         return Measured(pa.table(reader).to_pandas())
 
@@ -222,16 +221,16 @@ def third_party(monkeypatch):
     module = ModuleType("measured_plugin")
 
     @hookimpl
-    def rivers_delta_types():
-        yield TypeSpec("measured_lib.Measured", "measured_lib:MeasuredAdapter")
+    def rivers_frame_types():
+        yield FrameTypeSpec("measured_lib.Measured", "measured_lib:MeasuredAdapter")
 
-    module.rivers_delta_types = rivers_delta_types
+    module.rivers_frame_types = rivers_frame_types
     library = ModuleType("measured_lib")
     library.Measured, library.MeasuredAdapter = Measured, MeasuredAdapter
     monkeypatch.setitem(sys.modules, "measured_lib", library)
-    known = TypeRegistry([("measured", module)], entry_points=[])
-    for home in ("rivers_delta.types.registry", "rivers_delta.write.request", "rivers_delta.read.load"):
-        monkeypatch.setattr(f"{home}.get_types", lambda: known)
+    known = FrameTypeRegistry([("measured", module)], entry_points=[])
+    for home in ("rivers_delta.write.request", "rivers_delta.read.load"):
+        monkeypatch.setattr(f"{home}.get_frame_types", lambda: known)
     return known
 
 
@@ -240,34 +239,6 @@ def test_registry_prefers_most_specific_type(lake, third_party):
     assert context.output_metadata["delta/type"].raw_value() == "measured_lib.Measured"
     assert type(lake.load(Measured)) is Measured
     assert type(lake.load(pd.DataFrame)) is pd.DataFrame
-
-
-def test_registry_isolates_broken_plugin():
-    def explode():
-        raise RuntimeError("no")
-
-    entry = SimpleNamespace(name="bad", dist=SimpleNamespace(name="acme"), load=explode)
-    types = TypeRegistry(entry_points=[entry])
-    assert types.for_class(pl.DataFrame) is not None
-    assert isinstance(types.broken["acme:bad"], RuntimeError)
-
-
-def test_registry_reports_adapter_import_error():
-    types = TypeRegistry(entry_points=[])
-    with pytest.raises(PluginLoadError, match="no_such_module"):
-        types.adapter(TypeSpec("x.Y", "no_such_module:Adapter"))
-
-
-def test_registry_without_library_names_pip_command(monkeypatch):
-    monkeypatch.setattr(registry, "_is_installed", lambda module: False)
-    with pytest.raises(RiversError, match="pip install"):
-        TypeRegistry(entry_points=[]).installed()
-
-
-@pytest.mark.parametrize("name", ["frame", "polars DataFrame", ""])
-def test_type_spec_needs_dotted_name(name):
-    with pytest.raises(ValueError, match="dotted name"):
-        TypeSpec(name, "a:B")
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ PACKAGES = (
     "rivers_core",
     "rivers_core.authoring",
     "rivers_delta",
+    "rivers_frames",
     "rivers_memory",
     "rivers_overlay",
     "rivers_pickle",

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from rivers_delta.config.partition_expr import PartitionExpr
     from rivers_delta.config.properties import HandlerConfig
     from rivers_delta.handler import DeltaIOHandler
-    from rivers_delta.types.base import TypeAdapter
-    from rivers_delta.types.hooks import TypeSpec, hookimpl
 
 __version__ = "0.1.0"
 
@@ -47,8 +45,6 @@ __all__ = [
     "MergeConfig",
     "MergeOperationsConfig",
     "PartitionExpr",
-    "TypeAdapter",
-    "TypeSpec",
     "WhenMatchedDelete",
     "WhenMatchedUpdate",
     "WhenMatchedUpdateAll",
@@ -56,7 +52,6 @@ __all__ = [
     "WhenNotMatchedBySourceUpdate",
     "WhenNotMatchedInsert",
     "WhenNotMatchedInsertAll",
-    "hookimpl",
 ]
 
 __getattr__, __dir__ = lazy_exports(
@@ -65,9 +60,6 @@ __getattr__, __dir__ = lazy_exports(
         "DeltaIOHandler": "rivers_delta.handler",
         "HandlerConfig": "rivers_delta.config.properties",
         "PartitionExpr": "rivers_delta.config.partition_expr",
-        "TypeAdapter": "rivers_delta.types.base",
-        "TypeSpec": "rivers_delta.types.hooks",
-        "hookimpl": "rivers_delta.types.hooks",
         **dict.fromkeys(_MERGE, "rivers_delta.config.merge_config"),
     },
 )

@@ -17,12 +17,10 @@ from deltalake import DeltaTable
 from pyarrow import types as pat
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
-    from arro3.core import RecordBatch, RecordBatchReader
     from arro3.core import Table as ArrowTable
-    from arro3.core.types import ArrowStreamExportable
     from pyarrow.dataset import Dataset
 
 _FILE: Final = "file://"
@@ -242,33 +240,3 @@ def _folder_expression(schema: pa.Schema, fragment: Any) -> Any:
         is_value = field.is_null() if value is None else field == pa.scalar(value, schema.field(name).type)
         expression = expression & is_value
     return expression
-
-
-# Streams and the GIL. arro3 (0.4 up to 0.9) takes a thread that runs one of its streams for one that holds the GIL, so
-# a Python stream within another would run without it, and a native stream that needs the GIL in another thread, such as
-# a DuckDB query over Python objects, would wait forever. pyarrow releases and acquires the GIL correctly.
-
-
-def batches_without_gil(reader: RecordBatchReader) -> Iterator[RecordBatch]:
-    """Yield the batches of a native stream, releasing the GIL while waiting for one.
-
-    Args:
-        reader: The stream.
-    """
-    from arro3.core import RecordBatch
-
-    for batch in pa.RecordBatchReader.from_stream(reader):
-        yield RecordBatch.from_arrow(batch)
-
-
-def stream_without_gil(schema: Any, batches: Iterator[RecordBatch]) -> ArrowStreamExportable:
-    """Return a stream over Python batches that native code may consume without the GIL.
-
-    Args:
-        schema: Exports the Arrow schema of the batches.
-        batches: The batches.
-    """
-    stream: ArrowStreamExportable = pa.RecordBatchReader.from_batches(
-        pa.schema(schema), map(pa.record_batch, batches)
-    )
-    return stream

@@ -239,9 +239,9 @@ class DeltaIOHandler(BaseIOHandler):
         Args:
             hint: A return annotation.
         """
-        from rivers_delta.types.registry import get_types
+        from rivers_frames.registry import get_frame_types
 
-        return get_types().can_store(hint)
+        return get_frame_types().can_store(hint)
 
     def can_load_type(self, hint: Any) -> bool:
         """Return whether a table can be loaded as the type of an annotation.
@@ -249,9 +249,9 @@ class DeltaIOHandler(BaseIOHandler):
         Args:
             hint: The annotation of a parameter.
         """
-        from rivers_delta.types.registry import get_types
+        from rivers_frames.registry import get_frame_types
 
-        return get_types().can_load(hint)
+        return get_frame_types().can_load(hint)
 
     def store_root(self) -> StoreRoot:
         """Return the folder or URL that contains all tables."""

@@ -168,7 +168,7 @@ def _term_sql(term: Term, alias: str | None) -> str:
 def _term_polars(term: Term) -> pl.Expr:
     import polars as pl
 
-    from rivers_delta.types.polars_frames import polars_column
+    from rivers_frames.polars_frames import polars_column
 
     column = polars_column(term.column)
     if isinstance(term, Within):

@@ -14,7 +14,7 @@ from pyarrow import types as pat
 
 from rivers_core.exceptions import IntegrityError, RiversError
 from rivers_delta.log.location import is_local
-from rivers_delta.types.arrow_types import contains
+from rivers_frames.arrow_types import contains
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -22,7 +22,7 @@ from rivers_delta.log.table import open_table
 from rivers_delta.partitions.filters import partition_predicate
 from rivers_delta.read.data_files import DataFiles
 from rivers_delta.read.scan import ChangeFeedScan, Scan, supported_readers
-from rivers_delta.types.registry import get_types
+from rivers_frames.registry import get_frame_types
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rivers_delta.config.table_settings import TableSettings
     from rivers_delta.log.table import Table
     from rivers_delta.schema.encoding import Column
-    from rivers_delta.types.hooks import TypeSpec
+    from rivers_frames.hooks import FrameTypeSpec
 
 
 def load(settings: TableSettings, context: InputContext) -> Any:
@@ -56,7 +56,7 @@ def load(settings: TableSettings, context: InputContext) -> Any:
             context.asset_name, context.partition, options.partition_expr, columns
         )
     selected = _selected(context, options, columns)
-    types = get_types()
+    types = get_frame_types()
     adapter = types.adapter(_type(settings, context))
     subject = subject_of(context)
     if options.change_feed is not None:
@@ -124,9 +124,9 @@ def absent_partitions(settings: TableSettings, context: InputContext, table: Tab
     return absent_keys(table, context.asset_name, context.partition, expr, table.columns())
 
 
-def _type(settings: TableSettings, context: InputContext) -> TypeSpec:
+def _type(settings: TableSettings, context: InputContext) -> FrameTypeSpec:
     """Return the type to load: the consumer's, else the recorded one, else the default, else an installed one."""
-    types, hint = get_types(), context.type_hint
+    types, hint = get_frame_types(), context.type_hint
     requested = types.for_hint(hint)
     if requested is not None:
         return requested

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from rivers_core.exceptions import InvalidMetadataError, RiversError
-from rivers_delta.compat import batches_without_gil, closed_at_exit, dataset_of
+from rivers_delta.compat import closed_at_exit, dataset_of
 from rivers_delta.log.location import is_local
 from rivers_delta.log.protocol import reader_features, refuse_unreadable
-from rivers_delta.types.arrow_types import streamed
+from rivers_frames.arrow_types import streamed
+from rivers_frames.compat import batches_without_gil
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -125,7 +126,7 @@ class Scan:
             return self._lazy_stream()
         import polars as pl
 
-        from rivers_delta.types.polars_frames import polars_column
+        from rivers_frames.polars_frames import polars_column
 
         frame = pl.scan_delta(self.table)
         if self.predicate is not None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pyarrow import types as pat
 
-from rivers_delta.types.arrow_types import is_ordered, is_text, same_type
+from rivers_frames.arrow_types import is_ordered, is_text, same_type
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rivers_delta.schema.categories import has_same_kind, misfit
 from rivers_delta.schema.encoding import Encoding
 from rivers_delta.schema.promotion import keeps_or_drops, may_hold, widens
-from rivers_delta.types.arrow_types import is_ordered, same_type
+from rivers_frames.arrow_types import is_ordered, same_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

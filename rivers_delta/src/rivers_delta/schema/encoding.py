@@ -17,7 +17,7 @@ from pyarrow import types as pat
 from rivers_delta.schema.categories import order_problem, recorded
 from rivers_delta.schema.hints import field_from_json, field_to_json
 from rivers_delta.schema.promotion import filled
-from rivers_delta.types.arrow_types import (
+from rivers_frames.arrow_types import (
     children,
     contains,
     extension_name,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 from pyarrow import types as pat
 
-from rivers_delta.types.arrow_types import children, is_any_list
+from rivers_frames.arrow_types import children, is_any_list
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

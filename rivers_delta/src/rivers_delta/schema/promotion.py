@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 from pyarrow import types as pat
 
-from rivers_delta.types.arrow_types import (
+from rivers_frames.arrow_types import (
     children,
     is_any_list,
     is_bytes,

@@ -13,8 +13,8 @@ from arro3.core import Array, DataType, RecordBatch, RecordBatchReader, Table
 from arro3.core import Schema as ArrowSchema
 
 from rivers_core.exceptions import AssetOutputValidationError, PartitionValidationError
-from rivers_delta.compat import batches_without_gil, stream_without_gil
 from rivers_delta.schema.encoding import PARTITION_HINT, TYPE_HINT, Encoding
+from rivers_frames.compat import batches_without_gil, stream_without_gil
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

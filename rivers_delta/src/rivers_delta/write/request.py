@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from rivers_core.exceptions import AssetOutputValidationError, PartitionValidationError
 from rivers_delta.errors import subject_of
 from rivers_delta.log.partition_markers import write_id
-from rivers_delta.types.registry import get_types
+from rivers_frames.registry import get_frame_types
 
 if TYPE_CHECKING:
     from rivers_core import OutputContext, PartitionContext
     from rivers_delta.config.merge_config import MergeConfig
     from rivers_delta.config.partition_expr import PartitionExpr
     from rivers_delta.config.table_settings import TableSettings
-    from rivers_delta.types.base import TypeAdapter
+    from rivers_frames.adapter import FrameAdapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class WriteRequest:
     context: OutputContext
     subject: str
     value: Any
-    adapter: TypeAdapter
+    adapter: FrameAdapter
     type_name: str
     is_replayable: bool
     merge: MergeConfig | None
@@ -62,7 +62,7 @@ def build_request(settings: TableSettings, context: OutputContext, value: Any) -
         PartitionValidationError: The options of the asset contradict its partitions.
         InvalidMetadataError: A merge has no predicate.
     """
-    types = get_types()
+    types = get_frame_types()
     spec = types.for_class(type(value))
     if spec is None:
         raise AssetOutputValidationError(

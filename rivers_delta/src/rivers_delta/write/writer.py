@@ -17,10 +17,10 @@ from rivers_delta.log.table import open_table
 from rivers_delta.read.data_files import refuse_lossy_rewrite
 from rivers_delta.write.commit import Outcome, commit
 from rivers_delta.write.merge import insert_metrics
-from rivers_delta.write.one_shot import refuse_consumed, remember
 from rivers_delta.write.prepared_write import prepare_write
 from rivers_delta.write.request import build_request
 from rivers_delta.write.retry import attempts, describe_commits, is_conflict
+from rivers_frames.one_shot import refuse_consumed, remember
 
 if TYPE_CHECKING:
     from rivers_core import OutputContext

@@ -11,7 +11,7 @@ from rivers_core.exceptions import OneShotValueError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rivers_delta.types.base import TypeAdapter
+    from rivers_frames.adapter import FrameAdapter
 
 _MAX_HELD: Final = 16
 _CONSUMED: dict[int, _Consumed] = {}
@@ -51,7 +51,7 @@ def remember(value: Any, rows: int | None) -> None:
     _CONSUMED[key] = _Consumed(reference, rows)
 
 
-def refuse_consumed(subject: str, value: Any, adapter: TypeAdapter) -> None:
+def refuse_consumed(subject: str, value: Any, adapter: FrameAdapter) -> None:
     """Refuse a value that was read before and does not return its rows again.
 
     Args:
@@ -74,7 +74,7 @@ def refuse_consumed(subject: str, value: Any, adapter: TypeAdapter) -> None:
     )
 
 
-def _has_rows(value: Any, adapter: TypeAdapter) -> bool:
+def _has_rows(value: Any, adapter: FrameAdapter) -> bool:
     try:
         return any(batch.num_rows for batch in adapter.open(value))
     except Exception:  # some streams are closed once they were read

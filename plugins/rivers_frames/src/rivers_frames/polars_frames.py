@@ -12,8 +12,8 @@ from arro3.core import RecordBatch as ArrowBatch
 from arro3.core import RecordBatchReader as ArrowReader
 from pyarrow import types as pat
 
-from rivers_delta.types.arrow_types import is_ordered, is_text, nested_fields, plain_type, same_type
-from rivers_delta.types.base import TypeAdapter
+from rivers_frames.adapter import FrameAdapter
+from rivers_frames.arrow_types import is_ordered, is_text, nested_fields, plain_type, same_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from arro3.core import RecordBatch, RecordBatchReader
     from arro3.core import Schema as ArrowSchema
 
-    from rivers_delta.types.base import ScanColumn, Source, TableScan
+    from rivers_frames.adapter import ScanColumn, Source, TableScan
 
 _OWN_METADATA = "_PL_"
 _ENUM_METADATA = "_PL_ENUM_"
@@ -29,7 +29,7 @@ _NULL = re.compile(r"\bNull\b")
 _NOT_ARROW = re.compile(r"\b(U?Int128|Object|Unknown)\b|Decimal\(precision=(39|[4-9]\d|\d{3})")
 
 
-class LazyFrameAdapter(TypeAdapter):
+class LazyFrameAdapter(FrameAdapter):
     """`polars.LazyFrame`: streamed into the table, and loaded as a lazy scan."""
 
     source: ClassVar[Source] = "query"
@@ -54,7 +54,7 @@ class LazyFrameAdapter(TypeAdapter):
         needs to proceed.
         """
         frames = value.collect_batches(lazy=True)
-        schema = TypeAdapter.open(self, pl.DataFrame(schema=value.collect_schema())).schema
+        schema = FrameAdapter.open(self, pl.DataFrame(schema=value.collect_schema())).schema
         return ArrowReader.from_batches(schema, _batches(frames, schema))
 
     def schema(self, value: Any, reader: RecordBatchReader) -> pa.Schema:
@@ -104,7 +104,7 @@ class PolarsDataFrameAdapter(LazyFrameAdapter):
 
     def open(self, value: Any) -> RecordBatchReader:
         """Export the frame without a copy."""
-        reader = TypeAdapter.open(self, value)
+        reader = FrameAdapter.open(self, value)
         if not _has_null_columns(value.schema):
             return reader
         return ArrowReader.from_batches(reader.schema, _batches(iter([value]), reader.schema))

@@ -10,24 +10,26 @@ from functools import cache, partial
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_origin
 
+import pluggy
+
 from rivers_core.exceptions import PluginLoadError, RiversError
-from rivers_delta.types.hooks import GROUP, TypeSpec, builtin_types
+from rivers_frames.hooks import GROUP, PROJECT, FrameTypeSpec, builtin_types, rivers_frame_types
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from rivers_delta.types.base import TypeAdapter
+    from rivers_frames.adapter import FrameAdapter
 
 _LOG: Final = logging.getLogger("rivers.plugins")
 _PREFERRED: Final = ("polars.DataFrame", "pandas.DataFrame", "pyarrow.Table")
-_STREAM: Final = TypeSpec("arrow.stream", f"{__package__}.arrow_streams:StreamAdapter")
+_STREAM: Final = FrameTypeSpec("arrow.stream", f"{__package__}.arrow_streams:StreamAdapter")
 
 
-class TypeRegistry:
+class FrameTypeRegistry:
     """Registry of all frame types that installed packages announce.
 
     Args:
-        modules: Further modules with the hook, as `(name, module)`; for tests and notebooks.
+        modules: Further modules that implement `rivers_frame_types`, as `(name, module)`; for tests and notebooks.
         entry_points: Entry points to load instead of those of installed packages.
     """
 
@@ -35,13 +37,13 @@ class TypeRegistry:
         self, modules: Iterable[tuple[str, Any]] = (), entry_points: Iterable[Any] | None = None
     ) -> None:
         self.broken: dict[str, BaseException] = {}
-        self._specs: dict[str, TypeSpec] = {}
+        self._specs: dict[str, FrameTypeSpec] = {}
         self._owners: dict[str, str] = {}
-        self._by_class: dict[type, TypeSpec | None] = {}
-        self._adapters: dict[str, TypeAdapter] = {}
-        self._register("rivers-delta", builtin_types)
+        self._by_class: dict[type, FrameTypeSpec | None] = {}
+        self._adapters: dict[str, FrameAdapter] = {}
+        self._register("rivers-frames", builtin_types)
         for name, module in modules:
-            self._register(name, module.rivers_delta_types)
+            self._register(name, partial(_types_of, module))
         for entry in _entry_points() if entry_points is None else entry_points:
             dist = getattr(entry, "dist", None)
             self._register(
@@ -53,7 +55,7 @@ class TypeRegistry:
         """Names of all types that can be stored and loaded."""
         return list(self._specs)
 
-    def for_class(self, cls: type) -> TypeSpec | None:
+    def for_class(self, cls: type) -> FrameTypeSpec | None:
         """Return the most specific type of a class, or of its base classes.
 
         Args:
@@ -65,7 +67,7 @@ class TypeRegistry:
             self._by_class[cls] = spec or (_STREAM if hasattr(cls, "__arrow_c_stream__") else None)
         return self._by_class[cls]
 
-    def for_hint(self, hint: Any) -> TypeSpec | None:
+    def for_hint(self, hint: Any) -> FrameTypeSpec | None:
         """Return the type that an annotation names; None if it names no known type.
 
         Args:
@@ -77,7 +79,7 @@ class TypeRegistry:
                 return spec
         return None
 
-    def for_name(self, name: str | None) -> TypeSpec | None:
+    def for_name(self, name: str | None) -> FrameTypeSpec | None:
         """Return the type with a name, as an event recorded it.
 
         Args:
@@ -85,7 +87,7 @@ class TypeRegistry:
         """
         return self._specs.get(name) if name is not None else None
 
-    def installed(self) -> TypeSpec:
+    def installed(self) -> FrameTypeSpec:
         """Return the type to load by default: polars, pandas or pyarrow, whichever is installed first in this order.
 
         pyarrow comes last, because it is always installed as the transport of pandas and of this package.
@@ -98,14 +100,14 @@ class TypeRegistry:
                 return self._specs[name]
         raise RiversError("No frame library is installed. Run: pip install pyarrow (or polars, or pandas)")
 
-    def adapter(self, spec: TypeSpec) -> TypeAdapter:
+    def adapter(self, spec: FrameTypeSpec) -> FrameAdapter:
         """Return the adapter of a type, imported on first use.
 
         Args:
             spec: The type.
 
         Raises:
-            PluginLoadError: It cannot be imported, or is not a `TypeAdapter`.
+            PluginLoadError: It cannot be imported, or is not a `FrameAdapter`.
         """
         if spec.target not in self._adapters:
             self._adapters[spec.target] = _create_adapter(spec)
@@ -133,7 +135,7 @@ class TypeRegistry:
             return self.can_load(get_args(hint)[1])
         return self.for_hint(hint) is not None
 
-    def _register(self, owner: str, announce: Callable[[], Iterable[TypeSpec]]) -> None:
+    def _register(self, owner: str, announce: Callable[[], Iterable[FrameTypeSpec]]) -> None:
         """Register the types of one package; a broken package does not affect the others."""
         try:
             specs = list(announce())
@@ -150,9 +152,9 @@ class TypeRegistry:
 
 
 @cache
-def get_types() -> TypeRegistry:
+def get_frame_types() -> FrameTypeRegistry:
     """Return the registry of this process, built on first use."""
-    return TypeRegistry()
+    return FrameTypeRegistry()
 
 
 def _entry_points() -> Iterable[Any]:
@@ -161,13 +163,30 @@ def _entry_points() -> Iterable[Any]:
     return importlib_metadata.entry_points(group=GROUP)
 
 
-def _announced_types(entry: Any) -> Iterable[TypeSpec]:
-    announced: Iterable[TypeSpec] = getattr(entry.load(), "rivers_delta_types", tuple)()
-    return announced
+def _announced_types(entry: Any) -> Iterator[FrameTypeSpec]:
+    return _types_of(entry.load())
 
 
-def _create_adapter(spec: TypeSpec) -> TypeAdapter:
-    from rivers_delta.types.base import TypeAdapter
+def _types_of(module: Any) -> Iterator[FrameTypeSpec]:
+    """Yield the records of a plugin module.
+
+    Raises:
+        TypeError: The hook is missing, is not marked, or yields something else.
+    """
+    pm = pluggy.PluginManager(PROJECT)
+    hook: Any = getattr(module, rivers_frame_types.__name__, None)
+    if not callable(hook) or pm.parse_hookimpl_opts(module, rivers_frame_types.__name__) is None:
+        raise TypeError(
+            "the module does not implement rivers_frame_types; mark the function with @rivers_frames.hookimpl"
+        )
+    for record in hook():
+        if not isinstance(record, FrameTypeSpec):
+            raise TypeError(f"rivers_frame_types must yield FrameTypeSpec records, it yielded {record!r}")
+        yield record
+
+
+def _create_adapter(spec: FrameTypeSpec) -> FrameAdapter:
+    from rivers_frames.adapter import FrameAdapter
 
     module, _, name = spec.target.partition(":")
     try:
@@ -178,12 +197,12 @@ def _create_adapter(spec: TypeSpec) -> TypeAdapter:
         raise PluginLoadError(
             f"Could not load adapter {spec.target!r} of {spec.type_name}: {type(error).__name__}: {error}.{advice}"
         ) from error
-    if not isinstance(adapter, TypeAdapter):
-        raise PluginLoadError(f"Adapter {spec.target!r} of {spec.type_name} must be a TypeAdapter.")
+    if not isinstance(adapter, FrameAdapter):
+        raise PluginLoadError(f"Adapter {spec.target!r} of {spec.type_name} must be a FrameAdapter.")
     return adapter
 
 
-def _imported(spec: TypeSpec) -> Iterator[type]:
+def _imported(spec: FrameTypeSpec) -> Iterator[type]:
     """Yield the class of a type if its library is imported: a value of it cannot exist before."""
     for dotted in (spec.type_name, *spec.aliases):
         module_name, _, name = dotted.rpartition(".")

@@ -76,14 +76,14 @@ class TableScan(Protocol):
         ...
 
 
-class TypeAdapter(ABC):
+class FrameAdapter(ABC):
     """Converts values of one frame type to Arrow batches, and batches to values.
 
     An author writes `from_reader`; a type with `__arrow_c_stream__` needs nothing else. Adapters have no state and
     are created once.
 
     Examples:
-        >>> class SetAdapter(TypeAdapter):
+        >>> class SetAdapter(FrameAdapter):
         ...     def from_reader(self, reader):
         ...         return {tuple(row.values()) for batch in reader for row in batch.to_struct_array().to_pylist()}
     """

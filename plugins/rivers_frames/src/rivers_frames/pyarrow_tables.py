@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import pyarrow as pa
 from pyarrow import types as pat
 
-from rivers_delta.types.arrow_categories import as_texts, encoded
-from rivers_delta.types.arrow_types import is_ordered, streamed
-from rivers_delta.types.base import TypeAdapter
+from rivers_frames.adapter import FrameAdapter
+from rivers_frames.arrow_categories import as_texts, encoded
+from rivers_frames.arrow_types import is_ordered, streamed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from arro3.core import RecordBatchReader
 
-    from rivers_delta.types.base import ScanColumn, Source, TableScan
+    from rivers_frames.adapter import ScanColumn, Source, TableScan
 
 _OWN_METADATA: Final = b"rivers."
 _MAX_UNORDERED_CATEGORIES: Final = 10_000
 
 
-class PyarrowTableAdapter(TypeAdapter):
+class PyarrowTableAdapter(FrameAdapter):
     """`pyarrow.Table`."""
 
     def prepare(self, value: Any) -> Any:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rivers_delta.types.base import TypeAdapter
+from rivers_frames.adapter import FrameAdapter
 
 if TYPE_CHECKING:
     from arro3.core import RecordBatchReader
 
-    from rivers_delta.types.base import Source
+    from rivers_frames.adapter import Source
 
 
-class Arro3TableAdapter(TypeAdapter):
+class Arro3TableAdapter(FrameAdapter):
     """`arro3.core.Table`."""
 
     def from_reader(self, reader: RecordBatchReader) -> Any:
@@ -20,7 +20,7 @@ class Arro3TableAdapter(TypeAdapter):
         return reader.read_all()
 
 
-class Arro3ReaderAdapter(TypeAdapter):
+class Arro3ReaderAdapter(FrameAdapter):
     """`arro3.core.RecordBatchReader`."""
 
     source: ClassVar[Source] = "stream"
@@ -48,7 +48,7 @@ class StreamAdapter(Arro3ReaderAdapter):
             ) from error
 
 
-class RelationAdapter(TypeAdapter):
+class RelationAdapter(FrameAdapter):
     """`duckdb.DuckDBPyRelation`."""
 
     source: ClassVar[Source] = "stream"

@@ -9,14 +9,14 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import types as pat
 
-from rivers_delta.types.pyarrow_tables import PyarrowTableAdapter, known_categories
+from rivers_frames.pyarrow_tables import PyarrowTableAdapter, known_categories
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from arro3.core import RecordBatchReader
 
-    from rivers_delta.types.base import ScanColumn, TableScan
+    from rivers_frames.adapter import ScanColumn, TableScan
 
 _OWN_METADATA = "pandas"
 _ARROW, _OBJECT = "arrow", "object"
@@ -107,7 +107,7 @@ def _table(frame: Any) -> Any:
     for name, dtype in frame.dtypes.items():
         if isinstance(dtype, pd.CategoricalDtype) and isinstance(dtype.categories.dtype, pd.IntervalDtype):
             raise TypeError(
-                f"column {name!r} has categories that are intervals, which Delta Lake does not support; make them text"
+                f"column {name!r} has categories that are intervals, which Arrow does not support; make them text"
             )
     try:
         return pa.Table.from_pandas(frame, preserve_index=False)
