@@ -13,6 +13,7 @@ from rivers_core import PartitionsDefinition
 from rivers_core.exceptions import ConflictError, NotMaterializedError, RiversError
 from rivers_delta import DeltaIOHandler
 from rivers_delta.write import delete as deleting
+from rivers_delta.write import retry
 from tests.test_delta.support import Lake
 
 REGION = {"partition_expr": "r"}
@@ -87,6 +88,7 @@ def overtake(monkeypatch):
             return table
 
         monkeypatch.setattr(deleting, "open_table", open_before_the_other)
+        monkeypatch.setattr(retry, "open_table", open_before_the_other)
 
     return begin
 

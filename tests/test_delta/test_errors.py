@@ -63,7 +63,7 @@ def test_errors_name_asset_of_native_panic(lake, monkeypatch, doing):
     def panic(*args, **kwargs):
         raise PanicException("called `Result::unwrap()` on an `Err` value\nstack backtrace:\n   0: main")
 
-    for module in ("read.load", "write.delete", "write.writer", "maintenance"):
+    for module in ("read.load", "write.delete", "write.retry", "maintenance"):
         monkeypatch.setattr(f"rivers_delta.{module}.open_table", panic)
     deed = {
         "store": lambda: lake.store(ROW),
@@ -84,7 +84,7 @@ def test_errors_let_process_exits_pass(lake, monkeypatch, error):
     def stop(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr("rivers_delta.write.writer.open_table", stop)
+    monkeypatch.setattr("rivers_delta.write.retry.open_table", stop)
     with pytest.raises(error):
         lake.store(ROW)
 

@@ -20,7 +20,7 @@ from rivers_core import OutputContext
 from rivers_core.exceptions import ConflictError, NotMaterializedError, RiversError
 from rivers_delta.config.properties import commit_properties
 from rivers_delta.write import commit as commits
-from rivers_delta.write import writer as writing
+from rivers_delta.write import retry as writing
 from tests.test_delta.support import Lake, facts
 
 ROW = pl.DataFrame({"id": [1], "v": ["x"]})

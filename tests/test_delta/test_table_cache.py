@@ -15,7 +15,7 @@ from rivers_core.exceptions import AssetOutputValidationError, RiversError
 from rivers_delta.log import table_cache as warm
 from rivers_delta.log.table import open_table
 from rivers_delta.write import commit as commits
-from rivers_delta.write import writer as write
+from rivers_delta.write import retry
 from tests.test_delta.support import Lake, facts
 
 
@@ -29,13 +29,13 @@ def from_the_first(monkeypatch):
 def opened(monkeypatch):
     """The tables that writes had to open."""
     addresses = []
-    real = write.open_table
+    real = retry.open_table
 
     def counting(address, *args, **kwargs):
         addresses.append(os.path.basename(address))
         return real(address, *args, **kwargs)
 
-    monkeypatch.setattr(write, "open_table", counting)
+    monkeypatch.setattr(retry, "open_table", counting)
     return addresses
 
 

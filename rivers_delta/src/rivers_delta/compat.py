@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 import pyarrow as pa
-from deltalake import DeltaTable
+from deltalake import DeltaTable, PostCommitHookProperties
 from pyarrow import types as pat
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from datetime import datetime
 
     from arro3.core import Table as ArrowTable
@@ -164,6 +164,47 @@ def is_before_first_version(
         is_earlier_kept: Whether the commit before it is still in the log.
     """
     return committed is not None and committed > asked and not (version and is_earlier_kept)
+
+
+# Compactions. deltalake (up to 1.6) lets a commit succeed after a compaction: rows of compacted files then stay next to
+# the rows that were to replace them.
+
+LOST_TO_COMPACTION: Final = "a compaction came first"
+"""Message of a `CommitFailedError` for a commit that deltalake accepted although files were compacted."""
+
+
+def has_removed_twice(
+    read_commit: Callable[[int], Iterable[Mapping[str, Any]]], version: int, based_on: int
+) -> bool:
+    """Return whether a commit removed files that a concurrent commit had removed before.
+
+    Args:
+        read_commit: Returns the actions of a version.
+        version: The version that the commit created.
+        based_on: The version that the commit was based on.
+    """
+
+    def removed(number: int) -> set[str]:
+        return {action["remove"]["path"] for action in read_commit(number) if "remove" in action}
+
+    between = range(based_on + 1, version)
+    return bool(between) and any(removed(version) & removed(number) for number in between)
+
+
+# Cleanup of the log. deltalake (up to 1.6) looks for expired log files after every commit, and reads the age of each
+# file in the log.
+
+_COMMITS_PER_CLEANUP: Final = 100
+
+
+def post_commit_hooks(table: DeltaTable | None) -> PostCommitHookProperties:
+    """Return hooks that create checkpoints as the table requires, and remove expired log files every 100 commits.
+
+    Args:
+        table: The table before the commit; None if it is created.
+    """
+    is_due = table is not None and (table.version() + 1) % _COMMITS_PER_CLEANUP == 0
+    return PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=None if is_due else False)
 
 
 # Datasets at exit. pyarrow reads ahead in threads that release a file some time after the last row was returned. If

@@ -6,7 +6,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from rivers_core.authoring import missing_credentials, option_secrets, redact
+from rivers_core.authoring import missing_credentials, option_secrets, redact, shown_keys
 from rivers_core.exceptions import RiversError
 
 if TYPE_CHECKING:
@@ -55,9 +55,8 @@ def subject_of(context: OutputContext | InputContext) -> str:
     asset = f"asset {context.asset_name!r}"
     if context.partition is None:
         return asset
-    keys = [str(key) for key in context.partition.keys]
-    listed = ", ".join(map(repr, keys[:3])) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
-    return f"partition{'s' if len(keys) > 1 else ''} {listed} of {asset}"
+    keys = [repr(str(key)) for key in context.partition.keys]
+    return f"partition{'s' if len(keys) > 1 else ''} {shown_keys(keys)} of {asset}"
 
 
 @contextmanager

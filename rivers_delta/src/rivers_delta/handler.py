@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from pydantic import PrivateAttr, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -30,6 +30,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from rivers_core import InputContext, OutputContext
+
+
+_MAX_KNOWN: Final = 1_000
+
+
+class _KnownSettings(NamedTuple):
+    """Settings of one asset's table, and the fields and metadata they were computed from."""
+
+    fields: dict[str, Any]
+    metadata: dict[str, Any]
+    settings: TableSettings
 
 
 class DeltaIOHandler(BaseIOHandler):
@@ -83,6 +94,7 @@ class DeltaIOHandler(BaseIOHandler):
     handler_config: HandlerConfig = HandlerConfig()
 
     _cache: TableCache = PrivateAttr(default_factory=TableCache)
+    _known_settings: dict[str, _KnownSettings] = PrivateAttr(default_factory=dict)
 
     if TYPE_CHECKING:
 
@@ -305,10 +317,18 @@ class DeltaIOHandler(BaseIOHandler):
             yield self._merged("", root, address, parse_options("", None))
 
     def _settings(self, context: OutputContext | InputContext) -> TableSettings:
-        options = parse_options(context.asset_name, context.asset_metadata)
+        """Return the settings of an asset's table, kept until its metadata or a field of the handler changes."""
+        name, metadata = context.asset_name, context.asset_metadata
+        known = self._known_settings.get(name)
+        if known is not None and known.metadata == (metadata or {}) and known.fields == self.__dict__:
+            return known.settings
+        options = parse_options(name, metadata)
         root = table_root(self.table_uri)
-        address = table_address(root, context.asset_name, options.root_name)
-        return self._merged(context.asset_name, root, address, options)
+        settings = self._merged(name, root, table_address(root, name, options.root_name), options)
+        if len(self._known_settings) >= _MAX_KNOWN:
+            self._known_settings.clear()
+        self._known_settings[name] = _KnownSettings(dict(self.__dict__), dict(metadata or {}), settings)
+        return settings
 
     def _merged(self, asset_name: str, root: str, address: str, options: DeltaOptions) -> TableSettings:
         return TableSettings(

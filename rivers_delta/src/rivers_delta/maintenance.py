@@ -7,13 +7,13 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from rivers_core.exceptions import ConfigurationError, IntegrityError, NotMaterializedError, RiversError
+from rivers_delta.compat import has_removed_twice
 from rivers_delta.config.properties import commit_properties, writer_properties
 from rivers_delta.errors import is_panic, message_of
 from rivers_delta.log.location import is_local, shown
 from rivers_delta.log.protocol import refuse_unwritable
 from rivers_delta.log.table import open_table
 from rivers_delta.read.data_files import refuse_lossy_rewrite
-from rivers_delta.write.retry import has_removed_twice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -129,7 +129,7 @@ def _optimize(
     }
     based_on = table.version()
     metrics = table.optimize.z_order(z_order, **arguments) if z_order else table.optimize.compact(**arguments)
-    if has_removed_twice(table, based_on):
+    if has_removed_twice(table.read_commit, table.version(), based_on):
         _undo_compaction(table)
         return report | {"files": 0}
     return report | {"files": int(metrics["numFilesRemoved"]), "done": True}

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -38,63 +39,50 @@ class _DeferredStream:
         return self._reader().__arrow_c_stream__(requested_schema)
 
 
+@dataclass(slots=True, eq=False)
 class Batches:
     """The batches of a value, converted and checked while they are streamed.
 
     Args:
         subject: Asset and partition, for messages.
-        reader: The batches of the value.
+        reader: The batches of the value; None once they were released.
         encoding: How their columns are stored.
         predicate: The rows that are allowed; None for all.
-        marked: Columns to record as partition columns.
         source: Where the batches come from, as the adapter declares.
         kept: Of the allowed rows, those to store; None for all.
         required: Columns that must not be null.
         unique: Columns whose values must not occur twice together.
         partitions: Rows of each partition key of a value for several; empty for others.
         register: Called with the keys that have rows once all batches are read, before the commit.
+        marked: Columns to record as partition columns.
+
+    Attributes:
+        failure: The exception that ended the stream: deltalake keeps only its text.
     """
 
-    def __init__(
-        self,
-        subject: str,
-        reader: RecordBatchReader,
-        encoding: Encoding,
-        predicate: Predicate | None,
-        *,
-        marked: tuple[str, ...] = (),
-        source: str = "memory",
-        kept: Predicate | None = None,
-        required: Sequence[str] = (),
-        unique: Sequence[str] = (),
-        partitions: Mapping[PartitionKey, Predicate] | None = None,
-        register: Callable[[Iterable[PartitionKey]], None] | None = None,
-    ) -> None:
-        self._subject = subject
-        self._reader: RecordBatchReader | None = reader
-        self._given: ArrowSchema = reader.schema
-        self._encoding = encoding
-        self._is_identity = encoding.is_identity and not marked
-        self._predicate = predicate
-        self._marked = marked
-        self._source = source
-        self._kept = kept
-        self._required = required
-        self._unique = unique
-        self._partitions = partitions or {}
-        self._register = register
-        self.failure: Exception | None = None
+    subject: str
+    reader: RecordBatchReader | None
+    encoding: Encoding
+    predicate: Predicate | None
+    source: str
+    kept: Predicate | None
+    required: Sequence[str]
+    unique: Sequence[str]
+    partitions: Mapping[PartitionKey, Predicate]
+    register: Callable[[Iterable[PartitionKey]], None]
+    marked: tuple[str, ...] = ()
+    failure: Exception | None = field(default=None, init=False)
 
     def open(self) -> ArrowStreamExportable:
         """Return the stream for deltalake; the value's own if nothing has to be converted or checked."""
-        is_unchanged = self._is_identity and self._predicate is None
-        if is_unchanged and self._source == "stream" and not (self._required or self._unique):
+        is_unchanged = self._is_identity and self.predicate is None
+        if is_unchanged and self.source == "stream" and not (self.required or self.unique):
             return _DeferredStream(self._unread)
         schema = self._schema()
         batches = self._guarded(schema)
-        if self._source == "stream":
+        if self.source == "stream":
             return stream_without_gil(schema, batches)
-        in_memory = is_unchanged and self._source == "memory"
+        in_memory = is_unchanged and self.source == "memory"
         return RecordBatchReader.from_batches(schema, list(batches) if in_memory else batches)
 
     def empty(self) -> RecordBatchReader:
@@ -103,20 +91,25 @@ class Batches:
 
     def close(self) -> None:
         """Release the value: the traceback of an error keeps this object, and would keep a connection busy."""
-        self._reader = None
+        self.reader = None
+
+    @property
+    def _is_identity(self) -> bool:
+        return self.encoding.is_identity and not self.marked
 
     def _unread(self) -> RecordBatchReader:
-        assert self._reader is not None
-        return self._reader
+        assert self.reader is not None
+        return self.reader
 
     def _schema(self) -> ArrowSchema:
         """Return the stored columns; those that deltalake casts itself keep their type."""
-        stored = ArrowSchema.from_arrow(self._encoding.stored_schema())
-        for i, column in enumerate(self._encoding.columns):
+        given = self._unread().schema
+        stored = ArrowSchema.from_arrow(self.encoding.stored_schema())
+        for i, column in enumerate(self.encoding.columns):
             metadata = {TYPE_HINT: column.hint} if column.hint else {}
-            if column.name in self._marked:
+            if column.name in self.marked:
                 metadata[PARTITION_HINT] = "true"
-            field = stored.field(i) if column.is_cast else self._given.field(i)
+            field = stored.field(i) if column.is_cast else given.field(i)
             stored = stored.set(i, field.with_metadata(metadata))
         return stored
 
@@ -124,29 +117,27 @@ class Batches:
         try:
             yield from joined(self._converted(schema))
         except Exception as error:
-            # deltalake keeps only the text of an exception in a stream; the writer re-raises this one.
             self.failure = error
             raise
 
     def _converted(self, schema: ArrowSchema) -> Iterator[RecordBatch]:
-        reader = self._unread()
+        reader, is_identity = self._unread(), self._is_identity
         keys: list[pa.RecordBatch] = []
         stored: set[PartitionKey] = set()
-        for batch in batches_without_gil(reader) if self._source == "stream" else reader:
+        for batch in batches_without_gil(reader) if self.source == "stream" else reader:
             self._refuse_nulls(batch)
-            converted = batch if self._is_identity else self._encode(batch, schema)
-            if self._predicate is not None:
-                refuse_foreign_rows(self._subject, converted, self._predicate)
-                if len(stored) < len(self._partitions):
-                    stored.update(self._keys_in(_partition_columns(converted, self._predicate), stored))
-            if self._unique:
-                keys.append(pa.record_batch(converted.select(list(self._unique))))
-            yield converted if self._kept is None else _matching(converted, self._kept)
-
+            converted = batch if is_identity else self._encode(batch, schema)
+            if self.predicate is not None:
+                refuse_foreign_rows(self.subject, converted, self.predicate)
+                if len(stored) < len(self.partitions):
+                    stored.update(self._keys_in(_partition_columns(converted, self.predicate), stored))
+            if self.unique:
+                keys.append(pa.record_batch(converted.select(list(self.unique))))
+            yield converted if self.kept is None else _matching(converted, self.kept)
         if keys:
             self._refuse_duplicates(pa.Table.from_batches(keys))
-        if self._partitions and self._register is not None:
-            self._register(stored)
+        if self.partitions:
+            self.register(stored)
 
     def _keys_in(self, rows: pa.RecordBatch, known: set[PartitionKey]) -> Iterator[PartitionKey]:
         """Yield the partition keys that have some of these rows, except those already known."""
@@ -155,7 +146,7 @@ class Batches:
         # one row for each combination of values: a predicate per key over all rows would cost keys times rows
         table = pa.Table.from_batches([rows]).cast(_hashable(rows.schema))
         distinct = table.group_by(rows.schema.names).aggregate([]).combine_chunks().to_batches()[0]
-        for key, predicate in self._partitions.items():
+        for key, predicate in self.partitions.items():
             if key not in known and predicate.mask(distinct).true_count:
                 yield key
 
@@ -165,7 +156,7 @@ class Batches:
             counts = (
                 keys.cast(_hashable(keys.schema))
                 .drop_null()
-                .group_by(list(self._unique))
+                .group_by(list(self.unique))
                 .aggregate([([], "count_all")])
             )
         except pa.ArrowNotImplementedError:
@@ -178,25 +169,25 @@ class Batches:
         values = ", ".join(f"{name!r} is {_shown(value)}" for name, value in example.items())
         more = f", and {repeated.num_rows - 1} more keys occur several times" if repeated.num_rows > 1 else ""
         raise AssetOutputValidationError(
-            f"Cannot store {self._subject}; nothing was written: the key of the merge occurs {count} times "
+            f"Cannot store {self.subject}; nothing was written: the key of the merge occurs {count} times "
             f"in the value ({values}){more}. Keep one row of each key."
         )
 
     def _refuse_nulls(self, batch: RecordBatch) -> None:
-        for name in self._required:
+        for name in self.required:
             column = batch.column(name)
             count = len(column) if column.type == DataType.null() else column.null_count
             if count:
                 rows = f"{count} rows" if count > 1 else "one row"
                 raise AssetOutputValidationError(
-                    f"Cannot store {self._subject}; nothing was written: column {name!r} must not be null in the "
+                    f"Cannot store {self.subject}; nothing was written: column {name!r} must not be null in the "
                     f"table, and is null in {rows}. Fill it, or drop those rows."
                 )
 
     def _encode(self, batch: RecordBatch, schema: ArrowSchema) -> RecordBatch:
         arrays = [
             self._cast(column, array, schema.field(i).type) if column.is_cast else array
-            for i, (column, array) in enumerate(zip(self._encoding.columns, batch.columns, strict=True))
+            for i, (column, array) in enumerate(zip(self.encoding.columns, batch.columns, strict=True))
         ]
         return RecordBatch.from_arrays(arrays, schema=schema)
 
@@ -206,7 +197,7 @@ class Batches:
         # Casting an array to its own type drops the field name, which the comparison would include.
         if column.is_checked and result.cast(array.type) != array.cast(array.type):
             raise AssetOutputValidationError(
-                f"Cannot store {self._subject}; nothing was written: {_unfit(column)}."
+                f"Cannot store {self.subject}; nothing was written: {_unfit(column)}."
             )
         return result if through is None else result.cast(stored)
 

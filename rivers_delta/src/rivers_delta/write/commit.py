@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from arro3.core import RecordBatchReader
-from deltalake import PostCommitHookProperties, write_deltalake
+from deltalake import write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from rivers_core.exceptions import ConflictError
+from rivers_delta.compat import LOST_TO_COMPACTION, has_removed_twice, post_commit_hooks
 from rivers_delta.config.properties import commit_properties, writer_properties
 from rivers_delta.log.location import conflicting_table, is_local
 from rivers_delta.log.partition_markers import (
@@ -23,7 +24,6 @@ from rivers_delta.log.partition_markers import (
 from rivers_delta.log.table import open_table
 from rivers_delta.partitions.filters import folder_columns
 from rivers_delta.write.merge import add_operations, merge_metrics, merge_predicate
-from rivers_delta.write.retry import LOST_TO_COMPACTION, has_removed_twice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from arro3.core.types import ArrowStreamExportable
     from deltalake import CommitProperties
 
+    from rivers_core import InputContext, OutputContext
     from rivers_delta.config.properties import AppTransaction
     from rivers_delta.log.table import Table
-    from rivers_delta.write.prepared_write import PreparedWrite
+    from rivers_delta.write.request import PreparedWrite
 
-_COMMITS_PER_CLEANUP: Final = 100
 _STRICT_ATTEMPTS: Final = 3
 """Attempts to replace a table that refuse every concurrent commit; later ones accept appends."""
 
@@ -61,41 +61,42 @@ class Outcome:
 
 
 def commit(prepared: PreparedWrite, attempt: int) -> Outcome:
-    """Commit a prepared write.
-
-    Args:
-        prepared: The write.
-        attempt: The number of the attempt.
-    """
-    table, mode = prepared.table, prepared.request.settings.mode
-    if table is None:
-        return _create(prepared)
-    if mode == "merge":
-        return _merge(prepared, table)
-    if mode == "create_or_replace" or (mode == "overwrite" and prepared.predicate is None):
+    """Commit a prepared write; `attempt` is the number of the attempt."""
+    table, request = prepared.table, prepared.request
+    mode, schema_mode = request.settings.mode, prepared.fit.schema_mode
+    metrics: Mapping[str, int] = {}
+    if table is None and (request.merge is None or request.merge.inserts_everything):
+        _create(prepared, prepared.batches.open(), _markers(prepared))
+        table = _created_table(prepared)
+    elif table is None:
+        # A merge that does more than insert is not one commit with the creation: its table is absent until it merges.
+        _create(prepared, prepared.batches.empty(), [UNFINISHED_TABLE])
+        table = _created_table(prepared)
+        metrics = _merge(prepared, table)
+    elif mode == "merge":
+        metrics = _merge(prepared, table)
+    elif mode == "create_or_replace" or (mode == "overwrite" and prepared.predicate is None):
         _replace(prepared, table, attempt)
     elif prepared.predicate is not None and mode == "overwrite":
-        predicate = prepared.predicate.sql()
-        _put(prepared, table, mode="overwrite", schema_mode=prepared.schema_mode, predicate=predicate)
+        _write(prepared, table, mode=mode, schema_mode=schema_mode, predicate=prepared.predicate.sql())
     else:
-        schema_mode = None if prepared.schema_mode == "overwrite" else prepared.schema_mode
-        _put(prepared, table, mode="append", schema_mode=schema_mode)
-    return Outcome(table, schema=prepared.encoding.schema())
+        _write(
+            prepared, table, mode="append", schema_mode=None if schema_mode == "overwrite" else schema_mode
+        )
+    return Outcome(table, schema=prepared.fit.encoding.schema(), metrics=metrics)
 
 
-def _create(prepared: PreparedWrite) -> Outcome:
-    """Create the table with the rows in it; a merge that does more than insert gets an empty table first."""
-    merge = prepared.request.merge
-    if merge is None or merge.inserts_everything:
-        _create_table(prepared, prepared.batches.open(), _markers(prepared, None))
-        return Outcome(_created_table(prepared), schema=prepared.encoding.schema())
-    _create_table(prepared, prepared.batches.empty(), [UNFINISHED_TABLE])
-    return _merge(prepared, _created_table(prepared))
+def commit_info(context: OutputContext | InputContext) -> dict[str, str]:
+    """Return what the log says about the author of a commit."""
+    metadata = {"rivers.asset": context.asset_name}
+    if context.run_id is not None:
+        metadata["rivers.run_id"] = context.run_id
+    if context.partition is not None:
+        metadata["rivers.partition"] = ",".join(map(str, context.partition.keys))
+    return metadata
 
 
-def _create_table(
-    prepared: PreparedWrite, rows: ArrowStreamExportable, markers: Sequence[AppTransaction]
-) -> None:
+def _create(prepared: PreparedWrite, rows: ArrowStreamExportable, markers: Sequence[AppTransaction]) -> None:
     """Create the table; of concurrent writers one succeeds, and the others see a conflict."""
     request, settings = prepared.request, prepared.request.settings
     nested = conflicting_table(settings.address, settings.storage_options)
@@ -107,7 +108,7 @@ def _create_table(
     folders: list[str] = []
     if request.partition is not None and request.partition_expr is not None:
         folders = folder_columns(
-            request.partition, request.partition_expr, prepared.encoding.columns, settings.root
+            request.partition, request.partition_expr, prepared.fit.encoding.columns, settings.root
         )
     with _log_folder(settings.address):
         _write(
@@ -155,45 +156,40 @@ def _replace(prepared: PreparedWrite, table: Table, attempt: int) -> None:
     succeed among frequent appends it may do so after a few attempts; the commits in between are then examined.
     """
     settings, before = prepared.request.settings, table.version()
-    arguments: dict[str, Any] = {"schema_mode": prepared.schema_mode}
+    arguments: dict[str, Any] = {"schema_mode": prepared.fit.schema_mode}
     if settings.mode == "create_or_replace":
-        arguments = {
-            "schema_mode": "overwrite",
-            "partition_by": [],
-            "configuration": settings.new_table_properties(),
-        }
+        configuration = settings.new_table_properties()
+        arguments = {"schema_mode": "overwrite", "partition_by": [], "configuration": configuration}
     keeps_schema = arguments["schema_mode"] != "overwrite"
     accepts_appends = keeps_schema and _STRICT_ATTEMPTS < attempt < settings.config.max_attempts
-    _put(prepared, table, max_retries=None if accepts_appends else 0, mode="overwrite", **arguments)
-    if accepts_appends and has_removed_twice(table, before):
+    _write(prepared, table, max_retries=None if accepts_appends else 0, mode="overwrite", **arguments)
+    if accepts_appends and has_removed_twice(table.read_commit, table.version(), before):
         raise CommitFailedError(LOST_TO_COMPACTION)
-
-
-def _put(prepared: PreparedWrite, table: Table, max_retries: int | None = None, **arguments: Any) -> None:
-    _write(prepared, table, prepared.batches.open(), _markers(prepared, table), max_retries, **arguments)
 
 
 def _write(
     prepared: PreparedWrite,
     target: Table | str,
-    rows: ArrowStreamExportable,
-    markers: Sequence[AppTransaction],
+    rows: ArrowStreamExportable | None = None,
+    markers: Sequence[AppTransaction] | None = None,
     max_retries: int | None = None,
     **arguments: Any,
 ) -> None:
+    """Write rows in one commit; by default those of the value, with all its markers."""
     settings = prepared.request.settings
     write_deltalake(
         target,
-        rows,
-        writer_properties=writer_properties(settings.writer_properties, _stored_columns(prepared)),  # type: ignore[arg-type]
+        prepared.batches.open() if rows is None else rows,
+        writer_properties=_writer_properties(prepared),
         commit_properties=_commit_properties(prepared, markers, max_retries),
-        post_commithook_properties=_post_commit_hooks(prepared),
+        post_commithook_properties=post_commit_hooks(prepared.table),
         target_file_size=settings.config.target_file_size,
         **arguments,
     )
 
 
-def _merge(prepared: PreparedWrite, table: Table) -> Outcome:
+def _merge(prepared: PreparedWrite, table: Table) -> dict[str, int]:
+    """Merge the rows, and return the statistics."""
     request, merge = prepared.request, prepared.request.merge
     assert merge is not None
     assert merge.predicate is not None
@@ -206,59 +202,49 @@ def _merge(prepared: PreparedWrite, table: Table) -> Outcome:
         target_alias=merge.target_alias,
         merge_schema=may_grow,
         error_on_type_mismatch=merge.error_on_type_mismatch,
-        writer_properties=writer_properties(request.settings.writer_properties, _stored_columns(prepared)),
-        commit_properties=_commit_properties(prepared, _markers(prepared, table)),
-        post_commithook_properties=_post_commit_hooks(prepared),
+        writer_properties=_writer_properties(prepared),
+        commit_properties=_commit_properties(prepared),
+        post_commithook_properties=post_commit_hooks(prepared.table),
     )
-    source = [column.name for column in prepared.encoding.columns]
-    existing = [column.name for column in prepared.columns]
-    target = [*dict.fromkeys([*existing, *source])] if may_grow else existing
+    source = [column.name for column in prepared.fit.encoding.columns]
+    target = [column.name for column in prepared.fit.columns]
+    target = [*dict.fromkeys([*target, *source])] if may_grow else target
     metrics = add_operations(merger, merge, source, target, prepared.predicate).execute()
-    if table.version() == before:
-        _mark_unchanged(prepared, table)
-    return Outcome(table, schema=prepared.encoding.schema(), metrics=merge_metrics(metrics))
+    if table.version() == before and _lacks_markers(prepared, table):
+        # deltalake makes no commit without a change, and the partition would count as never written.
+        nothing = RecordBatchReader.from_batches(table.schema().to_arrow(), [])
+        _write(prepared, table, nothing, mode="append")
+    return merge_metrics(metrics)
 
 
-def _mark_unchanged(prepared: PreparedWrite, table: Table) -> None:
-    """Commit the markers of a merge that changed no row: deltalake makes no commit without a change."""
-    request = prepared.request
-    partition = request.partition
-    is_marked = partition is None or not unmarked_keys(table, request.context.asset_name, partition)
-    if is_marked and not is_unfinished(table):
-        return
-    nothing = RecordBatchReader.from_batches(table.schema().to_arrow(), [])
-    _write(prepared, table, nothing, _markers(prepared, table), mode="append")
+def _lacks_markers(prepared: PreparedWrite, table: Table) -> bool:
+    partition = prepared.request.partition
+    if is_unfinished(table):
+        return True
+    return partition is not None and bool(
+        unmarked_keys(table, prepared.request.context.asset_name, partition)
+    )
 
 
-def _markers(prepared: PreparedWrite, table: Table | None) -> list[AppTransaction]:
+def _markers(prepared: PreparedWrite) -> list[AppTransaction]:
     request = prepared.request
     return write_markers(
-        request.context.asset_name, request.partition, request.settings.mode, table, request.app_id
+        request.context.asset_name, request.partition, request.settings.mode, prepared.table, request.app_id
     )
 
 
-def _stored_columns(prepared: PreparedWrite) -> list[pa.Field]:
-    """Return the columns of the table and of the value; those of the value take precedence."""
-    return [column.stored for column in (*prepared.columns, *prepared.encoding.columns)]
+def _writer_properties(prepared: PreparedWrite) -> Any:
+    """Return the properties for the columns of the table and of the value; those of the value take precedence."""
+    columns = (*prepared.fit.columns, *prepared.fit.encoding.columns)
+    return writer_properties(
+        prepared.request.settings.writer_properties, [column.stored for column in columns]
+    )
 
 
 def _commit_properties(
-    prepared: PreparedWrite, markers: Sequence[AppTransaction], max_retries: int | None = None
+    prepared: PreparedWrite, markers: Sequence[AppTransaction] | None = None, max_retries: int | None = None
 ) -> CommitProperties:
-    request, context = prepared.request, prepared.request.context
-    metadata = {"rivers.asset": context.asset_name, "rivers.type": request.type_name}
-    if context.run_id is not None:
-        metadata["rivers.run_id"] = context.run_id
-    if context.partition is not None:
-        metadata["rivers.partition"] = ",".join(map(str, context.partition.keys))
+    request = prepared.request
+    metadata = {**commit_info(request.context), "rivers.type": request.type_name}
+    markers = _markers(prepared) if markers is None else markers
     return commit_properties(request.settings.commit_properties, metadata, markers, max_retries)
-
-
-def _post_commit_hooks(prepared: PreparedWrite) -> PostCommitHookProperties:
-    """Create checkpoints as the table requires; remove expired log files every 100 commits.
-
-    deltalake (up to 1.6) looks for expired files after every commit, and reads the age of each file in the log.
-    """
-    table = prepared.table
-    is_due = table is not None and (table.version() + 1) % _COMMITS_PER_CLEANUP == 0
-    return PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=None if is_due else False)

@@ -7,15 +7,16 @@ import shutil
 import uuid
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from arro3.core import RecordBatchReader
 from deltalake import write_deltalake
 
 from rivers_core import PartitionContext
-from rivers_core.exceptions import ConflictError, RiversError
+from rivers_core.exceptions import RiversError
 from rivers_delta.config.properties import commit_properties, writer_properties
-from rivers_delta.errors import redact_library_text, subject_of
+from rivers_delta.errors import subject_of
 from rivers_delta.log.location import DISCARDED, is_local
 from rivers_delta.log.partition_markers import deletion_markers, is_unfinished, unmarked_keys
 from rivers_delta.log.protocol import refuse_unwritable
@@ -23,11 +24,11 @@ from rivers_delta.log.table import open_table
 from rivers_delta.partitions.filters import partition_predicate
 from rivers_delta.read.data_files import refuse_lossy_rewrite
 from rivers_delta.read.load import absent_partitions
-from rivers_delta.write.retry import attempts, describe_commits, is_conflict
+from rivers_delta.write.commit import commit_info
+from rivers_delta.write.retry import commit_with_retries
 
 if TYPE_CHECKING:
     from rivers_core import InputContext
-    from rivers_delta.config.partition_expr import PartitionExpr
     from rivers_delta.config.table_settings import TableSettings
     from rivers_delta.log.table import Table
 
@@ -58,53 +59,31 @@ def delete(settings: TableSettings, context: InputContext) -> None:
     absent = set(absent_partitions(settings, context, table))
     stored = [key for key in context.partition.keys if key not in absent]
     if stored:
-        _delete_partitions(settings, context, PartitionContext(stored, context.partition.definition), table)
+        partition = PartitionContext(stored, context.partition.definition)
+        attempt = partial(_attempt, settings, context, partition)
+        commit_with_retries("delete", context, settings, attempt, table=table)
 
 
-def _delete_partitions(
-    settings: TableSettings, context: InputContext, partition: PartitionContext, opened: Table
-) -> None:
-    expr = settings.options.partition_expr
-    assert expr is not None
-    table: Table | None = opened
-    for _ in attempts(settings.config):
-        table = table or open_table(settings.address, settings.storage_options)
-        if table is None:
-            return
-        refuse_unwritable(table, subject_of(context))
-        if not set(expr.columns) <= set(table.metadata().partition_columns):
-            refuse_lossy_rewrite(table, subject_of(context))
-        based_on = table.version()
-        try:
-            _commit_deletion(settings, context, partition, expr, table)
-            return
-        except Exception as error:
-            if not is_conflict(error):
-                raise
-            message, table = redact_library_text(str(error), settings.storage_options).rstrip("."), None
-    others = describe_commits(based_on, open_table(settings.address, settings.storage_options))
-    raise ConflictError(
-        f"Could not delete {subject_of(context)} from {settings.shown_address!r}; nothing was deleted, after "
-        f"{settings.config.max_attempts} attempts: another commit came first, {others}. deltalake reports: {message}. "
-        "Run it again when the other writer is done, or raise handler_config.max_attempts."
-    )
-
-
-def _commit_deletion(
+def _attempt(
     settings: TableSettings,
     context: InputContext,
     partition: PartitionContext,
-    expr: PartitionExpr,
-    table: Table,
+    table: Table | None,
+    number: int,
 ) -> None:
     """Delete the rows of partitions, and mark the partitions as deleted."""
+    del number
+    expr = settings.options.partition_expr
+    if table is None or expr is None:
+        return
+    refuse_unwritable(table, subject_of(context))
+    if not {*expr.columns} <= {*table.metadata().partition_columns}:
+        refuse_lossy_rewrite(table, subject_of(context))
     columns, based_on = table.columns(), table.version()
     predicate = partition_predicate(context.asset_name, partition, expr, columns)
-    metadata = {"rivers.asset": context.asset_name, "rivers.partition": ",".join(map(str, partition.keys))}
-    if context.run_id is not None:
-        metadata["rivers.run_id"] = context.run_id
     markers = deletion_markers(context.asset_name, partition)
-    commit = commit_properties(settings.commit_properties, metadata, markers)
+    info = {**commit_info(context), "rivers.partition": ",".join(map(str, partition.keys))}
+    commit = commit_properties(settings.commit_properties, info, markers)
     writer = writer_properties(settings.writer_properties, [column.stored for column in columns])
     table.delete(predicate.sql(), writer_properties=writer, commit_properties=commit)
     is_marked = len(unmarked_keys(table, context.asset_name, partition)) < len(markers)

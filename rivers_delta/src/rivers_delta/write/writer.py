@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
 from rivers_core import MetadataValue, PartitionContext
+from rivers_core.authoring import shown_keys
 from rivers_core.exceptions import AssetOutputValidationError, ConflictError
-from rivers_delta.errors import redact_library_text
 from rivers_delta.log.partition_markers import IDENTIFIED_MODES, absent_keys, is_unfinished
 from rivers_delta.log.protocol import refuse_unwritable
-from rivers_delta.log.table import open_table
 from rivers_delta.read.data_files import refuse_lossy_rewrite
 from rivers_delta.write.commit import Outcome, commit
 from rivers_delta.write.merge import insert_metrics
-from rivers_delta.write.prepared_write import prepare_write
-from rivers_delta.write.request import build_request
-from rivers_delta.write.retry import attempts, describe_commits, is_conflict
+from rivers_delta.write.request import build_request, prepare_write
+from rivers_delta.write.retry import commit_with_retries, is_conflict
 from rivers_frames.one_shot import refuse_consumed, remember
 
 if TYPE_CHECKING:
@@ -31,20 +30,6 @@ if TYPE_CHECKING:
 
 _CONSTRAINT: Final = "delta.constraints."
 _VIOLATION: Final = re.compile(r"(?P<rows>\d+) rows failed validation check")
-
-
-class _LostRace(NamedTuple):
-    """An attempt that another commit preceded.
-
-    Args:
-        attempt: Its number.
-        based_on: The version of the table it was based on; None if there was no table.
-        message: The error of deltalake.
-    """
-
-    attempt: int
-    based_on: int | None
-    message: str
 
 
 def write_output(settings: TableSettings, context: OutputContext, value: Any, cache: TableCache) -> None:
@@ -64,7 +49,14 @@ def write_output(settings: TableSettings, context: OutputContext, value: Any, ca
     started = time.perf_counter()
     request = build_request(settings, context, value)
     history = cache.history(settings.address)
-    outcome = _write(request, cache.take(settings.address), history)
+    outcome = commit_with_retries(
+        "write",
+        context,
+        settings,
+        partial(_attempt, request, history),
+        table=cache.take(settings.address),
+        is_replayable=request.is_replayable,
+    )
     metadata: dict[str, Any] = {}
     if outcome.is_written:
         written = history.record(outcome.table, request.app_id)
@@ -97,23 +89,7 @@ def write_output(settings: TableSettings, context: OutputContext, value: Any, ca
     cache.keep(settings.address, table)
 
 
-def _write(request: WriteRequest, table: Table | None, history: WriteHistory) -> Outcome:
-    """Attempt the write until no other commit comes first."""
-    settings = request.settings
-    for number in attempts(settings.config, is_replayable=request.is_replayable):
-        if table is None:
-            table = open_table(settings.address, settings.storage_options)
-        based_on = None if table is None else table.version()
-        try:
-            return _attempt(request, table, history, number)
-        except Exception as error:
-            if not is_conflict(error):
-                raise
-            lost_race, table = _LostRace(number, based_on, str(error)), None
-    raise _conflict_error(request, lost_race)
-
-
-def _attempt(request: WriteRequest, table: Table | None, history: WriteHistory, number: int) -> Outcome:
+def _attempt(request: WriteRequest, history: WriteHistory, table: Table | None, number: int) -> Outcome:
     wanted = None
     if table is not None:
         refuse_unwritable(table, request.subject)
@@ -192,8 +168,7 @@ def _existing(request: WriteRequest, table: Table) -> tuple[str, PartitionContex
     present = [key for key in partition.keys if key not in missing]
     if not missing or not present:
         return request.subject if present else "", None
-    shown_keys = ", ".join(repr(str(key)) for key in present[:3]) + (", ..." if len(present) > 3 else "")
-    return f"{shown_keys} of {request.subject}", None
+    return f"{shown_keys([repr(str(key)) for key in present])} of {request.subject}", None
 
 
 def _exists_error(request: WriteRequest, table: Table, existing: str) -> ConflictError:
@@ -201,21 +176,4 @@ def _exists_error(request: WriteRequest, table: Table, existing: str) -> Conflic
         f"Cannot store {request.subject}; nothing was written: {existing} already exists in table "
         f"{request.settings.shown_address!r} at version {table.version()}, and 'delta/mode' is 'error'. Delete it, or "
         "use another mode."
-    )
-
-
-def _conflict_error(request: WriteRequest, lost_race: _LostRace) -> ConflictError:
-    """Return the final error of a write, which names the commits that came first."""
-    settings = request.settings
-    others = describe_commits(lost_race.based_on, open_table(settings.address, settings.storage_options))
-    if request.is_replayable:
-        tried = f"after {lost_race.attempt} attempts"
-        advice = "Run it again when the other writer is done, or raise handler_config.max_attempts."
-    else:
-        tried = "not retried, because the value is a one-shot stream"
-        advice = "Run the step again, or return a table or a LazyFrame, which can be read again."
-    reason = redact_library_text(lost_race.message, settings.storage_options).rstrip(".")
-    return ConflictError(
-        f"Could not write {request.subject} to {settings.shown_address!r}; nothing was written, {tried}: another "
-        f"commit came first, {others}. deltalake reports: {reason}. {advice}"
     )
