@@ -20,6 +20,7 @@ PACKAGES = (
     "rivers_delta",
     "rivers_frames",
     "rivers_memory",
+    "rivers_objects",
     "rivers_overlay",
     "rivers_pickle",
 )

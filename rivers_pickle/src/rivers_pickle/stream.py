@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pickle import PickleBuffer, Pickler
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from blake3 import blake3
 
@@ -14,28 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from rivers_objects import Target, Writable
+
 PROTOCOL: Final = 5
 
 _BUFFER_SIZE: Final = 4 * 1024 * 1024
 _PIECE: Final = 4 * 1024 * 1024
-
-
-class Writable(Protocol):
-    """File-like object that accepts bytes."""
-
-    def write(self, data: bytes | memoryview, /) -> int | None:
-        """Write bytes."""
-
-
-class Target(Protocol):
-    """One object to write."""
-
-    def put(self, data: bytes) -> None:
-        """Write the whole object at once."""
-
-    def open(self) -> AbstractContextManager[Writable]:
-        """Write the object in pieces; leaving the block publishes it, an exception discards it."""
-        ...
 
 
 class Written(NamedTuple):

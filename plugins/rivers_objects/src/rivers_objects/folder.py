@@ -17,10 +17,12 @@ from itertools import islice
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Final
 
+from rivers_objects.targets import Staged
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rivers_pickle.stream import Writable
+    from rivers_objects.targets import Writable
 
 try:
     import fcntl
@@ -33,7 +35,7 @@ _LEFTOVER_AGE_S: Final = 24 * 3600
 _SWEPT_AT_FIRST_WRITE: Final = 20_000
 # obstore, too, names its staging files with # and digits at the end, and omits such files from listings.
 _STAGING: Final = re.compile(r"\.staging#(?P<host>\d{10})\d{18}")
-_STAGING_OF_OBSTORE: Final = re.compile(r".+\.pkl#\d+")
+_STAGING_OF_OBSTORE: Final = re.compile(r".+\.\w+#\d+")
 _LISTED: Final = 10_000
 
 _swept: Final[set[tuple[int, str]]] = set()
@@ -57,7 +59,7 @@ class Folder:
         Args:
             path: The object's path in the folder.
         """
-        with open(self._file(path), "rb") as file:
+        with open(self.file(path), "rb") as file:
             return memoryview(file.read())
 
     def exists(self, path: str) -> bool:
@@ -67,7 +69,7 @@ class Folder:
             path: The object's path in the folder.
         """
         try:
-            return S_ISREG(os.stat(self._file(path)).st_mode)
+            return S_ISREG(os.stat(self.file(path)).st_mode)
         except FileNotFoundError:
             return False
 
@@ -78,7 +80,7 @@ class Folder:
             path: The object's path in the folder.
         """
         with suppress(FileNotFoundError):
-            os.unlink(self._file(path))
+            os.unlink(self.file(path))
 
     def paths(self, below: str, offset: str | None = None) -> list[str]:
         """Return paths of objects, in no order; a large folder is not listed completely.
@@ -88,7 +90,7 @@ class Folder:
             offset: Ignored: a file system cannot list from an offset.
         """
         del offset
-        files = (file for file in _files(self._file(below)) if not _is_staging(os.path.basename(file)))
+        files = (file for file in _files(self.file(below)) if not _is_staging(os.path.basename(file)))
         return [os.path.relpath(file, self._root).replace(os.sep, "/") for file in islice(files, _LISTED)]
 
     def target(self, path: str) -> LocalFile:
@@ -101,7 +103,7 @@ class Folder:
             _swept.add((os.getpid(), self._root))
             for leftover, _ in self.leftovers(limit=_SWEPT_AT_FIRST_WRITE):
                 remove_leftover(leftover)
-        return LocalFile(self._root, self._file(path), fsync=self._fsync)
+        return LocalFile(self._root, self.file(path), fsync=self._fsync)
 
     def leftovers(self, below: str = "", *, limit: int | None = None) -> Iterator[tuple[str, int]]:
         """Yield path and size of each staging file whose writer was killed.
@@ -110,12 +112,17 @@ class Folder:
             below: Path of a folder in this one; empty for all of it.
             limit: The number of files to look at; all if None.
         """
-        for file in islice(_files(self._file(below)), limit):
+        for file in islice(_files(self.file(below)), limit):
             if _is_staging(os.path.basename(file)) and not _is_being_written(file):
                 with suppress(OSError):
                     yield file, os.stat(file).st_size
 
-    def _file(self, path: str) -> str:
+    def file(self, path: str) -> str:
+        """Return the path of an object's file.
+
+        Args:
+            path: The object's path in the folder; empty for the folder.
+        """
         return os.path.join(self._root, *path.split("/")) if path else self._root
 
 
@@ -140,18 +147,26 @@ class LocalFile:
 
     @contextmanager
     def open(self) -> Iterator[Writable]:
+        """Write a staging file in pieces, see `stage`."""
+        with self.stage() as staged, os.fdopen(staged.descriptor, "wb", buffering=0, closefd=False) as file:
+            yield _Complete(file.write)
+
+    @contextmanager
+    def stage(self) -> Iterator[Staged]:
         """Write a staging file beside the object, and rename it; an exception removes it."""
         folder = os.path.dirname(self._file)
         os.makedirs(folder, exist_ok=True)
         staging, descriptor = _new_staging(folder)
         try:
             # closed after the rename, which ends the lock: until then nobody takes the file for a leftover
-            with os.fdopen(descriptor, "wb", buffering=0) as file:
-                yield _Complete(file.write)
+            try:
+                yield Staged(staging, descriptor)
                 if self._fsync:
-                    os.fsync(file.fileno())
+                    os.fsync(descriptor)
                 if _HAS_LOCKS:
                     os.replace(staging, self._file)
+            finally:
+                os.close(descriptor)
             if not _HAS_LOCKS:  # Windows does not rename an open file
                 os.replace(staging, self._file)
         except BaseException:
@@ -233,7 +248,7 @@ def _new_staging(folder: str) -> tuple[str, int]:
         staging = os.path.join(folder, f".staging#{_host()}{secrets.randbelow(10**18):018d}")
         try:
             descriptor = os.open(
-                staging, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
+                staging, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
             )
         except FileExistsError:
             continue

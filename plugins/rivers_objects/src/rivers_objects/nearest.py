@@ -7,17 +7,19 @@ from heapq import nlargest
 from os.path import commonprefix
 from typing import TYPE_CHECKING, Final
 
-from rivers_pickle.layout import asset_folder
+from rivers_objects.layout import asset_folder
 
 if TYPE_CHECKING:
     from rivers_core import InputContext
-    from rivers_pickle.bucket import Bucket
-    from rivers_pickle.folder import Folder
+    from rivers_objects.bucket import Bucket
+    from rivers_objects.folder import Folder
 
 _PAGE: Final = 1000
 
 
-def nearest_object(objects: Bucket | Folder, prefix: str, context: InputContext, path: str) -> str | None:
+def nearest_object(
+    objects: Bucket | Folder, prefix: str, context: InputContext, path: str, suffix: str
+) -> str | None:
     """Return the most similar stored object: a partition of the asset, else an asset with a similar name.
 
     Args:
@@ -25,19 +27,20 @@ def nearest_object(objects: Bucket | Folder, prefix: str, context: InputContext,
         prefix: Prefix of the handler.
         context: Context of the missing asset.
         path: Path of the missing object.
+        suffix: Suffix of all objects of the handler, with its dot.
     """
-    folder = asset_folder(prefix, context)
+    folder = asset_folder(prefix, context, suffix)
     paths = objects.paths(folder)
     if len(paths) == _PAGE:  # the first page may be far from the path; stores can list from an offset
-        paths += objects.paths(folder, offset=path.removesuffix("/data.pkl")[:-1])
+        paths += objects.paths(folder, offset=path.removesuffix(f"/data{suffix}")[:-1])
     if paths:
-        return _most_similar(path, paths, folder, cutoff=0.0)
-    return _most_similar(path, objects.paths(prefix), prefix, cutoff=0.6)
+        return _most_similar(path, paths, folder, suffix, cutoff=0.0)
+    return _most_similar(path, objects.paths(prefix), prefix, suffix, cutoff=0.6)
 
 
-def _most_similar(path: str, paths: list[str], folder: str, cutoff: float) -> str | None:
+def _most_similar(path: str, paths: list[str], folder: str, suffix: str, cutoff: float) -> str | None:
     def name(path: str) -> str:
-        return path[len(folder) :].removesuffix("/data.pkl").removesuffix(".pkl")
+        return path[len(folder) :].removesuffix(f"/data{suffix}").removesuffix(suffix)
 
     names = {name(candidate): candidate for candidate in paths}
     likely = nlargest(_PAGE, names, key=lambda candidate: len(commonprefix((name(path), candidate))))  # noqa: RUF071

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rivers_core.authoring import ForkGuard
-from rivers_pickle import stores
+from rivers_objects import stores
+from rivers_objects.targets import Staged
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from obstore.store import ObjectStore
 
-    from rivers_pickle.stream import Writable
+    from rivers_objects.targets import Writable
+
 
 # S3 accepts at most 10,000 parts, so objects may have up to 160 GB; up to four parts are in flight.
 _PART_SIZE: Final = 16 * 1024 * 1024
@@ -133,3 +138,22 @@ class StoredObject:
         return obstore.open_writer(
             self._client, self._path, buffer_size=_PART_SIZE, max_concurrency=_PARTS_IN_FLIGHT
         )
+
+    @contextmanager
+    def stage(self) -> Iterator[Staged]:
+        """Write a temporary file, and upload it in one request or as a multipart upload."""
+        import obstore
+
+        descriptor, file = tempfile.mkstemp(prefix="rivers-")
+        try:
+            yield Staged(file, descriptor)
+            obstore.put(
+                self._client,
+                self._path,
+                Path(file),
+                chunk_size=_PART_SIZE,
+                max_concurrency=_PARTS_IN_FLIGHT,
+            )
+        finally:
+            os.close(descriptor)
+            os.unlink(file)

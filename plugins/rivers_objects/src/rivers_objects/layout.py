@@ -2,46 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rivers_core import InputContext, OutputContext
 
-_SUFFIX: Final = ".pkl"
-_ESCAPED_SUFFIX: Final = "%2Epkl"
 
-
-def object_path(prefix: str, context: OutputContext | InputContext) -> str:
+def object_path(prefix: str, context: OutputContext | InputContext, suffix: str) -> str:
     """Return the path of an object in its store.
 
-    It is `<prefix>/<asset>.pkl`, for a partition `<prefix>/<asset>/<partition>/data.pkl`. The folder of a partitioned
-    asset never has the name of a file: `a.pkl` becomes `a%2Epkl`, which is unique, since storage keys encode a dot
-    only at the edge of a name.
+    With the suffix `.pkl` it is `<prefix>/<asset>.pkl`, for a partition `<prefix>/<asset>/<partition>/data.pkl`. The
+    folder of a partitioned asset never has the name of a file: `a.pkl` becomes `a%2Epkl`, which is unique, since
+    storage keys encode a dot only at the edge of a name.
 
     Args:
         prefix: A normalized prefix, possibly empty.
         context: Context of the asset.
+        suffix: Suffix of all objects of the handler, with its dot.
 
     Raises:
         PartitionValidationError: The context carries several partition keys.
     """
     key = context.storage_key
     if context.partition is None:
-        return _joined(prefix, key + _SUFFIX)
+        return _joined(prefix, key + suffix)
     _, _, partition = key.partition("/")
-    return f"{asset_folder(prefix, context)}/{partition}/data{_SUFFIX}"
+    return f"{asset_folder(prefix, context, suffix)}/{partition}/data{suffix}"
 
 
-def asset_folder(prefix: str, context: OutputContext | InputContext) -> str:
+def asset_folder(prefix: str, context: OutputContext | InputContext, suffix: str) -> str:
     """Return the folder that holds the partitions of an asset.
 
     Args:
         prefix: A normalized prefix, possibly empty.
         context: Context of the asset.
+        suffix: Suffix of all objects of the handler, with its dot.
     """
     asset = context.asset_storage_key
-    if asset.endswith(_SUFFIX):
-        asset = asset.removesuffix(_SUFFIX) + _ESCAPED_SUFFIX
+    if asset.endswith(suffix):
+        asset = f"{asset.removesuffix(suffix)}%2E{suffix[1:]}"
     return _joined(prefix, asset)
 
 
