@@ -6,121 +6,105 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from rivers import exceptions
-    from rivers.definitions.asset import Asset, ExternalAsset, GraphAsset, MultiAsset, SingleAsset
-    from rivers.definitions.asset_def import AssetDef, DepDef
-    from rivers.definitions.contexts import AssetExecutionContext, SelfDependency, TaskExecutionContext
-    from rivers.definitions.hook import Hook, HookContext
-    from rivers.definitions.job import Job
-    from rivers.definitions.resource import Resource
-    from rivers.definitions.results import Materialization, Observation, Output, PartitionedOutput
-    from rivers.definitions.retry import Backoff, Compute, FailureReason, RetryOn, RetryPolicy
-    from rivers.definitions.task import BashTask, Task
-    from rivers.execution.staleness import AssetStatus
-    from rivers.executors import Executor
-    from rivers.mappings import PartitionMapping
-    from rivers.repository import CodeRepository, RunResult
-    from rivers.storage import Storage
-    from rivers_core import (
-        BaseIOHandler,
-        InputContext,
-        MetadataValue,
-        OutputContext,
-        PartitionContext,
-        PartitionKey,
-        PartitionKeyRange,
-        PartitionsDefinition,
-        Schema,
-    )
+from rivers_core.authoring import lazy_exports
 
 __version__ = "0.1.0"
 
-# Type checkers read the imports above and this list, which must be a literal.
-__all__ = [
-    "Asset",
-    "AssetDef",
-    "AssetExecutionContext",
-    "AssetStatus",
-    "Backoff",
-    "BaseIOHandler",
-    "BashTask",
-    "CodeRepository",
-    "Compute",
-    "DepDef",
-    "Executor",
-    "ExternalAsset",
-    "FailureReason",
-    "GraphAsset",
-    "Hook",
-    "HookContext",
-    "InputContext",
-    "Job",
-    "Materialization",
-    "MetadataValue",
-    "MultiAsset",
-    "Observation",
-    "Output",
-    "OutputContext",
-    "PartitionContext",
-    "PartitionKey",
-    "PartitionKeyRange",
-    "PartitionMapping",
-    "PartitionedOutput",
-    "PartitionsDefinition",
-    "Resource",
-    "RetryOn",
-    "RetryPolicy",
-    "RunResult",
-    "Schema",
-    "SelfDependency",
-    "SingleAsset",
-    "Storage",
-    "Task",
-    "TaskExecutionContext",
-    "exceptions",
-]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-# Modules of the names that are not in `rivers_core`.
-_NAMES_BY_MODULE = {
-    "rivers.definitions.asset": ("Asset", "ExternalAsset", "GraphAsset", "MultiAsset", "SingleAsset"),
-    "rivers.definitions.asset_def": ("AssetDef", "DepDef"),
-    "rivers.definitions.contexts": ("AssetExecutionContext", "SelfDependency", "TaskExecutionContext"),
-    "rivers.definitions.hook": ("Hook", "HookContext"),
-    "rivers.definitions.job": ("Job",),
-    "rivers.mappings": ("PartitionMapping",),
-    "rivers.definitions.resource": ("Resource",),
-    "rivers.definitions.results": ("Materialization", "Observation", "Output", "PartitionedOutput"),
-    "rivers.definitions.retry": ("Backoff", "Compute", "FailureReason", "RetryOn", "RetryPolicy"),
-    "rivers.definitions.task": ("BashTask", "Task"),
-    "rivers.execution.staleness": ("AssetStatus",),
-    "rivers.executors": ("Executor",),
-    "rivers.repository": ("CodeRepository", "RunResult"),
-    "rivers.storage": ("Storage",),
-}
+    from rivers import exceptions as exceptions
+    from rivers.definitions.asset import Asset as Asset
+    from rivers.definitions.asset import ExternalAsset as ExternalAsset
+    from rivers.definitions.asset import GraphAsset as GraphAsset
+    from rivers.definitions.asset import MultiAsset as MultiAsset
+    from rivers.definitions.asset import SingleAsset as SingleAsset
+    from rivers.definitions.asset_def import AssetDef as AssetDef
+    from rivers.definitions.asset_def import DepDef as DepDef
+    from rivers.definitions.contexts import AssetExecutionContext as AssetExecutionContext
+    from rivers.definitions.contexts import SelfDependency as SelfDependency
+    from rivers.definitions.contexts import TaskExecutionContext as TaskExecutionContext
+    from rivers.definitions.hook import Hook as Hook
+    from rivers.definitions.hook import HookContext as HookContext
+    from rivers.definitions.job import Job as Job
+    from rivers.definitions.resource import Resource as Resource
+    from rivers.definitions.results import Materialization as Materialization
+    from rivers.definitions.results import Observation as Observation
+    from rivers.definitions.results import Output as Output
+    from rivers.definitions.results import PartitionedOutput as PartitionedOutput
+    from rivers.definitions.retry import Backoff as Backoff
+    from rivers.definitions.retry import Compute as Compute
+    from rivers.definitions.retry import FailureReason as FailureReason
+    from rivers.definitions.retry import RetryOn as RetryOn
+    from rivers.definitions.retry import RetryPolicy as RetryPolicy
+    from rivers.definitions.task import BashTask as BashTask
+    from rivers.definitions.task import Task as Task
+    from rivers.execution.staleness import AssetStatus as AssetStatus
+    from rivers.executors import Executor as Executor
+    from rivers.mappings import PartitionMapping as PartitionMapping
+    from rivers.repository import CodeRepository as CodeRepository
+    from rivers.repository import RunResult as RunResult
+    from rivers.storage import Storage as Storage
+    from rivers_core import BaseIOHandler as BaseIOHandler
+    from rivers_core import InputContext as InputContext
+    from rivers_core import MetadataValue as MetadataValue
+    from rivers_core import OutputContext as OutputContext
+    from rivers_core import PartitionContext as PartitionContext
+    from rivers_core import PartitionKey as PartitionKey
+    from rivers_core import PartitionKeyRange as PartitionKeyRange
+    from rivers_core import PartitionsDefinition as PartitionsDefinition
+    from rivers_core import Schema as Schema
 
+    def __getattr__(name: str) -> Any: ...
 
-def __getattr__(name: str) -> Any:
-    if name == "exceptions":
-        return importlib.import_module("rivers.exceptions")
-    if name in __all__:
-        module = next((module for module, names in _NAMES_BY_MODULE.items() if name in names), "rivers_core")
-        value = getattr(importlib.import_module(module), name)
-        globals()[name] = value
-        return value
-    if name.endswith("IOHandler"):
+else:
+    _export, _, __all__ = lazy_exports(
+        __name__,
+        {
+            "rivers.exceptions": [""],
+            "rivers.definitions.asset": ["Asset", "ExternalAsset", "GraphAsset", "MultiAsset", "SingleAsset"],
+            "rivers.definitions.asset_def": ["AssetDef", "DepDef"],
+            "rivers.definitions.contexts": [
+                "AssetExecutionContext",
+                "SelfDependency",
+                "TaskExecutionContext",
+            ],
+            "rivers.definitions.hook": ["Hook", "HookContext"],
+            "rivers.definitions.job": ["Job"],
+            "rivers.definitions.resource": ["Resource"],
+            "rivers.definitions.results": ["Materialization", "Observation", "Output", "PartitionedOutput"],
+            "rivers.definitions.retry": ["Backoff", "Compute", "FailureReason", "RetryOn", "RetryPolicy"],
+            "rivers.definitions.task": ["BashTask", "Task"],
+            "rivers.execution.staleness": ["AssetStatus"],
+            "rivers.executors": ["Executor"],
+            "rivers.mappings": ["PartitionMapping"],
+            "rivers.repository": ["CodeRepository", "RunResult"],
+            "rivers.storage": ["Storage"],
+            "rivers_core": [
+                "BaseIOHandler",
+                "InputContext",
+                "MetadataValue",
+                "OutputContext",
+                "PartitionContext",
+                "PartitionKey",
+                "PartitionKeyRange",
+                "PartitionsDefinition",
+                "Schema",
+            ],
+        },
+    )
+
+    def __getattr__(name: str) -> Any:
+        if name.endswith("IOHandler") and name not in __all__:
+            from rivers_core.plugins import get_registry
+
+            return get_registry().handler_class(name)
+        return _export(name)
+
+    def __dir__() -> list[str]:
+        """List the public names, with the handler classes of installed packages; imports none of them."""
         from rivers_core.plugins import get_registry
 
-        return get_registry().handler_class(name)
-    raise AttributeError(f"module 'rivers' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    """List the public names, with the handler classes of installed packages; imports none of them."""
-    from rivers_core.plugins import get_registry
-
-    handlers = [registration.spec.target.partition(":")[2] for registration in get_registry().handlers()]
-    return sorted({*__all__, *handlers, "__version__"})
+        handlers = [registration.spec.class_name for registration in get_registry().handlers()]
+        return sorted({*__all__, *handlers, "__version__"})

@@ -11,23 +11,24 @@ from pathlib import Path
 import pytest
 
 import rivers_core
-from rivers_core import authoring
+from rivers_core import authoring, config, plugins
 from rivers_core.exceptions import RiversError
 
-LAZY_MODULES = [rivers_core, authoring]
+LAZY_MODULES = [rivers_core, authoring, config, plugins]
 
 
 def type_checking_imports(tree):
     block = next(
         node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
     )
-    return {alias.name for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    return {alias.asname for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
 
 
 def is_documented_constant(name):
     """Return True if a string literal follows the assignment of the constant in its module."""
     calls = (node for node in ast.walk(ast.parse(inspect.getsource(authoring))) if isinstance(node, ast.Dict))
-    module = import_module(ast.literal_eval(next(calls))[name])
+    names = ast.literal_eval(next(calls))
+    module = import_module(next(module for module in names if name in names[module]))
     body = ast.parse(inspect.getsource(module)).body
     index = next(i for i, node in enumerate(body) if ast.unparse(node).startswith((f"{name}:", f"{name} =")))
     return isinstance(body[index + 1], ast.Expr) and isinstance(body[index + 1].value, ast.Constant)
@@ -45,12 +46,19 @@ def test_authoring_name_is_importable_and_documented(name):
         assert is_documented_constant(name)
 
 
+def test_authoring_names_are_in_reference():
+    page = Path(__file__).parents[2] / "docs" / "reference" / "core.md"
+    assert {f"- {name}" for name in authoring.__all__} <= set(map(str.strip, page.read_text().splitlines()))
+
+
 @pytest.mark.parametrize("module", LAZY_MODULES, ids=lambda module: module.__name__)
 def test_lazy_exports_agree_with_type_checking_imports(module):
     tree = ast.parse(Path(module.__file__).read_text())
-    imported = {alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    imported = {
+        alias.asname for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
 
-    assert set(module.__all__) <= type_checking_imports(tree) | imported
+    assert set(module.__all__) == (type_checking_imports(tree) | imported) - {None}
 
 
 def test_authoring_import_loads_nothing_heavy():

@@ -14,7 +14,7 @@ def former(monkeypatch):
     """A module that only pickles know."""
     name = "rivers_core.former"
     monkeypatch.setitem(sys.modules, name, None)
-    register_former_module(name, {"PartitionKey": "rivers_core.partitions"})
+    register_former_module(name, {"rivers_core.partitions": ["PartitionKey"]})
     return name
 
 

@@ -5,75 +5,54 @@ Public names are imported on first use, so that `import rivers_core` loads nothi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rivers_core._lazy import lazy_exports, register_former_module
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from rivers_core import exceptions
-    from rivers_core.config import Config, find_config, load_config
-    from rivers_core.contexts import InputContext, OutputContext
-    from rivers_core.handler import BaseIOHandler
-    from rivers_core.hooks import CommandSpec, ExecutorSpec, HandlerSpec, hookimpl
-    from rivers_core.keys import storage_key
-    from rivers_core.metadata import MetadataValue
-    from rivers_core.partitions import PartitionContext, PartitionKey, PartitionKeyRange, PartitionsDefinition
-    from rivers_core.plugins import PluginRegistry, get_registry
-    from rivers_core.schema import Schema
+    from rivers_core import exceptions as exceptions
+    from rivers_core.config import Config as Config
+    from rivers_core.config import find_config as find_config
+    from rivers_core.config import load_config as load_config
+    from rivers_core.contexts import InputContext as InputContext
+    from rivers_core.contexts import OutputContext as OutputContext
+    from rivers_core.handler import BaseIOHandler as BaseIOHandler
+    from rivers_core.hooks import CommandSpec as CommandSpec
+    from rivers_core.hooks import ExecutorSpec as ExecutorSpec
+    from rivers_core.hooks import HandlerSpec as HandlerSpec
+    from rivers_core.hooks import hookimpl as hookimpl
+    from rivers_core.keys import storage_key as storage_key
+    from rivers_core.metadata import MetadataValue as MetadataValue
+    from rivers_core.partitions import PartitionContext as PartitionContext
+    from rivers_core.partitions import PartitionKey as PartitionKey
+    from rivers_core.partitions import PartitionKeyRange as PartitionKeyRange
+    from rivers_core.partitions import PartitionsDefinition as PartitionsDefinition
+    from rivers_core.plugins import PluginRegistry as PluginRegistry
+    from rivers_core.plugins import get_registry as get_registry
+    from rivers_core.schema import Schema as Schema
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(
+        __name__,
+        {
+            "rivers_core.config": ["Config", "find_config", "load_config"],
+            "rivers_core.contexts": ["InputContext", "OutputContext"],
+            "rivers_core.exceptions": [""],
+            "rivers_core.handler": ["BaseIOHandler"],
+            "rivers_core.hooks": ["CommandSpec", "ExecutorSpec", "HandlerSpec", "hookimpl"],
+            "rivers_core.keys": ["storage_key"],
+            "rivers_core.metadata": ["MetadataValue"],
+            "rivers_core.partitions": [
+                "PartitionContext",
+                "PartitionKey",
+                "PartitionKeyRange",
+                "PartitionsDefinition",
+            ],
+            "rivers_core.plugins": ["PluginRegistry", "get_registry"],
+            "rivers_core.schema": ["Schema"],
+        },
+    )
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "BaseIOHandler",
-    "CommandSpec",
-    "Config",
-    "ExecutorSpec",
-    "HandlerSpec",
-    "InputContext",
-    "MetadataValue",
-    "OutputContext",
-    "PartitionContext",
-    "PartitionKey",
-    "PartitionKeyRange",
-    "PartitionsDefinition",
-    "PluginRegistry",
-    "Schema",
-    "exceptions",
-    "find_config",
-    "get_registry",
-    "hookimpl",
-    "load_config",
-    "storage_key",
-]
-
-__getattr__, __dir__ = lazy_exports(
-    __name__,
-    {
-        "BaseIOHandler": "rivers_core.handler",
-        "CommandSpec": "rivers_core.hooks",
-        "Config": "rivers_core.config",
-        "ExecutorSpec": "rivers_core.hooks",
-        "HandlerSpec": "rivers_core.hooks",
-        "InputContext": "rivers_core.contexts",
-        "MetadataValue": "rivers_core.metadata",
-        "OutputContext": "rivers_core.contexts",
-        "PartitionContext": "rivers_core.partitions",
-        "PartitionKey": "rivers_core.partitions",
-        "PartitionKeyRange": "rivers_core.partitions",
-        "PartitionsDefinition": "rivers_core.partitions",
-        "PluginRegistry": "rivers_core.plugins",
-        "Schema": "rivers_core.schema",
-        "exceptions": "rivers_core.exceptions",
-        "find_config": "rivers_core.config",
-        "get_registry": "rivers_core.plugins",
-        "hookimpl": "rivers_core.hooks",
-        "load_config": "rivers_core.config",
-        "storage_key": "rivers_core.keys",
-    },
-)
-
 # Modules that pickles of release 0.1 name.
-register_former_module("rivers_core.metadata.values", {"MetadataValue": "rivers_core.metadata"})
-register_former_module(
-    "rivers_core.metadata.schema", {"ArrowField": "rivers_core.schema", "_rebuilt": "rivers_core.schema"}
-)
+register_former_module("rivers_core.metadata.values", {"rivers_core.metadata": ["MetadataValue"]})
+register_former_module("rivers_core.metadata.schema", {"rivers_core.schema": ["ArrowField", "_rebuilt"]})

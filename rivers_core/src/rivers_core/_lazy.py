@@ -1,32 +1,39 @@
-"""Lazy exports (PEP 562): importing a package loads none of the modules behind its public names."""
+"""Lazy exports (PEP 562): importing a package loads none of the modules behind its public names.
+
+Neither this module nor a package that uses it imports `typing`, which takes most of the time of `import rivers`.
+"""
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
 
 def lazy_exports(
-    package: str, homes: Mapping[str, str]
-) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Return `__getattr__` and `__dir__` for a package whose public names are imported on first use.
+    package: str, names: Mapping[str, Sequence[str]]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Return `__getattr__`, `__dir__` and `__all__` of a package whose public names are imported on first use.
 
-    Type checkers do not see these names: repeat them as imports under `if TYPE_CHECKING`, and in a literal `__all__`.
+    Call it in the `else` of an `if TYPE_CHECKING` with the same names as imports, which type checkers read:
+    `from package.module import Name as Name`.
 
     Args:
         package: The package's `__name__`.
-        homes: Public name to the module that defines it; for a public module, to its full name.
+        names: Full name of each module to the public names that it defines; for a module that is itself public,
+            `[""]`.
 
     Examples:
-        >>> __getattr__, __dir__ = lazy_exports("rivers_core", {"storage_key": "rivers_core.keys"})
+        >>> __getattr__, __dir__, __all__ = lazy_exports("rivers_core", {"rivers_core.keys": ["storage_key"]})
         >>> __getattr__("storage_key")("orders")
         'orders'
     """
+    homes = {name or module.rpartition(".")[2]: module for module, own in names.items() for name in own}
 
     def attribute(name: str) -> Any:
         home = homes.get(name)
@@ -35,17 +42,17 @@ def lazy_exports(
                 f"module {package!r} has no attribute {name!r}. Public names: {', '.join(homes)}."
             )
         module = import_module(home)
-        value = module if home == f"{package}.{name}" else getattr(module, name)
+        value = getattr(module, name) if name in names[home] else module
         setattr(sys.modules[package], name, value)
         return value
 
     def listing() -> list[str]:
         return sorted({*vars(sys.modules[package]), *homes})
 
-    return attribute, listing
+    return attribute, listing, sorted(homes)
 
 
-def register_former_module(module: str, homes: Mapping[str, str]) -> None:
+def register_former_module(module: str, names: Mapping[str, Sequence[str]]) -> None:
     """Keep a module that was moved or renamed importable, for pickles that name it.
 
     Call it where the parent package is imported: `pickle` imports the parent first, and then finds the module in
@@ -53,15 +60,14 @@ def register_former_module(module: str, homes: Mapping[str, str]) -> None:
 
     Args:
         module: Full name of the module as pickles have it.
-        homes: Pickled name to the module that defines it now.
+        names: Full name of each module that exists now to the names that pickles look up.
 
     Examples:
-        >>> register_former_module("rivers_core.former", {"storage_key": "rivers_core.keys"})
+        >>> register_former_module("rivers_core.former", {"rivers_core.keys": ["storage_key"]})
         >>> from rivers_core.former import storage_key
         >>> storage_key("orders")
         'orders'
     """
     former = ModuleType(module, "Names that pickles of an earlier release look up here.")
     sys.modules[module] = former
-    attribute, listing = lazy_exports(module, homes)
-    vars(former).update(__getattr__=attribute, __dir__=listing)
+    vars(former)["__getattr__"], vars(former)["__dir__"], _ = lazy_exports(module, names)

@@ -9,90 +9,61 @@ as the contract; a handler package imports nothing else of `rivers_core` than th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from rivers_core._lazy import lazy_exports as lazy_exports
+from rivers_core._lazy import register_former_module as register_former_module
 
-from rivers_core._lazy import lazy_exports, register_former_module
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from rivers_core._annotations import hint_classes, hint_members, mapping_hint
-    from rivers_core._forks import ForkGuard
-    from rivers_core._listing import shown_keys
-    from rivers_core._locations import StoreRoot, locate_store, resolve_location
-    from rivers_core._store_variables import missing_credentials, store_variables
-    from rivers_core._suggestions import did_you_mean
-    from rivers_core._values import plain_text
-    from rivers_core.awaitables import resolve_awaitable, run_sync
-    from rivers_core.handler.base import Locality
-    from rivers_core.handler.settings import build_handler
-    from rivers_core.redaction import (
-        REDACTED,
-        collect_secrets,
-        is_secret_name,
-        option_secrets,
-        redact,
-        redact_secrets,
-        redact_value,
-        secret_spellings,
-        secrets_of,
+    from rivers_core._annotations import hint_classes as hint_classes
+    from rivers_core._annotations import hint_members as hint_members
+    from rivers_core._annotations import mapping_hint as mapping_hint
+    from rivers_core._forks import ForkGuard as ForkGuard
+    from rivers_core._listing import shown_keys as shown_keys
+    from rivers_core._locations import StoreRoot as StoreRoot
+    from rivers_core._locations import locate_store as locate_store
+    from rivers_core._locations import resolve_location as resolve_location
+    from rivers_core._store_variables import missing_credentials as missing_credentials
+    from rivers_core._store_variables import store_variables as store_variables
+    from rivers_core._suggestions import did_you_mean as did_you_mean
+    from rivers_core._values import plain_text as plain_text
+    from rivers_core.awaitables import resolve_awaitable as resolve_awaitable
+    from rivers_core.awaitables import run_sync as run_sync
+    from rivers_core.handler.base import Locality as Locality
+    from rivers_core.handler.settings import build_handler as build_handler
+    from rivers_core.redaction import REDACTED as REDACTED
+    from rivers_core.redaction import collect_secrets as collect_secrets
+    from rivers_core.redaction import is_secret_name as is_secret_name
+    from rivers_core.redaction import option_secrets as option_secrets
+    from rivers_core.redaction import redact as redact
+    from rivers_core.redaction import redact_secrets as redact_secrets
+    from rivers_core.redaction import redact_value as redact_value
+    from rivers_core.redaction import secret_spellings as secret_spellings
+    from rivers_core.redaction import secrets_of as secrets_of
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(
+        __name__,
+        {
+            "rivers_core._annotations": ["hint_classes", "hint_members", "mapping_hint"],
+            "rivers_core._forks": ["ForkGuard"],
+            "rivers_core._listing": ["shown_keys"],
+            "rivers_core._locations": ["StoreRoot", "locate_store", "resolve_location"],
+            "rivers_core._store_variables": ["missing_credentials", "store_variables"],
+            "rivers_core._suggestions": ["did_you_mean"],
+            "rivers_core._values": ["plain_text"],
+            "rivers_core.awaitables": ["resolve_awaitable", "run_sync"],
+            "rivers_core.handler.base": ["Locality"],
+            "rivers_core.handler.settings": ["build_handler"],
+            "rivers_core.redaction": [
+                "REDACTED",
+                "collect_secrets",
+                "is_secret_name",
+                "option_secrets",
+                "redact",
+                "redact_secrets",
+                "redact_value",
+                "secret_spellings",
+                "secrets_of",
+            ],
+            "rivers_core._lazy": ["lazy_exports", "register_former_module"],
+        },
     )
-
-__all__ = [
-    "REDACTED",
-    "ForkGuard",
-    "Locality",
-    "StoreRoot",
-    "build_handler",
-    "collect_secrets",
-    "did_you_mean",
-    "hint_classes",
-    "hint_members",
-    "is_secret_name",
-    "lazy_exports",
-    "locate_store",
-    "mapping_hint",
-    "missing_credentials",
-    "option_secrets",
-    "plain_text",
-    "redact",
-    "redact_secrets",
-    "redact_value",
-    "register_former_module",
-    "resolve_awaitable",
-    "resolve_location",
-    "run_sync",
-    "secret_spellings",
-    "secrets_of",
-    "shown_keys",
-    "store_variables",
-]
-
-__getattr__, __dir__ = lazy_exports(
-    __name__,
-    {
-        "REDACTED": "rivers_core.redaction",
-        "ForkGuard": "rivers_core._forks",
-        "Locality": "rivers_core.handler.base",
-        "StoreRoot": "rivers_core._locations",
-        "locate_store": "rivers_core._locations",
-        "resolve_location": "rivers_core._locations",
-        "plain_text": "rivers_core._values",
-        "build_handler": "rivers_core.handler.settings",
-        "collect_secrets": "rivers_core.redaction",
-        "did_you_mean": "rivers_core._suggestions",
-        "hint_classes": "rivers_core._annotations",
-        "hint_members": "rivers_core._annotations",
-        "mapping_hint": "rivers_core._annotations",
-        "is_secret_name": "rivers_core.redaction",
-        "missing_credentials": "rivers_core._store_variables",
-        "option_secrets": "rivers_core.redaction",
-        "redact": "rivers_core.redaction",
-        "redact_secrets": "rivers_core.redaction",
-        "redact_value": "rivers_core.redaction",
-        "resolve_awaitable": "rivers_core.awaitables",
-        "run_sync": "rivers_core.awaitables",
-        "secret_spellings": "rivers_core.redaction",
-        "secrets_of": "rivers_core.redaction",
-        "shown_keys": "rivers_core._listing",
-        "store_variables": "rivers_core._store_variables",
-    },
-)

@@ -5,69 +5,50 @@ Every public name is imported when it is first used, so `import rivers_delta` co
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rivers_core.authoring import lazy_exports, register_former_module
-
-if TYPE_CHECKING:
-    from rivers_delta.config.merge_config import (
-        MergeConfig,
-        MergeOperationsConfig,
-        WhenMatchedDelete,
-        WhenMatchedUpdate,
-        WhenMatchedUpdateAll,
-        WhenNotMatchedBySourceDelete,
-        WhenNotMatchedBySourceUpdate,
-        WhenNotMatchedInsert,
-        WhenNotMatchedInsertAll,
-    )
-    from rivers_delta.config.partition_expr import PartitionExpr
-    from rivers_delta.config.properties import HandlerConfig
-    from rivers_delta.handler import DeltaIOHandler
 
 __version__ = "0.1.0"
 
-_MERGE = [
-    "MergeConfig",
-    "MergeOperationsConfig",
-    "WhenMatchedDelete",
-    "WhenMatchedUpdate",
-    "WhenMatchedUpdateAll",
-    "WhenNotMatchedBySourceDelete",
-    "WhenNotMatchedBySourceUpdate",
-    "WhenNotMatchedInsert",
-    "WhenNotMatchedInsertAll",
-]
-
-__all__ = [
-    "DeltaIOHandler",
-    "HandlerConfig",
-    "MergeConfig",
-    "MergeOperationsConfig",
-    "PartitionExpr",
-    "WhenMatchedDelete",
-    "WhenMatchedUpdate",
-    "WhenMatchedUpdateAll",
-    "WhenNotMatchedBySourceDelete",
-    "WhenNotMatchedBySourceUpdate",
-    "WhenNotMatchedInsert",
-    "WhenNotMatchedInsertAll",
-]
-
-__getattr__, __dir__ = lazy_exports(
-    __name__,
-    {
-        "DeltaIOHandler": "rivers_delta.handler",
-        "HandlerConfig": "rivers_delta.config.properties",
-        "PartitionExpr": "rivers_delta.config.partition_expr",
-        **dict.fromkeys(_MERGE, "rivers_delta.config.merge_config"),
-    },
-)
-
-# Handlers, options and merge configurations that release 0.1.0 pickled name these modules.
-register_former_module("rivers_delta.settings", {"HandlerConfig": "rivers_delta.config.properties"})
-register_former_module("rivers_delta.partition_expr", {"PartitionExpr": "rivers_delta.config.partition_expr"})
-register_former_module(
-    "rivers_delta.merge",
-    dict.fromkeys([*_MERGE, "_Assignments", "_Items"], "rivers_delta.config.merge_config"),
-)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rivers_delta.config.merge_config import MergeConfig as MergeConfig
+    from rivers_delta.config.merge_config import MergeOperationsConfig as MergeOperationsConfig
+    from rivers_delta.config.merge_config import WhenMatchedDelete as WhenMatchedDelete
+    from rivers_delta.config.merge_config import WhenMatchedUpdate as WhenMatchedUpdate
+    from rivers_delta.config.merge_config import WhenMatchedUpdateAll as WhenMatchedUpdateAll
+    from rivers_delta.config.merge_config import WhenNotMatchedBySourceDelete as WhenNotMatchedBySourceDelete
+    from rivers_delta.config.merge_config import WhenNotMatchedBySourceUpdate as WhenNotMatchedBySourceUpdate
+    from rivers_delta.config.merge_config import WhenNotMatchedInsert as WhenNotMatchedInsert
+    from rivers_delta.config.merge_config import WhenNotMatchedInsertAll as WhenNotMatchedInsertAll
+    from rivers_delta.config.partition_expr import PartitionExpr as PartitionExpr
+    from rivers_delta.config.properties import HandlerConfig as HandlerConfig
+    from rivers_delta.handler import DeltaIOHandler as DeltaIOHandler
+else:
+    _MERGE = [
+        "MergeConfig",
+        "MergeOperationsConfig",
+        "WhenMatchedDelete",
+        "WhenMatchedUpdate",
+        "WhenMatchedUpdateAll",
+        "WhenNotMatchedBySourceDelete",
+        "WhenNotMatchedBySourceUpdate",
+        "WhenNotMatchedInsert",
+        "WhenNotMatchedInsertAll",
+    ]
+    __getattr__, __dir__, __all__ = lazy_exports(
+        __name__,
+        {
+            "rivers_delta.config.merge_config": _MERGE,
+            "rivers_delta.config.partition_expr": ["PartitionExpr"],
+            "rivers_delta.config.properties": ["HandlerConfig"],
+            "rivers_delta.handler": ["DeltaIOHandler"],
+        },
+    )
+    # Handlers, options and merge configurations that release 0.1.0 pickled name these modules.
+    register_former_module("rivers_delta.settings", {"rivers_delta.config.properties": ["HandlerConfig"]})
+    register_former_module(
+        "rivers_delta.partition_expr", {"rivers_delta.config.partition_expr": ["PartitionExpr"]}
+    )
+    register_former_module(
+        "rivers_delta.merge", {"rivers_delta.config.merge_config": [*_MERGE, "_Assignments", "_Items"]}
+    )

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rivers_core.authoring import lazy_exports
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from rivers_pickle.handler import PickleIOHandler
-
-__all__ = ["PickleIOHandler"]
-
-__getattr__, __dir__ = lazy_exports(__name__, {"PickleIOHandler": "rivers_pickle.handler"})
+    from rivers_pickle.handler import PickleIOHandler as PickleIOHandler
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__, {"rivers_pickle.handler": ["PickleIOHandler"]})

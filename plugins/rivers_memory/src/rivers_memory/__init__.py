@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rivers_core.authoring import lazy_exports
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from rivers_memory.handler import InMemoryIOHandler
-
-__all__ = ["InMemoryIOHandler"]
-
-__getattr__, __dir__ = lazy_exports(__name__, {"InMemoryIOHandler": "rivers_memory.handler"})
+    from rivers_memory.handler import InMemoryIOHandler as InMemoryIOHandler
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__, {"rivers_memory.handler": ["InMemoryIOHandler"]})

@@ -5,28 +5,25 @@ Every public name is imported when it is first used, so `import rivers_objects` 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rivers_core.authoring import lazy_exports
-
-if TYPE_CHECKING:
-    from rivers_objects.bucket import Bucket
-    from rivers_objects.folder import Folder
-    from rivers_objects.handler import ObjectIOHandler
-    from rivers_objects.targets import Staged, Target, Writable
 
 __version__ = "0.1.0"
 
-__all__ = ["Bucket", "Folder", "ObjectIOHandler", "Staged", "Target", "Writable"]
-
-__getattr__, __dir__ = lazy_exports(
-    __name__,
-    {
-        "Bucket": "rivers_objects.bucket",
-        "Folder": "rivers_objects.folder",
-        "ObjectIOHandler": "rivers_objects.handler",
-        "Staged": "rivers_objects.targets",
-        "Target": "rivers_objects.targets",
-        "Writable": "rivers_objects.targets",
-    },
-)
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rivers_objects.bucket import Bucket as Bucket
+    from rivers_objects.folder import Folder as Folder
+    from rivers_objects.handler import ObjectIOHandler as ObjectIOHandler
+    from rivers_objects.targets import Staged as Staged
+    from rivers_objects.targets import Target as Target
+    from rivers_objects.targets import Writable as Writable
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(
+        __name__,
+        {
+            "rivers_objects.bucket": ["Bucket"],
+            "rivers_objects.folder": ["Folder"],
+            "rivers_objects.handler": ["ObjectIOHandler"],
+            "rivers_objects.targets": ["Staged", "Target", "Writable"],
+        },
+    )

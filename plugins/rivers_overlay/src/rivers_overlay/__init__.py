@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rivers_core.authoring import lazy_exports
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from rivers_overlay.handler import OverlayIOHandler
-
-__all__ = ["OverlayIOHandler"]
-
-__getattr__, __dir__ = lazy_exports(__name__, {"OverlayIOHandler": "rivers_overlay.handler"})
+    from rivers_overlay.handler import OverlayIOHandler as OverlayIOHandler
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(__name__, {"rivers_overlay.handler": ["OverlayIOHandler"]})

@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rivers_core._lazy import lazy_exports
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from rivers_core.plugins._lookup_errors import conflict_message, not_provided_message
-    from rivers_core.plugins.discovery import ENTRY_POINT_GROUP, foreign_distribution, normalize_distribution
-    from rivers_core.plugins.loading import Registration, import_target
-    from rivers_core.plugins.registry import PluginRegistry, PluginStatus, get_registry
-
-__all__ = [
-    "ENTRY_POINT_GROUP",
-    "PluginRegistry",
-    "PluginStatus",
-    "Registration",
-    "conflict_message",
-    "foreign_distribution",
-    "get_registry",
-    "import_target",
-    "normalize_distribution",
-    "not_provided_message",
-]
-
-__getattr__, __dir__ = lazy_exports(
-    __name__,
-    {
-        "ENTRY_POINT_GROUP": "rivers_core.plugins.discovery",
-        "PluginRegistry": "rivers_core.plugins.registry",
-        "PluginStatus": "rivers_core.plugins.registry",
-        "Registration": "rivers_core.plugins.loading",
-        "conflict_message": "rivers_core.plugins._lookup_errors",
-        "foreign_distribution": "rivers_core.plugins.discovery",
-        "get_registry": "rivers_core.plugins.registry",
-        "import_target": "rivers_core.plugins.loading",
-        "normalize_distribution": "rivers_core.plugins.discovery",
-        "not_provided_message": "rivers_core.plugins._lookup_errors",
-    },
-)
+    from rivers_core.plugins._lookup_errors import conflict_message as conflict_message
+    from rivers_core.plugins._lookup_errors import not_provided_message as not_provided_message
+    from rivers_core.plugins.discovery import ENTRY_POINT_GROUP as ENTRY_POINT_GROUP
+    from rivers_core.plugins.discovery import foreign_distribution as foreign_distribution
+    from rivers_core.plugins.discovery import normalize_distribution as normalize_distribution
+    from rivers_core.plugins.loading import Registration as Registration
+    from rivers_core.plugins.loading import import_target as import_target
+    from rivers_core.plugins.registry import PluginRegistry as PluginRegistry
+    from rivers_core.plugins.registry import PluginStatus as PluginStatus
+    from rivers_core.plugins.registry import get_registry as get_registry
+else:
+    __getattr__, __dir__, __all__ = lazy_exports(
+        __name__,
+        {
+            "rivers_core.plugins._lookup_errors": ["conflict_message", "not_provided_message"],
+            "rivers_core.plugins.discovery": [
+                "ENTRY_POINT_GROUP",
+                "foreign_distribution",
+                "normalize_distribution",
+            ],
+            "rivers_core.plugins.loading": ["Registration", "import_target"],
+            "rivers_core.plugins.registry": ["PluginRegistry", "PluginStatus", "get_registry"],
+        },
+    )
