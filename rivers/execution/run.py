@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from rivers.graph.plan import Plan, Step
     from rivers.storage import EventStorage
     from rivers_core.contexts import InputContext
-    from rivers_core.hooks.observers import Observers
     from rivers_core.partitions import PartitionKey, PartitionsDefinition
+    from rivers_core.plugins import Observers
 
 
 FEW_KEYS = 8

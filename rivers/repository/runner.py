@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from rivers.executors import Executor
     from rivers.graph.plan import Graph, Plan, Step, StoredOutput
     from rivers.storage import EventStorage
-    from rivers_core.hooks.observers import Observers
     from rivers_core.partitions import PartitionKey
+    from rivers_core.plugins import Observers
 
 
 @dataclass(frozen=True, slots=True)

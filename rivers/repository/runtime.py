@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from rivers.graph.symbols import Definitions
     from rivers_core.config import Config
     from rivers_core.handler import BaseIOHandler
-    from rivers_core.hooks.observers import Observers
-    from rivers_core.plugins import PluginRegistry
+    from rivers_core.plugins import Observers, PluginRegistry
 
 _LOG = logging.getLogger("rivers.resources")
 

@@ -8,9 +8,10 @@ import types
 
 import pytest
 
+from rivers_core import hooks as specs
 from rivers_core.exceptions import PluginLoadError
 from rivers_core.handler import BaseIOHandler
-from rivers_core.hooks import CommandSpec, hookimpl, specs
+from rivers_core.hooks import CommandSpec, hookimpl
 from rivers_core.plugins import PluginRegistry
 from rivers_core.plugins.discovery import GROUPS, intended_group
 from rivers_core.plugins.loading import ANNOUNCED_HOOKS, RECORD_HOOKS

@@ -13,13 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from rivers_core import hooks as specs
 from rivers_core.contexts import InputContext, OutputContext
 from rivers_core.exceptions import PluginLoadError
 from rivers_core.handler import BaseIOHandler
-from rivers_core.hooks import CommandSpec, ExecutorSpec, HandlerSpec, hookimpl, specs
-from rivers_core.hooks.observers import Observers
-from rivers_core.hooks.records import API_VERSION
-from rivers_core.plugins import PluginRegistry
+from rivers_core.hooks import API_VERSION, CommandSpec, ExecutorSpec, HandlerSpec, hookimpl
+from rivers_core.plugins import Observers, PluginRegistry
 
 PAGE = Path(__file__).parents[2] / "docs" / "hooks.md"
 HOOKS = sorted(name for name, value in vars(specs).items() if name.startswith("rivers_") and callable(value))
@@ -101,26 +100,18 @@ def test_rivers_default_io_handler_returns_first_result():
     assert PluginRegistry(entry_points=[]).default_io_handler("a") is None
 
 
-def test_rivers_default_io_handler_accepts_wrapper_and_handler():
+def test_rivers_default_io_handler_accepts_handler():
     handler = Handler()
-
-    @hookimpl(wrapper=True)
-    def rivers_default_io_handler(asset_name):
-        answer = yield
-        return handler if answer is None else answer
-
-    registry = registry_with({"rivers_default_io_handler": rivers_default_io_handler})
+    registry = registry_with({"rivers_default_io_handler": lambda: handler})
     assert registry.default_io_handler("a") is handler
 
 
 def test_rivers_default_io_handler_error_names_plugin():
     with pytest.raises(PluginLoadError, match=r"rivers_default_io_handler .* asset 'a', got int"):
         registry_with({"rivers_default_io_handler": lambda: 3}).default_io_handler("a")
-    registry = registry_with(
-        {"rivers_default_io_handler": lambda asset_name: {}[asset_name]}, names=["guilty"]
-    )
+    registry = registry_with({"rivers_default_io_handler": lambda asset_name: {}[asset_name]}, names=["acme"])
     with pytest.raises(
-        PluginLoadError, match=r"Plugin 'guilty:guilty' raised in rivers_default_io_handler.*'a'"
+        PluginLoadError, match=r"Plugin 'acme:acme' raised in rivers_default_io_handler.*'a'"
     ) as caught:
         registry.default_io_handler("a")
     assert isinstance(caught.value.__cause__, KeyError)
@@ -141,11 +132,11 @@ def test_rivers_wrap_io_handler_nests_wrappers():
 
 
 def test_rivers_wrap_io_handler_error_names_plugin():
-    registry = registry_with({"rivers_wrap_io_handler": lambda: object()}, names=["guilty"])
-    with pytest.raises(PluginLoadError, match=r"Plugin 'guilty:guilty'.* asset 'a', got object"):
+    registry = registry_with({"rivers_wrap_io_handler": lambda: object()}, names=["acme"])
+    with pytest.raises(PluginLoadError, match=r"Plugin 'acme:acme'.* asset 'a', got object"):
         registry.wrap(Handler(), "a")
-    registry = registry_with({"rivers_wrap_io_handler": lambda handler: 1 / 0}, names=["guilty"])
-    with pytest.raises(PluginLoadError, match=r"Plugin 'guilty:guilty' raised.*ZeroDivisionError"):
+    registry = registry_with({"rivers_wrap_io_handler": lambda handler: 1 / 0}, names=["acme"])
+    with pytest.raises(PluginLoadError, match=r"Plugin 'acme:acme' raised.*ZeroDivisionError"):
         registry.wrap(Handler(), "a")
 
 
@@ -190,11 +181,11 @@ def test_observer_error_is_logged_with_plugin(error, caplog):
         raise error
 
     (observer,) = observers_of(
-        registry_with({"rivers_run_start": rivers_run_start}, names=["guilty"]), "rivers_run_start"
+        registry_with({"rivers_run_start": rivers_run_start}, names=["acme"]), "rivers_run_start"
     )
     with caplog.at_level(logging.ERROR, "rivers.plugins"):
         assert observer("r1", [], []) is None
-    assert "guilty:guilty raised in rivers_run_start" in caplog.text
+    assert "acme:acme raised in rivers_run_start" in caplog.text
     assert caplog.records[0].exc_info[1] is error
 
 
@@ -207,21 +198,13 @@ def test_observer_propagates_keyboard_interrupt():
         observer("r1", [], [])
 
 
-def test_observer_may_be_a_wrapper():
-    seen = []
+@pytest.mark.parametrize("hook", HOOKS)
+def test_hook_cannot_be_a_wrapper(hook):
+    def implementation():
+        return (yield)
 
-    @hookimpl(wrapper=True)
-    def rivers_run_start(run_id):
-        seen.append("before")
-        result = yield
-        seen.append("after")
-        return result
-
-    plain = {"rivers_run_start": lambda run_id: seen.append(run_id)}
-    registry = registry_with(plain, {"rivers_run_start": rivers_run_start})
-    (observer,) = observers_of(registry, "rivers_run_start")
-    observer("r1", [], [])
-    assert seen == ["before", "r1", "after"]
+    with pytest.raises(PluginLoadError, match=f"{hook} cannot be a pluggy wrapper"):
+        registry_with({hook: hookimpl(implementation, wrapper=True)})
 
 
 def test_observers_none_is_empty():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rivers_core.exceptions import PluginLoadError
-from rivers_core.hooks.records import API_VERSION
+from rivers_core.hooks import API_VERSION
 from rivers_core.plugins import PluginRegistry
 from rivers_core.plugins.loading import MAX_RECORDS
 
@@ -269,7 +269,7 @@ def test_broken_plugin_does_not_hide_other_provider(install, install_handler):
 
 @pytest.mark.parametrize("hook", ["rivers_io_handlers", "rivers_run_start"])
 def test_plugin_may_import_hook_specification(hook, install):
-    source = f"from rivers_core.hooks.specs import {hook}\n"
+    source = f"from rivers_core.hooks import {hook}\n"
     install("acme-odd", {"odd": "acme_odd"}, {"acme_odd.py": source}, announces=["observers"])
     registry = PluginRegistry(strict=True)
     registry.load_all()

@@ -1,29 +1,34 @@
-"""Discovery: read which plugins installed distributions announce, without importing any of them."""
+"""Discovery: which plugins installed distributions announce, and which of them the policy allows; imports none."""
 
 from __future__ import annotations
 
 import importlib
 import logging
+import os
 import re
 import shlex
 import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import lru_cache
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 import importlib_metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from rivers_core.plugins.policy import PluginPolicy
+    from collections.abc import Iterable, Mapping
 
 ENTRY_POINT_GROUP: Final = "rivers"
 OBSERVERS: Final = "rivers.observers"
 RESOLVE: Final = "rivers.resolve"
 COMMANDS: Final = "rivers.commands"
 GROUPS: Final = frozenset({ENTRY_POINT_GROUP, OBSERVERS, RESOLVE, COMMANDS})
+
+ALLOW: Final = "RIVERS_PLUGINS_ALLOW"
+DENY: Final = "RIVERS_PLUGINS_DENY"
+STRICT: Final = "RIVERS_STRICT_PLUGINS"
 
 # Words that occur in names of hooks and groups, singular, to recognize a group that is meant to be one of ours.
 _WORDS: Final = {
@@ -83,6 +88,59 @@ class PluginEntry:
         return distribution is None or same_distribution(self.distribution, distribution)
 
 
+@dataclass(frozen=True, slots=True)
+class PluginPolicy:
+    """Allow list, deny list and pins from one source.
+
+    Args:
+        source: Where the policy was set, for messages.
+        allow: Patterns of distributions that may be imported; None allows all.
+        deny: Patterns of distributions that must not be imported.
+        pin: Name to the distribution that provides it.
+    """
+
+    source: str
+    allow: tuple[str, ...] | None = None
+    deny: tuple[str, ...] = ()
+    pin: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        source: str,
+        allow: Iterable[str] | None = None,
+        deny: Iterable[str] | None = None,
+        pin: Mapping[str, str] | None = None,
+    ) -> PluginPolicy:
+        """Build a policy from any iterables; the arguments are those of the class."""
+        return cls(source, None if allow is None else tuple(allow), tuple(deny or ()), dict(pin or {}))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the policy neither restricts nor pins anything."""
+        return self.allow is None and not self.deny and not self.pin
+
+    def refusal(self, distribution: str) -> str | None:
+        """Return why a distribution must not be imported.
+
+        Args:
+            distribution: Name of the distribution.
+
+        Returns:
+            A clause that names the pattern and its source, or None if the distribution may be imported.
+        """
+        denied = next((pattern for pattern in self.deny if _matches(distribution, pattern)), None)
+        if denied is not None:
+            return f"it is denied by {denied!r} ({self._place('deny', DENY)})"
+        if self.allow is not None and not any(_matches(distribution, pattern) for pattern in self.allow):
+            allowed = ", ".join(self.allow) or "nothing"
+            return f"only {allowed} is allowed ({self._place('allow', ALLOW)})"
+        return None
+
+    def _place(self, option: str, variable: str) -> str:
+        return variable if self.source == "environment" else f"`{option}` in {self.source}"
+
+
 class Discovery:
     """Plugins that exist for this process, before policies apply.
 
@@ -132,6 +190,29 @@ class Discovery:
     def remove(self, name: str) -> None:
         """Remove the plugin that was registered in this process under a name."""
         self.in_process = tuple(entry for entry in self.in_process if entry.name != name)
+
+
+def environment_policy() -> PluginPolicy:
+    """Return the policy of `RIVERS_PLUGINS_ALLOW` and `RIVERS_PLUGINS_DENY`, comma-separated lists."""
+    return _parsed(os.environ.get(ALLOW, ""), os.environ.get(DENY, ""))
+
+
+def strict_environment() -> bool:
+    """Return whether `RIVERS_STRICT_PLUGINS` turns every broken plugin into an error."""
+    return os.environ.get(STRICT, "").strip().lower() not in {"", "0", "false", "no", "off"}
+
+
+@lru_cache(maxsize=1)  # the same object for the same variables, so that comparing policies is cheap
+def _parsed(allow: str, deny: str) -> PluginPolicy:
+    return PluginPolicy("environment", _items(allow) or None, _items(deny))
+
+
+def _items(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def _matches(distribution: str, pattern: str) -> bool:
+    return fnmatchcase(normalize_distribution(distribution), normalize_distribution(pattern))
 
 
 def installed_entries() -> list[PluginEntry]:

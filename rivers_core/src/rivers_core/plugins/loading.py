@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any, Final, Generic
 
 import pluggy
 
+from rivers_core import hooks
 from rivers_core.exceptions import ALWAYS_PROPAGATE, HandlerNotFoundError, PluginLoadError
-from rivers_core.hooks import PROJECT, specs
-from rivers_core.hooks.records import API_VERSION, CommandSpec, ExecutorSpec, HandlerSpec, RecordT
-from rivers_core.hooks.validation import validate_hooks
-from rivers_core.plugins._lookup_errors import (
-    broken_target_error,
-    missing_requirement_error,
-    newer_record_error,
-    one_line,
-)
+from rivers_core.hooks import API_VERSION, CommandSpec, ExecutorSpec, HandlerSpec, RecordT
 from rivers_core.plugins.discovery import (
     COMMANDS,
     ENTRY_POINT_GROUP,
     OBSERVERS,
     RESOLVE,
     is_installed,
+)
+from rivers_core.plugins.hook_calls import validate_hooks
+from rivers_core.plugins.lookup_errors import (
+    broken_target_error,
+    missing_requirement_error,
+    newer_record_error,
+    one_line,
 )
 
 if TYPE_CHECKING:
@@ -108,10 +108,6 @@ class LoadedPlugins:
         self._modules: dict[PluginEntry, object] = {}
         self._clock = clock
         self._loading: set[PluginEntry] = set()
-        self._yielded: list[tuple[str, Any]] = []
-        for hook_name in RECORD_HOOKS:
-            # a historic call reaches each plugin when it is registered, and no plugin twice
-            getattr(self.pm.hook, hook_name).call_historic(result_callback=self._collector(hook_name))
 
     def load(self, entry: PluginEntry) -> bool:
         """Import and register a plugin, once.
@@ -229,8 +225,8 @@ class LoadedPlugins:
             entry_names: Names of all entry points that its distribution has in the group `rivers`.
         """
         implemented, result = self.hook_names(entry), []
-        for group, hooks in ANNOUNCED_HOOKS.items():
-            names = ", ".join(name for name in hooks if name in implemented)
+        for group, announced in ANNOUNCED_HOOKS.items():
+            names = ", ".join(name for name in announced if name in implemented)
             if names and group not in entry.groups:
                 result.append(
                     f"rivers does not call {names}, because no entry point announces it. Add to pyproject.toml: "
@@ -250,26 +246,27 @@ class LoadedPlugins:
             *(self.target_errors[item] for item in self.registrations[entry] if item in self.target_errors),
         ]
 
-    def _collector(self, hook_name: str) -> Callable[[Any], None]:
-        return lambda result: self._yielded.append((hook_name, result))
-
     def _register(self, entry: PluginEntry, module: object) -> list[Any]:
-        self._yielded.clear()
         try:
             self.pm.register(module, name=entry.key)
             validate_hooks(self.pm, module)
-            return list(_checked_records(self._yielded))
+            return list(_checked_records(self._yielded(module)))
         except BaseException:
             if self.pm.get_plugin(entry.key) is module:
                 self.pm.unregister(name=entry.key)
             raise
-        finally:
-            self._yielded.clear()
+
+    def _yielded(self, module: object) -> Iterator[tuple[str, Any]]:
+        """Yield name and result of each implementation of a record hook in a plugin."""
+        for hook_name in RECORD_HOOKS:
+            for impl in getattr(self.pm.hook, hook_name).get_hookimpls():
+                if impl.plugin is module and (result := impl.function()) is not None:
+                    yield hook_name, result
 
 
 def _plugin_manager() -> PluginManager:
-    pm = pluggy.PluginManager(PROJECT)
-    pm.add_hookspecs(specs)
+    pm = pluggy.PluginManager(hooks.PROJECT)
+    pm.add_hookspecs(hooks)
     return pm
 
 
@@ -330,7 +327,7 @@ def import_handler(registration: Registration[Any]) -> type[BaseIOHandler]:
     return target
 
 
-def _checked_records(yielded: list[tuple[str, Any]]) -> Iterator[Any]:
+def _checked_records(yielded: Iterable[tuple[str, Any]]) -> Iterator[Any]:
     seen: set[tuple[type, str]] = set()
     for hook_name, result in yielded:
         kind = RECORD_HOOKS[hook_name]

@@ -7,7 +7,7 @@ from copy import copy
 from dataclasses import dataclass
 from threading import RLock
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic
 
 from rivers_core.exceptions import (
     ALWAYS_PROPAGATE,
@@ -15,18 +15,25 @@ from rivers_core.exceptions import (
     HandlerNotFoundError,
     PluginLoadError,
 )
-from rivers_core.hooks.observers import Observers, freeze_observers
-from rivers_core.hooks.records import CommandSpec, ExecutorSpec, HandlerSpec, RecordT
-from rivers_core.hooks.resolution import call_default_io_handler, call_wrap_io_handler
-from rivers_core.plugins import _lookup_errors as errors
+from rivers_core.hooks import CommandSpec, ExecutorSpec, HandlerSpec, RecordT
+from rivers_core.plugins import lookup_errors as errors
 from rivers_core.plugins.discovery import (
     COMMANDS,
     ENTRY_POINT_GROUP,
     OBSERVERS,
     RESOLVE,
     Discovery,
+    PluginPolicy,
+    environment_policy,
     package_to_install,
     same_distribution,
+    strict_environment,
+)
+from rivers_core.plugins.hook_calls import (
+    Observers,
+    call_default_io_handler,
+    call_wrap_io_handler,
+    freeze_observers,
 )
 from rivers_core.plugins.loading import (
     ANNOUNCED_HOOKS,
@@ -35,10 +42,9 @@ from rivers_core.plugins.loading import (
     import_class,
     import_handler,
 )
-from rivers_core.plugins.policy import PluginPolicy, environment_policy, strict_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pluggy import PluginManager
 
@@ -74,6 +80,36 @@ class PluginStatus:
     provides: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Query(Generic[RecordT]):
+    """One lookup.
+
+    Args:
+        kind: Kind of the record.
+        noun: Noun for it in messages, such as `"IO handler"`.
+        name: Name of the record, or of the class behind its target.
+        names: Names that the entry point or the package of a plugin with such a record may have.
+        owner: Distribution that was asked for; None for any.
+        by_class: Whether `name` is that of the class.
+    """
+
+    kind: type[RecordT]
+    noun: str
+    name: str
+    names: Sequence[str]
+    owner: str | None = None
+    by_class: bool = False
+
+    def name_of(self, item: Registration[RecordT]) -> str:
+        return item.spec.class_name if self.by_class else item.spec.name
+
+    def matches(self, item: Registration[RecordT]) -> bool:
+        return self.name_of(item) == self.name
+
+    def is_likely(self, entry: PluginEntry) -> bool:
+        return (entry.name.replace("_", "-") if self.by_class else entry.name) in self.names
 
 
 class PluginRegistry:
@@ -139,7 +175,7 @@ class PluginRegistry:
 
     def handler_spec(self, name: str) -> Registration[HandlerSpec]:
         """Return the record of a handler, without importing its target; see `handler` for arguments and errors."""
-        return self._find(HandlerSpec, name)
+        return self._find(self._named(HandlerSpec, name))
 
     def handlers(self) -> list[Registration[HandlerSpec]]:
         """Return the records of all handlers, sorted by name; loads every plugin but no target.
@@ -159,11 +195,16 @@ class PluginRegistry:
             PluginLoadError: The plugin that seems to provide it is broken.
             ConfigurationError: Several distributions have a class of this name.
         """
-        return import_handler(self._find_class(class_name))
+        names = errors.names_of_class(class_name)
+        query = _Query(HandlerSpec, "IO handler class", class_name, names, by_class=True)
+        try:
+            return import_handler(self._find(query))
+        except HandlerNotFoundError as error:
+            raise AttributeError(str(error)) from error.__cause__
 
     def executor(self, name: str) -> type:
         """Return the executor class of a name; its module is imported now. See `handler` for arguments and errors."""
-        return import_class(self._find(ExecutorSpec, name))
+        return import_class(self._find(self._named(ExecutorSpec, name)))
 
     def executors(self) -> list[Registration[ExecutorSpec]]:
         """Return the records of all executors, sorted by name; loads every plugin but no target."""
@@ -397,80 +438,42 @@ class PluginRegistry:
             registrations = loaded.of_kind(kind, entries)
             return sorted(registrations, key=lambda item: (item.spec.name, item.distribution))
 
-    def _find(self, kind: type[RecordT], name: str) -> Registration[RecordT]:
+    def _named(self, kind: type[RecordT], name: str) -> _Query[RecordT]:
         if not isinstance(name, str):
             raise TypeError(f"The {KINDS[kind]} name must be a str, got {name!r}.")
+        distribution, _, bare_name = name.rpartition(":")
+        return _Query(kind, KINDS[kind], bare_name, [bare_name], distribution or self._pinned(bare_name))
+
+    def _find(self, query: _Query[RecordT]) -> Registration[RecordT]:
         with self._lock:
-            distribution, _, bare_name = name.rpartition(":")
-            owner = distribution or self._pinned(bare_name)
-            matches = self._search(kind, bare_name, owner)
+            matches = self._search(query)
             if not matches and self._discovery.rescan():
-                matches = self._search(kind, bare_name, owner)
+                matches = self._search(query)
             if not matches:
-                raise self._not_found(kind, bare_name, owner)
-            return _only(KINDS[kind], bare_name, matches)
+                raise self._absence(query)
+            pinned = [item for item in matches if self._is_pinned(item)]
+            return _only(query.noun, query.name, pinned if query.by_class and pinned else matches)
 
-    def _search(self, kind: type[RecordT], name: str, owner: str | None) -> list[Registration[RecordT]]:
+    def _search(self, query: _Query[RecordT]) -> list[Registration[RecordT]]:
+        """Return the records that match, loading the plugins that probably have them first."""
         loaded = self._refresh()
-        entries = [entry for entry in self._entries if entry.belongs_to(owner)]
-        likely = [entry for entry in entries if entry.name == name and ENTRY_POINT_GROUP in entry.groups]
+        entries = [entry for entry in self._entries if entry.belongs_to(query.owner)]
+        likely = [entry for entry in entries if query.is_likely(entry) and ENTRY_POINT_GROUP in entry.groups]
         self._load(likely)
-        if not any(item.spec.name == name for item in loaded.of_kind(kind, likely)):
+        if not any(map(query.matches, loaded.of_kind(query.kind, likely))):
             self._load(entries)
-        return [item for item in loaded.of_kind(kind, entries) if item.spec.name == name]
+        return [item for item in loaded.of_kind(query.kind, entries) if query.matches(item)]
 
-    def _not_found(self, kind: type[RecordT], name: str, owner: str | None) -> HandlerNotFoundError:
-        installed = [entry for entry in self._discovery.installed() if entry.belongs_to(owner)]
-        likely = installed if owner else [entry for entry in installed if entry.name == name]
-        known = [item.spec.name for item in self._loaded.of_kind(kind, self._entries)]
-        return self._absence(KINDS[kind], name, likely, [name], known, owner)
-
-    def _find_class(self, class_name: str) -> Registration[HandlerSpec]:
-        names = errors.names_of_class(class_name)
-
-        def is_likely(entry: PluginEntry) -> bool:
-            return entry.name.replace("_", "-") in names
-
-        with self._lock:
-            loaded = self._refresh()
-            for entries in ([entry for entry in self._entries if is_likely(entry)], self._entries):
-                self._load(entries)
-                matches = [
-                    item
-                    for item in loaded.of_kind(HandlerSpec, entries)
-                    if item.spec.class_name == class_name
-                ]
-                if matches:
-                    pinned = [item for item in matches if self._is_pinned(item)]
-                    return _only("IO handler class", class_name, pinned or matches)
-            likely = [entry for entry in self._discovery.installed() if is_likely(entry)]
-            known = [item.spec.class_name for item in loaded.of_kind(HandlerSpec, self._entries)]
-            error = self._absence("IO handler class", class_name, likely, names, known)
-            raise AttributeError(str(error)) from error.__cause__
-
-    def _absence(
-        self,
-        noun: str,
-        name: str,
-        likely: Iterable[PluginEntry],
-        package_names: Iterable[str],
-        known: Iterable[str],
-        owner: str | None = None,
-    ) -> HandlerNotFoundError:
+    def _absence(self, query: _Query[Any]) -> HandlerNotFoundError:
         """Return the error for a name that has no record although all plugins that may provide it were loaded.
 
-        Args:
-            noun: Noun for the record, such as `"IO handler"`.
-            name: Name that was looked up.
-            likely: Installed plugins that probably provide it.
-            package_names: Names under which a package may provide it.
-            known: Names that exist.
-            owner: Distribution that was asked for.
-
         Raises:
-            PluginLoadError: One of the likely plugins is broken.
+            PluginLoadError: One of the plugins that probably provide it is broken.
         """
         failures, policies = self._loaded.failures, self._policies()
+        noun, name, owner = query.noun, query.name, query.owner
+        installed = [entry for entry in self._discovery.installed() if entry.belongs_to(owner)]
+        likely = installed if owner else list(filter(query.is_likely, installed))
         for entry in likely:
             if entry in failures:
                 raise errors.broken_plugin_error(entry, failures[entry])
@@ -480,8 +483,9 @@ class PluginRegistry:
         if owner is not None:
             provided = [item for entry in likely for item in self._loaded.registrations.get(entry, ())]
             return HandlerNotFoundError(errors.not_provided_message(owner, noun, name, provided))
-        if package := package_to_install(package_names):
+        if package := package_to_install(query.names):
             return HandlerNotFoundError(errors.not_installed_message(noun, name, package))
+        known = map(query.name_of, self._loaded.of_kind(query.kind, self._entries))
         error = HandlerNotFoundError(errors.unknown_message(noun, name, known, failures))
         error.is_unknown = True
         error.__cause__ = next((errors.broken_plugin_error(*failure) for failure in failures.items()), None)
@@ -506,16 +510,9 @@ class PluginRegistry:
             state, error = "broken", entry.problem
         elif entry in loaded.registrations:
             state, provides, warnings = "loaded", self._provides(entry), self._warnings(entry)
-        return PluginStatus(
-            entry.distribution,
-            entry.version,
-            entry.name,
-            state,
-            error,
-            tuple(provides),
-            tuple(warnings),
-            tuple(sorted(entry.groups)),
-        )
+        groups = tuple(sorted(entry.groups))
+        owner = (entry.distribution, entry.version, entry.name)
+        return PluginStatus(*owner, state, error, tuple(provides), tuple(warnings), groups)
 
     def _provides(self, entry: PluginEntry) -> list[str]:
         nouns = {HandlerSpec: "handler", ExecutorSpec: "executor", CommandSpec: "command"}

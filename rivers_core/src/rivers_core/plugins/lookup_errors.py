@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rivers_core._suggestions import did_you_mean
 from rivers_core.exceptions import HandlerNotFoundError, PluginLoadError
-from rivers_core.hooks.records import API_VERSION
+from rivers_core.hooks import API_VERSION
 from rivers_core.plugins.discovery import is_installed, pip_command
 
 if TYPE_CHECKING:
