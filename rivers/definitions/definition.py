@@ -140,6 +140,10 @@ class Definition(Configured):
         module, path = self.__dict__.get("__module__"), self.__dict__.get("__qualname__")
         if module and path and module != "__main__" and getattr(sys.modules.get(module), path, None) is self:
             return str(path)
+        return self.reduce_by_value()
+
+    def reduce_by_value(self) -> tuple[Any, ...]:
+        """Return the class and the state, for a process that cannot import this definition by its name."""
         computed = ("signature", "_local_names", "__wrapped__")
         state = {field: value for field, value in self.__dict__.items() if field not in computed}
         return _restore, (type(self), state)

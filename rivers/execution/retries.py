@@ -31,6 +31,18 @@ def is_failure(error: BaseException, step: Step) -> bool:
     return task is None or not task.cancelling()
 
 
+class RetryElsewhere(Exception):  # noqa: N818 not an error
+    """A failed attempt may be repeated, by the process that asked for it.
+
+    Args:
+        delay: Seconds to wait before the next attempt.
+    """
+
+    def __init__(self, delay: float) -> None:
+        super().__init__(delay)
+        self.delay = delay
+
+
 async def may_retry(
     step: Step,
     run: Run,
@@ -51,17 +63,36 @@ async def may_retry(
 
     Returns:
         Whether to start another attempt now.
+
+    Raises:
+        RetryElsewhere: The function failed, and the run leaves retries to another process.
     """
-    policy = step.retry or run.retry
-    reason = policy.should_retry(error, attempt) if policy is not None else None
-    if policy is None or reason is None:
+    delay = retry_delay(step, run, keys, error, attempt, asset)
+    if delay is None:
         return False
-    delay = policy.delay(attempt)
-    what = f"writing {asset!r} failed" if asset is not None else "failed"
-    message = f"{reason.name}: {what}, attempt {attempt} of {policy.max_retries + 1}: {error_text(error)}"
-    run.record("StepRetry", step, keys=keys, asset=asset, attempt=attempt, message=message)
+    if run.retries_elsewhere and asset is None:
+        raise RetryElsewhere(delay)
     if step.needs_loop:
         await asyncio.sleep(delay)
     elif delay:
         time.sleep(delay)
     return True
+
+
+def retry_delay(
+    step: Step,
+    run: Run,
+    keys: Sequence[PartitionKey] | None,
+    error: BaseException,
+    attempt: int,
+    asset: str | None = None,
+) -> float | None:
+    """Return the seconds before the next attempt and record the retry; None if there is none. See `may_retry`."""
+    policy = step.retry or run.retry
+    reason = policy.should_retry(error, attempt) if policy is not None else None
+    if policy is None or reason is None:
+        return None
+    what = f"writing {asset!r} failed" if asset is not None else "failed"
+    message = f"{reason.name}: {what}, attempt {attempt} of {policy.max_retries + 1}: {error_text(error)}"
+    run.record("StepRetry", step, keys=keys, asset=asset, attempt=attempt, message=message)
+    return policy.delay(attempt)

@@ -63,6 +63,9 @@ class Run:
             them; None is the key of a step without partitions.
         skipped: Why each skipped step was not run.
         narrowed: Descriptions of the keys that a step leaves out, by name of the step.
+        retries_elsewhere: Whether another process waits and starts the next attempt.
+        elsewhere: The executor of each step that leaves this process, by name of the step.
+        connections: Channels to the processes of these executors.
         served: Place that served an input, by step, asset and partition, for handlers that read from several places.
     """
 
@@ -72,6 +75,8 @@ class Run:
         "_version_count",
         "_version_rest",
         "configs",
+        "connections",
+        "elsewhere",
         "failed",
         "failed_keys",
         "finished",
@@ -84,6 +89,7 @@ class Run:
         "plan",
         "resources",
         "resumed",
+        "retries_elsewhere",
         "retry",
         "run_id",
         "served",
@@ -117,6 +123,9 @@ class Run:
         self.tags = tuple(tags)
         self.retry = retry
         self.stop_at_failure = stop_at_failure
+        self.retries_elsewhere = False
+        self.elsewhere: Mapping[str, Any] = {}  # Any: executors are a layer above
+        self.connections: Any = None
         self.may_skip: Callable[[Step], str | None] | None = None
         head, self._version_rest = str(uuid.uuid4()).split("-", 1)
         self._version_count = int(head, 16)

@@ -22,25 +22,29 @@ from rivers_core.partitions import PartitionContext
 from rivers_core.redaction import redact_error
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from rivers.definitions.hook import Hook
     from rivers.execution.run import Run
     from rivers.graph.plan import Step
     from rivers_core.partitions import PartitionKey
 
+    Call = Callable[[Step, Run, Sequence[PartitionKey] | None], Coroutine[Any, Any, None]]
+
 _LOG = logging.getLogger("rivers.execution")
 
 
-def execute_step(step: Step, run: Run) -> Coroutine[Any, Any, None]:
+def execute_step(step: Step, run: Run, call: Call | None = None) -> Coroutine[Any, Any, None]:
     """Execute one step: once, or once per partition key unless one call of its function handles several.
 
     This is the only code that runs steps, under every executor. The coroutine never suspends unless the step
-    `needs_loop`, so that `run_sync` can run it without an event loop.
+    `needs_loop` or runs elsewhere, so that `run_sync` can run it without an event loop.
 
     Args:
         step: The bound step.
         run: The run of the step, which records its events.
+        call: Executes one call of the step elsewhere; None executes it here, with `execute_call`. Calls elsewhere
+            overlap, unless keys of the step depend on each other.
 
     Raises:
         Exception: The error of the last attempt, after its event was recorded and failure hooks were called. The
@@ -50,11 +54,27 @@ def execute_step(step: Step, run: Run) -> Coroutine[Any, Any, None]:
     # not a coroutine function: a coroutine around that of most steps would only cost time
     keys = run.keys.get(step.name)
     if keys is None or step.partition_batches or (len(keys) == 1 and step.name not in run.narrowed):
-        return _execute(step, run, keys)
-    return _execute_each(step, run, keys)
+        return (call or execute_call)(step, run, keys)
+    if call is None or any(step.needs_of(step.name)):
+        return _execute_each(step, run, keys, call or execute_call)
+    return _execute_overlapping(step, run, keys, call)
 
 
-async def _execute_each(step: Step, run: Run, keys: Sequence[PartitionKey]) -> None:
+async def _execute_overlapping(step: Step, run: Run, keys: Sequence[PartitionKey], call: Call) -> None:
+    """Execute a step for all its keys at once; `call` limits how many run and refuses those that must not start."""
+    failed = run.failed_keys.setdefault(step.name, {})
+    run.history_of(step)  # lookups that are equal for all keys
+    try:
+        ended = await asyncio.gather(*(call(step, run, (key,)) for key in keys), return_exceptions=True)
+    finally:
+        run.drop_history(step)
+    errors = {key: error for key, error in zip(keys, ended, strict=True) if error is not None}
+    failed.update((key, error) for key, error in errors.items() if is_failure(error, step))
+    for error in (*failed.values(), *errors.values()):
+        raise error
+
+
+async def _execute_each(step: Step, run: Run, keys: Sequence[PartitionKey], call: Call) -> None:
     """Execute a step for one key after the other; if one fails, the others go on unless the run stops at failures.
 
     The order is that of the definition, and a key that needs the value of an earlier one sees it. If that failed, the
@@ -73,7 +93,7 @@ async def _execute_each(step: Step, run: Run, keys: Sequence[PartitionKey]) -> N
             if run.served:  # places of the inputs of this key, not of those before it
                 run.served.pop(step.owner, None)
             try:
-                await _execute(step, run, (key,))
+                await call(step, run, (key,))
             except BaseException as error:
                 failed[key] = error
                 if run.stop_at_failure or not is_failure(error, step):
@@ -86,15 +106,25 @@ async def _execute_each(step: Step, run: Run, keys: Sequence[PartitionKey]) -> N
         raise next(iter(failed.values()))
 
 
-async def _execute(step: Step, run: Run, keys: Sequence[PartitionKey] | None) -> None:
-    """Execute a step in one call, with the retries that its policy allows."""
-    attempt = 1
+async def execute_call(step: Step, run: Run, keys: Sequence[PartitionKey] | None, attempt: int = 1) -> None:
+    """Execute one call of a step, with the retries that its policy allows.
+
+    Args:
+        step: The bound step.
+        run: The run of the step.
+        keys: The partition keys of this call; None without partitions.
+        attempt: Number of the first attempt.
+
+    Raises:
+        RetryElsewhere: The run leaves retries to another process, and the policy allows another attempt.
+        BaseException: See `execute_step`.
+    """
     while True:
         try:
             value, stored = await _attempt(step, run, keys, attempt)
             break
         except WriteFailedError as failure:
-            _failed(step, run, keys, failure.error, attempt)
+            report_failure(step, run, keys, failure.error, attempt)
             raise failure.error from failure.error.__cause__
         except BaseException as error:
             if not is_failure(error, step):  # an interrupt ends the run: its events show at which step
@@ -104,7 +134,7 @@ async def _execute(step: Step, run: Run, keys: Sequence[PartitionKey] | None) ->
             if await may_retry(step, run, keys, reason or error, attempt):
                 attempt += 1
                 continue
-            _failed(step, run, keys, error, attempt)
+            report_failure(step, run, keys, error, attempt)
             raise
     if step.success_hooks:
         _call_hooks(step.success_hooks, _hook_context(step, run, "success", value, None, stored), run)
@@ -194,9 +224,18 @@ def _context(
     )
 
 
-def _failed(
+def report_failure(
     step: Step, run: Run, keys: Sequence[PartitionKey] | None, error: BaseException, attempt: int
 ) -> None:
+    """Record that the last attempt of a call failed, and call the failure hooks.
+
+    Args:
+        step: The step.
+        run: Its run.
+        keys: The partition keys of the call.
+        error: The exception.
+        attempt: Number of the failed attempt.
+    """
     run.record("StepFailure", step, keys=keys, attempt=attempt, message=error_text(error))
     if step.failure_hooks:
         _call_hooks(step.failure_hooks, _hook_context(step, run, "failure", None, error, None), run)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from abc import ABC, ABCMeta, abstractmethod
+from abc import ABC, ABCMeta
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rivers.executors.scheduler import run_overlapping
 from rivers_core.exceptions import RiversError
 from rivers_core.plugins import get_registry
 
 if TYPE_CHECKING:
     from rivers.execution.run import Run
     from rivers.executors import in_process as own
-    from rivers.graph.findings import Findings
-    from rivers.graph.plan import Graph
-    from rivers_core.authoring import Locality
+    from rivers.executors.remote import Channel
+    from rivers.graph.plan import Step
     from rivers_core.plugins import PluginRegistry
 
 
@@ -34,44 +34,52 @@ class Executor(ABC, metaclass=_ExecutorType):
     """Base class of executors.
 
     `Executor.in_process()` belongs to the engine. Other packages register executors in the `rivers_executors` hook,
-    with a class that implements `execute`; they are available under their name, such as
+    with a class that sets `reach` and implements `connect`; they are available under their name, such as
     `Executor.parallel(max_workers=2)`, and the class as `Executor.Parallel`.
     """
 
     InProcess: ClassVar[type[own.InProcess]]
     in_process: ClassVar[type[own.InProcess]]
 
-    reach: ClassVar[Locality] = "process"
-    """Where steps run: in the coordinating process, on its host, or anywhere."""
+    reach: ClassVar[Any] = "process"
+    """`Locality`: where steps run: in the coordinating process, in others on its host, or on other hosts.
 
-    @abstractmethod
+    A subclass sets a plain class attribute, or overrides it with a property.
+    """
+
+    keeps_process_local: ClassVar[bool] = False
+    """Whether steps with a handler that keeps values in this process run there; otherwise the run is refused."""
+
     def execute(self, run: Run) -> None:
         """Run every step of `run.plan`, each after those in `run.plan.after[step.name]`.
 
-        Each step goes through `rivers.execution.execute_step`. A step that raises is reported to `run.fail`, one that
-        can no longer run to `run.skip`; with `run.stop_at_failure` no step starts after the first failure.
+        The default starts a step as soon as its upstreams are stored, and sends those in `run.elsewhere` through the
+        channel of their executor. An override calls `rivers.execution.execute_step` for each step, reports one that
+        raises to `run.fail`, and with `run.stop_at_failure` starts none after the first failure.
 
         Args:
             run: The run, with its plan and everything that steps need.
         """
+        run_overlapping(run)
 
-    def check(self, graph: Graph, findings: Findings) -> None:
-        """Add a finding for each asset that this executor cannot run.
+    def connect(self) -> Channel:
+        """Return a channel to the processes that run the steps of a repository; called once, on first use.
 
-        The default checks that stored values can be read where the steps run.
+        Raises:
+            RiversError: No process can be reached.
+        """
+        raise RiversError(
+            f"{self!r} does not run steps of an asset with metadata={{'rivers/executor': ...}}."
+        )
+
+    def keeps(self, step: Step) -> bool:
+        """Return whether a step runs in the coordinating process, whatever its handlers; by default it does not.
 
         Args:
-            graph: The bound graph.
-            findings: Collects the problems.
+            step: A step that this executor runs.
         """
-        if self.reach == "process":
-            return
-        for output in graph.outputs.values():
-            if output.binding is not None and output.step_name and output.handler.locality == "process":
-                findings.add(
-                    f"asset {output.name!r}: handler {output.binding.label!r} keeps values in this process, but "
-                    f"{self!r} runs steps in others. Use a handler that stores them, such as pickle."
-                )
+        del step
+        return bool(self.reach == "process")
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and vars(self) == vars(other)

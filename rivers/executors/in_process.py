@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from rivers.execution.retries import is_failure
 from rivers.execution.step import execute_step
-from rivers.executors.async_loop import run_overlapping
 from rivers.executors.base import Executor
+from rivers.executors.scheduler import run_overlapping
 from rivers_core.awaitables import run_sync
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class InProcess(Executor):
 
     def execute(self, run: Run) -> None:
         """Run the plan; see `Executor.execute`."""
-        if run.plan.needs_loop:
+        if run.plan.needs_loop or run.elsewhere:
             run_overlapping(run)
         else:
             run_sync(_in_order(run))

@@ -237,6 +237,8 @@ class CodeRepository:
             request,
             runtime.storage,
             request.executor or runtime.executor,
+            runtime.executors,
+            runtime.connections,
             runtime.observers(),
             runtime.definitions.resources,
         )

@@ -13,6 +13,7 @@ from rivers.exceptions import ConfigurationError, ExecutionError, StorageError
 from rivers.execution.keys import keys_of_plan, shown_request
 from rivers.execution.run import Run
 from rivers.execution.staleness import Skipping
+from rivers.executors.placement import place_steps
 from rivers.graph.findings import Findings
 from rivers.repository.config import build_configs
 from rivers.repository.resume import skip_finished_steps
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from rivers.definitions.retry import RetryPolicy
     from rivers.execution.keys import KeyRequest
     from rivers.executors import Executor
+    from rivers.executors.placement import Connections, Executors, Placement
     from rivers.graph.plan import Graph, Plan, Step, StoredOutput
     from rivers.storage import EventStorage
     from rivers_core.partitions import PartitionKey
@@ -140,6 +142,8 @@ def run_plan(
     request: RunRequest,
     storage: EventStorage,
     executor: Executor,
+    executors: Executors,
+    connections: Connections,
     observers: Observers,
     resources: Mapping[str, Any],
 ) -> RunResult:
@@ -151,6 +155,8 @@ def run_plan(
         request: The arguments of the run.
         storage: Event storage.
         executor: Executor of the steps.
+        executors: Executors that assets name.
+        connections: Channels to the processes of executors.
         observers: Observers of plugins.
         resources: Values that parameters may name besides assets.
 
@@ -163,7 +169,9 @@ def run_plan(
         ConfigurationError: The configuration values are not valid.
         ConflictError: The run identifier exists, and the request does not resume it.
     """
-    run = _prepare(graph, plan, request, storage, executor, observers, resources)
+    placement = _placed(plan, executor, executors)
+    run = _prepare(graph, plan, request, storage, observers, resources)
+    run.elsewhere, run.connections = placement.elsewhere, connections
     names = [step.name for step in plan.steps]
     key = request.partition_key
     since = time_ns()
@@ -194,18 +202,22 @@ def run_plan(
     return _result(run)
 
 
+def _placed(plan: Plan, executor: Executor, executors: Executors) -> Placement:
+    findings = Findings()
+    placement = place_steps(plan.steps, executor, executors, findings)
+    findings.report()
+    placement.warn(executor)
+    return placement
+
+
 def _prepare(
     graph: Graph,
     plan: Plan,
     request: RunRequest,
     storage: EventStorage,
-    executor: Executor,
     observers: Observers,
     resources: Mapping[str, Any],
 ) -> Run:
-    findings = Findings()
-    executor.check(graph, findings)
-    findings.report()
     run = Run(
         request.run_id or str(uuid.uuid4()),
         plan,

@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-import logging
-from functools import cached_property, partial
+from functools import cached_property
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from rivers.definitions.error_text import error_text
-from rivers.definitions.resource import Resource
 from rivers.definitions.retry import RetryPolicy
 from rivers.exceptions import ConfigurationError
-from rivers.executors import Executor, executor_class
+from rivers.execution.resources import OpenResources
+from rivers.executors import Executor
+from rivers.executors.placement import Connections, Executors, place_steps
 from rivers.graph.findings import suggest
 from rivers.graph.handlers import HandlerBinder
 from rivers.graph.resolve import resolve
 from rivers.graph.selection import make_plan, missing_upstreams
-from rivers.graph.steps import EXECUTOR_KEY
 from rivers.storage import EventStorage, Storage
-from rivers_core.authoring import resolve_awaitable
 from rivers_core.keys import storage_key
 from rivers_core.plugins import get_registry
-from rivers_core.redaction import redact, redact_error, secret_spellings, secrets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from rivers.definitions.job import Job
+    from rivers.executors.remote.bundle import Bundle
     from rivers.graph.findings import Findings
     from rivers.graph.plan import Graph, Plan
     from rivers.graph.symbols import Definitions
     from rivers_core.config import Config
     from rivers_core.handler import BaseIOHandler
     from rivers_core.plugins import Observers, PluginRegistry
-
-_LOG = logging.getLogger("rivers.resources")
 
 
 class Runtime:
@@ -75,6 +69,7 @@ class Runtime:
         self._storage = storage
         self._owns_storage = False
         self._resources: OpenResources | None = None
+        self.connections = Connections(self._make_bundle)
 
     def __reduce__(self) -> tuple[Any, ...]:
         storage = None if self._owns_storage else self._storage
@@ -126,11 +121,20 @@ class Runtime:
         return resolve(
             self.definitions,
             HandlerBinder(self.registry, self.config, self.definitions.resources, self.io_handler),
-            self.executor.check,
             self._check_jobs,
             self._check_config,
             self._check_executors,
         )
+
+    @cached_property
+    def executors(self) -> Executors:
+        """Executors by name."""
+        return Executors(self.registry)
+
+    def _make_bundle(self) -> Bundle:
+        from rivers.executors.remote.bundle import make_bundle  # cloudpickle is needed only here
+
+        return make_bundle(self.graph.steps, self.definitions.resources)
 
     def policy(self, policy: RetryPolicy | str | None) -> RetryPolicy | None:
         """Return a retry policy that is given by name or as itself.
@@ -168,20 +172,15 @@ class Runtime:
             with findings.collecting(subject):
                 check_executor("executor", job.executor)
                 if job.executor is not None:
-                    job.executor.check(graph, findings)
+                    place_steps(make_plan(graph, job.selection).steps, job.executor, self.executors, findings)
 
     def _check_config(self, _graph: Graph, findings: Findings) -> None:
         for text in self.config.findings() if self.config is not None else ():
             findings.add(text)
 
     def _check_executors(self, graph: Graph, findings: Findings) -> None:
-        """Check the executors that assets name; an unknown one would silently run elsewhere."""
-        for output in graph.outputs.values():
-            name = output.metadata.get(EXECUTOR_KEY)
-            if not isinstance(name, str):
-                continue
-            with findings.collecting(f"asset {output.name!r}: {EXECUTOR_KEY}={name!r}"):
-                executor_class(name, self.registry)
+        """Check the executors that assets name, and whether the default one can run the steps."""
+        place_steps(graph.steps.values(), self.executor, self.executors, findings)
 
     def open(self, storage: EventStorage | None = None, *, set_up: bool = True) -> None:
         """Bind the graph and set up resources.
@@ -222,11 +221,14 @@ class Runtime:
         return self._plans[key]
 
     def close(self) -> None:
-        """Tear down resources, and close or flush the storage."""
+        """End the processes of executors, tear down resources, and close or flush the storage."""
         try:
-            self._close_resources()
+            self.connections.close()
         finally:
-            self._release_storage()
+            try:
+                self._close_resources()
+            finally:
+                self._release_storage()
 
     def _close_resources(self) -> None:
         if self._resources is not None:
@@ -240,46 +242,6 @@ class Runtime:
             self._storage.close()
         else:
             self._storage.flush()
-
-
-class OpenResources:
-    """Resources that are set up in the order given and torn down in reverse."""
-
-    def __init__(self) -> None:
-        self._open: list[tuple[str, Resource]] = []
-
-    def set_up(self, resources: Mapping[str, Any]) -> None:
-        """Set up resources; the caller closes those that were set up before an error.
-
-        Args:
-            resources: Resources by name; values that are not a `Resource` are left alone.
-
-        Raises:
-            ConfigurationError: A set-up failed.
-        """
-        for name, resource in resources.items():
-            if not isinstance(resource, Resource):
-                continue
-            self._open.append((name, resource))
-            try:
-                resolve_awaitable(resource.setup())
-            except Exception as error:
-                self._open.pop()
-                secrets = secret_spellings(secrets_of(resource))
-                message = redact(error_text(error), secrets)
-                raise ConfigurationError(
-                    f"Could not set up resource {name!r} ({type(resource).__name__}): {message}"
-                ) from redact_error(error, partial(redact, secrets=secrets))
-
-    def close(self) -> None:
-        """Tear down all; a failure is logged and does not keep the others from being torn down."""
-        while self._open:
-            name, resource = self._open[-1]
-            try:
-                resolve_awaitable(resource.teardown())
-            except Exception:
-                _LOG.exception("Could not tear down resource %r", name)
-            self._open.pop()
 
 
 def event_log_folder(config: Config) -> Path:

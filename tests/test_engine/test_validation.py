@@ -353,12 +353,12 @@ def test_same_finding_of_many_assets_is_merged():
 
 
 def test_executor_not_installed_is_a_finding(repository):
-    @rs.Asset(metadata={"rivers/executor": "parallel"})
+    @rs.Asset(metadata={"rivers/executor": "teleport"})
     def a(): ...
 
     @rs.Asset(metadata={"rivers/executor": "in_process"})
     def b(): ...
 
-    with pytest.raises(Wrong, match=r"asset 'a': rivers/executor='parallel'") as caught:
+    with pytest.raises(Wrong, match=r"asset 'a': rivers/executor='teleport'") as caught:
         repository(a, b).validate()
     assert len(caught.value.findings) == 1

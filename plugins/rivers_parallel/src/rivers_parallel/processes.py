@@ -1,0 +1,62 @@
+"""Facts about processes that the operating system knows, and the end of process trees."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+def kill_descendants(pid: int) -> None:
+    """Kill all processes that a process started, and those that they started.
+
+    Args:
+        pid: The process.
+    """
+    with suppress(psutil.Error):
+        for child in psutil.Process(pid).children(recursive=True):
+            with suppress(psutil.Error):
+                child.kill()
+
+
+def out_of_memory_kills(
+    process: Path = Path("/proc/self/cgroup"), machine: Path = Path("/proc/vmstat")
+) -> int:
+    """Return how many processes of this control group, or of this machine, were killed for lack of memory.
+
+    Args:
+        process: File that names the control group of this process.
+        machine: File with the counters of the machine, for systems without control groups.
+
+    Returns:
+        The count; 0 where it is not known.
+    """
+    for source in (*_events_of(process), machine):
+        count = _counter(source)
+        if count is not None:
+            return count
+    return 0
+
+
+def _events_of(process: Path) -> list[Path]:
+    """Return the files that may hold the counter of the control group: version 2, then version 1."""
+    try:
+        lines = [line.split(":", 2) for line in process.read_text().splitlines()]
+    except OSError:
+        return []
+    groups = {controllers: path.lstrip("/") for _, controllers, path in lines}
+    files = [_CGROUPS / groups[""] / "memory.events"] if "" in groups else []
+    if "memory" in groups:
+        files.append(_CGROUPS / "memory" / groups["memory"] / "memory.oom_control")
+    return files
+
+
+def _counter(source: Path) -> int | None:
+    try:
+        lines = source.read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)

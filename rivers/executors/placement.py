@@ -1,0 +1,190 @@
+"""Decide where each step of a plan runs, and check that its handlers can be read and written there."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from rivers.exceptions import ConfigurationError
+from rivers.executors.base import Executor, executor_class
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from rivers.executors.remote import Channel
+    from rivers.executors.remote.bundle import Bundle
+    from rivers.graph.findings import Findings
+    from rivers.graph.plan import HandlerBinding, Step
+    from rivers_core.plugins import PluginRegistry
+
+_LOG = logging.getLogger("rivers.run")
+
+_REACH: Final = {"process": 0, "host": 1, "shared": 2}
+_SHOWN = 10
+
+_ADVICE: Final = {
+    "process": "Use a handler that stores values outside the process, such as pickle",
+    "host": "Use a handler on shared storage, or pass shared_filesystem=True if all hosts see the same files",
+}
+
+
+class Executors:
+    """Executors by name: the engine's own, those of the configuration, and those of plugins.
+
+    Args:
+        registry: Plugins to search.
+    """
+
+    def __init__(self, registry: PluginRegistry) -> None:
+        self._registry = registry
+        self._built: dict[str, Executor] = {}
+
+    def named(self, name: str, of_run: Executor | None = None) -> Executor:
+        """Return the executor with a name, built with default arguments or those of the configuration.
+
+        Args:
+            name: Name in the configuration, or of a plugin.
+            of_run: The executor of the run, which is returned if it is the one of that plugin.
+
+        Raises:
+            HandlerNotFoundError: The name is unknown.
+            PluginLoadError: The package that registers it is broken.
+            ConfigurationError: Its arguments are not valid.
+        """
+        if name not in self._built:
+            kind = executor_class(name, self._registry)
+            if of_run is not None and type(of_run) is kind:
+                return of_run
+            self._built[name] = build_executor(name, kind, {})
+        return self._built[name]
+
+
+def build_executor(name: str, kind: type, arguments: Mapping[str, Any]) -> Executor:
+    """Return an executor of a class.
+
+    Args:
+        name: Name for messages.
+        kind: The class.
+        arguments: Its arguments.
+
+    Raises:
+        ConfigurationError: The arguments are not valid, or the class is not an executor.
+    """
+    try:
+        executor = kind(**arguments)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"Executor {name!r} cannot be built: {error}") from error
+    if not isinstance(executor, Executor):
+        raise ConfigurationError(f"Executor {name!r} must be a subclass of rivers.Executor, got {kind!r}.")
+    return executor
+
+
+class Connections:
+    """Channels of a repository to the executors that run its steps, each opened on first use.
+
+    Args:
+        make_bundle: Pickles the steps of the repository.
+    """
+
+    def __init__(self, make_bundle: Any) -> None:
+        self._make_bundle = make_bundle
+        self._bundle: Bundle | None = None
+        self._channels: dict[Executor, Channel] = {}
+
+    @property
+    def bundle(self) -> Bundle:
+        """The pickled steps of the repository."""
+        if self._bundle is None:
+            self._bundle = self._make_bundle()
+        return self._bundle
+
+    def channel(self, executor: Executor) -> Channel:
+        """Return the channel of an executor."""
+        if executor not in self._channels:
+            self._channels[executor] = executor.connect()
+        return self._channels[executor]
+
+    def close(self) -> None:
+        """End the processes of all channels."""
+        while self._channels:
+            self._channels.popitem()[1].close()
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the steps of a plan run.
+
+    Attributes:
+        elsewhere: The executor of each step that leaves this process, by name of the step.
+        kept: Assets whose steps stay because of their handlers, with these handlers.
+    """
+
+    elsewhere: dict[str, Executor]
+    kept: dict[str, str]
+
+    def warn(self, executor: Executor) -> None:
+        """Log one warning that names the steps that stay, and their handlers."""
+        if not self.kept:
+            return
+        shown = [f"{name!r} ({handlers})" for name, handlers in list(self.kept.items())[:_SHOWN]]
+        if len(self.kept) > _SHOWN:
+            shown.append(f"and {len(self.kept) - _SHOWN} more")
+        _LOG.warning(
+            "Steps run in the coordinating process instead of %r, because a handler keeps their value or an input in "
+            "that process: %s. With a handler that stores values outside the process, such as pickle, they can run in "
+            "parallel.",
+            executor,
+            ", ".join(shown),
+        )
+
+
+def place_steps(
+    steps: Iterable[Step], executor: Executor, executors: Executors, findings: Findings
+) -> Placement:
+    """Return where each step of a plan runs.
+
+    Args:
+        steps: The steps.
+        executor: The executor of the run.
+        executors: Executors that assets name.
+        findings: Receives a finding for each step whose handlers cannot be used where it would run.
+    """
+    elsewhere: dict[str, Executor] = {}
+    kept: dict[str, str] = {}
+    for step in steps:
+        chosen = executor
+        if step.executor is not None:
+            with findings.collecting(f"asset {step.owner!r}: rivers/executor={step.executor!r}"):
+                chosen = executors.named(step.executor, executor)
+        if chosen.keeps(step):
+            continue
+        narrow = {
+            binding.label: binding.handler.locality
+            for binding in _bindings(step)
+            if _REACH[binding.handler.locality] < _REACH[chosen.reach]
+        }
+        if not narrow:
+            elsewhere[step.name] = chosen
+        elif chosen.keeps_process_local and set(narrow.values()) == {"process"}:
+            kept[step.owner] = ", ".join(map(repr, narrow))
+        else:
+            findings.add(_refusal(step, chosen, narrow))
+    return Placement(elsewhere, kept)
+
+
+def _bindings(step: Step) -> Iterator[HandlerBinding]:
+    yield from (output.binding for output in step.outputs if output.binding is not None)
+    yield from (loaded.binding for loaded in step.inputs)
+    if step.own_value is not None:
+        yield step.own_value.loaded.binding
+
+
+def _refusal(step: Step, executor: Executor, narrow: Mapping[str, str]) -> str:
+    narrowest = min(narrow.values(), key=_REACH.__getitem__)
+    where = "in this process" if narrowest == "process" else "on this host"
+    names = ", ".join(repr(name) for name, locality in narrow.items() if locality == narrowest)
+    return (
+        f"asset {step.owner!r}: handler {names} keeps its value or an input {where}, but {executor!r} runs steps "
+        f"elsewhere. {_ADVICE[narrowest]}."
+    )

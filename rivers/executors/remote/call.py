@@ -1,0 +1,249 @@
+"""The coordinator's side of a call: send one attempt after the other, and record what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from rivers.exceptions import ExecutionError
+from rivers.execution.keys import dynamic_keys
+from rivers.execution.lineage import needed_keys
+from rivers.execution.retries import retry_delay
+from rivers.execution.step import report_failure
+from rivers.executors.remote.bundle import dumps
+from rivers.executors.remote.channel import LostStepError
+from rivers.executors.remote.ending import NotRunError
+from rivers.executors.remote.errors import unpack_error
+from rivers.executors.remote.messages import RunTerms, StepOrder, StepReport, StepRequest
+from rivers.executors.remote.records import current_levels, handle_again
+from rivers.graph.plan import LoadedInput
+from rivers.storage.events import MATERIALIZATION
+from rivers_core.contexts import InputContext, OutputContext
+from rivers_core.exceptions import PartitionValidationError
+from rivers_core.partitions import PartitionContext
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rivers.execution.run import Run
+    from rivers.executors.remote.bundle import Bundle
+    from rivers.executors.remote.channel import Channel
+    from rivers.executors.remote.ending import Ending
+    from rivers.executors.remote.messages import HandlerCall
+    from rivers.graph.plan import Awaited, Step
+    from rivers.storage import Event
+    from rivers_core.partitions import PartitionKey
+
+_LOG = logging.getLogger("rivers.run")
+_WATCHED = ("output_stored", "input_loaded", "io_failed")
+
+
+class RemoteCalls:
+    """Calls of one run that are sent to one channel.
+
+    Args:
+        run: The run.
+        channel: The channel.
+        bundle: The pickled steps.
+        ending: How far the run has come to its end.
+    """
+
+    def __init__(self, run: Run, channel: Channel, bundle: Bundle, ending: Ending) -> None:
+        self._run = run
+        self._channel = channel
+        self._bundle = bundle
+        self._ending = ending
+        limit = channel.max_concurrent
+        self._slots = asyncio.Semaphore(limit) if limit is not None else None
+        self._terms = dumps(
+            RunTerms(
+                run.tags,
+                run.retry,
+                run.stop_at_failure,
+                current_levels(),
+                frozenset(name for name in _WATCHED if getattr(run.observers, name)),
+            )
+        )
+
+    async def execute(self, step: Step, run: Run, keys: Sequence[PartitionKey] | None) -> None:
+        """Execute one call of a step elsewhere, with the retries that its policy allows.
+
+        Raises:
+            NotRunError: The run ends before the call could start, or while it waits for a retry.
+            BaseException: See `execute_step`.
+        """
+        attempt = 1
+        while (delay := await self._attempt(step, keys, attempt)) is not None:
+            await asyncio.sleep(delay)
+            attempt += 1
+
+    def interrupt(self) -> None:
+        """End the processes of running calls."""
+        self._channel.interrupt()
+
+    async def _attempt(self, step: Step, keys: Sequence[PartitionKey] | None, attempt: int) -> float | None:
+        """Run one attempt; return the seconds to wait before the next one, None if the call succeeded."""
+        try:
+            report = await self._report(step, keys, attempt)
+        except LostStepError as error:
+            return self._lost(step, keys, attempt, error)
+        self._record(step, report, attempt)
+        if report.error is None:
+            return report.retry_after
+        failure = unpack_error(report.error)
+        if report.is_refused:
+            report_failure(step, self._run, keys, failure, attempt)
+        raise failure
+
+    async def _report(self, step: Step, keys: Sequence[PartitionKey] | None, attempt: int) -> StepReport:
+        if self._slots is None:
+            return await self._send(step, keys, attempt)
+        async with self._slots:
+            return await self._send(step, keys, attempt)
+
+    async def _send(self, step: Step, keys: Sequence[PartitionKey] | None, attempt: int) -> StepReport:
+        if self._ending.starts_nothing:
+            raise NotRunError
+        try:
+            encoded = await self._channel.send(self._request(step, keys, attempt))
+        except asyncio.CancelledError as error:
+            raise NotRunError from error
+        report: StepReport = pickle.loads(encoded)
+        return report
+
+    def _lost(
+        self, step: Step, keys: Sequence[PartitionKey] | None, attempt: int, error: LostStepError
+    ) -> float | None:
+        if self._ending.is_abandoned:
+            raise NotRunError from error
+        delay = retry_delay(step, self._run, keys, error, attempt)
+        if delay is None:
+            report_failure(step, self._run, keys, error, attempt)
+            raise error
+        return delay
+
+    # ------------------------------------------------------------------ request
+
+    def _request(self, step: Step, keys: Sequence[PartitionKey] | None, attempt: int) -> StepRequest:
+        run = self._run
+        if step.name in self._bundle.refused:
+            raise ExecutionError(
+                f"Could not send asset {step.owner!r} to another process: {self._bundle.refused[step.name]}. Define "
+                "what it uses in a module, or run it in this process with "
+                'metadata={"rivers/executor": "in_process"}.'
+            )
+        stored, observed = _known_events(step, run, keys or ())
+        config = run.configs.get(step.name)
+        all_keys = run.keys.get(step.name)
+        order = StepOrder(
+            run.run_id,
+            step.name,
+            None if keys is None else tuple(keys),
+            tuple(all_keys) if all_keys is not None and step.partition_batches else None,
+            step.name in run.narrowed,
+            attempt,
+            run.plan.selected_outputs.get(step.name),
+            None if config is None else dumps(config),
+            self._terms,
+            stored,
+            observed,
+            _dynamic_keys(step, run),
+        )
+        policy = step.retry or run.retry
+        return StepRequest(
+            self._bundle,
+            pickle.dumps(order, pickle.HIGHEST_PROTOCOL),
+            run.run_id,
+            step.name,
+            step.owner,
+            None if keys is None else tuple(map(str, keys)),
+            attempt,
+            step.compute if policy is None else policy.compute_for(attempt, step.compute),
+        )
+
+    # ------------------------------------------------------------------ report
+
+    def _record(self, step: Step, report: StepReport, attempt: int) -> None:
+        run = self._run
+        _LOG.info("step %r, attempt %d, ran in %s", step.name, attempt, report.place)
+        for plain in report.logs:
+            handle_again(plain)
+        for event in report.events:
+            run.storage.record(event)
+            if event.event_type == MATERIALIZATION and event.asset_key is not None:
+                run.latest[event.asset_key, event.partition_key] = event
+        if report.calls:
+            for call in report.calls:
+                _tell_observers(call, step, run, report.events)
+
+
+def _known_events(
+    step: Step, run: Run, keys: Sequence[PartitionKey]
+) -> tuple[dict[tuple[str, str | None], Event], dict[str, Event]]:
+    """Return the events that stored the inputs of a call, and the newest observations of external inputs."""
+    stored: dict[tuple[str, str | None], Event] = {}
+    observed: dict[str, Event] = {}
+    past = run.past_of(step)
+    for needed in _all_needed(step):
+        name = needed.upstream.name
+        if needed.upstream.step_name is None and name not in observed:
+            observation = past.observed(name)
+            if observation is not None:
+                observed[name] = observation
+        if needed.mapping is not None:
+            with suppress(PartitionValidationError):  # it fails where the step runs
+                texts = [str(key) for key in needed_keys(needed, step, keys, past)]
+                events = run.stored_each(name, texts, step)
+                stored.update(
+                    ((name, text), event) for text, event in zip(texts, events, strict=True) if event
+                )
+        elif needed.upstream.partitions_def is None:
+            event = run.stored(name, None)
+            if event is not None:
+                stored[name, None] = event
+    return stored, observed
+
+
+def _all_needed(step: Step) -> Iterator[LoadedInput | Awaited]:
+    yield from step.inputs
+    yield from step.awaited
+    if step.own_value is not None:
+        yield step.own_value.loaded
+
+
+def _dynamic_keys(step: Step, run: Run) -> dict[str, list[str]]:
+    definitions = {step.partitions_def, *(needed.upstream.partitions_def for needed in _all_needed(step))}
+    known: dict[str, list[str]] = {}
+    for definition in definitions:
+        if definition is not None:
+            known.update(dynamic_keys(definition, run.storage) or {})
+    return known
+
+
+def _tell_observers(call: HandlerCall, step: Step, run: Run, events: Sequence[Event]) -> None:
+    """Call the observers of this process with the context of a handler call elsewhere."""
+    functions = getattr(run.observers, call.hook)
+    if call.is_output:
+        output = next(output for output in step.outputs if output.name == call.name)
+        partition = None if call.keys is None else PartitionContext(call.keys, output.partitions_def)
+        stored = OutputContext(output.name, output.metadata, partition, output.type_hint, run_id=run.run_id)
+        stored.output_metadata = None if call.metadata is None else dict(call.metadata)
+        stored.step_name, stored.code_version = step.name, output.code_version
+        arguments: tuple[Any, ...] = (stored, output.handler)
+    else:
+        loads = [needed for needed in _all_needed(step) if isinstance(needed, LoadedInput)]
+        needed = next(needed for needed in loads if needed.upstream.name == call.name)
+        upstream = needed.upstream
+        partition = None if call.keys is None else PartitionContext(call.keys, upstream.partitions_def)
+        loaded = InputContext(upstream.name, step.owner, needed.metadata, partition, needed.type_hint)
+        loaded.run_id = run.run_id
+        arguments = (loaded, needed.binding.handler)
+    if call.event is not None:
+        arguments = (*arguments, events[call.event])
+    if call.error is not None:
+        arguments = (*arguments, unpack_error(call.error))
+    for observe in functions:
+        observe(*arguments)

@@ -1,0 +1,58 @@
+"""Channel to the processes that run steps, implemented by executors."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from rivers.definitions.retry import FailureReason
+from rivers.exceptions import ExecutionError
+
+if TYPE_CHECKING:
+    from rivers.executors.remote.messages import StepRequest
+
+
+class LostStepError(ExecutionError):
+    """The process that ran a step ended, or cannot be reached, before it reported.
+
+    Args:
+        message: Which process it was, and how it ended.
+        reason: `INFRASTRUCTURE`, or `OUT_OF_MEMORY` where that is known.
+    """
+
+    def __init__(self, message: str, reason: FailureReason = FailureReason.INFRASTRUCTURE) -> None:
+        super().__init__(message)
+        self.failure_reason = reason
+
+
+class Channel(ABC):
+    """Processes that run the steps of one repository; opened on first use and closed by `shutdown()`.
+
+    Attributes:
+        max_concurrent: Number of requests that may be sent at once; None for no limit.
+    """
+
+    max_concurrent: int | None = None
+
+    @abstractmethod
+    async def send(self, request: StepRequest) -> bytes:
+        """Run one attempt of a step elsewhere and return its encoded report.
+
+        The process that receives the request calls `rivers.executors.remote.worker.run_request`. Cancelling this
+        coroutine ends the step, if that is possible.
+
+        Args:
+            request: The request; `encoded` is what travels, the rest describes it.
+
+        Raises:
+            LostStepError: The process ended before it reported.
+            RiversError: The request cannot be sent: no process can be reached, or code is missing there.
+        """
+
+    def interrupt(self) -> None:
+        """End all running steps at once, from any thread: their `send` raises `LostStepError`."""
+        return
+
+    @abstractmethod
+    def close(self) -> None:
+        """Tear down resources in the processes and end them."""

@@ -1,0 +1,22 @@
+"""Early end of a run: what no longer starts, and what is abandoned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class NotRunError(BaseException):
+    """A call was not started, or was abandoned, because the run ends; not a failure of its step."""
+
+
+@dataclass(slots=True)
+class Ending:
+    """How far a run has come to an early end.
+
+    Attributes:
+        starts_nothing: Whether no further call may start.
+        is_abandoned: Whether the processes of running calls are ended.
+    """
+
+    starts_nothing: bool = False
+    is_abandoned: bool = False

@@ -1,0 +1,147 @@
+"""Messages between the coordinator and the process that runs a step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rivers.definitions.retry import Compute, RetryPolicy
+    from rivers.executors.remote.bundle import Bundle
+    from rivers.storage import Event
+    from rivers_core.metadata import MetadataValue
+    from rivers_core.partitions import PartitionKey
+
+
+@dataclass(frozen=True, slots=True)
+class StepRequest:
+    """One attempt of one call of a step, to be run elsewhere.
+
+    Attributes:
+        bundle: The pickled steps of the repository, identified by a digest; a process needs it once.
+        encoded: The pickled `StepOrder`.
+        run_id: Identifier of the run.
+        step: Name of the step.
+        asset: Name of the asset that users know.
+        keys: Display forms of the partition keys of this call; None without partitions.
+        attempt: Number of the attempt, from 1.
+        compute: Machine resources of this attempt, if the asset or its retry policy declares some.
+    """
+
+    bundle: Bundle
+    encoded: bytes
+    run_id: str
+    step: str
+    asset: str
+    keys: tuple[str, ...] | None
+    attempt: int
+    compute: Compute | None
+
+    @property
+    def subject(self) -> str:
+        """The call for messages, such as `asset 'orders' [2024-01-01]`."""
+        keys = (
+            ""
+            if self.keys is None
+            else f" [{', '.join(self.keys[:3])}{', ...' if len(self.keys) > 3 else ''}]"
+        )
+        return f"asset {self.asset!r}{keys}"
+
+
+@dataclass(slots=True)
+class RunTerms:
+    """Facts that are equal for all requests of a run.
+
+    Attributes:
+        tags: Recorded with every event.
+        retry: Retry policy of steps without one.
+        stop_at_failure: Whether the first failed step ends the run.
+        log_levels: Level of each logger that has one; the root logger is "".
+        watched: Names of the observer hooks that have an implementation.
+    """
+
+    tags: tuple[tuple[str, str], ...]
+    retry: RetryPolicy | None
+    stop_at_failure: bool
+    log_levels: dict[str, int]
+    watched: frozenset[str]
+
+
+@dataclass(slots=True)
+class StepOrder:
+    """What the process that runs a step needs besides the steps of the repository.
+
+    Attributes:
+        run_id: Identifier of the run.
+        step: Name of the step.
+        keys: Partition keys of this call; None without partitions.
+        run_keys: All partition keys that the run requests of this step, if it handles several in one call.
+        is_narrowed: Whether the run leaves out keys of this step.
+        attempt: Number of the attempt, from 1.
+        outputs: Names of the outputs to store; None for all.
+        config: The pickled configuration object of the step, if it takes one.
+        terms: The pickled `RunTerms`.
+        stored: Events that stored the inputs, by asset and display form of the key.
+        observed: Newest observation of each external input.
+        dynamic_keys: Keys of the dynamic partitions definitions that the step needs.
+    """
+
+    run_id: str
+    step: str
+    keys: tuple[PartitionKey, ...] | None
+    run_keys: tuple[PartitionKey, ...] | None
+    is_narrowed: bool
+    attempt: int
+    outputs: frozenset[str] | None
+    config: bytes | None
+    terms: bytes
+    stored: dict[tuple[str, str | None], Event]
+    observed: dict[str, Event]
+    dynamic_keys: dict[str, list[str]]
+
+
+class HandlerCall(NamedTuple):
+    """A call of a handler that observers of the coordinator are told of.
+
+    Attributes:
+        hook: `output_stored`, `input_loaded` or `io_failed`.
+        name: The output, or the parameter that receives the input.
+        is_output: Whether it is an output.
+        keys: Partition keys of the call; None without partitions.
+        metadata: Metadata that was added to an output, or None.
+        event: Number of the event in the report; None if the hook takes none.
+        error: The packed error; None if the hook takes none.
+    """
+
+    hook: str
+    name: str
+    is_output: bool
+    keys: tuple[PartitionKey, ...] | None
+    metadata: Mapping[str, MetadataValue] | None = None
+    event: int | None = None
+    error: Any = None
+
+
+@dataclass(slots=True)
+class StepReport:
+    """What comes back from one attempt: never a value.
+
+    Attributes:
+        place: Where it ran, such as `process 4711`.
+        events: Recorded events, in order.
+        logs: Attributes of each log record, in order.
+        calls: Calls of handlers that observers are told of.
+        retry_after: Seconds to wait before the next attempt; None if there is none.
+        error: The packed error that failed the step; None if it succeeded.
+        is_refused: Whether the error is about the request, such as missing code, instead of the step.
+    """
+
+    place: str
+    events: list[Event] = field(default_factory=list)
+    logs: list[dict[str, Any]] = field(default_factory=list)
+    calls: Sequence[HandlerCall] = ()
+    retry_after: float | None = None
+    error: Any = None
+    is_refused: bool = False

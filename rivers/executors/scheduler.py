@@ -1,0 +1,261 @@
+"""Scheduler of plans whose steps overlap: asynchronous steps on an event loop, steps that run elsewhere, and others.
+
+A step starts as soon as its upstreams are stored. Synchronous steps of this process run in the calling thread, one
+after the other, while the event loop in another thread drives the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+from rivers.execution.retries import is_failure
+from rivers.execution.step import execute_step
+from rivers.executors.remote.ending import Ending, NotRunError
+from rivers_core.awaitables import run_sync
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping
+    from concurrent.futures import Future
+    from typing import Any
+
+    from rivers.execution.run import Run
+    from rivers.executors.remote.call import RemoteCalls
+    from rivers.graph.plan import Step
+
+
+def run_overlapping(run: Run, max_async_concurrent: int | None = None) -> None:
+    """Run every step of a plan as soon as its upstreams are stored.
+
+    The event loop runs in another thread, so that a synchronous step does not block other steps, a function may call
+    `asyncio.run`, and the caller may be inside a running loop. An early end cancels the asynchronous steps that are
+    still running and awaits them. Steps that run elsewhere finish, unless a second interrupt ends their processes.
+
+    Args:
+        run: The run.
+        max_async_concurrent: Number of asynchronous steps of this process that may run at once; None for no limit.
+    """
+    loop = _Loop()
+    try:
+        loop.open()
+        _Scheduler(run, loop, max_async_concurrent).run()
+    finally:
+        try:
+            loop.close()
+        except BaseException:  # an interrupt must not leave the thread with running steps
+            loop.close()
+            raise
+
+
+class _Loop:
+    """Event loop in a separate thread; what it runs sees the context variables of the calling thread."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._context = contextvars.copy_context()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="rivers-loop", daemon=True)
+
+    def open(self) -> None:
+        self._thread.start()
+
+    def start(self, coroutine: Coroutine[Any, Any, BaseException | None]) -> Future[BaseException | None]:
+        # a copy, since one context cannot be entered twice at once
+        return self._context.copy().run(asyncio.run_coroutine_threadsafe, coroutine, self.loop)
+
+    def close(self) -> None:
+        if self._thread.is_alive():
+            try:
+                asyncio.run_coroutine_threadsafe(self._close(), self.loop).result()
+            finally:
+                self.loop.call_soon_threadsafe(self.loop.stop)
+                self._thread.join()
+        self.loop.close()
+
+    async def _close(self) -> None:
+        tasks = asyncio.all_tasks(self.loop) - {asyncio.current_task(self.loop)}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.loop.shutdown_asyncgens()
+        await self.loop.shutdown_default_executor()
+
+
+class _Scheduler:
+    """State of one run: steps that wait for upstreams, are ready, are running, or ended.
+
+    The thread in which a step ends starts the steps behind it, so that a long step in the calling thread delays no
+    other. One lock guards the state; synchronous steps run outside of it.
+    """
+
+    def __init__(self, run: Run, loop: _Loop, max_async_concurrent: int | None) -> None:
+        self._run = run
+        self._loop = loop
+        self._waits = {step.name: len(run.plan.after[step.name]) for step in run.plan.steps}
+        self._followers: dict[str, list[Step]] = {step.name: [] for step in run.plan.steps}
+        for step in run.plan.steps:
+            for name in run.plan.after[step.name]:
+                self._followers[name].append(step)
+        self._ready = deque(step for step in run.plan.steps if not run.plan.after[step.name])
+        self._here: deque[Step] = deque()  # ready synchronous steps of the calling thread
+        self._async_slots = None if max_async_concurrent is None else asyncio.Semaphore(max_async_concurrent)
+        # an event loop keeps only weak references to its tasks: without this one a waiting task may be collected
+        self._running: dict[str, Future[BaseException | None]] = {}
+        self._change = threading.Condition(threading.RLock())
+        self._stopped = False
+        self._ended_by: BaseException | None = None
+        self._calls, self._ending = _remote_calls(run)
+
+    def run(self) -> None:
+        try:
+            while (step := self._next_here()) is not None:
+                self._run_here(step)
+        except BaseException:
+            self._drain()
+            raise
+        if self._ended_by is not None:
+            self._drain()
+            raise self._ended_by
+        self._drain()
+
+    def _next_here(self) -> Step | None:
+        """Return the next step of the calling thread, waiting for others; None when nothing is left to do."""
+        with self._change:
+            while True:
+                self._start_ready()
+                if self._ended_by is not None or self._stopped:
+                    return None
+                if self._here:
+                    return self._here.popleft()
+                if not self._running:
+                    return None
+                self._change.wait()
+
+    def _start_ready(self) -> None:
+        """Start what does not need the calling thread, and queue the rest."""
+        while self._ready and not self._stopped:
+            step = self._ready.popleft()
+            if step.name in self._calls or step.needs_loop:
+                self._begin(step)
+            else:
+                self._here.append(step)
+
+    def _begin(self, step: Step) -> None:
+        if not self._run.may_start(step):
+            self._release(step)
+            return
+        calls = self._calls.get(step.name)
+        if calls is not None:
+            coroutine = execute_step(step, self._run, calls.execute)
+        else:
+            coroutine = _limited(execute_step(step, self._run), self._async_slots)
+        future = self._running[step.name] = self._loop.start(_error_of_step(coroutine, step))
+        future.add_done_callback(lambda done: self._end_of_task(step, done))
+
+    def _run_here(self, step: Step) -> None:
+        with self._change:
+            if not self._run.may_start(step):
+                self._release(step)
+                return
+        error: BaseException | None = None
+        try:
+            run_sync(execute_step(step, self._run))
+        except BaseException as raised:
+            if not is_failure(raised, step):
+                raise
+            error = raised
+        self._end(step, error)
+
+    def _end_of_task(self, step: Step, done: Future[BaseException | None]) -> None:
+        try:
+            self._end(step, _error_of(done))
+        except BaseException as error:  # the storage failed; a future would only log this
+            with self._change:
+                self._ended_by = self._ended_by or error
+                self._stop()
+                self._change.notify_all()
+
+    def _end(self, step: Step, error: BaseException | None) -> None:
+        with self._change:
+            self._running.pop(step.name, None)
+            if error is None:
+                self._run.finished.add(step.name)
+            elif isinstance(error, NotRunError):
+                self._stop()
+            elif isinstance(error, (Exception, asyncio.CancelledError)):
+                self._run.fail(step, error)
+                if self._run.stop_at_failure:
+                    self._stop()
+            else:
+                self._ended_by = self._ended_by or error
+                self._stop()
+            self._release(step)
+            self._start_ready()
+            self._change.notify_all()
+
+    def _stop(self) -> None:
+        self._stopped = True
+        if self._ending is not None:
+            self._ending.starts_nothing = True
+
+    def _release(self, step: Step) -> None:
+        for follower in self._followers[step.name]:
+            self._waits[follower.name] -= 1
+            if not self._waits[follower.name]:
+                self._ready.append(follower)
+
+    def _drain(self) -> None:
+        """Wait for running steps if some run elsewhere; a second interrupt ends their processes."""
+        if self._ending is None:
+            return
+        try:
+            with self._change:
+                self._stop()
+                while self._running:
+                    self._change.wait()
+        except BaseException:
+            self._ending.is_abandoned = True
+            for calls in set(self._calls.values()):
+                calls.interrupt()
+            raise
+
+
+def _remote_calls(run: Run) -> tuple[Mapping[str, RemoteCalls], Ending | None]:
+    """Return the calls of each step that runs elsewhere, by name of the step."""
+    if not run.elsewhere:
+        return {}, None
+    from rivers.executors.remote.call import RemoteCalls
+
+    assert run.connections is not None
+    ending = Ending()
+    bundle = run.connections.bundle
+    calls = {
+        executor: RemoteCalls(run, run.connections.channel(executor), bundle, ending)
+        for executor in dict.fromkeys(run.elsewhere.values())
+    }
+    return {name: calls[executor] for name, executor in run.elsewhere.items()}, ending
+
+
+async def _limited(coroutine: Coroutine[Any, Any, None], slots: asyncio.Semaphore | None) -> None:
+    if slots is None:
+        await coroutine
+        return
+    async with slots:
+        await coroutine
+
+
+async def _error_of_step(coroutine: Coroutine[Any, Any, None], step: Step) -> BaseException | None:
+    """Run a step and return its error: raising KeyboardInterrupt in a task would end the event loop."""
+    try:
+        await coroutine
+    except BaseException as error:
+        if isinstance(error, asyncio.CancelledError) and not is_failure(error, step):
+            raise
+        return error
+    return None
+
+
+def _error_of(done: Future[BaseException | None]) -> BaseException | None:
+    return asyncio.CancelledError("the step was cancelled") if done.cancelled() else done.result()

@@ -1,0 +1,134 @@
+"""Where the steps of a plan run, and what is refused before the first one starts."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+import rivers as rs
+from rivers.exceptions import ConfigurationError, GraphValidationError
+
+
+class Store(rs.BaseIOHandler):
+    reach: str = "shared"
+    locality = property(lambda self: self.reach)
+
+    def handle_output(self, context, obj):
+        raise AssertionError("nothing runs")
+
+    def load_input(self, context):
+        raise AssertionError("nothing runs")
+
+
+class Elsewhere(rs.Executor):
+    """Runs nothing; `ran` says where each step would have run."""
+
+    reach = "shared"
+
+    def __init__(self):
+        self.ran = {}
+
+    def __hash__(self):
+        return id(self)
+
+    def __repr__(self):
+        return "Elsewhere"
+
+    def execute(self, run):
+        self.ran.update({step.name: run.elsewhere.get(step.name) for step in run.plan.steps})
+
+
+class Nearby(Elsewhere):
+    reach = "host"
+    keeps_process_local = True
+
+
+def repository(*assets, executor):
+    return rs.CodeRepository(list(assets), default_executor=executor, config=False)
+
+
+def asset(name, reach, **options):
+    return rs.Asset(lambda: 1, name=name, io_handler=Store(reach=reach), **options)
+
+
+def test_steps_run_where_handlers_reach():
+    executor = Nearby()
+    repository(asset("a", "host"), asset("b", "shared"), executor=executor).materialize()
+    assert executor.ran == {"a": executor, "b": executor}
+
+
+def test_process_local_steps_stay_with_one_warning(caplog):
+    executor = Nearby()
+    with caplog.at_level(logging.WARNING, "rivers.run"):
+        repository(
+            asset("a", "process"), asset("b", "process"), asset("c", "host"), executor=executor
+        ).materialize()
+    assert executor.ran == {"a": None, "b": None, "c": executor}
+    (record,) = caplog.records
+    assert "'a' ('Store')" in record.getMessage()
+    assert "'b' ('Store')" in record.getMessage()
+    assert "'c'" not in record.getMessage()
+
+
+def test_step_with_process_local_input_stays(caplog):
+    executor = Nearby()
+    source = asset("source", "process")
+    consumer = rs.Asset(lambda source: 1, name="consumer", io_handler=Store())
+    repository(source, consumer, executor=executor).materialize()
+    assert executor.ran == {"source": None, "consumer": None}
+
+
+@pytest.mark.parametrize("reach", ["process", "host"])
+def test_narrow_handlers_are_refused_with_all_steps(reach):
+    executor = Elsewhere()
+    repo = repository(
+        asset("a", reach), asset("b", reach), asset("c", "shared"), executor=rs.Executor.in_process()
+    )
+    with pytest.raises(GraphValidationError) as caught:
+        repo.materialize(executor=executor)
+    assert [finding.split(":")[0] for finding in caught.value.findings] == ["asset 'a'", "asset 'b'"]
+    assert all("'Store'" in finding for finding in caught.value.findings)
+    assert executor.ran == {}
+
+
+def test_only_steps_of_the_plan_are_checked():
+    executor = Elsewhere()
+    repo = repository(asset("a", "process"), asset("b", "shared"), executor=rs.Executor.in_process())
+    repo.materialize("b", executor=executor)
+    assert executor.ran == {"b": executor}
+
+
+def test_named_executor_takes_precedence():
+    executor = Elsewhere()
+    kept = asset("a", "process", metadata={"rivers/executor": "in_process"})
+    repository(kept, asset("b", "shared"), executor=executor).materialize()
+    assert executor.ran == {"a": None, "b": executor}
+
+
+def test_executor_of_the_run_is_used_for_its_name():
+    executor = rs.Executor.parallel(max_workers=1)
+    named = asset("a", "host", metadata={"rivers/executor": "parallel"})
+    repo = repository(named, executor=executor)
+    assert repo._runtime.executors.named("parallel", executor) is executor
+    assert repo._runtime.executors.named("parallel") == rs.Executor.parallel()
+
+
+def test_unknown_executor_is_refused_before_the_first_step():
+    repo = repository(asset("a", "shared", metadata={"rivers/executor": "paralel"}), executor=Elsewhere())
+    with pytest.raises(GraphValidationError, match="parallel"):
+        repo.materialize()
+
+
+@pytest.mark.parametrize("argument", ["max_workers", "max_async_concurrent"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, "2"])
+def test_parallel_refuses_limits_that_are_not_positive(argument, value):
+    with pytest.raises(ConfigurationError, match=argument):
+        rs.Executor.parallel(**{argument: value})
+
+
+def test_parallel_is_a_value():
+    assert repr(rs.Executor.parallel(max_workers=2)) == "Executor.Parallel(max_workers=2)"
+    assert rs.Executor.parallel(2) == rs.Executor.parallel(max_workers=2)
+    assert isinstance(rs.Executor.parallel(), rs.Executor.Parallel)
+    assert rs.Executor.parallel(2, 8).max_async_concurrent == 8
