@@ -22,7 +22,7 @@ from rivers.executors.remote.records import RecordCollector
 from rivers.graph.plan import Plan
 from rivers.storage.memory import MemoryStorage
 from rivers_core.awaitables import run_sync
-from rivers_core.hooks.observers import Observers
+from rivers_core.plugins import Observers
 from rivers_core.redaction import redact_error
 
 if TYPE_CHECKING:
