@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from rivers.definitions.error_text import error_text
 from rivers.definitions.resource import Resource
 from rivers.exceptions import ConfigurationError
+from rivers.execution.redaction import redact_error
 from rivers_core.authoring import resolve_awaitable
-from rivers_core.redaction import redact, redact_error, secret_spellings, secrets_of
+from rivers_core.redaction import redact, secret_spellings, secrets_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,18 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from rivers.execution.keys import existing_keys
 from rivers.execution.lineage import History, latest_observation, needed_keys
+from rivers.execution.redaction import redact_error, redact_metadata, redact_recorded
 from rivers.storage import Event
 from rivers_core.authoring import shown_keys
 from rivers_core.exceptions import PartitionValidationError
 from rivers_core.metadata import MetadataValue
-from rivers_core.redaction import (
-    redact,
-    redact_error,
-    redact_metadata,
-    redact_recorded,
-    secret_spellings,
-    secrets_of,
-)
+from rivers_core.redaction import redact, secret_spellings, secrets_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

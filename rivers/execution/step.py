@@ -14,12 +14,12 @@ from rivers.definitions.hook import HookContext
 from rivers.execution.inputs import load_input, load_own_value
 from rivers.execution.lineage import awaited_versions
 from rivers.execution.outputs import Storing, WriteFailedError
+from rivers.execution.redaction import redact_error
 from rivers.execution.results import closed, named_results
 from rivers.execution.retries import is_failure, may_retry
 from rivers_core.awaitables import await_result, resolve_awaitable
 from rivers_core.exceptions import OneShotValueError
 from rivers_core.partitions import PartitionContext
-from rivers_core.redaction import redact_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence

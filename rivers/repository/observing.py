@@ -13,11 +13,12 @@ from rivers.definitions.error_text import error_text
 from rivers.definitions.results import Observation
 from rivers.definitions.signature import by_keyword
 from rivers.exceptions import AssetNotFoundError, ConfigurationError, ExecutionError
+from rivers.execution.redaction import redact_error, redact_metadata
 from rivers.graph.findings import suggest
 from rivers.repository.config import config_findings
 from rivers.storage import Event
 from rivers_core.authoring import resolve_awaitable
-from rivers_core.redaction import redact, redact_error, redact_metadata, secrets_of
+from rivers_core.redaction import redact, secrets_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -11,6 +11,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from rivers.exceptions import RiversError
+from rivers.execution.redaction import redact_error
 from rivers.execution.resources import OpenResources
 from rivers.execution.retries import RetryElsewhere
 from rivers.execution.run import Run
@@ -23,7 +24,6 @@ from rivers.graph.plan import Plan
 from rivers.storage.memory import MemoryStorage
 from rivers_core.awaitables import run_sync
 from rivers_core.plugins import Observers
-from rivers_core.redaction import redact_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,15 +11,13 @@ import dataclasses
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, get_args
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
 from rivers_core._annotations import Types, class_of, fields_of, kinds_of, of_entry, of_item
-from rivers_core.exceptions import RiversError
-from rivers_core.metadata import MetadataValue
 
 REDACTED: Final = "**********"
 """Replacement for a secret, the same as pydantic's for a `SecretStr`."""
@@ -73,15 +71,6 @@ def is_secret_name(name: str) -> bool:
     return _CERTAIN_NAME.search(name) is not None or _LIKELY_NAME.search(name) is not None
 
 
-def holds_secret(annotation: Any) -> bool:
-    """Return whether a field of this type holds a credential.
-
-    Args:
-        annotation: The type of the field; unions, containers and models with secret fields count.
-    """
-    return _holds((annotation,))
-
-
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
     """Return a text without credentials: neither the given ones nor those in URLs, parameters and headers.
 
@@ -89,7 +78,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
         text: A message or any other text.
         secrets: Known secrets, see `collect_secrets`.
     """
-    return _redact_patterns(redact_secrets(text, secrets))
+    return redact_patterns(redact_secrets(text, secrets))
 
 
 def redact_secrets(text: str, secrets: Iterable[str]) -> str:
@@ -105,131 +94,6 @@ def redact_secrets(text: str, secrets: Iterable[str]) -> str:
         else:
             text = re.sub(rf"(?<![\w./-]){re.escape(secret)}(?![\w.-]*\w)", REDACTED, text)
     return text
-
-
-def redact_recorded(value: Any, secrets: Iterable[str]) -> Any:
-    """Return a JSON-like value without the given secrets and without credentials in URLs.
-
-    A text that contains neither stays as it is: `token=3` may be a data version.
-
-    Args:
-        value: A text, or dictionaries and lists of texts.
-        secrets: Known secrets, see `collect_secrets`.
-    """
-    spellings = secret_spellings(secrets)
-    if isinstance(value, str):
-        clean = redact_secrets(value, spellings)
-        return _redact_patterns(clean, in_urls=clean == value)
-    if isinstance(value, dict):
-        return {key: redact_recorded(item, spellings) for key, item in value.items()}
-    if isinstance(value, list):
-        return [redact_recorded(item, spellings) for item in value]
-    return value
-
-
-def redact_metadata(
-    metadata: Mapping[str, MetadataValue], secrets: Iterable[str]
-) -> dict[str, MetadataValue]:
-    """Return metadata without the given secrets and credentials in URLs; values keep their kind if asterisks fit it.
-
-    Args:
-        metadata: Metadata of a value.
-        secrets: Known secrets, see `collect_secrets`.
-    """
-    spellings = secret_spellings(secrets)
-    clean = {}
-    for name, value in metadata.items():
-        # numbers and text without a URL are nearly all metadata of a step: this saves a third of its time
-        single = getattr(value, "value", None)
-        if not spellings and (type(single) is int or (type(single) is str and "://" not in single)):
-            clean[name] = value
-            continue
-        plain = value.to_plain()
-        shown = redact_recorded(plain, spellings)
-        try:
-            clean[name] = value if shown == plain else MetadataValue.from_plain(shown)
-        except (RiversError, TypeError, ValueError):
-            clean[name] = MetadataValue.text(redact(value.to_text(), spellings))
-    return clean
-
-
-def redact_error(error: BaseException, clean: Callable[[str], str]) -> BaseException:
-    """Return an error whose texts, and those of its causes, show no credential.
-
-    Tracebacks are kept. The local variables of their frames are not redacted.
-
-    Args:
-        error: Any error.
-        clean: Function that returns a text without credentials.
-
-    Returns:
-        The error itself if it shows none; else a copy of the same type with the same traceback, or a `RiversError`
-        with the name of the type if that cannot be copied.
-    """
-    chain = _chain_of(error)
-    if all(clean(text) == text for item in chain for text in _texts_of(item)):
-        return error
-    copies: dict[int, BaseException] = {}
-    for item in reversed(chain):
-        copies[id(item)] = _redacted_copy(item, clean, copies)
-    for item in chain:
-        copy = copies[id(item)]
-        copy.__cause__ = copies.get(id(item.__cause__))
-        copy.__context__ = copies.get(id(item.__context__))
-        copy.__suppress_context__ = item.__suppress_context__
-    return copies[id(error)]
-
-
-def _chain_of(error: BaseException) -> list[BaseException]:
-    chain: dict[int, BaseException] = {}
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        item = waiting.pop()
-        if item is None or id(item) in chain:
-            continue
-        chain[id(item)] = item
-        waiting += item.__cause__, item.__context__
-        if isinstance(item, BaseExceptionGroup):
-            waiting += item.exceptions
-    return list(chain.values())
-
-
-def _texts_of(error: BaseException) -> list[str]:
-    texts = [note for note in getattr(error, "__notes__", ()) if isinstance(note, str)]
-    for show in (str, repr):
-        try:
-            texts.append(show(error))
-        except Exception:  # an author's __str__ may raise anything
-            continue
-    return texts
-
-
-def _redacted_copy(
-    error: BaseException, clean: Callable[[str], str], copies: Mapping[int, BaseException]
-) -> BaseException:
-    def cleaned(value: Any) -> Any:
-        if isinstance(value, str):
-            return clean(value)
-        if type(value) in (list, tuple):
-            return type(value)(map(cleaned, value))
-        return {key: cleaned(item) for key, item in value.items()} if type(value) is dict else value
-
-    kind = type(error)
-    try:
-        args = tuple(map(cleaned, error.args))
-        if isinstance(error, BaseExceptionGroup):
-            args = (clean(error.message), [copies.get(id(item), item) for item in error.exceptions])
-        copy: BaseException = kind.__new__(kind, *args)
-        copy.__dict__.update(cleaned(error.__dict__))
-        is_clean = all(clean(text) == text for text in (str(copy), repr(copy)))
-    except Exception:  # the type wants other arguments, or its texts fail
-        is_clean = False
-    if not is_clean:
-        message = next(iter(_texts_of(error)[len(getattr(error, "__notes__", ())) :]), "")
-        copy = RiversError(f"{kind.__name__}: {clean(message)}")
-        for note in getattr(error, "__notes__", ()):
-            copy.add_note(clean(str(note)))
-    return copy.with_traceback(error.__traceback__)
 
 
 class _Spellings(tuple[str, ...]):
@@ -327,7 +191,7 @@ def redacted_field(value: Any, name: str) -> Any:
         return value
     safe = redact_value(value, name)
     text = repr(safe)
-    shown = _redact_patterns(text)
+    shown = redact_patterns(text)
     return safe if isinstance(safe, str) or shown == text else _Repr(shown)
 
 
@@ -393,7 +257,7 @@ def _redacted_text(text: str, name: str, types: Types, secrets: list[str]) -> st
         secret = text[start:end]
         if len(secret) >= _SHORTEST_NAMED and (parameter is None or _is_certain(parameter, secret)):
             secrets.append(secret)
-    return REDACTED if text and (is_declared or is_secret_name(name)) else _redact_patterns(text)
+    return REDACTED if text and (is_declared or is_secret_name(name)) else redact_patterns(text)
 
 
 def _is_certain(name: str, text: str) -> bool:
@@ -408,7 +272,13 @@ def _is_plain(name: str) -> bool:
     return _PLAIN_NAME.fullmatch(name.replace("-", "_")) is not None
 
 
-def _redact_patterns(text: str, *, in_urls: bool = False) -> str:
+def redact_patterns(text: str, *, in_urls: bool = False) -> str:
+    """Return a text without the credentials in URLs, parameters and headers.
+
+    Args:
+        text: A message or any other text.
+        in_urls: Whether only URLs are searched: `token=3` may be a data version.
+    """
     if in_urls and "://" not in text:
         return text
     parts: list[str] = []
