@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from rivers_cli.commands.check import foreign_distribution_message
+
 
 def test_plugins_are_listed_without_import(project):
     states = {item["entry_point"]: item for item in project.ok("plugins", "--json").document}
@@ -37,12 +39,28 @@ def test_plugins_load_skips_denied_plugin(project):
     assert "deny" in states["pickle"]["error"]
 
 
+def install_rivers(folder, monkeypatch, requirement):
+    """Install a distribution `rivers`, from which project the requirement says."""
+    info = folder / "site" / "rivers-9.1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: rivers\nVersion: 9.1\n{requirement}")
+    monkeypatch.syspath_prepend(folder / "site")
+
+
+@pytest.mark.parametrize("requirement", ["Requires-Dist: pandas>=2\n", "Requires-Dist: rivers-cored\n"])
+def test_foreign_distribution_is_recognized_by_requirements(tmp_path, monkeypatch, requirement):
+    install_rivers(tmp_path, monkeypatch, requirement)
+    assert "rivers 9.1" in foreign_distribution_message()
+
+
+def test_foreign_distribution_is_not_the_engine(tmp_path, monkeypatch):
+    install_rivers(tmp_path, monkeypatch, "Requires-Dist: Rivers_Core>=0.1\n")
+    assert foreign_distribution_message() is None
+
+
 @pytest.mark.parametrize("command", ["plugins", "check"])
 def test_foreign_distribution_is_reported(project, monkeypatch, command):
-    info = project.path / "site" / "rivers-9.1.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: rivers\nVersion: 9.1\n")
-    monkeypatch.syspath_prepend(project.path / "site")
+    install_rivers(project.path, monkeypatch, "")
     done = project.ok(command, "--json")
     assert "rivers 9.1" in done.err + "".join(getattr(done.document, "get", lambda *_: [])("warnings", []))
     output = project.ok(command)

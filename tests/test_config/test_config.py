@@ -108,22 +108,14 @@ def test_handler_reports_unknown_name(load):
 
 
 def test_load_config_accepts_mapping(project, registry, classes):
-    instance = classes.Disk(store="here")
     config = load_config(
-        {
-            "default_io_handler": "kept",
-            "io_handlers": {"kept": instance, "made": {"use": classes.Disk, "store": "data"}},
-        },
+        {"default_io_handler": "made", "io_handlers": {"made": {"use": classes.Disk, "store": "data"}}},
         registry=registry,
     )
     assert config.findings() == []
-    assert config.handler("kept") is instance
     assert config.handler("made").store == str(project / "data")
     assert config.fields("made")[0] == ("store", str(project / "data"), "code")
-    assert {name: origin for name, _, origin in config.fields("kept")}["store"] == "code"
     assert (config.path, config.root) == (None, project)
-    with pytest.raises(ConfigurationError, match="is an instance"):
-        config.handler("kept", prefix="x")
 
 
 def test_configured_handler_is_pickled_with_values(load, monkeypatch):

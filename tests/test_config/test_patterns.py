@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rivers_core.config.patterns import most_specific, specificity
+from rivers_core.config.config import most_specific, specificity
 from rivers_core.exceptions import ConfigurationError
 
 

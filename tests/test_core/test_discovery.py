@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from rivers_core.exceptions import HandlerNotFoundError, PluginLoadError
-from rivers_core.plugins import PluginRegistry, foreign_distribution
+from rivers_core.plugins import PluginRegistry
 
 
 def names(registry):
@@ -104,19 +104,3 @@ def test_extra_of_engine_names_pip_command(install):
     install("rivers-io", "", {}, metadata=extra)
     with pytest.raises(HandlerNotFoundError, match=r"pip install rivers-ice$"):
         PluginRegistry().handler("ice")
-
-
-@pytest.mark.parametrize("requirement", ["", "Requires-Dist: pandas>=2\n", "Requires-Dist: rivers-cored\n"])
-def test_foreign_distribution_is_reported(requirement, install):
-    install("rivers", "", {"rivers/__init__.py": ""}, version="9.1", metadata=requirement)
-    assert foreign_distribution() == "rivers 9.1"
-
-
-def test_foreign_distribution_ignores_engine(install):
-    install("rivers", "", {}, metadata="Requires-Dist: Rivers_Core>=0.1\n")
-    assert foreign_distribution() is None
-
-
-def test_foreign_distribution_is_not_installed(install):
-    install("rivers-io", "", {}, metadata="Requires-Dist: rivers-core\n")
-    assert foreign_distribution() is None

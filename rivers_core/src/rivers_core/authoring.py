@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from rivers_core._annotations import hint_members as hint_members
     from rivers_core._annotations import mapping_hint as mapping_hint
     from rivers_core._forks import ForkGuard as ForkGuard
-    from rivers_core._listing import shown_keys as shown_keys
     from rivers_core._locations import StoreRoot as StoreRoot
     from rivers_core._locations import locate_store as locate_store
+    from rivers_core._locations import missing_credentials as missing_credentials
     from rivers_core._locations import resolve_location as resolve_location
-    from rivers_core._store_variables import missing_credentials as missing_credentials
-    from rivers_core._store_variables import store_variables as store_variables
-    from rivers_core._suggestions import did_you_mean as did_you_mean
+    from rivers_core._locations import store_variables as store_variables
+    from rivers_core._messages import did_you_mean as did_you_mean
+    from rivers_core._messages import shown_keys as shown_keys
     from rivers_core._values import plain_text as plain_text
     from rivers_core.awaitables import resolve_awaitable as resolve_awaitable
     from rivers_core.awaitables import run_sync as run_sync
@@ -45,10 +45,14 @@ else:
         {
             "rivers_core._annotations": ["hint_classes", "hint_members", "mapping_hint"],
             "rivers_core._forks": ["ForkGuard"],
-            "rivers_core._listing": ["shown_keys"],
-            "rivers_core._locations": ["StoreRoot", "locate_store", "resolve_location"],
-            "rivers_core._store_variables": ["missing_credentials", "store_variables"],
-            "rivers_core._suggestions": ["did_you_mean"],
+            "rivers_core._locations": [
+                "StoreRoot",
+                "locate_store",
+                "missing_credentials",
+                "resolve_location",
+                "store_variables",
+            ],
+            "rivers_core._messages": ["did_you_mean", "shown_keys"],
             "rivers_core._values": ["plain_text"],
             "rivers_core.awaitables": ["resolve_awaitable", "run_sync"],
             "rivers_core.handler.base": ["Locality"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from rivers_core._listing import shown_keys
+from rivers_core._messages import shown_keys
 from rivers_core._values import plain_text
 from rivers_core.exceptions import AssetOutputValidationError, PartitionValidationError
 from rivers_core.keys import storage_key

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from rivers_core._suggestions import did_you_mean
+from rivers_core._messages import did_you_mean
 from rivers_core.config.parser import (
     RULE_HANDLER,
     RULE_METADATA,
@@ -21,19 +23,23 @@ from rivers_core.config.parser import (
     open_config,
     problems,
 )
-from rivers_core.config.patterns import most_specific
-from rivers_core.config.resolve import FieldValue, ResolvedSettings, invalid_settings, resolve
+from rivers_core.config.resolve import ResolvedSettings, resolve
 from rivers_core.config.sources import add_variables, find_ambiguous_names, read_dotenv, select_environment
 from rivers_core.exceptions import ConfigurationError, HandlerNotFoundError, RiversError
 from rivers_core.plugins import get_registry
-from rivers_core.redaction import redact_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rivers_core.config.parser import Setting
+    from rivers_core.config.resolve import FieldValue
     from rivers_core.handler import BaseIOHandler
     from rivers_core.plugins import PluginRegistry
+
+
+ValueT = TypeVar("ValueT")
+
+_WILDCARD: Final = re.compile(r"\*|\?|\[[^]]+\]")
 
 
 class Config:
@@ -71,7 +77,7 @@ class Config:
         self.environment = environment
         self._document = document
         self._registry = registry
-        self._handlers: dict[str, BaseIOHandler] = dict(document.instances)
+        self._handlers: dict[str, BaseIOHandler] = {}
         self._building: list[str] = []
         self._lock = RLock()
 
@@ -93,7 +99,7 @@ class Config:
     @property
     def handler_names(self) -> list[str]:
         """Names of the configured handlers, sorted."""
-        return sorted({*self._document.handlers, *self._document.instances})
+        return sorted(self._document.handlers)
 
     @property
     def rules(self) -> dict[str, str]:
@@ -115,7 +121,7 @@ class Config:
         Args:
             name: The name.
         """
-        return name in self._document.handlers or name in self._document.instances
+        return name in self._document.handlers
 
     def handler(self, name: str, **settings: Any) -> BaseIOHandler:
         """Return a configured handler, the same object on every call.
@@ -146,10 +152,7 @@ class Config:
             ConfigurationError: Its class is not available.
         """
         with self._lock:
-            if name not in self._document.instances:
-                return list(self._resolve(name, {}).fields())
-            values = self._document.instances[name].configuration()[1]
-            return [FieldValue(field, redact_value(value, field), "code") for field, value in values.items()]
+            return list(self._resolve(name, {}).fields())
 
     def rule_for(self, asset_name: str) -> tuple[str, str] | None:
         """Return the most specific pattern that names a handler for an asset, and its name; None without a match.
@@ -240,8 +243,6 @@ class Config:
                 f"{self._document.label} does not configure the IO handler {name!r}."
                 f"{did_you_mean(name, self.handler_names)} It configures: {', '.join(self.handler_names) or 'none'}."
             )
-        if name in self._document.instances:
-            raise invalid_settings(name, [f"{name!r} is an instance; its settings cannot be changed here."])
         sources = [*self._document.handlers[name]]
         if settings:
             sources.append(HandlerSettings.from_table(settings, "code", "code"))
@@ -334,3 +335,43 @@ def load_config(
     own_registry = registry.with_policy(**document.plugins, source=document.label)
     registry.adopt_policy(own_registry)
     return Config(document, folder, own_registry, file, environment)
+
+
+def specificity(pattern: str) -> tuple[bool, int, int, int]:
+    """Return how specific a pattern is, as a key to compare; greater is more specific.
+
+    A name without wildcards takes precedence, then the pattern with more literal characters, then the one with
+    fewer `*`, then the one with fewer other wildcards.
+
+    Args:
+        pattern: A name with `*`, `?` and `[...]`.
+    """
+    wildcards = _WILDCARD.findall(pattern)
+    stars = wildcards.count("*")
+    literals = len(_WILDCARD.sub("", pattern))
+    return not wildcards, literals, -stars, stars - len(wildcards)
+
+
+def most_specific(rules: Mapping[str, ValueT], asset_name: str, place: str) -> tuple[str, ValueT] | None:
+    """Return pattern and value of the rule that applies to an asset; None if no pattern matches.
+
+    Args:
+        rules: Pattern to value, such as the name of a handler.
+        asset_name: The asset.
+        place: File and table of the rules, for the message.
+
+    Raises:
+        ConfigurationError: Two equally specific patterns have different values.
+    """
+    matches = sorted(pattern for pattern in rules if fnmatchcase(asset_name, pattern))
+    if not matches:
+        return None
+    best = max(map(specificity, matches))
+    winners = [pattern for pattern in matches if specificity(pattern) == best]
+    if any(rules[pattern] != rules[winners[0]] for pattern in winners):
+        conflict = " and ".join(f"{pattern!r} = {rules[pattern]!r}" for pattern in winners)
+        raise ConfigurationError(
+            f"{place}: {conflict} match asset {asset_name!r} and are equally specific. "
+            f"Use a pattern with more literal characters, or the name."
+        )
+    return winners[0], rules[winners[0]]

@@ -5,7 +5,7 @@ This module does not import pydantic: `rivers --help` reads the plugin policy, a
 
 from __future__ import annotations
 
-import math
+import json
 import os
 import re
 import tomllib
@@ -14,13 +14,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar
 
-from rivers_core._suggestions import did_you_mean
+from rivers_core._messages import did_you_mean
 from rivers_core.config.expansion import ExpansionError, expand
 from rivers_core.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from rivers_core.config.expansion import Lookup
-    from rivers_core.handler import BaseIOHandler
 
 FILE_NAME: Final = "rivers.toml"
 PYPROJECT: Final = "pyproject.toml"
@@ -156,7 +155,6 @@ class Document:
     names: dict[str, Setting] = field(default_factory=dict)
     """`repository` and `default_io_handler`."""
     handlers: dict[str, list[HandlerSettings]] = field(default_factory=dict)
-    instances: dict[str, BaseIOHandler] = field(default_factory=dict)
     handlers_elsewhere: set[str] = field(default_factory=set)
     """Handlers that only environments other than the selected one configure."""
     rules: dict[str, dict[tuple[str, ...], Setting]] = field(default_factory=dict)
@@ -225,11 +223,7 @@ class Document:
                 self.findings.append(
                     f"{place}: {name!r} is not a valid handler name. Use letters, digits, '-', '_' and '.'."
                 )
-            elif self.kind == "code" and _is_handler(table):
-                self.handlers.pop(name, None)
-                self.instances[name] = table
             else:
-                self.instances.pop(name, None)
                 table = self._table(table, f"{section}.{name}")
                 settings = HandlerSettings.from_table(table, origin, place, self.lookup)
                 self.handlers.setdefault(name, []).append(settings)
@@ -446,15 +440,11 @@ def _children(value: Any) -> Collection[Any]:
 
 
 def _is_json(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return all(isinstance(key, str) and _is_json(item) for key, item in value.items())
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return (
-        value is None
-        or isinstance(value, (bool, int, str))
-        or (isinstance(value, (list, tuple)) and all(map(_is_json, value)))
-    )
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _config_in(folder: Path) -> Path | None:
@@ -487,12 +477,6 @@ def variables_beside(folder: Path) -> Lookup:
         return read_dotenv(folder).get(name)
 
     return lookup
-
-
-def _is_handler(value: Any) -> bool:
-    from rivers_core.handler import BaseIOHandler  # imports pydantic
-
-    return isinstance(value, BaseIOHandler)
 
 
 def _safe_repr(value: Any) -> str:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from rivers_core._annotations import Types, class_of, kinds_of, of_entry, of_item
 from rivers_core._locations import resolve_location
-from rivers_core._suggestions import did_you_mean
+from rivers_core._messages import did_you_mean
 from rivers_core.config.parser import DOTENV, Setting, join_key, problems
 from rivers_core.config.sources import (
     PREFIX,

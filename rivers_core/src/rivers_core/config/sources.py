@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
 
 from rivers_core._annotations import Types, class_of, fields_of, input_names, kinds_of, of_entry
-from rivers_core._suggestions import did_you_mean
+from rivers_core._messages import did_you_mean
 from rivers_core.config.parser import DOTENV, ENVIRONMENT_VARIABLE, HandlerSettings, Setting, check_depth
 from rivers_core.exceptions import ConfigurationError
 from rivers_core.handler import BaseIOHandler
@@ -147,7 +147,7 @@ def add_variables(document: Document, dotenv: Mapping[str, str]) -> list[str]:
         for variable in sorted(variables, key=lambda name: (not name.upper().endswith("__USE"), name)):
             if not variable.upper().startswith(PREFIX):
                 continue
-            known = {*document.handlers, *document.instances, *document.handlers_elsewhere}
+            known = {*document.handlers, *document.handlers_elsewhere}
             handler, path = _split(variable[len(PREFIX) :], known)
             place, is_use = f"{variable} ({origin})", path == ("use",)
             if handler not in known and not is_use:
@@ -171,7 +171,7 @@ def add_variables(document: Document, dotenv: Mapping[str, str]) -> list[str]:
 def find_ambiguous_names(document: Document) -> Iterator[str]:
     """Find handlers that variables cannot tell apart, such as `my-lake` and `My_lake`."""
     groups: dict[str, list[str]] = {}
-    for name in (*document.handlers, *document.instances):
+    for name in document.handlers:
         groups.setdefault(normalize_name(name), []).append(name)
     for normalized, names in groups.items():
         if len(names) > 1:

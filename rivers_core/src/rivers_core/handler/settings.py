@@ -9,7 +9,7 @@ from pydantic import AliasChoices
 from pydantic_core import PydanticCustomError
 
 from rivers_core._annotations import input_names
-from rivers_core._suggestions import did_you_mean
+from rivers_core._messages import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -10,8 +10,7 @@ from itertools import islice, product
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
-from rivers_core._listing import shown_keys
-from rivers_core._suggestions import did_you_mean
+from rivers_core._messages import did_you_mean, shown_keys
 from rivers_core._values import Value, source
 from rivers_core.exceptions import PartitionDefinitionError, PartitionValidationError
 from rivers_core.partitions.keys import (

@@ -7,7 +7,6 @@ from rivers_core._lazy import lazy_exports
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rivers_core.plugins.discovery import ENTRY_POINT_GROUP as ENTRY_POINT_GROUP
-    from rivers_core.plugins.discovery import foreign_distribution as foreign_distribution
     from rivers_core.plugins.discovery import normalize_distribution as normalize_distribution
     from rivers_core.plugins.hook_calls import Observers as Observers
     from rivers_core.plugins.loading import Registration as Registration
@@ -24,7 +23,6 @@ else:
             "rivers_core.plugins.lookup_errors": ["conflict_message", "not_provided_message"],
             "rivers_core.plugins.discovery": [
                 "ENTRY_POINT_GROUP",
-                "foreign_distribution",
                 "normalize_distribution",
             ],
             "rivers_core.plugins.hook_calls": ["Observers"],

@@ -319,24 +319,6 @@ def pip_command(module: str, distribution: str) -> str | None:
     return f"pip install {shlex.join(missing)}" if missing else ""
 
 
-def foreign_distribution() -> str | None:
-    """Return the distribution `rivers` if it is installed and belongs to the other project of that name.
-
-    Both projects install a package `rivers` and overwrite each other's files. Ours requires `rivers-core`; that is in
-    the metadata of wheels and of editable installations alike, whereas only a wheel lists its modules.
-
-    Returns:
-        Name and version, or None if it is not installed.
-    """
-    try:
-        distribution = importlib_metadata.distribution("rivers")
-        if "rivers-core" in _required_projects(distribution):
-            return None
-        return " ".join(_name_and_version(distribution))
-    except importlib_metadata.PackageNotFoundError:
-        return None
-
-
 def intended_group(group: str) -> str | None:
     """Return the group of rivers that the name of an entry point group is, or resembles.
 

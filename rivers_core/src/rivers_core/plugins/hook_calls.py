@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from rivers_core._suggestions import did_you_mean
+from rivers_core._messages import did_you_mean
 from rivers_core.exceptions import ALWAYS_PROPAGATE, PluginLoadError, RiversError
 
 if TYPE_CHECKING:

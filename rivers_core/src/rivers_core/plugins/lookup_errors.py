@@ -6,7 +6,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from rivers_core._suggestions import did_you_mean
+from rivers_core._messages import did_you_mean
 from rivers_core.exceptions import HandlerNotFoundError, PluginLoadError
 from rivers_core.hooks import API_VERSION
 from rivers_core.plugins.discovery import is_installed, pip_command

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import re
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from queue import Empty, Queue
@@ -242,15 +244,23 @@ def _check_plugins(session: Session, report: Report) -> None:
 
 
 def foreign_distribution_message() -> str | None:
-    """Return a warning if the distribution `rivers` of another project is installed, else None."""
-    from rivers_core.plugins import foreign_distribution
+    """Return a warning if the distribution `rivers` of another project is installed, else None.
 
-    name = foreign_distribution()
-    if name is None:
+    Both projects install a package `rivers` and overwrite each other's files. Ours requires `rivers-core`; that is in
+    the metadata of wheels and of editable installations alike, whereas only a wheel lists its modules.
+    """
+    from rivers_core.plugins import normalize_distribution
+
+    try:
+        distribution = importlib.metadata.distribution("rivers")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    required = {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in distribution.requires or ()}
+    if "rivers-core" in map(normalize_distribution, required):
         return None
     return (
-        f"{name} is installed, another project with a package of the same name; each overwrites files "
-        "of the other. Run `pip uninstall rivers`, then `pip install --force-reinstall --no-deps rivers-io`."
+        f"rivers {distribution.version} is installed, another project with a package of the same name; each overwrites "
+        "files of the other. Run `pip uninstall rivers`, then `pip install --force-reinstall --no-deps rivers-io`."
     )
 
 

@@ -1,11 +1,13 @@
-"""Suggestions for misspelled names."""
+"""Parts of messages: suggestions for misspelled names, and lists that stay short."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
+
+_SHOWN: Final = 5
 
 
 def did_you_mean(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
@@ -31,3 +33,19 @@ def did_you_mean(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str
     by_lower_case = {candidate.lower(): candidate for candidate in sorted(known)}
     matches = get_close_matches(name.lower(), by_lower_case, n=1, cutoff=cutoff)
     return f" Did you mean {by_lower_case[matches[0]]!r}?" if matches else ""
+
+
+def shown_keys(keys: Collection[object]) -> str:
+    """Return partition keys as text for a message: at most five, and the number of the others.
+
+    Args:
+        keys: The keys, or their display forms.
+
+    Examples:
+        >>> shown_keys(["a", "b"])
+        'a, b'
+        >>> shown_keys(range(45))
+        '0, 1, 2, 3, 4 and 40 more'
+    """
+    few = ", ".join(str(key) for key, _ in zip(keys, range(_SHOWN), strict=False))
+    return few if len(keys) <= _SHOWN else f"{few} and {len(keys) - _SHOWN} more"
