@@ -69,6 +69,7 @@ class DeltaIOHandler(BaseIOHandler):
     model_config = SettingsConfigDict(env_prefix="RIVERS_DELTA_")
 
     partition_batches: ClassVar[bool] = True
+    conditional_writes: ClassVar[bool] = True
     option_namespace: ClassVar[str | None] = NAMESPACE
     location_fields: ClassVar[tuple[str, ...]] = ("table_uri",)
     positional_fields: ClassVar[tuple[str, ...]] = (

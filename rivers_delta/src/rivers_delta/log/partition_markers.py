@@ -1,7 +1,8 @@
 """Partition markers: application transactions that record which writes and partitions a table has.
 
-A marker says that a partition was written, even with no rows. It is part of the commit that writes the rows, survives
-checkpoints, and takes one entry per partition.
+A marker says that a partition was written, even with no rows, and by which commit: its version is that of the commit,
+plus one. It is part of the commit that writes the rows, survives checkpoints, and takes one entry per partition.
+Markers of earlier releases have version 1, whichever commit wrote them.
 """
 
 from __future__ import annotations
@@ -31,11 +32,14 @@ if TYPE_CHECKING:
 IDENTIFIED_MODES: Final = frozenset(["append", "error", "ignore", "merge"])
 """Modes in which a write that is repeated by mistake would change the table."""
 
+DIGESTS: Final = "rivers.digests"
+"""Entry of a commit that records digests of data files and writes nothing."""
+
 _PREFIX: Final = "rivers/partition/"
 _UNFINISHED: Final = "rivers/unfinished"
 _PARTITIONED: Final = "rivers/partitioned"
-_WRITTEN: Final = 1
 _DELETED: Final = 0
+_MAINTENANCE: Final = frozenset(["OPTIMIZE", "VACUUM START", "VACUUM END"])
 _MANY_KEYS: Final = 20
 
 UNFINISHED_TABLE: Final = AppTransaction(_UNFINISHED, 1)
@@ -56,18 +60,19 @@ def write_id(context: OutputContext) -> str:
 
 
 def write_markers(
-    asset_name: str, partition: PartitionContext | None, mode: Mode, table: Table | None, app_id: str
+    context: OutputContext, mode: Mode, table: Table | None, app_id: str
 ) -> list[AppTransaction]:
     """Return the transactions that identify a write and mark its partitions as written.
 
     Args:
-        asset_name: The asset.
-        partition: The partitions, if any.
+        context: The context of the write.
         mode: The mode of the write.
         table: The table; None if it is created.
         app_id: The identifier of the write.
     """
-    markers = [AppTransaction(app_id, 1, expires=True)] if mode in IDENTIFIED_MODES else []
+    partition = context.partition
+    is_identified = mode in IDENTIFIED_MODES or context.expected_version is not None
+    markers = [AppTransaction(app_id, 1, expires=True)] if is_identified else []
     if partition is None:
         if table is not None and mode == "create_or_replace" and is_marked_partitioned(table):
             markers.append(AppTransaction(_PARTITIONED, _DELETED))
@@ -75,10 +80,56 @@ def write_markers(
     keys: Iterable[PartitionKey] = partition.keys
     if table is not None:
         if not partition_columns(table) and not is_marked_partitioned(table):
-            markers.append(AppTransaction(_PARTITIONED, _WRITTEN))
-        # Two appends that both carry a marker conflict; overwrites of one partition conflict anyway.
-        keys = partition.keys if mode == "overwrite" else unmarked_keys(table, asset_name, partition)
-    return markers + [AppTransaction(_marker_id(asset_name, key), _WRITTEN) for key in keys]
+            markers.append(AppTransaction(_PARTITIONED, 1))
+        if mode == "ignore":
+            keys = unmarked_keys(table, context.asset_name, partition)
+    version = next_version(table) + 1
+    return markers + [AppTransaction(_marker_id(context.asset_name, key), version) for key in keys]
+
+
+def next_version(table: Table | None) -> int:
+    """Return the version of the next commit, unless another commit comes first."""
+    return 0 if table is None else table.version() + 1
+
+
+def data_version(table: Table, asset_name: str, partition: PartitionContext | None) -> str:
+    """Return table id and version of the last commit that wrote rows of the partitions, or of the whole table.
+
+    Commits to other partitions and maintenance do not change it. Of several partitions that different commits wrote, it
+    includes a digest. Of a partition that another program wrote, it is that of the table.
+
+    Args:
+        table: The table at the version that is read.
+        asset_name: The asset.
+        partition: The partitions, if any.
+    """
+    markers = [] if partition is None else list(_marker_versions(table, asset_name, partition).values())
+    if not markers or not all(markers):
+        return f"{table.metadata().id}@{_last_data_commit(table)}"
+    version = f"{max(marker or 0 for marker in markers) - 1}"
+    if len(set(markers)) > 1:
+        version += f"-{blake2b(repr(markers).encode(), digest_size=8).hexdigest()}"
+    return f"{table.metadata().id}@{version}"
+
+
+def _last_data_commit(table: Table) -> int:
+    """Return the version of the last commit that was not maintenance, as far as the log reaches back."""
+    version = table.version()
+    try:
+        while version > 0 and _is_maintenance(table.read_commit(version)):
+            version -= 1
+    except FileNotFoundError:
+        return version + 1
+    return version
+
+
+def _is_maintenance(commit: Iterable[dict[str, Any]]) -> bool:
+    info: dict[str, Any] = next((action["commitInfo"] for action in commit if "commitInfo" in action), {})
+    if info.get("operation") in _MAINTENANCE or DIGESTS in info:
+        return True
+    files = [action.get("add") or action.get("remove") for action in commit]
+    changes = [file.get("dataChange", True) for file in files if file]
+    return bool(changes) and not any(changes)
 
 
 def deletion_markers(asset_name: str, partition: PartitionContext) -> list[AppTransaction]:
@@ -116,7 +167,7 @@ def is_marked_partitioned(table: Table) -> bool:
     Args:
         table: The table.
     """
-    return table.version() > 0 and table.transaction_version(_PARTITIONED) == _WRITTEN
+    return table.version() > 0 and bool(table.transaction_version(_PARTITIONED))
 
 
 def unmarked_keys(table: Table, asset_name: str, partition: PartitionContext) -> list[PartitionKey]:
@@ -127,9 +178,15 @@ def unmarked_keys(table: Table, asset_name: str, partition: PartitionContext) ->
         asset_name: The asset.
         partition: The keys.
     """
+    return [key for key, version in _marker_versions(table, asset_name, partition).items() if not version]
+
+
+def _marker_versions(
+    table: Table, asset_name: str, partition: PartitionContext
+) -> dict[PartitionKey, int | None]:
     known = app_transactions(table) if len(partition.keys) >= _MANY_KEYS else None
     version_of = table.transaction_version if known is None else known.get
-    return [key for key in partition.keys if version_of(_marker_id(asset_name, key)) != _WRITTEN]
+    return {key: version_of(_marker_id(asset_name, key)) for key in partition.keys}
 
 
 def absent_keys(

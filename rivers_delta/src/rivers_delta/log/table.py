@@ -34,6 +34,8 @@ class Table(UnescapedTable):
 
     uses: int = 0
     options: dict[str, str] | None = None
+    _transactions_at: int = -1
+    _transactions: dict[str, int | None]
 
     @property
     def address(self) -> str:
@@ -49,9 +51,13 @@ class Table(UnescapedTable):
         """Return all columns, with the types they were written with."""
         return decode(pa.schema(self.schema()))
 
-    def data_version(self) -> str:
-        """Return id and version, which are equal only for the same state of the same table."""
-        return f"{self.metadata().id}@{self.version()}"
+    def transaction_version(self, app_id: str) -> int | None:
+        """Return the version of an application transaction; deltalake reads the log each time it is asked."""
+        if self._transactions_at != self.version():
+            self._transactions_at, self._transactions = self.version(), {}
+        if app_id not in self._transactions:
+            self._transactions[app_id] = super().transaction_version(app_id)
+        return self._transactions[app_id]
 
     def read_commit(self, version: int | None = None) -> list[dict[str, Any]]:
         """Return the actions of one commit: one small file, whatever the size of the table.

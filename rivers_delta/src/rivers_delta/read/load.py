@@ -16,7 +16,7 @@ from rivers_core.exceptions import (
 )
 from rivers_delta.errors import library_errors, subject_of
 from rivers_delta.log.location import is_local
-from rivers_delta.log.partition_markers import absent_keys, is_unfinished
+from rivers_delta.log.partition_markers import absent_keys, data_version, is_unfinished
 from rivers_delta.log.protocol import refuse_unreadable_feed
 from rivers_delta.log.table import open_table
 from rivers_delta.partitions.filters import partition_predicate
@@ -49,6 +49,7 @@ def load(settings: TableSettings, context: InputContext) -> Any:
         RiversError: The requested type is not a frame type, or no reader supports a feature of the table.
     """
     table = find_table(settings, context)
+    context.register_loaded_version(data_version(table, context.asset_name, context.partition))
     options, columns = settings.options, table.columns()
     predicate = None
     if context.partition is not None and options.partition_expr is not None:

@@ -18,6 +18,7 @@ from rivers_delta.log.location import conflicting_table, is_local
 from rivers_delta.log.partition_markers import (
     UNFINISHED_TABLE,
     is_unfinished,
+    next_version,
     unmarked_keys,
     write_markers,
 )
@@ -51,6 +52,7 @@ class Outcome:
         is_repeated: Whether an earlier attempt, whose answer was lost, had made the commit.
         schema: The columns of the value; None if they were not needed.
         metrics: Statistics of a merge.
+        data_version: What is stored now; None if it has to be looked up.
     """
 
     table: Table
@@ -58,6 +60,7 @@ class Outcome:
     is_repeated: bool = False
     schema: pa.Schema | None = None
     metrics: Mapping[str, int] = field(default_factory=dict)
+    data_version: str | None = None
 
 
 def commit(prepared: PreparedWrite, attempt: int) -> Outcome:
@@ -65,6 +68,7 @@ def commit(prepared: PreparedWrite, attempt: int) -> Outcome:
     table, request = prepared.table, prepared.request
     mode, schema_mode = request.settings.mode, prepared.fit.schema_mode
     metrics: Mapping[str, int] = {}
+    version = next_version(table)
     if table is None and (request.merge is None or request.merge.inserts_everything):
         _create(prepared, prepared.batches.open(), _markers(prepared))
         table = _created_table(prepared)
@@ -83,7 +87,11 @@ def commit(prepared: PreparedWrite, attempt: int) -> Outcome:
         _write(
             prepared, table, mode="append", schema_mode=None if schema_mode == "overwrite" else schema_mode
         )
-    return Outcome(table, schema=prepared.fit.encoding.schema(), metrics=metrics)
+    if request.partition is None:
+        version = table.version()
+    # Mode `ignore` writes some of the partitions, and the others have other versions.
+    stored = None if mode == "ignore" else f"{table.metadata().id}@{version}"
+    return Outcome(table, schema=prepared.fit.encoding.schema(), metrics=metrics, data_version=stored)
 
 
 def commit_info(context: OutputContext | InputContext) -> dict[str, str]:
@@ -161,7 +169,10 @@ def _replace(prepared: PreparedWrite, table: Table, attempt: int) -> None:
         configuration = settings.new_table_properties()
         arguments = {"schema_mode": "overwrite", "partition_by": [], "configuration": configuration}
     keeps_schema = arguments["schema_mode"] != "overwrite"
-    accepts_appends = keeps_schema and _STRICT_ATTEMPTS < attempt < settings.config.max_attempts
+    is_conditional = prepared.request.context.expected_version is not None
+    accepts_appends = (
+        keeps_schema and not is_conditional and (_STRICT_ATTEMPTS < attempt < settings.config.max_attempts)
+    )
     _write(prepared, table, max_retries=None if accepts_appends else 0, mode="overwrite", **arguments)
     if accepts_appends and has_removed_twice(table.read_commit, table.version(), before):
         raise CommitFailedError(LOST_TO_COMPACTION)
@@ -228,9 +239,7 @@ def _lacks_markers(prepared: PreparedWrite, table: Table) -> bool:
 
 def _markers(prepared: PreparedWrite) -> list[AppTransaction]:
     request = prepared.request
-    return write_markers(
-        request.context.asset_name, request.partition, request.settings.mode, prepared.table, request.app_id
-    )
+    return write_markers(request.context, request.settings.mode, prepared.table, request.app_id)
 
 
 def _writer_properties(prepared: PreparedWrite) -> Any:
@@ -247,4 +256,6 @@ def _commit_properties(
     request = prepared.request
     metadata = {**commit_info(request.context), "rivers.type": request.type_name}
     markers = _markers(prepared) if markers is None else markers
+    if request.context.expected_version is not None:
+        max_retries = 0  # deltalake would accept commits in between, which may be to the same rows
     return commit_properties(request.settings.commit_properties, metadata, markers, max_retries)

@@ -12,7 +12,12 @@ import pyarrow as pa
 from rivers_core import MetadataValue, PartitionContext
 from rivers_core.authoring import shown_keys
 from rivers_core.exceptions import AssetOutputValidationError, ConflictError
-from rivers_delta.log.partition_markers import IDENTIFIED_MODES, absent_keys, is_unfinished
+from rivers_delta.log.partition_markers import (
+    IDENTIFIED_MODES,
+    absent_keys,
+    data_version,
+    is_unfinished,
+)
 from rivers_delta.log.protocol import refuse_unwritable
 from rivers_delta.read.data_files import refuse_lossy_rewrite
 from rivers_delta.write.commit import Outcome, commit
@@ -85,7 +90,9 @@ def write_output(settings: TableSettings, context: OutputContext, value: Any, ca
             **metadata,
         }
     )
-    context.offer_content_version(table.data_version())
+    context.offer_content_version(
+        outcome.data_version or data_version(table, context.asset_name, context.partition)
+    )
     cache.keep(settings.address, table)
 
 
@@ -95,14 +102,14 @@ def _attempt(request: WriteRequest, history: WriteHistory, table: Table | None, 
         refuse_unwritable(table, request.subject)
         if _rewrites_files(request, table):
             refuse_lossy_rewrite(table, request.subject)
-        if _is_repeated(request, table, history, number):
-            return Outcome(table, is_written=False, is_repeated=True)
-        if request.settings.mode in {"error", "ignore"}:
-            existing, wanted = _existing(request, table)
-            if existing and request.settings.mode == "ignore":
-                return Outcome(table, is_written=False)
-            if existing:
-                raise _exists_error(request, table, existing)
+    if _is_repeated(request, table, history, number) and table is not None:
+        return Outcome(table, is_written=False, is_repeated=True)
+    if table is not None and request.settings.mode in {"error", "ignore"}:
+        existing, wanted = _existing(request, table)
+        if existing and request.settings.mode == "ignore":
+            return Outcome(table, is_written=False)
+        if existing:
+            raise _exists_error(request, table, existing)
     if not request.is_replayable:
         refuse_consumed(request.subject, request.value, request.adapter)
     prepared = prepare_write(request, table, wanted)
@@ -149,11 +156,43 @@ def _constraint_error(request: WriteRequest, table: Table | None, error: BaseExc
     )
 
 
-def _is_repeated(request: WriteRequest, table: Table, history: WriteHistory, number: int) -> bool:
-    """Return whether this very write was committed before; checked only where repeating it changes the table."""
+def _is_repeated(request: WriteRequest, table: Table | None, history: WriteHistory, number: int) -> bool:
+    """Return whether this very write was committed before; checked only where repeating it changes the table.
+
+    Raises:
+        ConflictError: The value is based on another version than the stored one.
+    """
+    expected = request.context.expected_version
+    if expected is not None:
+        stored = _stored_version(request, table)
+        if stored == expected:
+            return request.settings.mode in IDENTIFIED_MODES and _is_committed(request, table, history)
+        if _is_committed(request, table, history):
+            return True
+        raise ConflictError(
+            f"Cannot store {request.subject}, table {request.settings.shown_address!r}; nothing was written: the value "
+            f"is based on {f'version {expected}' if expected else 'nothing'}, and "
+            f"{f'version {stored}' if stored else 'nothing'} is stored. Load it again, and run the step again."
+        )
     if request.settings.mode not in IDENTIFIED_MODES or (request.context.run_id is None and number == 1):
         return False
-    return history.is_committed(table, request.app_id)
+    return _is_committed(request, table, history)
+
+
+def _is_committed(request: WriteRequest, table: Table | None, history: WriteHistory) -> bool:
+    return table is not None and history.is_committed(table, request.app_id)
+
+
+def _stored_version(request: WriteRequest, table: Table | None) -> str:
+    """Return the version of what is stored; empty if nothing is."""
+    context, partition, expr = request.context, request.partition, request.partition_expr
+    if table is None or is_unfinished(table):
+        return ""
+    if partition is not None and expr is not None:
+        absent = absent_keys(table, context.asset_name, partition, expr, table.columns())
+        if len(absent) == len(partition.keys):
+            return ""
+    return data_version(table, context.asset_name, partition)
 
 
 def _existing(request: WriteRequest, table: Table) -> tuple[str, PartitionContext | None]:
