@@ -7,6 +7,8 @@ the workaround, or narrow its version range.
 from __future__ import annotations
 
 import os
+import socket
+import threading
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -14,6 +16,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, WriterProperties, write_deltalake
+from deltalake.fs import DeltaStorageHandler
+from pyarrow.fs import FileSelector
 
 BIG = 2**53 + 1
 
@@ -58,3 +62,33 @@ def test_deltalake_skips_timestamps_in_maps_when_it_picks_features(folder):
     kind = pa.map_(pa.string(), pa.timestamp("us"))
     with pytest.raises(Exception, match="does not have the required 'timestampNtz' feature"):
         write_deltalake(folder, pa.table({"m": pa.array([[("a", 0)]], kind)}))
+
+
+def test_deltalake_holds_the_gil_while_it_waits_for_a_store():
+    """The main thread counts while another lists a store that never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
+        options = {
+            "aws_endpoint_url": endpoint, "aws_allow_http": "true", "aws_region": "us-east-1", "timeout": "1s",
+            "aws_access_key_id": "a", "aws_secret_access_key": "b", "max_retries": "0",
+        }  # fmt: skip
+        files = DeltaStorageHandler("s3://bucket/table", options)
+        began, count = threading.Event(), 0
+
+        def wait_for_store():
+            began.set()
+            with pytest.raises(OSError, match="."):
+                files.get_file_info_selector(FileSelector("", recursive=True))
+
+        waiting = threading.Thread(target=wait_for_store)
+        waiting.start()
+        began.wait()
+        while waiting.is_alive():
+            waiting.join(0.1)
+            count += 1
+        assert count <= 2
+
+
+def test_polars_takes_retries_as_integers_only():
+    with pytest.raises(ValueError, match="expected int"):
+        pl.scan_parquet("s3://bucket/file", storage_options={"max_retries": "3"})

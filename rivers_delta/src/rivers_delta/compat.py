@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from arro3.core import Table as ArrowTable
+    from deltalake.fs import DeltaStorageHandler
     from pyarrow.dataset import Dataset
 
 _FILE: Final = "file://"
@@ -164,6 +165,40 @@ def is_before_first_version(
         is_earlier_kept: Whether the commit before it is still in the log.
     """
     return committed is not None and committed > asked and not (version and is_earlier_kept)
+
+
+# Client options. polars (up to 2.1) takes numbers of retries as integers only, deltalake as text only.
+
+_POLARS_INTEGERS: Final = frozenset(
+    ["max_retries", "retry_timeout_ms", "retry_init_backoff_ms", "retry_max_backoff_ms"]
+)
+
+
+def polars_options(options: Mapping[str, str] | None) -> dict[str, Any]:
+    """Return storage options that polars takes in another form than deltalake.
+
+    Args:
+        options: The options of deltalake.
+    """
+    return {name: int(value) for name, value in (options or {}).items() if name in _POLARS_INTEGERS}
+
+
+# Waiting for a store. deltalake (1.0 up to 1.6) holds the GIL while its file handler lists, reads or writes, so
+# that nothing interrupts the wait for a store that does not answer. Opening a table and asking for one file release it.
+
+
+def remote_files(address: str, options: dict[str, str] | None) -> DeltaStorageHandler:
+    """Return the file handler of a remote folder after its store has answered once.
+
+    Args:
+        address: The URL of the folder.
+        options: Storage options.
+    """
+    from deltalake.fs import DeltaStorageHandler
+
+    files = DeltaStorageHandler(address, options)
+    files.get_file_info(["_delta_log/_last_checkpoint"])
+    return files
 
 
 # Compactions. deltalake (up to 1.6) lets a commit succeed after a compaction: rows of compacted files then stay next to

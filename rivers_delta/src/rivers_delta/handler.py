@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeVar
 
 from pydantic import PrivateAttr, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -11,6 +12,7 @@ from pydantic_settings import SettingsConfigDict
 from rivers_core import BaseIOHandler
 from rivers_core.authoring import StoreRoot, locate_store, store_variables
 from rivers_core.exceptions import NotMaterializedError
+from rivers_delta import native_calls
 from rivers_delta.config.merge_config import MergeConfig
 from rivers_delta.config.options import (
     NAMESPACE,
@@ -23,14 +25,17 @@ from rivers_delta.config.options import (
 from rivers_delta.config.properties import HandlerConfig, check_commit_properties, check_writer_properties
 from rivers_delta.config.table_settings import TableSettings
 from rivers_delta.errors import library_errors
-from rivers_delta.log.location import normalized, shown, table_address, table_root
+from rivers_delta.log.location import is_local, normalized, shown, table_address, table_root
 from rivers_delta.log.table_cache import TableCache
+from rivers_delta.native_calls import CLIENT_DEFAULTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rivers_core import InputContext, OutputContext
 
+
+Result = TypeVar("Result")
 
 _MAX_KNOWN: Final = 1_000
 
@@ -169,9 +174,10 @@ class DeltaIOHandler(BaseIOHandler):
         """
         from rivers_delta.write.writer import write_output
 
-        settings = self._settings(context)
-        with library_errors("write", context, settings):
+        def write(settings: TableSettings) -> None:
             write_output(settings, context, obj, self._cache)
+
+        self._call("write", context, write)
 
     def load_input(self, context: InputContext) -> Any:
         """Load a table, or the partitions of a context.
@@ -185,9 +191,7 @@ class DeltaIOHandler(BaseIOHandler):
         """
         from rivers_delta.read.load import load
 
-        settings = self._settings(context)
-        with library_errors("read", context, settings):
-            return load(settings, context)
+        return self._call("read", context, partial(load, context=context))
 
     def exists(self, context: InputContext) -> bool:
         """Return whether the table, or every requested partition, was written; reads only the log.
@@ -197,10 +201,8 @@ class DeltaIOHandler(BaseIOHandler):
         """
         from rivers_delta.read.load import find_table
 
-        settings = self._settings(context)
         try:
-            with library_errors("read", context, settings):
-                find_table(settings, context)
+            self._call("read", context, partial(find_table, context=context))
         except NotMaterializedError:
             return False
         return True
@@ -217,9 +219,7 @@ class DeltaIOHandler(BaseIOHandler):
         """
         from rivers_delta.write.delete import delete
 
-        settings = self._settings(context)
-        with library_errors("delete", context, settings):
-            delete(settings, context)
+        self._call("delete", context, partial(delete, context=context))
 
     def maintain(
         self, contexts: Sequence[InputContext] = (), *, dry_run: bool = True, **options: Any
@@ -236,7 +236,8 @@ class DeltaIOHandler(BaseIOHandler):
         """
         from rivers_delta.maintenance import maintain
 
-        return maintain(self._tables(contexts), dry_run=dry_run, **options)
+        work = partial(maintain, list(self._tables(contexts)), dry_run=dry_run, **options)
+        return native_calls.call(None, table_root(self.table_uri), work)
 
     def check_options(self, metadata: Mapping[str, Any]) -> list[str]:
         """Return one message for each `delta/` option that is unknown or has an invalid value.
@@ -301,9 +302,20 @@ class DeltaIOHandler(BaseIOHandler):
 
     def plain_storage_options(self) -> dict[str, str] | None:
         """Return the storage options as deltalake takes them. Handle with care: these are credentials."""
-        if not self.storage_options:
-            return None
-        return {key: value.get_secret_value() for key, value in self.storage_options.items()}
+        given = {key: value.get_secret_value() for key, value in (self.storage_options or {}).items()}
+        if is_local(table_root(self.table_uri)):
+            return given or None
+        names = {name.lower() for name in given}
+        return given | {name: value for name, value in CLIENT_DEFAULTS.items() if name not in names}
+
+    def _call(
+        self, verb: str, context: OutputContext | InputContext, function: Callable[[TableSettings], Result]
+    ) -> Result:
+        """Call a function for the table of a context, and translate errors of libraries."""
+        settings = self._settings(context)
+        with library_errors(verb, context, settings):
+            commits = None if verb == "read" else context
+            return native_calls.call(commits, settings.address, partial(function, settings))
 
     def _tables(self, contexts: Sequence[InputContext]) -> Iterator[TableSettings]:
         """Yield the tables of some assets, each once; without assets all local tables."""

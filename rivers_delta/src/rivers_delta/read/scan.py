@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from rivers_core.exceptions import InvalidMetadataError, RiversError
-from rivers_delta.compat import closed_at_exit, dataset_of
+from rivers_delta.compat import closed_at_exit, dataset_of, polars_options
 from rivers_delta.log.location import is_local
 from rivers_delta.log.protocol import reader_features, refuse_unreadable
 from rivers_frames.arrow_types import streamed
@@ -128,7 +128,7 @@ class Scan:
 
         from rivers_frames.polars_frames import polars_column
 
-        frame = pl.scan_delta(self.table)
+        frame = pl.scan_delta(self.table, storage_options=polars_options(self.table.options) or None)
         if self.predicate is not None:
             frame = frame.filter(self.predicate.polars())
         names = [column.name for column in self.columns]

@@ -15,6 +15,7 @@ from deltalake import write_deltalake
 
 from rivers_core import PartitionContext
 from rivers_core.exceptions import RiversError
+from rivers_delta.compat import remote_files
 from rivers_delta.config.properties import commit_properties, writer_properties
 from rivers_delta.errors import subject_of
 from rivers_delta.log.location import DISCARDED, is_local
@@ -122,10 +123,9 @@ def _delete_objects(settings: TableSettings) -> None:
     A deletion that is interrupted leaves a table that cannot be opened, never an older version of it; the next deletion
     removes the rest, because it does not open the table.
     """
-    from deltalake.fs import DeltaStorageHandler
     from pyarrow import fs
 
-    store = fs.PyFileSystem(DeltaStorageHandler(settings.address, settings.storage_options))
+    store = fs.PyFileSystem(remote_files(settings.address, settings.storage_options))
     entries = store.get_file_info(fs.FileSelector("", recursive=True, allow_not_found=True))
     paths = [entry.path for entry in entries if entry.type == fs.FileType.File]
     log = sorted(path for path in paths if path.startswith(_LOG))

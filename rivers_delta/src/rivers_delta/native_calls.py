@@ -1,0 +1,118 @@
+"""Calls of deltalake: refused in forked processes, and interruptible while a remote store does not answer.
+
+deltalake handles Ctrl-C and timer signals only when its own call ends. Calls of remote stores therefore run in a daemon
+thread, and the caller waits for it in Python. A call that was interrupted goes on in its thread: nobody knows yet
+whether its commit succeeds. The next call for the same table waits for it, so that it reads the outcome.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from rivers_core.authoring import ForkGuard
+from rivers_core.exceptions import RiversError
+from rivers_delta.log.location import is_local, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rivers_core import InputContext, OutputContext
+
+Result = TypeVar("Result")
+
+CLIENT_DEFAULTS: Final = {
+    "connect_timeout": "5s",
+    "timeout": "30s",
+    "max_retries": "3",
+    "retry_timeout": "60s",
+}
+"""Client options of remote stores: a store that never answers is given up after about a minute and a half."""
+
+_POLL_S: Final = 0.1
+_SETTLE_S: Final = 120.0
+
+# deltalake panics in a forked process, with a native backtrace, and other calls wait forever.
+_GUARD: Final = ForkGuard("deltalake")
+_interrupted: Final[dict[str, Event]] = {}
+
+
+class _Call(Generic[Result]):
+    """A call in a daemon thread, which sees the context variables of its caller."""
+
+    result: Result
+    error: BaseException | None = None
+
+    def __init__(self, function: Callable[[], Result]) -> None:
+        self._function = function
+        self._context = contextvars.copy_context()
+        # not `Thread.join`, which takes a thread for ended when it is interrupted (Python 3.11)
+        self.ended = Event()
+
+    def wait(self) -> None:
+        """Start the thread, and wait until it ends; an exception in the caller's thread leaves it running."""
+        Thread(target=self._run, name="rivers-delta", daemon=True).start()
+        while not self.ended.wait(_POLL_S):
+            pass
+
+    def _run(self) -> None:
+        try:
+            self.result = self._context.run(self._function)
+        except BaseException as error:
+            self.error = error
+        finally:
+            del self._function
+            self.ended.set()
+
+
+def call(
+    context: OutputContext | InputContext | None, address: str, function: Callable[[], Result]
+) -> Result:
+    """Call a function that uses deltalake, and return its result.
+
+    Args:
+        context: Asset and partition, if the call may commit: an interrupted commit is logged.
+        address: The table, or the root of tables.
+        function: The call.
+
+    Raises:
+        RiversError: This process was forked after deltalake was used, or an interrupted call does not end.
+    """
+    _GUARD.enter()
+    if is_local(address):
+        return function()
+    _settle(address)
+    running = _Call(function)
+    try:
+        running.wait()
+    except BaseException as interrupt:
+        _interrupted[address] = running.ended
+        if context is not None:
+            message = (
+                f"The outcome of the write of asset {context.asset_name!r} to {shown(address)!r} is unknown: it was "
+                "interrupted, and its commit may still succeed. The next read of the table shows it."
+            )
+            context.log.warning(message)
+            interrupt.add_note(message)
+        raise
+    if running.error is not None:
+        error, running.error = running.error, None
+        raise error
+    return running.result
+
+
+def _settle(address: str) -> None:
+    """Wait until an interrupted call for a table has ended."""
+    ended = _interrupted.get(address)
+    if ended is None:
+        return
+    waited = 0.0
+    while not ended.wait(_POLL_S):
+        waited += _POLL_S
+        if waited > _SETTLE_S:
+            raise RiversError(
+                f"Could not use table {shown(address)!r}: a call that was interrupted is still waiting for the store, "
+                "and may change the table. Try again later, or start another process."
+            )
+    _interrupted.pop(address, None)
