@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rivers.definitions.results import PartitionedOutput as PartitionedOutput
     from rivers.definitions.retry import Backoff as Backoff
     from rivers.definitions.retry import Compute as Compute
+    from rivers.definitions.retry import ComputeEscalation as ComputeEscalation
     from rivers.definitions.retry import FailureReason as FailureReason
     from rivers.definitions.retry import RetryOn as RetryOn
     from rivers.definitions.retry import RetryPolicy as RetryPolicy
@@ -74,7 +75,14 @@ else:
             "rivers.definitions.job": ["Job"],
             "rivers.definitions.resource": ["Resource"],
             "rivers.definitions.results": ["Materialization", "Observation", "Output", "PartitionedOutput"],
-            "rivers.definitions.retry": ["Backoff", "Compute", "FailureReason", "RetryOn", "RetryPolicy"],
+            "rivers.definitions.retry": [
+                "Backoff",
+                "Compute",
+                "ComputeEscalation",
+                "FailureReason",
+                "RetryOn",
+                "RetryPolicy",
+            ],
             "rivers.definitions.task": ["BashTask", "Task"],
             "rivers.execution.staleness": ["AssetStatus"],
             "rivers.executors": ["Executor"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, overload
 
@@ -10,7 +10,9 @@ from rivers.definitions.asset_def import AssetDef, check_deps
 from rivers.definitions.composition import AssetRef, GraphRecording, current_recorder, record
 from rivers.definitions.definition import Decorator, Definition, Option, accepts
 from rivers.definitions.field_checks import FieldChecks
+from rivers.definitions.signature import parameter_names
 from rivers.exceptions import AssetDefinitionError
+from rivers_core.authoring import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -155,8 +157,11 @@ class Asset(Definition):
     retry = Option(FieldChecks.retry)
     compute = Option(FieldChecks.compute)
 
-    partition_mapping: ClassVar[PartitionMapping | None] = None
-    """Mapping of upstreams whose dep has none; only the outputs of a multi-asset can declare one."""
+    @property
+    def partition_mapping(self) -> dict[str, PartitionMapping] | None:
+        """Partition mapping by name of the upstream, of the deps that declare one; None if none does."""
+        declared = ((dep.name, dep.partition_mapping) for dep in self.deps)
+        return {name: mapping for name, mapping in declared if mapping is not None} or None
 
     @overload
     def __new__(cls, wraps: Function, **options: Unpack[SingleOptions]) -> SingleAsset: ...
@@ -276,6 +281,23 @@ class SingleAsset(Asset):
     is_single: ClassVar[bool] = True
     function: Callable[..., Any]
 
+    def _set_options(self, checks: FieldChecks, given: Mapping[str, object]) -> None:
+        super()._set_options(checks, given)
+        _check_inputs(checks, self.function, self.deps, {self.name})
+
+
+def _check_inputs(
+    checks: FieldChecks, function: Function, deps: Iterable[DepDef], own_names: Collection[str]
+) -> None:
+    """Require a parameter for each declared input other than the asset's own stored value."""
+    names = parameter_names(function)
+    for dep in deps:
+        if dep.is_input and names is not None and dep.name not in names and dep.name not in own_names:
+            raise checks.refuse(
+                f"AssetDef.input({dep.name!r}) is declared, but there is no parameter {dep.name!r}; add it, or use "
+                f"AssetDef.dep({dep.name!r}).{did_you_mean(dep.name, names)}"
+            )
+
 
 def _check_outputs(checks: FieldChecks, field: str, value: object) -> list[AssetDef]:
     if isinstance(value, AssetDef):
@@ -316,6 +338,11 @@ class MultiAsset(Asset):
                         f"deps declare {dep.name!r} twice and differently: {owner} has {first!r}, output "
                         f"{output.name!r} has {dep!r}. Declare it once; the function loads it once for all outputs."
                     )
+        _check_inputs(checks, self.function, [dep for dep, _ in declared.values()], self.output_names)
+        # labels live on the outputs
+        labels = {name: self.__dict__[name] for name in ("tags", "kinds", "group")}
+        outputs = [output.inheriting(self, labels) for output in self.output_defs]
+        self.__dict__.update(tags=None, kinds=[], group=None, output_defs=outputs)
 
     @property
     def output_names(self) -> list[str]:

@@ -13,6 +13,8 @@ from rivers.exceptions import AssetDefinitionError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rivers.definitions.asset import MultiAsset
+    from rivers.definitions.definition import Definition
     from rivers.mappings import PartitionMapping
     from rivers_core.handler import BaseIOHandler
     from rivers_core.partitions import PartitionsDefinition
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["AssetDef", "DepDef"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class DepDef:
     """A declared upstream of an asset, created by `AssetDef.input` or `AssetDef.dep`.
 
@@ -38,6 +40,17 @@ class DepDef:
     metadata: dict[str, Any] | None = None
     is_loaded: bool = True
 
+    @property
+    def is_input(self) -> bool:
+        """Whether `AssetDef.input` created it."""
+        return self.is_loaded
+
+    def __repr__(self) -> str:
+        names = ("partition_mapping", "io_handler", "metadata")
+        given = [(name, getattr(self, name)) for name in names]
+        options = "".join(f", {name}={value!r}" for name, value in given if value is not None)
+        return f"DepDef.{'input' if self.is_loaded else 'dep'}({self.name!r}{options})"
+
     def _key(self) -> tuple[object, ...]:
         return (self.name, self.partition_mapping, self.io_handler, self.metadata, self.is_loaded)
 
@@ -53,7 +66,7 @@ def check_deps(checks: FieldChecks, field: str, value: object) -> list[DepDef]:
     if value is None:
         return []
     if isinstance(value, (str, Mapping, DepDef)) or not isinstance(value, Iterable):
-        raise checks.refuse(
+        raise checks.refuse_type(
             f"{field} must be a list, got {value!r}. Use e.g. {field}=[AssetDef.dep('orders')]."
         )
     items = list(value)
@@ -61,7 +74,7 @@ def check_deps(checks: FieldChecks, field: str, value: object) -> list[DepDef]:
     for item in items:
         if not isinstance(item, DepDef):
             name = item if isinstance(item, str) else getattr(item, "name", "orders")
-            raise checks.refuse(
+            raise checks.refuse_type(
                 f"{field} must contain deps, got {item!r}. Use AssetDef.input({name!r}) to load its value, or "
                 f"AssetDef.dep({name!r}) to run after it."
             )
@@ -83,8 +96,10 @@ class AssetDef(Configured):
         io_handler: Handler, or the name of one.
         metadata: JSON values; keys of the form `handler/option` are options of that handler.
         partitions_def: Partitions, or the name of an entry of the repository's `partition_defs`.
-        partition_mapping: Mapping to upstreams whose dep has none.
+        partition_mapping: Mapping to upstreams whose dep has none: one for all, or by name of the upstream.
         deps: Upstreams that only this output needs.
+        type_hint: Type of the value, which is checked and passed to the handler; by default that of the function's
+            return annotation.
 
     Raises:
         AssetDefinitionError: An argument is not valid.
@@ -98,8 +113,9 @@ class AssetDef(Configured):
     io_handler = Option(FieldChecks.io_handler)
     metadata = Option(FieldChecks.metadata)
     partitions_def = Option(FieldChecks.partitions_def)
-    partition_mapping = Option(FieldChecks.partition_mapping)
+    partition_mapping = Option(FieldChecks.partition_mappings)
     deps = Option(check_deps)
+    type_hint = Option(FieldChecks.type_hint)
 
     def __init__(
         self,
@@ -111,8 +127,11 @@ class AssetDef(Configured):
         io_handler: BaseIOHandler | str | None = None,
         metadata: Mapping[str, Any] | None = None,
         partitions_def: PartitionsDefinition | str | None = None,
-        partition_mapping: PartitionMapping | None = None,
+        partition_mapping: Mapping[str | AssetDef | Definition, PartitionMapping]
+        | PartitionMapping
+        | None = None,
         deps: Sequence[DepDef] | None = None,
+        type_hint: Any = None,
     ) -> None:
         checks = FieldChecks(f"output {name!r}", AssetDefinitionError)
         self._set_options(
@@ -128,8 +147,33 @@ class AssetDef(Configured):
                 "partitions_def": partitions_def,
                 "partition_mapping": partition_mapping,
                 "deps": deps,
+                "type_hint": type_hint,
             },
         )
+
+    def inheriting(self, asset: MultiAsset, labels: Mapping[str, Any]) -> AssetDef:
+        """Return the output with what it takes from its multi-asset.
+
+        Args:
+            asset: The multi-asset.
+            labels: Tags, kinds and group that were given to it.
+        """
+        output = AssetDef.__new__(AssetDef)
+        mappings = {
+            dep.name: dep.partition_mapping
+            for dep in (*asset.deps, *self.deps)
+            if dep.partition_mapping is not None
+        }
+        output.__dict__.update(
+            self.__dict__,
+            tags=list(dict.fromkeys((*(labels["tags"] or ()), *(self.tags or ())))) or None,
+            kinds=list(dict.fromkeys((*labels["kinds"], *self.kinds))),
+            group=self.group or labels["group"],
+            code_version=self.code_version or asset.code_version,
+            partitions_def=asset.partitions_def or self.partitions_def,
+            partition_mapping=self.partition_mapping or mappings or None,
+        )
+        return output
 
     @staticmethod
     def input(
@@ -179,5 +223,6 @@ class AssetDef(Configured):
         return AssetDef, tuple(self.__dict__.values())
 
     def __repr__(self) -> str:
-        options = "".join(f", {name}={value!r}" for name, value in list(self.__dict__.items())[1:] if value)
+        given = list(self.__dict__.items())[1:]
+        options = "".join(f", {name}={value!r}" for name, value in given if value is not None and value != [])
         return f"AssetDef({self.name!r}{options})"

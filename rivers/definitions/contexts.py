@@ -41,6 +41,14 @@ class _PartitionedContext:
     def _subject(self) -> str:
         raise NotImplementedError
 
+    def _repr(self, *names: str) -> str:
+        """Return the constructor call, without what was not set."""
+        given = [(name, getattr(self, name)) for name in names]
+        arguments = ", ".join(
+            f"{name}={value!r}" for name, value in given if value is not None and value != []
+        )
+        return f"{type(self).__name__}({arguments})"
+
     @property
     def has_partition_key(self) -> bool:
         """Whether the step has a partition."""
@@ -56,13 +64,21 @@ class _PartitionedContext:
         return str(self._single("partition_key").key)
 
     @property
-    def partition_time_window(self) -> tuple[datetime, datetime] | None:
-        """Start (inclusive) and end (exclusive) of the partition; None if its definition has no time windows.
+    def partition_time_window(self) -> tuple[datetime, datetime]:
+        """Start (inclusive) and end (exclusive) of the partition.
 
         Raises:
-            PartitionValidationError: The step has no partition, or handles several in one call.
+            PartitionValidationError: The step has no partition, handles several in one call, or has partitions that
+                are not time windows.
         """
-        return self._single("partition_time_window").time_window()
+        partition = self._single("partition_time_window")
+        window = partition.time_window()
+        if window is None:
+            raise PartitionValidationError(
+                f"{self._subject()} has no partition_time_window: its partitions are not time windows "
+                f"({str(partition.key)!r}). Use `context.partition_key`."
+            )
+        return window
 
     def _single(self, attribute: str) -> PartitionContext:
         partition = self.partition
@@ -88,14 +104,14 @@ class AssetExecutionContext(_PartitionedContext, Generic[ConfigT]):
 
     Args:
         asset_name: Name of the asset.
-        tags: Tags of the asset.
+        tags: Tags of the asset; None if it has none.
         kinds: Kinds of the asset.
         group: Group of the asset.
         code_version: Version of its code.
         asset_metadata: Static metadata of the asset.
         partition: Partition keys of this step; None if there are none.
         is_multi_asset: Whether the asset has several outputs.
-        output_selection: Outputs selected in this run; None for all.
+        output_selection: Outputs of a multi-asset that this run stores; empty for an asset with one output.
         config: The `ConfigT` of this run.
         run_id: Identifier of the run.
 
@@ -125,25 +141,25 @@ class AssetExecutionContext(_PartitionedContext, Generic[ConfigT]):
     def __init__(
         self,
         asset_name: str,
-        tags: Sequence[str] = (),
+        tags: list[str] | None = None,
         kinds: Sequence[str] = (),
         group: str | None = None,
         code_version: str | None = None,
         asset_metadata: Mapping[str, Any] | None = None,
         partition: PartitionContext | None = None,
         is_multi_asset: bool = False,
-        output_selection: Sequence[str] | None = None,
+        output_selection: Sequence[str] = (),
         config: ConfigT = None,  # type: ignore[assignment]
         run_id: str | None = None,
     ) -> None:
         self.asset_name = asset_name
-        self.tags = tags
-        self.kinds = kinds
+        self.tags = None if tags is None else list(tags)
+        self.kinds = list(kinds)
         self.group = group
         self.code_version = code_version
         self.asset_metadata = asset_metadata
         self.is_multi_asset = is_multi_asset
-        self.output_selection = output_selection
+        self.output_selection = list(output_selection)
         self.partition = partition
         self.config = config
         self.run_id = run_id
@@ -168,21 +184,27 @@ class AssetExecutionContext(_PartitionedContext, Generic[ConfigT]):
         """
         self.output_metadata = {**(self.output_metadata or {}), **coerce_mapping(metadata)}
 
-    def register_data_version(self, data_version: str) -> None:
+    def register_data_version(self, version: str) -> None:
         """Set the data version of the result; a version from an `Output` or the handler takes precedence.
 
         Raises:
             ResultDefinitionError: The version is not a non-empty string.
         """
-        value: object = data_version
+        value: object = version
         if not isinstance(value, str) or not value:
             raise ResultDefinitionError(
-                f"Asset {self.asset_name!r}: data_version must be a non-empty string, got {value!r}."
+                f"Asset {self.asset_name!r}: version must be a non-empty string, got {value!r}."
             )
-        self.registered_data_version = plain_text(data_version)
+        self.registered_data_version = plain_text(version)
+
+    def drain_data_version(self) -> str | None:
+        """Return the registered version and forget it."""
+        version, self.registered_data_version = self.registered_data_version, None
+        return version
 
     def __repr__(self) -> str:
-        return f"AssetExecutionContext({self.asset_name!r}, run_id={self.run_id!r})"
+        return self._repr("asset_name", "tags", "kinds", "group", "code_version", "asset_metadata", "partition",
+                          "output_selection", "config", "run_id")  # fmt: skip
 
 
 class TaskExecutionContext(_PartitionedContext, Generic[ConfigT]):
@@ -190,7 +212,7 @@ class TaskExecutionContext(_PartitionedContext, Generic[ConfigT]):
 
     Args:
         task_name: Name of the task; inside a graph asset that of the node, `graph/task`.
-        tags: Tags of the task.
+        tags: Tags of the task; None if it has none.
         partition: Partition keys of this step; None if there are none.
         config: The `ConfigT` of this run.
         run_id: Identifier of the run.
@@ -204,7 +226,7 @@ class TaskExecutionContext(_PartitionedContext, Generic[ConfigT]):
     def __init__(
         self,
         task_name: str,
-        tags: Sequence[str] = (),
+        tags: list[str] | None = None,
         partition: PartitionContext | None = None,
         config: ConfigT = None,  # type: ignore[assignment]
         run_id: str | None = None,
@@ -224,7 +246,7 @@ class TaskExecutionContext(_PartitionedContext, Generic[ConfigT]):
         return logging.getLogger(f"rivers.tasks.{self.task_name}")
 
     def __repr__(self) -> str:
-        return f"TaskExecutionContext({self.task_name!r}, run_id={self.run_id!r})"
+        return self._repr("task_name", "tags", "partition", "config", "run_id")
 
 
 class SelfDependency(Generic[T]):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rivers.definitions.hook import Hook
 from rivers.definitions.retry import Compute, RetryPolicy
+from rivers.exceptions import TYPE_ERRORS
 from rivers.mappings import PartitionMapping
 from rivers_core.partitions import PartitionsDefinition
 
@@ -40,10 +41,14 @@ class FieldChecks:
         """Return the error to raise."""
         return self._error(f"{self.subject[:1].upper()}{self.subject[1:]}: {problem}")
 
+    def refuse_type(self, problem: str) -> RiversError:
+        """Return the error to raise for an argument of a wrong type, which is also a TypeError."""
+        return FieldChecks(self.subject, TYPE_ERRORS.get(self._error, self._error)).refuse(problem)
+
     def name(self, field: str, name: object) -> str:
         """Return a name that people can read and every storage can hold."""
         if not isinstance(name, str):
-            raise self.refuse(f"{field} must be a string, got {name!r}.")
+            raise self.refuse_type(f"{field} must be a string, got {name!r}.")
         if not name or name != name.strip():
             raise self.refuse(f"{field} must not be empty or start or end with a space, got {name!r}.")
         if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name):
@@ -55,15 +60,15 @@ class FieldChecks:
     def function(self, function: object) -> Callable[..., Any]:
         """Return a function, or another callable that is neither a class nor a method."""
         if isinstance(function, type):
-            raise self.refuse(f"wraps must be a function, got the class {function.__name__!r}.")
+            raise self.refuse_type(f"wraps must be a function, got the class {function.__name__!r}.")
         if isinstance(function, (staticmethod, classmethod)):
-            raise self.refuse("wraps must be a function of a module, got a method.")
+            raise self.refuse_type("wraps must be a function of a module, got a method.")
         if isinstance(function, str):
-            raise self.refuse(
+            raise self.refuse_type(
                 f'wraps must be a function, got {function!r}. For a name use name="{function}".'
             )
         if not callable(function):
-            raise self.refuse(f"wraps must be a function, got {function!r}.")
+            raise self.refuse_type(f"wraps must be a function, got {function!r}.")
         return function
 
     def text(self, field: str, value: object) -> str | None:
@@ -72,14 +77,16 @@ class FieldChecks:
             raise self.refuse(f"{field} must be a non-empty string, got {value!r}.")
         return value
 
-    def texts(self, field: str, value: object) -> list[str]:
-        """Return a list of different strings."""
+    def texts(self, field: str, value: object) -> list[str] | None:
+        """Return a list of different strings, or None."""
         if value is None:
-            return []
+            return None
         if isinstance(value, str):
-            raise self.refuse(f"{field} must be a list of strings, got {value!r}. Use {field}=[{value!r}].")
+            raise self.refuse_type(
+                f"{field} must be a list of strings, got {value!r}. Use {field}=[{value!r}]."
+            )
         if isinstance(value, Mapping) or not isinstance(value, Iterable):
-            raise self.refuse(f"{field} must be a list of strings, got {value!r}.")
+            raise self.refuse_type(f"{field} must be a list of strings, got {value!r}.")
         items = list(value)
         for item in items:
             if not isinstance(item, str) or not item:
@@ -88,20 +95,20 @@ class FieldChecks:
 
     def text_or_texts(self, field: str, value: object) -> list[str]:
         """Return a list of different strings; a single string counts as a list."""
-        return self.texts(field, [value] if isinstance(value, str) else value)
+        return self.texts(field, [value] if isinstance(value, str) else value) or []
 
-    def metadata(self, field: str, value: object) -> dict[str, Any]:
-        """Return a deep copy of a dictionary of JSON values."""
+    def metadata(self, field: str, value: object) -> dict[str, Any] | None:
+        """Return a deep copy of a dictionary of JSON values, or None."""
         if value is None:
-            return {}
+            return None
         if not isinstance(value, Mapping):
-            raise self.refuse(f"{field} must be a dictionary of JSON values, got {value!r}.")
+            raise self.refuse_type(f"{field} must be a dictionary of JSON values, got {value!r}.")
         return self._json_object(field, value)
 
     def _json_object(self, place: str, value: Mapping[Any, Any]) -> dict[str, Any]:
         for key in value:
             if not isinstance(key, str):
-                raise self.refuse(f"{place}: keys must be strings, got {key!r}.")
+                raise self.refuse_type(f"{place}: keys must be strings, got {key!r}.")
         return {key: self._json(f"{place}[{key!r}]", item) for key, item in value.items()}
 
     def _json(self, place: str, value: object) -> object:
@@ -113,7 +120,7 @@ class FieldChecks:
             return self._json_object(place, value)
         if isinstance(value, (list, tuple)):
             return [self._json(f"{place}[{index}]", item) for index, item in enumerate(value)]
-        raise self.refuse(
+        raise self.refuse_type(
             f"{place} must be a JSON value, got {value!r} ({type(value).__name__}). "
             "Use Output(metadata=...) for typed values."
         )
@@ -133,10 +140,12 @@ class FieldChecks:
             return value
         kind = value.__name__ if isinstance(value, type) else type(value).__name__
         if isinstance(value, type) and issubclass(value, BaseIOHandler):
-            raise self.refuse(f"{field} must be an instance, got the class {kind}. Use {kind}(...).")
+            raise self.refuse_type(f"{field} must be an instance, got the class {kind}. Use {kind}(...).")
         if isinstance(value, type) or not (hasattr(value, "handle_output") or hasattr(value, "load_input")):
-            raise self.refuse(f"{field} must be a BaseIOHandler or the name of a handler, got {value!r}.")
-        raise self.refuse(
+            raise self.refuse_type(
+                f"{field} must be a BaseIOHandler or the name of a handler, got {value!r}."
+            )
+        raise self.refuse_type(
             f"{field} must be a BaseIOHandler, got a {kind}, which only has the same methods. "
             f"Use `class {kind}(BaseIOHandler)`."
         )
@@ -147,7 +156,7 @@ class FieldChecks:
             return value
         if isinstance(value, str) and value:
             return value
-        raise self.refuse(
+        raise self.refuse_type(
             f"{field} must be a PartitionsDefinition or the name of one in `partition_defs`, got {value!r}. "
             "Use e.g. PartitionsDefinition.daily('2024-01-01')."
         )
@@ -162,25 +171,39 @@ class FieldChecks:
             return "allow_empty"
         raise self.refuse(f"{field} must be True, False or 'allow_empty', got {value!r}.")
 
+    def partition_mappings(
+        self, field: str, value: object
+    ) -> dict[str, PartitionMapping] | PartitionMapping | None:
+        """Return a partition mapping for all upstreams, one by name of the upstream, or None."""
+        if not isinstance(value, Mapping):
+            return self.partition_mapping(field, value)
+        mappings: dict[str, PartitionMapping] = {}
+        for upstream, item in value.items():
+            name = self.name(f"{field}: the name of an upstream", getattr(upstream, "name", upstream))
+            mapping = self.partition_mapping(f"{field}[{name!r}]", item)
+            if mapping is not None:
+                mappings[name] = mapping
+        return mappings or None
+
     def partition_mapping(self, field: str, value: object) -> PartitionMapping | None:
         """Return a partition mapping, or None."""
         if value is not None and not isinstance(value, PartitionMapping):
-            raise self.refuse(
+            raise self.refuse_type(
                 f"{field} must be a PartitionMapping, got {value!r}. Use e.g. PartitionMapping.identity()."
             )
         return value
 
-    def hooks(self, field: str, value: object) -> list[Hook]:
-        """Return a list of hooks."""
+    def hooks(self, field: str, value: object) -> list[Hook] | None:
+        """Return a list of hooks, or None."""
         if value is None:
-            return []
+            return None
         if isinstance(value, Hook):
-            raise self.refuse(f"{field} must be a list, got {value!r}. Use {field}=[...].")
+            raise self.refuse_type(f"{field} must be a list, got {value!r}. Use {field}=[...].")
         is_list = isinstance(value, Iterable) and not isinstance(value, (str, Mapping))
         items: list[Any] = list(value) if is_list else [value]  # type: ignore[call-overload]
         for item in items:
             if not isinstance(item, Hook):
-                raise self.refuse(
+                raise self.refuse_type(
                     f"{field} must contain hooks, got {item!r}. Decorate a function with Hook.success or Hook.failure."
                 )
         return items
@@ -189,12 +212,22 @@ class FieldChecks:
         """Return a retry policy, the name of one, or None."""
         if value is None or isinstance(value, RetryPolicy) or (isinstance(value, str) and value):
             return value
-        raise self.refuse(
+        raise self.refuse_type(
             f"{field} must be a RetryPolicy or the name of one in `retries`, got {value!r}. Use e.g. RetryPolicy(3)."
         )
+
+    def type_hint(self, field: str, value: object) -> Any:
+        """Return a type hint, or None."""
+        if isinstance(value, str):
+            raise self.refuse_type(
+                f"{field} must be a type, got {value!r}. Use the type itself, without quotes."
+            )
+        return value
 
     def compute(self, field: str, value: object) -> Compute | None:
         """Return a `Compute`, or None."""
         if value is None or isinstance(value, Compute):
             return value
-        raise self.refuse(f"{field} must be a Compute, got {value!r}. Use e.g. Compute(cpu=2, memory='4Gi').")
+        raise self.refuse_type(
+            f"{field} must be a Compute, got {value!r}. Use e.g. Compute(cpu=2, memory='4Gi')."
+        )

@@ -6,9 +6,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NoReturn, TypeVar, overload
 
-from rivers.exceptions import AssetDefinitionError
+from rivers.definitions.contexts import ConfigT
+from rivers.exceptions import AssetDefinitionError, AssetTypeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,19 +21,32 @@ __all__ = ["Hook", "HookContext"]
 HookType = Literal["success", "failure"]
 
 
-class HookContext:
+class HookContext(Generic[ConfigT]):
     """Argument of a hook.
 
     Args:
-        asset_name: Name of the asset whose step ended.
+        asset_name: Name of the asset whose step ended; of a multi-asset, the output.
         run_id: Identifier of the run.
         hook_type: `"success"` or `"failure"`.
-        output: The value that the function returned; None after a failure.
-        error: The error of a failure; None after a success.
-        metadata: Metadata recorded with the output.
+        output: The stored value; None after a failure.
+        error: Type and message of a failure; None after a success.
+        metadata: Static metadata of the asset; None if it has none.
+        config: The configuration object of the asset in this run; None if it takes none.
+        exception: The error of a failure itself.
+        output_metadata: Metadata recorded with the output.
     """
 
-    __slots__ = ("asset_name", "error", "hook_type", "metadata", "output", "run_id")
+    __slots__ = (
+        "asset_name",
+        "config",
+        "error",
+        "exception",
+        "hook_type",
+        "metadata",
+        "output",
+        "output_metadata",
+        "run_id",
+    )
 
     def __init__(
         self,
@@ -40,8 +54,12 @@ class HookContext:
         run_id: str | None = None,
         hook_type: HookType = "success",
         output: Any = None,
-        error: BaseException | None = None,
-        metadata: Mapping[str, MetadataValue] | None = None,
+        error: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        config: ConfigT = None,  # type: ignore[assignment]
+        *,
+        exception: BaseException | None = None,
+        output_metadata: Mapping[str, MetadataValue] | None = None,
     ) -> None:
         self.asset_name = asset_name
         self.run_id = run_id
@@ -49,19 +67,24 @@ class HookContext:
         self.output = output
         self.error = error
         self.metadata = metadata
+        self.config = config
+        self.exception = exception
+        self.output_metadata = output_metadata
 
     def __repr__(self) -> str:
-        return f"HookContext({self.asset_name!r}, run_id={self.run_id!r}, hook_type={self.hook_type!r})"
+        names = ("asset_name", "run_id", "hook_type", "output", "error", "metadata", "config")
+        given = [(name, getattr(self, name)) for name in names]
+        return f"HookContext({', '.join(f'{name}={value!r}' for name, value in given if value is not None)})"
 
 
-HookFunction = Callable[[HookContext], object]
+HookFunction = Callable[[HookContext[Any]], object]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Hook:
     """A function called with a `HookContext` when a step ends, created by `Hook.success` or `Hook.failure`.
 
-    The engine awaits an `async def` function.
+    `Hook.Success` and `Hook.Failure` are the classes of the two kinds. The engine awaits an `async def` function.
 
     Examples:
         >>> @Hook.failure
@@ -70,44 +93,75 @@ class Hook:
     """
 
     name: str
-    hook_type: HookType
     function: HookFunction
 
+    hook_type: ClassVar[HookType]
+    Success: ClassVar[type[SuccessHook]]
+    Failure: ClassVar[type[FailureHook]]
+
     @overload
     @staticmethod
-    def success(wraps: HookFunction, /, *, name: str | None = None) -> Hook: ...
+    def success(func: HookFunction, *, name: str | None = None) -> SuccessHook: ...
     @overload
     @staticmethod
-    def success(*, name: str | None = None) -> Callable[[HookFunction], Hook]: ...
+    def success(func: None = None, *, name: str | None = None) -> Callable[[HookFunction], SuccessHook]: ...
     @staticmethod
     def success(
-        wraps: HookFunction | None = None, /, *, name: str | None = None
-    ) -> Hook | Callable[[HookFunction], Hook]:
+        func: HookFunction | None = None, *, name: str | None = None
+    ) -> SuccessHook | Callable[[HookFunction], SuccessHook]:
         """Create a hook that is called after a step succeeded; a decorator, bare or with `name=`."""
-        return _hook("success", wraps, name)
+        return _hook(SuccessHook, func, name)
 
     @overload
     @staticmethod
-    def failure(wraps: HookFunction, /, *, name: str | None = None) -> Hook: ...
+    def failure(func: HookFunction, *, name: str | None = None) -> FailureHook: ...
     @overload
     @staticmethod
-    def failure(*, name: str | None = None) -> Callable[[HookFunction], Hook]: ...
+    def failure(func: None = None, *, name: str | None = None) -> Callable[[HookFunction], FailureHook]: ...
     @staticmethod
     def failure(
-        wraps: HookFunction | None = None, /, *, name: str | None = None
-    ) -> Hook | Callable[[HookFunction], Hook]:
+        func: HookFunction | None = None, *, name: str | None = None
+    ) -> FailureHook | Callable[[HookFunction], FailureHook]:
         """Create a hook that is called after the last attempt of a step failed; a decorator, bare or with `name=`."""
-        return _hook("failure", wraps, name)
+        return _hook(FailureHook, func, name)
 
-    def __call__(self, context: HookContext) -> object:
-        """Call the function."""
-        return self.function(context)
+    def __call__(self, *_arguments: object) -> NoReturn:
+        """Refuse a second function: the hook has one already.
+
+        Raises:
+            AssetDefinitionError: Always; `hook.function` can be called.
+        """
+        raise AssetDefinitionError(
+            f"{self!r} has a function already and cannot be called. Use {self.name}.function(context) to call it."
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         module, path = (getattr(self.function, name, "") for name in ("__module__", "__qualname__"))
         if module != "__main__" and getattr(sys.modules.get(module), path, None) is self:
             return _import_hook, (module, path)  # the decorator replaced the function under its name
-        return Hook, (self.name, self.hook_type, self.function)
+        return type(self), (self.name, self.function)
+
+    def __repr__(self) -> str:
+        return f"Hook.{self.hook_type.capitalize()}(name={self.name!r})"
+
+
+@dataclass(frozen=True, repr=False)
+class SuccessHook(Hook):
+    """A function called after a step succeeded, created by `Hook.success`."""
+
+    hook_type: ClassVar[HookType] = "success"
+
+
+@dataclass(frozen=True, repr=False)
+class FailureHook(Hook):
+    """A function called after the last attempt of a step failed, created by `Hook.failure`."""
+
+    hook_type: ClassVar[HookType] = "failure"
+
+
+Hook.Success, Hook.Failure = SuccessHook, FailureHook
+
+H = TypeVar("H", SuccessHook, FailureHook)
 
 
 def _import_hook(module: str, path: str) -> Hook:
@@ -116,16 +170,14 @@ def _import_hook(module: str, path: str) -> Hook:
     return hook
 
 
-def _hook(
-    hook_type: HookType, function: HookFunction | None, name: str | None
-) -> Hook | Callable[[HookFunction], Hook]:
-    def make(function: HookFunction) -> Hook:
+def _hook(kind: type[H], function: HookFunction | None, name: str | None) -> H | Callable[[HookFunction], H]:
+    def make(function: HookFunction) -> H:
         if not callable(function):
-            raise AssetDefinitionError(
-                f"Hook.{hook_type}: wraps must be a function of one HookContext, got {function!r}. For a name use "
-                f'@Hook.{hook_type}(name="...").'
+            raise AssetTypeError(
+                f"Hook.{kind.hook_type}: func must be a function of one HookContext, got {function!r}. For a name use "
+                f'@Hook.{kind.hook_type}(name="...").'
             )
         own_name = str(getattr(function, "__name__", type(function).__name__))
-        return Hook(name or own_name, hook_type, function)
+        return kind(name or own_name, function)
 
     return make if function is None else make(function)

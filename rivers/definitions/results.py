@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from rivers.exceptions import ResultDefinitionError
+from rivers.exceptions import ResultDefinitionError, ResultTypeError
 from rivers.mappings.key_parsing import parse_key
 from rivers_core.authoring import plain_text
 from rivers_core.metadata import coerce_mapping
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     V = typing_extensions.TypeVar("V", default=Any)
 
     Metadata = Mapping[str, str | int | float | bool | MetadataValue | None]
-    Tags = Mapping[str, str] | Iterable[tuple[str, str]]
+    ResultTags = list[str] | list[tuple[str, str]] | dict[str, str]
+    Tags = Mapping[str, str] | Iterable[str] | Iterable[tuple[str, str]]
 else:
     V = TypeVar("V")
 
@@ -35,8 +36,8 @@ class Result:
 
     __slots__ = ()
 
-    def _set(self, **fields: Any) -> None:
-        for name, value in fields.items():
+    def _set(self, **values: Any) -> None:
+        for name, value in values.items():
             object.__setattr__(self, name, value)
 
     def _describe(
@@ -50,9 +51,9 @@ class Result:
         kind = type(self).__name__
         for field, text in (("output_name", output_name), ("data_version", data_version)):
             if text is not None and (not isinstance(text, str) or not text):
-                raise ResultDefinitionError(f"{kind}: {field} must be a non-empty string, got {text!r}.")
+                raise ResultTypeError(f"{kind}: {field} must be a non-empty string, got {text!r}.")
         if value is not None and not isinstance(value, Mapping):
-            raise ResultDefinitionError(f"{kind}: metadata must be a dictionary, got {value!r}.")
+            raise ResultTypeError(f"{kind}: metadata must be a dictionary, got {value!r}.")
         self._set(
             output_name=output_name,
             metadata=None if metadata is None else coerce_mapping(metadata),
@@ -61,8 +62,13 @@ class Result:
         if tags is not None:
             self._set(tags=_check_tags(kind, tags))
 
+    def __repr__(self) -> str:
+        given = [(field.name, getattr(self, field.name)) for field in fields(self)]  # type: ignore[arg-type]
+        arguments = ", ".join(f"{name}={value!r}" for name, value in given if value is not None)
+        return f"{type(self).__name__}({arguments})"
 
-@dataclass(frozen=True, init=False)
+
+@dataclass(frozen=True, init=False, repr=False)
 class Output(Result, Generic[V]):
     """A value with metadata, data version or tags; the handler gets the bare value.
 
@@ -73,7 +79,7 @@ class Output(Result, Generic[V]):
         output_name: Name of the output of a multi-asset.
         metadata: Metadata of the event; takes precedence over the handler's and the context's.
         data_version: Version of the value; takes precedence over every other.
-        tags: Tags of the event: a dictionary or pairs of strings.
+        tags: Tags of the event: strings, or a dictionary or pairs of strings.
 
     Raises:
         ResultDefinitionError: An argument is not valid, or the value is itself a result.
@@ -84,7 +90,7 @@ class Output(Result, Generic[V]):
     output_name: str | None
     metadata: dict[str, MetadataValue] | None
     data_version: str | None
-    tags: list[tuple[str, str]] | None
+    tags: ResultTags | None
 
     def __init__(
         self,
@@ -106,7 +112,7 @@ class Output(Result, Generic[V]):
         return hash((self.output_name, self.data_version))
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, repr=False)
 class Materialization(Result):
     """Reports that the function stored its result itself; the engine does not call the handler.
 
@@ -114,7 +120,7 @@ class Materialization(Result):
         output_name: Name of the output of a multi-asset.
         metadata: Metadata of the event.
         data_version: Version of the stored value.
-        tags: Tags of the event: a dictionary or pairs of strings.
+        tags: Tags of the event: strings, or a dictionary or pairs of strings.
 
     Raises:
         ResultDefinitionError: An argument is not valid.
@@ -124,7 +130,7 @@ class Materialization(Result):
     output_name: str | None
     metadata: dict[str, MetadataValue] | None
     data_version: str | None
-    tags: list[tuple[str, str]] | None
+    tags: ResultTags | None
 
     def __init__(
         self,
@@ -141,7 +147,7 @@ class Materialization(Result):
         return hash((self.output_name, self.data_version))
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, repr=False)
 class Observation(Result):
     """Reports metadata or the data version of an asset without storing it.
 
@@ -220,16 +226,26 @@ def _single_key(key: object) -> PartitionKey:
     return key
 
 
-def _check_tags(kind: str, tags: Tags) -> list[tuple[str, str]]:
+def _check_tags(kind: str, tags: Tags) -> ResultTags:
+    """Return tags in the form in which they were given."""
     value: object = tags
     if isinstance(value, str) or not isinstance(value, Iterable):
-        raise ResultDefinitionError(
-            f"{kind}: tags must be a dictionary or pairs of strings, got {value!r}. Use e.g. {{'quality': 'checked'}}."
+        raise ResultTypeError(
+            f"{kind}: tags must be strings, or a dictionary or pairs of strings, got {value!r}. Use e.g. ['raw']."
         )
-    pairs: list[Any] = list(value.items()) if isinstance(value, Mapping) else list(value)
-    for pair in pairs:
+    items: list[Any] = list(value.items()) if isinstance(value, Mapping) else list(value)
+    if items and all(isinstance(item, str) for item in items):
+        return [plain_text(item) for item in items]
+    for pair in items:
         if not (isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(text, str) for text in pair)):
-            raise ResultDefinitionError(
-                f"{kind}: tags must contain pairs of strings, got {pair!r}. Use e.g. {{'quality': 'checked'}}."
+            raise ResultTypeError(
+                f"{kind}: tags must be strings, or pairs of strings, got {pair!r}. Use e.g. ['raw'] or "
+                "{'quality': 'checked'}."
             )
-    return [(plain_text(name), plain_text(text)) for name, text in pairs]
+    pairs = [(plain_text(name), plain_text(text)) for name, text in items]
+    return dict(pairs) if isinstance(value, Mapping) else pairs
+
+
+def tag_items(tags: ResultTags | None) -> list[str | tuple[str, str]]:
+    """Return the tags of a result one by one: strings, or pairs of name and value."""
+    return list(tags.items() if isinstance(tags, dict) else tags or ())

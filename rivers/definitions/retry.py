@@ -9,11 +9,12 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import ClassVar
+from typing import Any, ClassVar, TypedDict
 
 from rivers.exceptions import ConfigurationError, RiversError
+from rivers_core.exceptions import ConfigurationTypeError
 
-__all__ = ["Backoff", "Compute", "FailureReason", "RetryOn", "RetryPolicy", "classify"]
+__all__ = ["Backoff", "Compute", "ComputeEscalation", "FailureReason", "RetryOn", "RetryPolicy", "classify"]
 
 
 class FailureReason(Enum):
@@ -111,57 +112,52 @@ RetryOn.TRANSIENT = RetryOn(frozenset({FailureReason.TIMEOUT, FailureReason.INFR
 
 @dataclass(frozen=True, repr=False)
 class Backoff:
-    """Delay before the next attempt in seconds, created by `constant`, `linear`, `exponential` or `fixed`."""
+    """Delay before the next attempt in seconds, created by `constant`, `linear`, `exponential` or `fixed`.
+
+    `jitter` is the random share of each delay, 0 to 1: with 0.25 a delay of 8 s becomes 6 to 8 s, so that steps that
+    failed together do not retry at the same moment. True means 1. `max_delay` is the upper limit in seconds.
+    """
 
     kind: str
     base: float = 0.0
     factor: float = 2.0
-    max: float | None = None
+    max_delay: float | None = None
     jitter: float = 0.0
     delays: tuple[float, ...] = ()
+    initial: float = 0.0
 
     @staticmethod
-    def constant(seconds: float) -> Backoff:
+    def constant(delay: float, *, jitter: float | bool = 0.0, max_delay: float | None = None) -> Backoff:
         """Create a backoff with the same delay before every retry."""
-        return Backoff("constant", base=_seconds("constant", seconds))
+        return Backoff("constant", _seconds("constant", delay), **_limits("constant", jitter, max_delay))
 
     @staticmethod
-    def linear(step: float, max: float | None = None) -> Backoff:  # noqa: A002 the usual name
-        """Create a backoff of `step`, `2 * step`, `3 * step`, ..., at most `max`."""
-        return Backoff("linear", base=_seconds("linear", step), max=_limit("linear", max))
+    def linear(
+        step: float, *, initial: float = 0.0, jitter: float | bool = 0.0, max_delay: float | None = None
+    ) -> Backoff:
+        """Create a backoff of `initial + step`, `initial + 2 * step`, `initial + 3 * step`, ..."""
+        limits = _limits("linear", jitter, max_delay)
+        return Backoff("linear", _seconds("linear", step), initial=_seconds("linear", initial), **limits)
 
     @staticmethod
     def exponential(
-        base: float,
-        factor: float = 2,
-        max: float | None = None,  # noqa: A002 the usual name
-        jitter: float | bool = 0.0,
+        initial: float, *, factor: float = 2.0, jitter: float | bool = 0.0, max_delay: float | None = None
     ) -> Backoff:
-        """Create a backoff of `base`, `base * factor`, `base * factor**2`, ..., at most `max`.
-
-        Args:
-            base: Seconds before the first retry.
-            factor: Growth, at least 1.
-            max: Upper limit in seconds.
-            jitter: Random share of each delay, 0 to 1: with 0.25 a delay of 8 s becomes 6 to 8 s, so that steps that
-                failed together do not retry at the same moment. True means 1.
-        """
+        """Create a backoff of `initial`, `initial * factor`, `initial * factor**2`, ...; the factor is at least 1."""
         _check_number("exponential", "factor", factor, 1, math.inf)
-        _check_number("exponential", "jitter", jitter, 0, 1)
-        seconds = _seconds("exponential", base)
-        return Backoff(
-            "exponential", seconds, float(factor), _limit("exponential", max), jitter=float(jitter)
-        )
+        limits = _limits("exponential", jitter, max_delay)
+        return Backoff("exponential", _seconds("exponential", initial), float(factor), **limits)
 
     @staticmethod
-    def fixed(delays: Sequence[float]) -> Backoff:
+    def fixed(schedule: Sequence[float], *, jitter: float | bool = 0.0) -> Backoff:
         """Create a backoff of the given delays; the last one is repeated."""
-        values: object = delays
+        values: object = schedule
         if isinstance(values, (str, bytes)) or not isinstance(values, Sequence) or not values:
-            raise ConfigurationError(
-                f"Backoff.fixed: delays must be a non-empty list, got {values!r}. Use e.g. [1, 10, 60]."
+            raise ConfigurationTypeError(
+                f"Backoff.fixed: schedule must be a non-empty list, got {values!r}. Use e.g. [1, 10, 60]."
             )
-        return Backoff("fixed", delays=tuple(_seconds("fixed", delay) for delay in delays))
+        delays = tuple(_seconds("fixed", delay) for delay in schedule)
+        return Backoff("fixed", delays=delays, **_limits("fixed", jitter, None))
 
     def delay(self, attempt: int) -> float:
         """Return the seconds to wait after an attempt failed.
@@ -169,15 +165,15 @@ class Backoff:
         Args:
             attempt: Number of the failed attempt, starting with 1.
         """
-        if self.kind == "fixed":
-            return self.delays[min(attempt, len(self.delays)) - 1]
         seconds = self.base
-        if self.kind == "linear":
-            seconds = self.base * attempt
+        if self.kind == "fixed":
+            seconds = self.delays[min(attempt, len(self.delays)) - 1]
+        elif self.kind == "linear":
+            seconds = self.initial + self.base * attempt
         elif self.kind == "exponential":
             seconds = self._exponential_delay(attempt)
-        if self.max is not None:
-            seconds = min(seconds, self.max)
+        if self.max_delay is not None:
+            seconds = min(seconds, self.max_delay)
         if self.jitter:
             seconds -= seconds * self.jitter * random.random()
         return seconds
@@ -186,36 +182,47 @@ class Backoff:
         try:
             return self.base * self.factor ** (attempt - 1)
         except OverflowError:
-            return self.max if self.max is not None else 86_400.0 * 365
+            return self.max_delay if self.max_delay is not None else 86_400.0 * 365
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        limit = state.pop("max", None)  # its name in release 0.1
+        self.__dict__.update({"max_delay": limit} | state)
 
     def __repr__(self) -> str:
-        if self.kind == "fixed":
-            return f"Backoff.fixed({list(self.delays)!r})"
-        arguments = f"{self.base!r}"
+        arguments = f"{list(self.delays)!r}" if self.kind == "fixed" else f"{self.base!r}"
+        if self.initial:
+            arguments += f", initial={self.initial!r}"
         if self.kind == "exponential":
             arguments += f", factor={self.factor!r}"
-        if self.max is not None:
-            arguments += f", max={self.max!r}"
         if self.jitter:
             arguments += f", jitter={self.jitter!r}"
+        if self.max_delay is not None:
+            arguments += f", max_delay={self.max_delay!r}"
         return f"Backoff.{self.kind}({arguments})"
+
+
+class _Limits(TypedDict):
+    jitter: float
+    max_delay: float | None
+
+
+def _limits(kind: str, jitter: float | bool, max_delay: float | None) -> _Limits:
+    _check_number(kind, "jitter", jitter, 0, 1)
+    return {"jitter": float(jitter), "max_delay": None if max_delay is None else _seconds(kind, max_delay)}
 
 
 def _check_number(kind: str, field: str, value: object, least: float, most: float) -> None:
     if not isinstance(value, (int, float)) or not math.isfinite(value) or not least <= value <= most:
         limits = f"at least {least}" if most == math.inf else f"between {least} and {most}"
-        raise ConfigurationError(f"Backoff.{kind}: {field} must be a number {limits}, got {value!r}.")
+        error = ConfigurationError if isinstance(value, (int, float)) else ConfigurationTypeError
+        raise error(f"Backoff.{kind}: {field} must be a number {limits}, got {value!r}.")
 
 
 def _seconds(kind: str, value: float) -> float:
     if isinstance(value, bool):
-        raise ConfigurationError(f"Backoff.{kind}: seconds must be a number at least 0, got {value!r}.")
+        raise ConfigurationTypeError(f"Backoff.{kind}: seconds must be a number at least 0, got {value!r}.")
     _check_number(kind, "seconds", value, 0, math.inf)
     return float(value)
-
-
-def _limit(kind: str, value: float | None) -> float | None:
-    return None if value is None else _seconds(kind, value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,27 +232,38 @@ class Compute:
     Args:
         cpu: Cores: `2`, `0.5`, `"500m"` (thousandths). Normalized to `"2"` or `"500m"`.
         memory: Bytes as an int, or `"512Mi"`, `"2Gi"`, `"1G"`. Normalized to the largest unit that divides it.
-        gpu: Whole devices.
+        gpu: Whole devices: `1` or `"1"`. Normalized to `"1"`.
 
     Raises:
         ConfigurationError: A quantity cannot be parsed or is not positive (`gpu=0` is allowed).
 
     Examples:
         >>> Compute(cpu=0.5, memory="2048Mi")
-        Compute(cpu='500m', memory='2Gi', gpu=None)
+        Compute(cpu='500m', memory='2Gi')
     """
 
     cpu: str | float | None = None
     memory: str | int | None = None
-    gpu: int | None = None
+    gpu: str | int | None = None
 
     def __post_init__(self) -> None:
         if self.cpu is not None:
             object.__setattr__(self, "cpu", _format_cpu(_millicores(self.cpu)))
         if self.memory is not None:
             object.__setattr__(self, "memory", _format_memory(_bytes(self.memory)))
-        if self.gpu is not None and (type(self.gpu) is not int or self.gpu < 0):
-            raise ConfigurationError(f"Compute: gpu must be a whole number, 0 or more, got {self.gpu!r}.")
+        if self.gpu is not None:
+            devices = str(self.gpu)
+            if not (devices.isascii() and devices.isdigit()):
+                raise ConfigurationError(f"Compute: gpu must be a whole number, 0 or more, got {self.gpu!r}.")
+            object.__setattr__(self, "gpu", str(int(devices)))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.__post_init__()  # release 0.1 kept `gpu` as a number
+
+    def __repr__(self) -> str:
+        given = [(name, getattr(self, name)) for name in ("cpu", "memory", "gpu")]
+        return f"Compute({', '.join(f'{name}={value!r}' for name, value in given if value is not None)})"
 
     @property
     def millicores(self) -> int | None:
@@ -319,6 +337,78 @@ def _format_memory(size: int) -> str:
     return str(size)
 
 
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ComputeEscalation:
+    """More machine resources for each attempt after a failure, as the value of `RetryPolicy(escalate=...)`.
+
+    Args:
+        max_memory: Upper limit of the memory.
+        factor: Growth of the memory per failure, at least 1.
+        cpu_factor: Growth of the cores per failure; None keeps them.
+        max_cpu: Upper limit of the cores.
+        on: Failure reasons that count, one or several; by default `FailureReason.OUT_OF_MEMORY`.
+
+    Raises:
+        ConfigurationError: An argument is not valid.
+
+    Examples:
+        >>> ComputeEscalation(max_memory="8Gi").escalated(Compute(memory="2Gi"), 3)
+        Compute(memory='8Gi')
+    """
+
+    max_memory: str | int
+    factor: float = 2.0
+    cpu_factor: float | None = None
+    max_cpu: str | float | None = None
+    on: FailureReason | Iterable[FailureReason] | None = None
+
+    def __post_init__(self) -> None:
+        reasons = (FailureReason.OUT_OF_MEMORY,) if self.on is None else self.on
+        parsed = _parse_retry_on(reasons)
+        for name, factor in (("factor", self.factor), ("cpu_factor", self.cpu_factor)):
+            is_number = isinstance(factor, (int, float)) and not isinstance(factor, bool)
+            if factor is not None and not (is_number and 1 <= factor < math.inf):
+                raise ConfigurationError(
+                    f"ComputeEscalation: {name} must be a number, at least 1, got {factor!r}."
+                )
+        object.__setattr__(self, "max_memory", _format_memory(_bytes(self.max_memory)))
+        object.__setattr__(self, "on", frozenset(parsed.reasons))
+        if self.max_cpu is not None:
+            object.__setattr__(self, "max_cpu", _format_cpu(_millicores(self.max_cpu)))
+
+    def counts(self, reason: FailureReason) -> bool:
+        """Return whether a failure asks for more resources."""
+        assert isinstance(self.on, frozenset)
+        return reason in self.on
+
+    def escalated(self, compute: Compute | None, failures: int) -> Compute | None:
+        """Return the resources of the attempt after a number of failures that count.
+
+        Args:
+            compute: The resources that the asset declares; without memory there is nothing to multiply.
+            failures: Number of failed attempts that count.
+        """
+        if compute is None or failures == 0:
+            return compute
+        memory, cores = compute.memory_bytes, compute.millicores
+        if memory is not None:
+            memory = max(memory, min(round(memory * self.factor**failures), _bytes(self.max_memory)))
+        if cores is not None and self.cpu_factor is not None:
+            limit = math.inf if self.max_cpu is None else _millicores(self.max_cpu)
+            cores = max(cores, round(min(cores * self.cpu_factor**failures, limit)))
+        cpu = None if cores is None else _format_cpu(cores)
+        return Compute(cpu=cpu, memory=memory, gpu=compute.gpu)
+
+    def __repr__(self) -> str:
+        assert isinstance(self.on, frozenset)
+        shown: dict[str, object] = {"max_memory": self.max_memory, "factor": self.factor}
+        shown |= {"cpu_factor": self.cpu_factor, "max_cpu": self.max_cpu}
+        if self.on != {FailureReason.OUT_OF_MEMORY}:
+            shown["on"] = sorted(self.on, key=lambda reason: reason.value)
+        given = ", ".join(f"{name}={value!r}" for name, value in shown.items() if value is not None)
+        return f"ComputeEscalation({given})"
+
+
 EscalateFunction = Callable[[int, Compute | None], Compute | None]
 
 
@@ -333,21 +423,21 @@ class RetryPolicy:
             tuple, list or set. `RetryOn.ALL` by default.
         escalate: The `Compute` of later attempts, for executors that place steps on machines: one `Compute` for all
             retries; a sequence (first retry, second retry, ...; the last is repeated); a mapping from attempt number
-            (2 is the first retry) to `Compute`, each valid until the next number; or a function
+            (2 is the first retry) to `Compute`, each valid until the next number; a `ComputeEscalation`; or a function
             `(attempt, compute) -> Compute` of the next attempt and the asset's own `Compute`.
 
     Raises:
         ConfigurationError: An argument is not valid.
 
     Examples:
-        >>> RetryPolicy(3, backoff=Backoff.exponential(1, max=30), retry_on=RetryOn.TRANSIENT)
-        RetryPolicy(max_retries=3, backoff=Backoff.exponential(1.0, factor=2.0, max=30.0), retry_on=RetryOn.TRANSIENT)
+        >>> RetryPolicy(3, backoff=Backoff.linear(1, max_delay=30), retry_on=RetryOn.TRANSIENT)
+        RetryPolicy(max_retries=3, backoff=Backoff.linear(1.0, max_delay=30.0), retry_on=RetryOn.TRANSIENT)
     """
 
     max_retries: int
     backoff: Backoff | None
     retry_on: RetryOn
-    escalate: tuple[tuple[int, Compute], ...] | EscalateFunction
+    escalate: tuple[tuple[int, Compute], ...] | ComputeEscalation | EscalateFunction
 
     def __init__(
         self,
@@ -361,7 +451,9 @@ class RetryPolicy:
             | Iterable[RetryOn | FailureReason | type[BaseException]]
             | None
         ) = None,
-        escalate: Compute | Sequence[Compute] | Mapping[int, Compute] | EscalateFunction | None = None,
+        escalate: (
+            Compute | Sequence[Compute] | Mapping[int, Compute] | ComputeEscalation | EscalateFunction | None
+        ) = None,
     ) -> None:
         if type(max_retries) is not int or max_retries < 0:
             raise ConfigurationError(
@@ -369,7 +461,7 @@ class RetryPolicy:
             )
         value: object = backoff
         if value is not None and not isinstance(value, Backoff):
-            raise ConfigurationError(
+            raise ConfigurationTypeError(
                 f"RetryPolicy: backoff must be a Backoff, got {backoff!r}. Use e.g. Backoff.constant(5)."
             )
         object.__setattr__(self, "max_retries", max_retries)
@@ -399,15 +491,21 @@ class RetryPolicy:
         """Return the seconds to wait after this attempt (1 for the first) failed."""
         return 0.0 if self.backoff is None else self.backoff.delay(attempt)
 
-    def compute_for(self, attempt: int, compute: Compute | None) -> Compute | None:
+    def compute_for(
+        self, attempt: int, compute: Compute | None, reasons: Sequence[FailureReason] | None = None
+    ) -> Compute | None:
         """Return the machine resources of an attempt.
 
         Args:
             attempt: Number of the attempt about to start.
             compute: The resources that the asset declares.
+            reasons: Why each earlier attempt failed, for a `ComputeEscalation`; None counts all of them.
         """
         if attempt <= 1:
             return compute
+        if isinstance(self.escalate, ComputeEscalation):
+            counted = attempt - 1 if reasons is None else sum(map(self.escalate.counts, reasons))
+            return self.escalate.escalated(compute, counted)
         if not isinstance(self.escalate, tuple):
             return self.escalate(attempt, compute)
         return next((escalated for start, escalated in reversed(self.escalate) if start <= attempt), compute)
@@ -419,7 +517,7 @@ class RetryPolicy:
         if self.retry_on != RetryOn.ALL:
             arguments += f", retry_on={self.retry_on!r}"
         if self.escalate:
-            escalate = self.escalate if callable(self.escalate) else dict(self.escalate)
+            escalate = dict(self.escalate) if isinstance(self.escalate, tuple) else self.escalate
             arguments += f", escalate={escalate!r}"
         return f"RetryPolicy({arguments})"
 
@@ -441,7 +539,7 @@ def _parse_retry_on(value: object) -> RetryOn:
         elif isinstance(part, type) and issubclass(part, BaseException):
             exceptions.append(part)
         else:
-            raise ConfigurationError(
+            raise ConfigurationTypeError(
                 f"RetryPolicy: retry_on must be RetryOn, FailureReason, an exception class or a tuple of these, "
                 f"got {part!r}. Use e.g. RetryOn.TRANSIENT or ConnectionError."
             )
@@ -451,6 +549,8 @@ def _parse_retry_on(value: object) -> RetryOn:
 def _parse_escalate(value: object) -> object:
     if value is None:
         return ()
+    if isinstance(value, ComputeEscalation):
+        return value
     if isinstance(value, Compute):
         value = [value]
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -460,7 +560,7 @@ def _parse_escalate(value: object) -> object:
             return tuple(sorted(value.items()))
     elif callable(value):
         return value
-    raise ConfigurationError(
+    raise ConfigurationTypeError(
         "RetryPolicy: escalate must be a Compute, a list of Compute, {attempt: Compute} with attempts from 2, or a "
         f"function (attempt, compute) -> Compute, got {value!r}."
     )

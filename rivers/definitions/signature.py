@@ -214,6 +214,14 @@ def _special_in_text(annotation: Any) -> tuple[type | None, str | None]:
     return (None, None) if match is None else (_SPECIAL[match[1]], match[2])
 
 
+def parameter_names(function: Callable[..., Any]) -> list[str] | None:
+    """Return the names of the parameters of a function; None if it takes any keyword."""
+    parameters = _signature(function).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return [parameter.name for parameter in parameters]
+
+
 def _call_method(function: Callable[..., Any]) -> Callable[..., Any]:
     return type(function).__call__
 

@@ -13,7 +13,7 @@ from rivers.definitions.composition import current_recorder
 from rivers.definitions.contexts import TaskExecutionContext
 from rivers.definitions.definition import Definition, Option, accepts
 from rivers.definitions.field_checks import FieldChecks
-from rivers.exceptions import ExecutionError, TaskDefinitionError
+from rivers.exceptions import CommandError, TaskDefinitionError
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -36,7 +36,7 @@ class TaskOptions(TypedDict, total=False):
     name: str | None
     tags: Sequence[str] | None
     partitions_def: PartitionsDefinition | str | None
-    partition_mapping: PartitionMapping | None
+    partition_mapping: Mapping[str | Definition, PartitionMapping] | PartitionMapping | None
     io_handler: BaseIOHandler | str | None
     retry: RetryPolicy | str | None
 
@@ -51,7 +51,7 @@ class Task(Definition):
         name: Name of the task; by default the name of the function.
         tags: Tags.
         partitions_def: Partitions when it runs on its own; inside a graph asset it has the graph's.
-        partition_mapping: Mapping of its partitions to those of its inputs.
+        partition_mapping: Mapping of its partitions to those of its inputs: one for all, or by name of the input.
         io_handler: Handler of its value, or the name of one.
         retry: Retry policy, or the name of an entry of the repository's `retries`.
 
@@ -76,7 +76,7 @@ class Task(Definition):
     function: Callable[..., Any]
     tags = Option(FieldChecks.texts)
     partitions_def = Option(FieldChecks.partitions_def)
-    partition_mapping = Option(FieldChecks.partition_mapping)
+    partition_mapping = Option(FieldChecks.partition_mappings)
     io_handler = Option(FieldChecks.io_handler)
     retry = Option(FieldChecks.retry)
 
@@ -100,7 +100,7 @@ class Task(Definition):
 
 
 class BashTask(Task):
-    r"""A command whose standard output is the value: UTF-8 text, unchanged.
+    """A command whose standard output is the value: UTF-8 text, without trailing newlines.
 
     Values passed to it in the body of a graph asset only have to be stored first: `report(cleaned)`.
 
@@ -110,7 +110,7 @@ class BashTask(Task):
         env: Variables that are added to those of the process.
         cwd: Working folder.
         tags: Tags.
-        partition_mapping: Mapping of its partitions to those of its upstreams.
+        partition_mapping: Mapping of its partitions to those of its upstreams: one for all, or by name.
         io_handler: Handler of its value, or the name of one.
         retry: Retry policy, or the name of one.
 
@@ -119,13 +119,13 @@ class BashTask(Task):
 
     Examples:
         >>> BashTask("greet", ["echo", "hello"])()
-        'hello\n'
+        'hello'
     """
 
     is_order_only: ClassVar[bool] = True
 
     command: str | list[str]
-    env: dict[str, str]
+    env: dict[str, str] | None
     cwd: str | None
 
     def __new__(
@@ -135,7 +135,7 @@ class BashTask(Task):
         env: Mapping[str, str] | None = None,
         cwd: str | os.PathLike[str] | None = None,
         tags: Sequence[str] | None = None,
-        partition_mapping: PartitionMapping | None = None,
+        partition_mapping: Mapping[str | Definition, PartitionMapping] | PartitionMapping | None = None,
         io_handler: BaseIOHandler | str | None = None,
         retry: RetryPolicy | str | None = None,
     ) -> BashTask:
@@ -150,7 +150,7 @@ class BashTask(Task):
             "io_handler": io_handler,
             "retry": retry,
         }
-        task = cls.define(_Command(name, argv, tuple(variables.items()), folder), options)
+        task = cls.define(_Command(name, argv, tuple((variables or {}).items()), folder), options)
         task.__dict__.update(command=argv if isinstance(argv, str) else list(argv), env=variables, cwd=folder)
         return task
 
@@ -169,10 +169,10 @@ class _Command:
     cwd: str | None
 
     def __call__(self) -> str:
-        """Run the command and return its standard output.
+        """Run the command and return its standard output without trailing newlines, as `$(...)` of a shell does.
 
         Raises:
-            ExecutionError: It cannot be started, exits with a code other than 0, or does not write UTF-8.
+            CommandError: It cannot be started, exits with a code other than 0, or does not write UTF-8.
         """
         process = self._start()
         with process:
@@ -182,11 +182,11 @@ class _Command:
                 _kill(process)
                 raise
         if process.returncode != 0:
-            raise ExecutionError(self._failure(process.returncode, err.decode("utf-8", "replace")))
+            raise CommandError(self._failure(process.returncode, err.decode("utf-8", "replace")))
         try:
-            return out.decode("utf-8")
+            return out.decode("utf-8").rstrip("\n")
         except UnicodeDecodeError as error:
-            raise ExecutionError(
+            raise CommandError(
                 f"Task {self.name!r}: the output of command {self._shortened()} is not UTF-8 text: invalid byte at "
                 f"position {error.start} of {len(out)}. Write it to a file, or as text (iconv, base64)."
             ) from error
@@ -205,7 +205,7 @@ class _Command:
             )
         except OSError as error:
             place = f" in {self.cwd!r}" if self.cwd is not None else ""
-            raise ExecutionError(
+            raise CommandError(
                 f"Task {self.name!r}: could not start {arguments[0]!r}{place}: {error}."
             ) from error
 
@@ -236,20 +236,22 @@ def _argv(checks: FieldChecks, command: object) -> str | tuple[str, ...]:
     elif isinstance(command, Sequence) and all(isinstance(part, (str, os.PathLike)) for part in command):
         argv = tuple(os.fspath(part) for part in command)
     else:
-        raise checks.refuse(f"command must be a string for the shell or a list of strings, got {command!r}.")
+        raise checks.refuse_type(
+            f"command must be a string for the shell or a list of strings, got {command!r}."
+        )
     if not argv or not argv[0].strip():
         raise checks.refuse("command must not be empty.")
     return argv
 
 
-def _variables(checks: FieldChecks, env: object) -> dict[str, str]:
+def _variables(checks: FieldChecks, env: object) -> dict[str, str] | None:
     if env is None:
-        return {}
+        return None
     if not isinstance(env, Mapping):
-        raise checks.refuse(f"env must be a dictionary of strings, got {env!r}.")
+        raise checks.refuse_type(f"env must be a dictionary of strings, got {env!r}.")
     for variable, value in env.items():
         if not (isinstance(variable, str) and isinstance(value, str)):
-            raise checks.refuse(
+            raise checks.refuse_type(
                 f"env must be a dictionary of strings, got {variable!r}: {value!r}. Use {str(value)!r}."
             )
     return dict(env)
@@ -257,7 +259,7 @@ def _variables(checks: FieldChecks, env: object) -> dict[str, str]:
 
 def _folder(checks: FieldChecks, cwd: object) -> str | None:
     if cwd is not None and not isinstance(cwd, (str, os.PathLike)):
-        raise checks.refuse(f"cwd must be the path of a folder, got {cwd!r}.")
+        raise checks.refuse_type(f"cwd must be the path of a folder, got {cwd!r}.")
     return None if cwd is None else os.fspath(cwd)
 
 

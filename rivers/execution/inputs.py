@@ -8,7 +8,7 @@ from rivers.definitions.contexts import SelfDependency
 from rivers.exceptions import ExecutionError, NotMaterializedError
 from rivers.execution.fan_in import by_key, load_each
 from rivers.execution.handler_errors import add_location, advise_on_external
-from rivers.execution.lineage import combined_version, needed_keys, observation_of, source_of
+from rivers.execution.lineage import combined_version, is_selected, needed_keys, observation_of, source_of
 from rivers.storage.events import MATERIALIZATION
 from rivers_core.authoring import resolve_awaitable, shown_keys
 from rivers_core.contexts import InputContext
@@ -87,6 +87,8 @@ async def _load_partitions(
 ) -> Any:
     upstream = loaded.upstream
     assert loaded.mapping is not None
+    if upstream.partitions_def is None:
+        return await _load_selected(loaded, step, run, own_keys, versions)
     keys = needed_keys(loaded, step, own_keys, run.past_of(step))
     many = _takes_several(loaded, step, run)
     texts = [str(key) for key in keys]
@@ -95,6 +97,8 @@ async def _load_partitions(
     events = stored if observed is None else [observed] * len(keys)
     if not many:
         if not keys:
+            if loaded.mapping.allows_missing:
+                return None
             raise _nothing_maps(loaded, step, own_keys)
         partition = PartitionContext(keys, upstream.partitions_def)
         value = await _load(loaded, _context(loaded, step, run, events[0], partition, loaded.type_hint), run)
@@ -130,6 +134,23 @@ async def _load_partitions(
         versions.append((upstream.name, observed.data_version or ""))
     elif known:
         versions.append((upstream.name, combined_version(known)))
+    return value
+
+
+async def _load_selected(
+    loaded: LoadedInput,
+    step: Step,
+    run: Run,
+    own_keys: Sequence[PartitionKey],
+    versions: list[tuple[str, str]],
+) -> Any:
+    """Load the value of an unpartitioned upstream if a key of the step is selected; None for all others."""
+    if not is_selected(loaded, step, own_keys):
+        return None
+    event = run.stored(loaded.upstream.name, None) or source_of(loaded.upstream, run)
+    value = await _load(loaded, _context(loaded, step, run, event, None, loaded.type_hint), run)
+    if event is not None:
+        versions.append((loaded.upstream.name, event.data_version or ""))
     return value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from rivers.exceptions import UnknownPartitionError
 from rivers.mappings import upstream_keys
 from rivers_core.exceptions import PartitionDefinitionError, PartitionValidationError
 from rivers_core.partitions import PartitionKey, PartitionKeyRange, PartitionsDefinition
@@ -116,7 +117,7 @@ def keys_of_plan(
     for step in reversed(partitioned):
         assert step.partitions_def is not None
         if request is None:
-            raise PartitionValidationError(
+            raise UnknownPartitionError(
                 f"asset {step.owner!r} is partitioned and needs partition_key=... "
                 f"{_examples(step.partitions_def, storage)}"
             )
@@ -131,7 +132,7 @@ def keys_of_plan(
                 rejected[step.owner] = error
     if rejected:
         name, refusal = next(reversed(rejected.items()))
-        raise PartitionValidationError(f"asset {name!r}: {refusal}") from refusal
+        raise UnknownPartitionError(f"asset {name!r}: {refusal}") from refusal
     return keys
 
 

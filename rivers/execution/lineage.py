@@ -92,8 +92,8 @@ def _version_of(
     needed: LoadedInput | Awaited, step: Step, keys: Sequence[PartitionKey], past: Past
 ) -> str | None:
     upstream = needed.upstream
-    if needed.mapping is None:
-        event = source_of(upstream, past)
+    if needed.mapping is None or upstream.partitions_def is None:
+        event = source_of(upstream, past) if is_selected(needed, step, keys) else None
         return None if event is None else event.data_version or ""
     observed = observation_of(upstream, past)
     if observed is not None:
@@ -104,6 +104,12 @@ def _version_of(
         if (event := past.stored(upstream.name, str(key))) is not None
     ]
     return combined_version(known) if known else None
+
+
+def is_selected(needed: LoadedInput | Awaited, step: Step, keys: Sequence[PartitionKey]) -> bool:
+    """Return whether a step needs an unpartitioned upstream for any of its keys; `for_keys` selects keys."""
+    mapping = needed.mapping
+    return mapping is None or any(mapping.selects(key, step.partitions_def) for key in keys)
 
 
 def source_of(upstream: StoredOutput, past: Past) -> Event | None:

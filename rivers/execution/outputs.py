@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from rivers.definitions.results import Materialization, Observation, Output, Result
+from rivers.definitions.results import Materialization, Observation, Output, Result, tag_items
 from rivers.execution.handler_errors import add_location, complete_write
 from rivers.execution.lineage import input_versions
 from rivers.execution.results import check_name, check_part, check_value, of_part, split_by_key
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rivers.definitions.contexts import AssetExecutionContext, TaskExecutionContext
+    from rivers.definitions.results import ResultTags
     from rivers.execution.run import Run
     from rivers.graph.plan import Step, StoredOutput
     from rivers_core.metadata import MetadataValue
@@ -217,7 +218,7 @@ class Storing:
         key: PartitionKey | None,
         metadata: Mapping[str, MetadataValue] | None,
         version: str | None,
-        tags: Sequence[tuple[str, str]] | None,
+        tags: ResultTags | None,
         handler: str | None,
     ) -> Event:
         return Event(
@@ -236,8 +237,10 @@ class Storing:
             duration_ns=perf_counter_ns() - self.started_ns,
         )
 
-    def _tagged(self, tags: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
-        return (*self.run.tags, *((name, self.run.recordable_text(value)) for name, value in tags))
+    def _tagged(self, tags: ResultTags) -> Sequence[str | tuple[str, str]]:
+        text = self.run.recordable_text
+        own = [text(item) if isinstance(item, str) else (item[0], text(item[1])) for item in tag_items(tags)]
+        return (*self.run.tags, *own)
 
     def _inputs_of(self, key: PartitionKey) -> Sequence[tuple[str, str]]:
         """Return the input versions of one key; of a step over several keys, only those that belong to it."""

@@ -8,7 +8,7 @@ from contextlib import suppress
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from rivers.definitions.results import Materialization, Observation, Output, PartitionedOutput
+from rivers.definitions.results import Materialization, Observation, Output, PartitionedOutput, tag_items
 from rivers.graph.findings import suggest
 from rivers_core.authoring import shown_keys
 from rivers_core.exceptions import AssetOutputValidationError
@@ -16,6 +16,7 @@ from rivers_core.exceptions import AssetOutputValidationError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rivers.definitions.results import ResultTags
     from rivers.graph.plan import Step, StoredOutput
     from rivers_core.partitions import PartitionKey
 
@@ -171,8 +172,15 @@ def of_part(part: Any, whole: Output | None) -> tuple[Any, Output | None]:
     return part.value, Output(
         metadata={**(whole.metadata or {}), **(part.metadata or {})} or None,
         data_version=part.data_version or whole.data_version,
-        tags=[*(whole.tags or ()), *(part.tags or ())] or None,
+        tags=_merged_tags(whole.tags, part.tags),
     )
+
+
+def _merged_tags(*given: ResultTags | None) -> ResultTags | None:
+    items = [item for tags in given for item in tag_items(tags)]
+    if any(isinstance(item, str) for item in items):  # plain tags beside pairs
+        return [item if isinstance(item, str) else "=".join(item) for item in items]
+    return items or None  # type: ignore[return-value]
 
 
 def split_by_key(

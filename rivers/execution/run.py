@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rivers.execution.keys import existing_keys
-from rivers.execution.lineage import History, latest_observation, needed_keys
+from rivers.execution.lineage import History, is_selected, latest_observation, needed_keys
 from rivers.execution.redaction import redact_error, redact_metadata, redact_recorded
 from rivers.storage import Event
 from rivers_core.authoring import shown_keys
@@ -299,7 +299,9 @@ class Run:
         """Return why an incomplete step blocks one key of another step; None if that does not need what is missing."""
         reasons = self.incomplete[blocker]
         if None in reasons:
-            return reasons[None]
+            own = () if key is None else (key,)
+            needs = any(is_selected(needed, step, own) for needed in step.needs_of(blocker))
+            return reasons[None] if needs else None
         missing = self.lost_input(step, key, blocker, reasons)
         return None if missing is None else reasons[missing]
 

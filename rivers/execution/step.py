@@ -207,18 +207,18 @@ def _context(
     partition = None if keys is None else PartitionContext(keys, step.partitions_def)
     config = run.configs.get(step.name)
     if step.context_is_task:
-        return TaskExecutionContext(step.name, step.outputs[0].tags, partition, config, run.run_id)
+        return TaskExecutionContext(step.name, step.definition.tags, partition, config, run.run_id)
     output = step.outputs[0]
     return AssetExecutionContext(
         step.name,
-        list(step.definition.tags or ()),
-        list(output.kinds),
+        step.definition.tags,
+        output.kinds,
         output.group,
         output.code_version,
-        dict(output.metadata),
+        dict(output.metadata) or None,
         partition,
         step.is_multi,
-        [wanted.name for wanted in run.plan.outputs_of(step)],
+        [wanted.name for wanted in run.plan.outputs_of(step)] if step.is_multi else (),
         config,
         run.run_id,
     )
@@ -243,15 +243,24 @@ def report_failure(
 
 def _hook_context(
     step: Step, run: Run, hook_type: Any, output: Any, error: BaseException | None, storing: Storing | None
-) -> HookContext:
-    metadata = storing.recorded_metadata if storing is not None else None
-    return HookContext(step.owner, run.run_id, hook_type, output, error, metadata)
+) -> HookContext[Any]:
+    return HookContext(
+        step.owner,
+        run.run_id,
+        hook_type,
+        output,
+        None if error is None else run.without_secrets(error_text(error)),
+        step.outputs[-1].metadata or None,
+        run.configs.get(step.name),
+        exception=error,
+        output_metadata=storing.recorded_metadata if storing is not None else None,
+    )
 
 
-def _call_hooks(hooks: tuple[Hook, ...], context: HookContext, run: Run) -> None:
+def _call_hooks(hooks: tuple[Hook, ...], context: HookContext[Any], run: Run) -> None:
     for hook in hooks:
         try:
-            resolve_awaitable(hook(context))
+            resolve_awaitable(hook.function(context))
         except (Exception, asyncio.CancelledError) as error:
             _LOG.error(
                 "hook %r of asset %r raised; the step is not affected",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rivers.exceptions import PartitionValidationError
 from rivers.graph.findings import suggest
 from rivers.graph.steps import EXECUTOR_KEY
 
@@ -55,7 +56,8 @@ def _check_partitions(step: Step, findings: Findings) -> None:
         if output.partitions_def != step.partitions_def:
             findings.add(
                 f"asset {step.name!r}: its outputs {step.outputs[0].name!r} and {output.name!r} have different "
-                "partitions, but one call returns both; use the same partitions, or two assets"
+                "partitions, but one call returns both; use the same partitions, or two assets",
+                PartitionValidationError,
             )
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from rivers.exceptions import GraphValidationError, RiversError
+from rivers.exceptions import (
+    AssetDefinitionError,
+    ConfigurationError,
+    GraphValidationError,
+    HandlerNotFoundError,
+    NodeNotFoundError,
+    PartitionValidationError,
+    RiversError,
+)
 from rivers_core.authoring import did_you_mean
 
 if TYPE_CHECKING:
@@ -15,6 +23,31 @@ _SHOWN_SUBJECTS: Final = 4
 _SHOWN_NAMES: Final = 12
 
 
+class PartitionGraphError(GraphValidationError, PartitionValidationError):
+    """All findings are about partitions and their mappings."""
+
+
+class ConfigurationGraphError(GraphValidationError, ConfigurationError):
+    """All findings are about names in the repository's arguments, or about the configuration."""
+
+
+class NodeNotFoundGraphError(GraphValidationError, NodeNotFoundError):
+    """All findings are about unknown assets."""
+
+
+class DefinitionGraphError(GraphValidationError, AssetDefinitionError):
+    """All findings are about definitions of assets."""
+
+
+GRAPH_ERRORS: Final[dict[type[RiversError], type[GraphValidationError]]] = {
+    PartitionValidationError: PartitionGraphError,
+    ConfigurationError: ConfigurationGraphError,
+    NodeNotFoundError: NodeNotFoundGraphError,
+    AssetDefinitionError: DefinitionGraphError,
+}
+"""Errors of findings of one kind, by that kind."""
+
+
 class Findings:
     """Problems of a repository, collected before they are reported."""
 
@@ -22,11 +55,23 @@ class Findings:
         self.texts: list[str] = []
         self._cause: BaseException | None = None
         self._subjects: dict[str, list[str]] = {}
+        self._kinds: set[type[RiversError] | None] = set()
 
-    def add(self, text: str) -> None:
-        """Add a problem unless it is known already."""
+    def add(self, text: str, kind: type[RiversError] | None = None) -> None:
+        """Add a problem unless it is known already.
+
+        Args:
+            text: The problem and its fix.
+            kind: Error that the problem would be alone: one of those in `GRAPH_ERRORS`, or a subclass.
+        """
         if text not in self.texts:
             self.texts.append(text)
+            self._kinds.add(next((known for known in GRAPH_ERRORS if kind and issubclass(kind, known)), None))
+
+    def extend(self, findings: Findings) -> None:
+        """Add the problems that were collected elsewhere."""
+        self.texts += [text for text in findings.texts if text not in self.texts]
+        self._kinds |= findings._kinds
 
     @contextmanager
     def collecting(self, subject: str) -> Iterator[None]:
@@ -39,16 +84,18 @@ class Findings:
             yield
         except RiversError as error:
             self._cause = self._cause or error
-            message = str(error)
+            message, kind = str(error), type(error)
+            if isinstance(error, HandlerNotFoundError):  # an unknown name in a definition
+                kind = AssetDefinitionError
             if getattr(error, "findings", ()):
                 for text in error.findings:  # type: ignore[attr-defined]
-                    self.add(text)
+                    self.add(text, kind)
             elif subject.casefold() in message.casefold():
-                self.add(message)
+                self.add(message, kind)
             else:
-                self._add_about(subject, message)
+                self._add_about(subject, message, kind)
 
-    def _add_about(self, subject: str, message: str) -> None:
+    def _add_about(self, subject: str, message: str, kind: type[RiversError]) -> None:
         subjects = self._subjects.setdefault(message, [])
         previous = f"{_listed(subjects)}: {message}"
         if subject not in subjects:
@@ -57,18 +104,21 @@ class Findings:
         if previous in self.texts:
             self.texts[self.texts.index(previous)] = text
         else:
-            self.add(text)
+            self.add(text, kind)
 
     def report(self) -> None:
         """Raise all problems in one error.
 
         Raises:
-            GraphValidationError: There is at least one; `findings` holds the text of each.
+            GraphValidationError: There is at least one; `findings` holds the text of each. If all are of one kind, the
+                error is also of that kind.
         """
         if self.texts:
             count = len(self.texts)
             headline = f"{count} problem{'s' if count > 1 else ''} found:"
-            raise GraphValidationError(headline, self.texts) from self._cause
+            kind = next(iter(self._kinds)) if len(self._kinds) == 1 else None
+            error = GraphValidationError if kind is None else GRAPH_ERRORS[kind]
+            raise error(headline, self.texts) from self._cause
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rivers.exceptions import NodeNotFoundError, PartitionValidationError
 from rivers.graph.findings import suggest
 from rivers.graph.plan import Awaited, ItemHint, LoadedInput, OwnValue
 from rivers.graph.types import stated
@@ -34,7 +35,7 @@ class InputBinder:
         subject: Name of the step in findings, such as `asset 'orders'`.
         partitions_def: Partitions of the step.
         deps: Declared dependencies of the step.
-        mapping: Partition mapping of upstreams without a declared one.
+        mapping: Partition mapping of upstreams whose dep has none: one for all, or by name.
         findings: Collects problems; those of the symbol table by default.
     """
 
@@ -44,7 +45,7 @@ class InputBinder:
         subject: str,
         partitions_def: PartitionsDefinition | None,
         deps: Sequence[DepDef] = (),
-        mapping: PartitionMapping | None = None,
+        mapping: Mapping[str, PartitionMapping] | PartitionMapping | None = None,
         findings: Findings | None = None,
     ) -> None:
         self._symbols = symbols
@@ -54,6 +55,7 @@ class InputBinder:
         self._deps = {dep.name: dep for dep in deps}
         self._mapping = mapping
         self._used: set[str] = set()
+        self._named: set[str] = set()
         self.inputs: list[LoadedInput] = []
         self.resources: list[tuple[str, str]] = []
 
@@ -130,14 +132,15 @@ class InputBinder:
     def _mapping_to_awaited(self, name: str) -> PartitionMapping | None:
         """Return the declared or the obvious mapping; without loading it is not a problem if there is none."""
         upstream, dep = self._symbols.outputs[name], self._deps.get(name)
-        declared = (dep.partition_mapping if dep is not None else None) or self._mapping
+        declared = self._declared(name, dep)
         if declared is None and default_mapping(self._partitions_def, upstream.partitions_def) is None:
             return None
         return self._mapping_to(upstream, dep)[0]
 
     def _unknown(self, name: str) -> None:
         self._findings.add(
-            f"{self._subject}: upstream asset {name!r} not found.{suggest(name, self._symbols.outputs)}"
+            f"{self._subject}: upstream asset {name!r} not found.{suggest(name, self._symbols.outputs)}",
+            NodeNotFoundError,
         )
 
     def _loaded(
@@ -178,11 +181,31 @@ class InputBinder:
             if problem not in reported:
                 self._findings.add(f"{self._subject}, input {upstream.name!r}: {problem}")
 
+    def _declared(self, name: str, dep: DepDef | None) -> PartitionMapping | None:
+        if dep is not None and dep.partition_mapping is not None:
+            return dep.partition_mapping
+        if self._mapping is None or isinstance(self._mapping, PartitionMapping):
+            return self._mapping
+        self._named.add(name)
+        return self._mapping.get(name)
+
+    def check_mappings(self) -> None:
+        """Report mappings for upstreams that are not inputs."""
+        if self._mapping is None or isinstance(self._mapping, PartitionMapping):
+            return
+        for name in self._mapping:
+            if name not in self._named:
+                self._findings.add(
+                    f"{self._subject}: partition_mapping names {name!r}, which is not an input or dep."
+                    f"{suggest(name, self._named)}",
+                    PartitionValidationError,
+                )
+
     def _mapping_to(
         self, upstream: StoredOutput, dep: DepDef | None, *, may_miss: bool = False
     ) -> tuple[PartitionMapping | None, bool]:
         """Return the mapping and whether it fans in; with `may_miss`, as in a first run, missing keys are left out."""
-        declared = (dep.partition_mapping if dep is not None else None) or self._mapping
+        declared = self._declared(upstream.name, dep)
         down, up = self._partitions_def, upstream.partitions_def
         if declared is None:
             declared = default_mapping(down, up)
@@ -190,10 +213,13 @@ class InputBinder:
         problems = check_mapping(tolerant, downstream=down, upstream=up)
         for problem in problems:
             self._findings.add(
-                f"{self._subject}: cannot map its partitions to those of {upstream.name!r}: {problem}"
+                f"{self._subject}: cannot map its partitions to those of {upstream.name!r}: {problem}",
+                PartitionValidationError,
             )
-        if up is None or problems or declared is None:
+        if problems or declared is None:
             return None, False
+        if up is None:  # `for_keys` selects keys of the consumer
+            return (declared if isinstance(declared, PartitionMapping.ForKeys) else None), False
         return tolerant, declared.fans_in(down, up)
 
     def _check_type(self, loaded: LoadedInput, hint: Any) -> None:

@@ -12,12 +12,13 @@ from rivers.definitions.asset import ExternalAsset, GraphAsset, MultiAsset
 from rivers.definitions.composition import AssetRef, Constant, NodeRef
 from rivers.definitions.contexts import TaskExecutionContext
 from rivers.definitions.signature import by_keyword, is_async_function
+from rivers.exceptions import AssetDefinitionError, ConfigurationError, PartitionValidationError
 from rivers.graph.findings import Findings, suggest
 from rivers.graph.inputs import InputBinder
 from rivers.graph.plan import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from rivers.definitions.asset import Asset
     from rivers.definitions.asset_def import DepDef
@@ -75,8 +76,7 @@ class StepBuilder:
         elif in_graphs:
             del self._symbols.outputs[task.name]
         else:
-            for text in findings.texts:
-                self._symbols.findings.add(text)
+            self._symbols.findings.extend(findings)
 
     def _add_multi(self, asset: MultiAsset) -> None:
         outputs = tuple(self._symbols.outputs[output_def.name] for output_def in asset.output_defs)
@@ -125,7 +125,8 @@ class StepBuilder:
         step.partition_batches = asset.partition_batches
         if step.partition_batches and step.partitions_def is None:
             self._symbols.findings.add(
-                f"{subject}: partition_batches requires partitions_def; add one, or omit it"
+                f"{subject}: partition_batches requires partitions_def; add one, or omit it",
+                AssetDefinitionError,
             )
         metadata = asset.metadata if isinstance(asset, MultiAsset) else outputs[0].metadata
         executor = (metadata or {}).get(EXECUTOR_KEY)
@@ -220,22 +221,34 @@ class StepBuilder:
 
     def _finish(self, step: Step, binder: InputBinder) -> None:
         step.awaited = binder.awaited(binder.order_only())
+        binder.check_mappings()
         step.inputs = tuple(binder.inputs)
         step.resources = tuple(binder.resources)
 
-    def _common_mapping(self, asset: Asset, subject: str) -> PartitionMapping | None:
-        """Return the mapping of inputs without a declared one; that of a multi-asset comes from its outputs."""
+    def _common_mapping(
+        self, asset: Asset, subject: str
+    ) -> Mapping[str, PartitionMapping] | PartitionMapping | None:
+        """Return the mapping of inputs without a declared one, which the outputs of a multi-asset may declare."""
         if not isinstance(asset, MultiAsset):
-            return asset.partition_mapping
-        declared = dict.fromkeys(
-            output.partition_mapping for output in asset.output_defs if output.partition_mapping is not None
-        )
-        if len(declared) > 1:
+            return None
+        by_name: dict[str, PartitionMapping] = {}
+        for_all: list[PartitionMapping] = []
+        different: list[PartitionMapping] = []
+        for declared in (output.partition_mapping for output in asset.output_defs):
+            if isinstance(declared, dict):
+                for name, mapping in declared.items():
+                    if by_name.setdefault(name, mapping) != mapping:
+                        different += [by_name[name], mapping]
+            elif declared is not None and declared not in for_all:
+                for_all.append(declared)
+        different += for_all if len(for_all) > 1 else ()
+        if different:
             self._symbols.findings.add(
-                f"{subject}: its outputs declare different partition mappings ({', '.join(map(repr, declared))}), but "
-                "one call loads the inputs of all; declare one, or use AssetDef.input(..., partition_mapping=...)"
+                f"{subject}: its outputs declare different partition mappings ({', '.join(map(repr, different))}), but "
+                "one call loads the inputs of all; declare one, or use AssetDef.input(..., partition_mapping=...)",
+                PartitionValidationError,
             )
-        return next(iter(declared), asset.partition_mapping)
+        return for_all[0] if for_all else by_name or None
 
     def _policy(self, declared: RetryPolicy | str | None, subject: str) -> RetryPolicy | None:
         if not isinstance(declared, str):
@@ -243,7 +256,8 @@ class StepBuilder:
         named = self._symbols.definitions.retries
         if declared not in named:
             self._symbols.findings.add(
-                f"{subject}: retry policy {declared!r} not found.{suggest(declared, named)}"
+                f"{subject}: retry policy {declared!r} not found.{suggest(declared, named)}",
+                ConfigurationError,
             )
         return named.get(declared)
 
@@ -269,5 +283,5 @@ def _all_deps(asset: Asset) -> list[DepDef]:
     return list(deps.values())
 
 
-def _hooks(hooks: Iterable[Hook], hook_type: str) -> tuple[Hook, ...]:
-    return tuple(hook for hook in hooks if hook.hook_type == hook_type)
+def _hooks(hooks: Iterable[Hook] | None, hook_type: str) -> tuple[Hook, ...]:
+    return tuple(hook for hook in hooks or () if hook.hook_type == hook_type)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.asset import ExternalAsset, GraphAsset, MultiAsset
 from rivers.definitions.results import Materialization
+from rivers.exceptions import AssetDefinitionError, ConfigurationError
 from rivers.graph.findings import suggest
 from rivers.graph.plan import StoredOutput
 from rivers.graph.types import accepted_types, says_materialization, stated
@@ -71,7 +72,8 @@ class SymbolTable:
         named = self.definitions.partition_defs
         if declared not in named:
             self.findings.add(
-                f"{owner}: partition definition {declared!r} not found.{suggest(declared, named)}"
+                f"{owner}: partition definition {declared!r} not found.{suggest(declared, named)}",
+                ConfigurationError,
             )
         return named.get(declared)
 
@@ -107,14 +109,10 @@ class SymbolTable:
         handler = output_def.io_handler if output_def.io_handler is not None else asset.io_handler
         _, value = mapping_hint(asset.signature.return_hint) or (None, None)
         hint = stated(value)
+        if output_def.type_hint is not None:
+            hint = stated(output_def.type_hint)
         output = self._output(output_def, output_def.name, asset.name, handler, output_def.metadata, None)
         output.type_hint, output.accepted = hint, accepted_types(hint)
-        output.code_version = output_def.code_version or asset.code_version
-        output.tags = tuple(dict.fromkeys((*asset.tags, *output_def.tags)))
-        output.group = output_def.group or asset.group
-        output.kinds = tuple(dict.fromkeys((*asset.kinds, *output_def.kinds)))
-        if output_def.partitions_def is None:
-            output.partitions_def = self.partitions_def(asset.partitions_def, f"asset {asset.name!r}")
         return output
 
     def _output(
@@ -148,7 +146,8 @@ class SymbolTable:
     def _add(self, output: StoredOutput) -> None:
         if output.name in self.outputs:
             self.findings.add(
-                f"two assets are named {output.name!r}; rename one, since they would overwrite each other"
+                f"two assets are named {output.name!r}; rename one, since they would overwrite each other",
+                AssetDefinitionError,
             )
         self.outputs[output.name] = output
 

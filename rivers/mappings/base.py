@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
-from rivers_core.exceptions import PartitionDefinitionError, PartitionValidationError
+from rivers_core.exceptions import PartitionTypeError, PartitionValidationError
 from rivers_core.partitions import PartitionKey
 
 if TYPE_CHECKING:
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from rivers.mappings.upstream import UpstreamKeys
     from rivers_core.partitions import PartitionKeyRange, PartitionsDefinition
 
+    KeyOrText: TypeAlias = str | PartitionKey
     KeyLike: TypeAlias = str | Mapping[str, str] | PartitionKey
     KeysOrRanges: TypeAlias = Sequence[KeyLike | PartitionKeyRange] | PartitionKeyRange
     StaticPairs: TypeAlias = (
         Mapping[str, KeyLike | Sequence[KeyLike]] | Mapping[PartitionKey, KeyLike | Sequence[KeyLike]]
     )
 
-__all__ = ["PartitionMapping", "require_mapping", "shown_definition", "shown_key"]
+__all__ = ["PartitionMapping", "require_mapping", "shown_definition", "shown_key", "shown_selection"]
 
 
 class PartitionMapping(ABC):
@@ -41,7 +42,7 @@ class PartitionMapping(ABC):
 
     Examples:
         >>> PartitionMapping.time_window(-1)  # the day before
-        PartitionMapping.time_window(-1)
+        PartitionMapping.time_window(offset=-1)
     """
 
     if TYPE_CHECKING:
@@ -55,10 +56,20 @@ class PartitionMapping(ABC):
         ForKeys: TypeAlias = ForKeysMapping
         Subset: TypeAlias = SubsetMapping
 
+    _former_fields: ClassVar[Mapping[str, str]] = {}
+    """Names of fields in pickles of release 0.1, with their present names."""
+
     names_upstream_keys: ClassVar[bool] = False
     """Whether the mapping refers to partitions of the upstream, so that the upstream must have some."""
     starts_from_own_key: ClassVar[bool] = False
     """Whether the mapping depends on the consumer's key, so that the consumer must be partitioned."""
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update((self._former_fields.get(name, name), value) for name, value in state.items())
+
+    def selects(self, key: PartitionKey | None, downstream: PartitionsDefinition | None) -> bool:
+        """Return whether a key of the consumer needs the upstream at all; one that does not receives None."""
+        return True
 
     @property
     def allows_missing(self) -> bool:
@@ -143,17 +154,17 @@ class PartitionMapping(ABC):
         return PartitionMapping.AllPartitions()
 
     @staticmethod
-    def static_(pairs: StaticPairs) -> StaticMapping:
+    def static_(mapping: StaticPairs) -> StaticMapping:
         """Return a mapping to the upstream partitions that are listed for each of the consumer's.
 
         Args:
-            pairs: `{consumer's key: upstream key, or a list of them}`. Every key of the consumer that is
+            mapping: `{consumer's key: upstream key, or a list of them}`. Every key of the consumer that is
                 run has to be listed; one with `[]` needs nothing.
 
         Raises:
-            PartitionDefinitionError: `pairs` is not a mapping or is empty, or holds an invalid key.
+            PartitionDefinitionError: `mapping` is not a dictionary or is empty, or holds an invalid key.
         """
-        return PartitionMapping.Static.parse(pairs)
+        return PartitionMapping.Static.parse(mapping)
 
     @staticmethod
     def time_window(offset: int = 0) -> TimeWindowMapping:
@@ -166,71 +177,88 @@ class PartitionMapping(ABC):
 
         Raises:
             PartitionDefinitionError: The offset is not an integer.
+            PartitionValidationError: The offset is more than a million windows.
         """
         return PartitionMapping.TimeWindow.parse(offset)
 
     @staticmethod
-    def specific_partitions(keys: KeysOrRanges) -> SpecificPartitionsMapping:
+    def specific_partitions(partition_keys: KeysOrRanges) -> SpecificPartitionsMapping:
         """Return a mapping to fixed upstream partitions, for every key of the consumer.
 
         Args:
-            keys: Upstream keys, or ranges of them.
+            partition_keys: Upstream keys, or ranges of them.
 
         Raises:
-            PartitionDefinitionError: There is no key, or an invalid one.
+            PartitionValidationError: There is no key.
+            PartitionDefinitionError: A key is not valid.
         """
-        return PartitionMapping.SpecificPartitions.parse(keys)
+        return PartitionMapping.SpecificPartitions.parse(partition_keys)
 
     @staticmethod
-    def multi(mappings: Mapping[str, PartitionMapping]) -> MultiMapping:
+    def multi(
+        dimension_mappings: Mapping[str, PartitionMapping | tuple[str, PartitionMapping]],
+    ) -> MultiMapping:
         """Return a mapping per dimension, between two assets with several dimensions.
 
         Args:
-            mappings: `{dimension: mapping}`. A dimension that is not listed maps to the same key where both
+            dimension_mappings: `{upstream dimension: mapping}`, or `{upstream dimension: (consumer's dimension,
+                mapping)}` where the names differ. A dimension that is not listed maps to the same key where both
                 assets have it, and to all keys where only the upstream has it.
 
         Raises:
-            PartitionDefinitionError: `mappings` is not a mapping or is empty, or a value is not a
-                `PartitionMapping`.
+            PartitionValidationError: `dimension_mappings` is empty.
+            PartitionDefinitionError: It is not a dictionary, or a value is not a `PartitionMapping`.
         """
-        return PartitionMapping.Multi.parse(mappings)
+        return PartitionMapping.Multi.parse(dimension_mappings)
 
     @staticmethod
-    def multi_to_single(dim: str, mapping: PartitionMapping | None = None) -> MultiToSingleMapping:
+    def multi_to_single(
+        dimension_name: str, partition_mapping: PartitionMapping | None = None
+    ) -> MultiToSingleMapping:
         """Return a mapping between several dimensions on one side and a single one on the other.
 
         Args:
-            dim: Dimension that corresponds to the single one. All keys of the other dimensions of a
+            dimension_name: Dimension that corresponds to the single one. All keys of the other dimensions of a
                 multi-dimensional upstream are needed.
-            mapping: Mapping between that dimension and the single one; the obvious one by default.
+            partition_mapping: Mapping between that dimension and the single one; by default the same key, or for
+                time windows those that lie within or around.
 
         Raises:
-            PartitionDefinitionError: `dim` is not a name, or `mapping` is not a `PartitionMapping`.
+            PartitionDefinitionError: `dimension_name` is not a name, or `partition_mapping` is not a
+                `PartitionMapping`.
         """
-        return PartitionMapping.MultiToSingle.parse(dim, mapping)
+        return PartitionMapping.MultiToSingle.parse(dimension_name, partition_mapping)
 
     @staticmethod
-    def for_keys(keys: KeysOrRanges, mapping: PartitionMapping | None = None) -> ForKeysMapping:
-        """Return a mapping that restricts another one to listed upstream keys.
+    def for_keys(selectors: KeysOrRanges, mapping: PartitionMapping | None = None) -> ForKeysMapping:
+        """Return a mapping that applies to listed keys only.
 
-        A partition of the consumer to which none of them belongs needs nothing of this upstream, and gets
-        an empty dictionary.
+        For an unpartitioned upstream these are keys of the consumer: they receive its value, all others None, and
+        nothing is loaded for them. For a partitioned upstream they are its own keys, which restrict `mapping`; a
+        partition of the consumer to which none of them belongs gets an empty dictionary.
 
         Args:
-            keys: Upstream keys, or ranges of them.
-            mapping: Mapping to restrict; the obvious one by default, all partitions where none is obvious.
+            selectors: Keys, or ranges of them.
+            mapping: Mapping to restrict, for a partitioned upstream; the obvious one by default, all partitions where
+                none is obvious.
 
         Raises:
-            PartitionDefinitionError: There is no key, or `mapping` is not a `PartitionMapping`.
+            PartitionValidationError: There is no key.
+            PartitionDefinitionError: `mapping` is not a `PartitionMapping`.
         """
-        return PartitionMapping.ForKeys.parse(keys, mapping)
+        return PartitionMapping.ForKeys.parse(selectors, mapping)
 
     @staticmethod
     def subset(mapping: PartitionMapping | None = None) -> SubsetMapping:
-        """Return a mapping that leaves out upstream keys that were never stored.
+        """Return a mapping to an upstream that does not have, or did not store, all the keys.
+
+        Without an argument the consumer receives the value of the same key, and None for a key that the upstream does
+        not define. Where the mapping is to several keys, they arrive as a dictionary without those that were never
+        stored.
 
         Args:
-            mapping: Mapping to apply; the obvious one by default, all partitions where none is obvious.
+            mapping: Mapping to apply; by default the same key where both are partitioned alike, the windows within
+                where the windows of the consumer are longer, all partitions where nothing is obvious.
 
         Raises:
             PartitionDefinitionError: `mapping` is not a `PartitionMapping`.
@@ -246,10 +274,10 @@ def require_mapping(where: str, mapping: object) -> None:
         mapping: Argument to check.
 
     Raises:
-        PartitionDefinitionError: It is not a `PartitionMapping`.
+        PartitionDefinitionError: (also a TypeError) It is not a `PartitionMapping`.
     """
     if not isinstance(mapping, PartitionMapping):
-        raise PartitionDefinitionError(
+        raise PartitionTypeError(
             f"PartitionMapping.{where}: the mapping must be a PartitionMapping, got {mapping!r}. Use for "
             "example PartitionMapping.identity()."
         )
@@ -261,6 +289,13 @@ def shown_definition(definition: PartitionsDefinition | None) -> str:
     return text if len(text) <= 160 else f"{text[:160]}..."
 
 
-def shown_key(key: PartitionKey | PartitionKeyRange) -> str | PartitionKey | PartitionKeyRange:
+def shown_key(key: PartitionKey) -> KeyOrText:
     """Return a key as it is written in the repr of a mapping."""
     return str(key) if isinstance(key, PartitionKey.Single) else key
+
+
+def shown_selection(
+    keys: Iterable[PartitionKey | PartitionKeyRange],
+) -> list[str | PartitionKey | PartitionKeyRange]:
+    """Return keys and ranges as they are written in the repr of a mapping."""
+    return [shown_key(key) if isinstance(key, PartitionKey) else key for key in keys]

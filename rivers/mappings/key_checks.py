@@ -63,7 +63,7 @@ def _check_named(key: PartitionKey | PartitionKeyRange, definition: PartitionsDe
         definition, PartitionsDefinition.TimeWindow
     ):
         # Resolving the range would list every window; comparing its bounds is enough unless they are swapped.
-        first, last = PartitionKey.single(key.first), PartitionKey.single(key.last)
+        first, last = PartitionKey.single(key.from_key), PartitionKey.single(key.to_key)
         definition.check_partition_key(first)
         definition.check_partition_key(last)
         place = definition.sort_key()

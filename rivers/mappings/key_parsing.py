@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from rivers_core.exceptions import PartitionDefinitionError
+from rivers_core.exceptions import PartitionValidationError
 from rivers_core.partitions import PartitionKey, PartitionKeyRange
 from rivers_core.partitions.keys import unique_dimensions
 
@@ -36,7 +36,7 @@ def parse_keys_and_ranges(where: str, keys: object) -> tuple[PartitionKey | Part
         keys: A key, a range, or a list of these.
 
     Raises:
-        PartitionDefinitionError: There is no key.
+        PartitionValidationError: There is no key.
     """
     if isinstance(keys, PartitionKeyRange):
         return (keys,)
@@ -55,7 +55,7 @@ def parse_keys(where: str, keys: object) -> tuple[PartitionKey, ...]:
         keys: A key, its text, a dictionary of dimensions, or a list of these.
 
     Raises:
-        PartitionDefinitionError: There is no key.
+        PartitionValidationError: There is no key.
     """
     if isinstance(keys, PartitionKey):
         return tuple(keys.split())
@@ -67,7 +67,7 @@ def parse_keys(where: str, keys: object) -> tuple[PartitionKey, ...]:
         parsed = tuple(dict.fromkeys(key for item in keys for key in parse_keys(where, item)))
         if parsed:
             return parsed
-    raise PartitionDefinitionError(
+    raise PartitionValidationError(
         f"PartitionMapping.{where} needs at least one partition key, got {keys!r}. Pass a key such as "
         "'2024-01-01', or a list of keys."
     )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rivers.mappings.base import PartitionMapping, require_mapping, shown_definition
 from rivers.mappings.defaults import check_mapping, fans_in, obvious_mapping
-from rivers_core.exceptions import PartitionDefinitionError, PartitionValidationError
+from rivers_core.exceptions import PartitionDefinitionError, PartitionTypeError, PartitionValidationError
 from rivers_core.partitions import PartitionKey, PartitionsDefinition
 
 if TYPE_CHECKING:
@@ -26,39 +27,61 @@ __all__ = ["MultiMapping", "MultiToSingleMapping"]
 class MultiMapping(PartitionMapping):
     """One mapping per dimension, between two assets with several dimensions."""
 
-    mappings: tuple[tuple[str, PartitionMapping], ...]
+    _mappings: tuple[tuple[str, str, PartitionMapping], ...]
     names_upstream_keys: ClassVar[bool] = True
 
     @classmethod
     def parse(cls, mappings: object) -> MultiMapping:
         """Build the mapping from the argument of `PartitionMapping.multi`."""
         if not isinstance(mappings, Mapping) or not mappings:
-            raise PartitionDefinitionError(
-                f"PartitionMapping.multi needs {{dimension: mapping}}, got {mappings!r}."
-            )
-        for dimension, mapping in mappings.items():
+            error = PartitionValidationError if isinstance(mappings, Mapping) else PartitionTypeError
+            raise error(f"PartitionMapping.multi needs {{upstream dimension: mapping}}, got {mappings!r}.")
+        parsed: list[tuple[str, str, PartitionMapping]] = []
+        for dimension, value in mappings.items():
+            own, mapping = value if isinstance(value, tuple) and len(value) == 2 else (dimension, value)
             require_mapping(f"multi, dimension {dimension!r}", mapping)
-        return cls(tuple(sorted(mappings.items(), key=lambda item: item[0])))
+            if not isinstance(dimension, str) or not isinstance(own, str):
+                raise PartitionTypeError(
+                    f"PartitionMapping.multi: dimensions must be names, got {dimension!r}: {value!r}."
+                )
+            parsed.append((dimension, own, mapping))
+        return cls(tuple(sorted(parsed, key=lambda item: item[0])))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if "mappings" in state:  # a pickle of release 0.1
+            state = {"_mappings": tuple((name, name, mapping) for name, mapping in state["mappings"])}
+        self.__dict__.update(state)
+
+    @property
+    def dimension_mappings(self) -> dict[str, tuple[str, PartitionMapping]]:
+        """Dimension of the consumer and mapping, by dimension of the upstream."""
+        return {dimension: (own, mapping) for dimension, own, mapping in self._mappings}
 
     @property
     def allows_missing(self) -> bool:
         """Whether any dimension leaves out keys that were never stored."""
-        return any(mapping.allows_missing for _, mapping in self.mappings)
+        return any(mapping.allows_missing for _, _, mapping in self._mappings)
 
     def _check(self, downstream: Partitions, upstream: PartitionsDefinition, *, lenient: bool) -> list[str]:
         if not isinstance(upstream, PartitionsDefinition.Multi):
             return [self._needs_dimensions("upstream", upstream)]
         if downstream is not None and not isinstance(downstream, PartitionsDefinition.Multi):
             return [self._needs_dimensions("consumer", downstream)]
-        own, mappings = _dimensions(downstream), dict(self.mappings)
+        own, mappings = _dimensions(downstream), self.dimension_mappings
         findings = [
             f"{self!r} names the dimension {name!r}, but the upstream has {list(upstream.dimensions)}"
             for name in mappings
             if name not in upstream.dimensions
         ]
+        findings += [
+            f"{self!r} names the dimension {name!r}, but the consumer has {list(own)}"
+            for dimension, (name, _) in mappings.items()
+            if name != dimension and name not in own
+        ]
         for name, definition in upstream.dimensions.items():
+            own_name, mapping = mappings.get(name, (name, None))
             problems = check_mapping(
-                mappings.get(name), downstream=own.get(name), upstream=definition, lenient=lenient
+                mapping, downstream=own.get(own_name), upstream=definition, lenient=lenient
             )
             findings.extend(f"in dimension {name!r}: {problem}" for problem in problems)
         return findings
@@ -71,10 +94,14 @@ class MultiMapping(PartitionMapping):
 
     def fans_in(self, downstream: Partitions, upstream: PartitionsDefinition) -> bool:
         """Return whether any dimension fans in, such as one that only the upstream has."""
-        own, mappings = _dimensions(downstream), dict(self.mappings)
-        return not own or any(
-            name not in own or fans_in(mappings.get(name), own[name], definition)
+        own, mappings = _dimensions(downstream), self.dimension_mappings
+        related = (
+            (*mappings.get(name, (name, None)), definition)
             for name, definition in _dimensions(upstream).items()
+        )
+        return not own or any(
+            name not in own or fans_in(mapping, own[name], definition)
+            for name, mapping, definition in related
         )
 
     def upstream_keys(
@@ -85,57 +112,69 @@ class MultiMapping(PartitionMapping):
             raise PartitionValidationError(
                 f"{self!r} maps dimensions, but {upstream.definition!r} does not have any."
             )
-        own, mappings = _dimensions(downstream), dict(self.mappings)
+        own, mappings = _dimensions(downstream), self.dimension_mappings
         needed = {}
         for name, definition in upstream.definition.dimensions.items():
-            mapping = mappings.get(name) or obvious_mapping(own.get(name), definition)
-            needed[name] = mapping.upstream_keys(_key_in(key, name), own.get(name), upstream.dimension(name))
+            own_name, declared = mappings.get(name, (name, None))
+            mapping = declared or obvious_mapping(own.get(own_name), definition)
+            needed[name] = mapping.upstream_keys(
+                _key_in(key, own_name), own.get(own_name), upstream.dimension(name)
+            )
         return _combinations(needed)
 
     def __repr__(self) -> str:
-        return f"PartitionMapping.multi({dict(self.mappings)!r})"
+        mappings = {
+            dimension: mapping if own == dimension else (own, mapping)
+            for dimension, own, mapping in self._mappings
+        }
+        return f"PartitionMapping.multi({mappings!r})"
 
 
 @dataclass(frozen=True, repr=False)
 class MultiToSingleMapping(PartitionMapping):
     """One dimension of several against a single one."""
 
-    dimension: str
-    mapping: PartitionMapping | None = None
+    dimension_name: str
+    _inner: PartitionMapping | None = None
+    _former_fields: ClassVar[Mapping[str, str]] = {"dimension": "dimension_name", "mapping": "_inner"}
     names_upstream_keys: ClassVar[bool] = True
 
     @classmethod
     def parse(cls, dimension: object, mapping: PartitionMapping | None) -> MultiToSingleMapping:
         """Build the mapping from the arguments of `PartitionMapping.multi_to_single`."""
         if not isinstance(dimension, str) or not dimension:
-            raise PartitionDefinitionError(
-                f"PartitionMapping.multi_to_single needs the name of a dimension, got {dimension!r}."
-            )
+            error = PartitionDefinitionError if isinstance(dimension, str) else PartitionTypeError
+            raise error(f"PartitionMapping.multi_to_single needs the name of a dimension, got {dimension!r}.")
         if mapping is not None:
             require_mapping("multi_to_single", mapping)
-        return cls(dimension, mapping)
+        return cls(dimension, None if mapping == PartitionMapping.identity() else mapping)
+
+    @property
+    def partition_mapping(self) -> PartitionMapping:
+        """Mapping between the dimension and the single one."""
+        return self._inner or PartitionMapping.identity()
 
     @property
     def allows_missing(self) -> bool:
         """Whether the mapping of the dimension leaves out keys that were never stored."""
-        return self.mapping is not None and self.mapping.allows_missing
+        return self._inner is not None and self._inner.allows_missing
 
     def _check(self, downstream: Partitions, upstream: PartitionsDefinition, *, lenient: bool) -> list[str]:
         own, dimensions = _dimensions(downstream), _dimensions(upstream)
         if bool(own) == bool(dimensions):
             reason = "both have several; use PartitionMapping.multi({...})" if own else "neither has"
             return [f"{self!r} needs several dimensions on exactly one side, but {reason}"]
-        if self.dimension not in (own or dimensions):
+        if self.dimension_name not in (own or dimensions):
             return [
-                f"{self!r} names the dimension {self.dimension!r}, but there are {list(own or dimensions)}"
+                f"{self!r} names the dimension {self.dimension_name!r}, but there are {list(own or dimensions)}"
             ]
         problems = check_mapping(
-            self.mapping,
-            downstream=own[self.dimension] if own else downstream,
-            upstream=upstream if own else dimensions[self.dimension],
+            self._inner,
+            downstream=own[self.dimension_name] if own else downstream,
+            upstream=upstream if own else dimensions[self.dimension_name],
             lenient=lenient,
         )
-        return [f"in dimension {self.dimension!r}: {problem}" for problem in problems]
+        return [f"in dimension {self.dimension_name!r}: {problem}" for problem in problems]
 
     def fans_in(self, downstream: Partitions, upstream: PartitionsDefinition) -> bool:
         """Return whether the upstream has other dimensions, or the mapping of this one fans in."""
@@ -143,8 +182,8 @@ class MultiToSingleMapping(PartitionMapping):
         if downstream is None or len(dimensions) > 1:
             return True
         if dimensions:
-            return fans_in(self.mapping, downstream, dimensions[self.dimension])
-        return fans_in(self.mapping, _dimensions(downstream)[self.dimension], upstream)
+            return fans_in(self._inner, downstream, dimensions[self.dimension_name])
+        return fans_in(self._inner, _dimensions(downstream)[self.dimension_name], upstream)
 
     def upstream_keys(
         self, key: PartitionKey | None, downstream: Partitions, upstream: UpstreamKeys
@@ -152,21 +191,22 @@ class MultiToSingleMapping(PartitionMapping):
         """Return the keys of the dimension, combined with all keys of the upstream's other dimensions."""
         dimensions = _dimensions(upstream.definition)
         if not dimensions:
-            own = _dimensions(downstream).get(self.dimension)
-            mapping = self.mapping or obvious_mapping(own, upstream.definition)
-            return mapping.upstream_keys(_key_in(key, self.dimension), own, upstream)
+            own = _dimensions(downstream).get(self.dimension_name)
+            mapping = self._inner or obvious_mapping(own, upstream.definition)
+            return mapping.upstream_keys(_key_in(key, self.dimension_name), own, upstream)
         needed: dict[str, Iterable[PartitionKey]] = {}
         for name, definition in dimensions.items():
-            if name == self.dimension:
-                mapping = self.mapping or obvious_mapping(downstream, definition)
+            if name == self.dimension_name:
+                mapping = self._inner or obvious_mapping(downstream, definition)
                 needed[name] = mapping.upstream_keys(key, downstream, upstream.dimension(name))
             else:
                 needed[name] = upstream.dimension(name).all()
         return _combinations(needed)
 
     def __repr__(self) -> str:
-        mapping = "" if self.mapping is None else f", {self.mapping!r}"
-        return f"PartitionMapping.multi_to_single({self.dimension!r}{mapping})"
+        name = json.dumps(self.dimension_name, ensure_ascii=False)
+        arguments = f"dimension_name={name}, partition_mapping={self.partition_mapping!r}"
+        return f"PartitionMapping.multi_to_single({arguments})"
 
 
 def _dimensions(definition: Partitions) -> dict[str, PartitionsDefinition]:

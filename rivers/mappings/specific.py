@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from rivers.mappings.base import PartitionMapping, shown_key
+from rivers.mappings.base import PartitionMapping, shown_selection
 from rivers.mappings.key_checks import check_named_keys
 from rivers.mappings.key_parsing import parse_keys_and_ranges
 
@@ -22,18 +22,27 @@ __all__ = ["SpecificPartitionsMapping"]
 class SpecificPartitionsMapping(PartitionMapping):
     """The same listed keys for every key of the consumer."""
 
-    keys: tuple[PartitionKey | PartitionKeyRange, ...]
+    _keys: tuple[PartitionKey | PartitionKeyRange, ...]
     names_upstream_keys: ClassVar[bool] = True
 
     @classmethod
     def parse(cls, keys: object) -> SpecificPartitionsMapping:
         """Build the mapping from the argument of `PartitionMapping.specific_partitions`."""
-        return cls(parse_keys_and_ranges("specific_partitions", keys))
+        return cls(tuple(sorted(parse_keys_and_ranges("specific_partitions", keys), key=str)))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        keys = state["keys"] if "keys" in state else state["_keys"]  # release 0.1 kept the given order
+        self.__dict__["_keys"] = tuple(sorted(keys, key=str))
+
+    @property
+    def partition_keys(self) -> list[str | PartitionKey | PartitionKeyRange]:
+        """The keys and ranges, sorted; keys without dimensions as text."""
+        return shown_selection(self._keys)
 
     def _check(
         self, downstream: PartitionsDefinition | None, upstream: PartitionsDefinition, *, lenient: bool
     ) -> list[str]:
-        return check_named_keys(self, self.keys, upstream)
+        return check_named_keys(self, self._keys, upstream)
 
     def fans_in(self, downstream: PartitionsDefinition | None, upstream: PartitionsDefinition) -> bool:
         """Return True."""
@@ -43,7 +52,7 @@ class SpecificPartitionsMapping(PartitionMapping):
         self, key: PartitionKey | None, downstream: PartitionsDefinition | None, upstream: UpstreamKeys
     ) -> Iterable[PartitionKey]:
         """Return the listed keys."""
-        return upstream.listed(self.keys)
+        return upstream.listed(self._keys)
 
     def __repr__(self) -> str:
-        return f"PartitionMapping.specific_partitions({[shown_key(key) for key in self.keys]})"
+        return f"PartitionMapping.specific_partitions({self.partition_keys!r})"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rivers.mappings.base import PartitionMapping, shown_definition
 from rivers.mappings.time_grids import first_and_last, relate
-from rivers_core.exceptions import PartitionDefinitionError, PartitionValidationError
+from rivers_core.exceptions import PartitionTypeError, PartitionValidationError
 from rivers_core.partitions import PartitionKey, PartitionsDefinition
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rivers.mappings.upstream import UpstreamKeys
 
 __all__ = ["TimeWindowMapping"]
+
+_MOST_WINDOWS = 1_000_000
 
 
 @dataclass(frozen=True, repr=False)
@@ -30,9 +32,13 @@ class TimeWindowMapping(PartitionMapping):
     def parse(cls, offset: object) -> TimeWindowMapping:
         """Build the mapping from the argument of `PartitionMapping.time_window`."""
         if type(offset) is not int:
-            raise PartitionDefinitionError(
+            raise PartitionTypeError(
                 f"PartitionMapping.time_window needs a whole number of windows, got {offset!r}. -1 is the "
                 "window before."
+            )
+        if abs(offset) > _MOST_WINDOWS:
+            raise PartitionValidationError(
+                f"PartitionMapping.time_window: offset must be at most {_MOST_WINDOWS:,} windows, got {offset:,}."
             )
         return cls(offset)
 
@@ -85,7 +91,7 @@ class TimeWindowMapping(PartitionMapping):
         return keys
 
     def __repr__(self) -> str:
-        return f"PartitionMapping.time_window({self.offset})"
+        return f"PartitionMapping.time_window(offset={self.offset})"
 
 
 def _relation(downstream: PartitionsDefinition | None, upstream: PartitionsDefinition) -> Relation | None:

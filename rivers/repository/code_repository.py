@@ -202,11 +202,11 @@ class CodeRepository:
         """Return a job of this repository, ready to `execute`.
 
         Raises:
-            AssetNotFoundError: The name is unknown.
+            NodeNotFoundError: The name is unknown.
         """
         jobs = {job.name: job for job in self._runtime.jobs}
         if name not in jobs:
-            raise AssetNotFoundError(f"Job {name!r} not found.{suggest(name, jobs)}")
+            raise NodeNotFoundError(f"Job {name!r} not found.{suggest(name, jobs)}")
         return jobs[name].bound(self._execute_job)
 
     def _execute_job(

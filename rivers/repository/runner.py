@@ -253,7 +253,7 @@ def _abort(run: Run, since: int, error: BaseException) -> None:
     """
     try:
         record = run.storage.get_run(run.run_id)
-        if record is not None and record.status == "running" and record.start_time >= since:
+        if record is not None and record.status == "Started" and record.start_time >= since:
             _finish(
                 run, "canceled" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "failure", error
             )

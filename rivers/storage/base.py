@@ -9,7 +9,7 @@ from functools import partial
 from time import time_ns
 from typing import TYPE_CHECKING
 
-from rivers.exceptions import PartitionDefinitionError, StorageError
+from rivers.exceptions import DynamicPartitionError, PartitionDefinitionError, StorageError
 from rivers.storage.records import RunRecord, check_status
 from rivers_core.authoring import plain_text
 from rivers_core.partitions.keys import check_key_value
@@ -36,9 +36,9 @@ class EventStorage(ABC):
     Examples:
         >>> storage = EventStorage.memory()
         >>> storage.start_run("r1", steps=["orders"]).status
-        'running'
+        'Started'
         >>> storage.finish_run("r1", "success").status
-        'success'
+        'Success'
         >>> [event.event_type for event in storage.get_events_for_run("r1")]
         ['RunStart', 'RunSuccess']
     """
@@ -152,18 +152,18 @@ class EventStorage(ABC):
             partition_key: The partition key or keys of the run.
 
         Returns:
-            The run, with status "running".
+            The run, with status "Started".
 
         Raises:
             ConflictError: A run with this id is running.
         """
         run = RunRecord(
             run_id=run_id,
-            status="running",
+            status="Started",
             start_time=time_ns(),
-            job=job,
+            job_name=job,
             tags=tuple((key, value) for key, value in tags),
-            steps=tuple(steps),
+            node_names=tuple(steps),
             selection=None if selection is None else tuple(selection),
             partition_key=None if partition_key is None else str(partition_key),
         )
@@ -196,78 +196,83 @@ class EventStorage(ABC):
 
         Args:
             limit: Maximum number, None for all.
-            status: Only those with this status.
+            status: Only those with this status, in any case.
 
         Raises:
             StorageError: The status is unknown, or `limit` is negative.
         """
         return self._list_runs(_checked_limit(limit), None if status is None else check_status(status))
 
-    def get_events_for_asset(self, asset: str, limit: int | None = 100) -> list[Event]:
+    def get_events_for_asset(self, asset_key: str, limit: int | None = 100) -> list[Event]:
         """Return the events of an asset, newest first; at most `limit`, None for all.
 
         Raises:
             StorageError: `limit` is negative.
         """
-        return self._asset_events(_name_of(asset), _checked_limit(limit))
+        return self._asset_events(_name_of(asset_key), _checked_limit(limit))
 
     def get_events_for_run(self, run_id: str) -> list[Event]:
         """Return all events of a run, oldest first."""
         return self._run_events(run_id)
 
     def get_latest_materialization(
-        self, asset: str, partition: str | PartitionKey | None = None
+        self, asset_key: str, partition: str | PartitionKey | None = None
     ) -> Event | None:
         """Return the newest materialization of an asset, None if there is none.
 
         Args:
-            asset: Name of the asset.
+            asset_key: Name of the asset.
             partition: Partition key or its display form; None returns the newest of all partitions.
         """
-        return self._latest(_name_of(asset), None if partition is None else str(partition))
+        return self._latest(_name_of(asset_key), None if partition is None else str(partition))
 
-    def get_latest_materializations(self, asset: str) -> dict[str | None, Event]:
+    def get_latest_materializations(self, asset_key: str) -> dict[str | None, Event]:
         """Return the newest materialization of each partition of an asset, in order of first materialization.
 
         The key is the display form of the partition, None for an asset without partitions.
         """
-        return self._latest_by_partition(_name_of(asset))
+        return self._latest_by_partition(_name_of(asset_key))
 
-    def get_materialized_partitions(self, asset: str) -> list[str]:
+    def get_materialized_partitions(self, asset_key: str) -> list[str]:
         """Return display forms of all materialized partitions, in order of first materialization."""
-        return self._materialized(_name_of(asset))
+        return self._materialized(_name_of(asset_key))
 
-    def get_asset_record(self, asset: str) -> AssetRecord | None:
+    def count_materialized_partitions(self, asset_key: str) -> int:
+        """Return the number of materialized partitions."""
+        return len(self.get_materialized_partitions(asset_key))
+
+    def get_asset_record(self, asset_key: str) -> AssetRecord | None:
         """Return the record of an asset, None if it has no events."""
-        return next(iter(self._asset_records(_name_of(asset))), None)
+        return next(iter(self._asset_records(_name_of(asset_key))), None)
 
     def get_asset_records(self) -> list[AssetRecord]:
         """Return the records of all assets with events, sorted by name."""
         return self._asset_records(None)
 
-    def add_dynamic_partitions(self, name: str, keys: Sequence[str]) -> None:
+    def add_dynamic_partitions(self, partitions_def_name: str, partition_keys: Sequence[str]) -> None:
         """Add keys to a dynamic partitions definition; existing keys keep their position.
 
         Args:
-            name: Name of the definition, as in `PartitionsDefinition.dynamic(name)`.
-            keys: Keys to add, in order. Either all are added or, on an error, none.
+            partitions_def_name: Name of the definition, as in `PartitionsDefinition.dynamic(name)`.
+            partition_keys: Keys to add, in order. Either all are added or, on an error, none.
 
         Raises:
-            PartitionDefinitionError: A key is empty or has a reserved character, or `keys` is plain text.
+            DynamicPartitionError: (also a StorageError) A key is empty or has a reserved character, or
+                `partition_keys` is plain text.
         """
-        self._add_keys(name, _checked_keys(name, keys))
+        self._add_keys(partitions_def_name, _checked_keys(partitions_def_name, partition_keys))
 
-    def delete_dynamic_partition(self, name: str, key: str) -> None:
+    def delete_dynamic_partition(self, partitions_def_name: str, partition_key: str) -> None:
         """Remove a key from a dynamic partitions definition if it exists; stored values stay."""
-        self._delete_key(name, plain_text(key))
+        self._delete_key(partitions_def_name, plain_text(partition_key))
 
-    def get_dynamic_partitions(self, name: str) -> list[str]:
+    def get_dynamic_partitions(self, partitions_def_name: str) -> list[str]:
         """Return the keys of a dynamic partitions definition, in the order they were added."""
-        return self._keys(name)
+        return self._keys(partitions_def_name)
 
-    def has_dynamic_partition(self, name: str, key: str) -> bool:
+    def has_dynamic_partition(self, partitions_def_name: str, partition_key: str) -> bool:
         """Return whether a dynamic partitions definition has this key."""
-        return self._has_key(name, plain_text(key))
+        return self._has_key(partitions_def_name, plain_text(partition_key))
 
     # Primitives that a storage implements; their arguments are checked already.
 
@@ -319,7 +324,7 @@ def _name_of(asset: str) -> str:
     given: object = asset
     name = given if isinstance(given, str) else getattr(given, "name", None)
     if not isinstance(name, str):
-        raise StorageError(f"asset must be the name of an asset, got {asset!r}")
+        raise StorageError(f"asset_key must be the name of an asset, got {asset!r}")
     return name
 
 
@@ -331,9 +336,12 @@ def _checked_limit(limit: int | None) -> int | None:
 
 def _checked_keys(name: str, keys: Sequence[str]) -> list[str]:
     if not name:
-        raise PartitionDefinitionError("A dynamic partitions definition needs a name, got an empty one.")
+        raise DynamicPartitionError("A dynamic partitions definition needs a name, got an empty one.")
     if isinstance(keys, str):
-        raise PartitionDefinitionError(
+        raise DynamicPartitionError(
             f"Keys of the dynamic partitions {name!r} must be a list, got {keys!r}. Use [{keys!r}]."
         )
-    return list(dict.fromkeys(check_key_value(key) for key in keys))
+    try:
+        return list(dict.fromkeys(check_key_value(key) for key in keys))
+    except PartitionDefinitionError as error:
+        raise DynamicPartitionError(f"Dynamic partitions {name!r}: {error}") from error

@@ -41,7 +41,7 @@ class Event:
         timestamp: Nanoseconds since the epoch (UTC).
         data_version: Version of the stored data.
         code_version: Version of the code that produced it.
-        tags: `(key, value)` pairs.
+        tags: `(key, value)` pairs, and plain strings.
         handler: Name of the handler that stored the value.
         step: Name of the step.
         attempt: Number of the attempt, from 1.
@@ -83,7 +83,7 @@ class Event:
         data_version: str | None = None,
         code_version: str | None = None,
         input_data_versions: Sequence[tuple[str, str]] = (),
-        tags: Sequence[tuple[str, str]] = (),
+        tags: Sequence[str | tuple[str, str]] = (),
         handler: str | None = None,
         step: str | None = None,
         attempt: int = 1,

@@ -16,13 +16,13 @@ from rivers.storage.events import (
     Event,
 )
 
-RunStatus = Literal["running", "success", "failure", "canceled", "interrupted"]
+RunStatus = Literal["Started", "Success", "Failure", "Canceled", "Interrupted"]
 
 _END_EVENTS: Final[dict[str, str]] = {
-    "success": RUN_SUCCESS,
-    "failure": RUN_FAILURE,
-    "canceled": RUN_CANCELED,
-    "interrupted": RUN_INTERRUPTED,
+    "Success": RUN_SUCCESS,
+    "Failure": RUN_FAILURE,
+    "Canceled": RUN_CANCELED,
+    "Interrupted": RUN_INTERRUPTED,
 }
 
 
@@ -32,12 +32,12 @@ class RunRecord:
 
     Attributes:
         run_id: Id of the run.
-        status: "running", "success", "failure", "canceled" or "interrupted" (its process is gone).
+        status: "Started", "Success", "Failure", "Canceled" or "Interrupted" (its process is gone).
         start_time: Nanoseconds since the epoch (UTC).
         end_time: Nanoseconds since the epoch (UTC), None while it runs.
-        job: Name of the job, None for a plain `materialize`.
+        job_name: Name of the job, None for a plain `materialize`.
         tags: `(key, value)` pairs.
-        steps: Names of the planned steps, in the order of the plan.
+        node_names: Names of the planned steps, in the order of the plan.
         selection: Selected names, None for everything.
         partition_key: Display form of the partition key or keys, None without partitions.
         message: Why it failed or was canceled, None otherwise.
@@ -47,12 +47,18 @@ class RunRecord:
     status: RunStatus
     start_time: int
     end_time: int | None = None
-    job: str | None = None
+    job_name: str | None = None
     tags: tuple[tuple[str, str], ...] = ()
-    steps: tuple[str, ...] = ()
+    node_names: tuple[str, ...] = ()
     selection: tuple[str, ...] | None = None
     partition_key: str | None = None
     message: str | None = None
+
+    @property
+    def priority(self) -> int:
+        """Whole number of the tag `rivers/priority`; 0 without one."""
+        text = dict(self.tags).get("rivers/priority", "0")
+        return int(text) if text.removeprefix("-").isdecimal() else 0
 
     @property
     def duration_ns(self) -> int | None:
@@ -74,7 +80,7 @@ class RunRecord:
         message = (
             f"Its process ended without finishing it; the last event was at {seen:%Y-%m-%d %H:%M:%S} UTC."
         )
-        return self.ended("interrupted", at, message)
+        return self.ended("Interrupted", at, message)
 
     def event(self) -> Event:
         """Return the event of the current status: the start or the end of the run."""
@@ -108,26 +114,62 @@ class AssetRecord:
     partition_count: int
 
     @property
+    def last_event_id(self) -> int | None:
+        """Id of the last event."""
+        return self.last_event.id
+
+    @property
     def last_run_id(self) -> str:
         """Id of the run that recorded the last event."""
         return self.last_event.run_id
+
+    @property
+    def last_timestamp(self) -> int:
+        """Nanoseconds since the epoch (UTC) of the last event."""
+        return self.last_event.timestamp
+
+    @property
+    def last_data_version(self) -> str | None:
+        """Newest version of the data, of a materialization or an observation; None if unknown."""
+        newest = self.last_event.data_version
+        if newest is None and self.last_materialization is not None:
+            newest = self.last_materialization.data_version
+        return newest
+
+    @property
+    def last_materialization_code_version(self) -> str | None:
+        """Code version of the last materialization; None if unknown."""
+        return None if self.last_materialization is None else self.last_materialization.code_version
+
+    @property
+    def last_input_data_versions(self) -> list[tuple[str, str]]:
+        """Asset and data version of each input of the last materialization."""
+        return [] if self.last_materialization is None else self.last_materialization.input_data_versions
+
+
+def stored_status(status: RunStatus) -> str:
+    """Return a status as storages keep it."""
+    return "running" if status == "Started" else status.lower()
 
 
 def check_status(status: str, *, ended: bool = False) -> RunStatus:
     """Return a run status after checking it.
 
     Args:
-        status: Name of a run status.
+        status: Name of a run status, in any case; "running" is another name of "Started".
         ended: Whether to accept only statuses with which a run ends.
 
     Raises:
         StorageError: The status is unknown; the message lists the known ones.
     """
     known = tuple(_END_EVENTS) if ended else get_args(RunStatus)
-    if status not in known:
+    given: object = status
+    name = given.capitalize() if isinstance(given, str) else ""
+    name = "Started" if name == "Running" else name
+    if name not in known:
         subject = "The final status of a run" if ended else "The status of a run"
         raise StorageError(f"{subject} must be one of {', '.join(known)}; got {status!r}.")
-    return cast("RunStatus", status)
+    return cast("RunStatus", name)
 
 
 def check_startable(existing: RunRecord | None) -> None:
@@ -136,7 +178,7 @@ def check_startable(existing: RunRecord | None) -> None:
     Raises:
         ConflictError: `existing` is running.
     """
-    if existing is not None and existing.status == "running":
+    if existing is not None and existing.status == "Started":
         raise ConflictError(
             f"Run {existing.run_id!r} is already running. Wait until it has ended, or use another run id."
         )

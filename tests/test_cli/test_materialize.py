@@ -253,7 +253,7 @@ def test_sys_exit_of_function_cancels_run(project_of):
     done = project.rivers("materialize")
     assert done.code == 1
     assert "called sys.exit(0)" in done.err
-    assert project.ok("runs", "--json").document[0]["status"] == "canceled"
+    assert project.ok("runs", "--json").document[0]["status"] == "Canceled"
 
 
 def test_resume_repeats_partition_range(project_of):

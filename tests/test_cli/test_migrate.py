@@ -120,7 +120,7 @@ def test_migrate_reports_damaged_value_and_copies_others(run):
         ("counts", None): "failed",
         ("report", None): "copied",
     }
-    assert run.ok("runs", "--json").document[0]["status"] == "failure"
+    assert run.ok("runs", "--json").document[0]["status"] == "Failure"
 
 
 def test_migrate_detects_different_reloaded_value(project_of):

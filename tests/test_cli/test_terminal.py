@@ -109,7 +109,7 @@ def test_interrupted_run_is_canceled_and_can_be_resumed(project_of, number, code
     assert "Traceback" not in err
     assert "Assets stored before: quick." in err
     (run,) = project.ok("runs", "--json").document
-    assert run["status"] == "canceled"
+    assert run["status"] == "Canceled"
     assert f"rivers materialize --resume {run['run_id']}" in err
     assert project.files("data") == ["quick.pkl"]
     assert "slow   stopped" in out
@@ -123,7 +123,7 @@ def test_resumed_run_stores_missing_assets(project_of):
     done = project.ok("materialize", "--resume", run["run_id"], "--json")
     assert done.document["materialized"] == ["slow"]
     (run,) = project.ok("runs", "--json").document
-    assert run["status"] == "success"
+    assert run["status"] == "Success"
 
 
 def test_terminal_shows_table_and_project_output(project):

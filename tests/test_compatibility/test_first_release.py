@@ -295,8 +295,8 @@ METADATA = {
 
 RETRIES = {
     "backoff-constant": rs.Backoff.constant(5),
-    "backoff-linear": rs.Backoff.linear(2, max=10),
-    "backoff-exponential": rs.Backoff.exponential(1, factor=3, max=60, jitter=0.25),
+    "backoff-linear": rs.Backoff.linear(2, max_delay=10),
+    "backoff-exponential": rs.Backoff.exponential(1, factor=3, max_delay=60, jitter=0.25),
     "backoff-fixed": rs.Backoff.fixed([1, 10, 60]),
     "retry-default": rs.RetryPolicy(),
     "retry-full": rs.RetryPolicy(
@@ -722,17 +722,17 @@ def incidents(tmp_path):
 def test_event_log_reads_runs(event_log):
     runs = event_log.get_runs()
     assert [(run.run_id, run.status) for run in runs[1:]] == [
-        ("run-profile", "success"),
-        ("run-cell", "success"),
-        ("run-daily-2024-01-02", "success"),
-        ("run-daily-2024-01-01", "success"),
-        ("run-sales", "success"),
-        ("run-selection", "success"),
-        ("run-job", "success"),
+        ("run-profile", "Success"),
+        ("run-cell", "Success"),
+        ("run-daily-2024-01-02", "Success"),
+        ("run-daily-2024-01-01", "Success"),
+        ("run-sales", "Success"),
+        ("run-selection", "Success"),
+        ("run-job", "Success"),
     ]
     assert all(run.start_time < run.end_time for run in runs)
     run = event_log.get_run("run-job")
-    assert (run.job, run.steps) == ("nightly", ("orders", "total"))
+    assert (run.job_name, run.node_names) == ("nightly", ("orders", "total"))
     assert run.tags == (("why", "schedule"), ("why", "test"))
     assert event_log.get_run("run-sales").partition_key == "2024-01-01,2024-01-02"
     assert event_log.get_run("run-cell").partition_key == "day=2024-01-02|region=eu"
@@ -841,7 +841,7 @@ def test_event_log_reads_retry(incidents):
 
 def test_event_log_reads_failure(incidents):
     run = incidents.get_run("run-failed")
-    assert (run.status, run.message) == ("failure", "ValueError: no data for größe")
+    assert (run.status, run.message) == ("Failure", "ValueError: no data for größe")
     events = incidents.get_events_for_run("run-failed")
     assert [(event.event_type, event.asset_key) for event in events] == [
         ("RunStart", None),
@@ -855,13 +855,13 @@ def test_event_log_reads_failure(incidents):
 
 def test_event_log_reads_canceled_run(incidents):
     run = incidents.get_run("run-canceled")
-    assert (run.status, run.message, run.partition_key) == ("canceled", "Ctrl-C", "a,b")
+    assert (run.status, run.message, run.partition_key) == ("Canceled", "Ctrl-C", "a,b")
     assert run.tags == (("by", "test"),)
 
 
 def test_event_log_closes_killed_run(incidents, tmp_path):
     run = incidents.get_run("run-killed")
-    assert run.status == "interrupted"
+    assert run.status == "Interrupted"
     assert run.end_time > run.start_time
     events = incidents.get_events_for_run("run-killed")
     assert [event.event_type for event in events] == ["RunStart", "Materialization", "RunInterrupted"]
@@ -884,7 +884,7 @@ def test_event_log_resumes_killed_run(incidents, tmp_path):
         result = repo.materialize(["first", "killed"], run_id_override="run-killed", resume=True)
         assert result.materialized_assets == ["killed"]
         assert repo.load_node("killed") == 2
-    assert incidents.get_run("run-killed").status == "success"
+    assert incidents.get_run("run-killed").status == "Success"
 
 
 def test_project_status_stays_fresh(project):

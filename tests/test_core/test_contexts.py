@@ -115,9 +115,9 @@ def test_contexts_are_slotted_readable_and_picklable():
     context = OutputContext("orders", {"a": 1}, run_id="r1")
     with pytest.raises(AttributeError):
         context.another = 1
-    assert repr(context) == "OutputContext('orders', asset_metadata={'a': 1}, run_id='r1')"
+    assert repr(context) == "OutputContext(asset_name='orders', asset_metadata={'a': 1}, run_id='r1')"
     assert repr(InputContext("orders", "report", type_hint=int)) == (
-        "InputContext('orders', downstream_asset='report', type_hint=<class 'int'>)"
+        "InputContext(asset_name='orders', downstream_asset='report', type_hint=<class 'int'>)"
     )
     assert pickle.loads(pickle.dumps(context)).asset_metadata == {"a": 1}
 

@@ -108,11 +108,11 @@ def test_asset_keeps_arguments_as_attributes():
 
 def test_asset_attributes_default_to_empty():
     assert (numbers.tags, numbers.kinds, numbers.deps, numbers.hooks, numbers.metadata) == (
+        None,
         [],
         [],
-        [],
-        [],
-        {},
+        None,
+        None,
     )
     assert (
         numbers.group

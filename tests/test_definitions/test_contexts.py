@@ -31,9 +31,9 @@ def partition(*keys):
 
 def test_context_needs_only_a_name():
     context = AssetExecutionContext("orders")
-    assert (context.tags, context.kinds, context.group, context.is_multi_asset) == ((), (), None, False)
+    assert (context.tags, context.kinds, context.group, context.is_multi_asset) == (None, [], None, False)
     assert context.config is None
-    assert context.output_selection is None
+    assert context.output_selection == []
     assert context.output_metadata is None
     assert context.log.name == "rivers.assets.orders"
     assert TaskExecutionContext("clean").log.name == "rivers.tasks.clean"
@@ -72,7 +72,8 @@ def test_context_without_time_window():
     context = AssetExecutionContext(
         "orders", partition=PartitionContext([PartitionKey.single("eu")], definition)
     )
-    assert context.partition_time_window is None
+    with pytest.raises(PartitionValidationError, match="'eu'"):
+        _ = context.partition_time_window
 
 
 def test_context_merges_output_metadata():

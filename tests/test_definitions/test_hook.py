@@ -11,21 +11,21 @@ from rivers.exceptions import (
 )
 
 
-def test_hook_call_passes_context():
-    seen = []
-
+def test_hook_is_named_and_keeps_its_function():
     @Hook.success
     def stored(context):
-        seen.append(context.asset_name)
+        return context.asset_name
 
     @Hook.failure(name="page")
     def failed(context):
-        seen.append(str(context.error))
+        return context.error
 
     assert (stored.name, stored.hook_type) == ("stored", "success")
     assert (failed.name, failed.hook_type) == ("page", "failure")
-    stored(HookContext("orders", run_id="r", output=3))
-    failed(HookContext("orders", hook_type="failure", error=ValueError("bad")))
-    assert seen == ["orders", "bad"]
+    assert stored.function(HookContext("orders", run_id="r", output=3)) == "orders"
+    assert (
+        failed.function(HookContext("orders", hook_type="failure", error="ValueError: bad"))
+        == "ValueError: bad"
+    )
     with pytest.raises(AssetDefinitionError, match="HookContext"):
         Hook.success("page")

@@ -37,14 +37,15 @@ def test_result_rejects_unstorable_metadata():
         Output(1, metadata={"x": object()})
 
 
-@pytest.mark.parametrize("tags", ["a", ["a"], [("a", 1)], 3])
+@pytest.mark.parametrize("tags", ["a", ["a", 1], [("a", 1)], 3])
 def test_result_rejects_invalid_tags(tags):
     with pytest.raises(ResultDefinitionError, match="tags"):
         Output(1, tags=tags)
 
 
 def test_result_accepts_tags_as_mapping_or_pairs():
-    assert Output(1, tags={"a": "b"}).tags == Output(1, tags=[("a", "b")]).tags == [("a", "b")]
+    assert Output(1, tags={"a": "b"}).tags == {"a": "b"}
+    assert Output(1, tags=[("a", "b")]).tags == [("a", "b")]
 
 
 def test_output_rejects_nested_result():

@@ -110,9 +110,9 @@ def test_retry_policy_stops_after_max_retries():
     [
         (Backoff.constant(5), [5, 5, 5, 5]),
         (Backoff.linear(2), [2, 4, 6, 8]),
-        (Backoff.linear(2, 5), [2, 4, 5, 5]),
+        (Backoff.linear(2, max_delay=5), [2, 4, 5, 5]),
         (Backoff.exponential(1), [1, 2, 4, 8]),
-        (Backoff.exponential(1, 3, max=10), [1, 3, 9, 10]),
+        (Backoff.exponential(1, factor=3, max_delay=10), [1, 3, 9, 10]),
         (Backoff.fixed([1, 10]), [1, 10, 10, 10]),
     ],
     ids=repr,
@@ -128,8 +128,8 @@ def test_retry_policy_without_backoff_has_no_delay():
 
 @given(st.integers(1, 100_000), st.floats(0, 1), st.floats(0, 1000))
 def test_backoff_jitter_stays_in_range(attempt, jitter, base):
-    wait = Backoff.exponential(base, max=60, jitter=jitter).delay(attempt)
-    full = Backoff.exponential(base, max=60).delay(attempt)
+    wait = Backoff.exponential(base, max_delay=60, jitter=jitter).delay(attempt)
+    full = Backoff.exponential(base, max_delay=60).delay(attempt)
     assert full * (1 - jitter) * 0.999 <= wait <= full <= 60
 
 

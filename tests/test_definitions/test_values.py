@@ -32,7 +32,7 @@ VALUES = [
     RetryPolicy(3, backoff=Backoff.fixed([1, 2]), retry_on=(ValueError, FailureReason.TIMEOUT)),
     RetryPolicy(escalate=Compute(cpu=2)),
     RetryPolicy(escalate=double),
-    Backoff.exponential(1, max=10, jitter=0.5),
+    Backoff.exponential(1, max_delay=10, jitter=0.5),
     RetryOn.TRANSIENT,
     Compute(cpu=1, memory="1Gi", gpu=1),
     Hook.success(print, name="say"),
@@ -56,11 +56,11 @@ def test_value_is_comparable_picklable_immutable(value):
 
 
 def test_value_repr_is_its_constructor_call():
-    policy = RetryPolicy(3, backoff=Backoff.exponential(1, max=30), retry_on=RetryOn.TRANSIENT)
+    policy = RetryPolicy(3, backoff=Backoff.linear(1, max_delay=30), retry_on=RetryOn.TRANSIENT)
     assert repr(policy) == (
-        "RetryPolicy(max_retries=3, backoff=Backoff.exponential(1.0, factor=2.0, max=30.0), retry_on=RetryOn.TRANSIENT)"
+        "RetryPolicy(max_retries=3, backoff=Backoff.linear(1.0, max_delay=30.0), retry_on=RetryOn.TRANSIENT)"
     )
-    assert repr(PartitionMapping.static_({"a": ["b"]})) == "PartitionMapping.static_({'a': ['b']})"
+    assert repr(PartitionMapping.static_({"a": ["b"]})) == "PartitionMapping.static_({'a': 'b'})"
     assert repr(PartitionMapping.subset(PartitionMapping.time_window(-1))) == (
-        "PartitionMapping.subset(PartitionMapping.time_window(-1))"
+        "PartitionMapping.subset(PartitionMapping.time_window(offset=-1))"
     )

@@ -210,7 +210,7 @@ def test_interrupt_cancels_running_steps(repository):
     repo = repository(slow, interrupts)
     with pytest.raises(KeyboardInterrupt):
         repo.materialize(run_id_override="r")
-    assert repo.storage.get_run("r").status == "canceled"
+    assert repo.storage.get_run("r").status == "Canceled"
     assert ended in ([], ["over"])
     assert not [thread for thread in threading.enumerate() if thread.name == "rivers-loop"]
 
@@ -241,4 +241,4 @@ def test_interrupt_in_async_asset_ends_run(repository):
     repo = repository(interrupts)
     with pytest.raises(KeyboardInterrupt):
         repo.materialize(run_id_override="r")
-    assert repo.storage.get_run("r").status == "canceled"
+    assert repo.storage.get_run("r").status == "Canceled"

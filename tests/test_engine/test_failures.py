@@ -75,7 +75,7 @@ def test_long_error_message_is_shortened(repository):
 @pytest.mark.parametrize("is_async", [False, True])
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(Abort("stop"), "failure"), (SystemExit(3), "canceled"), (KeyboardInterrupt(), "canceled")],
+    [(Abort("stop"), "Failure"), (SystemExit(3), "Canceled"), (KeyboardInterrupt(), "Canceled")],
 )
 def test_base_exception_ends_run_and_is_recorded(repository, error, status, is_async):
     repo = repository(raising(error, is_async=is_async))
@@ -100,7 +100,7 @@ def test_own_cancellation_is_a_failure(repository, is_async, beside_async):
 
     @rs.Hook.failure
     def tell(context: rs.HookContext) -> None:
-        told.append(repr(context.error))
+        told.append(repr(context.exception))
 
     @rs.Asset
     async def beside() -> int:
@@ -260,9 +260,9 @@ def program(tmp_path: Path):
 
 
 WAYS = {
-    "killed": ("SIGKILL", "", "pass", "interrupted"),
-    "ctrl-c": ("SIGINT", "", "time.sleep(30)", "canceled"),
-    "ctrl-c, async": ("SIGINT", "async ", "await __import__('asyncio').sleep(30)", "canceled"),
+    "killed": ("SIGKILL", "", "pass", "Interrupted"),
+    "ctrl-c": ("SIGINT", "", "time.sleep(30)", "Canceled"),
+    "ctrl-c, async": ("SIGINT", "async ", "await __import__('asyncio').sleep(30)", "Canceled"),
 }
 
 
@@ -283,4 +283,4 @@ def test_stopped_program_can_be_resumed(program, way):
     again = program(source, "resume")
     assert again.stdout == "['second'] [('first', 'already finished in this run')] 2\n", again.stderr
     with rs.Storage.embedded(program.folder / "events") as storage:
-        assert storage.get_run("nightly").status == "success"
+        assert storage.get_run("nightly").status == "Success"

@@ -155,7 +155,7 @@ def test_failed_node_fails_graph_and_calls_hooks(repository):
 
     @rs.Hook.failure
     def page(context):
-        told.append((context.asset_name, str(context.error)))
+        told.append((context.asset_name, str(context.exception)))
 
     @rs.Task
     def breaks(x: int) -> int:

@@ -23,7 +23,7 @@ def test_job_resumes_run(tmp_path):
     resumed = job.execute(run_id_override="monday", resume=True)
     assert calls == ["numbers"]
     assert resumed.skipped_assets == [("numbers", "already finished in this run")]
-    assert repo.storage.get_run("monday").job == "daily"
+    assert repo.storage.get_run("monday").job_name == "daily"
 
 
 def test_job_only_stale(tmp_path):

@@ -31,7 +31,7 @@ def test_observation_is_returned_and_recorded(repository, diary):
     (event,) = repo.storage.get_events_for_asset("orders")
     assert (event.event_type, event.data_version) == ("Observation", "v3")
     assert event.typed_metadata == seen["orders"]
-    assert repo.storage.get_run(event.run_id).status == "success"
+    assert repo.storage.get_run(event.run_id).status == "Success"
 
 
 def test_observe_accepts_metadata_or_none(repository, diary):
@@ -122,7 +122,7 @@ def test_observe_continues_after_failure(repository, diary):
     assert isinstance(caught.value.__cause__, ConnectionError)
     assert [event.event_type for event in repo.storage.get_events_for_asset("broken")] == ["StepFailure"]
     assert [event.event_type for event in repo.storage.get_events_for_asset("fine")] == ["Observation"]
-    assert repo.storage.get_runs()[0].status == "failure"
+    assert repo.storage.get_runs()[0].status == "Failure"
 
 
 def test_observe_rejects_invalid_result(repository, diary):
@@ -140,7 +140,7 @@ def test_interrupted_observe_is_canceled(repository, diary):
     repo = repository(external(rows, diary))
     with pytest.raises(KeyboardInterrupt):
         repo.observe()
-    assert repo.storage.get_runs()[0].status == "canceled"
+    assert repo.storage.get_runs()[0].status == "Canceled"
 
 
 def test_external_asset_is_loaded_not_run(repository, diary):

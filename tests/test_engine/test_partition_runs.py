@@ -400,7 +400,7 @@ ALL = ["a", "b", "c"]
         (Mapping.for_keys(["b", "c"]), "b", {"b": "B"}),
         (Mapping.for_keys(["a", "c"]), "b", {}),
         (Mapping.for_keys(["a", "c"], Mapping.all_partitions()), "b", {"a": "A", "c": "C"}),
-        (Mapping.subset(), "b", {"b": "B"}),
+        (Mapping.subset(), "b", "B"),
         (Mapping.subset(Mapping.all_partitions()), "b", {"a": "A", "b": "B", "c": "C"}),
     ],
 )

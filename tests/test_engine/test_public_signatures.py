@@ -48,7 +48,7 @@ PROMISED = {
     ),
     "PartitionContext": "keys, definition",
     "PartitionMapping.time_window": "offset",
-    "PartitionMapping.multi_to_single": "dim, mapping=None",
+    "PartitionMapping.multi_to_single": "dimension_name, partition_mapping=None",
     "CodeRepository": (
         "assets, tasks=None, jobs=None, default_executor=None, resources=None, partition_defs=None, "
         "retries=None, default_retry_policy=None, config=None"
@@ -66,9 +66,9 @@ PROMISED = {
     "Compute": "*, cpu=None, memory=None, gpu=None",
     "RetryPolicy": "max_retries=1, *, backoff=None, retry_on=None, escalate=None",
     "Storage.embedded": "path",
-    "Storage.get_events_for_asset": "asset, limit=100",
+    "Storage.get_events_for_asset": "asset_key, limit=100",
     "Storage.get_events_for_run": "run_id",
-    "Storage.get_latest_materialization": "asset, partition=None",
+    "Storage.get_latest_materialization": "asset_key, partition=None",
     "Storage.get_runs": "limit, status",
     "BaseIOHandler.handle_output": "context, obj",
     "BaseIOHandler.load_input": "context",

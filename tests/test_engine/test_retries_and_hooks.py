@@ -187,13 +187,13 @@ def test_hooks_get_outcome_of_step(repository):
                 context.hook_type,
                 context.asset_name,
                 context.output,
-                dict(context.metadata)["rows"].raw_value(),
+                dict(context.output_metadata)["rows"].raw_value(),
             )
         )
 
     @rs.Hook.failure(name="page")
     def badly(context):
-        told.append((context.hook_type, context.asset_name, str(context.error)))
+        told.append((context.hook_type, context.asset_name, context.error))
 
     @rs.Asset(hooks=[well, badly])
     def fine():
@@ -206,7 +206,7 @@ def test_hooks_get_outcome_of_step(repository):
     repository(fine, wrong).materialize(raise_on_error=False)
     assert told[0][:2] == ("success", "fine")
     assert told[0][3] == 3
-    assert told[1] == ("failure", "wrong", "no")
+    assert told[1] == ("failure", "wrong", "ValueError: no")
 
 
 def test_hook_error_does_not_fail_step(repository, caplog):

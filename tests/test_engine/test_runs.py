@@ -64,7 +64,7 @@ def test_run_stops_at_first_failure(diamond, diary):
         diamond.materialize()
     assert sorted(diary.values) == ["top"]
     run = diamond.storage.get_runs()[0]
-    assert (run.status, run.message) == ("failure", "ValueError: left is broken")
+    assert (run.status, run.message) == ("Failure", "ValueError: left is broken")
 
 
 def test_run_without_raising_continues_other_branches(diamond, diary):
@@ -91,7 +91,7 @@ def test_resume_skips_finished_steps(diamond, diary):
         ("left", "already finished in this run"),
     ]
     assert [context.asset_name for context in diary.stored[stored:]] == ["right", "bottom"]
-    assert diamond.storage.get_run("r1").status == "success"
+    assert diamond.storage.get_run("r1").status == "Success"
 
 
 def test_resume_repeats_lost_values(tmp_path):
@@ -172,7 +172,7 @@ def test_interrupted_run_is_canceled(repository):
     repo = repository(a)
     with pytest.raises(KeyboardInterrupt):
         repo.materialize(run_id_override="r")
-    assert repo.storage.get_run("r").status == "canceled"
+    assert repo.storage.get_run("r").status == "Canceled"
 
 
 def test_job_runs_its_selection(diamond, repository, diary):
@@ -180,8 +180,8 @@ def test_job_runs_its_selection(diamond, repository, diary):
     repo = repository(*assets, jobs=[rs.Job("upper", ["top", "left"])])
     result = repo.get_job("upper").execute(tags=[("a", "b")])
     assert result.materialized_assets == ["top", "left"]
-    assert repo.storage.get_run(result.run_id).job == "upper"
-    with pytest.raises(rs.exceptions.AssetNotFoundError, match="Did you mean 'upper'"):
+    assert repo.storage.get_run(result.run_id).job_name == "upper"
+    with pytest.raises(rs.exceptions.NodeNotFoundError, match="Did you mean 'upper'"):
         repo.get_job("uper")
 
 
@@ -194,7 +194,7 @@ def test_embedded_storage_keeps_runs_and_events(diamond, tmp_path):
     with rs.Storage.embedded(tmp_path) as storage:
         run_id = diamond.resolve(storage).materialize().run_id
     with rs.Storage.embedded(tmp_path) as storage:
-        assert storage.get_run(run_id).status == "success"
+        assert storage.get_run(run_id).status == "Success"
         assert storage.get_latest_materialization("bottom").run_id == run_id
 
 

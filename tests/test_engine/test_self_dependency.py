@@ -277,7 +277,9 @@ def test_all_of_its_own_partitions(repository, handler):
 
 def test_a_mapping_that_does_not_fit_is_found_before_anything_runs(repository, handler):
     repo = repository(running_total(handler, REGIONS))
-    with pytest.raises(rs.exceptions.GraphValidationError, match=r"'total'.*time_window\(-1\).*static_"):
+    with pytest.raises(
+        rs.exceptions.GraphValidationError, match=r"'total'.*time_window\(offset=-1\).*static_"
+    ):
         repo.validate()
 
 

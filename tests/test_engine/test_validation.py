@@ -98,17 +98,6 @@ def test_validate_rejects_names_differing_in_case(repository):
         repository(rs.Asset(lambda: 1, name="Orders"), rs.Asset(lambda: 2, name="orders")).validate()
 
 
-def test_validate_rejects_unused_input(repository):
-    @rs.Asset
-    def up(): ...
-
-    @rs.Asset(deps=[rs.AssetDef.input("up")])
-    def down(): ...
-
-    with pytest.raises(Wrong, match=r"no parameter 'up'"):
-        repository(up, down).validate()
-
-
 def test_unmatched_parameter_keeps_default(repository):
     @rs.Asset
     def sized(size: int = 3) -> int:

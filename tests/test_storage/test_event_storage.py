@@ -162,16 +162,16 @@ def test_start_run_and_finish_run(storage):
     started = storage.start_run(
         "r1", job="nightly", tags=[("team", "data")], steps=["a", "b"], selection=["b"], partition_key="p"
     )
-    assert started.status == "running"
+    assert started.status == "Started"
     assert storage.get_run("r1") == started
-    assert (started.job, started.steps, started.selection) == ("nightly", ("a", "b"), ("b",))
+    assert (started.job_name, started.node_names, started.selection) == ("nightly", ("a", "b"), ("b",))
     assert (started.tags, started.partition_key) == ((("team", "data"),), "p")
     assert started.end_time is None
     assert started.duration_ns is None
 
     ended = storage.finish_run("r1", "failure", message="step b failed")
     assert storage.get_run("r1") == ended
-    assert (ended.status, ended.message, ended.steps) == ("failure", "step b failed", ("a", "b"))
+    assert (ended.status, ended.message, ended.node_names) == ("Failure", "step b failed", ("a", "b"))
     assert ended.end_time >= ended.start_time
     assert ended.duration_ns == ended.end_time - ended.start_time
 
@@ -216,7 +216,7 @@ def test_start_run_again_keeps_events(storage):
     storage.finish_run("r1", "failure", message="no")
     storage.start_run("r2")
     storage.start_run("r1")
-    assert storage.get_run("r1").status == "running"
+    assert storage.get_run("r1").status == "Started"
     assert storage.get_run("r1").message is None
     assert [run.run_id for run in storage.get_runs()] == ["r1", "r2"]
     assert types(storage.get_events_for_run("r1")) == ["RunStart", "RunFailure", "RunStart"]
@@ -233,7 +233,7 @@ def test_finish_run_replaces_status(storage):
     storage.start_run("r1")
     storage.finish_run("r1", "interrupted")
     storage.finish_run("r1", "success")
-    assert storage.get_run("r1").status == "success"
+    assert storage.get_run("r1").status == "Success"
 
 
 def test_finish_run_rejects_unknown_run(storage):
@@ -243,9 +243,9 @@ def test_finish_run_rejects_unknown_run(storage):
 
 def test_unknown_run_status_lists_known_ones(storage):
     storage.start_run("r1")
-    with pytest.raises(StorageError, match="success, failure.*got 'running'"):
+    with pytest.raises(StorageError, match="Success, Failure.*got 'running'"):
         storage.finish_run("r1", "running")
-    with pytest.raises(StorageError, match="running, success.*got 'done'"):
+    with pytest.raises(StorageError, match="Started, Success.*got 'done'"):
         storage.get_runs(status="done")
 
 

@@ -124,12 +124,12 @@ def test_run_interrupted_anywhere_leaves_storage_usable(tmp_path):
         Tracer(point).run(lambda run_id=run_id: repo.materialize(run_id_override=run_id))
         check_unlocked(tmp_path)
         status = [row[0] for row in query(tmp_path, f"SELECT status FROM runs WHERE run_id = '{run_id}'")]
-        assert status in ([], ["canceled"], ["success"]), point
+        assert status in ([], ["Canceled"], ["Success"]), point
         assert repo.materialize(run_id_override=run_id, resume=bool(status)).success
     storage.close()
     check_no_duplicates(tmp_path)
     with Storage.embedded(tmp_path) as reopened:
-        assert {run.status for run in reopened.get_runs(limit=None)} == {"success"}
+        assert {run.status for run in reopened.get_runs(limit=None)} == {"Success"}
 
 
 def lifetime(folder, run_id):
@@ -196,7 +196,7 @@ def test_another_process_writes_while_interrupted_storage_is_open(tmp_path):
             "with Storage.embedded(sys.argv[1]) as s: s.start_run('other'); s.finish_run('other', 'success')"
         )
         subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=60)
-        assert storage.get_run("other").status == "success"
+        assert storage.get_run("other").status == "Success"
 
 
 def test_runs_read_canceled_in_memory_after_interrupt():

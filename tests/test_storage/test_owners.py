@@ -72,10 +72,10 @@ def test_open_interrupts_killed_run(running, tmp_path):
     kill(running)
     with Storage.embedded(tmp_path) as storage:
         run = storage.get_run("r1")
-        assert run.status == "interrupted"
+        assert run.status == "Interrupted"
         assert run.end_time > run.start_time
         assert "ended without finishing it" in run.message
-        assert (run.steps, run.tags) == (("orders",), (("k", "v"),))
+        assert (run.node_names, run.tags) == (("orders",), (("k", "v"),))
         events = storage.get_events_for_run("r1")
         assert [event.event_type for event in events] == ["RunStart", "Materialization", "RunInterrupted"]
         assert events[-1].timestamp == run.end_time
@@ -93,29 +93,29 @@ def test_open_interrupts_killed_run_once(running, tmp_path):
 
 def test_open_leaves_live_run_running(running, tmp_path):
     with Storage.embedded(tmp_path) as storage:
-        assert storage.get_run("r1").status == "running"
+        assert storage.get_run("r1").status == "Started"
         assert len(owner_files(tmp_path)) == 1
         finish(running)
-        assert storage.get_run("r1").status == "success"
+        assert storage.get_run("r1").status == "Success"
         assert storage.get_latest_materialization("orders").data_version == "2"
     assert owner_files(tmp_path) == []
 
 
 def test_start_run_after_kill_in_open_storage(running, tmp_path):
     with Storage.embedded(tmp_path) as storage:
-        assert storage.get_run("r1").status == "running"
+        assert storage.get_run("r1").status == "Started"
         kill(running)
         storage.start_run("r1")
         types = [event.event_type for event in storage.get_events_for_run("r1")]
         assert types == ["RunStart", "Materialization", "RunInterrupted", "RunStart"]
-        assert storage.get_run("r1").status == "running"
+        assert storage.get_run("r1").status == "Started"
 
 
 def test_close_leaves_running_run_interrupted(tmp_path):
     with Storage.embedded(tmp_path) as storage:
         storage.start_run("r1")
     with Storage.embedded(tmp_path) as storage:
-        assert storage.get_run("r1").status == "interrupted"
+        assert storage.get_run("r1").status == "Interrupted"
 
 
 def test_open_leaves_runs_of_same_process_running(tmp_path):
@@ -124,7 +124,7 @@ def test_open_leaves_runs_of_same_process_running(tmp_path):
         with Storage.embedded(tmp_path) as two:
             two.start_run("r2")
             assert {run.run_id for run in two.get_runs(status="running")} == {"r1", "r2"}
-        assert one.get_run("r1").status == "running"
+        assert one.get_run("r1").status == "Started"
 
 
 def test_open_removes_stale_lock_files(tmp_path):
@@ -168,7 +168,7 @@ def test_concurrent_processes_lose_no_event(tmp_path):
         process.communicate()
         assert process.returncode == 0
     with Storage.embedded(tmp_path) as storage:
-        assert {run.status for run in storage.get_runs()} == {"success"}
+        assert {run.status for run in storage.get_runs()} == {"Success"}
         assert storage.get_asset_record("orders").partition_count == 1500
         assert [len(storage.get_events_for_run(f"r{n}")) for n in range(3)] == [502] * 3
 
@@ -187,7 +187,7 @@ def test_fork_keeps_events_and_run_of_parent(tmp_path):
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
     with Storage.embedded(folder) as other:
-        assert other.get_run("r1").status == "running"
+        assert other.get_run("r1").status == "Started"
     storage.finish_run("r1", "success")
     assert len(storage.get_events_for_run("r1")) == 4
     assert len(storage.get_asset_records()) == 2

@@ -96,7 +96,7 @@ def test_sqlite_reads_events_after_reopening(tmp_path):
         storage.add_dynamic_partitions("d", ["b", "a"])
     with Storage.embedded(tmp_path) as again:
         assert again.get_latest_materialization("orders").data_version == "7"
-        assert [run.status for run in again.get_runs()] == ["success"]
+        assert [run.status for run in again.get_runs()] == ["Success"]
         assert again.get_dynamic_partitions("d") == ["b", "a"]
 
 
@@ -316,7 +316,7 @@ def test_sqlite_rejects_changed_file_at_start_and_end_of_run(tmp_path, change, w
     storage.close()
     if word != "truncated":
         storage.start_run("third")
-        assert storage.finish_run("third", "success").status == "success"
+        assert storage.finish_run("third", "Success").status == "Success"
         storage.close()
 
 
@@ -371,7 +371,7 @@ def test_run_on_full_disk_does_not_report_success(tmp_path):
         repo.materialize(tags=[("note", "x" * 20_000)], run_id_override="full")
     assert "'full'" in "".join(caught.value.__notes__)
     storage._database.close()
-    assert storage.finish_run("full", "success").status == "success"
+    assert storage.finish_run("full", "Success").status == "Success"
     assert storage.get_latest_materialization("orders") is not None
     storage.close()
 

@@ -7,7 +7,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from rivers.storage.events import MATERIALIZATION, Event
-from rivers.storage.records import RunRecord
+from rivers.storage.records import RunRecord, check_status, stored_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -66,7 +66,7 @@ def read_event(row: Row) -> Event:
         attempt=row[10],
         message=row[11],
         duration_ns=row[12],
-        tags=_pairs(row[13]),
+        tags=_tags(row[13]),
         input_data_versions=_pairs(row[14]),
         metadata=row[15],
     )
@@ -77,13 +77,21 @@ def read_event(row: Row) -> Event:
 def write_run(connection: sqlite3.Connection, run: RunRecord, owner: str | None) -> None:
     """Write the row of a run as the most recently started one, replacing an earlier row with its id."""
     selection = None if run.selection is None else _json(run.selection)
-    row = (run.run_id, run.status, run.start_time, run.end_time, run.job, run.partition_key, run.message)
-    _insert_rows(connection, _INSERT_RUN, [(*row, _json(run.tags), _json(run.steps), selection, owner)])
+    row = (
+        run.run_id,
+        stored_status(run.status),
+        run.start_time,
+        run.end_time,
+        run.job_name,
+        run.partition_key,
+        run.message,
+    )
+    _insert_rows(connection, _INSERT_RUN, [(*row, _json(run.tags), _json(run.node_names), selection, owner)])
 
 
 def end_run(connection: sqlite3.Connection, run: RunRecord) -> None:
     """Write the end of a run and its event; its position in the order of starts stays."""
-    ending = (run.status, run.end_time, run.message, run.run_id)
+    ending = (stored_status(run.status), run.end_time, run.message, run.run_id)
     _insert_rows(
         connection,
         "UPDATE runs SET status = ?, end_time = ?, message = ?, owner = NULL WHERE run_id = ?",
@@ -96,14 +104,14 @@ def read_run(row: Row) -> RunRecord:
     """Return the run of a row of `RUN_COLUMNS`."""
     return RunRecord(
         run_id=row[0],
-        status=row[1],
+        status=check_status(row[1]),
         start_time=row[2],
         end_time=row[3],
-        job=row[4],
+        job_name=row[4],
         partition_key=row[5],
         message=row[6],
         tags=_pairs(row[7]),
-        steps=tuple(json.loads(row[8])),
+        node_names=tuple(json.loads(row[8])),
         selection=None if row[9] is None else tuple(json.loads(row[9])),
     )
 
@@ -160,6 +168,11 @@ def _storable(value: Any) -> Any:
 
 def _json(value: Iterable[Any]) -> str:
     return json.dumps(list(value))
+
+
+def _tags(text: str | None) -> tuple[str | tuple[str, str], ...]:
+    tags = () if text is None else json.loads(text)
+    return tuple(tag if isinstance(tag, str) else (tag[0], tag[1]) for tag in tags)
 
 
 def _pairs(text: str | None) -> tuple[tuple[str, str], ...]:

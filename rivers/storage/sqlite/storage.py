@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 from rivers.exceptions import StorageError
 from rivers.storage.base import EventStorage
-from rivers.storage.records import AssetRecord, check_startable, never_started
+from rivers.storage.records import AssetRecord, check_startable, never_started, stored_status
 from rivers.storage.sqlite.connection import Database, interrupt_orphans
 from rivers.storage.sqlite.rows import (
     EVENT_COLUMNS,
@@ -230,7 +230,7 @@ class SQLiteStorage(EventStorage):
         return read_run(rows[0]) if rows else None
 
     def _list_runs(self, limit: int | None, status: RunStatus | None) -> list[RunRecord]:
-        where = "" if status is None else f"WHERE status = '{status}'"
+        where = "" if status is None else f"WHERE status = '{stored_status(status)}'"
         rows = self._read(f"{_RUNS} {where} ORDER BY position DESC LIMIT ?", _sql_limit(limit))
         return [read_run(row) for row in rows]
 

@@ -57,10 +57,12 @@ class _Context:
         """The logger of the handler for this asset: `rivers.handlers.<asset>`."""
         return logging.getLogger(f"rivers.handlers.{self.asset_name}")
 
-    def _repr_arguments(self) -> list[str]:
-        names = ("partition", "asset_metadata", "type_hint", "run_id")
-        arguments = [(name, getattr(self, name)) for name in names]
-        return [f"{name}={value!r}" for name, value in arguments if value is not None]
+    def _repr(self, *names: str) -> str:
+        """Return the constructor call, without what was not set."""
+        names = (*names, "partition", "asset_metadata", "type_hint", "run_id")
+        given = [(name, getattr(self, name)) for name in names]
+        arguments = ", ".join(f"{name}={value!r}" for name, value in given if value is not None)
+        return f"{type(self).__name__}({arguments})"
 
 
 class OutputContext(_Context):
@@ -148,21 +150,26 @@ class OutputContext(_Context):
         """
         self.output_metadata = {**(self.output_metadata or {}), **coerce_mapping(metadata)}
 
-    def register_data_version(self, data_version: str) -> None:
+    def register_data_version(self, version: str) -> None:
         """Set the version of the stored data; it takes precedence over any generated version.
 
         Args:
-            data_version: A digest or table version: equal only for equal data.
+            version: A digest or table version: equal only for equal data.
 
         Raises:
-            TypeError: `data_version` is not a non-empty string.
+            TypeError: `version` is not a non-empty string.
         """
-        given: object = data_version
+        given: object = version
         if not isinstance(given, str) or not given:
             raise TypeError(
                 f"The data version of asset {self.asset_name!r} must be non-empty text, got {given!r}."
             )
-        self.registered_data_version = plain_text(data_version)
+        self.registered_data_version = plain_text(version)
+
+    def drain_data_version(self) -> str | None:
+        """Return the registered version and forget it."""
+        version, self.registered_data_version = self.registered_data_version, None
+        return version
 
     def register_partitions(self, keys: Iterable[PartitionKey]) -> None:
         """Report the keys for which a value for several partitions stores something.
@@ -207,7 +214,7 @@ class OutputContext(_Context):
         self.content_version = content_version
 
     def __repr__(self) -> str:
-        return f"OutputContext({', '.join([repr(self.asset_name), *self._repr_arguments()])})"
+        return self._repr("asset_name")
 
 
 class InputContext(_Context):
@@ -289,9 +296,4 @@ class InputContext(_Context):
         self._upstream = event
 
     def __repr__(self) -> str:
-        parts = [
-            repr(self.asset_name),
-            f"downstream_asset={self.downstream_asset!r}",
-            *self._repr_arguments(),
-        ]
-        return f"InputContext({', '.join(parts)})"
+        return self._repr("asset_name", "downstream_asset")

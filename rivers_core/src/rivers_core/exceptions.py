@@ -58,6 +58,10 @@ class ConfigurationError(FindingsError):
     """The configuration is invalid."""
 
 
+class ConfigurationTypeError(ConfigurationError, TypeError):
+    """A setting or an argument has the wrong type."""
+
+
 class HandlerNotFoundError(RiversError, LookupError):
     """No IO handler has that name, or the package that provides it is not installed."""
 
@@ -85,8 +89,16 @@ class PartitionDefinitionError(RiversError, ValueError):
     """A partition key or a partitions definition is malformed."""
 
 
+class PartitionTypeError(PartitionDefinitionError, TypeError):
+    """An argument of a partition key or a partitions definition has the wrong type."""
+
+
 class PartitionValidationError(RiversError, ValueError):
     """A partition key is not valid where it is used."""
+
+
+class DynamicKeysError(PartitionValidationError, NotImplementedError):
+    """The keys of dynamic partitions were requested from their definition; they live in the event storage."""
 
 
 class IntegrityError(RiversError, ValueError):

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from math import isfinite
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from rivers_core._values import Value, plain_text, source
 from rivers_core.exceptions import InvalidMetadataError, MetadataTypeError
@@ -248,7 +248,7 @@ class DataVersionMetadataValue(_TextValue, variant="DataVersion", kind="data_ver
 
 
 class UrlMetadataValue(_TextValue, variant="Url", kind="url"):
-    """A URL.
+    """A URL in canonical form: scheme and host in lower case, and a path (`https://example.com/`).
 
     Raises:
         InvalidMetadataError: The URL has no scheme, no address, invalid characters, or a scheme that runs code.
@@ -261,6 +261,7 @@ class UrlMetadataValue(_TextValue, variant="Url", kind="url"):
         reason = _url_fault(self.value)
         if reason:
             raise InvalidMetadataError(f"Not a URL: {value!r} {reason}.")
+        _put(self, "value", _canonical_url(self.value))
 
 
 class IntMetadataValue(_SingleValue, variant="Int", kind="int"):
@@ -361,41 +362,51 @@ class NullMetadataValue(MetadataValue, variant="Null", kind="null"):
         return "null"
 
 
+_UNITS: Final = ("KiB", "MiB", "GiB", "TiB", "PiB")
+
+
 class BytesMetadataValue(_SingleValue, variant="Bytes", kind="bytes"):
-    """A few raw bytes, such as a digest; base64 where text is needed."""
+    """A number of bytes, shown as in `1.0 KiB`; bytes are counted."""
 
     __slots__ = ()
-    value: bytes
+    value: int
 
-    def __init__(self, value: bytes) -> None:
-        self._require(value, (bytes, bytearray, memoryview), "bytes")
-        _put(self, "value", bytes(value))
+    def __init__(self, value: int | bytes) -> None:
+        if isinstance(
+            value, (bytes, bytearray, memoryview)
+        ):  # release 0.1 kept the bytes; its pickles have them
+            value = memoryview(value).nbytes
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            self._require(value, (), "a number of bytes")
+        _put(self, "value", int(value))
 
     def to_text(self) -> str:
-        """Return the bytes in base64."""
-        return b64encode(self.value).decode()
-
-    def _to_fields(self) -> dict[str, Any]:
-        return {"value": self.to_text()}
+        """Return the number in the largest unit that fits."""
+        size, unit = float(self.value), ""
+        for larger in _UNITS:
+            if abs(size) < 1024:
+                break
+            size, unit = size / 1024, larger
+        return f"{size:.1f} {unit}" if unit else f"{self.value} B"
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Self:
         """Restore a value of this kind from the JSON data of its fields."""
-        return cls(b64decode(fields["value"], validate=True))
+        value = fields["value"]
+        return cls(b64decode(value, validate=True) if isinstance(value, str) else value)
 
 
-class TimestampMetadataValue(_SingleValue, variant="Timestamp", kind="timestamp"):
-    """A moment: a datetime, ISO text, or seconds since 1970 (UTC)."""
+class TimestampMetadataValue(_NumberValue, variant="Timestamp", kind="timestamp"):
+    """A moment in seconds since 1970 (UTC); a datetime or ISO text is converted, one without a zone as local time."""
 
     __slots__ = ()
-    value: datetime
 
     def __init__(self, value: datetime | str | float) -> None:
         try:
             if isinstance(value, str):
                 value = datetime.fromisoformat(value)
-            elif not isinstance(value, datetime):
-                value = datetime.fromtimestamp(self._number(value), UTC)
+            seconds = value.timestamp() if isinstance(value, datetime) else self._number(value)
+            datetime.fromtimestamp(seconds, UTC)
         except MetadataTypeError:
             raise
         except (ValueError, OverflowError, OSError) as error:
@@ -403,45 +414,42 @@ class TimestampMetadataValue(_SingleValue, variant="Timestamp", kind="timestamp"
                 f"MetadataValue.timestamp must be ISO text such as 2024-01-31T12:00:00 or seconds since 1970, "
                 f"got {value!r}: {error}."
             ) from error
-        _put(self, "value", value)
+        _put(self, "value", seconds)
 
     def to_text(self) -> str:
-        """Return the moment in ISO 8601."""
-        return self.value.isoformat()
-
-    def _to_fields(self) -> dict[str, Any]:
-        return {"value": self.value.isoformat()}
-
-
-class DurationMetadataValue(_SingleValue, variant="Duration", kind="duration"):
-    """A length of time: a timedelta, or seconds; exact to the microsecond."""
-
-    __slots__ = ()
-    value: timedelta
-
-    def __init__(self, value: timedelta | float) -> None:
-        if not isinstance(value, timedelta):
-            seconds = self._number(value)
-            try:
-                value = timedelta(seconds=seconds)
-            except (ValueError, OverflowError) as error:
-                raise InvalidMetadataError(
-                    f"MetadataValue.duration must be a number of seconds, got {seconds!r}: {error}."
-                ) from error
-        _put(self, "value", value)
-
-    def to_text(self) -> str:
-        """Return the seconds, as in `1.5s`."""
-        return f"{self.value.total_seconds()!r}".removesuffix(".0") + "s"
-
-    def _to_fields(self) -> dict[str, Any]:
-        seconds, microseconds = divmod(self.value // timedelta(microseconds=1), 1_000_000)
-        return {"seconds": seconds, "microseconds": microseconds}
+        """Return the moment in ISO 8601 (UTC)."""
+        return datetime.fromtimestamp(self.value, UTC).isoformat()
 
     @classmethod
     def from_fields(cls, fields: dict[str, Any]) -> Self:
         """Restore a value of this kind from the JSON data of its fields."""
-        return cls(timedelta(**fields))
+        value = fields["value"]
+        is_iso = isinstance(value, str) and "T" in value  # written by release 0.1
+        return cls(value if is_iso else float(value))
+
+
+class DurationMetadataValue(_NumberValue, variant="Duration", kind="duration"):
+    """A length of time in seconds; a timedelta is converted."""
+
+    __slots__ = ()
+
+    def __init__(self, value: timedelta | float) -> None:
+        super().__init__(value.total_seconds() if isinstance(value, timedelta) else value)
+        if not isfinite(self.value):
+            raise InvalidMetadataError(
+                f"MetadataValue.duration must be a finite number of seconds, got {self.value!r}."
+            )
+
+    def to_text(self) -> str:
+        """Return the seconds, as in `1.5s`."""
+        return f"{self.value!r}".removesuffix(".0") + "s"
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> Self:
+        """Restore a value of this kind from the JSON data of its fields."""
+        if "value" in fields:
+            return super().from_fields(fields)
+        return cls(timedelta(**fields))  # written by release 0.1
 
 
 class PathMetadataValue(_SingleValue, variant="Path", kind="path"):
@@ -458,37 +466,60 @@ class PathMetadataValue(_SingleValue, variant="Path", kind="path"):
 
 
 class JsonMetadataValue(MetadataValue, variant="Json", kind="json"):
-    """Any JSON value: dictionaries, lists, text, numbers, booleans, None."""
+    """Any JSON value: dictionaries, lists, text, numbers, booleans, None; or JSON text, which is kept as given."""
 
-    __slots__ = ("_canonical", "_text")
+    __slots__ = ("_canonical", "_is_text", "_text")
     _fields = ("value",)
     _text: str
     _canonical: str
+    _is_text: bool
+    """True if JSON text was given, which is then the value."""
 
     def __init__(self, value: Any) -> None:
+        is_text = isinstance(value, str) and _is_json(value)
         try:
-            text = json.dumps(value, ensure_ascii=False)
+            text = plain_text(value) if is_text else json.dumps(value, ensure_ascii=False)
             canonical = json.dumps(json.loads(text), ensure_ascii=False, sort_keys=True)
         except (TypeError, ValueError, RecursionError) as error:
             raise MetadataTypeError(
                 f"MetadataValue.json must be a JSON value, got {type(value).__name__}: {error}. "
                 "Convert values of numpy with .item() or .tolist()."
             ) from error
-        self._set(_text=text, _canonical=canonical)
+        self._set(_text=text, _canonical=canonical, _is_text=is_text)
 
     @property
     def value(self) -> Any:
-        """The value; a new copy for each access."""
-        return json.loads(self._text)
+        """The value, a new copy for each access; of JSON text, that text."""
+        return self._text if self._is_text else json.loads(self._text)
 
     def to_text(self) -> str:
         """Return the value in JSON."""
         return self._text
 
+    def _to_fields(self) -> dict[str, Any]:
+        return {"text" if self._is_text else "value": self.value}
+
+    @classmethod
+    def from_fields(cls, fields: dict[str, Any]) -> Self:
+        """Restore a value of this kind from the JSON data of its fields."""
+        if "text" in fields:
+            return cls(fields["text"])
+        self = cls(None)
+        if isinstance(
+            value := fields["value"], str
+        ):  # text that happens to be JSON was a plain value when stored
+            text = json.dumps(value, ensure_ascii=False)
+            self._set(_text=text, _canonical=text, _is_text=False)
+            return self
+        return cls(value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MetadataValue.from_plain, (self.to_plain(),)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, JsonMetadataValue):
             return NotImplemented
-        return self._canonical == other._canonical
+        return self._is_text is other._is_text and self._canonical == other._canonical
 
     def __hash__(self) -> int:
         return hash((JsonMetadataValue, self._canonical))
@@ -566,17 +597,25 @@ _IMAGE_TYPES: Final = {
 class ListMetadataValue(MetadataValue, variant="List", kind="list", constructor="list_"):
     """Several metadata values in order; plain values are coerced."""
 
-    __slots__ = ("values",)
+    __slots__ = ("_items",)
     _fields = ("values",)
-    values: tuple[MetadataValue, ...]
+    _items: tuple[MetadataValue, ...]
 
     def __init__(self, values: Sequence[Any]) -> None:
         self._require(values, (list, tuple), "a list")
-        self._set(values=tuple(coerce(value) for value in values))
+        self._set(_items=tuple(coerce(value) for value in values))
 
-    def raw_value(self) -> list[Any]:
-        """Return the plain Python values."""
-        return [value.raw_value() for value in self.values]
+    @property
+    def values(self) -> list[MetadataValue]:
+        """The metadata values."""
+        return list(self._items)
+
+    def raw_value(self) -> list[MetadataValue]:
+        """Return the metadata values."""
+        return self.values
+
+    def __hash__(self) -> int:
+        return hash((ListMetadataValue, self._items))
 
     def to_text(self) -> str:
         """Return the texts in brackets."""
@@ -591,7 +630,7 @@ class ListMetadataValue(MetadataValue, variant="List", kind="list", constructor=
         return cls([MetadataValue.from_plain(value) for value in fields["values"]])
 
     def __repr__(self) -> str:
-        return f"MetadataValue.list_({list(self.values)!r})"
+        return f"MetadataValue.list_({self.values!r})"
 
 
 class DateRangeMetadataValue(MetadataValue, variant="DateRange", kind="date_range"):
@@ -650,6 +689,11 @@ class SchemaMetadataValue(_SingleValue, variant="Schema", kind="schema"):
     def __init__(self, value: ExportsArrowSchema) -> None:
         _put(self, "value", value if isinstance(value, Schema) else Schema(value))
 
+    @property
+    def ipc_bytes(self) -> bytes:
+        """The schema as an encapsulated Arrow IPC message."""
+        return self.value.to_ipc()
+
     def _to_fields(self) -> dict[str, Any]:
         return {"columns": self.value.to_plain()}
 
@@ -659,8 +703,28 @@ class SchemaMetadataValue(_SingleValue, variant="Schema", kind="schema"):
         return cls(Schema.from_plain(fields["columns"]))
 
 
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _INVALID_IN_URLS: Final = re.compile(r"[\s\x00-\x1f\x7f<>\"{}|\\^`]")
+
+
+def _canonical_url(text: str) -> str:
+    parts = urlsplit(text)
+    credentials, at, address = parts.netloc.rpartition("@")
+    path = parts.path
+    if not path and parts.scheme in ("http", "https", "ws", "wss", "ftp"):
+        path = "/"
+    netloc = f"{credentials}{at}{address.lower()}"
+    if not netloc:  # such as mailto: and urn:
+        return f"{parts.scheme}{text[len(parts.scheme) :]}"
+    return urlunsplit((parts.scheme, netloc, path, parts.query, parts.fragment))
 
 
 def _url_fault(text: str) -> str | None:
@@ -721,7 +785,8 @@ def coerce(value: Any, name: str | None = None) -> MetadataValue:
     """Return the metadata value of a plain value; a metadata value is returned unchanged.
 
     Args:
-        value: Text, a number (also of numpy), a boolean, None, or a `MetadataValue`.
+        value: Text, a number (also of numpy), a boolean, None, a `MetadataValue`, or anything with an Arrow schema
+            (`__arrow_c_schema__`).
         name: Its name, for the message.
 
     Raises:
@@ -736,6 +801,8 @@ def coerce(value: Any, name: str | None = None) -> MetadataValue:
         kind = next((kind for base, kind in _COERCED if isinstance(value, base)), None)
         if _is_numpy_bool(value):
             kind = BoolMetadataValue
+        if kind is None and hasattr(value, "__arrow_c_schema__"):
+            kind = SchemaMetadataValue
         if kind is None:
             raise MetadataTypeError(_unsupported(value, name))
     return kind(value)  # pyright: ignore[reportArgumentType] - narrows `kind` to the classes, not to the declared type
@@ -769,8 +836,6 @@ def _is_numpy_bool(value: object) -> bool:
 def _unsupported(value: object, name: str | None) -> str:
     kind = type(value).__name__
     constructor = _SUGGESTED.get(kind)
-    if constructor is None and hasattr(value, "__arrow_c_schema__"):
-        constructor = "schema"
     subject = "A metadata value" if name is None else f"Metadata {name!r}"
     fix = f" Use MetadataValue.{constructor}(...)." if constructor else ""
     if kind in _CONVERTED:

@@ -26,10 +26,12 @@ _NARROWEST: Final = 12
 _UNLIMITED: Final = 1_000_000
 
 STYLES: Final = {
-    "success": "green", "fresh": "green", "ok": "green", "loaded": "green", "Materialization": "green",
-    "failure": "bold red", "failed": "bold red", "broken": "bold red", "StepFailure": "bold red",
-    "stale": "yellow", "missing": "yellow", "canceled": "yellow", "interrupted": "yellow", "denied": "yellow",
-    "skipped": "yellow", "StepRetry": "yellow", "StepSkipped": "yellow", "running": "cyan",
+    "Success": "green", "success": "green", "fresh": "green", "ok": "green", "loaded": "green",
+    "Materialization": "green",
+    "Failure": "bold red", "failure": "bold red", "failed": "bold red", "broken": "bold red", "StepFailure": "bold red",
+    "stale": "yellow", "missing": "yellow", "Canceled": "yellow", "canceled": "yellow", "Interrupted": "yellow",
+    "denied": "yellow", "skipped": "yellow", "StepRetry": "yellow", "StepSkipped": "yellow", "Started": "cyan",
+    "running": "cyan",
 }  # fmt: skip
 
 

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rivers_core._messages import did_you_mean, shown_keys
 from rivers_core._values import Value, source
-from rivers_core.exceptions import PartitionDefinitionError, PartitionValidationError
+from rivers_core.exceptions import (
+    DynamicKeysError,
+    PartitionDefinitionError,
+    PartitionTypeError,
+    PartitionValidationError,
+)
 from rivers_core.partitions.keys import (
     MultiPartitionKey,
     PartitionKey,
@@ -98,6 +103,26 @@ class PartitionsDefinition(Value):
         return TimeWindowPartitions(start, None, 3_600, end, "%Y-%m-%dT%H:00" if fmt is None else fmt)
 
     @staticmethod
+    def weekly(start: Moment, end: Moment | None = None, fmt: str | None = None) -> TimeWindowPartitions:
+        """Return one key per week, each from the weekday of `start` on; arguments as for `daily`."""
+        return TimeWindowPartitions(start, None, 7 * 86_400, end, "%Y-%m-%d" if fmt is None else fmt)
+
+    @staticmethod
+    def monthly(start: Moment, end: Moment | None = None, fmt: str | None = None) -> TimeWindowPartitions:
+        """Return one key per calendar month, formatted as `2024-01` by default; arguments as for `daily`.
+
+        The first month is that of `start`, which may be written as `2024-01`; the start must be its first day.
+        """
+        form = "%Y-%m" if fmt is None else fmt
+        first = parse_moment(start, "start", form)
+        if first != first.replace(day=1, hour=0, minute=0, second=0, microsecond=0):
+            raise PartitionDefinitionError(
+                f"The start of monthly partitions must be the first day of a month, got {first.isoformat()}. "
+                f"Use {first:%Y-%m}-01."
+            )
+        return TimeWindowPartitions(first, "0 0 1 * *", None, end, form)
+
+    @staticmethod
     def time_window(
         start: Moment,
         cron_schedule: str | None = None,
@@ -150,7 +175,7 @@ class PartitionsDefinition(Value):
                 of the definition.
 
         Raises:
-            PartitionValidationError: The partitions are dynamic, and `dynamic_keys` is missing.
+            DynamicKeysError: The partitions are dynamic, and `dynamic_keys` is missing.
         """
         raise NotImplementedError
 
@@ -233,7 +258,7 @@ class PartitionsDefinition(Value):
             return given
         if isinstance(given, str):
             return self.parse_partition_key(given)
-        raise PartitionDefinitionError(
+        raise PartitionTypeError(
             f"A partition key must be a PartitionKey or text, got {given!r} ({type(given).__name__})."
         )
 
@@ -263,7 +288,7 @@ class StaticPartitions(PartitionsDefinition, variant="Static"):
     def __init__(self, keys: Sequence[str]) -> None:
         given: object = keys
         if not isinstance(given, Sequence) or isinstance(given, (str, bytes)):
-            raise PartitionDefinitionError(f"Static partitions must be a list of keys, got {given!r}.")
+            raise PartitionTypeError(f"Static partitions must be a list of keys, got {given!r}.")
         checked = tuple([check_key_value(key) for key in given])
         if not checked:
             raise PartitionDefinitionError("Static partitions have no keys; list at least one.")
@@ -307,7 +332,7 @@ class DynamicPartitions(PartitionsDefinition, variant="Dynamic"):
         """Return all keys, in order."""
         keys = self._select(dynamic_keys)
         if keys is None:
-            raise PartitionValidationError(
+            raise DynamicKeysError(
                 f"The keys of the dynamic partitions {self.name!r} live in the storage. Pass the result of "
                 f"storage.get_dynamic_partitions({self.name!r}) as dynamic_keys."
             )
@@ -604,7 +629,7 @@ def _grid(start: datetime, cron_schedule: str | None, interval_seconds: float | 
         )
     if cron_schedule is not None:
         if not isinstance(cron_schedule, str):
-            raise PartitionDefinitionError(
+            raise PartitionTypeError(
                 f"The cron_schedule must be text such as '0 0 * * *', got {cron_schedule!r}."
             )
         if start.microsecond:
@@ -649,7 +674,7 @@ def _check_dimension(name: object, definition: object) -> None:
             f"The dimension {name!r} is multi-dimensional itself; add its dimensions to the others."
         )
     if not isinstance(definition, PartitionsDefinition):
-        raise PartitionDefinitionError(
+        raise PartitionTypeError(
             f"The dimension {name!r} must be a PartitionsDefinition, got {definition!r} "
             f"({type(definition).__name__})."
         )

@@ -39,13 +39,13 @@ class PartitionKeyRange(Value):
         Multi: TypeAlias = "MultiKeyRange"
 
     @staticmethod
-    def single(first: str, last: str) -> SingleKeyRange:
-        """Return the range from `first` to `last`, both inclusive.
+    def single(from_key: str, to_key: str) -> SingleKeyRange:
+        """Return the range from `from_key` to `to_key`, both inclusive.
 
         Raises:
             PartitionDefinitionError: One of them is not a partition key.
         """
-        return SingleKeyRange(first, last)
+        return SingleKeyRange(from_key, to_key)
 
     @staticmethod
     def multi(dimensions: Mapping[str, tuple[str, str] | list[str]]) -> MultiKeyRange:
@@ -75,36 +75,37 @@ class PartitionKeyRange(Value):
 class SingleKeyRange(PartitionKeyRange, variant="Single"):
     """The keys from one to another."""
 
-    __slots__ = ("first", "last")
-    _fields = ("first", "last")
-    first: str
+    __slots__ = ("from_key", "to_key")
+    _fields = ("from_key", "to_key")
+    from_key: str
     """The first key."""
-    last: str
+    to_key: str
     """The last key, inclusive."""
 
-    def __init__(self, first: str, last: str) -> None:
-        self._set(first=check_key_value(first), last=check_key_value(last))
+    def __init__(self, from_key: str, to_key: str) -> None:
+        self._set(from_key=check_key_value(from_key), to_key=check_key_value(to_key))
 
     def resolve(
         self, definition: PartitionsDefinition, dynamic_keys: DynamicKeys = None
     ) -> list[PartitionKey]:
         """Return the keys of a definition in this range."""
-        bounds = [SinglePartitionKey(self.first), SinglePartitionKey(self.last)]
+        bounds = [SinglePartitionKey(self.from_key), SinglePartitionKey(self.to_key)]
         for bound in bounds:
             definition.check_partition_key(bound, dynamic_keys)
         keys = definition.get_partition_keys(dynamic_keys)
         start, stop = (keys.index(bound) for bound in bounds)
         if stop < start:
             raise PartitionValidationError(
-                f"The range from {self.first!r} to {self.last!r} is empty: {self.last!r} comes first. Swap them."
+                f"The range from {self.from_key!r} to {self.to_key!r} is empty: {self.to_key!r} comes first. Swap "
+                "them."
             )
         return keys[start : stop + 1]
 
     def __str__(self) -> str:
-        return f"{self.first}..{self.last}"
+        return f"{self.from_key}..{self.to_key}"
 
     def __repr__(self) -> str:
-        return f"PartitionKeyRange.single({source(self.first)}, {source(self.last)})"
+        return f"PartitionKeyRange.single(from_key={source(self.from_key)}, to_key={source(self.to_key)})"
 
 
 class MultiKeyRange(PartitionKeyRange, variant="Multi"):
@@ -124,7 +125,7 @@ class MultiKeyRange(PartitionKeyRange, variant="Multi"):
 
     @property
     def dimensions(self) -> dict[str, tuple[str, str] | list[str]]:
-        """First and last key (a tuple) or the keys (a list) per dimension, sorted by name."""
+        """First and last key (a tuple) or the sorted keys (a list) per dimension, sorted by name."""
         return {
             name: (keys[0], keys[1]) if is_range else list(keys) for name, (is_range, keys) in self._sorted
         }
@@ -165,7 +166,7 @@ def _checked(name: object, bounds: object) -> tuple[bool, tuple[str, ...]]:
     if isinstance(bounds, tuple) and len(bounds) == 2:
         return True, (check_key_value(bounds[0]), check_key_value(bounds[1]))
     if isinstance(bounds, Sequence) and not isinstance(bounds, (str, tuple)):
-        return False, SinglePartitionKey(bounds).values
+        return False, tuple(sorted(SinglePartitionKey(bounds).values))
     raise PartitionDefinitionError(
         f"The range of dimension {name!r} must be a tuple of first and last key, or a list of keys, got {bounds!r}."
     )

@@ -9,7 +9,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from rivers_core._values import Value, plain_text, source
-from rivers_core.exceptions import PartitionDefinitionError
+from rivers_core.exceptions import PartitionDefinitionError, PartitionTypeError
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -241,7 +241,7 @@ def check_key_value(value: object, dimension: str | None = None) -> str:
     where = f" of dimension {dimension!r}" if dimension is not None else ""
     if not isinstance(value, str):
         fix = f" Write {str(value)!r}." if isinstance(value, (int, date)) else ""
-        raise PartitionDefinitionError(
+        raise PartitionTypeError(
             f"A partition key{where} must be text, got {value!r} ({type(value).__name__}).{fix}"
         )
     if not value:

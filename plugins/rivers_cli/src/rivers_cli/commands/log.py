@@ -96,7 +96,7 @@ def _document(event: Event) -> dict[str, Any]:
         "inputs": dict(event.input_data_versions),
         "duration_s": None if event.duration_ns is None else event.duration_ns / 1e9,
         "message": event.message,
-        "tags": dict(event.tags),
+        "tags": [tag if isinstance(tag, str) else list(tag) for tag in event.tags],
         "metadata": dict(event.metadata),
     }
 

@@ -53,11 +53,11 @@ def _document(run: RunRecord) -> dict[str, Any]:
         "status": run.status,
         "started": format_iso(run.start_time),
         "ended": None if run.end_time is None else format_iso(run.end_time),
-        "job": run.job,
+        "job": run.job_name,
         "selection": None if run.selection is None else list(run.selection),
         "partition": run.partition_key,
-        "steps": list(run.steps),
-        "tags": dict(run.tags),
+        "steps": list(run.node_names),
+        "tags": [list(tag) for tag in run.tags],
         "message": run.message,
     }
 
@@ -70,10 +70,10 @@ def _row(run: RunRecord) -> tuple[str, ...]:
 
 def _selection(run: RunRecord) -> str:
     """Return what the run was to execute: a job, some assets, all assets."""
-    if run.job is not None:
-        text = f"job {run.job}"
+    if run.job_name is not None:
+        text = f"job {run.job_name}"
     elif run.selection is None:
-        text = f"all ({len(run.steps)})"
+        text = f"all ({len(run.node_names)})"
     else:
         more = len(run.selection) - _SHOWN_ASSETS
         text = ", ".join(run.selection[:_SHOWN_ASSETS]) + (f" and {more} more" if more > 0 else "")

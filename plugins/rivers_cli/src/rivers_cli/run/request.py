@@ -222,8 +222,8 @@ def _repeat_options(options: RunOptions, resumed: RunRecord | None) -> RunOption
         return options
     recorded = resumed.partition_key
     partitions = options.partitions or (() if recorded is None else tuple(recorded.split(", ")))
-    if resumed.job is not None:
-        return replace(options, job=resumed.job, partitions=partitions)
+    if resumed.job_name is not None:
+        return replace(options, job=resumed.job_name, partitions=partitions)
     return replace(options, assets=resumed.selection or (), partitions=partitions)
 
 
