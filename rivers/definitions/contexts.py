@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import typing
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Generic
 
 from rivers.exceptions import PartitionValidationError, ResultDefinitionError
@@ -31,15 +32,16 @@ __all__ = ["AssetExecutionContext", "SelfDependency", "TaskExecutionContext"]
 T = typing.TypeVar("T")
 
 
-class _PartitionedContext:
+class _PartitionedContext(ABC):
     """Partition attributes of both contexts."""
 
     __slots__ = ("config", "partition", "run_id")
 
     partition: PartitionContext | None
 
+    @abstractmethod
     def _subject(self) -> str:
-        raise NotImplementedError
+        """Return kind and name of the definition, for messages."""
 
     def _repr(self, *names: str) -> str:
         """Return the constructor call, without what was not set."""

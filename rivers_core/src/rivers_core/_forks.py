@@ -6,8 +6,6 @@ import os
 
 from rivers_core.exceptions import RiversError
 
-__all__ = ["ForkGuard"]
-
 
 class ForkGuard:
     """Refuse a native library in a process that was forked after the library was used.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, NoReturn
 
-__all__ = ["Value", "source"]
-
 
 class Value:
     """An immutable slotted object that is compared by its fields.

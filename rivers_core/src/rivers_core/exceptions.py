@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+
 __all__ = [
     "AssetOutputValidationError",
     "ConfigurationError",

@@ -22,8 +22,6 @@ from unicodedata import is_normalized
 from rivers_core.exceptions import PartitionValidationError
 from rivers_core.partitions.keys import MultiPartitionKey, PartitionKey, SinglePartitionKey
 
-__all__ = ["storage_key"]
-
 _LONGEST: Final = 180
 _DIGEST_BYTES: Final = 16
 _HEAD: Final = _LONGEST - len("~h") - 2 * _DIGEST_BYTES

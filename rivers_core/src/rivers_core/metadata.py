@@ -26,32 +26,6 @@ if TYPE_CHECKING:
 
     from rivers_core.schema import ExportsArrowSchema
 
-__all__ = [
-    "BoolMetadataValue",
-    "BytesMetadataValue",
-    "CodeBlockMetadataValue",
-    "DataVersionMetadataValue",
-    "DateRangeMetadataValue",
-    "DurationMetadataValue",
-    "FloatMetadataValue",
-    "ImageMetadataValue",
-    "IntMetadataValue",
-    "JsonMetadataValue",
-    "ListMetadataValue",
-    "MarkdownMetadataValue",
-    "MetadataValue",
-    "NullMetadataValue",
-    "PathMetadataValue",
-    "PercentageMetadataValue",
-    "Schema",
-    "SchemaMetadataValue",
-    "SqlMetadataValue",
-    "TextMetadataValue",
-    "TimestampMetadataValue",
-    "UrlMetadataValue",
-    "coerce",
-    "coerce_mapping",
-]
 
 _BY_KIND: Final[dict[str, type[MetadataValue]]] = {}
 
@@ -347,15 +321,10 @@ class NullMetadataValue(MetadataValue, variant="Null", kind="null"):
     """Nothing: a fact that is known to be absent."""
 
     __slots__ = ()
-
-    @property
-    def value(self) -> None:
-        """Always None."""
-        return
+    value: ClassVar[None] = None
 
     def raw_value(self) -> None:
         """Return None."""
-        return
 
     def to_text(self) -> str:
         """Return `null`."""

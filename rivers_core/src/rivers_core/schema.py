@@ -11,7 +11,6 @@ from rivers_core.exceptions import InvalidMetadataError, MetadataTypeError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["ExportsArrowSchema", "Schema", "StoredColumn"]
 
 _NULLABLE: Final = 2
 # Format strings of the Arrow C data interface (https://arrow.apache.org/docs/format/CDataInterface.html) with the

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from rivers_core.partitions.definitions import PartitionsDefinition
 
-__all__ = ["PartitionContext"]
-
 
 @final  # so that type checkers know that it is never false: `context.partition and context.partition.key`
 class PartitionContext:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -45,18 +46,8 @@ if TYPE_CHECKING:
     DynamicKeys: TypeAlias = Sequence[str] | Mapping[str, Sequence[str]] | None
     Moment: TypeAlias = datetime | date | str
 
-__all__ = [
-    "DynamicPartitions",
-    "MultiPartitions",
-    "PartitionsDefinition",
-    "StaticPartitions",
-    "TimeWindowPartitions",
-]
 
-"""Most keys that a message lists."""
-
-
-class PartitionsDefinition(Value):
+class PartitionsDefinition(Value, ABC):
     """The partition keys of an asset.
 
     Examples:
@@ -167,6 +158,7 @@ class PartitionsDefinition(Value):
         """True if keys live in the event storage, so that listing them needs `dynamic_keys`."""
         return False
 
+    @abstractmethod
     def get_partition_keys(self, dynamic_keys: DynamicKeys = None) -> list[PartitionKey]:
         """Return all keys, in order.
 
@@ -177,7 +169,6 @@ class PartitionsDefinition(Value):
         Raises:
             DynamicKeysError: The partitions are dynamic, and `dynamic_keys` is missing.
         """
-        raise NotImplementedError
 
     def validate_partition_key(self, key: PartitionKey | str, dynamic_keys: DynamicKeys = None) -> bool:
         """Return True if a key (each of several) belongs to this definition.
@@ -232,13 +223,13 @@ class PartitionsDefinition(Value):
             self.check_partition_key(key, dynamic_keys)
         return sorted(single, key=self.sort_key(dynamic_keys))
 
+    @abstractmethod
     def sort_key(self, dynamic_keys: DynamicKeys = None) -> Callable[[PartitionKey], Any]:
         """Return a key function that sorts keys in the order of the definition.
 
         Args:
             dynamic_keys: As for `get_partition_keys`; without them, dynamic keys keep their order.
         """
-        raise NotImplementedError
 
     def window_of(self, key: PartitionKey | str) -> tuple[datetime, datetime] | None:
         """Return the time window of a key: start (inclusive) and end (exclusive); None if it has none.
@@ -262,20 +253,30 @@ class PartitionsDefinition(Value):
             f"A partition key must be a PartitionKey or text, got {given!r} ({type(given).__name__})."
         )
 
+    @abstractmethod
     def _fault(self, key: PartitionKey, dynamic_keys: DynamicKeys) -> str | None:
-        """Return why a key without dimensions does not belong here; overridden for dimensions."""
-        if isinstance(key, SinglePartitionKey):
-            return self._fault_of_values(key.values, dynamic_keys)
-        return f"{key!r} has dimensions, and these partitions have none. Use PartitionKey.single(...)."
-
-    def _fault_of_values(self, values: tuple[str, ...], dynamic_keys: DynamicKeys) -> str | None:
-        raise NotImplementedError
+        """Return why a key does not belong here; None if it does."""
 
     def _window(self, key: PartitionKey) -> tuple[datetime, datetime] | None:
         return None
 
 
-class StaticPartitions(PartitionsDefinition, variant="Static"):
+class _FlatPartitions(PartitionsDefinition):
+    """Base class of definitions without dimensions."""
+
+    __slots__ = ()
+
+    def _fault(self, key: PartitionKey, dynamic_keys: DynamicKeys) -> str | None:
+        if isinstance(key, SinglePartitionKey):
+            return self._fault_of_values(key.values, dynamic_keys)
+        return f"{key!r} has dimensions, and these partitions have none. Use PartitionKey.single(...)."
+
+    @abstractmethod
+    def _fault_of_values(self, values: tuple[str, ...], dynamic_keys: DynamicKeys) -> str | None:
+        """Return why one of the values is not a key of this definition; None if all are."""
+
+
+class StaticPartitions(_FlatPartitions, variant="Static"):
     """A fixed list of keys."""
 
     __slots__ = ("_listed", "_order", "keys")
@@ -311,7 +312,7 @@ class StaticPartitions(PartitionsDefinition, variant="Static"):
         return f"PartitionsDefinition.static_({source(list(self.keys))})"
 
 
-class DynamicPartitions(PartitionsDefinition, variant="Dynamic"):
+class DynamicPartitions(_FlatPartitions, variant="Dynamic"):
     """Keys that are added to the event storage at run time."""
 
     __slots__ = ("name",)
@@ -471,7 +472,7 @@ class _Listing:
 _EMPTY_LISTING: Final = _Listing((), "", datetime.min)
 
 
-class TimeWindowPartitions(PartitionsDefinition, variant="TimeWindow"):
+class TimeWindowPartitions(_FlatPartitions, variant="TimeWindow"):
     """One key per time window; `PartitionsDefinition.time_window` explains the arguments.
 
     Without an end the keys grow with the clock: each call lists the windows that are complete by then.

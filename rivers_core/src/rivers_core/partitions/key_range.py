@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -18,12 +19,11 @@ from rivers_core.partitions.keys import (
 if TYPE_CHECKING:
     from rivers_core.partitions.definitions import DynamicKeys
 
-__all__ = ["PartitionKeyRange"]
 
 _Bounds: TypeAlias = "tuple[str, str] | list[str]"
 
 
-class PartitionKeyRange(Value):
+class PartitionKeyRange(Value, ABC):
     """The keys from one to another, both inclusive, in the order of a definition.
 
     Examples:
@@ -56,6 +56,7 @@ class PartitionKeyRange(Value):
         """
         return MultiKeyRange(dimensions)
 
+    @abstractmethod
     def resolve(
         self, definition: PartitionsDefinition, dynamic_keys: DynamicKeys = None
     ) -> list[PartitionKey]:
@@ -69,7 +70,6 @@ class PartitionKeyRange(Value):
             PartitionValidationError: A bound is not a key of the definition, the last comes before the first, or
                 the dimensions differ.
         """
-        raise NotImplementedError
 
 
 class SingleKeyRange(PartitionKeyRange, variant="Single"):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from itertools import product
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from rivers_core._values import Value, plain_text, source
 from rivers_core.exceptions import PartitionDefinitionError, PartitionTypeError
@@ -14,7 +14,6 @@ from rivers_core.exceptions import PartitionDefinitionError, PartitionTypeError
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-__all__ = ["MultiPartitionKey", "PartitionKey", "SinglePartitionKey"]
 
 T = TypeVar("T")
 
@@ -41,6 +40,8 @@ class PartitionKey(Value):
 
     __slots__ = ("_display",)
     _display: str
+    _json: ClassVar[tuple[str, str]]
+    """Tag in JSON, and the attribute with the data."""
 
     if TYPE_CHECKING:
         Single: TypeAlias = "SinglePartitionKey"
@@ -84,11 +85,12 @@ class PartitionKey(Value):
 
     def split(self) -> list[PartitionKey]:
         """Return one partition key per identified key; all combinations for `.Multi`."""
-        raise NotImplementedError
+        return [self]
 
     def to_json(self) -> str:
         """Return this key as JSON: `{"single":["a"]}` or `{"multi":{"region":["us"]}}`."""
-        return json.dumps(self._tagged(), ensure_ascii=False, separators=(",", ":"))
+        tag, attribute = self._json
+        return json.dumps({tag: getattr(self, attribute)}, ensure_ascii=False, separators=(",", ":"))
 
     @staticmethod
     def from_json(text: str) -> PartitionKey:
@@ -110,17 +112,8 @@ class PartitionKey(Value):
                 return MultiPartitionKey(dimensions)
         return PartitionKey(plain)
 
-    def _plain(self) -> Any:
-        raise NotImplementedError
-
-    def _tagged(self) -> dict[str, Any]:
-        raise NotImplementedError
-
     def __str__(self) -> str:
         return self._display
-
-    def __repr__(self) -> str:
-        return f"PartitionKey({source(self._plain())})"
 
     def __eq__(self, other: object) -> bool:
         if type(other) is str:
@@ -138,6 +131,7 @@ class SinglePartitionKey(PartitionKey, variant="Single"):
 
     __slots__ = ("values",)
     _fields = ("values",)
+    _json = ("single", "key")
     values: tuple[str, ...]
     """The identified keys."""
 
@@ -160,11 +154,8 @@ class SinglePartitionKey(PartitionKey, variant="Single"):
             return [self]
         return [SinglePartitionKey(value) for value in self.values]
 
-    def _plain(self) -> Any:
-        return _plain(self.values)
-
-    def _tagged(self) -> dict[str, Any]:
-        return {"single": self.key}
+    def __repr__(self) -> str:
+        return f"PartitionKey({source(_plain(self.values))})"
 
 
 class MultiPartitionKey(PartitionKey, variant="Multi"):
@@ -172,6 +163,7 @@ class MultiPartitionKey(PartitionKey, variant="Multi"):
 
     __slots__ = ("dimensions",)
     _fields = ("dimensions",)
+    _json = ("multi", "keys")
     dimensions: tuple[tuple[str, tuple[str, ...]], ...]
     """The keys per dimension, sorted by its name."""
 
@@ -203,11 +195,8 @@ class MultiPartitionKey(PartitionKey, variant="Multi"):
         combinations = product(*(values for _, values in self.dimensions))
         return [MultiPartitionKey(dict(zip(names, values, strict=True))) for values in combinations]
 
-    def _plain(self) -> Any:
-        return {name: _plain(values) for name, values in self.dimensions}
-
-    def _tagged(self) -> dict[str, Any]:
-        return {"multi": self.keys}
+    def __repr__(self) -> str:
+        return f"PartitionKey({source({name: _plain(values) for name, values in self.dimensions})})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (dict(self.dimensions),)

@@ -16,15 +16,6 @@ from rivers_core.exceptions import PartitionDefinitionError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = [
-    "CronGrid",
-    "Grid",
-    "IntervalGrid",
-    "default_format",
-    "identifies_windows",
-    "parse_moment",
-    "repeats_yearly",
-]
 
 DAY: Final = timedelta(days=1)
 HOUR: Final = timedelta(hours=1)
