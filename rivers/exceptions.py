@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from contextlib import suppress
+from functools import cache
+from inspect import isgetsetdescriptor, ismemberdescriptor
+from typing import Any, Final
 
 from rivers_core.exceptions import (
     AssetOutputValidationError,
@@ -119,3 +122,86 @@ TYPE_ERRORS: Final[dict[type[RiversError], type[RiversError]]] = {
     TaskDefinitionError: TaskTypeError,
 }
 """For an error of definitions, the class for arguments of a wrong type."""
+
+
+_NEVER_JOINED: Final = (StopIteration, StopAsyncIteration)
+"""Exceptions with a meaning for the interpreter, which the error of a run must not have."""
+_HEAP_TYPE: Final = 1 << 9
+"""Flag of classes that are defined in Python (`Py_TPFLAGS_HEAPTYPE`)."""
+
+
+class _JoinedError(RiversError):
+    """Base of the errors of runs that are also instances of the class of their cause."""
+
+    _run_message: str
+
+    def __str__(self) -> str:
+        return self._run_message
+
+    def __repr__(self) -> str:
+        return f"ExecutionError({self._run_message!r})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return step_error, (self._run_message, self.__cause__)
+
+
+def step_error(message: str, cause: BaseException) -> ExecutionError:
+    """Return an `ExecutionError` that is also an instance of the class of its cause.
+
+    Where that class cannot be joined (it is final, or has another memory layout), it is an instance of the nearest base
+    that can. It is never a `StopIteration`, nor of a class that is not an `Exception`. The attributes of the cause are
+    copied, without calling its `__init__`.
+
+    Args:
+        message: Message of the error.
+        cause: Error of the step, which is chained.
+    """
+    joined = _joined_class(type(cause))  # type: ignore[arg-type]  # typeshed takes the `__hash__` of instances
+    if joined is ExecutionError:
+        error = ExecutionError(message)
+    else:
+        members = (cause.message, cause.exceptions) if isinstance(cause, BaseExceptionGroup) else ()
+        error = _blank(joined, *members)
+        _copy_attributes(cause, error)
+        error.__dict__["_run_message"] = message
+    error.__cause__ = cause
+    return error
+
+
+@cache
+def _joined_class(cause: type[BaseException]) -> type[ExecutionError]:
+    """Return the class of the errors with causes of this class; it is made once."""
+    for base in cause.__mro__:
+        if issubclass(ExecutionError, base):
+            break
+        if not issubclass(base, Exception) or issubclass(base, _NEVER_JOINED):
+            continue
+        if issubclass(base, _JoinedError) and issubclass(base, ExecutionError):  # from a run within a step
+            return base
+        own = () if issubclass(base, ExecutionError) else (ExecutionError,)
+        with suppress(Exception):  # a final class, another layout, or one whose `__init_subclass__` refuses
+            # a class with the name that tracebacks and events should show
+            joined = type("ExecutionError", (_JoinedError, *own, base), {"__module__": __name__})
+            _blank(joined, *(("", [ValueError()]) if issubclass(base, BaseExceptionGroup) else ()))
+            return joined
+    return ExecutionError
+
+
+def _blank(joined: type[ExecutionError], *arguments: object) -> ExecutionError:
+    """Return an instance without calling any `__init__`, or a `__new__` in Python, which may require arguments."""
+    in_c: Any = joined
+    while in_c.__flags__ & _HEAP_TYPE:
+        in_c = in_c.__base__
+    error: ExecutionError = in_c.__new__(joined, *arguments)
+    return error
+
+
+def _copy_attributes(cause: BaseException, error: BaseException) -> None:
+    error.__dict__.update(cause.__dict__)
+    error.__dict__.pop("__notes__", None)  # the message has them
+    for base in type(cause).__mro__:
+        for name, slot in vars(base).items():
+            is_slot = ismemberdescriptor(slot) or isgetsetdescriptor(slot)
+            if is_slot and not (name.startswith("__") and name.endswith("__")):
+                with suppress(AttributeError, TypeError, ValueError):  # not set, or read-only
+                    object.__setattr__(error, name, getattr(cause, name))

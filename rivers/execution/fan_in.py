@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
+from rivers.exceptions import ExecutionError
 from rivers_core.authoring import shown_keys
 from rivers_core.awaitables import run_sync
 from rivers_core.exceptions import NotMaterializedError
@@ -119,6 +120,8 @@ def _in_this_thread(context: InputContext, load: LoadOne) -> Any:
 async def _value_or_missing(context: InputContext, load: LoadOne) -> Any:
     try:
         return await load(context)
+    except ExecutionError:  # of a run within the handler; it may also be a FileNotFoundError
+        raise
     except NotMaterializedError as error:
         return error
     except FileNotFoundError as error:

@@ -65,6 +65,8 @@ async def load_own_value(
     """
     try:
         value = await load_input(own.loaded, step, run, own_keys, [])
+    except ExecutionError:  # of a run within the handler; it may also be a FileNotFoundError
+        raise
     except FileNotFoundError:
         return SelfDependency(None, is_stored=False)
     of_keys = own.loaded.mapping is not None and _takes_several(own.loaded, step, run)

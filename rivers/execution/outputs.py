@@ -148,6 +148,8 @@ class Storing:
             context.attempt, context.code_version = attempt, output.code_version
             if keys is not None:
                 context.allows_empty_partitions = self.step.partition_batches == "allow_empty"
+            if self.context is not None or result is not None:
+                context.output_metadata = self._given_metadata(result)
             try:
                 stored = binding.handle_output(context, value)
                 if stored is not None:
@@ -258,6 +260,12 @@ class Storing:
         from_context = None if self.context is None else getattr(self.context, "output_metadata", None)
         given = [metadata for metadata in (from_inputs, from_context, from_handler, from_result) if metadata]
         return {key: value for metadata in given for key, value in metadata.items()} or None
+
+    def _given_metadata(self, result: Output | None) -> dict[str, MetadataValue] | None:
+        """Return what context and `Output` gave, for the handler; that of the `Output` wins."""
+        from_context = getattr(self.context, "output_metadata", None)
+        from_result = None if result is None else result.metadata
+        return {**(from_context or {}), **(from_result or {})} or None
 
     def _made_version(self, of_content: str | None) -> str:
         """Return the data version of context or content, else a UUID, where result and handler have none."""

@@ -43,6 +43,7 @@ async def named_results(
     """
     by_name = {output.name: output for output in step.outputs}
     seen: set[str] = set()
+    observed: set[str] = set()
     async for name, result in _pairs(step, returned):
         if name not in by_name:
             raise AssetOutputValidationError(
@@ -50,11 +51,10 @@ async def named_results(
             )
         if name in seen:
             raise AssetOutputValidationError(f"asset {step.name!r} returned its output {name!r} twice")
-        if not isinstance(result, Observation):
-            seen.add(name)
+        (observed if isinstance(result, Observation) else seen).add(name)
         if by_name[name] in wanted:
             yield by_name[name], result
-    absent = [output.name for output in wanted if output.name not in seen]
+    absent = [output.name for output in wanted if output.name not in seen | observed]
     if absent:
         raise AssetOutputValidationError(
             f"asset {step.name!r} did not return its declared output {', '.join(map(repr, absent))}; "

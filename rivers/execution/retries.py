@@ -7,6 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 from rivers.definitions.error_text import error_text
+from rivers.definitions.retry import classify
+from rivers_core.metadata import MetadataValue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +43,37 @@ class RetryElsewhere(Exception):  # noqa: N818 not an error
     def __init__(self, delay: float) -> None:
         super().__init__(delay)
         self.delay = delay
+
+
+def record_failure(
+    step: Step, run: Run, keys: Sequence[PartitionKey] | None, error: BaseException, attempt: int
+) -> None:
+    """Record that a call of a step failed, under the name of each output that is missing.
+
+    Args:
+        step: The step that failed.
+        run: The run.
+        keys: The partition keys of the failed call.
+        error: The exception.
+        attempt: Number of the failed attempt, from 1.
+    """
+    classes = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__]
+    metadata = {
+        "rivers/failure_reason": MetadataValue.text(classify(error).value),
+        "rivers/exc_type": MetadataValue.json(classes),
+    }
+    message = error_text(error)
+    for name in _affected(step, run, keys):
+        run.record(
+            "StepFailure", step, keys=keys, asset=name, attempt=attempt, message=message, metadata=metadata
+        )
+
+
+def _affected(step: Step, run: Run, keys: Sequence[PartitionKey] | None) -> list[str]:
+    """Return the assets and nodes whose values are missing when a call of a step fails."""
+    if step.is_multi:
+        return [output.name for output in run.missing_outputs(step, keys)] or [step.owner]
+    return list(dict.fromkeys((step.name, step.owner)))  # the last node of a graph is also the graph
 
 
 async def may_retry(
@@ -92,7 +125,16 @@ def retry_delay(
     reason = policy.should_retry(error, attempt) if policy is not None else None
     if policy is None or reason is None:
         return None
+    delay = policy.delay(attempt)
     what = f"writing {asset!r} failed" if asset is not None else "failed"
     message = f"{reason.name}: {what}, attempt {attempt} of {policy.max_retries + 1}: {error_text(error)}"
-    run.record("StepRetry", step, keys=keys, asset=asset, attempt=attempt, message=message)
-    return policy.delay(attempt)
+    metadata = {
+        "rivers/attempt": MetadataValue.text(str(attempt)),
+        "rivers/failure_reason": MetadataValue.text(reason.value),
+        "rivers/next_delay_ms": MetadataValue.text(str(round(delay * 1000))),
+    }
+    for name in _affected(step, run, keys) if asset is None else (asset,):
+        run.record(
+            "StepRetry", step, keys=keys, asset=name, attempt=attempt, message=message, metadata=metadata
+        )
+    return delay

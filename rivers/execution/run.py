@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rivers.definitions.retry import RetryPolicy
     from rivers.execution.lineage import Past
-    from rivers.graph.plan import Plan, Step
+    from rivers.graph.plan import Plan, Step, StoredOutput
     from rivers.storage import EventStorage
     from rivers_core.contexts import InputContext
     from rivers_core.partitions import PartitionKey, PartitionsDefinition
@@ -212,6 +212,16 @@ class Run:
                 message=self.without_secrets(message),
             )
         )
+
+    def missing_outputs(self, step: Step, keys: Sequence[PartitionKey] | None) -> list[StoredOutput]:
+        """Return the outputs of a step that this run has not stored for all these keys."""
+        return [
+            output
+            for output in self.plan.outputs_of(step)
+            if any(
+                (output.name, None if key is None else str(key)) not in self.latest for key in keys or (None,)
+            )
+        ]
 
     def without_secrets(self, text: str) -> str:
         """A message as it may be recorded and shown: without any credential that this run knows of."""

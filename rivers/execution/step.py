@@ -11,22 +11,24 @@ from typing import TYPE_CHECKING, Any
 from rivers.definitions.contexts import AssetExecutionContext, TaskExecutionContext
 from rivers.definitions.error_text import error_text
 from rivers.definitions.hook import HookContext
+from rivers.definitions.results import Output
 from rivers.execution.inputs import load_input, load_own_value
 from rivers.execution.lineage import awaited_versions
 from rivers.execution.outputs import Storing, WriteFailedError
 from rivers.execution.redaction import redact_error
 from rivers.execution.results import closed, named_results
-from rivers.execution.retries import is_failure, may_retry
+from rivers.execution.retries import is_failure, may_retry, record_failure
 from rivers_core.awaitables import await_result, resolve_awaitable
 from rivers_core.exceptions import OneShotValueError
 from rivers_core.partitions import PartitionContext
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
-    from rivers.definitions.hook import Hook
+    from rivers.definitions.hook import Hook, HookType
     from rivers.execution.run import Run
-    from rivers.graph.plan import Step
+    from rivers.graph.plan import Step, StoredOutput
+    from rivers_core.metadata import MetadataValue
     from rivers_core.partitions import PartitionKey
 
     Call = Callable[[Step, Run, Sequence[PartitionKey] | None], Coroutine[Any, Any, None]]
@@ -121,14 +123,14 @@ async def execute_call(step: Step, run: Run, keys: Sequence[PartitionKey] | None
     """
     while True:
         try:
-            value, stored = await _attempt(step, run, keys, attempt)
+            stored = await _attempt(step, run, keys, attempt)
             break
         except WriteFailedError as failure:
             report_failure(step, run, keys, failure.error, attempt)
             raise failure.error from failure.error.__cause__
         except BaseException as error:
             if not is_failure(error, step):  # an interrupt ends the run: its events show at which step
-                run.record("StepFailure", step, keys=keys, attempt=attempt, message=error_text(error))
+                record_failure(step, run, keys, error, attempt)
                 raise
             reason = error.__cause__ if isinstance(error, OneShotValueError) else None
             if await may_retry(step, run, keys, reason or error, attempt):
@@ -137,12 +139,18 @@ async def execute_call(step: Step, run: Run, keys: Sequence[PartitionKey] | None
             report_failure(step, run, keys, error, attempt)
             raise
     if step.success_hooks:
-        _call_hooks(step.success_hooks, _hook_context(step, run, "success", value, None, stored), run)
+        for output, value, metadata in stored:
+            name = output.name if step.is_multi else step.owner
+            context = _hook_context(step, run, "success", output, name)
+            context.output = value.value if isinstance(value, Output) else value
+            context.output_metadata = metadata
+            _call_hooks(step.success_hooks, context, run)
 
 
 async def _attempt(
     step: Step, run: Run, keys: Sequence[PartitionKey] | None, attempt: int
-) -> tuple[Any, Storing]:
+) -> list[tuple[StoredOutput, Any, Mapping[str, MetadataValue] | None]]:
+    """Run the function once; return each stored output with the result and the recorded metadata, for hooks."""
     started = perf_counter_ns()
     versions: list[tuple[str, str]] = []
     arguments: dict[str, Any] = dict(step.constants)
@@ -169,15 +177,17 @@ async def _attempt(
         versions += awaited_versions(step, keys or (), run.history_of(step))
     storing = Storing(step, run, keys, context, versions, attempt, started)
     if step.is_multi:
+        stored = []
         try:
             async for output, result in named_results(step, run.plan.outputs_of(step), returned):
                 await storing.store(output, result)
+                stored.append((output, result, storing.recorded_metadata))
         finally:
             await closed(returned)
-    else:
-        for output in step.outputs:
-            await storing.store(output, returned)
-    return returned, storing
+        return stored
+    for output in step.outputs:
+        await storing.store(output, returned)
+    return [(step.outputs[-1], returned, storing.recorded_metadata)]
 
 
 async def _called(step: Step, arguments: dict[str, Any]) -> Any:
@@ -236,25 +246,21 @@ def report_failure(
         error: The exception.
         attempt: Number of the failed attempt.
     """
-    run.record("StepFailure", step, keys=keys, attempt=attempt, message=error_text(error))
+    record_failure(step, run, keys, error, attempt)
     if step.failure_hooks:
-        _call_hooks(step.failure_hooks, _hook_context(step, run, "failure", None, error, None), run)
+        affected = run.missing_outputs(step, keys) if step.is_multi else [step.outputs[-1]]
+        for output in affected:
+            name = output.name if step.is_multi else step.owner
+            context = _hook_context(step, run, "failure", output, name)
+            context.error, context.exception = run.without_secrets(error_text(error)), error
+            _call_hooks(step.failure_hooks, context, run)
 
 
 def _hook_context(
-    step: Step, run: Run, hook_type: Any, output: Any, error: BaseException | None, storing: Storing | None
+    step: Step, run: Run, hook_type: HookType, output: StoredOutput, name: str
 ) -> HookContext[Any]:
-    return HookContext(
-        step.owner,
-        run.run_id,
-        hook_type,
-        output,
-        None if error is None else run.without_secrets(error_text(error)),
-        step.outputs[-1].metadata or None,
-        run.configs.get(step.name),
-        exception=error,
-        output_metadata=storing.recorded_metadata if storing is not None else None,
-    )
+    config = run.configs.get(step.name)
+    return HookContext(name, run.run_id, hook_type, metadata=output.metadata or None, config=config)
 
 
 def _call_hooks(hooks: tuple[Hook, ...], context: HookContext[Any], run: Run) -> None:

@@ -176,7 +176,8 @@ class CodeRepository:
             The assets that were materialized, failed or skipped.
 
         Raises:
-            ExecutionError: A step failed and `raise_on_error` is true; the error of the step is the cause.
+            ExecutionError: A step failed and `raise_on_error` is true. It is also an instance of the class of the
+                step's error (`except ValueError` works), which is its cause.
             AssetNotFoundError: A selected name is unknown.
             GraphValidationError: The repository is not valid.
             PartitionValidationError: A partitioned asset has no valid key.

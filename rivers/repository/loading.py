@@ -114,6 +114,8 @@ async def _load(output: StoredOutput, context: InputContext) -> Any:
         binding = _bound(output)
         value = binding.load_input(context)
         return await value if binding.is_async_input else value
+    except ExecutionError:  # of a run within the handler; it may also be a FileNotFoundError
+        raise
     except NotMaterializedError as error:
         advise_on_external(error, output)
         raise

@@ -12,7 +12,7 @@ from rivers.definitions.contexts import AssetExecutionContext
 from rivers.definitions.error_text import error_text
 from rivers.definitions.results import Observation
 from rivers.definitions.signature import by_keyword
-from rivers.exceptions import AssetNotFoundError, ConfigurationError, ExecutionError
+from rivers.exceptions import AssetNotFoundError, ConfigurationError, step_error
 from rivers.execution.redaction import redact_error, redact_metadata
 from rivers.graph.findings import suggest
 from rivers.repository.config import config_findings
@@ -86,7 +86,7 @@ def observe_assets(
     if failures:
         name, cause = next(iter(failures.items()))
         shown = redact_error(cause, lambda text: redact(text, secrets))
-        raise ExecutionError(f"Could not observe {name!r}: {message(cause)}") from shown
+        raise step_error(f"Could not observe {name!r}: {message(cause)}", shown) from shown
     return metadata
 
 

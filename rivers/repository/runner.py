@@ -9,7 +9,7 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.error_text import error_text
-from rivers.exceptions import ConfigurationError, ExecutionError, StorageError
+from rivers.exceptions import ConfigurationError, StorageError, step_error
 from rivers.execution.keys import keys_of_plan, shown_request
 from rivers.execution.run import Run
 from rivers.execution.staleness import Skipping
@@ -164,7 +164,8 @@ def run_plan(
         The outcome.
 
     Raises:
-        ExecutionError: A step failed and the request asks to raise; the error of the step is the cause.
+        ExecutionError: A step failed and the request asks to raise; also an instance of the class of the step's error,
+            which is the cause.
         PartitionValidationError: A partitioned asset has no valid key.
         ConfigurationError: The configuration values are not valid.
         ConflictError: The run identifier exists, and the request does not resume it.
@@ -196,8 +197,8 @@ def run_plan(
     if first is not None and request.raise_on_error:
         name, cause = first
         owner = next(step.owner for step in plan.steps if step.name == name)
-        raise ExecutionError(
-            f"asset {owner!r} failed in run {run.run_id}: {_failure(run, name, cause)}"
+        raise step_error(
+            f"asset {owner!r} failed in run {run.run_id}: {_failure(run, name, cause)}", cause
         ) from cause
     return _result(run)
 
