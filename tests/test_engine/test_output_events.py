@@ -22,7 +22,9 @@ def calls():
 def hooks(calls):
     @rs.Hook.success
     def stored(context):
-        calls.append((context.asset_name, context.output, context.metadata, context.output_metadata.get("rows")))
+        calls.append(
+            (context.asset_name, context.output, context.metadata, context.output_metadata.get("rows"))
+        )
 
     @rs.Hook.failure
     def failed(context):
