@@ -1,14 +1,14 @@
 """Relate the windows of two time-window definitions by arithmetic on their schedules.
 
-A definition may have millions of windows, or a number that grows with the clock, so nothing here lists them.
-An interval is a start and a step. A cron schedule is a set of days and, on each of them, the same times of
-day. `docs/design/decisions/0004-comparing-time-grids.md` explains the comparison.
+A definition may have millions of windows, or a number that grows with the clock, so nothing here lists them. Its grid
+(`rivers_core.partitions.time_windows`) computes single starts; a pattern describes all of them: an interval is a start
+and a step, a cron schedule is a set of days and, on each of them, the same times of day.
+`docs/design/decisions/0004-comparing-time-grids.md` explains the comparison.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from bisect import bisect_left, bisect_right
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -18,6 +18,7 @@ from math import gcd
 from typing import TYPE_CHECKING, Final
 
 from rivers_core.partitions import PartitionKey
+from rivers_core.partitions.time_windows import CronGrid, IntervalGrid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,29 +33,22 @@ _EPOCH: Final = datetime(2000, 1, 1)
 _MICROSECONDS_PER_DAY: Final = _DAY // _MICROSECOND
 # Weekdays and leap years repeat every 28 years (until 2100), so that this many days show every kind of day.
 _CYCLE: Final = 28 * 365 + 7
+_CYCLE_DAYS: Final = range(_EPOCH.toordinal(), _EPOCH.toordinal() + _CYCLE)
 _MOST_EDGES_COMPARED: Final = 1_000
 
 
-class Grid(ABC):
-    """Moments at which windows start, continued without limit in both directions.
+class Pattern(ABC):
+    """Regularity of the windows of a grid, continued without limit in both directions.
 
     Attributes:
-        anchor: One of the moments, in microseconds since 2000.
-        stride: Greatest common divisor of all distances between moments, in microseconds.
+        anchor: One of the starts, in microseconds since 2000.
+        stride: Greatest common divisor of all distances between starts, in microseconds.
         length: Average length of a window, in microseconds.
     """
 
     anchor: int
     stride: int
     length: float
-
-    @abstractmethod
-    def floor(self, moment: datetime) -> datetime:
-        """Return the last start at or before a moment."""
-
-    @abstractmethod
-    def shift(self, start: datetime, count: int) -> datetime:
-        """Return the start that is `count` windows after (negative: before) a start."""
 
     @abstractmethod
     def dates(self) -> Iterator[date]:
@@ -65,34 +59,27 @@ class Grid(ABC):
         """Return hours, minutes and seconds of the starts; None if a start has a fraction of a second."""
 
     @abstractmethod
-    def contains(self, grid: Grid) -> bool:
-        """Return whether every start of another grid is one of this grid."""
+    def contains(self, pattern: Pattern) -> bool:
+        """Return whether every start of another pattern is one of this pattern."""
 
 
-class IntervalGrid(Grid):
+class IntervalPattern(Pattern):
     """Windows of one length."""
 
-    def __init__(self, start: datetime, step: timedelta) -> None:
-        self._start = start
-        self._step = step
-        self.anchor = (start - _EPOCH) // _MICROSECOND
-        self.stride = step // _MICROSECOND
+    def __init__(self, grid: IntervalGrid) -> None:
+        self._grid = grid
+        self.anchor = (grid.start - _EPOCH) // _MICROSECOND
+        self.stride = grid.shortest // _MICROSECOND
         self.length = float(self.stride)
-
-    def floor(self, moment: datetime) -> datetime:
-        """Return the last start at or before a moment."""
-        return self._start + (moment - self._start) // self._step * self._step
-
-    def shift(self, start: datetime, count: int) -> datetime:
-        """Return the start that is `count` windows away."""
-        return start + count * self._step
 
     def dates(self) -> Iterator[date]:
         """Return the dates of the starts, over a cycle of the calendar."""
-        if self._step <= _DAY:
-            return map(date.fromordinal, range(_EPOCH.toordinal(), _EPOCH.toordinal() + _CYCLE))
-        first = self.floor(_EPOCH)
-        return (self.shift(first, count).date() for count in range(_CYCLE * _DAY // self._step))
+        if self._grid.shortest <= _DAY:
+            return map(date.fromordinal, _CYCLE_DAYS)
+        first = self._grid.floor(_EPOCH)
+        return (
+            self._grid.shift(first, count).date() for count in range(_CYCLE * _DAY // self._grid.shortest)
+        )
 
     def times(self) -> tuple[set[int], set[int], set[int]] | None:
         """Return hours, minutes and seconds of the starts; None if a start has a fraction of a second."""
@@ -106,93 +93,45 @@ class IntervalGrid(Grid):
             {second % 60 for second in seconds},
         )
 
-    def contains(self, grid: Grid) -> bool:
-        """Return whether every start of another grid is one of this grid."""
-        return grid.stride % self.stride == 0 and (grid.anchor - self.anchor) % self.stride == 0
+    def contains(self, pattern: Pattern) -> bool:
+        """Return whether every start of another pattern is one of this pattern."""
+        return pattern.stride % self.stride == 0 and (pattern.anchor - self.anchor) % self.stride == 0
 
 
-class CronGrid(Grid):
+class CronPattern(Pattern):
     """Windows that start whenever a cron schedule says: on some days, at the same times of day."""
 
-    def __init__(self, schedule: str) -> None:
-        from cronsim import CronSim  # a definition with a schedule exists, so it is installed
-
-        self._cron = CronSim(schedule, _EPOCH)
-        self._hours, self._minutes, self._seconds = (
-            sorted(field) for field in (self._cron.hours, self._cron.minutes, self._cron.seconds)
-        )
-        self._per_day = len(self._hours) * len(self._minutes) * len(self._seconds)
+    def __init__(self, grid: CronGrid) -> None:
+        self._grid = grid
+        hours, minutes, seconds = grid.hours, grid.minutes, grid.seconds
         days = list(self.dates())
-        self._is_daily = len(days) == _CYCLE
-        self.anchor = (datetime.combine(days[0], self._time(0)) - _EPOCH) // _MICROSECOND
+        start = datetime.combine(days[0], time(hours[0], minutes[0], seconds[0]))
+        self.anchor = (start - _EPOCH) // _MICROSECOND
         self.stride = 1_000_000 * gcd(
-            *(second - self._seconds[0] for second in self._seconds),
-            *(60 * (minute - self._minutes[0]) for minute in self._minutes),
-            *(3_600 * (hour - self._hours[0]) for hour in self._hours),
+            *(second - seconds[0] for second in seconds),
+            *(60 * (minute - minutes[0]) for minute in minutes),
+            *(3_600 * (hour - hours[0]) for hour in hours),
             *(86_400 * (following - day).days for day, following in pairwise(days)),
         )
-        self.length = _CYCLE * _MICROSECONDS_PER_DAY / (len(days) * self._per_day)
-
-    def _has_day(self, day: date) -> bool:
-        return day.month in self._cron.months and self._cron.match_day(day)
-
-    def _time(self, index: int) -> time:
-        rest, second = divmod(index, len(self._seconds))
-        hour, minute = divmod(rest, len(self._minutes))
-        return time(self._hours[hour], self._minutes[minute], self._seconds[second])
-
-    def _count_until(self, moment: datetime) -> int:
-        """Return how many times of a day are not after that of a moment."""
-        hour, minute, second = moment.hour, moment.minute, moment.second
-        count = bisect_left(self._hours, hour) * len(self._minutes)
-        if hour not in self._cron.hours:
-            return count * len(self._seconds)
-        count = (count + bisect_left(self._minutes, minute)) * len(self._seconds)
-        if minute not in self._cron.minutes:
-            return count
-        return count + bisect_right(self._seconds, second)
-
-    def _move(self, day: date, count: int) -> date:
-        """Return the matching day that is `count` matching days after (negative: before) a day."""
-        step = timedelta(days=1 if count > 0 else -1)
-        if self._is_daily or abs(count) > date.max.toordinal():
-            return day + abs(count) * step
-        while count:
-            day += step
-            if self._has_day(day):
-                count -= step.days
-        return day
-
-    def floor(self, moment: datetime) -> datetime:
-        """Return the last start at or before a moment."""
-        day = moment.date()
-        index = self._count_until(moment) - 1
-        if index < 0 or not self._has_day(day):
-            day, index = self._move(day, -1), self._per_day - 1
-        return datetime.combine(day, self._time(index))
-
-    def shift(self, start: datetime, count: int) -> datetime:
-        """Return the start that is `count` windows away."""
-        days, index = divmod(self._count_until(start) - 1 + count, self._per_day)
-        return datetime.combine(self._move(start.date(), days), self._time(index))
+        count = len(days) * len(hours) * len(minutes) * len(seconds)
+        self.length = _CYCLE * _MICROSECONDS_PER_DAY / count
 
     def dates(self) -> Iterator[date]:
         """Return the dates of the starts, over a cycle of the calendar."""
-        days = map(date.fromordinal, range(_EPOCH.toordinal(), _EPOCH.toordinal() + _CYCLE))
-        return filter(self._has_day, days)
+        return filter(self._grid.has_day, map(date.fromordinal, _CYCLE_DAYS))
 
     def times(self) -> tuple[set[int], set[int], set[int]] | None:
         """Return hours, minutes and seconds of the starts."""
-        return self._cron.hours, self._cron.minutes, self._cron.seconds
+        return {*self._grid.hours}, {*self._grid.minutes}, {*self._grid.seconds}
 
-    def contains(self, grid: Grid) -> bool:
-        """Return whether every start of another grid is one of this grid."""
-        times, own = grid.times(), self.times()
+    def contains(self, pattern: Pattern) -> bool:
+        """Return whether every start of another pattern is one of this pattern."""
+        times, own = pattern.times(), self.times()
         if times is None or own is None:
             return False
         if not all(needed <= field for needed, field in zip(times, own, strict=True)):
             return False
-        return self._is_daily or all(map(self._has_day, grid.dates()))
+        return self._grid.is_daily or all(map(self._grid.has_day, pattern.dates()))
 
 
 class Windows:
@@ -205,14 +144,15 @@ class Windows:
     def __init__(self, definition: PartitionsDefinition.TimeWindow) -> None:
         self.definition = definition
         self.end = definition.end
-        self.grid = _grid_of(definition)
+        self.grid = definition.grid
+        self.pattern = _pattern_of(definition)
 
     @cached_property
     def first(self) -> datetime:
         """Start of the first window."""
-        start = self.definition.start
-        floor = self.grid.floor(start)
-        return floor if floor == start else self.grid.shift(floor, 1)
+        first = self.grid.first(self.definition.start)
+        assert first is not None  # a definition has at least one window
+        return first
 
     def last(self) -> datetime:
         """Return the start of the last window; before `first` if no window is complete yet."""
@@ -301,9 +241,9 @@ def relate(
 ) -> Relation:
     """Compare the schedules of two definitions; computed once for each pair and cached."""
     needed, own = Windows(upstream), Windows(downstream)
-    is_several = needed.grid.length < own.grid.length
+    is_several = needed.pattern.length < own.pattern.length
     longer, shorter = (own, needed) if is_several else (needed, own)
-    return Relation(needed, own, is_several, shorter.grid.contains(longer.grid))
+    return Relation(needed, own, is_several, shorter.pattern.contains(longer.pattern))
 
 
 def common_window(
@@ -324,7 +264,8 @@ def common_window(
         starts = islice(own.starts(own.first, own.last()), _MOST_EDGES_COMPARED)
         return any(upstream.validate_partition_key(own.name(start)) for start in starts)
     sparse, dense = (own, needed) if relation.is_several else (needed, own)
-    if (sparse.grid.anchor - dense.grid.anchor) % (gcd(sparse.grid.stride, dense.grid.stride) or 1):
+    stride = gcd(sparse.pattern.stride, dense.pattern.stride) or 1
+    if (sparse.pattern.anchor - dense.pattern.anchor) % stride:
         return False
     first = max(needed.first, own.first)
     last = min((side.last() for side in (needed, own) if side.end is not None), default=datetime.max)
@@ -347,12 +288,12 @@ def first_and_last(windows: Windows | PartitionsDefinition.TimeWindow) -> tuple[
 
 
 @lru_cache(maxsize=128)
-def _cron_grid(schedule: str) -> CronGrid:
-    return CronGrid(schedule)
+def _cron_pattern(schedule: str) -> CronPattern:
+    return CronPattern(CronGrid(_EPOCH, schedule))
 
 
-def _grid_of(definition: PartitionsDefinition.TimeWindow) -> Grid:
+def _pattern_of(definition: PartitionsDefinition.TimeWindow) -> Pattern:
     if definition.cron_schedule is not None:
-        return _cron_grid(definition.cron_schedule)
+        return _cron_pattern(definition.cron_schedule)
     assert definition.interval_seconds is not None
-    return IntervalGrid(definition.start, timedelta(seconds=definition.interval_seconds))
+    return IntervalPattern(IntervalGrid(definition.start, timedelta(seconds=definition.interval_seconds)))

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rivers_core.exceptions import PartitionDefinitionError, PartitionValidationError
@@ -13,6 +13,7 @@ from rivers_core.partitions import PartitionKey, PartitionsDefinition
 from rivers_core.partitions.time_windows import CronGrid, IntervalGrid
 
 P = PartitionsDefinition
+START = datetime(2024, 1, 1)
 
 
 def text(definition):
@@ -129,7 +130,7 @@ def test_interval_grid_is_gapless(start, seconds, count):
 )
 def test_cron_grid_is_gapless(start, schedule, count):
     openly = P.time_window(start, cron_schedule=schedule, end=datetime(2032, 1, 1), fmt="%Y-%m-%dT%H:%M:%S")
-    ends = [openly._grid.first(start)]
+    ends = [openly.grid.first(start)]
     while len(ends) <= count:
         ends.append(openly._after(ends[-1]))
     definition = P.time_window(start, cron_schedule=schedule, end=ends[-1])
@@ -318,6 +319,60 @@ def test_grid_last_matches_its_starts(grid, until):
 
     assert grid.last(grid.start + until) == (starts[-1] if starts else None)
     assert not starts or grid.last(starts[-1]) == (starts[-2] if len(starts) > 1 else None)
+
+
+schedules = st.sampled_from(
+    [
+        "* * * * * *",
+        "*/30 * * * * *",
+        "*/7 * * * *",
+        "0 */6 * * *",
+        "30 5 * * *",
+        "0 0,12 * * 1-5",
+        "0 0 * * MON#1",
+        "0 0 1 * *",
+        "0 0 L * *",
+        "0 0 1 */3 *",
+        "0 0 13 * 5",
+    ]
+)
+moments = st.integers(0, 400 * 86_400).map(lambda seconds: START + timedelta(seconds=seconds))
+intervals = st.sampled_from([1, 7, 30, 60, 3_600, 21_600, 43_200, 86_400, 129_600, 604_800])
+
+
+@settings(max_examples=60, deadline=None)
+@given(schedules, moments, st.integers(-30, 30))
+def test_cron_grid_matches_cronsim(schedule, moment, count):
+    from cronsim import CronSim
+
+    grid = CronGrid(START, schedule)
+    start = next(CronSim(schedule, moment + timedelta(seconds=1), reverse=True))
+    assert grid.floor(moment) == start
+    ticks = CronSim(schedule, start, reverse=count < 0)
+    assert grid.shift(start, count) == next(islice(ticks, abs(count) - 1, None), start) if count else start
+
+
+@settings(max_examples=60, deadline=None)
+@given(intervals, moments, moments, st.integers(-30, 30))
+def test_interval_grid_floor_and_shift(every, start, moment, count):
+    step = timedelta(seconds=every)
+    grid = IntervalGrid(start, step)
+    floor = grid.floor(moment)
+    assert floor <= moment < floor + step
+    assert (floor - start) % step == timedelta()
+    assert grid.shift(floor, count) == floor + count * step
+
+
+def test_cron_schedule_that_never_matches_has_no_keys():
+    with pytest.raises(PartitionDefinitionError, match="no window starts at or after 2024-01-01"):
+        P.time_window("2024-01-01", cron_schedule="0 0 */31 * MON#5")
+
+
+def test_grid_ends_with_the_calendar():
+    day = datetime(9999, 12, 31)
+    for grid in (IntervalGrid(day, timedelta(hours=9)), CronGrid(day, "0 */9 * * *")):
+        assert len(list(grid.starts(datetime.max))) == 3
+        assert grid.first(day + timedelta(hours=23)) is None
 
 
 def test_unknown_key_is_reported_without_listing_windows():

@@ -479,12 +479,12 @@ class TimeWindowPartitions(_FlatPartitions, variant="TimeWindow"):
     """
 
     __slots__ = (
-        "_grid",
         "_is_parsed",
         "_listed",
         "cron_schedule",
         "end",
         "fmt",
+        "grid",
         "interval_seconds",
         "start",
     )
@@ -499,7 +499,8 @@ class TimeWindowPartitions(_FlatPartitions, variant="TimeWindow"):
     """No window starts at or after it; None: the keys end with the last complete window."""
     fmt: str
     """The format of the keys."""
-    _grid: Grid
+    grid: Grid
+    """Start times of the windows, for arithmetic; it does not know the end."""
     _is_parsed: bool
     """True if a key is parsed with `fmt`; False if it is looked up in the listing."""
     _listed: _Listing
@@ -516,20 +517,20 @@ class TimeWindowPartitions(_FlatPartitions, variant="TimeWindow"):
         last = None if end is None else parse_moment(end, "end", fmt)
         grid = _grid(first, cron_schedule, interval_seconds)
         self._set(start=first, cron_schedule=cron_schedule, interval_seconds=interval_seconds, end=last)
-        self._set(fmt=default_format(grid) if fmt is None else fmt, _grid=grid)
+        self._set(fmt=default_format(grid) if fmt is None else fmt, grid=grid)
         self._set(_is_parsed=False, _listed=_EMPTY_LISTING)
         self._check()
 
     def _check(self) -> None:
-        first = self._grid.first(self.start)
+        first = self.grid.first(self.start)
         if first is None or (self.end is not None and first >= self.end):
             until = f" and before {self.end}" if self.end is not None else ""
             raise PartitionDefinitionError(
                 f"Time partitions have no keys: no window starts at or after {self.start}{until}."
             )
         key = check_key_value(first.strftime(self.fmt))
-        if identifies_windows(self.fmt, self._grid):
-            self._set(_is_parsed=_parse_start(key, self.fmt, self._grid) == first)
+        if identifies_windows(self.fmt, self.grid):
+            self._set(_is_parsed=_parse_start(key, self.fmt, self.grid) == first)
         elif self.end is not None:
             self._listing()
         elif repeats_yearly(self.fmt):
@@ -537,7 +538,7 @@ class TimeWindowPartitions(_FlatPartitions, variant="TimeWindow"):
                 f"The fmt {self.fmt!r} has no year, so its keys would repeat every year. Add %Y, or set an end."
             )
         else:
-            windows = self._grid.starts(self.start + _HORIZON)
+            windows = self.grid.starts(self.start + _HORIZON)
             _Listing(islice(windows, _MOST_WINDOWS_CHECKED), self.fmt)
 
     def get_partition_keys(self, dynamic_keys: DynamicKeys = None) -> list[PartitionKey]:
@@ -556,7 +557,7 @@ class TimeWindowPartitions(_FlatPartitions, variant="TimeWindow"):
         return None
 
     def _unknown(self, value: str) -> str:
-        first, last = self._grid.first(self.start), self._last()
+        first, last = self.grid.first(self.start), self._last()
         if first is None or last is None:
             return f"There is no partition key {value!r}: no window since {self.start} is complete yet."
         until = "" if self.end is not None else " (the last complete window)"
@@ -568,9 +569,9 @@ class TimeWindowPartitions(_FlatPartitions, variant="TimeWindow"):
     def _last(self) -> datetime | None:
         """Return the start of the last window; without listing the windows, of which there may be millions."""
         if self.end is not None:
-            return self._grid.last(self.end)
-        current = self._grid.last(datetime.now() + _MICROSECOND)
-        return None if current is None else self._grid.last(current)
+            return self.grid.last(self.end)
+        current = self.grid.last(datetime.now() + _MICROSECOND)
+        return None if current is None else self.grid.last(current)
 
     def sort_key(self, dynamic_keys: DynamicKeys = None) -> Callable[[PartitionKey], datetime]:
         """Return a key function that sorts keys in the order of the definition."""
@@ -579,7 +580,7 @@ class TimeWindowPartitions(_FlatPartitions, variant="TimeWindow"):
     def _start_of(self, value: str) -> datetime | None:
         if not self._is_parsed:
             return self._listing().start_by_value.get(value)
-        start = _parse_start(value, self.fmt, self._grid)
+        start = _parse_start(value, self.fmt, self.grid)
         if start is None or (self.end is not None and start >= self.end):
             return None
         if self.end is None and self._after(start) > datetime.now():
@@ -587,17 +588,17 @@ class TimeWindowPartitions(_FlatPartitions, variant="TimeWindow"):
         return start
 
     def _after(self, start: datetime) -> datetime:
-        return self._grid.first(start + _MICROSECOND) or datetime.max
+        return self.grid.first(start + _MICROSECOND) or datetime.max
 
     def _listing(self) -> _Listing:
         if self.end is not None:
             if not self._listed.starts:
-                self._set(_listed=_Listing(self._grid.starts(self.end), self.fmt))
+                self._set(_listed=_Listing(self.grid.starts(self.end), self.fmt))
             return self._listed
         now = datetime.now()
         if now >= self._listed.valid_until:
-            starts = [*self._grid.starts(now)]
-            after = self._after(starts[-1]) if starts else self._grid.first(self.start) or datetime.max
+            starts = [*self.grid.starts(now)]
+            after = self._after(starts[-1]) if starts else self.grid.first(self.start) or datetime.max
             complete = starts if after <= now else starts[:-1]
             self._set(_listed=_Listing(complete, self.fmt, after))
         return self._listed

@@ -7,14 +7,18 @@ therefore neither lose nor repeat a key.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
-from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Final, Protocol
+from abc import ABC, abstractmethod
+from bisect import bisect_left, bisect_right
+from contextlib import suppress
+from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Final
 
 from rivers_core.exceptions import PartitionDefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from cronsim import CronSim
 
 
 DAY: Final = timedelta(days=1)
@@ -22,33 +26,65 @@ HOUR: Final = timedelta(hours=1)
 MINUTE: Final = timedelta(minutes=1)
 SECOND: Final = timedelta(seconds=1)
 _MICROSECOND: Final = timedelta(microseconds=1)
+# Days between two matches of a schedule: a weekday on February 29 may take 40 years, across the year 2100.
+_LONGEST_GAP: Final = 50 * 366
 
 _DIRECTIVE: Final = re.compile(r"%[-_0^#E]?([a-zA-Z%])")
 _YEARS: Final = frozenset("YyGgCcxDFs+")
 
 
-class Grid(Hashable, Protocol):
-    """Start times of windows; each window ends where the next one starts."""
+class Grid(ABC):
+    """Start times of windows; each window ends where the next one starts.
 
-    start: datetime
-    """No window starts before it."""
-    shortest: timedelta
-    """Lower bound of the length of a window."""
+    Attributes:
+        start: No window starts before it.
+        shortest: Lower bound of the length of a window.
+    """
+
+    __slots__ = ("shortest", "start")
+
+    def __init__(self, start: datetime, shortest: timedelta) -> None:
+        self.start = start
+        self.shortest = shortest
+
+    @abstractmethod
+    def floor(self, moment: datetime) -> datetime:
+        """Return the last start at or before a moment, as if the windows continued before `start`.
+
+        Raises:
+            OverflowError: The calendar ends first.
+        """
+
+    @abstractmethod
+    def shift(self, start: datetime, count: int) -> datetime:
+        """Return the start that is `count` windows after (negative: before) a start; raises as `floor` does."""
 
     def first(self, moment: datetime) -> datetime | None:
         """Return the first start at or after a moment; None if there is none."""
-        ...
+        moment = max(moment, self.start)
+        try:
+            floor = self.floor(moment)
+            return floor if floor == moment else self.shift(floor, 1)
+        except OverflowError:
+            return None
 
     def last(self, until: datetime) -> datetime | None:
         """Return the last start before a moment; None if there is none."""
-        ...
+        if until <= self.start:
+            return None
+        start = self.floor(until - _MICROSECOND)
+        return start if start >= self.start else None
 
     def starts(self, until: datetime) -> Iterator[datetime]:
         """Yield all starts before a moment, in order."""
-        ...
+        start = self.first(self.start)
+        with suppress(OverflowError):
+            while start is not None and start < until:
+                yield start
+                start = self.shift(start, 1)
 
 
-class IntervalGrid:
+class IntervalGrid(Grid):
     """Windows of one length, counted from the first start.
 
     Args:
@@ -56,33 +92,22 @@ class IntervalGrid:
         step: Length of each window.
     """
 
-    __slots__ = ("shortest", "start")
+    __slots__ = ()
 
     def __init__(self, start: datetime, step: timedelta) -> None:
-        self.start = start
-        self.shortest = step
+        super().__init__(start, step)
 
-    def first(self, moment: datetime) -> datetime | None:
-        """Return the first start at or after a moment."""
-        elapsed = max(moment - self.start, timedelta())
-        return self.start - (-elapsed // self.shortest) * self.shortest
+    def floor(self, moment: datetime) -> datetime:
+        """Return the last start at or before a moment."""
+        return self.start + (moment - self.start) // self.shortest * self.shortest
 
-    def last(self, until: datetime) -> datetime | None:
-        """Return the last start before a moment; None if there is none."""
-        if until <= self.start:
-            return None
-        return self.start + (until - self.start - _MICROSECOND) // self.shortest * self.shortest
-
-    def starts(self, until: datetime) -> Iterator[datetime]:
-        """Yield all starts before a moment, in order."""
-        step, start = self.shortest, self.start
-        while start < until:
-            yield start
-            start += step
+    def shift(self, start: datetime, count: int) -> datetime:
+        """Return the start that is `count` windows away."""
+        return start + count * self.shortest
 
 
-class CronGrid:
-    """Windows that start at the times of a cron expression.
+class CronGrid(Grid):
+    """Windows that start at the times of a cron expression: on some days, on each of them at the same times.
 
     Args:
         start: No window starts before it.
@@ -92,49 +117,84 @@ class CronGrid:
         PartitionDefinitionError: The expression is invalid, or `cronsim` is not installed.
     """
 
-    __slots__ = ("schedule", "shortest", "start")
+    __slots__ = ("_cron", "hours", "is_daily", "minutes", "schedule", "seconds")
 
     def __init__(self, start: datetime, schedule: str) -> None:
-        self.start = start
+        super().__init__(start, MINUTE if len(schedule.split()) == 5 else SECOND)
         self.schedule = schedule
-        self.shortest = MINUTE if len(schedule.split()) == 5 else SECOND
-        self._ticks(start)
+        self._cron = _parse_cron(schedule)
+        self.hours, self.minutes, self.seconds = (
+            sorted(field) for field in (self._cron.hours, self._cron.minutes, self._cron.seconds)
+        )
+        self.is_daily = self._cron.parts[3:] == ["*", "*", "*"]
 
-    def first(self, moment: datetime) -> datetime | None:
-        """Return the first start at or after a moment; None if there is none within 50 years."""
-        return next(self._ticks(max(moment, self.start)), None)
+    def has_day(self, day: date) -> bool:
+        """Return whether windows start on a day."""
+        return day.month in self._cron.months and self._cron.match_day(day)
 
-    def last(self, until: datetime) -> datetime | None:
-        """Return the last start before a moment; None if there is none."""
-        tick = next(self._ticks(until, reverse=True), None)
-        return tick if tick is not None and tick >= self.start else None
+    def floor(self, moment: datetime) -> datetime:
+        """Return the last start at or before a moment."""
+        day = moment.date()
+        index = self._count_until(moment) - 1
+        if index < 0 or not self.has_day(day):
+            day, index = self._move(day, -1), -1
+        return datetime.combine(day, self._time(index))
 
-    def starts(self, until: datetime) -> Iterator[datetime]:
-        """Yield all starts before a moment, in order."""
-        for tick in self._ticks(self.start):
-            if tick >= until:
-                return
-            yield tick
+    def shift(self, start: datetime, count: int) -> datetime:
+        """Return the start that is `count` windows away."""
+        days, index = divmod(self._count_until(start) - 1 + count, self._count_per_day())
+        return datetime.combine(self._move(start.date(), days), self._time(index))
 
-    def _ticks(self, moment: datetime, *, reverse: bool = False) -> Iterator[datetime]:
-        """Yield the times at or after a moment; in reverse, those before it."""
-        try:
-            from cronsim import CronSim, CronSimError
-        except ImportError as error:
-            raise PartitionDefinitionError(
-                "A cron_schedule needs cronsim, which is not installed. Run: pip install 'rivers-core[cron]'."
-            ) from error
-        # cronsim drops microseconds and excludes the moment itself
-        origin = moment if reverse else moment - _MICROSECOND
-        if reverse and moment.microsecond:
-            origin += SECOND
-        try:
-            return CronSim(self.schedule, origin, reverse)
-        except CronSimError as error:
-            raise PartitionDefinitionError(
-                f"The cron_schedule {self.schedule!r} is invalid: {error}. It must have five fields "
-                "(minute, hour, day of month, month, day of week), or six with the second first."
-            ) from error
+    def _count_per_day(self) -> int:
+        return len(self.hours) * len(self.minutes) * len(self.seconds)
+
+    def _time(self, index: int) -> time:
+        rest, second = divmod(index % self._count_per_day(), len(self.seconds))
+        hour, minute = divmod(rest, len(self.minutes))
+        return time(self.hours[hour], self.minutes[minute], self.seconds[second])
+
+    def _count_until(self, moment: datetime) -> int:
+        """Return how many times of a day are not after that of a moment."""
+        hour, minute, second = moment.hour, moment.minute, moment.second
+        count = bisect_left(self.hours, hour) * len(self.minutes)
+        if hour not in self._cron.hours:
+            return count * len(self.seconds)
+        count = (count + bisect_left(self.minutes, minute)) * len(self.seconds)
+        if minute not in self._cron.minutes:
+            return count
+        return count + bisect_right(self.seconds, second)
+
+    def _move(self, day: date, count: int) -> date:
+        """Return the day with windows that is `count` such days after (negative: before) a day."""
+        step = DAY if count > 0 else -DAY
+        if self.is_daily or abs(count) > date.max.toordinal():
+            return day + abs(count) * step
+        skipped = 0
+        while count:
+            day += step
+            skipped += 1
+            if self.has_day(day):
+                count -= step.days
+                skipped = 0
+            elif skipped > _LONGEST_GAP:
+                raise OverflowError(f"the schedule {self.schedule!r} has no such day")
+        return day
+
+
+def _parse_cron(schedule: str) -> CronSim:
+    try:
+        from cronsim import CronSim, CronSimError
+    except ImportError as error:
+        raise PartitionDefinitionError(
+            "A cron_schedule needs cronsim, which is not installed. Run: pip install 'rivers-core[cron]'."
+        ) from error
+    try:
+        return CronSim(schedule, datetime(2000, 1, 1))
+    except CronSimError as error:
+        raise PartitionDefinitionError(
+            f"The cron_schedule {schedule!r} is invalid: {error}. It must have five fields "
+            "(minute, hour, day of month, month, day of week), or six with the second first."
+        ) from error
 
 
 def parse_moment(value: datetime | date | str, role: str, fmt: str | None) -> datetime:
