@@ -11,6 +11,8 @@ from rivers_core.exceptions import RiversError
 from rivers_core.plugins import get_registry
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rivers.execution.run import Run
     from rivers.executors import in_process as own
     from rivers.executors.remote import Channel
@@ -71,6 +73,21 @@ class Executor(ABC, metaclass=_ExecutorType):
         raise RiversError(
             f"{self!r} does not run steps of an asset with metadata={{'rivers/executor': ...}}."
         )
+
+    @classmethod
+    def work(cls, arguments: Sequence[str]) -> int:
+        """Do the work of a process that this executor started elsewhere with `python -m rivers.worker NAME ...`.
+
+        Args:
+            arguments: What follows the name of the executor on the command line.
+
+        Returns:
+            The exit code of the process.
+
+        Raises:
+            RiversError: The executor starts no such processes.
+        """
+        raise RiversError(f"Executor {cls.__name__!r} does not start processes with arguments {arguments!r}.")
 
     def keeps(self, step: Step) -> bool:
         """Return whether a step runs in the coordinating process, whatever its handlers; by default it does not.

@@ -12,6 +12,7 @@ from rivers.executors.base import Executor, executor_class
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from rivers.execution.run import Run
     from rivers.executors.remote import Channel
     from rivers.executors.remote.bundle import Bundle
     from rivers.graph.findings import Findings
@@ -104,6 +105,17 @@ class Connections:
         if executor not in self._channels:
             self._channels[executor] = executor.connect()
         return self._channels[executor]
+
+    def open_run(self, run: Run) -> None:
+        """Prepare the channels of the steps that a run sends elsewhere."""
+        for executor in dict.fromkeys(run.elsewhere.values()):
+            self.channel(executor).open_run(run)
+
+    def close_run(self, run: Run) -> None:
+        """Release what these channels keep for a run."""
+        for executor in dict.fromkeys(run.elsewhere.values()):
+            if executor in self._channels:
+                self._channels[executor].close_run(run)
 
     def close(self) -> None:
         """End the processes of all channels."""

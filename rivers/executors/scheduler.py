@@ -113,10 +113,10 @@ class _Scheduler:
             while (step := self._next_here()) is not None:
                 self._run_here(step)
         except BaseException:
-            self._drain()
+            self._drain(is_canceled=True)
             raise
         if self._ended_by is not None:
-            self._drain()
+            self._drain(is_canceled=True)
             raise self._ended_by
         self._drain()
 
@@ -206,17 +206,20 @@ class _Scheduler:
             if not self._waits[follower.name]:
                 self._ready.append(follower)
 
-    def _drain(self) -> None:
+    def _drain(self, *, is_canceled: bool = False) -> None:
         """Wait for running steps if some run elsewhere; a second interrupt ends their processes."""
         if self._ending is None:
             return
         try:
             with self._change:
                 self._stop()
+            for calls in set(self._calls.values()) if is_canceled else ():
+                if not calls.finishes_running:
+                    calls.interrupt()
+            with self._change:
                 while self._running:
                     self._change.wait()
         except BaseException:
-            self._ending.is_abandoned = True
             for calls in set(self._calls.values()):
                 calls.interrupt()
             raise
@@ -229,6 +232,7 @@ def _remote_calls(run: Run) -> tuple[Mapping[str, RemoteCalls], Ending | None]:
     from rivers.executors.remote.call import RemoteCalls
 
     assert run.connections is not None
+    run.connections.open_run(run)
     ending = Ending()
     bundle = run.connections.bundle
     calls = {

@@ -194,6 +194,8 @@ def run_plan(
     except BaseException as error:
         _abort(run, since, error)
         raise
+    finally:
+        connections.close_run(run)
     if first is not None and request.raise_on_error:
         name, cause = first
         owner = next(step.owner for step in plan.steps if step.name == name)

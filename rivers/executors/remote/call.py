@@ -8,6 +8,7 @@ import pickle
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from rivers.definitions.retry import Compute
 from rivers.exceptions import ExecutionError
 from rivers.execution.keys import dynamic_keys
 from rivers.execution.lineage import needed_keys
@@ -56,6 +57,8 @@ class RemoteCalls:
         self._channel = channel
         self._bundle = bundle
         self._ending = ending
+        self._is_interrupted = False
+        self.finishes_running = channel.finishes_running
         limit = channel.max_concurrent
         self._slots = asyncio.Semaphore(limit) if limit is not None else None
         self._terms = dumps(
@@ -81,7 +84,8 @@ class RemoteCalls:
             attempt += 1
 
     def interrupt(self) -> None:
-        """End the processes of running calls."""
+        """End the processes of running calls, and do not repeat them."""
+        self._is_interrupted = True
         self._channel.interrupt()
 
     async def _attempt(self, step: Step, keys: Sequence[PartitionKey] | None, attempt: int) -> float | None:
@@ -117,7 +121,7 @@ class RemoteCalls:
     def _lost(
         self, step: Step, keys: Sequence[PartitionKey] | None, attempt: int, error: LostStepError
     ) -> float | None:
-        if self._ending.is_abandoned:
+        if self._is_interrupted:
             raise NotRunError from error
         delay = retry_delay(step, self._run, keys, error, attempt)
         if delay is None:
@@ -152,7 +156,6 @@ class RemoteCalls:
             observed,
             _dynamic_keys(step, run),
         )
-        policy = step.retry or run.retry
         return StepRequest(
             self._bundle,
             pickle.dumps(order, pickle.HIGHEST_PROTOCOL),
@@ -161,8 +164,15 @@ class RemoteCalls:
             step.owner,
             None if keys is None else tuple(map(str, keys)),
             attempt,
-            step.compute if policy is None else policy.compute_for(attempt, step.compute),
+            self._compute(step, attempt),
         )
+
+    def _compute(self, step: Step, attempt: int) -> Compute | None:
+        """Return the machine resources of an attempt; a retry may escalate what the channel has by default."""
+        policy = self._run.retry if step.retry is None else step.retry
+        if policy is None or attempt == 1:
+            return step.compute
+        return policy.compute_for(attempt, _filled(step.compute, self._channel.default_compute))
 
     # ------------------------------------------------------------------ report
 
@@ -178,6 +188,14 @@ class RemoteCalls:
         if report.calls:
             for call in report.calls:
                 _tell_observers(call, step, run, report.events)
+
+
+def _filled(compute: Compute | None, default: Compute | None) -> Compute | None:
+    """Return what an asset declares, with the quantities of the channel where it does not."""
+    if compute is None or default is None:
+        return compute or default
+    gpu = default.gpu if compute.gpu is None else compute.gpu
+    return Compute(cpu=compute.cpu or default.cpu, memory=compute.memory or default.memory, gpu=gpu)
 
 
 def _known_events(

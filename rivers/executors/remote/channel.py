@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from rivers.definitions.retry import FailureReason
 from rivers.exceptions import ExecutionError
 
 if TYPE_CHECKING:
+    from rivers.definitions.retry import Compute
+    from rivers.execution.run import Run
     from rivers.executors.remote.messages import StepRequest
 
 
@@ -30,9 +32,28 @@ class Channel(ABC):
 
     Attributes:
         max_concurrent: Number of requests that may be sent at once; None for no limit.
+        finishes_running: Whether a canceled run lets running steps finish; otherwise it interrupts them at once.
+        default_compute: Machine resources of steps that declare none, from which a retry may escalate.
     """
 
     max_concurrent: int | None = None
+    finishes_running: ClassVar[bool] = True
+    default_compute: Compute | None = None
+
+    def open_run(self, run: Run) -> None:
+        """Prepare for the requests of a run, before its first step.
+
+        Args:
+            run: The run.
+
+        Raises:
+            RiversError: No request can be sent; the run ends without a step.
+        """
+        return
+
+    def close_run(self, run: Run) -> None:
+        """Release what the requests of a run needed, after its end was recorded, however it ended."""
+        return
 
     @abstractmethod
     async def send(self, request: StepRequest) -> bytes:

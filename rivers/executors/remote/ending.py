@@ -15,8 +15,6 @@ class Ending:
 
     Attributes:
         starts_nothing: Whether no further call may start.
-        is_abandoned: Whether the processes of running calls are ended.
     """
 
     starts_nothing: bool = False
-    is_abandoned: bool = False

@@ -28,6 +28,7 @@ class StepRequest:
         keys: Display forms of the partition keys of this call; None without partitions.
         attempt: Number of the attempt, from 1.
         compute: Machine resources of this attempt, if the asset or its retry policy declares some.
+        timeout: Seconds that the attempt may take; None for no limit.
     """
 
     bundle: Bundle
@@ -38,6 +39,7 @@ class StepRequest:
     keys: tuple[str, ...] | None
     attempt: int
     compute: Compute | None
+    timeout: float | None = None
 
     @property
     def subject(self) -> str:

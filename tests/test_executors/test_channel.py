@@ -1,0 +1,151 @@
+"""What a channel of another package may rely on: hooks around a run, and interruption."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+
+import rivers as rs
+from rivers.definitions.retry import FailureReason
+from rivers.exceptions import ConfigurationError, RiversError
+from rivers.executors.remote import Channel, LostStepError
+from rivers.executors.remote.worker import run_request
+from rivers.worker import main
+
+
+class Local(Channel):
+    """Runs requests in this process, and notes what happens."""
+
+    default_compute = rs.Compute(cpu=1, memory="1Gi")
+
+    def __init__(self):
+        self.calls = []
+        self.computes = []
+        self.lost = []
+
+    def open_run(self, run):
+        self.calls.append(f"open {run.run_id}")
+
+    async def send(self, request):
+        self.calls.append(f"send {request.step}")
+        self.computes.append(request.compute)
+        if self.lost:
+            raise self.lost.pop()
+        return run_request(request.bundle.digest, request.bundle.data, request.encoded)
+
+    def close_run(self, run):
+        self.calls.append(f"close {run.run_id} {run.storage.get_run(run.run_id).status}")
+
+    def close(self):
+        self.calls.append("close")
+
+
+class Refusing(Local):
+    def open_run(self, run):
+        raise ConfigurationError("no permission")
+
+
+class Slow(Local):
+    finishes_running = False
+
+    async def send(self, request):
+        if request.step == "interrupting":
+            raise KeyboardInterrupt
+        self.running = asyncio.get_running_loop().create_future()
+        await self.running
+
+    def interrupt(self):
+        loop = self.running.get_loop()
+        loop.call_soon_threadsafe(self.running.set_exception, LostStepError("ended"))
+
+
+class Elsewhere(rs.Executor):
+    reach = "host"
+
+    def __init__(self, channel):
+        self.channel = channel
+
+    def __hash__(self):
+        return id(self)
+
+    def connect(self):
+        return self.channel
+
+
+def repository(channel, tmp_path, *assets):
+    resources = {"store": rs.PickleIOHandler(str(tmp_path))}
+    executor = Elsewhere(channel)
+    return rs.CodeRepository(list(assets), default_executor=executor, resources=resources, config=False)
+
+
+@rs.Asset(io_handler="store")
+def one():
+    return 1
+
+
+@rs.Asset(io_handler="store", retry=rs.RetryPolicy(1, escalate=lambda _, compute: compute.scaled(memory=2)))
+def growing():
+    return 1
+
+
+@rs.Asset(io_handler="store")
+def waiting():
+    return 1
+
+
+@rs.Asset(io_handler="store")
+def interrupting():
+    return 1
+
+
+def test_channel_is_opened_and_closed_with_the_run(tmp_path):
+    channel = Local()
+    with repository(channel, tmp_path, one) as repo:
+        repo.materialize(run_id_override="r")
+    assert channel.calls == ["open r", "send one", "close r success", "close"]
+
+
+def test_refusal_ends_the_run_before_its_first_step(tmp_path):
+    channel = Refusing()
+    with repository(channel, tmp_path, one) as repo, pytest.raises(ConfigurationError, match="no permission"):
+        repo.materialize(run_id_override="r")
+    assert channel.calls == ["close r failure", "close"]
+
+
+def test_retry_escalates_from_the_default_compute(tmp_path):
+    channel = Local()
+    channel.lost.append(LostStepError("no memory", FailureReason.OUT_OF_MEMORY))
+    with repository(channel, tmp_path, growing) as repo:
+        repo.materialize()
+    assert channel.computes == [None, rs.Compute(cpu=1, memory="2Gi")]
+
+
+def test_canceled_run_interrupts_running_steps(tmp_path):
+    channel = Slow()
+    with repository(channel, tmp_path, waiting, interrupting) as repo:
+        with pytest.raises(KeyboardInterrupt):
+            repo.materialize(run_id_override="r")
+        assert repo.storage.get_run("r").status == "canceled"
+        events = [event.event_type for event in repo.storage.get_events_for_run("r")]
+    assert "StepRetry" not in events
+
+
+def test_worker_entry_reports_unknown_executors(capsys):
+    assert main(["nowhere"]) == 1
+    assert "nowhere" in capsys.readouterr().err
+    assert main([]) == 2
+
+
+def test_worker_entry_refuses_executors_without_processes(capsys):
+    assert main(["in_process", "x"]) == 1
+    assert "InProcess" in capsys.readouterr().err
+    with pytest.raises(RiversError):
+        Elsewhere.work([])
+
+
+def test_worker_entry_is_a_module():
+    process = subprocess.run([sys.executable, "-m", "rivers.worker"], capture_output=True, check=False)
+    assert process.returncode == 2
