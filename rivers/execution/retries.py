@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from rivers.definitions.error_text import error_text
-from rivers.definitions.retry import classify
+from rivers.definitions.retry import FailureReason, classify
 from rivers_core.metadata import MetadataValue
 
 if TYPE_CHECKING:
@@ -38,11 +38,13 @@ class RetryElsewhere(Exception):  # noqa: N818 not an error
 
     Args:
         delay: Seconds to wait before the next attempt.
+        reason: Category of the failure.
     """
 
-    def __init__(self, delay: float) -> None:
+    def __init__(self, delay: float, reason: FailureReason) -> None:
         super().__init__(delay)
         self.delay = delay
+        self.reason = reason
 
 
 def record_failure(
@@ -104,7 +106,7 @@ async def may_retry(
     if delay is None:
         return False
     if run.retries_elsewhere and asset is None:
-        raise RetryElsewhere(delay)
+        raise RetryElsewhere(delay, classify(error))
     if step.needs_loop:
         await asyncio.sleep(delay)
     elif delay:

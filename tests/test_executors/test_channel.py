@@ -105,14 +105,14 @@ def test_channel_is_opened_and_closed_with_the_run(tmp_path):
     channel = Local()
     with repository(channel, tmp_path, one) as repo:
         repo.materialize(run_id_override="r")
-    assert channel.calls == ["open r", "send one", "close r success", "close"]
+    assert channel.calls == ["open r", "send one", "close r Success", "close"]
 
 
 def test_refusal_ends_the_run_before_its_first_step(tmp_path):
     channel = Refusing()
     with repository(channel, tmp_path, one) as repo, pytest.raises(ConfigurationError, match="no permission"):
         repo.materialize(run_id_override="r")
-    assert channel.calls == ["close r failure", "close"]
+    assert channel.calls == ["close r Failure", "close"]
 
 
 def test_retry_escalates_from_the_default_compute(tmp_path):
@@ -123,12 +123,21 @@ def test_retry_escalates_from_the_default_compute(tmp_path):
     assert channel.computes == [None, rs.Compute(cpu=1, memory="2Gi")]
 
 
+def test_escalation_counts_failures_by_reason(tmp_path):
+    channel = Local()
+    channel.lost = [LostStepError("killed", FailureReason.OUT_OF_MEMORY), LostStepError("node lost")]
+    policy = rs.RetryPolicy(2, escalate=rs.ComputeEscalation(max_memory="8Gi"))
+    with repository(channel, tmp_path, one) as repo:
+        repo.materialize(retry=policy)
+    assert channel.computes == [None, rs.Compute(cpu=1, memory="1Gi"), rs.Compute(cpu=1, memory="2Gi")]
+
+
 def test_canceled_run_interrupts_running_steps(tmp_path):
     channel = Slow()
     with repository(channel, tmp_path, waiting, interrupting) as repo:
         with pytest.raises(KeyboardInterrupt):
             repo.materialize(run_id_override="r")
-        assert repo.storage.get_run("r").status == "canceled"
+        assert repo.storage.get_run("r").status == "Canceled"
         events = [event.event_type for event in repo.storage.get_events_for_run("r")]
     assert "StepRetry" not in events
 

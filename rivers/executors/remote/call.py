@@ -29,6 +29,7 @@ from rivers_core.partitions import PartitionContext
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from rivers.definitions.retry import FailureReason
     from rivers.execution.run import Run
     from rivers.executors.remote.bundle import Bundle
     from rivers.executors.remote.channel import Channel
@@ -78,41 +79,52 @@ class RemoteCalls:
             NotRunError: The run ends before the call could start, or while it waits for a retry.
             BaseException: See `execute_step`.
         """
-        attempt = 1
-        while (delay := await self._attempt(step, keys, attempt)) is not None:
+        reasons: list[FailureReason] = []
+        while (delay := await self._attempt(step, keys, reasons)) is not None:
             await asyncio.sleep(delay)
-            attempt += 1
 
     def interrupt(self) -> None:
         """End the processes of running calls, and do not repeat them."""
         self._is_interrupted = True
         self._channel.interrupt()
 
-    async def _attempt(self, step: Step, keys: Sequence[PartitionKey] | None, attempt: int) -> float | None:
-        """Run one attempt; return the seconds to wait before the next one, None if the call succeeded."""
+    async def _attempt(
+        self, step: Step, keys: Sequence[PartitionKey] | None, reasons: list[FailureReason]
+    ) -> float | None:
+        """Run one attempt; return the seconds to wait before the next one, None if the call succeeded.
+
+        The reason of a failure is added to those of earlier attempts.
+        """
+        attempt = len(reasons) + 1
         try:
-            report = await self._report(step, keys, attempt)
+            report = await self._report(step, keys, reasons)
         except LostStepError as error:
+            reasons.append(error.failure_reason)
             return self._lost(step, keys, attempt, error)
         self._record(step, report, attempt)
         if report.error is None:
+            reasons.append(report.retry_reason)
             return report.retry_after
         failure = unpack_error(report.error)
         if report.is_refused:
             report_failure(step, self._run, keys, failure, attempt)
         raise failure
 
-    async def _report(self, step: Step, keys: Sequence[PartitionKey] | None, attempt: int) -> StepReport:
+    async def _report(
+        self, step: Step, keys: Sequence[PartitionKey] | None, reasons: Sequence[FailureReason]
+    ) -> StepReport:
         if self._slots is None:
-            return await self._send(step, keys, attempt)
+            return await self._send(step, keys, reasons)
         async with self._slots:
-            return await self._send(step, keys, attempt)
+            return await self._send(step, keys, reasons)
 
-    async def _send(self, step: Step, keys: Sequence[PartitionKey] | None, attempt: int) -> StepReport:
+    async def _send(
+        self, step: Step, keys: Sequence[PartitionKey] | None, reasons: Sequence[FailureReason]
+    ) -> StepReport:
         if self._ending.starts_nothing:
             raise NotRunError
         try:
-            encoded = await self._channel.send(self._request(step, keys, attempt))
+            encoded = await self._channel.send(self._request(step, keys, reasons))
         except asyncio.CancelledError as error:
             raise NotRunError from error
         report: StepReport = pickle.loads(encoded)
@@ -131,8 +143,10 @@ class RemoteCalls:
 
     # ------------------------------------------------------------------ request
 
-    def _request(self, step: Step, keys: Sequence[PartitionKey] | None, attempt: int) -> StepRequest:
-        run = self._run
+    def _request(
+        self, step: Step, keys: Sequence[PartitionKey] | None, reasons: Sequence[FailureReason]
+    ) -> StepRequest:
+        run, attempt = self._run, len(reasons) + 1
         if step.name in self._bundle.refused:
             raise ExecutionError(
                 f"Could not send asset {step.owner!r} to another process: {self._bundle.refused[step.name]}. Define "
@@ -164,15 +178,16 @@ class RemoteCalls:
             step.owner,
             None if keys is None else tuple(map(str, keys)),
             attempt,
-            self._compute(step, attempt),
+            self._compute(step, reasons),
         )
 
-    def _compute(self, step: Step, attempt: int) -> Compute | None:
+    def _compute(self, step: Step, reasons: Sequence[FailureReason]) -> Compute | None:
         """Return the machine resources of an attempt; a retry may escalate what the channel has by default."""
-        policy = self._run.retry if step.retry is None else step.retry
-        if policy is None or attempt == 1:
+        policy = step.retry or self._run.retry
+        if policy is None or not reasons:
             return step.compute
-        return policy.compute_for(attempt, _filled(step.compute, self._channel.default_compute))
+        compute = _filled(step.compute, self._channel.default_compute)
+        return policy.compute_for(len(reasons) + 1, compute, reasons)
 
     # ------------------------------------------------------------------ report
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rivers.definitions.retry import FailureReason
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -136,6 +138,7 @@ class StepReport:
         logs: Attributes of each log record, in order.
         calls: Calls of handlers that observers are told of.
         retry_after: Seconds to wait before the next attempt; None if there is none.
+        retry_reason: Category of the failure that the next attempt follows.
         error: The packed error that failed the step; None if it succeeded.
         is_refused: Whether the error is about the request, such as missing code, instead of the step.
     """
@@ -145,5 +148,6 @@ class StepReport:
     logs: list[dict[str, Any]] = field(default_factory=list)
     calls: Sequence[HandlerCall] = ()
     retry_after: float | None = None
+    retry_reason: FailureReason = FailureReason.ERROR
     error: Any = None
     is_refused: bool = False

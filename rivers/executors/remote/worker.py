@@ -145,7 +145,7 @@ def _run(step: Step, order: StepOrder, repository: OpenRepository, report: StepR
             else:
                 run_sync(coroutine)
         except RetryElsewhere as retry:
-            report.retry_after = retry.delay
+            report.retry_after, report.retry_reason = retry.delay, retry.reason
         except (Exception, asyncio.CancelledError) as error:
             report.error = pack_error(redact_error(error, run.without_secrets))
     report.logs, report.calls = records, calls
