@@ -33,7 +33,7 @@ class Disk(Bare):
 
     model_config = SettingsConfigDict(env_prefix="RIVERS_DISK_")
     location_fields: ClassVar[tuple[str, ...]] = ("store",)
-    made: ClassVar[list[str]] = []
+    built: ClassVar[list[str]] = []
 
     store: str
     prefix: str = ""
@@ -51,7 +51,7 @@ class Disk(Bare):
         return value
 
     def model_post_init(self, context: Any) -> None:
-        self.made.append(self.store)
+        self.built.append(self.store)
 
 
 class Merge(BaseModel):
@@ -97,7 +97,7 @@ def rivers_io_handlers():
 @pytest.fixture
 def classes(monkeypatch):
     monkeypatch.setitem(sys.modules, MODULE.__name__, MODULE)
-    monkeypatch.setattr(Disk, "made", [])
+    monkeypatch.setattr(Disk, "built", [])
     return MODULE
 
 

@@ -52,7 +52,7 @@ RULES = (
         ("late", "prod", ("*", "scratch"), {"team": "late"}),
     ],
 )
-def test_each_field_comes_from_most_specific_pattern_that_sets_it(asset, environment, rule, metadata, load):
+def test_each_field_comes_from_most_specific_pattern(asset, environment, rule, metadata, load):
     config = load(RULES, environment=environment)
     assert config.findings() == []
     assert config.rule_for(asset) == rule
@@ -72,7 +72,7 @@ def test_metadata_for_returns_a_copy(load):
     assert config.metadata_for("raw_orders")["delta/columns"] == ["a", "b"]
 
 
-def test_tie_of_metadata_is_an_error_for_the_asset_that_matches_both(load):
+def test_metadata_of_equally_specific_patterns_is_an_error(load):
     config = load("[assets]\n'a_*' = { metadata = { k = [1] } }\n'*_a' = { metadata = { k = [2], j = 1 } }\n")
     assert config.metadata_for("a_x") == {"k": [1]}
     with pytest.raises(ConfigurationError, match=r"rivers\.toml \[assets\] k: .*'a_a'.*equally specific"):

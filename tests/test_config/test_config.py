@@ -60,9 +60,9 @@ def test_load_config_reads_file(load, project):
 
 def test_handler_is_built_once_on_first_use(load, classes):
     config = load(FULL)
-    assert classes.Disk.made == []
+    assert classes.Disk.built == []
     assert config.handler("scratch") is config.handler("scratch")
-    assert len(classes.Disk.made) == 1
+    assert len(classes.Disk.built) == 1
 
 
 def test_environment_is_merged_over_base(load):
@@ -109,12 +109,12 @@ def test_handler_reports_unknown_name(load):
 
 def test_load_config_accepts_mapping(project, registry, classes):
     config = load_config(
-        {"default_io_handler": "made", "io_handlers": {"made": {"use": classes.Disk, "store": "data"}}},
+        {"default_io_handler": "scratch", "io_handlers": {"scratch": {"use": classes.Disk, "store": "data"}}},
         registry=registry,
     )
     assert config.findings() == []
-    assert config.handler("made").store == str(project / "data")
-    assert config.fields("made")[0] == ("store", str(project / "data"), "code")
+    assert config.handler("scratch").store == str(project / "data")
+    assert config.fields("scratch")[0] == ("store", str(project / "data"), "code")
     assert (config.path, config.root) == (None, project)
 
 

@@ -103,7 +103,7 @@ def test_config_expands_every_table_from_environment_and_dotenv(load, variables,
     assert fields["key"] == ("**********", "file")
 
 
-def test_unset_variable_is_a_finding_of_the_handler_that_needs_it(load, variables):
+def test_unset_variable_is_a_finding_of_its_handler(load, variables):
     config = load(TEXT)
     (finding,) = config.findings()
     assert finding.startswith("rivers.toml [io_handlers.unused] store: UNUSED_ROOT is not set.")

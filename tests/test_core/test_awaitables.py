@@ -40,7 +40,7 @@ def test_resolve_awaitable_keeps_context_variables():
     assert context.run(lambda: resolve_awaitable(read())) == "set"
 
 
-def test_run_sync_returns_result_of_coroutine_that_never_suspends():
+def test_run_sync_returns_result_of_coroutine():
     async def add():
         return 1 + await plain()
 

@@ -45,8 +45,8 @@ class Handler(BaseIOHandler):
 def registry_with(*plugins, names="abcdef"):
     registry = PluginRegistry(entry_points=[])
     for name, functions in zip(names, plugins, strict=False):
-        made = {hook: f if hasattr(f, "rivers_impl") else hookimpl(f) for hook, f in functions.items()}
-        registry.register(types.SimpleNamespace(**made), name=name)
+        marked = {hook: f if hasattr(f, "rivers_impl") else hookimpl(f) for hook, f in functions.items()}
+        registry.register(types.SimpleNamespace(**marked), name=name)
     return registry
 
 
@@ -249,11 +249,11 @@ def test_handlers_imports_no_heavy_library():
 
 @pytest.mark.parametrize("record", [HandlerSpec, ExecutorSpec, CommandSpec])
 def test_record_validates_name_target_and_summary(record):
-    made = record("json-lines", "acme.json:JsonLines", summary="Lines.")
-    assert (made.module, made.class_name) == ("acme.json", "JsonLines")
-    assert made == record("json-lines", "acme.json:JsonLines", summary="Lines.")
+    spec = record("json-lines", "acme.json:JsonLines", summary="Lines.")
+    assert (spec.module, spec.class_name) == ("acme.json", "JsonLines")
+    assert spec == record("json-lines", "acme.json:JsonLines", summary="Lines.")
     with pytest.raises(AttributeError):
-        made.name = "other"
+        spec.name = "other"
     for name in ("", "Json", "json lines", "acme:json", None, 3):
         with pytest.raises(ValueError, match="short lower-case name"):
             record(name, "acme.json:Json")

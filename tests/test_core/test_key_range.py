@@ -61,7 +61,7 @@ def test_multi_range_accepts_ranges_and_lists():
 
 
 @pytest.mark.parametrize(
-    ("chosen", "definition", "says"),
+    ("chosen", "definition", "message"),
     [
         (PartitionKeyRange.single("us", "mars"), REGIONS, "no partition key 'mars'"),
         (PartitionKeyRange.single("us", "eu"), BY_DAY, "has no dimensions"),
@@ -74,8 +74,8 @@ def test_multi_range_accepts_ranges_and_lists():
         ),
     ],
 )
-def test_range_rejects_other_definition(chosen, definition, says):
-    with pytest.raises(PartitionValidationError, match=says):
+def test_range_rejects_other_definition(chosen, definition, message):
+    with pytest.raises(PartitionValidationError, match=message):
         chosen.resolve(definition)
 
 

@@ -14,7 +14,7 @@ GOOD_HEAD = "from rivers_core.hooks import ExecutorSpec, HandlerSpec, hookimpl\n
 BROKEN_MODULES = {
     "import error": ("import a_module_that_is_not_there", ModuleNotFoundError, "a_module_that_is_not_there"),
     "syntax error": ("def broken(:", SyntaxError, "invalid syntax"),
-    "runtime error": ("raise RuntimeError('no licence found')", RuntimeError, "no licence found"),
+    "runtime error": ("raise RuntimeError('no license found')", RuntimeError, "no license found"),
     "system exit": ("import sys; sys.exit('goodbye')", SystemExit, "goodbye"),
     "yields something else": (
         GOOD_HEAD + "@hookimpl\ndef rivers_io_handlers():\n    yield 'bad', 'bad.handler:Bad'",
@@ -99,7 +99,7 @@ BROKEN_MODULES = {
         TypeError,
         "cannot be a pluggy wrapper",
     ),
-    "a panic that is no Exception": (
+    "a panic that is not an Exception": (
         "class PanicException(BaseException): pass\nraise PanicException('called `unwrap`')",
         BaseException,
         "PanicException: called `unwrap`",
@@ -168,7 +168,7 @@ BROKEN_TARGETS = {
         BaseException,
         "PanicException: gone",
     ),
-    "it is no handler": ({"acme_bad/handler.py": "class BadIOHandler: pass"}, None, "not a subclass of"),
+    "it is not a handler": ({"acme_bad/handler.py": "class BadIOHandler: pass"}, None, "not a subclass of"),
     "it is a function": (
         {"acme_bad/handler.py": "def BadIOHandler(): pass"},
         None,
@@ -252,9 +252,9 @@ def test_keyboard_interrupt_propagates_and_load_is_repeatable(at_import, install
 
 def test_unknown_name_mentions_broken_plugins(install, registry):
     install(
-        "acme-bad", {"other": "acme_bad.plugin"}, {"acme_bad/plugin.py": "raise RuntimeError('no licence')"}
+        "acme-bad", {"other": "acme_bad.plugin"}, {"acme_bad/plugin.py": "raise RuntimeError('no license')"}
     )
-    with pytest.raises(LookupError, match=r"IO handler 'bad'.*acme-bad 1\.0.*no licence") as caught:
+    with pytest.raises(LookupError, match=r"IO handler 'bad'.*acme-bad 1\.0.*no license") as caught:
         registry.handler("bad")
     assert isinstance(caught.value.__cause__, PluginLoadError)
 

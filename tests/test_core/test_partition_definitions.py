@@ -68,7 +68,7 @@ def test_static_keys_keep_order_and_case():
 
 
 @pytest.mark.parametrize(
-    ("keys", "says"),
+    ("keys", "message"),
     [
         ([], "no keys"),
         ([""], "empty"),
@@ -80,8 +80,8 @@ def test_static_keys_keep_order_and_case():
         (None, "a list of keys"),
     ],
 )
-def test_static_rejects_malformed_keys(keys, says):
-    with pytest.raises(PartitionDefinitionError, match=says):
+def test_static_rejects_malformed_keys(keys, message):
+    with pytest.raises(PartitionDefinitionError, match=message):
         P.static_(keys)
 
 
@@ -99,7 +99,7 @@ def test_multi_sorts_dimensions_and_varies_last_fastest():
 
 
 @pytest.mark.parametrize(
-    ("dimensions", "says"),
+    ("dimensions", "message"),
     [
         ({}, "at least one"),
         ([], "at least one"),
@@ -111,8 +111,8 @@ def test_multi_sorts_dimensions_and_varies_last_fastest():
         ({"a": ["x", "y"]}, "a PartitionsDefinition, got"),
     ],
 )
-def test_multi_rejects_malformed_dimensions(dimensions, says):
-    with pytest.raises(PartitionDefinitionError, match=says):
+def test_multi_rejects_malformed_dimensions(dimensions, message):
+    with pytest.raises(PartitionDefinitionError, match=message):
         P.multi(dimensions)
 
 
@@ -125,7 +125,7 @@ def test_validate_checks_each_of_several_keys():
 
 
 @pytest.mark.parametrize(
-    ("definition", "key", "says"),
+    ("definition", "key", "message"),
     [
         (REGIONS, "ues", "no partition key 'ues'. Did you mean 'us'"),
         (REGIONS, PartitionKey(["x", "us", "y"]), "partition keys 'x', 'y'"),
@@ -138,9 +138,9 @@ def test_validate_checks_each_of_several_keys():
         (REGIONS, 3, "a PartitionKey or text, got 3"),
     ],
 )
-def test_check_partition_key_names_the_fix(definition, key, says):
+def test_check_partition_key_explains_rejection(definition, key, message):
     assert not definition.validate_partition_key(key)
-    with pytest.raises(PartitionValidationError, match=says):
+    with pytest.raises(PartitionValidationError, match=message):
         definition.check_partition_key(key)
 
 

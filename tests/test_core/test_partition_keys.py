@@ -93,7 +93,7 @@ def test_key_is_immutable(key):
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("given", "message"),
     [
         ("", "empty"),
         ([], "No partition key"),
@@ -113,8 +113,8 @@ def test_key_is_immutable(key):
         ({1: "1"}, "non-empty"),
     ],
 )
-def test_malformed_key_is_rejected(given, says):
-    with pytest.raises(PartitionDefinitionError, match=says):
+def test_malformed_key_is_rejected(given, message):
+    with pytest.raises(PartitionDefinitionError, match=message):
         PartitionKey(given)
 
 
@@ -150,10 +150,10 @@ def test_repeated_dimension_is_rejected():
         PartitionKey.from_json('{"region": "us", "region": "eu"}')
 
 
-@pytest.mark.parametrize("made", [str, lambda text: ["b", text], lambda text: {"day": text}])
-def test_lone_surrogate_is_rejected(made):
+@pytest.mark.parametrize("build", [str, lambda text: ["b", text], lambda text: {"day": text}])
+def test_lone_surrogate_is_rejected(build):
     with pytest.raises(PartitionDefinitionError, match="surrogate"):
-        PartitionKey(made("a\ud800"))
+        PartitionKey(build("a\ud800"))
     with pytest.raises(PartitionDefinitionError, match="surrogate"):
         PartitionKey({"region\udfff": "us"})
     assert str(PartitionKey("\U00010400é")) == "\U00010400é"

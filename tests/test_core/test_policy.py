@@ -62,7 +62,7 @@ def test_each_configuration_keeps_its_policy(install_handler):
 def test_configure_applies_to_registries_without_policy(install_handler):
     install_handler("acme-json", "json")
     registry = PluginRegistry()
-    free, ruled = registry.with_policy(), registry.with_policy(deny=["nobody"])
+    free, ruled = registry.with_policy(), registry.with_policy(deny=["absent"])
     registry.configure(deny=["acme-json"])
     assert ruled.handler("json")
     for closed in (registry, free):
@@ -110,7 +110,7 @@ def test_plugin_that_is_not_allowed_is_not_imported(install_handler, monkeypatch
 
 def test_policies_combine_and_apply_to_loaded_plugins(install_handler):
     install_handler("acme-json", "json")
-    registry = PluginRegistry(deny=["nobody"])
+    registry = PluginRegistry(deny=["absent"])
     assert registry.handler("json")
     registry.configure(deny=["acme-json"])
     with pytest.raises(HandlerNotFoundError, match=r"`deny` in rivers\.toml"):

@@ -72,8 +72,8 @@ def test_model_config_of_subclass_applies(tmp_path, monkeypatch):
     (tmp_path / ".env").write_text("PREFIX=file\n")
     (tmp_path / "other.env").write_text("MODE=other\n")
     monkeypatch.setenv("OPTIONS__A", "1")
-    made = Elsewhere()
-    assert (made.prefix, made.mode, made.options) == ("default", "other", {"a": 1})
+    handler = Elsewhere()
+    assert (handler.prefix, handler.mode, handler.options) == ("default", "other", {"a": 1})
     assert Plain(_env_file="other.env").mode == "other"
     assert Plain(_env_file=None).mode == "default"
 
@@ -94,8 +94,8 @@ def test_build_handler_reads_given_values_only(tmp_path, monkeypatch):
     (tmp_path / ".env").write_text("MODE=file\n")
     monkeypatch.setenv("PREFIX", "environment")
     monkeypatch.setenv("OPTIONS", '{"b": 2}')
-    made = build_handler(Plain, {"options": {"a": 1}})
-    assert (made.prefix, made.mode, made.options) == ("default", "default", {"a": 1})
+    handler = build_handler(Plain, {"options": {"a": 1}})
+    assert (handler.prefix, handler.mode, handler.options) == ("default", "default", {"a": 1})
     assert Plain().prefix == "environment"
 
 

@@ -129,10 +129,12 @@ def test_interval_grid_is_gapless(start, seconds, count):
     st.integers(1, 20),
 )
 def test_cron_grid_is_gapless(start, schedule, count):
-    openly = P.time_window(start, cron_schedule=schedule, end=datetime(2032, 1, 1), fmt="%Y-%m-%dT%H:%M:%S")
-    ends = [openly.grid.first(start)]
+    open_ended = P.time_window(
+        start, cron_schedule=schedule, end=datetime(2032, 1, 1), fmt="%Y-%m-%dT%H:%M:%S"
+    )
+    ends = [open_ended.grid.first(start)]
     while len(ends) <= count:
-        ends.append(openly._after(ends[-1]))
+        ends.append(open_ended._after(ends[-1]))
     definition = P.time_window(start, cron_schedule=schedule, end=ends[-1])
 
     assert [window[0] for window in assert_gapless(definition)] == ends[:-1]
@@ -204,7 +206,7 @@ def test_format_without_year_needs_end():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         ({"start": "2024-01-01"}, "none was given"),
         ({"start": "2024-01-01", "cron_schedule": "0 0 * * *", "interval_seconds": 60}, "both were given"),
@@ -227,8 +229,8 @@ def test_format_without_year_needs_end():
         ({"start": "2024-01-01", "interval_seconds": 86_400, "fmt": "%Y,%m,%d"}, "reserved"),
     ],
 )
-def test_time_window_rejects_invalid_arguments(arguments, says):
-    with pytest.raises(PartitionDefinitionError, match=says):
+def test_time_window_rejects_invalid_arguments(arguments, message):
+    with pytest.raises(PartitionDefinitionError, match=message):
         P.time_window(**arguments)
 
 
