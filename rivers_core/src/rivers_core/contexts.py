@@ -13,6 +13,7 @@ from rivers_core.metadata import coerce_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
     from rivers_core.metadata import MetadataValue
     from rivers_core.partitions import PartitionContext, PartitionKey
@@ -233,15 +234,26 @@ class InputContext(_Context):
         served_by: Set by a handler that reads from several stores: name of the store that served the value. The
             engine records it with the values that are produced from this one.
         loaded_version: The version passed to `register_loaded_version`; None before that.
+        loaded_versions: Versions by partition key, of a handler that loads several in one call.
+        loaded_at: When the loaded value was stored, if the handler knows it.
 
     Examples:
         >>> InputContext("orders", "report").storage_key
         'orders'
     """
 
-    __slots__ = ("_upstream", "downstream_asset", "loaded_version", "served_by")
+    __slots__ = (
+        "_upstream",
+        "downstream_asset",
+        "loaded_at",
+        "loaded_version",
+        "loaded_versions",
+        "served_by",
+    )
 
+    loaded_at: datetime | None
     loaded_version: str | None
+    loaded_versions: dict[PartitionKey, str] | None
     served_by: str | None
 
     def __init__(
@@ -262,10 +274,11 @@ class InputContext(_Context):
         self.type_hint = type_hint
         self.run_id = run_id
         self._upstream = upstream
-        self.loaded_version = None
-        self.served_by = None
+        self.loaded_version = self.loaded_versions = self.loaded_at = self.served_by = None
 
-    def register_loaded_version(self, version: str) -> None:
+    def register_loaded_version(
+        self, version: str, *, key: PartitionKey | None = None, stored_at: datetime | None = None
+    ) -> None:
         """Report the version of the value that was loaded, which the engine records as the version of this input.
 
         Without a report the engine assumes the version of the latest event, which is another one if somebody put an
@@ -273,6 +286,9 @@ class InputContext(_Context):
 
         Args:
             version: The text that `offer_content_version` or `register_data_version` got when the value was stored.
+            key: In a context with several partition keys, the one that has this version.
+            stored_at: When the value was stored, with a time zone. It tells a value that was put back from an equal
+                one that was stored again.
 
         Raises:
             TypeError: `version` is not a non-empty string.
@@ -282,7 +298,11 @@ class InputContext(_Context):
             raise TypeError(
                 f"The loaded version of asset {self.asset_name!r} must be non-empty text, got {given!r}."
             )
-        self.loaded_version = version
+        if key is None:
+            self.loaded_version = version
+        else:
+            self.loaded_versions = {**(self.loaded_versions or {}), key: version}
+        self.loaded_at = stored_at
 
     @property
     def upstream(self) -> Any:

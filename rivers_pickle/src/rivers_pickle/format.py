@@ -5,7 +5,9 @@ from __future__ import annotations
 import hmac
 import json
 import platform
+import secrets
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -48,6 +50,7 @@ class Header:
         created: Time of writing, in ISO 8601, UTC.
         code_version: Code version of the asset, if known.
         format: Name and version of this format.
+        write_id: Random id of a conditional write, so that a writer recognizes its own object; None for others.
     """
 
     key: str
@@ -59,6 +62,7 @@ class Header:
     created: str
     code_version: str | None = None
     format: str = FORMAT
+    write_id: str | None = None
 
 
 def header_for(context: OutputContext, obj: object, stream_digest: bytes) -> Header:
@@ -78,6 +82,7 @@ def header_for(context: OutputContext, obj: object, stream_digest: bytes) -> Hea
         writer=_writer(),
         created=datetime.now(UTC).isoformat(timespec="milliseconds"),
         code_version=context.code_version,
+        write_id=None if context.expected_version is None else secrets.token_hex(8),
     )
 
 
@@ -108,7 +113,9 @@ def encode_footer(header: Header, *, stream_length: int, stream_digest: bytes, k
         stream_digest: BLAKE3 digest of the stream.
         key: 32 bytes that key the seal; None for a plain digest.
     """
-    values = {name: getattr(header, name) for name in Header.__slots__}
+    values = {
+        name: getattr(header, name) for name in Header.__slots__ if name != "write_id" or header.write_id
+    }
     text = json.dumps(values, separators=(",", ":")).encode()
     lengths = _LENGTHS.pack(stream_length, len(text), _VERSION, key is not None)
     return text + lengths + _seal(stream_digest, text, lengths, key) + MAGIC
@@ -138,6 +145,36 @@ def verify(data: memoryview, key: bytes | None) -> tuple[memoryview, Header]:
         changed = "was changed after it was stored: its digest does not match its bytes"
         raise FormatError(changed if key is None else "was signed with another key, or changed after signing")
     return stream, _header(text, digest)
+
+
+def version_of(data: memoryview, header: Header | None) -> str:
+    """Return the data version of an object: that in its header, or the digest of an object that rivers did not write.
+
+    Args:
+        data: The whole object.
+        header: Its header; None if it has no footer.
+    """
+    return blake3(data).hexdigest() if header is None else header.data_version
+
+
+def version_in_tail(tail: bytes, is_whole: bool) -> str | None:
+    """Return the data version that the footer of an object records, without verifying the object.
+
+    Args:
+        tail: The last bytes of the object.
+        is_whole: Whether these are all of it.
+
+    Returns:
+        The version; of a whole object without footer its digest. None if the tail does not contain a whole footer.
+    """
+    if len(tail) >= _TRAILER_SIZE and tail[-len(MAGIC) :] == MAGIC:
+        trailer = tail[-_TRAILER_SIZE:]
+        _, header_length, _, _ = _LENGTHS.unpack(trailer[: _LENGTHS.size])
+        text = tail[:-_TRAILER_SIZE][-header_length:]
+        if len(text) == header_length:
+            with suppress(ValueError, TypeError, KeyError, RecursionError):
+                return str(json.loads(text)["data_version"])
+    return blake3(tail).hexdigest() if is_whole else None
 
 
 def _has_magic(data: memoryview) -> bool:

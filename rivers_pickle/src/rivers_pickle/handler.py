@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pickle
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from rivers_core import MetadataValue
-from rivers_objects import ObjectIOHandler
+from rivers_objects import Condition, ObjectIOHandler
 from rivers_pickle import errors
 from rivers_pickle.format import (
     FormatError,
@@ -20,6 +21,8 @@ from rivers_pickle.format import (
     header_for,
     is_rivers_object,
     verify,
+    version_in_tail,
+    version_of,
 )
 from rivers_pickle.stream import TargetError, Written, write_pickle
 
@@ -60,6 +63,7 @@ class PickleIOHandler(ObjectIOHandler):
     model_config = SettingsConfigDict(env_prefix="RIVERS_PICKLE_", frozen=True)
     positional_fields: ClassVar[tuple[str, ...]] = ("store", "prefix", "signing_key")
     suffix: ClassVar[str] = ".pkl"
+    conditional_writes: ClassVar[Any] = True
 
     signing_key: SecretStr | None = Field(
         default=None,
@@ -77,6 +81,11 @@ class PickleIOHandler(ObjectIOHandler):
             **settings: Any,
         ) -> None: ...
 
+    @property
+    def is_signed(self) -> bool:
+        """True with a signing key."""
+        return self.signing_key is not None
+
     def handle_output(self, context: OutputContext, obj: Any) -> None:
         """Pickle a value and write it atomically.
 
@@ -87,6 +96,7 @@ class PickleIOHandler(ObjectIOHandler):
 
         Raises:
             RiversError: The value cannot be pickled, or the store failed; the previous value is unchanged.
+            ConflictError: Another version than `context.expected_version` is stored.
         """
         path = self.object_path(context)
         started = time.perf_counter()
@@ -116,6 +126,10 @@ class PickleIOHandler(ObjectIOHandler):
         path = self.object_path(context)
         data = self.read_object(context, path)
         stream, header = self._checked(context, path, data)
+        context.register_loaded_version(
+            version_of(data, header),
+            stored_at=None if header is None else datetime.fromisoformat(header.created),
+        )
         try:
             return pickle.loads(stream)
         except MemoryError:
@@ -123,9 +137,16 @@ class PickleIOHandler(ObjectIOHandler):
         except Exception as error:
             raise errors.not_rebuilt(context, self.object_address(path), header, error) from error
 
+    def stored_version(self, context: InputContext) -> str:
+        """Return the version of the object, which is read and verified, and not unpickled."""
+        path = self.object_path(context)
+        data = self.read_object(context, path)
+        return version_of(data, self._checked(context, path, data)[1])
+
     def _write(self, context: OutputContext, path: str, obj: Any) -> Written:
         try:
-            written = write_pickle(self._target(path), obj, self._footer_for(context, obj))
+            target = self._target(path, context.expected_version)
+            written = write_pickle(target, obj, self._footer_for(context, obj))
         except TargetError as error:
             self.fail("store", context, path, error.__cause__ or error)
         except MemoryError:
@@ -162,9 +183,11 @@ class PickleIOHandler(ObjectIOHandler):
             raise errors.damaged(context, self.object_address(path), str(error)) from None
         return stream, header
 
-    def _target(self, path: str) -> Target:
+    def _target(self, path: str, expected: str | None) -> Target:
         try:
-            return self.objects.target(path)
+            return self.objects.target(
+                path, None if expected is None else Condition(expected, version_in_tail)
+            )
         except Exception as error:
             raise TargetError from error
 

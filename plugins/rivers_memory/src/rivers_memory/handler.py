@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import os
 import sys
+import uuid
+from itertools import count
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_settings import SettingsConfigDict
 
 from rivers_core import BaseIOHandler, MetadataValue
-from rivers_core.exceptions import NotMaterializedError, PartitionValidationError, RiversError
+from rivers_core.exceptions import ConflictError, NotMaterializedError, PartitionValidationError, RiversError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +29,13 @@ if TYPE_CHECKING:
 _STORAGE: Final[MetadataValue] = MetadataValue.text("memory")
 _MAX_CACHED_TYPES: Final = 1024
 _MAX_CACHED_SIZE: Final = 4096
+
+# One random UUID (RFC 9562, version 4) per process, varied in its first group by a counter times an odd factor, so that
+# abbreviated versions differ too: a new UUID would cost more than the rest of a write.
+_rest: str = ""
+_SPREAD: Final = 0x9E3779B1
+_numbers: Final = count(1)
+_storing: Final = Lock()
 
 # Creating a metadata value costs more than the rest of a write, and small values have few different sizes.
 _size_values: Final[dict[int, MetadataValue]] = {}
@@ -50,9 +61,10 @@ class InMemoryIOHandler(BaseIOHandler):
 
     model_config = SettingsConfigDict(env_prefix="RIVERS_MEMORY_")
     locality = "process"
+    conditional_writes = True
 
     if TYPE_CHECKING:
-        _values: dict[Key, Any] = PrivateAttr()
+        _values: dict[Key, tuple[Any, str]] = PrivateAttr()
 
     def model_post_init(self, context: Any, /) -> None:
         """Create the empty dictionary of values."""
@@ -67,13 +79,21 @@ class InMemoryIOHandler(BaseIOHandler):
 
         Raises:
             RiversError: The value is a one-shot value.
+            ConflictError: Another version than `context.expected_version` is stored.
+            ConflictError: Another version than `context.expected_version` is stored.
         """
         sizer = _sizers[type(obj)]
         if sizer is None:
             _refuse_one_shot(context, obj)
         size = sizer(obj)
         partition = context.partition
-        self._values[context.asset_name if partition is None else _partition_key(context, partition)] = obj
+        version = f"{next(_numbers) * _SPREAD & 0xFFFF_FFFF:08x}-{_rest}"
+        key = context.asset_name if partition is None else _partition_key(context, partition)
+        with _storing:
+            if context.expected_version is not None:
+                self._check_version(key, context.expected_version)
+            self._values[key] = obj, version
+        context.content_version = version
         metadata = {"storage": _STORAGE, "size_bytes": _size_values.get(size) or _size_value(size)}
         if context.output_metadata is None:
             context.output_metadata = metadata
@@ -91,11 +111,12 @@ class InMemoryIOHandler(BaseIOHandler):
         """
         partition = context.partition
         try:
-            return self._values[
+            value, context.loaded_version = self._values[
                 context.asset_name if partition is None else _partition_key(context, partition)
             ]
         except KeyError:
             raise self._not_materialized(context) from None
+        return value
 
     def exists(self, context: InputContext) -> bool:
         """Return whether a value is stored in this process."""
@@ -114,6 +135,15 @@ class InMemoryIOHandler(BaseIOHandler):
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return type(self)()
+
+    def _check_version(self, key: Key, expected: str) -> None:
+        """Refuse a write if another version is stored than the one that the writer has loaded."""
+        _, version = self._values.get(key, (None, ""))
+        if version != expected:
+            raise ConflictError(
+                f"Could not store {_describe(key)} in memory: another run stored version {version or 'none'!r} after "
+                f"version {expected or 'none'!r} was loaded. Load the current value and try again."
+            )
 
     def _not_materialized(self, context: InputContext) -> NotMaterializedError:
         return NotMaterializedError(
@@ -210,3 +240,13 @@ def _refuse_one_shot(context: OutputContext, obj: object) -> NoReturn:
         f"{partition} returned: it is a one-shot value, so the second reader would find it empty. Return a value "
         "that can be read again, for instance `list(...)` of it."
     )
+
+
+def _new_process() -> None:
+    global _rest
+    _rest = str(uuid.uuid4()).split("-", 1)[1]
+
+
+_new_process()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_process)

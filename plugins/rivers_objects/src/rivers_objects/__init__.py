@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rivers_objects.bucket import Bucket as Bucket
     from rivers_objects.folder import Folder as Folder
     from rivers_objects.handler import ObjectIOHandler as ObjectIOHandler
+    from rivers_objects.targets import Condition as Condition
+    from rivers_objects.targets import ReplacedError as ReplacedError
     from rivers_objects.targets import Staged as Staged
     from rivers_objects.targets import Target as Target
     from rivers_objects.targets import Writable as Writable
@@ -24,6 +26,6 @@ else:
             "rivers_objects.bucket": ["Bucket"],
             "rivers_objects.folder": ["Folder"],
             "rivers_objects.handler": ["ObjectIOHandler"],
-            "rivers_objects.targets": ["Staged", "Target", "Writable"],
+            "rivers_objects.targets": ["Condition", "ReplacedError", "Staged", "Target", "Writable"],
         },
     )

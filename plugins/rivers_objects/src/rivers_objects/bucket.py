@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 import threading
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rivers_core.authoring import ForkGuard
 from rivers_objects import stores
-from rivers_objects.targets import Staged
+from rivers_objects.targets import TAIL_SIZE, ReplacedError, Staged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
+    from obstore import PutMode, UpdateVersion
     from obstore.store import ObjectStore
 
-    from rivers_objects.targets import Writable
+    from rivers_objects.targets import Condition, Writable
 
 
 # S3 accepts at most 10,000 parts, so objects may have up to 160 GB; up to four parts are in flight.
@@ -44,6 +47,7 @@ class Bucket:
         self._store = store
         self._options = options
         self._client: ObjectStore | None = None
+        self._has_conditions = False
 
     def read(self, path: str) -> memoryview:
         """Return the bytes of an object.
@@ -96,13 +100,23 @@ class Bucket:
         page = next(iter(obstore.list(client, below or None, offset=offset, chunk_size=_PAGE)), [])
         return [entry["path"] for entry in page]
 
-    def target(self, path: str) -> StoredObject:
+    def target(self, path: str, condition: Condition | None = None) -> StoredObject | ConditionalObject:
         """Return an object to write.
 
         Args:
             path: The object's path in the store.
+            condition: Condition of the write; publishing raises `ReplacedError` if it does not hold.
+
+        Raises:
+            NotImplementedError: The store ignores conditions.
         """
-        return StoredObject(self._connected(), path)
+        client = self._connected()
+        if condition is None:
+            return StoredObject(client, path)
+        if not self._has_conditions:
+            _require_conditions(client, path)
+            self._has_conditions = True
+        return ConditionalObject(client, path, condition)
 
     def _connected(self) -> ObjectStore:
         _GUARD.enter()
@@ -157,3 +171,118 @@ class StoredObject:
         finally:
             os.close(descriptor)
             os.unlink(file)
+
+
+class ConditionalObject:
+    """An object that replaces one version of itself. It is kept in memory and written in one request.
+
+    Args:
+        client: The store.
+        path: The object's path in it.
+        condition: Condition of the write.
+    """
+
+    def __init__(self, client: ObjectStore, path: str, condition: Condition) -> None:
+        self._client = client
+        self._path = path
+        self._condition = condition
+
+    def put(self, data: bytes) -> None:
+        """Write the whole object in one request, which the store refuses if the object has changed.
+
+        Raises:
+            ReplacedError: Another version is stored.
+        """
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        mode: PutMode = "create"
+        if self._condition.expected:
+            _, version, mode = self._stored()
+            if version != self._condition.expected:
+                raise ReplacedError(version)
+        try:
+            obstore.put(self._client, self._path, data, mode=mode, use_multipart=False)
+        except (AlreadyExistsError, PreconditionError, FileNotFoundError):
+            tail, version, _ = self._stored()
+            # the client repeats a request whose answer was lost, and the second one finds what the first one wrote
+            if not tail or not data.endswith(tail):
+                raise ReplacedError(version) from None
+
+    @contextmanager
+    def open(self) -> Iterator[Writable]:
+        """Collect the object in pieces, and write it at the end."""
+        buffer = BytesIO()
+        yield buffer
+        self.put(buffer.getvalue())
+
+    @contextmanager
+    def stage(self) -> Iterator[Staged]:
+        """Write a temporary file, and read it into one request."""
+        descriptor, file = tempfile.mkstemp(prefix="rivers-")
+        try:
+            yield Staged(file, descriptor)
+            self.put(Path(file).read_bytes())
+        finally:
+            os.close(descriptor)
+            os.unlink(file)
+
+    def _stored(self) -> tuple[bytes, str, PutMode]:
+        """Return the end of the stored object, its version, and the condition that it is unchanged."""
+        import obstore
+
+        try:
+            meta = obstore.head(self._client, self._path)
+            size = meta["size"]
+            start = max(0, size - TAIL_SIZE)
+            tail = (
+                obstore.get_range(self._client, self._path, start=start, end=size).to_bytes() if size else b""
+            )
+            version = self._condition.version_of(tail, size <= TAIL_SIZE)
+            if version is None:
+                version = self._condition.version_of(self._whole(), True)
+        except FileNotFoundError:
+            return b"", "", "create"
+        return tail, version or "unknown", _unchanged(meta["e_tag"], meta["version"])
+
+    def _whole(self) -> bytes:
+        import obstore
+
+        return obstore.get(self._client, self._path).bytes().to_bytes()
+
+
+def _unchanged(e_tag: str | None, version: str | None) -> PutMode:
+    """Return the condition that an object has not changed; obstore does not accept None."""
+    condition: UpdateVersion = {}
+    if e_tag is not None:
+        condition["e_tag"] = e_tag
+    if version is not None:
+        condition["version"] = version
+    return condition
+
+
+def _require_conditions(client: ObjectStore, path: str) -> None:
+    """Refuse a store that ignores conditions, as some compatible servers do: updates would be lost silently.
+
+    Args:
+        client: The store.
+        path: Path of the object to write; a probe beside it is written, and removed again.
+    """
+    import obstore
+    from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+    probe = f"{path}.condition-{secrets.token_hex(8)}"
+    conditions: tuple[PutMode, ...] = ("create", _unchanged(f'"{"0" * 32}"', "0"))
+    obstore.put(client, probe, b"", mode="create")
+    try:
+        for condition in conditions:
+            try:
+                obstore.put(client, probe, b"", mode=condition)
+            except (AlreadyExistsError, PreconditionError):
+                continue
+            raise NotImplementedError(
+                "the store ignores the condition of a write, so that updates of concurrent runs would be lost"
+            )
+    finally:
+        with suppress(Exception):  # the credentials may lack the permission to delete
+            obstore.delete(client, probe)

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from rivers_core.authoring import missing_credentials, redact
-from rivers_core.exceptions import RiversError
+from rivers_core.exceptions import ConflictError, RiversError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,6 +66,21 @@ def store_failed(
         advice = "The server does not answer: check that it is running, and that this machine can reach its address."
     return RiversError(
         f"Could not {action} {named(context)} at {address!r}: {text.rstrip('.')}. {advice}".rstrip()
+    )
+
+
+def replaced(context: OutputContext, address: str, version: str) -> ConflictError:
+    """Return the error for a conditional write that found another version.
+
+    Args:
+        context: Context of the asset.
+        address: Address of the object.
+        version: The stored version, empty text if there is no object.
+    """
+    return ConflictError(
+        f"Could not store {named(context)} at {address!r}: another process stored version {version or 'none'!r} after "
+        f"version {context.expected_version or 'none'!r} was loaded. Nothing was stored. Load the current value and "
+        "try again."
     )
 
 

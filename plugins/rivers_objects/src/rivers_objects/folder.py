@@ -5,24 +5,25 @@ No native threads are involved, so that a forked process can use them, and an er
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
 import socket
 import time
 import zlib
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from itertools import islice
 from stat import S_ISREG
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from rivers_objects.targets import Staged
+from rivers_objects.targets import TAIL_SIZE, ReplacedError, Staged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rivers_objects.targets import Writable
+    from rivers_objects.targets import Condition, Writable
 
 try:
     import fcntl
@@ -79,8 +80,9 @@ class Folder:
         Args:
             path: The object's path in the folder.
         """
-        with suppress(FileNotFoundError):
-            os.unlink(self.file(path))
+        file = self.file(path)
+        with suppress(FileNotFoundError), _changing(os.path.dirname(file)):
+            os.unlink(file)
 
     def paths(self, below: str, offset: str | None = None) -> list[str]:
         """Return paths of objects, in no order; a large folder is not listed completely.
@@ -93,17 +95,18 @@ class Folder:
         files = (file for file in _files(self.file(below)) if not _is_staging(os.path.basename(file)))
         return [os.path.relpath(file, self._root).replace(os.sep, "/") for file in islice(files, _LISTED)]
 
-    def target(self, path: str) -> LocalFile:
+    def target(self, path: str, condition: Condition | None = None) -> LocalFile:
         """Return an object to write.
 
         Args:
             path: The object's path in the folder.
+            condition: Condition of the write; publishing raises `ReplacedError` if it does not hold.
         """
         if (os.getpid(), self._root) not in _swept:
             _swept.add((os.getpid(), self._root))
             for leftover, _ in self.leftovers(limit=_SWEPT_AT_FIRST_WRITE):
                 remove_leftover(leftover)
-        return LocalFile(self._root, self.file(path), fsync=self._fsync)
+        return LocalFile(self._root, self.file(path), condition, fsync=self._fsync)
 
     def leftovers(self, below: str = "", *, limit: int | None = None) -> Iterator[tuple[str, int]]:
         """Yield path and size of each staging file whose writer was killed.
@@ -132,12 +135,14 @@ class LocalFile:
     Args:
         root: The folder.
         file: Path of the object's file.
+        condition: Condition of the write, if any.
         fsync: Flush file and folders to the disk.
     """
 
-    def __init__(self, root: str, file: str, *, fsync: bool) -> None:
+    def __init__(self, root: str, file: str, condition: Condition | None = None, *, fsync: bool) -> None:
         self._root = root
         self._file = file
+        self._condition = condition
         self._fsync = fsync
 
     def put(self, data: bytes) -> None:
@@ -164,17 +169,27 @@ class LocalFile:
                 if self._fsync:
                     os.fsync(descriptor)
                 if _HAS_LOCKS:
-                    os.replace(staging, self._file)
+                    self._publish(staging)
             finally:
                 os.close(descriptor)
             if not _HAS_LOCKS:  # Windows does not rename an open file
-                os.replace(staging, self._file)
+                self._publish(staging)
         except BaseException:
             with suppress(OSError):
                 os.unlink(staging)
             raise
         if self._fsync:
             self._flush_folders()
+
+    def _publish(self, staging: str) -> None:
+        """Rename a complete staging file to the object, if the condition of the write holds."""
+        condition = self._condition
+        with _changing(os.path.dirname(self._file), must_lock=condition is not None):
+            if condition is not None:
+                version = _version_of(self._file, condition)
+                if version != condition.expected:
+                    raise ReplacedError(version)
+            os.replace(staging, self._file)
 
     def _flush_folders(self) -> None:
         if os.name == "nt":  # folders cannot be opened there; the rename is journalled
@@ -200,6 +215,67 @@ class _Complete:
         while rest:
             rest = rest[self._write(rest) :]
         return len(data)
+
+
+@contextmanager
+def _changing(folder: str, *, must_lock: bool = False) -> Iterator[None]:
+    """Exclude other writers of this host while an object of a folder is compared and replaced.
+
+    Args:
+        folder: The folder.
+        must_lock: Whether to fail on a file system without locks.
+    """
+    with ExitStack() as stack:
+        try:
+            if fcntl is not None:
+                descriptor = os.open(folder, os.O_RDONLY)
+                stack.callback(os.close, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            else:
+                stack.enter_context(_windows_lock(os.path.join(folder, ".lock")))
+        except OSError as error:
+            if must_lock and not isinstance(error, FileNotFoundError):
+                raise OSError(
+                    error.errno,
+                    "the file system does not support locks, which a conditional write requires",
+                    folder,
+                ) from error
+        yield
+
+
+@contextmanager
+def _windows_lock(file: str) -> Iterator[None]:  # pragma: no cover - Windows only
+    import msvcrt
+
+    api: Any = msvcrt
+    with open(file, "ab") as lock:
+        while True:
+            try:
+                api.locking(lock.fileno(), api.LK_LOCK, 1)
+                break
+            except OSError as error:  # after ten seconds
+                if error.errno != errno.EDEADLOCK:
+                    raise
+        try:
+            yield
+        finally:
+            lock.seek(0)
+            api.locking(lock.fileno(), api.LK_UNLCK, 1)
+
+
+def _version_of(file: str, condition: Condition) -> str:
+    """Return the version of the object in a file, empty text if there is none."""
+    try:
+        with open(file, "rb") as data:
+            size = os.fstat(data.fileno()).st_size
+            data.seek(max(0, size - TAIL_SIZE))
+            version = condition.version_of(data.read(), size <= TAIL_SIZE)
+            if version is None:
+                data.seek(0)
+                version = condition.version_of(data.read(), True)
+            return version or "unknown"
+    except FileNotFoundError:
+        return ""
 
 
 def remove_leftover(file: str) -> bool:

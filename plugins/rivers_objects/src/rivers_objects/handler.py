@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic_settings import SettingsConfigDict
 
-from rivers_core import BaseIOHandler
+from rivers_core import BaseIOHandler, OutputContext
 from rivers_core.authoring import StoreRoot, build_handler, locate_store, store_variables
 from rivers_core.exceptions import NotMaterializedError, RiversError
 from rivers_objects import errors, stores
@@ -24,12 +24,13 @@ from rivers_objects.bucket import Bucket
 from rivers_objects.folder import Folder, remove_leftover
 from rivers_objects.layout import asset_folder, normalize_prefix, object_path
 from rivers_objects.nearest import nearest_object
+from rivers_objects.targets import ReplacedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import NoReturn, Self
 
-    from rivers_core import InputContext, OutputContext
+    from rivers_core import InputContext
     from rivers_core.authoring import Locality
 
 
@@ -266,8 +267,11 @@ class ObjectIOHandler(BaseIOHandler):
             error: Error of the store.
 
         Raises:
-            RiversError: Always.
+            ConflictError: A conditional write found another version.
+            RiversError: Otherwise.
         """
+        if isinstance(error, ReplacedError) and isinstance(context, OutputContext):
+            raise errors.replaced(context, self.object_address(path), error.version) from None
         cause = errors.readable(error, stores.secrets_of(self.store, self.plain_storage_options()))
         raise errors.store_failed(action, context, self.object_address(path), cause) from cause
 

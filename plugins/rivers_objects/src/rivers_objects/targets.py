@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
+
+TAIL_SIZE: Final = 4096
+"""Bytes at the end of an object that `Condition.version_of` sees first."""
 
 
 class Writable(Protocol):
@@ -40,3 +44,29 @@ class Target(Protocol):
     def stage(self) -> AbstractContextManager[Staged]:
         """Write the object as a local file; leaving the block publishes it, an exception discards it."""
         ...
+
+
+class Condition(NamedTuple):
+    """Condition of a write: the object that it replaces has to have a certain version.
+
+    Args:
+        expected: The version; empty text if there must be no object.
+        version_of: Function that returns the version of a stored object, given its last `TAIL_SIZE` bytes and whether
+            these are the whole object. None asks for the whole object. A writer recognizes its own object by its tail,
+            which therefore has to be unique, for instance by a random id.
+    """
+
+    expected: str
+    version_of: Callable[[bytes, bool], str | None]
+
+
+class ReplacedError(Exception):
+    """Raised by a conditional write if another version is stored than the expected one.
+
+    Args:
+        version: The stored version, empty text if there is no object.
+    """
+
+    def __init__(self, version: str) -> None:
+        super().__init__(version)
+        self.version = version

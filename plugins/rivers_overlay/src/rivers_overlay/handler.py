@@ -112,6 +112,16 @@ class OverlayIOHandler(BaseIOHandler):
         return bool(self.top.partition_batches and self.base.partition_batches)
 
     @property
+    def conditional_writes(self) -> bool:
+        """True if the top layer writes conditionally; the base has to report the versions that it serves, too."""
+        return bool(self.top.conditional_writes and self.base.conditional_writes)
+
+    @property
+    def is_signed(self) -> bool:
+        """True if values of both layers are authenticated."""
+        return bool(self.top.is_signed and self.base.is_signed)
+
+    @property
     def can_delete(self) -> bool:
         """True if the top layer can delete."""
         return bool(self.top.can_delete)
@@ -140,6 +150,9 @@ class OverlayIOHandler(BaseIOHandler):
             RiversError: The asset is named like the folder by which one layer lies inside the other.
         """
         self._refuse_folder_between(context.asset_name)
+        # a value that was loaded from the base has to be missing in the top still
+        if context.expected_version and not resolve_awaitable(self.top.exists(_input_context(context))):
+            context.expected_version = ""
         return self.top.handle_output(context, obj)
 
     def load_input(self, context: InputContext) -> Any:
@@ -287,6 +300,10 @@ class OverlayIOHandler(BaseIOHandler):
             f"{f', at {address!r}' if address else ''}, and an overlay never changes its base. Nothing was deleted. "
             "Use the handler of the base to delete it, or materialize it: then the value of the top takes precedence."
         )
+
+
+def _input_context(context: OutputContext) -> InputContext:
+    return InputContext(context.asset_name, "overlay", context.asset_metadata, context.partition)
 
 
 def _same_store(written: BaseIOHandler) -> str:

@@ -144,6 +144,24 @@ class BaseIOHandler(BaseSettings, ABC):
             return False
         return True
 
+    def stored_version(self, context: InputContext) -> str | None:
+        """Return the version of a stored value, checking the value as far as the handler can.
+
+        `status(verify=True)` compares it with the event log. The default loads the value.
+
+        Args:
+            context: Asset and partition.
+
+        Returns:
+            The version that `load_input` would report with `register_loaded_version`; None if it does not report one.
+
+        Raises:
+            NotMaterializedError: Nothing is stored.
+            IntegrityError: The value is damaged.
+        """
+        resolve_awaitable(self.load_input(context))
+        return context.loaded_version
+
     def delete(self, context: InputContext) -> None:
         """Remove a stored value; removing what was never stored is a no-op. The default raises.
 
