@@ -52,9 +52,11 @@ class Handler(BaseIOHandler):
 
 
 @pytest.fixture
-def install_all(install):
+def install_all(fake_distribution):
     def installed(*announces):
-        return install("acme-all", {"all": "acme_all"}, {"acme_all.py": ALL_HOOKS}, announces=announces)
+        return fake_distribution(
+            "acme-all", {"all": "acme_all"}, {"acme_all.py": ALL_HOOKS}, announces=announces
+        )
 
     return installed
 
@@ -175,14 +177,14 @@ def test_in_process_plugin_needs_no_announcement():
     assert set(item.groups) == GROUPS
 
 
-def test_separate_module_may_be_announced_under_the_same_name(install):
+def test_separate_module_may_be_announced_under_the_same_name(fake_distribution):
     entry_points = "[rivers]\njson = acme.plugin\n[rivers.observers]\njson = acme.watch\n"
     watch = "from rivers_core.hooks import hookimpl\n@hookimpl\ndef rivers_run_start(): pass\n"
     plugin = (
         "from rivers_core.hooks import HandlerSpec, hookimpl\n"
         "@hookimpl\ndef rivers_io_handlers(): yield HandlerSpec('json', 'acme.handler:Json')\n"
     )
-    install("acme", entry_points, {"acme/plugin.py": plugin, "acme/watch.py": watch})
+    fake_distribution("acme", entry_points, {"acme/plugin.py": plugin, "acme/watch.py": watch})
     registry = PluginRegistry()
     assert len(registry.observers().run_start) == 1
     assert "acme.plugin" not in sys.modules
@@ -192,9 +194,9 @@ def test_separate_module_may_be_announced_under_the_same_name(install):
     assert sorted(item.provides for item in items) == [("handler json",), ("hook rivers_run_start",)]
 
 
-def test_entry_points_of_one_module_share_announcement(install_all, install):
+def test_entry_points_of_one_module_share_announcement(install_all, fake_distribution):
     entry_points = "[rivers]\nall = acme_all\nelse = acme_all\n[rivers.observers]\nwatch = acme_all\n"
-    install("acme-all", entry_points, {"acme_all.py": ALL_HOOKS})
+    fake_distribution("acme-all", entry_points, {"acme_all.py": ALL_HOOKS})
     registry = PluginRegistry()
     assert len(registry.observers().run_start) == 1
     assert [item.entry_point for item in registry.handlers() if item.distribution == "acme-all"] == ["all"]
@@ -204,8 +206,8 @@ def test_entry_points_of_one_module_share_announcement(install_all, install):
     ]
 
 
-def test_broken_announced_plugin_is_logged_once(install, caplog):
-    install("acme-bad", {"bad": "acme_bad"}, {"acme_bad.py": "1 / 0"}, announces=["observers"])
+def test_broken_announced_plugin_is_logged_once(fake_distribution, caplog):
+    fake_distribution("acme-bad", {"bad": "acme_bad"}, {"acme_bad.py": "1 / 0"}, announces=["observers"])
     registry = PluginRegistry()
     for _ in range(2):
         assert registry.observers().run_start == ()
@@ -214,8 +216,10 @@ def test_broken_announced_plugin_is_logged_once(install, caplog):
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_broken_resolve_plugin_is_error(install, caplog):
-    install("acme-crypt", {"crypt": "acme_crypt"}, {"acme_crypt.py": "1 / 0"}, announces=["resolve"])
+def test_broken_resolve_plugin_is_error(fake_distribution, caplog):
+    fake_distribution(
+        "acme-crypt", {"crypt": "acme_crypt"}, {"acme_crypt.py": "1 / 0"}, announces=["resolve"]
+    )
     registry = PluginRegistry()
     assert registry.observers().run_start == ()
     for _ in range(2):
@@ -230,8 +234,8 @@ def test_broken_resolve_plugin_is_error(install, caplog):
 
 
 @pytest.mark.parametrize("announces", [[], ["resolve"]])
-def test_strict_registry_loads_every_plugin(announces, install):
-    install("acme-bad", {"bad": "acme_bad"}, {"acme_bad.py": "1 / 0"}, announces=announces)
+def test_strict_registry_loads_every_plugin(announces, fake_distribution):
+    fake_distribution("acme-bad", {"bad": "acme_bad"}, {"acme_bad.py": "1 / 0"}, announces=announces)
     registry = PluginRegistry(strict=True)
     for use in (registry.observers, registry.commands, lambda: registry.wrap(Handler(), "a")):
         with pytest.raises(PluginLoadError, match="acme-bad"):
@@ -267,9 +271,9 @@ def test_intended_group_recognizes_similar_names(group, intended):
 
 
 @pytest.mark.parametrize("group", ["rivers_io_handlers", "rivers.handlers", "Rivers", "rivers-plugins"])
-def test_entry_point_in_wrong_group_is_broken(group, install, install_handler):
+def test_entry_point_in_wrong_group_is_broken(group, fake_distribution, install_handler):
     install_handler("acme-good", "good")
-    install("acme-bad", f"[{group}]\nbad = acme_bad\n", {"acme_bad.py": ALL_HOOKS})
+    fake_distribution("acme-bad", f"[{group}]\nbad = acme_bad\n", {"acme_bad.py": ALL_HOOKS})
     registry = PluginRegistry()
     assert registry.handler("good")
     with pytest.raises(PluginLoadError) as caught:
@@ -281,9 +285,9 @@ def test_entry_point_in_wrong_group_is_broken(group, install, install_handler):
     assert "acme_bad" not in sys.modules
 
 
-def test_second_entry_point_in_former_group_is_ignored(install):
+def test_second_entry_point_in_former_group_is_ignored(fake_distribution):
     entry_points = "[rivers]\nall = acme_all\n[rivers_io_handlers]\nall = acme_all\n[rivers_delta]\nx = y\n"
-    install("acme-all", entry_points, {"acme_all.py": ALL_HOOKS})
+    fake_distribution("acme-all", entry_points, {"acme_all.py": ALL_HOOKS})
     items = [item for item in PluginRegistry().plugins() if item.distribution == "acme-all"]
     assert [(item.entry_point, item.state) for item in items] == [("all", "not loaded")]
 
@@ -301,8 +305,8 @@ class Clock:
 
 @pytest.mark.parametrize(("seconds", "count"), [(0.9, 0), (12.0, 1)])
 @pytest.mark.parametrize("source", [ALL_HOOKS, "1 / 0"])
-def test_registry_warns_about_slow_plugin(seconds, count, source, install, caplog):
-    install("acme-slow", {"slow": "acme_slow"}, {"acme_slow.py": source})
+def test_registry_warns_about_slow_plugin(seconds, count, source, fake_distribution, caplog):
+    fake_distribution("acme-slow", {"slow": "acme_slow"}, {"acme_slow.py": source})
     registry = PluginRegistry(allow=["acme-*"], clock=Clock(seconds))
     with caplog.at_level(logging.WARNING, "rivers.plugins"):
         for _ in range(2):

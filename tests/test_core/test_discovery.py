@@ -21,7 +21,9 @@ def registry(install_handler):
     return PluginRegistry()
 
 
-def test_conflict_does_not_depend_on_installation_order(install_handler, site, tmp_path, monkeypatch):
+def test_conflict_does_not_depend_on_installation_order(
+    install_handler, distributions_folder, tmp_path, monkeypatch
+):
     later = tmp_path / "later"
     later.mkdir()
     install_handler("zeta-json", "json")
@@ -44,12 +46,12 @@ def test_first_copy_of_distribution_on_path_counts(install_handler, tmp_path, mo
     assert names(registry).count("json") == 1
 
 
-def test_older_copy_does_not_revive_dropped_plugin(install_handler, install, tmp_path, monkeypatch):
+def test_older_copy_does_not_revive_dropped_plugin(install_handler, fake_distribution, tmp_path, monkeypatch):
     install_handler("acme-json", "json", version="1.0")
     newer = tmp_path / "newer"
     newer.mkdir()
     monkeypatch.syspath_prepend(str(newer))
-    install("acme-json", "", {}, version="2.0", folder=newer)
+    fake_distribution("acme-json", "", {}, version="2.0", folder=newer)
     with pytest.raises(HandlerNotFoundError):
         PluginRegistry().handler("json")
 
@@ -74,17 +76,17 @@ def test_entry_points_argument_replaces_installed(install_handler):
 @pytest.mark.parametrize(
     "value", ["not a module", "acme_bad.plugin:thing", "1.2", "", "acme-bad", "acme_bad/plugin.py"]
 )
-def test_entry_point_that_is_not_a_module_is_broken(value, install, registry):
-    install("acme-bad", {"bad": value}, {"acme_bad/plugin.py": ""}, version="2.5")
+def test_entry_point_that_is_not_a_module_is_broken(value, fake_distribution, registry):
+    fake_distribution("acme-bad", {"bad": value}, {"acme_bad/plugin.py": ""}, version="2.5")
     with pytest.raises(PluginLoadError, match=r"acme-bad 2\.5.*is not a module.*bad = some_package\.plugin"):
         registry.handler("bad")
     assert registry.handler("good")
     assert "acme_bad" not in sys.modules
 
 
-def test_malformed_entry_points_file_hides_no_other_plugin(install, registry):
-    install("acme-bad", "[rivers]\nbad acme_bad.plugin\n", {}, version="2.5")
-    info = install("acme-binary", "", {})
+def test_malformed_entry_points_file_hides_no_other_plugin(fake_distribution, registry):
+    fake_distribution("acme-bad", "[rivers]\nbad acme_bad.plugin\n", {}, version="2.5")
+    info = fake_distribution("acme-binary", "", {})
     (info / "entry_points.txt").write_bytes(b"[rivers]\n\xff\xfe = x")
     # the record only: pydantic, if not imported yet, reads all entry points too and fails at this file
     assert registry.handler_spec("good")
@@ -93,14 +95,14 @@ def test_malformed_entry_points_file_hides_no_other_plugin(install, registry):
     assert "entry_points.txt cannot be read" in broken.error
 
 
-def test_distribution_without_metadata_works(install_handler, site):
+def test_distribution_without_metadata_works(install_handler, distributions_folder):
     info = install_handler("acme-bare", "bare")
     (info / "METADATA").unlink()
     assert PluginRegistry().handler("bare").__name__ == "BareIOHandler"
 
 
-def test_extra_of_engine_names_pip_command(install):
+def test_extra_of_engine_names_pip_command(fake_distribution):
     extra = 'Provides-Extra: ice\nRequires-Dist: rivers-ice>=1 ; extra == "ice"\n'
-    install("rivers-io", "", {}, metadata=extra)
+    fake_distribution("rivers-io", "", {}, metadata=extra)
     with pytest.raises(HandlerNotFoundError, match=r"pip install rivers-ice$"):
         PluginRegistry().handler("ice")

@@ -118,7 +118,7 @@ def registry(install_handler):
     return PluginRegistry()
 
 
-def test_two_entry_points_of_one_module_are_one_plugin(install):
+def test_two_entry_points_of_one_module_are_one_plugin(fake_distribution):
     source = """
         from rivers_core.hooks import HandlerSpec, hookimpl
         @hookimpl
@@ -126,7 +126,7 @@ def test_two_entry_points_of_one_module_are_one_plugin(install):
             yield HandlerSpec("json", "acme.handler:Json")
             yield HandlerSpec("csv", "acme.handler:Csv")
     """
-    install("acme", {"json": "acme.plugin", "csv": "acme.plugin"}, {"acme/plugin.py": source})
+    fake_distribution("acme", {"json": "acme.plugin", "csv": "acme.plugin"}, {"acme/plugin.py": source})
     registry = PluginRegistry()
     for _ in range(2):
         assert registry.handler_spec("json").spec.class_name == "Json"
@@ -135,9 +135,9 @@ def test_two_entry_points_of_one_module_are_one_plugin(install):
 
 
 @pytest.mark.parametrize("case", BROKEN_MODULES)
-def test_broken_plugin_is_reported_and_affects_no_other(case, install, registry):
+def test_broken_plugin_is_reported_and_affects_no_other(case, fake_distribution, registry):
     source, cause, text = BROKEN_MODULES[case]
-    install("acme-bad", {"bad": "acme_bad.plugin"}, {"acme_bad/plugin.py": source}, version="2.5")
+    fake_distribution("acme-bad", {"bad": "acme_bad.plugin"}, {"acme_bad/plugin.py": source}, version="2.5")
 
     assert registry.handler("good").__name__ == "GoodIOHandler"
     for _ in range(2):
@@ -204,12 +204,14 @@ BROKEN_TARGETS = {
 
 
 @pytest.mark.parametrize("case", BROKEN_TARGETS)
-def test_broken_target_is_reported_on_use(case, install, registry):
+def test_broken_target_is_reported_on_use(case, fake_distribution, registry):
     files, cause, text = BROKEN_TARGETS[case]
     plugin = GOOD_HEAD + (
         "@hookimpl\ndef rivers_io_handlers():\n    yield HandlerSpec('bad', 'acme_bad.handler:BadIOHandler')"
     )
-    install("acme-bad", {"bad": "acme_bad.plugin"}, {"acme_bad/plugin.py": plugin, **files}, version="2.5")
+    fake_distribution(
+        "acme-bad", {"bad": "acme_bad.plugin"}, {"acme_bad/plugin.py": plugin, **files}, version="2.5"
+    )
 
     assert registry.handler("good").__name__ == "GoodIOHandler"
     assert "bad" in [provided.spec.name for provided in registry.handlers()]
@@ -241,17 +243,17 @@ def rivers_io_handlers():
 
 
 @pytest.mark.parametrize("at_import", ["", "once()"])
-def test_keyboard_interrupt_propagates_and_load_is_repeatable(at_import, install, registry):
+def test_keyboard_interrupt_propagates_and_load_is_repeatable(at_import, fake_distribution, registry):
     source = INTERRUPTED.format(at_import=at_import)
-    install("acme-slow", {"slow": "acme_slow.plugin"}, {"acme_slow/plugin.py": source})
+    fake_distribution("acme-slow", {"slow": "acme_slow.plugin"}, {"acme_slow/plugin.py": source})
     with pytest.raises(KeyboardInterrupt):
         registry.handler_spec("slow")
     assert registry.handler("good")
     assert registry.handler_spec("slow").distribution == "acme-slow"
 
 
-def test_unknown_name_mentions_broken_plugins(install, registry):
-    install(
+def test_unknown_name_mentions_broken_plugins(fake_distribution, registry):
+    fake_distribution(
         "acme-bad", {"other": "acme_bad.plugin"}, {"acme_bad/plugin.py": "raise RuntimeError('no license')"}
     )
     with pytest.raises(LookupError, match=r"IO handler 'bad'.*acme-bad 1\.0.*no license") as caught:
@@ -259,8 +261,8 @@ def test_unknown_name_mentions_broken_plugins(install, registry):
     assert isinstance(caught.value.__cause__, PluginLoadError)
 
 
-def test_broken_plugin_does_not_hide_other_provider(install, install_handler):
-    install("acme-bad", {"json": "acme_bad.plugin"}, {"acme_bad/plugin.py": "1 / 0"})
+def test_broken_plugin_does_not_hide_other_provider(fake_distribution, install_handler):
+    fake_distribution("acme-bad", {"json": "acme_bad.plugin"}, {"acme_bad/plugin.py": "1 / 0"})
     install_handler("acme-good", "json")
     assert PluginRegistry().handler("json").__module__ == "acme_good.handler"
     with pytest.raises(PluginLoadError, match="acme-bad"):
@@ -268,9 +270,9 @@ def test_broken_plugin_does_not_hide_other_provider(install, install_handler):
 
 
 @pytest.mark.parametrize("hook", ["rivers_io_handlers", "rivers_run_start"])
-def test_plugin_may_import_hook_specification(hook, install):
+def test_plugin_may_import_hook_specification(hook, fake_distribution):
     source = f"from rivers_core.hooks import {hook}\n"
-    install("acme-odd", {"odd": "acme_odd"}, {"acme_odd.py": source}, announces=["observers"])
+    fake_distribution("acme-odd", {"odd": "acme_odd"}, {"acme_odd.py": source}, announces=["observers"])
     registry = PluginRegistry(strict=True)
     registry.load_all()
     assert registry.observers().run_start == ()
@@ -287,17 +289,17 @@ def test_register_rejects_unmarked_hook():
     assert registry.plugins() == []
 
 
-def test_plugin_may_yield_as_many_records_as_the_limit(install):
+def test_plugin_may_yield_as_many_records_as_the_limit(fake_distribution):
     source = GOOD_HEAD + (
         "@hookimpl\ndef rivers_io_handlers():\n"
         f"    yield from (HandlerSpec(f'many{{number}}', 'a:B') for number in range({MAX_RECORDS}))"
     )
-    install("acme-many", {"many": "acme_many"}, {"acme_many.py": source})
+    fake_distribution("acme-many", {"many": "acme_many"}, {"acme_many.py": source})
     assert PluginRegistry().handler_spec("many999")
 
 
 @pytest.mark.parametrize("kind", ["handlers", "executors"])
-def test_record_of_newer_core_names_pip_command(kind, install):
+def test_record_of_newer_core_names_pip_command(kind, fake_distribution):
     spec = {"handlers": "HandlerSpec", "executors": "ExecutorSpec"}[kind]
     hook = {"handlers": "rivers_io_handlers", "executors": "rivers_executors"}[kind]
     source = GOOD_HEAD + (
@@ -305,7 +307,7 @@ def test_record_of_newer_core_names_pip_command(kind, install):
         f"    yield {spec}('newer', 'no_such_module:Newer', api_version={API_VERSION + 1})\n"
         f"    yield {spec}('equal', 'collections:OrderedDict', api_version={API_VERSION})"
     )
-    install("acme-newer", {"newer": "acme_newer", "equal": "acme_newer"}, {"acme_newer.py": source})
+    fake_distribution("acme-newer", {"newer": "acme_newer", "equal": "acme_newer"}, {"acme_newer.py": source})
     registry = PluginRegistry()
     find = registry.handler if kind == "handlers" else registry.executor
     with pytest.raises(PluginLoadError, match=r"'newer' of acme-newer 1\.0.* pip install -U rivers-core$"):
@@ -348,14 +350,14 @@ MISSING_MODULES = {
 
 @pytest.mark.parametrize("case", MISSING_MODULES)
 @pytest.mark.parametrize("place", ["plugin", "handler"])
-def test_missing_dependency_names_pip_command(case, place, install):
+def test_missing_dependency_names_pip_command(case, place, fake_distribution):
     module, metadata, text = MISSING_MODULES[case]
     plugin = GOOD_HEAD + (
         "@hookimpl\ndef rivers_io_handlers():\n    yield HandlerSpec('bad', 'acme_bad.handler:BadIOHandler')"
     )
     files = {"acme_bad/plugin.py": plugin, "acme_bad/handler.py": ""}
     files[f"acme_bad/{place}.py"] = f"import {module}\n{files[f'acme_bad/{place}.py']}"
-    install("acme-bad", {"bad": "acme_bad.plugin"}, files, metadata=metadata)
+    fake_distribution("acme-bad", {"bad": "acme_bad.plugin"}, files, metadata=metadata)
     registry = PluginRegistry()
     with pytest.raises(PluginLoadError) as caught:
         registry.handler("bad")

@@ -119,8 +119,8 @@ def test_policies_combine_and_apply_to_loaded_plugins(install_handler):
     assert registry.handler("json")
 
 
-def test_strict_raises_for_any_broken_plugin(install, registry, monkeypatch):
-    install("acme-bad", {"bad": "acme_bad.plugin"}, {"acme_bad/plugin.py": "1 / 0"})
+def test_strict_raises_for_any_broken_plugin(fake_distribution, registry, monkeypatch):
+    fake_distribution("acme-bad", {"bad": "acme_bad.plugin"}, {"acme_bad/plugin.py": "1 / 0"})
     monkeypatch.setenv("RIVERS_STRICT_PLUGINS", "1")
     with pytest.raises(PluginLoadError, match="acme-bad"):
         registry.handlers()

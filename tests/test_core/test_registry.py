@@ -94,8 +94,8 @@ def test_register_replaces_unregistered_plugin_of_same_name():
         registry.unregister("notebook")
 
 
-def test_register_and_unregister(site):
-    (site / "here.py").write_text(
+def test_register_and_unregister(distributions_folder):
+    (distributions_folder / "here.py").write_text(
         "from rivers_core.handler import BaseIOHandler\nclass Here(BaseIOHandler):\n"
         "    def handle_output(self, context, obj): pass\n    def load_input(self, context): pass\n"
     )
@@ -156,8 +156,8 @@ def test_unknown_handler_lists_names_and_suggestion(install_handler):
         PluginRegistry().handler("jsn")
 
 
-def test_handler_not_installed_names_pip_command(install):
-    install(
+def test_handler_not_installed_names_pip_command(fake_distribution):
+    fake_distribution(
         "acme-flows", "", {}, metadata='Provides-Extra: ice\nRequires-Dist: rivers-ice>=1 ; extra == "ice"\n'
     )
     registry = PluginRegistry()
@@ -171,14 +171,14 @@ def test_handler_not_installed_names_pip_command(install):
         registry.handler_class("IceIOHandler")
 
 
-def test_missing_requirement_names_pip_command(install):
+def test_missing_requirement_names_pip_command(fake_distribution):
     source = """
         from rivers_core.hooks import HandlerSpec, hookimpl
         @hookimpl
         def rivers_io_handlers():
             yield HandlerSpec("ice", "acme.handler:Ice", requires=("pluggy", "polar-engine>=2"))
     """
-    install(
+    fake_distribution(
         "acme-ice",
         {"ice": "acme.plugin"},
         {"acme/plugin.py": source, "acme/handler.py": "import polar_engine"},
@@ -213,13 +213,13 @@ def test_handler_class_is_found_by_class_name(install_handler):
         registry.handler_class("JsnIOHandler")
 
 
-def test_handler_class_of_broken_plugin_is_import_error(install):
-    install("acme-bad", {"bad": "acme_bad.plugin"}, {"acme_bad/plugin.py": "1 / 0"})
+def test_handler_class_of_broken_plugin_is_import_error(fake_distribution):
+    fake_distribution("acme-bad", {"bad": "acme_bad.plugin"}, {"acme_bad/plugin.py": "1 / 0"})
     with pytest.raises(ImportError, match="acme-bad"):
         PluginRegistry().handler_class("BadIOHandler")
 
 
-def test_registry_finds_executors_and_commands(install):
+def test_registry_finds_executors_and_commands(fake_distribution):
     source = """
         from rivers_core.hooks import CommandSpec, ExecutorSpec, hookimpl
         @hookimpl
@@ -230,7 +230,7 @@ def test_registry_finds_executors_and_commands(install):
             yield CommandSpec("ui", "acme.ui:app", summary="Open it.")
     """
     files = {"acme/plugin.py": source, "acme/far.py": "class Far: pass\nnear = 1"}
-    install("acme", {"far": "acme.plugin"}, files, announces=["commands"])
+    fake_distribution("acme", {"far": "acme.plugin"}, files, announces=["commands"])
     registry = PluginRegistry()
     assert registry.executor("far").__name__ == "Far"
     assert [
@@ -259,7 +259,7 @@ def test_get_registry_returns_one_registry():
 
 
 @pytest.mark.parametrize("loaded_first", [None, "beta", "gamma"])
-def test_hook_order_does_not_depend_on_load_order(loaded_first, install):
+def test_hook_order_does_not_depend_on_load_order(loaded_first, fake_distribution):
     source = """
         from rivers_core.hooks import HandlerSpec, hookimpl
         @hookimpl
@@ -271,7 +271,7 @@ def test_hook_order_does_not_depend_on_load_order(loaded_first, install):
     """
     for name in ("gamma", "alpha", "beta"):
         files = {f"acme_{name}.py": source.format(name)}
-        install(f"acme-{name}", {name: f"acme_{name}"}, files, announces=["observers"])
+        fake_distribution(f"acme-{name}", {name: f"acme_{name}"}, files, announces=["observers"])
     registry = PluginRegistry()
     registry.register(
         types.SimpleNamespace(rivers_run_start=hookimpl(lambda tags: tags.append("here"))), name="zeta"
@@ -296,9 +296,11 @@ def test_observers_are_frozen_when_returned():
     assert registry.observers().run_start == ()
 
 
-def test_observers_are_cached_until_plugins_or_policies_change(install):
+def test_observers_are_cached_until_plugins_or_policies_change(fake_distribution):
     source = "from rivers_core.hooks import hookimpl\n@hookimpl\ndef rivers_run_start(): pass\n"
-    install("acme-watch", {"watch": "acme_watch"}, {"acme_watch.py": source}, announces=["observers"])
+    fake_distribution(
+        "acme-watch", {"watch": "acme_watch"}, {"acme_watch.py": source}, announces=["observers"]
+    )
     registry = PluginRegistry()
     observers = registry.observers()
     assert len(observers.run_start) == 1

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rivers_core import InputContext, OutputContext
+    from rivers_core.authoring import Locality
 
 
 Result = TypeVar("Result")
@@ -117,6 +118,11 @@ class DeltaIOHandler(BaseIOHandler):
             handler_config: HandlerConfig | Mapping[str, Any] | None = None,
             **settings: Any,
         ) -> None: ...
+
+    @property
+    def locality(self) -> Locality:
+        """`host` for tables in a local folder, `shared` for any other root."""
+        return "host" if is_local(table_root(self.table_uri)) else "shared"
 
     @classmethod
     def settings_from_variables(

@@ -1,0 +1,1 @@
+"""Groups of checks, one module for each concern."""

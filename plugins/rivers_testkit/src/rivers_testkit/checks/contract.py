@@ -1,0 +1,270 @@
+"""The rest of the contract: capabilities, options, metadata and versions."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from typing import Any, ClassVar, Final
+
+import pytest
+
+from rivers_core import BaseIOHandler, MetadataValue, OutputContext
+from rivers_core.authoring import StoreRoot
+from rivers_core.exceptions import ConflictError
+from rivers_testkit.samples import PYTHON_SAMPLES
+from rivers_testkit.subject import HandlerChecks, load_value, shortened, store_value
+
+FLAGS: Final = (
+    "partition_batches",
+    "can_delete",
+    "is_async_output",
+    "is_async_input",
+    "conditional_writes",
+    "is_signed",
+)
+
+
+class CapabilityChecks(HandlerChecks):
+    """Capabilities, which belong to the instance, and options."""
+
+    documentation: ClassVar[str] = "capabilities"
+
+    def test_capabilities_are_flags(self, handler: BaseIOHandler) -> None:
+        """Return True or False for each capability: an attribute or a property, not a method."""
+        for name in FLAGS:
+            assert isinstance(getattr(handler, name), bool), f"`{name}` is {getattr(handler, name)!r}."
+
+    def test_capabilities_travel(self, handler: BaseIOHandler) -> None:
+        """Have the same capabilities after a handler was rebuilt from its configuration."""
+        rebuilt = pickle.loads(pickle.dumps(handler))
+        for name in (*FLAGS, "locality"):
+            before, after = getattr(handler, name), getattr(rebuilt, name)
+            assert after == before, f"`{name}` was {before!r} and became {after!r}."
+
+    def test_types_are_answered(self, handler: BaseIOHandler) -> None:
+        """Return True or False from `accepts_type` and `can_load_type` for every annotation, and do not raise."""
+        for hint in (int, list[int], int | None, "SomeClass", Any, None, dict[str, "Later"]):  # type: ignore[name-defined] # noqa: F821
+            for method in (handler.accepts_type, handler.can_load_type):
+                assert isinstance(method(hint), bool), f"{method.__name__}({hint!r}) is {method(hint)!r}."
+
+    def test_refused_types_are_refused(self, handler: BaseIOHandler) -> None:
+        """Raise when a value of a type is stored for which `accepts_type` is False."""
+        samples = [sample for sample in PYTHON_SAMPLES if not handler.accepts_type(type(sample.make()))]
+        self.claim(samples, "`accepts_type` is True for every type")
+        for sample in samples:
+            value = sample.make()
+            with pytest.raises(Exception):  # noqa: B017, PT011 - any error will do
+                self.store(handler, value)
+
+    def test_unknown_option_is_reported(self, handler: BaseIOHandler) -> None:
+        """Report an unknown option of the handler from `check_options`, one sentence for each."""
+        self.claim(handler.option_namespace, "`option_namespace` is None")
+        findings = handler.check_options({f"{handler.option_namespace}/no_such_option": 1})
+        assert len(findings) == 1, f"It returned {findings!r}."
+        assert "no_such_option" in findings[0], f"It returned {findings!r}."
+
+    def test_foreign_options_are_ignored(self, handler: BaseIOHandler) -> None:
+        """Accept metadata of the asset that is not for this handler."""
+        metadata = {**(self.asset_metadata([]) or {}), "team": "sales", "another/option": 1}
+        assert handler.check_options(metadata) == []
+        value = self.value(1)
+        context = self.output(value)
+        context.asset_metadata = metadata
+        store_value(handler, context, value)
+        self.expect(handler, value)
+
+    def test_store_root_is_comparable(self, handler: BaseIOHandler) -> None:
+        """Return from `store_root` what `rivers_core.authoring.locate_store` returns, or None."""
+        root = handler.store_root()
+        self.claim(root is not None, "`store_root` returns None")
+        assert isinstance(root, StoreRoot), f"It returned {root!r}."
+        assert root == handler.store_root(), "Two calls returned different roots."
+
+    def test_storing_handler_is_a_handler(self, handler: BaseIOHandler) -> None:
+        """Return from `storing_handler` the handler that writes to the store; a wrapper delegates."""
+        assert isinstance(handler.storing_handler(), BaseIOHandler)
+
+    def test_wrapper_agrees_with_inner_handler(self, handler: BaseIOHandler) -> None:
+        """Have the capabilities of the handler that stores, if this is a wrapper around it.
+
+        Override each capability with a property that delegates.
+        """
+        inner = handler.storing_handler()
+        self.claim(inner is not handler, "the handler is not a wrapper")
+        for name in ("can_delete", "is_async_output"):
+            assert getattr(handler, name) == getattr(inner, name), f"`{name}` differs from the inner handler."
+
+    def test_run_details_are_accepted(self, handler: BaseIOHandler) -> None:
+        """Store and load in a run: contexts have a run id, an attempt and a code version."""
+        value = self.value(1)
+        plain = self.output(value)
+        context = OutputContext(
+            plain.asset_name, plain.asset_metadata, None, plain.type_hint,
+            run_id="run-1", attempt=3, step_name="step", code_version="7",
+        )  # fmt: skip
+        store_value(handler, context, value)
+        self.expect(handler, value)
+
+    def test_retry_replaces_first_attempt(self, handler: BaseIOHandler) -> None:
+        """Store a value once, although a retry calls `handle_output` again with the same value.
+
+        A write that appends has to recognize a repeated one by `context.run_id`.
+        """
+        value = self.value(1, rows=3)
+        for attempt in (1, 2):
+            context = self.output(value)
+            context.run_id, context.attempt = "run-1", attempt
+            store_value(handler, context, value)
+        self.expect(handler, value)
+
+    def test_contexts_are_not_kept(self, handler: BaseIOHandler) -> None:
+        """Use the context of each call; do not keep one for later calls."""
+        for number, asset in enumerate(("orders", "customers", "orders")):
+            value = self.value(number)
+            context = self.output(value, asset)
+            store_value(handler, context, value)
+            assert context.asset_name == asset
+            assert context.partition is None
+        self.expect(handler, self.value(2), "orders")
+        self.expect(handler, self.value(1), "customers")
+
+
+class MetadataChecks(HandlerChecks):
+    """Metadata of the stored value."""
+
+    documentation: ClassVar[str] = "metadata"
+
+    def test_metadata_is_added(self, handler: BaseIOHandler) -> None:
+        """Add metadata to those of the function; do not replace the mapping."""
+        value = self.value(1)
+        context = self.output(value)
+        context.add_output_metadata({"rows_checked": 3})
+        store_value(handler, context, value)
+        assert context.output_metadata is not None
+        assert context.output_metadata["rows_checked"] == MetadataValue.int(3)
+
+    def test_metadata_are_metadata_values(self, handler: BaseIOHandler) -> None:
+        """Report metadata with `context.add_output_metadata`, which checks names and values."""
+        context = self.store(handler, self.value(1, "a"), key="a")
+        self.claim(context.output_metadata, "no metadata are reported")
+        for name, value in (context.output_metadata or {}).items():
+            assert isinstance(name, str), f"Name {name!r} is not text."
+            assert isinstance(value, MetadataValue), f"{name} is {value!r}, not a MetadataValue."
+
+    def test_sizes_are_integers(self, handler: BaseIOHandler) -> None:
+        """Report sizes in bytes as int, durations in seconds as float."""
+        metadata = self.store(handler, self.value(1, rows=10)).output_metadata or {}
+        numbers = {name: value.raw_value() for name, value in metadata.items()}
+        kinds = {name: kind for name in numbers for end, kind in SUFFIXES.items() if name.endswith(end)}
+        self.claim(kinds, "no size or duration is reported")
+        for name, kind in kinds.items():
+            assert type(numbers[name]) is kind, f"{name} is {numbers[name]!r}, expected {kind.__name__}."
+            assert numbers[name] >= 0, f"{name} is {numbers[name]!r}."
+
+    def test_metadata_do_not_grow(self, handler: BaseIOHandler) -> None:
+        """Keep metadata small: they are recorded in the event log for each write, and contain no data."""
+        metadata = self.store(handler, self.value(1, rows=5_000)).output_metadata or {}
+        size = len(json.dumps({name: str(value.raw_value()) for name, value in metadata.items()}))
+        assert size < 20_000, f"The metadata of one write have {size} characters."
+
+
+SUFFIXES: Final[dict[str, type]] = {"_bytes": int, "num_rows": int, "duration_s": float}
+
+
+class VersionChecks(HandlerChecks):
+    """Versions of the stored data."""
+
+    documentation: ClassVar[str] = "versions"
+
+    def test_data_version_is_text(self, handler: BaseIOHandler) -> None:
+        """Offer the version of the content as non-empty text."""
+        version = self._version(handler, 1)
+        assert isinstance(version, str), f"It is {version!r}."
+        assert version.strip() == version != "", f"It is {version!r}."
+
+    def test_different_content_has_different_version(self, handler: BaseIOHandler) -> None:
+        """Give different content a different version; staleness of everything downstream depends on it."""
+        versions = {number: self._version(handler, number) for number in range(5)}
+        assert len(set(versions.values())) == len(versions), f"Versions: {versions}."
+
+    def test_equal_content_has_equal_version(self, handler: BaseIOHandler) -> None:
+        """Give equal content an equal version, if versions are digests of the content.
+
+        A digest of bytes that contain a time or a random number differs each time. Set `versions_are_digests = False`
+        in the test class if a version counts writes.
+        """
+        self.claim(self.versions_are_digests, "`versions_are_digests` is False")
+        first, second = self._version(handler, 1), self._version(handler, 1)
+        assert first == second, f"Versions {first!r} and {second!r} of equal content."
+
+    def test_loaded_version_is_stored_version(self, handler: BaseIOHandler) -> None:
+        """Register in `load_input` the version that `handle_output` offered for this value.
+
+        The engine compares them to notice an older value that was put back.
+        """
+        for number in range(3):
+            version = self._version(handler, number)
+            loaded = self._loaded_version(handler)
+            self.claim(loaded is not None, "`load_input` registers no version")
+            assert loaded == version, f"Stored as {version!r}, loaded as {loaded!r}."
+
+    def test_version_belongs_to_partition(self, handler: BaseIOHandler) -> None:
+        """Keep the version of a partition when another one is stored."""
+        context = self.store(handler, self.value(1, "a"), key="a")
+        before = self._loaded_version(handler, "a")
+        self.claim(before is not None, "`load_input` registers no version")
+        self.store(handler, self.value(2, "b"), key="b")
+        assert self._loaded_version(handler, "a") == before == context.content_version
+
+    def test_conditional_write_succeeds(self, handler: BaseIOHandler) -> None:
+        """Store if `context.expected_version` is the stored version, and if it is empty and nothing is stored."""
+        self._claim_conditions(handler)
+        self._store_if(handler, 1, "")
+        self._store_if(handler, 2, self._loaded_version(handler) or "")
+        self.expect(handler, self.value(2))
+
+    def test_conditional_write_notices_change(self, handler: BaseIOHandler) -> None:
+        """Raise ConflictError and change nothing if another version is stored than `context.expected_version`."""
+        self._claim_conditions(handler)
+        self.store(handler, self.value(1))
+        version = self._loaded_version(handler) or ""
+        self.store(handler, self.value(2))
+        for expected in (version, "no such version", ""):
+            with pytest.raises(ConflictError):
+                self._store_if(handler, 3, expected)
+            self.expect(handler, self.value(2))
+
+    def test_conditional_write_notices_absence(self, handler: BaseIOHandler) -> None:
+        """Raise ConflictError if a version is expected and nothing is stored."""
+        self._claim_conditions(handler)
+        with pytest.raises(ConflictError):
+            self._store_if(handler, 1, "no such version")
+        self.expect_absent(handler)
+
+    def test_unconditional_write_ignores_version(self, handler: BaseIOHandler) -> None:
+        """Store without a condition if `context.expected_version` is None."""
+        self._claim_conditions(handler)
+        for number in range(2):
+            self.store(handler, self.value(number))
+        self.expect(handler, self.value(1))
+
+    def _claim_conditions(self, handler: BaseIOHandler) -> None:
+        self.claim(handler.conditional_writes, "`conditional_writes` is False")
+
+    def _store_if(self, handler: BaseIOHandler, number: int, expected_version: str) -> None:
+        value = self.value(number)
+        context = self.output(value)
+        context.expected_version = expected_version
+        store_value(handler, context, value)
+
+    def _version(self, handler: BaseIOHandler, number: int) -> str:
+        version = self.store(handler, self.value(number)).data_version
+        if version is None:
+            pytest.skip("no data version is reported")
+        return version
+
+    def _loaded_version(self, handler: BaseIOHandler, key: str | None = None) -> str | None:
+        context = self.input(key=key)
+        value = load_value(handler, context)
+        assert value is not None, f"Loaded {shortened(value)}."
+        return context.loaded_version

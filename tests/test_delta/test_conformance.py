@@ -1,0 +1,48 @@
+"""The Delta handler passes the conformance kit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+
+from rivers_delta import DeltaIOHandler
+from rivers_testkit import IOHandlerTests, Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from rivers_core import PartitionContext
+
+
+class TestTables(IOHandlerTests):
+    samples = (
+        Sample("polars", lambda: pl.DataFrame({"a": [1, None], "b": ["x", "ä"]})),
+        Sample("pyarrow", lambda: pl.DataFrame({"a": [1.5, 2.5]}).to_arrow()),
+        Sample("no rows", lambda: pl.DataFrame(schema={"a": pl.Int64, "b": pl.String})),
+    )
+    versions_are_digests = False
+    model_examples = 4
+
+    @pytest.fixture
+    def handler(self, tmp_path: Path) -> DeltaIOHandler:
+        return DeltaIOHandler(table_uri=str(tmp_path / "lake"))
+
+    def make_value(
+        self, number: int, *, rows: int = 1, partition: PartitionContext | None = None
+    ) -> pl.DataFrame:
+        return pl.DataFrame(super().make_value(number, rows=rows, partition=partition))
+
+    def same_value(self, loaded: Any, stored: Any) -> bool:
+        if type(loaded) is not type(stored):
+            return False
+        left, right = (pl.DataFrame(table) for table in (loaded, stored))
+        return left.columns == right.columns and left.sort(left.columns).equals(right.sort(right.columns))
+
+    def asset_metadata(self, dimensions: Sequence[str]) -> Mapping[str, Any] | None:
+        if not dimensions:
+            return None
+        columns: Any = "key" if dimensions == ["key"] else {name: name for name in dimensions}
+        return {"delta/partition_expr": columns}
