@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from rivers.exceptions import PartitionValidationError
 from rivers.graph.findings import suggest
-from rivers.graph.steps import EXECUTOR_KEY
+from rivers.graph.steps import EXECUTOR_KEY, NODE_EXECUTOR_KEY
 
 if TYPE_CHECKING:
     from rivers.graph.findings import Findings
     from rivers.graph.plan import Graph, Step, StoredOutput
 
 OWN_NAMESPACE = "rivers"
-OWN_OPTIONS = (EXECUTOR_KEY,)
+OWN_OPTIONS = (EXECUTOR_KEY, NODE_EXECUTOR_KEY)
 
 
 def check_graph(graph: Graph, findings: Findings) -> None:
@@ -33,11 +33,10 @@ def _check_own_options(output: StoredOutput, findings: Findings) -> None:
     for key in output.metadata:
         if key.startswith(f"{OWN_NAMESPACE}/") and key not in OWN_OPTIONS:
             findings.add(f"asset {output.name!r}: unknown option {key!r}.{suggest(key, OWN_OPTIONS)}")
-    executor = output.metadata.get(EXECUTOR_KEY, "")
-    if not isinstance(executor, str):
-        findings.add(
-            f"asset {output.name!r}: {EXECUTOR_KEY} must be the name of an executor, got {executor!r}"
-        )
+    for key in OWN_OPTIONS:
+        executor = output.metadata.get(key, "")
+        if not isinstance(executor, str):
+            findings.add(f"asset {output.name!r}: {key} must be the name of an executor, got {executor!r}")
 
 
 def _check_stored_type(output: StoredOutput, findings: Findings) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rivers.mappings import PartitionMapping
 
 EXECUTOR_KEY = "rivers/executor"
+NODE_EXECUTOR_KEY = "rivers/node/executor"
 
 
 class StepBuilder:
@@ -129,8 +130,7 @@ class StepBuilder:
                 AssetDefinitionError,
             )
         metadata = asset.metadata if isinstance(asset, MultiAsset) else outputs[0].metadata
-        executor = (metadata or {}).get(EXECUTOR_KEY)
-        step.executor = executor if isinstance(executor, str) else None
+        step.executor = _executor_name(metadata, EXECUTOR_KEY)
         return step
 
     def _task_step(self, task: Task, findings: Findings) -> Step:
@@ -173,6 +173,10 @@ class StepBuilder:
             step.success_hooks = _hooks(graph.hooks, "success")
         step.failure_hooks = _hooks(graph.hooks, "failure")
         step.retry = step.retry or self._policy(graph.retry, f"asset {graph.name!r}")
+        is_last = recording.result.node_name == node.name
+        metadata = self._symbols.outputs[graph.name].metadata
+        keys = (EXECUTOR_KEY, NODE_EXECUTOR_KEY) if is_last else (NODE_EXECUTOR_KEY, EXECUTOR_KEY)
+        step.executor = next((name for key in keys if (name := _executor_name(metadata, key))), None)
         return step
 
     def _from_outside(self, binder: InputBinder, parameter: str, name: str, hint: Any) -> None:
@@ -281,6 +285,11 @@ def _all_deps(asset: Asset) -> list[DepDef]:
         for output_def in asset.output_defs:
             deps.update((dep.name, dep) for dep in output_def.deps)
     return list(deps.values())
+
+
+def _executor_name(metadata: Mapping[str, Any] | None, key: str) -> str | None:
+    name = (metadata or {}).get(key)
+    return name if isinstance(name, str) else None
 
 
 def _hooks(hooks: Iterable[Hook] | None, hook_type: str) -> tuple[Hook, ...]:

@@ -89,7 +89,7 @@ def test_handler_with_two_methods_has_defaults():
     assert handler.load_input(InputContext("orders", "report")) == [1]
     assert handler.exists(InputContext("orders", "report"))
     assert not handler.exists(InputContext("other", "report"))
-    assert (handler.locality, handler.partition_batches, handler.can_delete) == ("shared", False, False)
+    assert (handler.locality, handler.partition_batches, handler.can_delete) == ("host", False, False)
     assert handler.check_options({"shelf/mode": "x"}) == []
     assert handler.accepts_type(int)
     assert handler.can_load_type(int)
@@ -303,7 +303,7 @@ def test_handler_overrides_capabilities_with_properties():
         def is_async_input(self):
             return self.inner.is_async_input
 
-    assert Around(inner=AsyncShelf()).locality == "shared"
+    assert Around(inner=AsyncShelf()).locality == "host"
     assert asynchronous(Around(inner=AsyncShelf())) == (False, True)
     assert asynchronous(Around(inner=Shelf())) == (False, False)
 

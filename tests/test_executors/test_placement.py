@@ -106,6 +106,27 @@ def test_named_executor_takes_precedence():
     assert executor.ran == {"a": None, "b": executor}
 
 
+@pytest.mark.parametrize(
+    ("metadata", "here"),
+    [
+        ({"rivers/node/executor": "in_process"}, ["both/first", "both/last"]),
+        ({"rivers/executor": "in_process", "rivers/node/executor": "parallel"}, ["both/last"]),
+        ({}, []),
+    ],
+)
+def test_nodes_of_a_graph_run_where_its_metadata_says(metadata, here):
+    first, last = rs.Task(lambda: 1, name="first"), rs.Task(lambda value: value, name="last")
+    handler = Store()
+
+    @rs.Asset.from_graph(io_handler=handler, node_io_handler=handler, metadata=metadata)
+    def both():
+        return last(value=first())
+
+    executor = Elsewhere()
+    repository(both, executor=executor).materialize()
+    assert [name for name, place in executor.ran.items() if place is None] == here
+
+
 def test_executor_of_the_run_is_used_for_its_name():
     executor = rs.Executor.parallel(max_workers=1)
     named = asset("a", "host", metadata={"rivers/executor": "parallel"})

@@ -68,7 +68,7 @@ class BaseIOHandler(BaseSettings, ABC):
     # Capabilities belong to the instance. A subclass sets a plain class attribute or overrides it with a property;
     # `ClassVar[Any]` is the one declaration that pydantic, mypy and pyright accept for both.
 
-    locality: ClassVar[Any] = "shared"
+    locality: ClassVar[Any] = "host"
     """`Locality`: readers of what this handler stored, the same process, the same host or everybody."""
 
     partition_batches: ClassVar[Any] = False
