@@ -6,8 +6,9 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from rivers.exceptions import ConfigurationError
+from rivers.exceptions import ConfigurationError, HandlerNotFoundError
 from rivers.executors.base import Executor, executor_class
+from rivers_core.authoring import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rivers.executors.remote.bundle import Bundle
     from rivers.graph.findings import Findings
     from rivers.graph.plan import HandlerBinding, Step
+    from rivers_core.config import Config
     from rivers_core.plugins import PluginRegistry
 
 _LOG = logging.getLogger("rivers.run")
@@ -35,10 +37,12 @@ class Executors:
 
     Args:
         registry: Plugins to search.
+        config: The configuration, if any.
     """
 
-    def __init__(self, registry: PluginRegistry) -> None:
+    def __init__(self, registry: PluginRegistry, config: Config | None) -> None:
         self._registry = registry
+        self._config = config
         self._built: dict[str, Executor] = {}
 
     def named(self, name: str, of_run: Executor | None = None) -> Executor:
@@ -54,11 +58,34 @@ class Executors:
             ConfigurationError: Its arguments are not valid.
         """
         if name not in self._built:
-            kind = executor_class(name, self._registry)
-            if of_run is not None and type(of_run) is kind:
+            configured = None if self._config is None else self._config.executor(name)
+            kind = self._class(name if configured is None else configured[0])
+            if configured is None and of_run is not None and type(of_run) is kind:
                 return of_run
-            self._built[name] = build_executor(name, kind, {})
+            self._built[name] = build_executor(name, kind, {} if configured is None else configured[1])
         return self._built[name]
+
+    def _class(self, name: str) -> type:
+        try:
+            return executor_class(name, self._registry)
+        except HandlerNotFoundError as error:
+            own = ["in_process"] if self._config is None else ["in_process", *self._config.executor_names]
+            raise HandlerNotFoundError(f"{error}{did_you_mean(name, own)}") from error
+
+    def new(self, name: str, arguments: Mapping[str, Any]) -> Executor:
+        """Return a new executor with a name, with arguments that take precedence over those of the configuration.
+
+        Args:
+            name: Name in the configuration, or of a plugin.
+            arguments: Its arguments.
+
+        Raises:
+            HandlerNotFoundError: The name is unknown.
+            PluginLoadError: The package that registers it is broken.
+            ConfigurationError: Its arguments are not valid.
+        """
+        kind, configured = (self._config and self._config.executor(name)) or (name, {})
+        return build_executor(name, self._class(kind), {**configured, **arguments})
 
 
 def build_executor(name: str, kind: type, arguments: Mapping[str, Any]) -> Executor:

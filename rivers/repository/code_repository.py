@@ -25,7 +25,6 @@ from rivers.exceptions import (
 )
 from rivers.execution.lineage import History
 from rivers.execution.staleness import status_of_asset
-from rivers.executors import InProcess
 from rivers.graph.findings import suggest
 from rivers.graph.symbols import Definitions
 from rivers.repository.loading import load_stored
@@ -57,7 +56,8 @@ class CodeRepository:
         assets: Assets of every kind.
         tasks: Tasks that run on their own; tasks of graph assets need not be listed.
         jobs: Named selections of assets.
-        default_executor: Executor of runs that do not set their own; by default in process.
+        default_executor: Executor of runs that do not set their own; by default that of the configuration, else in
+            process.
         resources: Values that function parameters may name besides assets; `io_handler=` may name a resource that is
             a handler.
         partition_defs: Partitions definitions by name.
@@ -106,9 +106,7 @@ class CodeRepository:
         )
         checked_jobs = _check_items(Job, "jobs", jobs or (), GraphValidationError)
         check_executor("default_executor", default_executor)
-        self._runtime = Runtime(
-            definitions, checked_jobs, default_executor or InProcess(), _load_config(config)
-        )
+        self._runtime = Runtime(definitions, checked_jobs, default_executor, _load_config(config))
         self._default_retry_policy = self._runtime.policy(default_retry_policy)
 
     # ------------------------------------------------------------------ resolve
@@ -243,6 +241,20 @@ class CodeRepository:
             runtime.observers(),
             runtime.definitions.resources,
         )
+
+    def executor(self, name: str, **arguments: Any) -> Executor:
+        """Return a new executor by its name.
+
+        Args:
+            name: Name in the configuration (`[executors.big]`), of a plugin, or `in_process`.
+            arguments: Its arguments; they take precedence over those of the configuration.
+
+        Raises:
+            HandlerNotFoundError: The name is unknown.
+            PluginLoadError: The package that registers it is broken.
+            ConfigurationError: The arguments are not valid.
+        """
+        return self._runtime.executors.new(name, arguments)
 
     # ------------------------------------------------------------------ query
 
@@ -392,7 +404,7 @@ class CodeRepository:
         repository._runtime = Runtime(  # noqa: SLF001 the copy is of this class
             replace(definitions, resources=merged),
             runtime.jobs,
-            executor or runtime.executor,
+            executor or runtime.default_executor,
             runtime.config,
             runtime.io_handler if handler is None else handler,
             is_override=True,

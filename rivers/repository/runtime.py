@@ -40,7 +40,7 @@ class Runtime:
     Args:
         definitions: Assets, tasks, resources, and the named partitions definitions and retry policies.
         jobs: The jobs.
-        executor: Executor of runs that do not set their own.
+        default_executor: Executor of runs that do not set their own; None takes that of the configuration.
         config: The configuration, if any.
         io_handler: Handler that replaces the handlers of all assets, in a repository created by `override`.
         is_override: Whether `override` created the repository, so that its events must not be stored in the project.
@@ -51,7 +51,7 @@ class Runtime:
         self,
         definitions: Definitions,
         jobs: tuple[Job, ...],
-        executor: Executor,
+        default_executor: Executor | None,
         config: Config | None,
         io_handler: BaseIOHandler | str | None = None,
         is_override: bool = False,
@@ -59,7 +59,7 @@ class Runtime:
     ) -> None:
         self.definitions = definitions
         self.jobs = jobs
-        self.executor = executor
+        self.default_executor = default_executor
         self.config = config
         self.io_handler = io_handler
         self._is_override = is_override
@@ -76,7 +76,7 @@ class Runtime:
         arguments = (
             self.definitions,
             self.jobs,
-            self.executor,
+            self.default_executor,
             self.config,
             self.io_handler,
             self._is_override,
@@ -129,7 +129,15 @@ class Runtime:
     @cached_property
     def executors(self) -> Executors:
         """Executors by name."""
-        return Executors(self.registry)
+        return Executors(self.registry, self.config)
+
+    @property
+    def executor(self) -> Executor:
+        """Executor of runs that do not set their own: the given one, that of the configuration, or in process."""
+        if self.default_executor is not None:
+            return self.default_executor
+        name = None if self.config is None else self.config.default_executor
+        return self.executors.named(name or "in_process")
 
     def _make_bundle(self) -> Bundle:
         from rivers.executors.remote.bundle import make_bundle  # cloudpickle is needed only here
@@ -180,7 +188,8 @@ class Runtime:
 
     def _check_executors(self, graph: Graph, findings: Findings) -> None:
         """Check the executors that assets name, and whether the default one can run the steps."""
-        place_steps(graph.steps.values(), self.executor, self.executors, findings)
+        with findings.collecting("default executor"):
+            place_steps(graph.steps.values(), self.executor, self.executors, findings)
 
     def open(self, storage: EventStorage | None = None, *, set_up: bool = True) -> None:
         """Bind the graph and set up resources.

@@ -87,7 +87,9 @@ def test_schema_is_json_and_closed(schema):
     assert set(schema["properties"]) == {
         "repository",
         "default_io_handler",
+        "default_executor",
         "io_handlers",
+        "executors",
         "assets",
         "plugins",
         "environments",

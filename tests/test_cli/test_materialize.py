@@ -143,6 +143,7 @@ def test_resume_rejects_unknown_run(project):
         (["--job", "nigthly"], "Did you mean 'nightly'"),
         (["--executor", "teleport"], "--executor teleport"),
         (["--executor", "in_process:max=1"], "--executor in_process:max=1"),
+        (["--executor", "parallel:max_workers=0"], "max_workers"),
         (["--tag", "x"], "--tag must be key=value, got 'x'"),
         (["--set", "x=1"], "--set must be asset.field=value"),
         (["--partition", "2024-01-01"], "none of the selected assets is partitioned"),

@@ -8,6 +8,7 @@ import pytest
 
 import rivers as rs
 from rivers.exceptions import ConfigurationError, GraphValidationError
+from rivers_core import load_config
 
 
 class Store(rs.BaseIOHandler):
@@ -139,6 +140,37 @@ def test_unknown_executor_is_refused_before_the_first_step():
     repo = repository(asset("a", "shared", metadata={"rivers/executor": "paralel"}), executor=Elsewhere())
     with pytest.raises(GraphValidationError, match="parallel"):
         repo.materialize()
+
+
+def test_executors_of_the_configuration(tmp_path):
+    config = tmp_path / "rivers.toml"
+    config.write_text(
+        'default_executor = "small"\n[executors.small]\nuse = "parallel"\nmax_workers = 1\n'
+        "[environments.prod.executors.small]\nmax_workers = 4\n"
+    )
+    named = asset("a", "host", metadata={"rivers/executor": "small"})
+    repo = rs.CodeRepository([named], config=config)
+    assert repo._runtime.executor == rs.Executor.parallel(max_workers=1)
+    assert repo.executor("small", max_workers=3) == rs.Executor.parallel(max_workers=3)
+    prod = rs.CodeRepository([named], config=load_config(config, environment="prod"))
+    assert prod._runtime.executor == rs.Executor.parallel(max_workers=4)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[executors.big]\nmax_workers = 2\n", "executors.big"),
+        ('[executors.big]\nuse = "parallel"\nworkers = 2\n', "workers"),
+        ('[executors.big]\nuse = "paralel"\n', "Did you mean 'parallel'"),
+        ('[executors.big]\nuse = "parallel"\nmax_workers = "${UNSET_WORKERS}"\n', "UNSET_WORKERS"),
+    ],
+)
+def test_configured_executor_is_checked_at_resolve(tmp_path, text, message):
+    config = tmp_path / "rivers.toml"
+    config.write_text(text)
+    repo = rs.CodeRepository([asset("a", "host", metadata={"rivers/executor": "big"})], config=config)
+    with pytest.raises(GraphValidationError, match=message):
+        repo.validate()
 
 
 @pytest.mark.parametrize("argument", ["max_workers", "max_async_concurrent"])

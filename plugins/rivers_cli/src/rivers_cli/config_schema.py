@@ -159,6 +159,11 @@ def _section_schemas(names: list[str]) -> dict[str, Any]:
     return {
         "repository": {"type": "string", "description": "What the command loads: 'package.module:name'."},
         "default_io_handler": handler,
+        "default_executor": {"type": "string", "description": "The name of an executor."},
+        "executors": _table(
+            {"type": "object", "properties": {"use": {"type": "string"}}, "required": ["use"]},
+            "Name to an executor (`use`) and its arguments.",
+        ),
         "assets": _table(
             {"anyOf": [handler, _object({"handler": handler, "metadata": metadata})]},
             "Pattern of asset names to handler, or to handler and metadata; the most specific one wins.",

@@ -61,8 +61,10 @@ def complete_executors(ctx: typer.Context, incomplete: str) -> list[str]:
 def _executor_names(session: Session) -> list[str]:
     from rivers_core.plugins import get_registry
 
-    _ = session.project.config  # puts its plugin policy in force
-    return ["in_process", *(registration.spec.name for registration in get_registry().executors())]
+    config = session.project.config  # reading it puts its plugin policy in force
+    configured = [] if config is None else config.executor_names
+    names = (registration.spec.name for registration in get_registry().executors())
+    return ["in_process", *names, *configured]
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]

@@ -97,6 +97,36 @@ class Config:
         return self._name("default_io_handler")
 
     @property
+    def default_executor(self) -> str | None:
+        """Name of the executor of runs that do not set their own."""
+        return self._name("default_executor")
+
+    @property
+    def executor_names(self) -> list[str]:
+        """Names of the configured executors, sorted."""
+        return sorted(self._document.executors)
+
+    def executor(self, name: str) -> tuple[str, dict[str, Any]] | None:
+        """Return the registered name and the arguments of a configured executor; None if it is not configured.
+
+        Args:
+            name: Its name in the configuration.
+
+        Raises:
+            ConfigurationError: A variable in its settings is not set, or `use` is missing or not a name.
+        """
+        fields = self._document.executors.get(name)
+        if fields is None:
+            return None
+        values = {key: self._usable(setting).value for key, setting in fields.items()}
+        kind = values.pop("use", None)
+        if not isinstance(kind, str):
+            raise ConfigurationError(
+                f"{self._document.place(f'executors.{name}')}: `use` must be the name of an executor, got {kind!r}."
+            )
+        return kind, values
+
+    @property
     def handler_names(self) -> list[str]:
         """Names of the configured handlers, sorted."""
         return sorted(self._document.handlers)
@@ -183,6 +213,7 @@ class Config:
         document = self._document
         settings = [
             *document.names.values(),
+            *(item for fields in document.executors.values() for item in fields.values()),
             *(item for rule in document.rules.values() for item in rule.values()),
         ]
         findings = [*document.findings, *(setting.finding for setting in settings if setting.problem)]

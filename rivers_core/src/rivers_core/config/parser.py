@@ -32,7 +32,8 @@ RULE_METADATA: Final = "metadata"
 
 _HANDLER_NAME: Final = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?")
 _MAX_DEPTH: Final = 100
-_SECTIONS: Final = ("repository", "default_io_handler", "io_handlers", "assets", "plugins")
+_NAMES: Final = ("repository", "default_io_handler", "default_executor")
+_SECTIONS: Final = (*_NAMES, "io_handlers", "executors", "assets", "plugins")
 
 
 TableT = TypeVar("TableT", bound=Mapping[str, Any])
@@ -153,10 +154,12 @@ class Document:
     dotenv: Mapping[str, str] = field(default_factory=dict)
     """The variables of the `.env` beside the file."""
     names: dict[str, Setting] = field(default_factory=dict)
-    """`repository` and `default_io_handler`."""
+    """`repository`, `default_io_handler` and `default_executor`."""
     handlers: dict[str, list[HandlerSettings]] = field(default_factory=dict)
     handlers_elsewhere: set[str] = field(default_factory=set)
     """Handlers that only environments other than the selected one configure."""
+    executors: dict[str, dict[str, Setting]] = field(default_factory=dict)
+    """By name: `use`, and each argument."""
     rules: dict[str, dict[tuple[str, ...], Setting]] = field(default_factory=dict)
     """By pattern: its handler (`RULE_HANDLER`), and each key of its metadata (`RULE_METADATA`, key)."""
     plugins: PluginTable = field(default_factory=PluginTable)
@@ -209,10 +212,11 @@ class Document:
             self.plugins.setdefault("pin", {})[name] = pin.value
 
     def _add_sections(self, tables: Mapping[str, Any], parent: str, origin: str) -> None:
-        names = {key: tables[key] for key in ("repository", "default_io_handler") if key in tables}
+        names = {key: tables[key] for key in _NAMES if key in tables}
         for key, text in self._texts(names, parent).items():
             self.names[key] = Setting((key,), text, origin, self.place(parent)).expanded(self.lookup)
         self._add_handlers(tables.get("io_handlers", {}), f"{parent}io_handlers", origin)
+        self._add_executors(tables.get("executors", {}), f"{parent}executors", origin)
         self._add_rules(tables.get("assets", {}), f"{parent}assets", origin)
         self.add_plugins(tables.get("plugins", {}), f"{parent}plugins")
 
@@ -227,6 +231,18 @@ class Document:
                 table = self._table(table, f"{section}.{name}")
                 settings = HandlerSettings.from_table(table, origin, place, self.lookup)
                 self.handlers.setdefault(name, []).append(settings)
+
+    def _add_executors(self, value: Any, section: str, origin: str) -> None:
+        """Add an `[executors]` table, key by key: the name of an executor (`use`) and its arguments."""
+        for name, table in self._table(value, section).items():
+            fields = self.executors.setdefault(name, {})
+            place = self.place(f"{section}.{name}")
+            for key, item in self._table(table, f"{section}.{name}").items():
+                fields[key] = Setting((key,), item, origin, place).expanded(self.lookup)
+            if "use" not in fields:
+                self.findings.append(
+                    f'{place}: `use` is missing. Name an executor, such as use = "parallel".'
+                )
 
     def _add_rules(self, value: Any, section: str, origin: str) -> None:
         """Add an `[assets]` table. A rule is the name of a handler, or a table that is merged key by key."""

@@ -43,7 +43,8 @@ def materialize(
             "--executor",
             "-x",
             metavar="NAME",
-            help="Executor: in_process, or that of a plugin as NAME or NAME:argument=value.",
+            help="Executor, as NAME or NAME:argument=value,...: in_process, parallel, that of a plugin or of the "
+            "configuration.",
             autocompletion=complete_executors,
         ),
     ] = None,

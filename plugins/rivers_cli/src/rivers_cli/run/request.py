@@ -170,7 +170,7 @@ def create_request(options: RunOptions, repository: CodeRepository) -> RunReques
         plan,
         selection,
         partition_key,
-        None if options.executor is None else create_executor(options.executor),
+        None if options.executor is None else create_executor(options.executor, repository),
         [parse_pair(text, "--tag", "key=value") for text in options.tags],
         _parse_config(options.settings),
         resumed,
@@ -197,23 +197,26 @@ def find_run(repository: CodeRepository, text: str) -> RunRecord:
     return matches[0]
 
 
-def create_executor(text: str) -> Executor:
+def create_executor(text: str, repository: CodeRepository) -> Executor:
     """Create the executor that `--executor` names, with its arguments.
+
+    Args:
+        text: `NAME` or `NAME:argument=value,...`; only the first colon separates.
+        repository: The repository, whose configuration may have executors.
 
     Raises:
         UsageError: The executor does not exist, or does not support the arguments.
     """
-    from rivers.executors import Executor
+    from rivers_core.exceptions import RiversError
 
     name, _, arguments = text.partition(":")
     pairs = [
         parse_pair(part, "--executor", "NAME:argument=value,...") for part in arguments.split(",") if part
     ]
     try:
-        executor: Executor = getattr(Executor, name)(**{key: parse_value(value) for key, value in pairs})
-    except (AttributeError, TypeError, ValueError) as error:
+        return repository.executor(name, **{key: parse_value(value) for key, value in pairs})
+    except RiversError as error:
         raise UsageError(f"--executor {text}: {error}") from error
-    return executor
 
 
 def _repeat_options(options: RunOptions, resumed: RunRecord | None) -> RunOptions:
