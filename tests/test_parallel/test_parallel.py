@@ -226,7 +226,7 @@ def test_hooks_run_once_where_the_step_runs(repository, store, counter):
 
     @rs.Hook.failure
     def failed(context):
-        note(f"failure-{type(context.error).__name__}")
+        note(f"failure-{type(context.exception).__name__}")
 
     good = rs.Asset(lambda: 5, name="good", io_handler=store, hooks=[succeeded, failed])
     bad = rs.Asset(

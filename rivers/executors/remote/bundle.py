@@ -123,7 +123,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
                 return _imported, path
             if isinstance(obj, Definition):
                 return obj.reduce_by_value()
-            return Hook, (obj.name, obj.hook_type, obj.function)
+            return type(obj), (obj.name, obj.function)
         if isinstance(obj, Step):
             state = {item.name: getattr(obj, item.name) for item in fields(obj) if item.name != "function"}
             return _rebuilt_step, (state,)
