@@ -273,14 +273,6 @@ class DeltaIOHandler(BaseIOHandler):
 
         return get_frame_types().can_load(hint)
 
-    @property
-    def locality(self) -> Locality:
-        """Readers of the tables: this host for a folder, this process for `memory://`, everybody for other stores."""
-        scheme, is_url, _ = self.table_uri.partition("://")
-        if not is_url or scheme.lower() == "file":
-            return "host"
-        return "process" if scheme.lower() == "memory" else "shared"
-
     def store_root(self) -> StoreRoot:
         """Return the folder or URL that contains all tables."""
         return locate_store(shown(table_root(self.table_uri)), self.plain_storage_options())
