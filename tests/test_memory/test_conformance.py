@@ -10,6 +10,7 @@ from rivers_testkit import PYTHON_SAMPLES, IOHandlerTests
 
 class TestMemory(IOHandlerTests):
     samples = PYTHON_SAMPLES
+    versions_are_digests = False
 
     @pytest.fixture
     def handler(self) -> InMemoryIOHandler:
