@@ -130,3 +130,9 @@ def test_strict_raises_for_any_broken_plugin(fake_distribution, registry, monkey
     assert registry.handler("good")
     with pytest.raises(PluginLoadError):
         PluginRegistry(strict=True).load_all()
+
+
+def test_refusal_of_distribution():
+    registry = PluginRegistry(entry_points=[], deny=["acme-*"])
+    assert "acme-*" in registry.refusal("acme-geo")
+    assert registry.refusal("zeta") is None

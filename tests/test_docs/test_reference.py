@@ -23,6 +23,7 @@ PACKAGES = (
     "rivers_memory",
     "rivers_objects",
     "rivers_overlay",
+    "rivers_parquet",
     "rivers_pickle",
     "rivers_testkit",
 )

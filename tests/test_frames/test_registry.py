@@ -84,7 +84,7 @@ def test_type_spec_needs_dotted_name(name):
 
 
 def test_package_import_is_light():
-    heavy = ["polars", "pyarrow", "pandas", "pydantic", "arro3"]
+    heavy = ["polars", "pyarrow", "pandas", "arro3"]
     code = f"""
 import sys, rivers_frames.hooks
 rivers_frames.get_frame_types().for_hint(int)

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Distributions that are part of the API of another one: every handler is a pydantic-settings model, every plugin
-# uses pluggy, and deltalake accepts and returns arro3 tables.
+# uses pluggy, and deltalake and rivers-frames accept and return arro3 streams.
 SETTINGS = {"pydantic", "pydantic-core"}
 REEXPORTED = {
     "pydantic-settings": SETTINGS,
     "rivers-core": SETTINGS | {"importlib-metadata", "pluggy", "pydantic-settings"},
     "deltalake": {"arro3-core"},
+    "rivers-frames": {"arro3-core"},
 }
 
 # Imported only when a value has a type of this library, so that the user has installed it.
@@ -124,7 +125,14 @@ def test_core_requires_three_libraries() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["plugins/rivers_memory", "plugins/rivers_overlay", "rivers_delta", "rivers_pickle"]
+    "name",
+    [
+        "plugins/rivers_memory",
+        "plugins/rivers_overlay",
+        "plugins/rivers_parquet",
+        "rivers_delta",
+        "rivers_pickle",
+    ],
 )
 def test_handler_requires_core_not_engine(name: str) -> None:
     required = Distribution(ROOT / name).required

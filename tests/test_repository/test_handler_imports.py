@@ -48,7 +48,8 @@ def is_module(package, name):
 
 
 def test_handler_packages_are_found():
-    assert {"rivers_pickle", "rivers_delta", "rivers_memory", "rivers_overlay"} <= handler_packages().keys()
+    names = {"rivers_pickle", "rivers_parquet", "rivers_delta", "rivers_memory", "rivers_overlay"}
+    assert names <= handler_packages().keys()
 
 
 @pytest.mark.parametrize("name", handler_packages())

@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from rivers_frames.adapter import Frame as Frame
     from rivers_frames.adapter import FrameAdapter as FrameAdapter
     from rivers_frames.adapter import ScanColumn as ScanColumn
     from rivers_frames.adapter import TableScan as TableScan
@@ -22,7 +23,7 @@ else:
     __getattr__, __dir__, __all__ = lazy_exports(
         __name__,
         {
-            "rivers_frames.adapter": ["FrameAdapter", "ScanColumn", "TableScan"],
+            "rivers_frames.adapter": ["Frame", "FrameAdapter", "ScanColumn", "TableScan"],
             "rivers_frames.hooks": ["FrameTypeSpec", "hookimpl"],
             "rivers_frames.registry": ["FrameTypeRegistry", "get_frame_types"],
         },

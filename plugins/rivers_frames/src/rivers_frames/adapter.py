@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
     from arro3.core import RecordBatchReader
+
+    from rivers_core.authoring import ForkGuard
 
 Source = Literal["memory", "query", "stream"]
 
@@ -92,6 +95,12 @@ class FrameAdapter(ABC):
     """Where batches come from: `memory`; `query`, computed batch by batch by the iterator of `open`; or `stream`,
     native code that must not be awaited while holding the GIL."""
 
+    is_lazy: ClassVar[bool] = False
+    """Whether a value that `read` returns reads rows only when it is used."""
+
+    fork_guard: ClassVar[ForkGuard | None] = None
+    """Refuses the library in a forked process, if it has threads that do not survive a fork."""
+
     @abstractmethod
     def from_reader(self, reader: RecordBatchReader) -> Any:
         """Build a value from a stream of batches, which have the types that were written.
@@ -123,6 +132,29 @@ class FrameAdapter(ABC):
         from arro3.core import RecordBatchReader
 
         return RecordBatchReader.from_arrow(value)
+
+    def arrow_reader(self, value: Any) -> pa.RecordBatchReader:
+        """Return a new pyarrow stream over a value, for handlers that write with pyarrow.
+
+        Args:
+            value: A value of the type, as `prepare` returned it.
+        """
+        import pyarrow as pa
+
+        reader = self.open(value)
+        if self.source != "query":
+            return pa.RecordBatchReader.from_stream(reader)
+        # pyarrow releases the GIL while it waits for a native stream, and the batches of a query come from Python
+        return pa.RecordBatchReader.from_batches(pa.schema(reader.schema), map(pa.record_batch, reader))
+
+    def query(self, value: Any) -> pl.LazyFrame | None:
+        """Return a value as a polars query, for handlers that write with polars; None if it is not one of polars.
+
+        Args:
+            value: A value of the type, as `prepare` returned it.
+        """
+        del value
+        return None
 
     def is_replayable(self, value: Any) -> bool:
         """Return whether `open` may be called again after its stream was consumed; if not, writes are not retried.
@@ -172,3 +204,23 @@ class FrameAdapter(ABC):
             scan: The rows and columns to read.
         """
         return self.from_reader(scan.reader())
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A value to store, with its adapter.
+
+    Args:
+        type_name: Name of its type, which the handler records.
+        adapter: Adapter of the type.
+        value: The value, as the adapter prepared it.
+    """
+
+    type_name: str
+    adapter: FrameAdapter
+    value: Any
+
+    @property
+    def is_replayable(self) -> bool:
+        """Whether the value can be read again."""
+        return self.adapter.is_replayable(self.value)

@@ -73,6 +73,7 @@ def builtin_types() -> Iterator[FrameTypeSpec]:
     yield FrameTypeSpec("polars.LazyFrame", f"{here}.polars_frames:LazyFrameAdapter", ("polars",))
     yield FrameTypeSpec("pyarrow.Table", f"{here}.pyarrow_tables:PyarrowTableAdapter")
     yield FrameTypeSpec("pyarrow.RecordBatchReader", f"{here}.pyarrow_tables:PyarrowReaderAdapter")
+    yield FrameTypeSpec("pyarrow.dataset.Dataset", f"{here}.pyarrow_tables:PyarrowDatasetAdapter")
     yield FrameTypeSpec("pandas.DataFrame", f"{here}.pandas_frames:PandasDataFrameAdapter", ("pandas",))
     yield FrameTypeSpec("arro3.core.Table", f"{here}.arrow_streams:Arro3TableAdapter")
     yield FrameTypeSpec("arro3.core.RecordBatchReader", f"{here}.arrow_streams:Arro3ReaderAdapter")

@@ -46,6 +46,10 @@ class PandasDataFrameAdapter(PyarrowTableAdapter):
         """Export the table."""
         return super().open(value.table)
 
+    def arrow_reader(self, value: Any) -> pa.RecordBatchReader:
+        """Stream the batches of the table."""
+        return super().arrow_reader(value.table)
+
     def schema(self, value: Any, reader: RecordBatchReader) -> pa.Schema:
         """Return the schema of the table."""
         return super().schema(value.table, reader)

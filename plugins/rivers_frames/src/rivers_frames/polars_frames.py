@@ -14,6 +14,7 @@ from pyarrow import types as pat
 
 from rivers_frames.adapter import FrameAdapter
 from rivers_frames.arrow_types import is_ordered, is_text, nested_fields, plain_type, same_type
+from rivers_frames.forks import POLARS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from arro3.core import RecordBatch, RecordBatchReader
     from arro3.core import Schema as ArrowSchema
 
+    from rivers_core.authoring import ForkGuard
     from rivers_frames.adapter import ScanColumn, Source, TableScan
 
 _OWN_METADATA = "_PL_"
@@ -33,6 +35,8 @@ class LazyFrameAdapter(FrameAdapter):
     """`polars.LazyFrame`: streamed into the table, and loaded as a lazy scan."""
 
     source: ClassVar[Source] = "query"
+    is_lazy: ClassVar[bool] = True
+    fork_guard: ClassVar[ForkGuard | None] = POLARS
 
     def prepare(self, value: Any) -> Any:
         """Refuse columns of types that Arrow does not support."""
@@ -56,6 +60,11 @@ class LazyFrameAdapter(FrameAdapter):
         frames = value.collect_batches(lazy=True)
         schema = FrameAdapter.open(self, pl.DataFrame(schema=value.collect_schema())).schema
         return ArrowReader.from_batches(schema, _batches(frames, schema))
+
+    def query(self, value: Any) -> pl.LazyFrame:
+        """Return the query itself, or the frame as one."""
+        frame: pl.LazyFrame = value.lazy()
+        return frame
 
     def schema(self, value: Any, reader: RecordBatchReader) -> pa.Schema:
         """Return plain variants, because polars has one text and one list type; an Enum is an ordered dictionary."""
@@ -101,6 +110,7 @@ class PolarsDataFrameAdapter(LazyFrameAdapter):
     """`polars.DataFrame`."""
 
     source: ClassVar[Source] = "memory"
+    is_lazy: ClassVar[bool] = False
 
     def open(self, value: Any) -> RecordBatchReader:
         """Export the frame without a copy."""

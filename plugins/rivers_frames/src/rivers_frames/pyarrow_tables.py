@@ -45,6 +45,10 @@ class PyarrowTableAdapter(FrameAdapter):
         del reader
         return known_categories(value, ordered_columns(value))
 
+    def arrow_reader(self, value: Any) -> pa.RecordBatchReader:
+        """Stream the batches of the table, with the order of its dictionaries."""
+        return value.to_reader()
+
     def from_reader(self, reader: RecordBatchReader) -> Any:
         """Read the whole stream."""
         return pa.table(reader)
@@ -72,6 +76,10 @@ class PyarrowReaderAdapter(PyarrowTableAdapter):
         del value, reader
         return {}
 
+    def arrow_reader(self, value: Any) -> pa.RecordBatchReader:
+        """Return the stream itself."""
+        return value
+
     def from_reader(self, reader: RecordBatchReader) -> Any:
         """Return the stream."""
         return pa.RecordBatchReader.from_stream(reader)
@@ -85,6 +93,39 @@ class PyarrowReaderAdapter(PyarrowTableAdapter):
             return reader
         batches = (_as_given(batch, given, columns) for batch in reader)
         return pa.RecordBatchReader.from_batches(schema, batches)
+
+
+class PyarrowDatasetAdapter(PyarrowReaderAdapter):
+    """`pyarrow.dataset.Dataset`: scanned batch by batch, and loaded into memory."""
+
+    def is_replayable(self, value: Any) -> bool:
+        """Return True: a dataset can be scanned again."""
+        return True
+
+    def open(self, value: Any) -> RecordBatchReader:
+        """Scan the dataset."""
+        return super().open(value.scanner().to_reader())
+
+    def schema(self, value: Any, reader: RecordBatchReader) -> pa.Schema:
+        """Return the schema of the dataset."""
+        del reader
+        return value.schema
+
+    def arrow_reader(self, value: Any) -> pa.RecordBatchReader:
+        """Scan the dataset."""
+        return value.scanner().to_reader()
+
+    def from_reader(self, reader: RecordBatchReader) -> Any:
+        """Return a dataset over rows in memory."""
+        from pyarrow.dataset import dataset
+
+        return dataset(pa.table(reader))
+
+    def read(self, scan: TableScan) -> Any:
+        """Return a dataset over rows in memory."""
+        from pyarrow.dataset import dataset
+
+        return dataset(PyarrowTableAdapter.read(self, scan))
 
 
 def ordered_columns(table: Any) -> list[str]:

@@ -7,18 +7,19 @@ import importlib.util
 import logging
 import sys
 from functools import cache, partial
-from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final
 
 import pluggy
 
-from rivers_core.exceptions import PluginLoadError, RiversError
+from rivers_core import get_registry
+from rivers_core.authoring import hint_classes, mapping_hint
+from rivers_core.exceptions import AssetOutputValidationError, PluginLoadError, RiversError
+from rivers_frames import forks as forks  # marks polars when this process forks, also before it is used here
+from rivers_frames.adapter import Frame, FrameAdapter
 from rivers_frames.hooks import GROUP, PROJECT, FrameTypeSpec, builtin_types, rivers_frame_types
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-
-    from rivers_frames.adapter import FrameAdapter
 
 _LOG: Final = logging.getLogger("rivers.plugins")
 _PREFERRED: Final = ("polars.DataFrame", "pandas.DataFrame", "pyarrow.Table")
@@ -73,7 +74,7 @@ class FrameTypeRegistry:
         Args:
             hint: An annotation; of a union, the first known member counts.
         """
-        for cls in _classes(hint):
+        for cls in hint_classes(hint):
             spec = self.for_class(cls)
             if spec is not None and spec is not _STREAM and cls in _imported(spec):
                 return spec
@@ -108,32 +109,110 @@ class FrameTypeRegistry:
 
         Raises:
             PluginLoadError: It cannot be imported, or is not a `FrameAdapter`.
+            RiversError: This process was forked and the library does not work here.
         """
         if spec.target not in self._adapters:
             self._adapters[spec.target] = _create_adapter(spec)
-        return self._adapters[spec.target]
+        adapter = self._adapters[spec.target]
+        if adapter.fork_guard is not None:
+            adapter.fork_guard.enter()
+        return adapter
 
     def can_store(self, hint: Any) -> bool:
         """Return whether values of an annotation can be stored, as far as it tells.
 
         Args:
             hint: An annotation.
+
+        Raises:
+            PluginLoadError: A library that the type needs is not installed.
         """
-        classes = list(_classes(hint))
-        return not classes or any(_is_open(cls) or self.for_class(cls) is not None for cls in classes)
+        classes = hint_classes(hint)
+        if not classes or any(map(_is_open, classes)):
+            return True
+        return any(self._checked(self.for_class(cls)) is not None for cls in classes)
 
     def can_load(self, hint: Any) -> bool:
         """Return whether an annotation can be satisfied, as far as it tells.
 
         Args:
             hint: An annotation; of a dictionary of partitions, its values count.
+
+        Raises:
+            PluginLoadError: A library that the type needs is not installed.
         """
-        classes = list(_classes(hint))
-        if not classes or any(_is_open(cls) for cls in classes):
+        classes = hint_classes(hint)
+        if not classes or any(map(_is_open, classes)):
             return True
-        if get_origin(hint) is dict:
-            return self.can_load(get_args(hint)[1])
-        return self.for_hint(hint) is not None
+        items = mapping_hint(hint)
+        if items is not None:
+            return self.can_load(items[1])
+        return self._checked(self.for_hint(hint)) is not None
+
+    def frame(self, value: Any, subject: str) -> Frame:
+        """Return a value together with its adapter, converted as far as the adapter needs it.
+
+        Args:
+            value: The value to store.
+            subject: What is stored, for messages: `asset 'orders'`.
+
+        Raises:
+            AssetOutputValidationError: It is not a frame, or a column cannot be represented in Arrow; the message names
+                the column.
+            RiversError: This process was forked and the library does not work here.
+        """
+        spec = self.for_class(type(value))
+        if spec is None:
+            raise AssetOutputValidationError(
+                f"Cannot store {subject}: its handler stores tables, got a {type(value).__qualname__}; nothing was "
+                f"written. Return one of {', '.join(self.names)}, or an object with __arrow_c_stream__."
+            )
+        adapter = self.adapter(spec)
+        try:
+            return Frame(spec.type_name, adapter, adapter.prepare(value))
+        except TypeError as error:
+            raise AssetOutputValidationError(
+                f"Cannot store {subject}; nothing was written: {error}."
+            ) from error
+
+    def for_loading(
+        self, hint: Any, subject: str, *, recorded: str | None = None, default: str | None = None
+    ) -> FrameTypeSpec:
+        """Return the type to load: the consumer's, else the recorded one, else a default, else an installed one.
+
+        Args:
+            hint: Annotation of the parameter that receives the value.
+            subject: What is loaded, for messages: `asset 'orders'`.
+            recorded: Name of the type that was stored, if known.
+            default: Name of the type that the settings of the handler prefer.
+
+        Raises:
+            RiversError: The annotation is not a frame type, or no frame library is installed.
+        """
+        requested = self.for_hint(hint)
+        if requested is not None:
+            return requested
+        if not self.can_load(hint) and not self.can_store(hint):
+            name = hint.__qualname__ if isinstance(hint, type) else hint
+            raise RiversError(
+                f"Could not load {subject}: a table cannot be loaded as {name}. Use one of {', '.join(self.names)}, or "
+                "no annotation."
+            )
+        for name in (recorded, default):
+            spec = self.for_name(name)
+            if spec is not None and _is_installed(spec.type_name.partition(".")[0]):
+                return spec
+        return self.installed()
+
+    def _checked(self, spec: FrameTypeSpec | None) -> FrameTypeSpec | None:
+        """Return a type whose requirements are installed."""
+        missing = [] if spec is None else [name for name in spec.requires if not _is_installed(name)]
+        if spec is not None and missing:
+            raise PluginLoadError(
+                f"Frame type {spec.type_name} needs {', '.join(missing)}, which is not installed. "
+                f"Run: pip install {' '.join(missing)}"
+            )
+        return spec
 
     def _register(self, owner: str, announce: Callable[[], Iterable[FrameTypeSpec]]) -> None:
         """Register the types of one package; a broken package does not affect the others."""
@@ -157,10 +236,16 @@ def get_frame_types() -> FrameTypeRegistry:
     return FrameTypeRegistry()
 
 
-def _entry_points() -> Iterable[Any]:
+def _entry_points() -> Iterator[Any]:
+    """Yield the announced modules that the policies of this process allow."""
     import importlib_metadata
 
-    return importlib_metadata.entry_points(group=GROUP)
+    for entry in importlib_metadata.entry_points(group=GROUP):
+        refusal = None if entry.dist is None else get_registry().refusal(entry.dist.name)
+        if refusal is None:
+            yield entry
+        else:
+            _LOG.debug("Frame types of %s are not loaded: %s", entry.dist.name, refusal)
 
 
 def _announced_types(entry: Any) -> Iterator[FrameTypeSpec]:
@@ -186,8 +271,6 @@ def _types_of(module: Any) -> Iterator[FrameTypeSpec]:
 
 
 def _create_adapter(spec: FrameTypeSpec) -> FrameAdapter:
-    from rivers_frames.adapter import FrameAdapter
-
     module, _, name = spec.target.partition(":")
     try:
         adapter: object = getattr(importlib.import_module(module), name)()
@@ -215,20 +298,6 @@ def _is_installed(module: str) -> bool:
     if module in sys.modules:
         return sys.modules[module] is not None
     return importlib.util.find_spec(module.replace("-", "_")) is not None
-
-
-def _classes(hint: Any) -> Iterator[type]:
-    """Yield the classes that an annotation names; none if it leaves everything open."""
-    origin = get_origin(hint)
-    if origin is Annotated:
-        yield from _classes(get_args(hint)[0])
-    elif origin in (Union, UnionType):
-        for member in get_args(hint):
-            yield from _classes(member) if member is not type(None) else ()
-    elif isinstance(origin, type):
-        yield origin
-    elif isinstance(hint, type) and hint not in (Any, type(None)):
-        yield hint
 
 
 def _is_open(cls: type) -> bool:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _PART_SIZE: Final = 16 * 1024 * 1024
 _PARTS_IN_FLIGHT: Final = 4
 _PAGE: Final = 1000
+_CHUNK: Final = 8 * 1024 * 1024
 
 # obstore waits in threads of its own, which a forked process does not have
 _GUARD: Final = ForkGuard("obstore")
@@ -59,6 +60,42 @@ class Bucket:
         import obstore
 
         return memoryview(obstore.get(client, path).bytes())
+
+    def chunks(self, path: str) -> tuple[int, Iterator[memoryview]]:
+        """Return size and bytes of an object, which are received while they are consumed.
+
+        Args:
+            path: The object's path in the store.
+        """
+        client = self._connected()
+        import obstore
+
+        response = obstore.get(client, path)
+        return response.meta["size"], map(memoryview, response.stream(min_chunk_size=_CHUNK))
+
+    def size(self, path: str) -> int:
+        """Return the size of an object in bytes.
+
+        Args:
+            path: The object's path in the store.
+        """
+        client = self._connected()
+        import obstore
+
+        return obstore.head(client, path)["size"]
+
+    def read_range(self, path: str, start: int, end: int) -> bytes:
+        """Return some bytes of an object.
+
+        Args:
+            path: The object's path in the store.
+            start: Offset of the first byte.
+            end: Offset after the last byte.
+        """
+        client = self._connected()
+        import obstore
+
+        return bytes(obstore.get_range(client, path, start=start, end=end))
 
     def exists(self, path: str) -> bool:
         """Return whether an object exists.

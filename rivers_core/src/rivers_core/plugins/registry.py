@@ -222,6 +222,16 @@ class PluginRegistry:
                 self._status(entry) for entry in (*self._discovery.installed(), *self._discovery.in_process)
             ]
 
+    def refusal(self, distribution: str) -> str | None:
+        """Return why the policies do not allow to import modules of a distribution; None if they do.
+
+        For libraries that find further plugins in an entry-point group of their own.
+
+        Args:
+            distribution: Name of the distribution.
+        """
+        return _refusal(self._policies(), distribution)
+
     def load_all(self, *, targets: bool = False) -> None:
         """Load every allowed plugin, so that `plugins` reports conflicts and mistakes of all.
 
@@ -386,7 +396,7 @@ class PluginRegistry:
         state = (self._discovery.installed(), self._discovery.in_process, policies)
         if state != self._state:
             installed, in_process, _ = state
-            self._entries = [entry for entry in installed if _refusal(policies, entry) is None]
+            self._entries = [entry for entry in installed if _refusal(policies, entry.distribution) is None]
             self._entries += in_process
             self._hooks_by_group, self._observers = {}, None
             if not {*self._loaded.registrations, *self._loaded.failures} <= {*self._entries}:
@@ -478,7 +488,7 @@ class PluginRegistry:
             if entry in failures:
                 raise errors.broken_plugin_error(entry, failures[entry])
         for entry in likely:
-            if refusal := _refusal(policies, entry):
+            if refusal := _refusal(policies, entry.distribution):
                 return HandlerNotFoundError(f"The {noun} {name!r} comes with {entry.owner}, but {refusal}.")
         if owner is not None:
             provided = [item for entry in likely for item in self._loaded.registrations.get(entry, ())]
@@ -501,7 +511,7 @@ class PluginRegistry:
     def _status(self, entry: PluginEntry) -> PluginStatus:
         state, error, provides, warnings = "not loaded", None, [], []
         loaded = self._loaded
-        refusal = None if entry.module is not None else _refusal(self._policies(), entry)
+        refusal = None if entry.module is not None else _refusal(self._policies(), entry.distribution)
         if refusal is not None:
             state, error = "denied", refusal
         elif entry in loaded.failures:
@@ -554,8 +564,8 @@ def _only(kind: str, name: str, matches: list[Registration[RecordT]]) -> Registr
     return matches[0]
 
 
-def _refusal(policies: Iterable[PluginPolicy], entry: PluginEntry) -> str | None:
-    refusals = (policy.refusal(entry.distribution) for policy in policies)
+def _refusal(policies: Iterable[PluginPolicy], distribution: str) -> str | None:
+    refusals = (policy.refusal(distribution) for policy in policies)
     return next((refusal for refusal in refusals if refusal is not None), None)
 
 

@@ -1,0 +1,228 @@
+"""Files to read: where their bytes are, what their footers say, and whether they were changed."""
+
+from __future__ import annotations
+
+import base64
+import mmap
+import os
+import tempfile
+import weakref
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rivers_parquet.details import KEY, Details
+from rivers_parquet.seal import PARQUET, DamagedError, Seal, first_tail, read_seal, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from rivers_objects import Bucket
+
+_ARROW_SCHEMA: Final = b"ARROW:schema"
+_MAX_IN_MEMORY: Final = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """What the footer of a file says.
+
+    Args:
+        seal: The digests; None for a file that rivers did not write.
+        details: What rivers recorded; None for such a file.
+        metadata: Row groups and their columns.
+        stored: The columns as pyarrow reads them.
+        given: The columns as they were written.
+    """
+
+    seal: Seal | None
+    details: Details | None
+    metadata: pq.FileMetaData
+    stored: pa.Schema
+    given: pa.Schema
+
+    @property
+    def has_int96(self) -> bool:
+        """Whether a column holds timestamps in INT96, which polars reads as nanoseconds and thereby wraps."""
+        columns = self.metadata.schema
+        return any(columns.column(place).physical_type == "INT96" for place in range(len(columns)))
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetFile:
+    """A file to read.
+
+    Args:
+        footer: What its footer says.
+        source: A local path, the bytes, or a URL that polars reads.
+        options: Options of the store of a URL; None for other sources.
+        stamp: State of a local file when its footer was read; None for other sources.
+        label: Partition of the file, or its asset, for messages.
+        temporary: Keeps a downloaded file while it is needed.
+    """
+
+    footer: Footer
+    source: str | bytes
+    options: Mapping[str, str] | None = None
+    stamp: tuple[int, int, int] | None = None
+    label: str = ""
+    temporary: object = field(default=None, repr=False)
+
+    def is_unchanged(self) -> bool:
+        """Return whether the path still names the file whose footer was read."""
+        if self.stamp is None:
+            return True
+        with suppress(OSError):
+            return _stamp(os.stat(str(self.source))) == self.stamp
+        return False
+
+    def verify(self) -> None:
+        """Compare the whole file with its seal, if it has one.
+
+        Raises:
+            DamagedError: The file was changed after it was stored.
+        """
+        seal = self.footer.seal
+        if seal is None or self.options is not None:
+            return
+        if isinstance(self.source, bytes):
+            verify(self.source, seal)
+            return
+        with open(self.source, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            verify(data, seal)
+
+    def arrow_source(self) -> str | pa.BufferReader:
+        """Return the file as pyarrow opens it."""
+        return pa.BufferReader(self.source) if isinstance(self.source, bytes) else self.source
+
+
+def open_local(path: str, label: str) -> ParquetFile:
+    """Open a local file.
+
+    Args:
+        path: Its path.
+        label: Partition of the file, or its asset, for messages.
+
+    Raises:
+        FileNotFoundError: It does not exist.
+        DamagedError: It is not an intact Parquet file.
+    """
+    with open(path, "rb") as file:
+        state = os.fstat(file.fileno())
+
+        def read_tail(length: int) -> bytes:
+            file.seek(state.st_size - length)
+            return file.read(length)
+
+        footer = _footer(state.st_size, read_tail)
+    return ParquetFile(footer, path, stamp=_stamp(state), label=label)
+
+
+def download(bucket: Bucket, path: str, label: str) -> ParquetFile:
+    """Download an object: into memory, or into a temporary file if it is large.
+
+    Args:
+        bucket: The store.
+        path: Path of the object.
+        label: Partition of the file, or its asset, for messages.
+
+    Raises:
+        FileNotFoundError: It does not exist.
+        DamagedError: It is not an intact Parquet file.
+    """
+    size, chunks = bucket.chunks(path)
+    if size <= _MAX_IN_MEMORY:
+        data = b"".join(chunks)
+        return ParquetFile(_footer(len(data), lambda length: data[len(data) - length :]), data, label=label)
+    temporary = _Temporary(chunks)
+    local = open_local(temporary.path, label)
+    return ParquetFile(local.footer, local.source, label=label, temporary=temporary)
+
+
+def open_remote(bucket: Bucket, path: str, url: str, options: Mapping[str, str], label: str) -> ParquetFile:
+    """Open an object that polars will read; only the footer is requested.
+
+    Args:
+        bucket: The store.
+        path: Path of the object.
+        url: The same object as URL.
+        options: Options of the store.
+        label: Partition of the file, or its asset, for messages.
+
+    Raises:
+        FileNotFoundError: It does not exist.
+        DamagedError: It is not an intact Parquet file.
+    """
+    size = bucket.size(path)
+    footer = _footer(size, lambda length: bucket.read_range(path, size - length, size))
+    return ParquetFile(footer, url, options=options, label=label)
+
+
+class _Temporary:
+    """A file that is removed when nothing refers to this object any more."""
+
+    def __init__(self, chunks: Iterator[bytes | memoryview]) -> None:
+        descriptor, self.path = tempfile.mkstemp(prefix="rivers-", suffix=".parquet")
+        weakref.finalize(self, _remove, self.path)
+        with os.fdopen(descriptor, "wb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+
+
+def _remove(path: str) -> None:
+    with suppress(OSError):
+        os.unlink(path)
+
+
+def _footer(size: int, read_tail: Callable[[int], bytes]) -> Footer:
+    if not size:
+        raise DamagedError("is empty")
+    tail = read_tail(first_tail(size))
+    seal, needed = read_seal(size, tail)
+    if needed > len(tail):
+        tail = read_tail(needed)
+        seal, _ = read_seal(size, tail)
+    # the footer alone is enough for its metadata; a file has to begin with the same four bytes
+    try:
+        parsed = pq.ParquetFile(pa.BufferReader(PARQUET + tail[-needed:] if needed < size else tail))
+        metadata, stored = parsed.metadata, parsed.schema_arrow
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DamagedError(f"is damaged: its footer cannot be read ({_line(error)})") from error
+    recorded = metadata.metadata or {}
+    details = _details(recorded)
+    if details is not None and seal is None:
+        raise DamagedError("was changed after it was stored: its seal is missing")
+    return Footer(seal, details, metadata, stored, _given(recorded, stored))
+
+
+def _details(recorded: Mapping[bytes, bytes]) -> Details | None:
+    text = recorded.get(KEY.encode())
+    if text is None:
+        return None
+    try:
+        return Details.from_json(text.decode())
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _given(recorded: Mapping[bytes, bytes], stored: pa.Schema) -> pa.Schema:
+    """Return the schema with which an Arrow library wrote the file: Parquet has fewer types."""
+    text = recorded.get(_ARROW_SCHEMA)
+    if text is None:
+        return stored
+    try:
+        given = pa.ipc.read_schema(pa.BufferReader(base64.b64decode(text)))
+    except (pa.ArrowException, ValueError):
+        return stored
+    return given if given.names == stored.names else stored
+
+
+def _stamp(state: os.stat_result) -> tuple[int, int, int]:
+    return state.st_ino, state.st_mtime_ns, state.st_size
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

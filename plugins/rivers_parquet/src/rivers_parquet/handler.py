@@ -1,0 +1,371 @@
+"""IO handler that keeps data frames as Parquet files."""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from pydantic import Field, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from rivers_core import InputContext, MetadataValue, PartitionContext
+from rivers_core.exceptions import ConflictError, IntegrityError, PartitionValidationError, RiversError
+from rivers_frames.registry import get_frame_types
+from rivers_objects import Folder, ObjectIOHandler
+from rivers_parquet.options import (
+    NAMESPACE,
+    Compression,
+    ParquetOptions,
+    find_problems,
+    level_problem,
+    parse_options,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import NoReturn, Self
+
+    from rivers_core import OutputContext
+    from rivers_frames import Frame, FrameAdapter
+    from rivers_parquet.files import ParquetFile
+    from rivers_parquet.write import Layout
+
+_MAX_REOPENED: Final = 20
+_REQUESTS_AT_ONCE: Final = 16
+
+
+class ParquetIOHandler(ObjectIOHandler):
+    """Keep each data frame as one Parquet file, which any Parquet reader can read.
+
+    Stores polars, pandas, pyarrow, arro3, DuckDB and any other object with an Arrow C stream. A value is one file,
+    written atomically: `<prefix>/<asset>.parquet`, or `<prefix>/<asset>/<partition>/data.parquet`. A changed or
+    truncated file is refused before it is decoded. Settings are also read from environment variables such as
+    `RIVERS_PARQUET_STORE`; options of one asset are in its metadata (`parquet/columns`).
+
+    Args:
+        store: An obstore store, a URL (`file:`, `s3://`, `gs://`, `az://`, `memory://`, ...) or a path. A
+            relative path is relative to the working folder, in a config file to that file.
+        prefix: Path in the store below which all files lie.
+        compression: Compression of the pages.
+        compression_level: Level of `zstd` (1 to 22), `gzip` (1 to 9) or `brotli` (0 to 11).
+        row_group_size: Most rows of a row group.
+        statistics: Whether to write the smallest and largest value of each page, by which readers skip pages.
+        default_type: Type to load where neither the consumer nor the file names one, such as `pandas.DataFrame`.
+        fsync: Flush a file and its folder to the disk before `handle_output` returns; local stores only.
+        storage_options: Options of the store that a URL names, with obstore's names. Their values are never shown.
+
+    Examples:
+        >>> import polars as pl
+        >>> from rivers_core import InputContext, OutputContext
+        >>> handler = ParquetIOHandler("memory://")
+        >>> handler.handle_output(OutputContext("orders"), pl.DataFrame({"n": [1, 2]}))
+        >>> handler.load_input(InputContext("orders", "total"))["n"].sum()
+        3
+    """
+
+    model_config = SettingsConfigDict(env_prefix="RIVERS_PARQUET_", frozen=True)
+    suffix: ClassVar[str] = ".parquet"
+    option_namespace: ClassVar[str | None] = NAMESPACE
+    partition_batches: ClassVar[bool] = True
+
+    compression: Compression = Field(default="zstd", description="Compression of the pages.")
+    compression_level: int | None = Field(default=None, description="Level of the compression.")
+    row_group_size: int | None = Field(default=None, ge=1, description="Most rows of a row group.")
+    statistics: bool = Field(default=True, description="Whether to write bounds of the values of each page.")
+    default_type: str | None = Field(
+        default=None, description="Type to load where neither consumer nor file names one: pandas.DataFrame."
+    )
+
+    @model_validator(mode="after")
+    def _level_fits_compression(self) -> Self:
+        problem = level_problem(self.compression, self.compression_level)
+        if problem is not None:
+            raise ValueError(f"`compression_level`: {problem}")
+        return self
+
+    def handle_output(self, context: OutputContext, obj: Any) -> None:
+        """Write a frame as one Parquet file, atomically.
+
+        Args:
+            context: Context of the asset; receives the metadata `path`, `uri`, `serializer`, `parquet/type`,
+                `parquet/num_rows`, `parquet/row_groups`, `size_bytes`, `write_duration_s` (seconds) and
+                `rivers/schema`, and the digest of the file as data version.
+            obj: A data frame of any library, or an object with an Arrow C stream.
+
+        Raises:
+            AssetOutputValidationError: The value is not a frame, or Parquet does not support a column.
+            PartitionValidationError: The context has several partition keys.
+            OneShotValueError: The value is a stream that was read before.
+            RiversError: A query failed, or the store; the previous value is unchanged.
+        """
+        from rivers_frames.one_shot import refuse_consumed, remember
+
+        started = time.perf_counter()
+        subject = _subject(context)
+        if context.partition is not None and not context.partition.is_single:
+            raise PartitionValidationError(
+                f"Cannot store {subject} as one value: each partition is a separate file. Return "
+                "PartitionedOutput({key: frame, ...}), or omit partition_batches."
+            )
+        layout = self._layout(parse_options(context.asset_name, context.asset_metadata))
+        frame = get_frame_types().frame(obj, subject)
+        if not frame.is_replayable:
+            refuse_consumed(subject, frame.value, frame.adapter)
+            remember(frame.value, None)
+        path = self.object_path(context)
+        metadata, version = self._write(context, path, frame, layout)
+        if not frame.is_replayable:
+            remember(frame.value, metadata["parquet/num_rows"].raw_value())
+        context.add_output_metadata(
+            {**metadata, "write_duration_s": MetadataValue.float_(time.perf_counter() - started)}
+        )
+        context.offer_content_version(version)
+
+    def load_input(self, context: InputContext) -> Any:
+        """Load a frame, or the frames of several partitions as one.
+
+        A LazyFrame reads the file when it is collected; its footer is verified now. For any other type the whole file
+        is verified before it is decoded.
+
+        Args:
+            context: Asset, partition, consumer and requested type.
+
+        Raises:
+            NotMaterializedError: The file does not exist.
+            IntegrityError: The file is damaged or misplaced.
+            InvalidMetadataError: A column of `parquet/columns` does not exist.
+            ConflictError: Other processes kept replacing the file while it was read.
+            RiversError: The store failed, the requested type is not a frame type, or partitions have different types.
+        """
+        from rivers_parquet.scan import scan_of
+
+        options = parse_options(context.asset_name, context.asset_metadata)
+        contexts = _one_by_one(context)
+        for _ in range(_MAX_REOPENED):
+            files, adapter = self._open_all(context, contexts)
+            scan = scan_of(files, options.columns, _subject(context))
+            error: BaseException | None = None
+            try:
+                value = adapter.read(scan)
+            except MemoryError:
+                raise
+            except BaseException as raised:
+                if not isinstance(raised, Exception) and type(raised).__name__ != "PanicException":
+                    raise
+                error = raised
+            if not all(file.is_unchanged() for file in files):
+                continue
+            if isinstance(error, RiversError):
+                raise error
+            if error is not None:
+                raise self._decoding_error(context, files, error) from error
+            seal = files[0].footer.seal
+            if seal is not None and len(files) == 1:
+                context.register_loaded_version(seal.version)
+            return value
+        raise ConflictError(
+            f"Could not load {_subject(context)}: another process replaced the file while it was read, "
+            f"{_MAX_REOPENED} times. Run it again when the other process is done."
+        )
+
+    def exists(self, context: InputContext) -> bool:
+        """Return whether the file, or that of every partition, exists; it is neither read nor verified."""
+        return all(super(ParquetIOHandler, self).exists(one) for one in _one_by_one(context))
+
+    def delete(self, context: InputContext) -> None:
+        """Remove the file, or that of every partition; what was never stored is ignored."""
+        for one in _one_by_one(context):
+            super().delete(one)
+
+    def check_options(self, metadata: Mapping[str, Any]) -> list[str]:
+        """Return one sentence for each `parquet/` option that is unknown or has an invalid value."""
+        problems = find_problems(metadata)
+        if not problems:
+            options = parse_options("", metadata)
+            level = options.compression_level
+            if level is None and options.compression is None:
+                level = self.compression_level
+            problem = level_problem(options.compression or self.compression, level)
+            if problem is not None:
+                problems.append(f"'parquet/compression_level': {problem}.")
+        return problems
+
+    def accepts_type(self, hint: Any) -> bool:
+        """Return whether values of an annotation can be stored."""
+        return get_frame_types().can_store(hint)
+
+    def can_load_type(self, hint: Any) -> bool:
+        """Return whether a file can be loaded as the type of an annotation."""
+        return get_frame_types().can_load(hint)
+
+    def _layout(self, options: ParquetOptions) -> Layout:
+        from rivers_parquet.write import Layout
+
+        own_level = self.compression_level if options.compression is None else None
+        return Layout(
+            compression=options.compression or self.compression,
+            compression_level=own_level if options.compression_level is None else options.compression_level,
+            row_group_size=options.row_group_size or self.row_group_size,
+            statistics=self.statistics if options.statistics is None else options.statistics,
+        )
+
+    def _write(
+        self, context: OutputContext, path: str, frame: Frame, layout: Layout
+    ) -> tuple[dict[str, Any], str]:
+        """Write the file and return its metadata and version."""
+        import pyarrow.parquet as pq
+
+        from rivers_parquet.seal import seal_file
+        from rivers_parquet.write import write_file
+
+        failure: BaseException | None = None
+        try:
+            with self.objects.target(path).stage() as staged:
+                try:
+                    write_file(staged.path, frame, context.storage_key, layout, _subject(context))
+                except BaseException as error:
+                    failure = error
+                    raise
+                seal = seal_file(staged.descriptor)
+                written = pq.ParquetFile(staged.path)
+                size = os.fstat(staged.descriptor).st_size
+                schema = written.schema_arrow.remove_metadata()
+                counts = written.metadata.num_rows, written.metadata.num_row_groups
+                written.close()
+        except RiversError:
+            raise
+        except Exception as error:
+            if error is failure and not isinstance(error, OSError):
+                raise self._value_error(context, error) from error
+            self.fail("store", context, path, error)
+        metadata = {
+            "path": MetadataValue.text(path),
+            "uri": MetadataValue.text(self.object_address(path)),
+            "serializer": MetadataValue.text("parquet"),
+            "parquet/type": MetadataValue.text(frame.type_name),
+            "parquet/num_rows": MetadataValue.int(counts[0]),
+            "parquet/row_groups": MetadataValue.int(counts[1]),
+            "size_bytes": MetadataValue.int(size),
+            "rivers/schema": MetadataValue.schema(schema),
+        }
+        return metadata, seal.version
+
+    def _value_error(self, context: OutputContext, error: Exception) -> RiversError:
+        message = str(error).partition("\n\nThis error occurred with")[0].strip().rstrip(".")
+        return RiversError(
+            f"Could not store {_subject(context)}; nothing was written: {type(error).__name__}: {message}."
+        )
+
+    def _open_all(
+        self, context: InputContext, contexts: Sequence[InputContext]
+    ) -> tuple[Sequence[ParquetFile], FrameAdapter]:
+        """Open the files of all contexts, verified as far as the type that is loaded needs it."""
+        types = get_frame_types()
+        requested = types.for_hint(context.type_hint)
+        is_lazy = requested is not None and types.adapter(requested).is_lazy
+        if isinstance(self.objects, Folder) or len(contexts) == 1:
+            files = [self._open(one, is_lazy=is_lazy) for one in contexts]
+        else:
+            with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
+                files = list(pool.map(lambda one: self._open(one, is_lazy=is_lazy), contexts))
+        recorded = files[0].footer.details
+        spec = types.for_loading(
+            context.type_hint,
+            _subject(context),
+            recorded=None if recorded is None else recorded.type_name,
+            default=self.default_type,
+        )
+        adapter = types.adapter(spec)
+        if not adapter.is_lazy:
+            for one, file in zip(contexts, files, strict=True):
+                self._verify(one, file)
+        return files, adapter
+
+    def _open(self, context: InputContext, *, is_lazy: bool) -> ParquetFile:
+        from rivers_parquet.files import download, open_local, open_remote
+        from rivers_parquet.remote import scan_options
+        from rivers_parquet.seal import DamagedError
+
+        path, label, objects = self.object_path(context), _subject(context), self.objects
+        try:
+            if isinstance(objects, Folder):
+                file = open_local(objects.file(path), label)
+            else:
+                native = scan_options(self.store, self.plain_storage_options()) if is_lazy else None
+                if native is None:
+                    file = download(objects, path, label)
+                else:
+                    file = open_remote(objects, path, self.object_address(path), native, label)
+        except DamagedError as error:
+            self._fail_damaged(context, path, error)
+        except RiversError:
+            raise
+        except Exception as error:
+            self.fail_read(context, path, error)
+        details = file.footer.details
+        if details is not None and details.key != context.storage_key:
+            self._fail_damaged(context, path, f"was stored as {details.key!r} and does not belong here")
+        return file
+
+    def _verify(self, context: InputContext, file: ParquetFile) -> None:
+        from rivers_parquet.seal import DamagedError
+
+        try:
+            file.verify()
+        except DamagedError as error:
+            self._fail_damaged(context, self.object_path(context), error)
+        except OSError as error:
+            self.fail_read(context, self.object_path(context), error)
+
+    def _fail_damaged(self, context: InputContext, path: str, reason: object) -> NoReturn:
+        raise IntegrityError(
+            f"Could not load {_subject(context)} at {self.object_address(path)!r}: the file {reason}. "
+            "Restore it from a copy, or materialize the asset again."
+        ) from None
+
+    def _decoding_error(
+        self, context: InputContext, files: Sequence[ParquetFile], error: BaseException
+    ) -> RiversError:
+        """Return the error for a file that cannot be decoded: damage, unless its digest says that it is intact."""
+        message = str(error).partition("\n\nThis error occurred with")[0].strip().rstrip(".")
+        subject = f"Could not load {_subject(context)} at {self.describe_address(context)!r}"
+        cause = f"{type(error).__name__}: {message}"
+        if all(file.footer.seal is not None for file in files) or isinstance(error, ValueError):
+            return RiversError(
+                f"{subject}: the file cannot be read as the requested type ({cause}). Annotate the parameter with "
+                "another frame type, such as pyarrow.Table."
+            )
+        return IntegrityError(
+            f"{subject}: the file is damaged or has an unknown encoding ({cause}). Restore it from a copy, or "
+            "materialize the asset again."
+        )
+
+
+def _subject(context: OutputContext | InputContext) -> str:
+    """Return asset and partitions for the middle of a sentence."""
+    asset = f"asset {context.asset_name!r}"
+    if context.partition is None:
+        return asset
+    keys = [str(key) for key in context.partition.keys]
+    listed = ", ".join(map(repr, keys[:3])) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+    return f"partition{'s' if len(keys) > 1 else ''} {listed} of {asset}"
+
+
+def _one_by_one(context: InputContext) -> list[InputContext]:
+    """Return a context for each partition; the context itself if it has at most one."""
+    partition = context.partition
+    if partition is None or partition.is_single:
+        return [context]
+    return [
+        InputContext(
+            context.asset_name,
+            context.downstream_asset,
+            context.asset_metadata,
+            PartitionContext([key], partition.definition),
+            context.type_hint,
+            run_id=context.run_id,
+        )
+        for key in partition.keys
+    ]

@@ -1,0 +1,130 @@
+"""Seal: a block between the pages and the footer of a Parquet file, with which damage is detected before decoding.
+
+The end of a file is `... pages | seal | footer | length of the footer | PAR1`. Readers find the footer by its length
+and pages by their offsets, so that they never see the seal. It holds two BLAKE3 digests: of the footer, from which
+readers take types, offsets and statistics, and of the whole file without the seal, which is the data version.
+
+Source: https://parquet.apache.org/docs/file-format/
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from blake3 import blake3
+
+PARQUET: Final = b"PAR1"
+MAGIC: Final = b"\x89rivers-parquet\n"
+VERSION: Final = 1
+
+_SEAL: Final = struct.Struct("<16sI4x32s32s")
+_TRAILER: Final = struct.Struct("<I4s")
+_GUESS: Final = 64 * 1024
+"""Bytes at the end of a file that usually hold the footer, in one request to a store."""
+
+
+class DamagedError(ValueError):
+    """Raised for a file that must not be decoded; the message ends a sentence about the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """Digests of a file.
+
+    Args:
+        content: Digest of the file without the seal.
+        footer: Digest of the footer and what follows it.
+        start: Offset of the seal in the file.
+    """
+
+    content: bytes
+    footer: bytes
+    start: int
+
+    @property
+    def version(self) -> str:
+        """The data version of the content."""
+        return self.content.hex()
+
+
+def seal_file(descriptor: int) -> Seal:
+    """Add the seal to a complete Parquet file.
+
+    Args:
+        descriptor: Descriptor of the file, open for reading and writing.
+    """
+    size = os.fstat(descriptor).st_size
+    trailer = os.pread(descriptor, _TRAILER.size, size - _TRAILER.size)
+    start = size - _TRAILER.size - _TRAILER.unpack(trailer)[0]
+    footer = os.pread(descriptor, size - start, start)
+    with mmap.mmap(descriptor, size, prot=mmap.PROT_READ) as data:
+        content = blake3(data, max_threads=blake3.AUTO).digest()
+    seal = Seal(content, blake3(footer).digest(), start)
+    os.pwrite(descriptor, _SEAL.pack(MAGIC, VERSION, seal.content, seal.footer) + footer, start)
+    return seal
+
+
+def read_seal(size: int, tail: bytes) -> tuple[Seal | None, int]:
+    """Return the seal of a file, with its footer verified.
+
+    Args:
+        size: Size of the file in bytes.
+        tail: The last bytes of the file.
+
+    Returns:
+        The seal, None for a file that rivers did not write; and the number of bytes that `tail` needs to have, larger
+        than it has if it has to be read again.
+
+    Raises:
+        DamagedError: The file is not a Parquet file, or its footer was changed.
+    """
+    if size < len(PARQUET) + _TRAILER.size or tail[-len(PARQUET) :] != PARQUET:
+        raise DamagedError("is not a complete Parquet file: its last bytes are not PAR1")
+    length, _ = _TRAILER.unpack(tail[-_TRAILER.size :])
+    footer_size = length + _TRAILER.size
+    if footer_size > size - len(PARQUET):
+        raise DamagedError(f"is damaged: its footer would have {length:,} bytes, and the file has {size:,}")
+    needed = min(footer_size + _SEAL.size, size)
+    if len(tail) < needed:
+        return None, needed
+    block = tail[len(tail) - needed : len(tail) - footer_size]
+    if len(block) < _SEAL.size or not block.startswith(MAGIC):
+        return None, needed
+    _, version, content, footer = _SEAL.unpack(block)
+    if version > VERSION:
+        raise DamagedError(
+            f"has a seal of version {version}, and this rivers-parquet reads up to {VERSION}: upgrade it"
+        )
+    if blake3(tail[len(tail) - footer_size :]).digest() != footer:
+        raise DamagedError("was changed after it was stored: its footer does not match its digest")
+    return Seal(content, footer, size - needed), needed
+
+
+def first_tail(size: int) -> int:
+    """Return how many bytes to read from the end of a file first.
+
+    Args:
+        size: Size of the file.
+    """
+    return min(size, _GUESS)
+
+
+def verify(data: bytes | mmap.mmap, seal: Seal) -> None:
+    """Compare a file with its seal.
+
+    Args:
+        data: The whole file.
+        seal: Its seal, whose footer is verified.
+
+    Raises:
+        DamagedError: The file was changed after it was stored.
+    """
+    # released before an error is raised, whose traceback would keep a mapped file open
+    with memoryview(data) as view, view[: seal.start] as pages, view[seal.start + _SEAL.size :] as footer:
+        content = blake3(pages, max_threads=blake3.AUTO).update(footer).digest()
+    if content != seal.content:
+        raise DamagedError("was changed after it was stored: its digest does not match its bytes")

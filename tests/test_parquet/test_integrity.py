@@ -1,0 +1,196 @@
+"""Damaged, misplaced and foreign files: refused or read, never taken for a value that was never stored."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import threading
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rivers_core.exceptions import IntegrityError, NotMaterializedError
+from rivers_parquet.seal import MAGIC
+from tests.test_parquet.support import Tables, facts
+
+FRAME = pl.DataFrame({"n": range(500), "text": [str(n) for n in range(500)]})
+
+
+@pytest.mark.parametrize("value", [FRAME, FRAME.to_arrow()], ids=["polars", "pyarrow"])
+def test_any_changed_byte_is_detected(tables, value):
+    tables.store(value)
+    intact = tables.file().read_bytes()
+    chosen = random.Random(0).sample(range(len(intact)), 150)
+    for place in {*range(4), *chosen, *range(len(intact) - 60, len(intact))}:
+        damaged = bytearray(intact)
+        damaged[place] ^= 1 << place % 8
+        tables.file().write_bytes(damaged)
+        with pytest.raises(IntegrityError):
+            tables.load(pl.DataFrame)
+
+
+def test_any_truncation_is_detected(tables):
+    tables.store(FRAME)
+    intact = tables.file().read_bytes()
+    for length in (0, 1, 4, 8, 11, len(intact) // 2, len(intact) - 8, len(intact) - 1):
+        tables.file().write_bytes(intact[:length])
+        for hint in (pl.DataFrame, pl.LazyFrame, pa.Table, pa.RecordBatchReader):
+            with pytest.raises(IntegrityError):
+                tables.load(hint)
+    assert tables.handler.exists(tables.asked())
+
+
+def test_lazy_frame_verifies_footer(tables):
+    tables.store(FRAME)
+    damaged = bytearray(tables.file().read_bytes())
+    damaged[-40] ^= 1
+    tables.file().write_bytes(damaged)
+    with pytest.raises(IntegrityError):
+        tables.load(pl.LazyFrame)
+
+
+def test_removed_seal_is_detected(tables):
+    tables.store(FRAME)
+    data = tables.file().read_bytes()
+    start = data.index(MAGIC)
+    tables.file().write_bytes(data[:start] + data[start + 88 :])
+    assert pq.read_table(tables.file()).num_rows == 500
+    with pytest.raises(IntegrityError, match="seal"):
+        tables.load(pl.DataFrame)
+
+
+def test_file_of_another_asset_is_refused(tables):
+    tables.store(FRAME, "orders")
+    shutil.copy(tables.file("orders.parquet"), tables.file("sales.parquet"))
+    with pytest.raises(IntegrityError, match="'orders'"):
+        tables.load(pl.DataFrame, "sales")
+
+
+def test_other_bytes_are_not_absence(tables):
+    tables.file().parent.mkdir()
+    for content in (b"", b"PAR1", b"hello world, this is text", b"PAR1" + b"\xff" * 20 + b"PAR1"):
+        tables.file().write_bytes(content)
+        with pytest.raises(IntegrityError):
+            tables.load(pl.DataFrame)
+
+
+def test_damaged_foreign_file_is_refused(tables):
+    tables.file().parent.mkdir()
+    FRAME.write_parquet(tables.file())
+    damaged = bytearray(tables.file().read_bytes())
+    damaged[4:40] = b"\xff" * 36
+    tables.file().write_bytes(damaged)
+    with pytest.raises(IntegrityError):
+        tables.load(pl.DataFrame)
+
+
+def test_absence_names_nearest_file(tables):
+    tables.store(FRAME, "orders")
+    with pytest.raises(NotMaterializedError, match=r"orders\.parquet"):
+        tables.load(pl.DataFrame, "order")
+    tables.handler.delete(tables.asked(name="never"))
+    tables.handler.delete(tables.asked(name="orders"))
+    assert not tables.handler.exists(tables.asked(name="orders"))
+
+
+def test_equal_values_have_equal_versions(tables):
+    first = tables.store(FRAME)
+    assert tables.store(FRAME.clone()).content_version == first.content_version
+    assert tables.store(FRAME.with_columns(pl.col("n") + 1)).content_version != first.content_version
+    asked = tables.asked(pl.DataFrame)
+    tables.store(FRAME)
+    tables.handler.load_input(asked)
+    assert asked.loaded_version == first.content_version
+
+
+def test_lazy_frame_has_version_of_its_data_frame(tables):
+    frame = pl.DataFrame({"n": range(300_000)})
+    assert tables.store(frame.lazy()).content_version == tables.store(frame.lazy()).content_version
+
+
+def test_other_readers_read_stored_files(tables):
+    context = tables.store(FRAME)
+    assert pl.read_parquet(tables.file()).equals(FRAME)
+    assert pd.read_parquet(tables.file())["n"].sum() == FRAME["n"].sum()
+    assert pq.read_table(tables.file()).num_rows == 500
+    metadata = facts(context)
+    assert metadata["parquet/num_rows"] == 500
+    assert metadata["size_bytes"] == tables.file().stat().st_size
+    assert metadata["rivers/schema"].names == ["n", "text"]
+
+
+def test_foreign_files_are_read(tables):
+    tables.file().parent.mkdir()
+    table = pa.table({"n": [1, 2], "moment": pa.array([0, 253_402_300_799_000_000], pa.timestamp("us"))})
+    pq.write_table(table, tables.file(), use_deprecated_int96_timestamps=True)
+    moments = table["moment"].to_pylist()
+    for hint in (pl.DataFrame, pa.Table):
+        assert pa.table(tables.load(hint))["moment"].to_pylist() == moments
+    assert tables.load(pl.LazyFrame).collect()["moment"].to_list() == moments
+    asked = tables.asked(pl.DataFrame)
+    tables.handler.load_input(asked)
+    assert asked.loaded_version is None
+
+
+def test_readers_and_writers_do_not_disturb_each_other(tables):
+    tables.store(pl.DataFrame({"n": [0] * 1000}))
+    failures = []
+
+    def write():
+        for number in range(20):
+            tables.store(pl.DataFrame({"n": [number] * 1000}))
+
+    def read():
+        for _ in range(20):
+            values = tables.load(pl.DataFrame)["n"].unique().to_list()
+            if len(values) != 1:
+                failures.append(values)
+
+    threads = [threading.Thread(target=work) for work in (write, read, read)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
+COLUMNS = st.dictionaries(
+    st.text(min_size=1, max_size=8).filter(lambda name: "\x00" not in name and name.isprintable()),
+    st.sampled_from([pl.Int64, pl.String, pl.Boolean, pl.Float64, pl.Date]),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=25)
+@given(columns=COLUMNS, height=st.integers(0, 5), data=st.data())
+def test_frames_round_trip(tmp_path_factory, columns, height, data):
+    values = {
+        pl.Int64: st.integers(-(2**63), 2**63 - 1),
+        pl.String: st.text(max_size=10),
+        pl.Boolean: st.booleans(),
+        pl.Float64: st.floats(allow_nan=False),
+        pl.Date: st.dates(),
+    }
+    frame = pl.DataFrame(
+        {
+            name: pl.Series(
+                data.draw(st.lists(st.none() | values[kind], min_size=height, max_size=height)), dtype=kind
+            )
+            for name, kind in columns.items()
+        }
+    )
+    tables = Tables(tmp_path_factory.mktemp("tables"))
+    for value in (frame, frame.to_arrow(), frame.to_pandas()):
+        tables.store(value)
+        loaded = tables.load(type(value))
+        if isinstance(value, pd.DataFrame):
+            pd.testing.assert_frame_equal(loaded, value)
+        else:
+            assert loaded.equals(value)
+    assert tables.load(pl.LazyFrame).select(pl.all()).collect().columns == list(columns)
