@@ -112,6 +112,16 @@ def is_selected(needed: LoadedInput | Awaited, step: Step, keys: Sequence[Partit
     return mapping is None or any(mapping.selects(key, step.partitions_def) for key in keys)
 
 
+def events_of(
+    needed: LoadedInput | Awaited, step: Step, keys: Sequence[PartitionKey], past: Past
+) -> list[Event | None]:
+    """Return the event of each value that keys of a step need of one upstream."""
+    name = needed.upstream.name
+    if needed.mapping is None or needed.upstream.partitions_def is None:
+        return [past.stored(name, None)]
+    return [past.stored(name, str(key)) for key in needed_keys(needed, step, keys, past)]
+
+
 def source_of(upstream: StoredOutput, past: Past) -> Event | None:
     """Return the event of the value of an upstream without partitions."""
     return observation_of(upstream, past) or past.stored(upstream.name, None)

@@ -6,14 +6,16 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.results import Materialization, Observation, Output, Result, tag_items
-from rivers.execution.handler_errors import add_location, complete_write
+from rivers.execution.handler_calls import add_location, complete_write
 from rivers.execution.lineage import input_versions
+from rivers.execution.loaded_versions import STORED_VERSION
 from rivers.execution.results import check_name, check_part, check_value, of_part, split_by_key
 from rivers.execution.retries import is_failure, may_retry
 from rivers.storage import Event
 from rivers.storage.events import MATERIALIZATION, OBSERVATION
 from rivers_core.contexts import OutputContext
-from rivers_core.exceptions import OneShotValueError
+from rivers_core.exceptions import ConflictError, OneShotValueError
+from rivers_core.metadata import MetadataValue
 from rivers_core.partitions import PartitionContext
 
 if TYPE_CHECKING:
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from rivers.definitions.results import ResultTags
     from rivers.execution.run import Run
     from rivers.graph.plan import Step, StoredOutput
-    from rivers_core.metadata import MetadataValue
     from rivers_core.partitions import PartitionKey
 
 
@@ -39,6 +40,10 @@ class WriteFailedError(Exception):
         self.error = error
 
 
+class LostUpdateError(WriteFailedError):
+    """A conditional write found another value than the one that the step had loaded; the step has to run again."""
+
+
 class Storing:
     """Stores the outputs of one attempt of a step.
 
@@ -50,6 +55,8 @@ class Storing:
         versions: Asset and data version of each input.
         attempt: Number of the attempt, from 1.
         started_ns: `perf_counter_ns` at the start of the attempt.
+        expected: Versions of the step's own stored values that it loaded, by display form of the key; a handler that
+            can stores on the condition that they are still there.
 
     Attributes:
         recorded_metadata: Metadata of the last recorded event.
@@ -58,6 +65,7 @@ class Storing:
     __slots__ = (
         "attempt",
         "context",
+        "expected",
         "keys",
         "recorded_metadata",
         "run",
@@ -75,6 +83,7 @@ class Storing:
         versions: Sequence[tuple[str, str]],
         attempt: int,
         started_ns: int,
+        expected: Mapping[str | None, str] | None = None,
     ) -> None:
         self.step = step
         self.run = run
@@ -83,6 +92,7 @@ class Storing:
         self.versions = versions
         self.attempt = attempt
         self.started_ns = started_ns
+        self.expected = expected
         self.recorded_metadata: Mapping[str, MetadataValue] | None = None
 
     async def store(self, output: StoredOutput, result: Any) -> None:
@@ -150,6 +160,8 @@ class Storing:
                 context.allows_empty_partitions = self.step.partition_batches == "allow_empty"
             if self.context is not None or result is not None:
                 context.output_metadata = self._given_metadata(result)
+            if self.expected is not None:
+                context.expected_version = self._condition(output, keys)
             try:
                 stored = binding.handle_output(context, value)
                 if stored is not None:
@@ -158,11 +170,7 @@ class Storing:
             except BaseException as error:
                 if not is_failure(error, self.step):
                     raise
-                add_location(error, "storing", binding, context)
-                for observe in self.run.observers.io_failed:
-                    observe(context, binding.handler, error)
-                if isinstance(error, OneShotValueError):
-                    raise error from failure or error.__cause__
+                self._report(error, output, context, failure)
                 failure = error
                 if not await may_retry(self.step, self.run, keys, error, attempt, output.name):
                     raise WriteFailedError(error) from error
@@ -171,6 +179,35 @@ class Storing:
             self._stored(output, context, result, keys)
         except Exception as error:
             raise _not_recorded(error, output) from error
+
+    def _report(
+        self,
+        error: BaseException,
+        output: StoredOutput,
+        context: OutputContext,
+        earlier: BaseException | None,
+    ) -> None:
+        """Report a failed write, and raise an error if writing the same value again would not help."""
+        binding = output.binding
+        assert binding is not None
+        add_location(error, "storing", binding, context)
+        for observe in self.run.observers.io_failed:
+            observe(context, binding.handler, error)
+        if isinstance(error, OneShotValueError):
+            raise error from earlier or error.__cause__
+        if isinstance(error, ConflictError) and context.expected_version is not None:
+            raise LostUpdateError(error) from error
+
+    def _condition(self, output: StoredOutput, keys: tuple[PartitionKey, ...] | None) -> str | None:
+        """Return the version that a write replaces; None if it is unconditional."""
+        own = self.step.own_value
+        assert own is not None
+        assert self.expected is not None
+        if not own.is_conditional or output is not own.loaded.upstream:
+            return None
+        if keys is None:
+            return self.expected.get(None)
+        return self.expected.get(str(keys[0])) if len(keys) == 1 else None
 
     def _stored(
         self,
@@ -188,11 +225,15 @@ class Storing:
         if version is not None:
             version = run.recordable_text(version)
         metadata: Mapping[str, MetadataValue] | None = context.output_metadata or None
-        if self.context is not None or run.served or from_result:
+        if self.context is not None or run.notes or from_result:
             metadata = self._merged(metadata, from_result)
+        content = context.content_version
+        of_handler = context.registered_data_version or content
+        if of_handler is not None and of_handler != (version or self._made_version(content)):
+            metadata = {**(metadata or {}), STORED_VERSION: MetadataValue.text(of_handler)}
         self.recorded_metadata = metadata
         for key in keys or (None,):
-            made = version or self._made_version(context.content_version)
+            made = version or self._made_version(content)
             event = self._event(MATERIALIZATION, output, key, metadata, made, tags, binding.label)
             run.storage.record(event)
             run.latest[output.name, event.partition_key] = event
@@ -256,8 +297,9 @@ class Storing:
         from_result: Mapping[str, MetadataValue] | None,
     ) -> Mapping[str, MetadataValue] | None:
         """Merge metadata of inputs, context, handler and result; later ones win on the same key."""
-        from_inputs = self.run.served_inputs(self.step) if self.run.served else None
+        notes = self.run.notes.get(self.step.owner) if self.run.notes else None
         from_context = None if self.context is None else getattr(self.context, "output_metadata", None)
+        from_inputs = None if notes is None else notes.metadata()
         given = [metadata for metadata in (from_inputs, from_context, from_handler, from_result) if metadata]
         return {key: value for metadata in given for key, value in metadata.items()} or None
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rivers.definitions.error_text import error_text
 from rivers.definitions.retry import FailureReason, classify
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from rivers.execution.run import Run
     from rivers.graph.plan import Step
     from rivers_core.partitions import PartitionKey
+
+MAX_UPDATES: Final = 10
+"""Attempts of a step that continues its own stored value, while other processes replace that value."""
+
+_MAX_UPDATE_PAUSE_S: Final = 0.25
 
 
 def is_failure(error: BaseException, step: Step) -> bool:
@@ -107,10 +113,7 @@ async def may_retry(
         return False
     if run.retries_elsewhere and asset is None:
         raise RetryElsewhere(delay, classify(error))
-    if step.needs_loop:
-        await asyncio.sleep(delay)
-    elif delay:
-        time.sleep(delay)
+    await _pause(step, delay)
     return True
 
 
@@ -130,13 +133,53 @@ def retry_delay(
     delay = policy.delay(attempt)
     what = f"writing {asset!r} failed" if asset is not None else "failed"
     message = f"{reason.name}: {what}, attempt {attempt} of {policy.max_retries + 1}: {error_text(error)}"
-    metadata = {
-        "rivers/attempt": MetadataValue.text(str(attempt)),
-        "rivers/failure_reason": MetadataValue.text(reason.value),
-        "rivers/next_delay_ms": MetadataValue.text(str(round(delay * 1000))),
-    }
+    metadata = _retry_metadata(attempt, reason, delay)
     for name in _affected(step, run, keys) if asset is None else (asset,):
         run.record(
             "StepRetry", step, keys=keys, asset=name, attempt=attempt, message=message, metadata=metadata
         )
     return delay
+
+
+async def may_rerun(
+    step: Step, run: Run, keys: Sequence[PartitionKey] | None, error: BaseException, conflicts: int
+) -> bool:
+    """Decide whether a step runs again whose own stored value was replaced after it was loaded.
+
+    This is not a failure of the step, and does not use up attempts of its retry policy.
+
+    Args:
+        step: The step that lost the race.
+        run: The run.
+        keys: The partition keys of the call.
+        error: The `ConflictError` of the handler.
+        conflicts: Number of lost races of this call.
+
+    Returns:
+        Whether to start another attempt now.
+    """
+    if conflicts >= MAX_UPDATES:
+        error.add_note(f"{MAX_UPDATES} attempts lost against other writers")
+        return False
+    # random, so that processes that collided do not collide again
+    delay = random.uniform(0, min(0.002 * 2**conflicts, _MAX_UPDATE_PAUSE_S))
+    message = f"CONFLICT: attempt {conflicts} of {MAX_UPDATES}: {error_text(error)}"
+    metadata = _retry_metadata(conflicts, FailureReason.ERROR, delay)
+    run.record("StepRetry", step, keys=keys, attempt=conflicts, message=message, metadata=metadata)
+    await _pause(step, delay)
+    return True
+
+
+def _retry_metadata(attempt: int, reason: FailureReason, delay: float) -> dict[str, MetadataValue]:
+    return {
+        "rivers/attempt": MetadataValue.text(str(attempt)),
+        "rivers/failure_reason": MetadataValue.text(reason.value),
+        "rivers/next_delay_ms": MetadataValue.text(str(round(delay * 1000))),
+    }
+
+
+async def _pause(step: Step, seconds: float) -> None:
+    if step.needs_loop:
+        await asyncio.sleep(seconds)
+    elif seconds:
+        time.sleep(seconds)

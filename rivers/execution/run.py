@@ -6,8 +6,10 @@ import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from rivers.execution.input_notes import InputNotes
 from rivers.execution.keys import existing_keys
 from rivers.execution.lineage import History, is_selected, latest_observation, needed_keys
+from rivers.execution.loaded_versions import VersionIndex
 from rivers.execution.redaction import redact_error, redact_metadata, redact_recorded
 from rivers.storage import Event
 from rivers_core.authoring import shown_keys
@@ -22,14 +24,12 @@ if TYPE_CHECKING:
     from rivers.execution.lineage import Past
     from rivers.graph.plan import Plan, Step, StoredOutput
     from rivers.storage import EventStorage
-    from rivers_core.contexts import InputContext
     from rivers_core.partitions import PartitionKey, PartitionsDefinition
     from rivers_core.plugins import Observers
 
 
 FEW_KEYS = 8
 
-SERVED_BY = "rivers/served_by"
 TO_STORE = "rivers/to_store"
 
 
@@ -60,13 +60,14 @@ class Run:
         retries_elsewhere: Whether another process waits and starts the next attempt.
         elsewhere: The executor of each step that leaves this process, by name of the step.
         connections: Channels to the processes of these executors.
-        served: Place that served an input, by step, asset and partition, for handlers that read from several places.
+        notes: What handlers reported about the inputs of a step, by its owner, where there is something to record.
     """
 
     __slots__ = (
         "_histories",
         "_secrets",
         "_version_count",
+        "_version_index",
         "_version_rest",
         "configs",
         "connections",
@@ -79,6 +80,7 @@ class Run:
         "latest",
         "may_skip",
         "narrowed",
+        "notes",
         "observers",
         "plan",
         "resources",
@@ -86,7 +88,6 @@ class Run:
         "retries_elsewhere",
         "retry",
         "run_id",
-        "served",
         "skipped",
         "stop_at_failure",
         "storage",
@@ -135,7 +136,8 @@ class Run:
         self._secrets: tuple[str, ...] | None = None
         if tags:
             self.tags = tuple((name, self.recordable_text(value)) for name, value in tags)
-        self.served: dict[str, dict[str, dict[str | None, str]]] = {}
+        self.notes: dict[str, InputNotes] = {}
+        self._version_index: VersionIndex | None = None
 
     def stored(self, asset_name: str, key: str | None) -> Event | None:
         """Return the event that stored a value: that of this run, else the latest in the storage."""
@@ -376,30 +378,16 @@ class Run:
             return False
         return len(self.keys.get(step.name, ())) > 1 or step.name in self.narrowed
 
-    def note_served(self, context: InputContext) -> None:
-        """Remember the place that an input came from, as reported by its handler."""
-        assert context.served_by is not None
-        partition = context.partition
-        keys = None if partition is None else ", ".join(map(str, partition.keys))
-        of_step = self.served.setdefault(context.downstream_asset, {})
-        of_step.setdefault(context.asset_name, {})[keys] = context.served_by
+    def notes_of(self, step_owner: str) -> InputNotes:
+        """Return the notes about the inputs of a step, by the name that users know."""
+        notes = self.notes.get(step_owner)
+        if notes is None:
+            notes = self.notes.setdefault(step_owner, InputNotes())  # several threads may load
+        return notes
 
-    def served_inputs(self, step: Step) -> dict[str, MetadataValue] | None:
-        """Return metadata about the places that the inputs of a step came from, as `rivers/served_by`.
-
-        This is one place per asset if all its partitions came from there; else the partitions by place, or
-        their number if there are too many to list.
-        """
-        served = self.served.get(step.owner)
-        if served is None:
-            return None
-        return {SERVED_BY: MetadataValue.json({name: _by_place(of_keys) for name, of_keys in served.items()})}
-
-
-def _by_place(served: Mapping[str | None, str]) -> str | dict[str, list[str] | int]:
-    places: dict[str, list[str]] = {}
-    for keys, place in served.items():
-        places.setdefault(place, []).append(str(keys))
-    if len(places) == 1:
-        return next(iter(places))
-    return {place: keys if len(keys) <= FEW_KEYS else len(keys) for place, keys in sorted(places.items())}
+    @property
+    def version_index(self) -> VersionIndex:
+        """Events by stored version, for loaded values that are not those of the latest events."""
+        if self._version_index is None:
+            self._version_index = VersionIndex(self.storage)
+        return self._version_index

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from rivers.execution.lineage import input_versions
+from rivers.execution.input_notes import UNRECORDED_INPUTS
+from rivers.execution.lineage import events_of, input_versions
 from rivers_core.authoring import resolve_awaitable, shown_keys
 from rivers_core.contexts import InputContext
 from rivers_core.exceptions import PartitionValidationError
@@ -95,17 +96,28 @@ def _changed_input(event: Event, step: Step, key: PartitionKey | None, past: Pas
         now = dict(input_versions(step, [] if key is None else [key], past))
     except PartitionValidationError as error:
         return f"its inputs no longer map: {error}"
-    return _first_difference(dict(event.input_data_versions), now)
-
-
-def _first_difference(then: dict[str, str], now: dict[str, str]) -> str | None:
+    then = dict(event.input_data_versions)
     for name, version in now.items():
         if name not in then:
             return f"upstream {name!r} was not an input before, or its data version was unknown"
-        if then[name] != version:
+        if then[name] != version and not _is_newer_than_log(event, name, step, key, past):
             return f"upstream {name!r} has a new data version"
-    gone = [name for name in then if name not in now]
-    return f"upstream {gone[0]!r} is no longer an input, or its events are gone" if gone else None
+    # the handler may know the version of a value that no event describes, such as one of an external asset
+    gone = [name for name in then if name not in now and name not in step.upstream_names()]
+    return f"upstream {gone[0]!r} is no longer an input" if gone else None
+
+
+def _is_newer_than_log(event: Event, name: str, step: Step, key: PartitionKey | None, past: Past) -> bool:
+    """Return whether a value was made from a version of an upstream that no event recorded, nor a later one."""
+    notes = event.typed_metadata.get(UNRECORDED_INPUTS)
+    if notes is None or name not in notes.raw_value():
+        return False
+    return not any(
+        upstream is not None and upstream.timestamp > event.timestamp
+        for needed in step.inputs
+        if needed.upstream.name == name
+        for upstream in events_of(needed, step, [] if key is None else [key], past)
+    )
 
 
 def is_gone_from_memory(output: StoredOutput, key: PartitionKey | None) -> bool:

@@ -14,10 +14,10 @@ from rivers.definitions.hook import HookContext
 from rivers.definitions.results import Output
 from rivers.execution.inputs import load_input, load_own_value
 from rivers.execution.lineage import awaited_versions
-from rivers.execution.outputs import Storing, WriteFailedError
+from rivers.execution.outputs import LostUpdateError, Storing, WriteFailedError
 from rivers.execution.redaction import redact_error
 from rivers.execution.results import closed, named_results
-from rivers.execution.retries import is_failure, may_retry, record_failure
+from rivers.execution.retries import is_failure, may_rerun, may_retry, record_failure
 from rivers_core.awaitables import await_result, resolve_awaitable
 from rivers_core.exceptions import OneShotValueError
 from rivers_core.partitions import PartitionContext
@@ -92,8 +92,8 @@ async def _execute_each(step: Step, run: Run, keys: Sequence[PartitionKey], call
                 skipped[key] = f"not run, since its partition {lost} failed"
                 run.record("StepSkipped", step, keys=(key,), message=skipped[key])
                 continue
-            if run.served:  # places of the inputs of this key, not of those before it
-                run.served.pop(step.owner, None)
+            if run.notes:  # those of the inputs of this key, not of the keys before it
+                run.notes.pop(step.owner, None)
             try:
                 await call(step, run, (key,))
             except BaseException as error:
@@ -111,6 +111,8 @@ async def _execute_each(step: Step, run: Run, keys: Sequence[PartitionKey], call
 async def execute_call(step: Step, run: Run, keys: Sequence[PartitionKey] | None, attempt: int = 1) -> None:
     """Execute one call of a step, with the retries that its policy allows.
 
+    A step that continues its own stored value also runs again if another process replaced that value in the meantime.
+
     Args:
         step: The bound step.
         run: The run of the step.
@@ -121,10 +123,17 @@ async def execute_call(step: Step, run: Run, keys: Sequence[PartitionKey] | None
         RetryElsewhere: The run leaves retries to another process, and the policy allows another attempt.
         BaseException: See `execute_step`.
     """
+    conflicts = 0
     while True:
         try:
-            stored = await _attempt(step, run, keys, attempt)
+            stored = await _attempt(step, run, keys, attempt + conflicts)
             break
+        except LostUpdateError as failure:
+            conflicts += 1
+            if await may_rerun(step, run, keys, failure.error, conflicts):
+                continue
+            report_failure(step, run, keys, failure.error, attempt + conflicts - 1)
+            raise failure.error from failure.error.__cause__
         except WriteFailedError as failure:
             report_failure(step, run, keys, failure.error, attempt)
             raise failure.error from failure.error.__cause__
@@ -159,8 +168,10 @@ async def _attempt(
         context = arguments[step.context_parameter] = _context(step, run, keys)
     for loaded in step.inputs:
         arguments[loaded.parameter] = await load_input(loaded, step, run, keys, versions)
+    expected: dict[str | None, str] | None = None
     if step.own_value is not None:
-        arguments[step.own_value.parameter] = await load_own_value(step.own_value, step, run, keys)
+        expected = {}
+        arguments[step.own_value.parameter] = await load_own_value(step.own_value, step, run, keys, expected)
     for parameter, name in step.resources:
         arguments[parameter] = run.resources[name]
     if step.needs_loop:
@@ -175,7 +186,7 @@ async def _attempt(
             returned = resolve_awaitable(returned)
     if step.awaited:
         versions += awaited_versions(step, keys or (), run.history_of(step))
-    storing = Storing(step, run, keys, context, versions, attempt, started)
+    storing = Storing(step, run, keys, context, versions, attempt, started, expected)
     if step.is_multi:
         stored = []
         try:

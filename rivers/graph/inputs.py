@@ -103,7 +103,8 @@ class InputBinder:
         if loaded is None:
             return None
         self._check_type(loaded, hint)
-        return OwnValue(parameter, loaded)
+        is_conditional = loaded.binding is own.binding and bool(loaded.binding.handler.conditional_writes)
+        return OwnValue(parameter, loaded, is_conditional)
 
     def order_only(self) -> tuple[str, ...]:
         """Return the declared upstreams that are awaited, not loaded; report inputs that no parameter takes."""

@@ -159,10 +159,13 @@ class OwnValue:
     Attributes:
         parameter: The function's parameter.
         loaded: The bound input; its type hint is the T of `SelfDependency[T]`.
+        is_conditional: Whether the handler that loads the value also stores the next one, on the condition that the
+            loaded one is still there.
     """
 
     parameter: str
     loaded: LoadedInput
+    is_conditional: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from rivers.graph.symbols import Definitions
 
 _CYCLE_SHOWN = 20
+
+_LOG = logging.getLogger("rivers.graph")
+_warned: set[tuple[str, str]] = set()
 
 
 def resolve(
@@ -49,7 +53,30 @@ def resolve(
     findings.report()
     for step in graph.steps.values():
         step.needs_loop = needs_loop(step)
+        _warn_of_lost_updates(step)
     return graph
+
+
+def _warn_of_lost_updates(step: Step) -> None:
+    """Warn, once per asset and handler, of a step that may overwrite what another process stored after its load."""
+    own = step.own_value
+    if own is None or (own.is_conditional and not step.partition_batches):
+        return
+    binding = own.loaded.binding
+    if (step.name, binding.label) in _warned:
+        return
+    _warned.add((step.name, binding.label))
+    reason = (
+        "partition_batches stores several keys in one call"
+        if own.is_conditional
+        else f"handler {binding.label!r} does not support conditional writes"
+    )
+    _LOG.warning(
+        "asset %r continues its own stored value, and %s: of two concurrent runs, the update of one is lost. Use a "
+        "handler with conditional_writes (memory, pickle), or do not run it concurrently.",
+        step.name,
+        reason,
+    )
 
 
 def in_order(steps: dict[str, Step], outputs: dict[str, StoredOutput], findings: Findings) -> dict[str, Step]:

@@ -24,9 +24,12 @@ from rivers.exceptions import (
     TaskDefinitionError,
 )
 from rivers.execution.lineage import History
+from rivers.execution.loaded_versions import VersionIndex
 from rivers.execution.staleness import status_of_asset
+from rivers.execution.verification import verified_status
 from rivers.graph.findings import suggest
 from rivers.graph.symbols import Definitions
+from rivers.repository.accepting import accept_stored
 from rivers.repository.loading import load_stored
 from rivers.repository.observing import observe_assets
 from rivers.repository.runner import RunRequest, run_plan
@@ -35,7 +38,7 @@ from rivers_core.handler import BaseIOHandler
 from rivers_core.partitions import PartitionsDefinition
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
     from typing import Literal, Self
 
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from rivers.storage import EventStorage
     from rivers_core.config import Config
     from rivers_core.metadata import MetadataValue
+    from rivers_core.partitions import PartitionKey
 
 
 class CodeRepository:
@@ -302,11 +306,15 @@ class CodeRepository:
             raise NodeNotFoundError(f"Asset or node {name!r} not found.{suggest(name, outputs)}")
         return outputs[name]
 
-    def status(self, asset_names: Iterable[str | Asset] | str | None = None) -> list[AssetStatus]:
+    def status(
+        self, asset_names: Iterable[str | Asset] | str | None = None, *, verify: bool = False
+    ) -> list[AssetStatus]:
         """Return whether the stored value of each asset and partition is missing, fresh or stale.
 
         Args:
             asset_names: Which assets; None for all.
+            verify: Whether to ask the handlers, too: for values that were deleted, changed, damaged, or never stored
+                although the handler returned. Handlers may have to read every value.
 
         Returns:
             One entry per asset and partition key, in run order, with the first reason of a stale one.
@@ -314,14 +322,38 @@ class CodeRepository:
         Raises:
             AssetNotFoundError: A name is unknown.
         """
-        plan, history = self._runtime.plan(_names(asset_names)), History(self.storage)
-        return [
-            status_of_asset(self.graph, output, key, history)
-            for step in plan.steps
-            for output in plan.outputs_of(step)
-            if output.is_asset
-            for key in ((None,) if step.partitions_def is None else history.all_keys(step.partitions_def))
-        ]
+        history, versions = History(self.storage), VersionIndex(self.storage)
+        statuses: list[AssetStatus] = []
+        for output, key in self._values(asset_names, history):
+            status = status_of_asset(self.graph, output, key, history)
+            statuses.append(verified_status(status, output, key, history, versions) if verify else status)
+        return statuses
+
+    def accept(self, asset_names: Iterable[str | Asset] | str | None = None) -> list[tuple[str, str | None]]:
+        """Record what the handlers have as the current values: older values that were put back, changed ones.
+
+        Args:
+            asset_names: Which assets; None for all.
+
+        Returns:
+            Asset and partition of each value that the event log recorded differently.
+
+        Raises:
+            AssetNotFoundError: A name is unknown.
+            IntegrityError: A value is damaged.
+        """
+        return accept_stored(self._values(asset_names, History(self.storage)), self.storage)
+
+    def _values(
+        self, asset_names: Iterable[str | Asset] | str | None, history: History
+    ) -> Iterator[tuple[StoredOutput, PartitionKey | None]]:
+        plan = self._runtime.plan(_names(asset_names))
+        for step in plan.steps:
+            for output in plan.outputs_of(step):
+                if output.is_asset:
+                    definition = step.partitions_def
+                    for key in (None,) if definition is None else history.all_keys(definition):
+                        yield output, key
 
     def observe(self, asset_names: Iterable[str] | None = None) -> dict[str, dict[str, MetadataValue]]:
         """Call the observing functions of external assets and record what they return.

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from rivers.exceptions import ExecutionError, NotMaterializedError, PartitionValidationError
 from rivers.execution.fan_in import by_key, load_each
-from rivers.execution.handler_errors import add_location, advise_on_external
+from rivers.execution.handler_calls import add_location, advise_on_external
 from rivers.execution.keys import asks_for_several, requested_keys
+from rivers.execution.loaded_versions import check_not_put_back
 from rivers.graph.plan import ItemHint
 from rivers.graph.types import stated
 from rivers_core.awaitables import resolve_awaitable, run_sync
@@ -56,7 +57,7 @@ def load_stored(
             )
         event = storage.get_latest_materializations(output.name).get(None)
         context = _context(output, None, _type_hint(type_hint, output), event)
-        return _run_loading(output, _load(output, context))
+        return _run_loading(output, _load(output, context, storage))
     if partition_key is None:
         raise PartitionValidationError(
             f"asset {output.name!r} is partitioned: partition_key is required. Materialized keys: "
@@ -66,7 +67,7 @@ def load_stored(
     if len(keys) == 1 and not asks_for_several(partition_key):
         event = storage.get_latest_materialization(output.name, keys[0])
         context = _context(output, keys[0], _type_hint(type_hint, output), event)
-        return _run_loading(output, _load(output, context))
+        return _run_loading(output, _load(output, context, storage))
     return _load_several(output, storage, keys, type_hint)
 
 
@@ -78,7 +79,7 @@ def _load_several(
     hint = items.value if items.is_mapping or requested is None else requested
     events = storage.get_latest_materializations(output.name)
     contexts = [_context(output, key, hint, events.get(str(key))) for key in keys]
-    loading = load_each(_bound(output), contexts, lambda context: _load(output, context))
+    loading = load_each(_bound(output), contexts, lambda context: _load(output, context, storage))
     return by_key(
         [str(key) for key in keys] if items.text_keys else keys,
         _run_loading(output, loading),
@@ -103,7 +104,7 @@ def _context(output: StoredOutput, key: PartitionKey | None, hint: Any, event: E
     return InputContext(output.name, CALLER, output.metadata, partition, hint, upstream=event)
 
 
-async def _load(output: StoredOutput, context: InputContext) -> Any:
+async def _load(output: StoredOutput, context: InputContext, storage: EventStorage) -> Any:
     event = context.upstream
     if event is not None and event.handler is None:
         raise ExecutionError(
@@ -113,7 +114,8 @@ async def _load(output: StoredOutput, context: InputContext) -> Any:
     try:
         binding = _bound(output)
         value = binding.load_input(context)
-        return await value if binding.is_async_input else value
+        if binding.is_async_input:
+            value = await value
     except ExecutionError:  # of a run within the handler; it may also be a FileNotFoundError
         raise
     except NotMaterializedError as error:
@@ -126,6 +128,9 @@ async def _load(output: StoredOutput, context: InputContext) -> Any:
     except Exception as error:
         add_location(error, "loading", _bound(output), context)
         raise
+    if event is not None and context.loaded_version is not None:
+        check_not_put_back(binding, context, context.loaded_version, event, storage)
+    return value
 
 
 def _not_materialized(output: StoredOutput, context: InputContext) -> NotMaterializedError:

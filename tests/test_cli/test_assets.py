@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 
 def test_assets_show_handler_size_and_status(run):
     run.edit("definitions.py", '@rs.Asset(group="raw")', '@rs.Asset(group="raw", code_version="2")')
@@ -27,3 +29,15 @@ def test_assets_suggests_closest_name(project):
     done = project.rivers("assets", "ordrs")
     assert done.code == 2
     assert "Did you mean 'orders'" in done.err
+
+
+def test_assets_verify_asks_the_handlers_and_accept_records_the_values(run):
+    stored = next(run.path.rglob("orders.pkl"))
+    stored.unlink()
+    assert run.ok("assets", "orders", "--json").document[0]["values"][0]["state"] == "fresh"
+    assert run.ok("assets", "orders", "--verify", "--json").document[0]["values"][0]["state"] == "missing"
+    assert run.rivers("assets", "--accept").code == 2
+    stored.write_bytes(pickle.dumps({"ada": 1}))
+    assert run.ok("assets", "orders", "--verify", "--json").document[0]["values"][0]["state"] == "stale"
+    assert "Accepted orders" in run.ok("assets", "orders", "--verify", "--accept").err
+    assert run.ok("assets", "orders", "--verify", "--json").document[0]["values"][0]["state"] == "fresh"

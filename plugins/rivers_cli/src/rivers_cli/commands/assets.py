@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rivers_cli.errors import UsageError
 from rivers_cli.handler_usage import storing_handler
 from rivers_cli.humanize import format_age, format_iso, format_size, stored_size
 from rivers_cli.options import AsJson, Assets
-from rivers_cli.output import Column, is_terminal, print_document, print_table, project_output_to_stderr
+from rivers_cli.output import (
+    Column,
+    is_terminal,
+    print_document,
+    print_error,
+    print_table,
+    project_output_to_stderr,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,17 +30,36 @@ if TYPE_CHECKING:
     from rivers.storage import Event
 
 
-def assets(context: typer.Context, assets: Assets = None, as_json: AsJson = False) -> None:
+def assets(
+    context: typer.Context,
+    assets: Assets = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Ask the handlers for deleted, changed and damaged values.")
+    ] = False,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="With --verify: record the stored values as the current ones.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """List assets with their handler, when they were last stored, and whether they are fresh.
 
     An asset is stale if its code version, its handler or the data version of an input has changed since it was stored.
+    With --verify, an asset is also stale if its handler has another value than the event log records, and missing if
+    the handler has none.
 
     Examples:
       $ rivers assets
       $ rivers assets orders report --json
+      $ rivers assets --verify
     """
+    if accept and not verify:
+        raise UsageError("--accept requires --verify.")
     with project_output_to_stderr(as_json):
-        summaries = summarize_assets(context.obj.project.inspect(), assets)
+        project = context.obj.project
+        if accept:
+            for name, key in project.open().accept(assets or None):
+                print_error(f"Accepted {name}{'' if key is None else f' [{key}]'} as it is stored.")
+        summaries = summarize_assets(project.inspect(), assets, verify=verify)
     if as_json:
         print_document([summary.document() for summary in summaries])
         return
@@ -122,12 +149,15 @@ class AssetSummary:
         }
 
 
-def summarize_assets(repository: CodeRepository, names: Sequence[str] | None) -> list[AssetSummary]:
+def summarize_assets(
+    repository: CodeRepository, names: Sequence[str] | None, *, verify: bool = False
+) -> list[AssetSummary]:
     """Summarize assets of a repository.
 
     Args:
         repository: The resolved repository.
         names: Names of assets; None or an empty list for all.
+        verify: Whether to compare the event log with what the handlers have.
 
     Returns:
         The assets in execution order, external ones first.
@@ -147,7 +177,7 @@ def summarize_assets(repository: CodeRepository, names: Sequence[str] | None) ->
         output.name for output in outputs if output.step_name is not None and output.name in graph.members
     ]
     statuses: dict[str, list[AssetStatus]] = {}
-    for status in repository.status(runnable) if runnable else ():
+    for status in repository.status(runnable, verify=verify) if runnable else ():
         statuses.setdefault(status.asset, []).append(status)
     return [_summarize(repository, output, statuses.get(output.name, [])) for output in outputs]
 

@@ -1,4 +1,4 @@
-"""Call handlers: complete their writes, and add asset, handler and address to their errors."""
+"""Call handlers: load values, complete writes, and add asset, handler and address to their errors."""
 
 from __future__ import annotations
 
@@ -7,13 +7,80 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.error_text import error_text
+from rivers.exceptions import ExecutionError
+from rivers.storage.events import MATERIALIZATION
 from rivers_core.authoring import shown_keys
 from rivers_core.awaitables import await_write
+from rivers_core.contexts import InputContext
 from rivers_core.exceptions import NotMaterializedError, RiversError
 
 if TYPE_CHECKING:
-    from rivers.graph.plan import HandlerBinding, StoredOutput
-    from rivers_core.contexts import InputContext, OutputContext
+    from rivers.execution.run import Run
+    from rivers.graph.plan import HandlerBinding, LoadedInput, Step, StoredOutput
+    from rivers.storage import Event
+    from rivers_core.contexts import OutputContext
+    from rivers_core.partitions import PartitionContext
+
+
+def input_context(
+    loaded: LoadedInput,
+    step: Step,
+    run: Run,
+    event: Event | None,
+    partition: PartitionContext | None,
+    type_hint: Any,
+) -> InputContext:
+    """Return the context of one load.
+
+    Args:
+        loaded: The bound input.
+        step: The consuming step.
+        run: The run.
+        event: The event of the value, if known.
+        partition: The partition keys to load; None without partitions.
+        type_hint: The requested type.
+
+    Raises:
+        ExecutionError: The asset recorded a `Materialization` and has no stored value.
+    """
+    name = loaded.upstream.name
+    if event is not None and event.handler is None and event.event_type == MATERIALIZATION:
+        raise ExecutionError(
+            f"asset {step.owner!r} cannot load {name!r}, which returned a Materialization in run {event.run_id} and "
+            f"is stored elsewhere; depend on it with AssetDef.dep({name!r})"
+        )
+    context = InputContext(name, step.owner, loaded.metadata, partition, type_hint)
+    context.run_id, context.upstream = run.run_id, event
+    return context
+
+
+async def load_value(loaded: LoadedInput, context: InputContext, run: Run) -> Any:
+    """Call the handler for one value, and the observers of loads.
+
+    Args:
+        loaded: The bound input.
+        context: The context of the load.
+        run: The run.
+
+    Raises:
+        Exception: The error of the handler, with asset, handler and address.
+    """
+    binding = loaded.binding
+    try:
+        value = binding.load_input(context)
+        if binding.is_async_input:
+            value = await value
+    except Exception as error:
+        advise_on_external(error, loaded.upstream)
+        add_location(error, "loading", binding, context)
+        for observe in run.observers.io_failed:
+            observe(context, binding.handler, error)
+        raise
+    if context.served_by is not None:
+        run.notes_of(context.downstream_asset).note_served(context)
+    for observe in run.observers.input_loaded:
+        observe(context, binding.handler)
+    return value
 
 
 async def complete_write(result: Any, binding: HandlerBinding) -> None:
