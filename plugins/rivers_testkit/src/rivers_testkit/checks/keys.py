@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 NAMES: Final = (
     "a", "A", "b", "a/b", "a\\b", "a%2Fb", "a%2fb", ".", "..", "../a", "a/../b", "/a", "//a", "C:\\a", "~a", "~",
-    "-a", "a.", "a ", " a", "a b", "a+b", "a:b", "a*b", "a?b", "a#b", "a&b", "a=b", "a|b", "a,b", "a'b", 'a"b', "a`b",
-    "a;b", "a{b}", "a[b]", "a\tb", "a\nb", "a\x00b", "con", "NUL", "nul.txt", ".hidden", "a.tmp", "a.json", "a.pkl",
-    "a.parquet", "data", "ä", "a\u0308", "Ä", "ß", "ss", "\u017f", "s", "東京", "🎉", "\u200b", "orders", "Orders",
-    "ORDERS", "_delta_log", "None", "null", "1", "01", "1.0", "true", "x" * 200, "x" * 201, "x" * 300 + "a",
+    "-a", "a.", "a ", " a", "a b", "a+b", "a:b", "a*b", "a?b", "a#b", "a&b", "a=b", "a|b", "a_b", "a,b", "a'b", 'a"b',
+    "a`b", "a;b", "a{b}", "a[b]", "a\tb", "a\nb", "a\x00b", "con", "NUL", "nul.txt", ".hidden", "a.tmp", "a.json",
+    "a.pkl", "a.parquet", "data", "ä", "a\u0308", "Ä", "ß", "ss", "\u017f", "s", "東京", "🎉", "\u200b", "orders",
+    "Orders", "ORDERS", "_delta_log", "None", "null", "1", "01", "1.0", "true", "x" * 200, "x" * 201, "x" * 300 + "a",
     "x" * 300 + "b",
 )  # fmt: skip
 """Names that file systems, URLs, SQL or careless escaping confuse."""

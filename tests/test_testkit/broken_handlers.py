@@ -1,0 +1,610 @@
+"""A correct handler, and forty that are broken in one respect each.
+
+`test_broken_handlers.py` runs this file with pytest: each class below `BrokenTests` names the check that has to fail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import pickle
+import random
+import time
+from pathlib import Path
+from threading import Lock
+from typing import Any, ClassVar
+
+import pytest
+from pydantic import PrivateAttr, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from rivers_core import BaseIOHandler, InputContext, storage_key
+from rivers_core.authoring import resolve_location
+from rivers_core.exceptions import ConflictError, NotMaterializedError, RiversError
+from rivers_testkit import PYTHON_SAMPLES, IOHandlerTests
+
+Stored = dict[str, Any]
+
+
+class FileIOHandler(BaseIOHandler):
+    """Keeps pickled values as files: correct in everything that the kit checks."""
+
+    model_config = SettingsConfigDict(env_prefix="ACME_FILES_")
+    locality = "host"
+    option_namespace: ClassVar[str | None] = "files"
+    location_fields: ClassVar[tuple[str, ...]] = ("folder",)
+
+    folder: str
+    token: SecretStr | None = None
+
+    def model_post_init(self, context: Any, /) -> None:
+        object.__setattr__(self, "folder", resolve_location(self.folder, Path.cwd()))
+
+    def handle_output(self, context, obj):
+        content = self.encode(context, obj)
+        path = self.path(context)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.write(path, content)
+        context.add_output_metadata({"size_bytes": len(content)})
+        context.offer_content_version(hashlib.sha256(content).hexdigest())
+
+    def load_input(self, context):
+        content = self.read(context, self.path(context))
+        digest, payload = content[:32], content[32:]
+        if hashlib.sha256(payload).digest() != digest:
+            raise RiversError(f"The file of asset {context.asset_name!r} is damaged.")
+        context.register_loaded_version(hashlib.sha256(content).hexdigest())
+        return pickle.loads(payload)
+
+    def exists(self, context):
+        return self.path(context).exists()
+
+    def delete(self, context):
+        self.path(context).unlink(missing_ok=True)
+
+    def describe_address(self, context):
+        return str(self.path(context))
+
+    def check_options(self, metadata):
+        return [f"{name} is not an option." for name in metadata if name.startswith("files/")]
+
+    def accepts_type(self, hint):
+        return hint is not complex
+
+    def path(self, context) -> Path:
+        return Path(self.folder, f"{context.storage_key}.value")
+
+    def encode(self, context, obj) -> bytes:
+        if hasattr(obj, "__next__") or isinstance(obj, complex):
+            raise RiversError(f"Asset {context.asset_name!r} returned a {type(obj).__name__}. Return a list.")
+        payload = pickle.dumps(obj)
+        return hashlib.sha256(payload).digest() + payload
+
+    def write(self, path: Path, content: bytes) -> None:
+        unfinished = path.with_name(f"{path.name}.{os.getpid()}-{random.randrange(1 << 40)}")
+        try:
+            unfinished.write_bytes(content)
+            unfinished.replace(path)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
+
+    def read(self, context, path: Path) -> bytes:
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            raise absent(context, self) from None
+
+
+def absent(context, handler) -> NotMaterializedError:
+    partition = None if context.partition is None else context.partition.key
+    return NotMaterializedError(context.asset_name, partition=partition, handler=type(handler).__name__)
+
+
+class BrokenTests(IOHandlerTests):
+    """Base class of the tests of broken handlers; `fault` is the name of the check that has to fail."""
+
+    fault: ClassVar[str]
+    broken: ClassVar[type[BaseIOHandler]]
+    samples = PYTHON_SAMPLES[:1]
+    model_examples = 10
+    timeout_s = 1.0
+
+    @pytest.fixture
+    def handler(self, tmp_path):
+        return self.broken(folder=str(tmp_path / "files"))
+
+
+BROKEN: dict[type[BaseIOHandler], str] = {}
+
+
+def breaks(check: str):
+    """Register a broken handler with the check that catches it."""
+
+    def register(cls):
+        BROKEN[cls] = check
+        return cls
+
+    return register
+
+
+# keys and partitions
+
+
+@breaks("test_hostile_asset_names_are_separate")
+class CollidingPaths(FileIOHandler):
+    """Replaces characters that files cannot have, so that two names share a file."""
+
+    def path(self, context):
+        return Path(
+            self.folder, context.storage_key.lower().replace("%2F", "_").replace("%2f", "_").replace("/", "_")
+        )
+
+
+@breaks("test_letter_case_is_kept_apart")
+class CaseInsensitive(FileIOHandler):
+    def path(self, context):
+        return Path(self.folder, f"{storage_key(context.asset_name.lower())}-{context.partition}.value")
+
+
+@breaks("test_values_stay_below_root")
+class EscapingPath(FileIOHandler):
+    def path(self, context):
+        return Path(f"{self.folder}/{context.asset_name}-{context.partition and context.partition.key}.value")
+
+
+@breaks("test_long_names_are_separate")
+class TruncatedNames(FileIOHandler):
+    def path(self, context):
+        return Path(self.folder, f"{context.storage_key.replace('/', '+')[:100]}.value")
+
+
+@breaks("test_several_keys_are_refused")
+class DroppedPartition(FileIOHandler):
+    """Stores several partitions under the first of them."""
+
+    def path(self, context):
+        partition = None if context.partition is None else context.partition.key
+        return Path(self.folder, f"{storage_key(context.asset_name, partition)}.value")
+
+
+@breaks("test_partitions_are_independent")
+class IgnoredPartition(FileIOHandler):
+    def path(self, context):
+        return Path(self.folder, f"{context.asset_storage_key}.value")
+
+
+@breaks("test_partition_of_several_dimensions")
+class FirstDimensionOnly(FileIOHandler):
+    def path(self, context):
+        key = "" if context.partition is None else str(context.partition.key).partition("|")[0]
+        return Path(self.folder, f"{context.asset_storage_key}-{storage_key(key or '-')}.value")
+
+
+@breaks("test_batch_reports_keys")
+class UnreportedBatch(FileIOHandler):
+    partition_batches = True
+
+    def path(self, context):
+        return Path(self.folder, f"{storage_key(context.asset_name)}-{len(context.partition.keys)}.value")
+
+
+# absence and damage
+
+
+@breaks("test_absent_value_raises_not_materialized")
+class AbsenceIsNone(FileIOHandler):
+    def load_input(self, context):
+        return super().load_input(context) if self.exists(context) else None
+
+
+@breaks("test_absence_error_names_partition")
+class AnonymousPartition(FileIOHandler):
+    def read(self, context, path):
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            raise NotMaterializedError(context.asset_name) from None
+
+
+@breaks("test_truncated_file_is_not_absence")
+class DamageIsAbsence(FileIOHandler):
+    def load_input(self, context):
+        try:
+            return super().load_input(context)
+        except RiversError:
+            raise absent(context, self) from None
+
+
+@breaks("test_empty_file_is_not_absence")
+class EmptyIsAbsence(FileIOHandler):
+    def read(self, context, path):
+        content = super().read(context, path)
+        if not content:
+            raise absent(context, self)
+        return content
+
+
+@breaks("test_exists_is_false_before_store")
+class ExistsRaises(FileIOHandler):
+    def exists(self, context):
+        return bool(self.path(context).stat())
+
+
+@breaks("test_value_exists_after_store")
+class FalsyIsAbsent(FileIOHandler):
+    def exists(self, context):
+        return super().exists(context) and self.load_input(context) is not None
+
+
+@breaks("test_asking_stores_nothing")
+class AskingStores(FileIOHandler):
+    def read(self, context, path):
+        try:
+            return super().read(context, path)
+        finally:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+
+
+@breaks("test_delete_of_absent_value_is_a_no_op")
+class DeleteRaises(FileIOHandler):
+    def delete(self, context):
+        self.path(context).unlink()
+
+
+@breaks("test_delete_of_partition_keeps_others")
+class DeleteTakesNeighbors(FileIOHandler):
+    def delete(self, context):
+        for path in self.path(context).parent.glob(f"{self.path(context).stem}*"):
+            path.unlink()
+
+
+@breaks("test_deletion_is_declared")
+class SilentDelete(FileIOHandler):
+    """Cannot delete and does not say so."""
+
+    can_delete = False
+
+    def delete(self, context):
+        pass
+
+
+# writes
+
+
+@breaks("test_overwrite_replaces_value")
+class KeepsFirstValue(FileIOHandler):
+    def write(self, path, content):
+        if not path.exists():
+            super().write(path, content)
+
+
+@breaks("test_overwrite_with_smaller_value")
+class WritesInPlace(FileIOHandler):
+    def write(self, path, content):
+        with path.open("r+b" if path.exists() else "wb") as file:
+            file.write(content)
+
+
+@breaks("test_failed_first_write_stores_nothing")
+class HalfValueReadable(FileIOHandler):
+    """Writes item by item, and reads what is there."""
+
+    def handle_output(self, context, obj):
+        items = obj if isinstance(obj, list) else [obj]
+        path = self.path(context)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            for item in items:
+                file.write(pickle.dumps(item))
+
+    def load_input(self, context):
+        items = []
+        with self.path(context).open("rb") as file:
+            while True:
+                try:
+                    items.append(pickle.load(file))
+                except EOFError:
+                    return items
+
+
+@breaks("test_failed_write_keeps_old_value")
+class DeletesBeforeWrite(FileIOHandler):
+    def handle_output(self, context, obj):
+        self.delete(context)
+        super().handle_output(context, obj)
+
+
+@breaks("test_killed_write_keeps_old_value")
+class NonAtomicReplace(FileIOHandler):
+    def write(self, path, content):
+        path.write_bytes(content)
+
+
+@breaks("test_failed_system_call_keeps_old_value")
+class SwallowedError(FileIOHandler):
+    def write(self, path, content):
+        with contextlib.suppress(OSError):
+            super().write(path, content)
+
+
+@breaks("test_write_succeeds_after_killed_write")
+class LockStays(FileIOHandler):
+    """Creates a lock file, and waits for that of a killed process."""
+
+    def write(self, path, content):
+        lock = path.with_suffix(".lock")
+        if lock.exists():
+            raise ConflictError("Another process stores this value.")
+        lock.touch()
+        super().write(path, content)
+        lock.unlink()
+
+
+@breaks("test_one_shot_value_is_stored_or_refused")
+class StoredGenerator(FileIOHandler):
+    """Keeps one-shot values as objects."""
+
+    _iterators: Stored = PrivateAttr(default_factory=dict)
+
+    def handle_output(self, context, obj):
+        if not hasattr(obj, "__next__"):
+            return super().handle_output(context, obj)
+        self._iterators[context.storage_key] = obj
+        return None
+
+    def load_input(self, context):
+        if context.storage_key in self._iterators:
+            return self._iterators[context.storage_key]
+        return super().load_input(context)
+
+
+@breaks("test_consumed_one_shot_value_is_refused")
+class EmptyRetry(FileIOHandler):
+    """Stores the rest of a generator that an earlier attempt consumed."""
+
+    def handle_output(self, context, obj):
+        super().handle_output(context, list(obj) if hasattr(obj, "__next__") else obj)
+
+
+@breaks("test_reader_changes_stay_private")
+class LeakedMutation(FileIOHandler):
+    _cache: Stored = PrivateAttr(default_factory=dict)
+
+    def load_input(self, context):
+        if context.storage_key not in self._cache:
+            self._cache[context.storage_key] = super().load_input(context)
+        return self._cache[context.storage_key]
+
+
+@breaks("test_store_does_not_change_value")
+class ChangesValue(FileIOHandler):
+    def handle_output(self, context, obj):
+        if isinstance(obj, list):
+            obj.sort(key=str, reverse=True)
+            obj.append("end")
+        super().handle_output(context, obj[:-1] if isinstance(obj, list) else obj)
+
+
+@breaks("test_retry_replaces_first_attempt")
+class AppendsRetry(FileIOHandler):
+    def encode(self, context, obj):
+        if context.attempt > 1 and isinstance(obj, list):
+            obj = [*self.load_input(InputContext(context.asset_name, "retry")), *obj]
+        return super().encode(context, obj)
+
+
+# processes and concurrency
+
+
+@breaks("test_processes_store_different_partitions")
+class LostUpdate(FileIOHandler):
+    """Keeps all partitions of an asset in one file, which it reads, changes and writes back."""
+
+    def handle_output(self, context, obj):
+        path = Path(self.folder, f"{context.asset_storage_key}.all")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        values = pickle.loads(path.read_bytes()) if path.exists() else {}
+        time.sleep(0.05)
+        values[context.storage_key] = obj
+        self.write(path, pickle.dumps(values))
+
+    def load_input(self, context):
+        path = Path(self.folder, f"{context.asset_storage_key}.all")
+        return pickle.loads(path.read_bytes())[context.storage_key]
+
+
+@breaks("test_threads_store_different_assets")
+class CallStateInHandler(FileIOHandler):
+    _path: Path | None = PrivateAttr(default=None)
+
+    def write(self, path, content):
+        self._path = path
+        time.sleep(0.002)
+        super().write(self._path, content)
+
+
+@breaks("test_used_handler_is_pickled")
+class PickledClient(FileIOHandler):
+    """Keeps a client where it travels."""
+
+    client: Any = None
+
+    def handle_output(self, context, obj):
+        self.client = Lock()
+        super().handle_output(context, obj)
+
+
+@breaks("test_value_is_loaded_in_another_process")
+class WrongLocality(FileIOHandler):
+    """Keeps values in memory, and claims that other processes can read them."""
+
+    _values: Stored = PrivateAttr(default_factory=dict)
+
+    def handle_output(self, context, obj):
+        self._values[context.storage_key] = obj
+
+    def load_input(self, context):
+        if context.storage_key not in self._values:
+            raise absent(context, self)
+        return self._values[context.storage_key]
+
+
+@breaks("test_local_files_are_not_shared")
+class SharedFolder(FileIOHandler):
+    locality = "shared"
+
+
+@breaks("test_relative_path_survives_chdir")
+class FollowsChdir(FileIOHandler):
+    def model_post_init(self, context: Any, /) -> None:
+        pass
+
+
+@breaks("test_forked_process_works_or_refuses")
+class HangsAfterFork(FileIOHandler):
+    _owner: int = PrivateAttr(default_factory=os.getpid)
+
+    def read(self, context, path):
+        if os.getpid() != self._owner:
+            lock = Lock()
+            with lock:
+                lock.acquire()
+        return super().read(context, path)
+
+
+@breaks("test_coroutines_are_awaited")
+class UnawaitedCoroutine(FileIOHandler):
+    async def upload(self, path, content):
+        super().write(path, content)
+
+    def write(self, path, content):
+        self.upload(path, content)
+        super().write(path, content)
+
+
+@breaks("test_awaitable_matches_declaration")
+class UndeclaredCoroutine(FileIOHandler):
+    """Returns the coroutine of the handler that it wraps, and claims to be synchronous."""
+
+    async def store_later(self, context, obj):
+        super().handle_output(context, obj)
+
+    def handle_output(self, context, obj):
+        return self.store_later(context, obj)
+
+
+@breaks("test_handler_works_inside_event_loop")
+class NestedEventLoop(FileIOHandler):
+    async def store_later(self, context, obj):
+        super().handle_output(context, obj)
+
+    def handle_output(self, context, obj):
+        asyncio.run(self.store_later(context, obj))
+
+
+# settings, secrets, capabilities, versions
+
+
+@breaks("test_unprefixed_variables_are_ignored")
+class UnprefixedSetting(FileIOHandler):
+    model_config = SettingsConfigDict(env_prefix="")
+    depth: int = 1
+
+
+@breaks("test_repr_hides_secrets")
+class SecretInRepr(FileIOHandler):
+    def __repr__(self):
+        token = self.token.get_secret_value() if self.token else ""
+        return f"SecretInRepr({self.folder!r}, {token!r})"
+
+
+@breaks("test_credentials_are_secret_fields")
+class PlainPassword(FileIOHandler):
+    password: str = ""
+
+
+@breaks("test_addresses_hide_secrets")
+class SecretInAddress(FileIOHandler):
+    def describe_address(self, context):
+        token = self.token.get_secret_value() if self.token else ""
+        return f"files://{token}@host/{context.storage_key}"
+
+
+@breaks("test_unknown_setting_is_refused")
+class IgnoresUnknownSettings(FileIOHandler):
+    model_config = SettingsConfigDict(extra="ignore")
+
+
+@breaks("test_unknown_option_is_reported")
+class IgnoresUnknownOptions(FileIOHandler):
+    def check_options(self, metadata):
+        return []
+
+
+@breaks("test_capabilities_are_flags")
+class CapabilityIsMethod(FileIOHandler):
+    def can_delete(self):
+        return True
+
+
+@breaks("test_refused_types_are_refused")
+class StoresRefusedTypes(FileIOHandler):
+    def encode(self, context, obj):
+        payload = pickle.dumps(obj)
+        return hashlib.sha256(payload).digest() + payload
+
+
+@breaks("test_equal_content_has_equal_version")
+class RandomVersion(FileIOHandler):
+    def handle_output(self, context, obj):
+        super().handle_output(context, obj)
+        context.offer_content_version(str(random.random()))
+
+
+@breaks("test_loaded_version_is_stored_version")
+class StaleLoadedVersion(FileIOHandler):
+    def load_input(self, context):
+        value = super().load_input(context)
+        context.register_loaded_version("1")
+        return value
+
+
+@breaks("test_conditional_write_notices_change")
+class IgnoresCondition(FileIOHandler):
+    conditional_writes = True
+
+
+@breaks("test_metadata_is_added")
+class ReplacesMetadata(FileIOHandler):
+    def handle_output(self, context, obj):
+        super().handle_output(context, obj)
+        context.output_metadata = {}
+
+
+@breaks("test_method_signatures")
+class SwappedArguments(FileIOHandler):
+    def handle_output(self, obj, context):
+        super().handle_output(context, obj)
+
+
+@breaks("test_value_round_trips")
+class ChangesTypes(FileIOHandler):
+    """Stores JSON, which changes tuples into lists."""
+
+    def encode(self, context, obj):
+        return super().encode(context, json.loads(json.dumps(obj, default=str)))
+
+
+for _broken, _check in BROKEN.items():
+    _name = f"Test{_broken.__name__}"
+    globals()[_name] = type(
+        _name, (BrokenTests,), {"broken": _broken, "fault": _check, "__module__": __name__}
+    )
+TestChangesTypes.samples = tuple(  # noqa: F821
+    sample for sample in PYTHON_SAMPLES if sample.name == "tuple"
+)

@@ -1,0 +1,17 @@
+"""The handler that the broken ones derive from passes the kit."""
+
+from __future__ import annotations
+
+import pytest
+
+from rivers_testkit import PYTHON_SAMPLES, IOHandlerTests
+from tests.test_testkit.broken_handlers import FileIOHandler
+
+
+class TestCorrect(IOHandlerTests):
+    samples = tuple(sample for sample in PYTHON_SAMPLES if sample.name != "complex")
+    model_examples = 3
+
+    @pytest.fixture
+    def handler(self, tmp_path):
+        return FileIOHandler(folder=str(tmp_path / "files"))
