@@ -21,7 +21,7 @@ from loky.backend import get_context
 
 from rivers.definitions.retry import FailureReason
 from rivers.executors.remote import Channel, LostStepError
-from rivers_parallel.processes import kill_descendants, out_of_memory_kills
+from rivers_parallel.processes import kill_tree, out_of_memory_kills
 from rivers_parallel.worker import run_worker
 
 if TYPE_CHECKING:
@@ -140,9 +140,8 @@ class _Worker:
             if self._process is None:
                 return
             if self._process.exitcode is None:
-                kill_descendants(self._process.pid)
-                self._process.kill()
-            self._process.join()
+                kill_tree(self._process.pid)
+            self._process.join(_STOP_SECONDS)
             for end in (self._pipe, self._lifeline):
                 if end is not None:
                     end.close()

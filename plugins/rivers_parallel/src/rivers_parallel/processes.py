@@ -10,16 +10,17 @@ import psutil
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
-def kill_descendants(pid: int) -> None:
-    """Kill all processes that a process started, and those that they started.
+def kill_tree(pid: int) -> None:
+    """Kill a process, all processes that it started, and those that they started.
 
     Args:
         pid: The process.
     """
     with suppress(psutil.Error):
-        for child in psutil.Process(pid).children(recursive=True):
+        process = psutil.Process(pid)
+        for item in (*process.children(recursive=True), process):
             with suppress(psutil.Error):
-                child.kill()
+                item.kill()
 
 
 def out_of_memory_kills(

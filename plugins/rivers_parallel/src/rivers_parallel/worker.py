@@ -85,7 +85,7 @@ class _Watch:
 
 
 def _end() -> NoReturn:
-    from rivers_parallel.processes import kill_descendants
+    from rivers_parallel.processes import kill_tree
 
-    kill_descendants(os.getpid())
+    kill_tree(os.getpid())
     os._exit(1)
