@@ -251,6 +251,17 @@ def test_store_test_reports_fault_and_removes_probe(fault, message, left):
     assert len(STORED) == left
 
 
+def test_store_test_accepts_failing_delete():
+    class Kept(Shelf):
+        def delete(self, context):
+            raise PermissionError("no permission to delete")
+
+    STORED.clear()
+    store = run_test(Kept())
+    assert store.state == "ok"
+    assert "no permission to delete" in store.remark
+
+
 def test_store_test_times_out():
     answer = threading.Event()
 

@@ -1,4 +1,4 @@
-"""`rivers handlers`: list, settings with their origin, maintenance."""
+"""`rivers handlers`: list, settings with their origin, maintenance, verification."""
 
 from __future__ import annotations
 
@@ -150,3 +150,55 @@ repo = rs.CodeRepository([rows])
     (done, _) = actions(project.ok("handlers", "maintain", "lake", "--run", "--json"))
     assert done["done"] is True
     assert project.ok("load", "rows", "--json").document["extent"] == "3 rows, 1 columns"
+
+
+def verified(done):
+    return {(value["asset"], value["partition"]): value for value in done.document["values"]}
+
+
+def test_verify_reports_damaged_objects(project):
+    project.ok("materialize")
+    values = verified(project.ok("handlers", "verify", "files", "--json"))
+    assert set(values) == {("orders", None), ("counts", None), ("report", None)}
+    assert all(value["ok"] and value["digests"] == 1 for value in values.values())
+    path = next((project.path / "data").rglob("counts*"))
+    data = bytearray(path.read_bytes())
+    data[40] ^= 1
+    path.write_bytes(data)
+    done = project.rivers("handlers", "verify", "files", "--json")
+    assert done.code == 1
+    assert {name: value["ok"] for (name, _), value in verified(done).items()} == {
+        "orders": True,
+        "counts": False,
+        "report": True,
+    }
+    assert "counts" in project.rivers("handlers", "verify", "files").out
+    assert project.rivers("handlers", "verify", "files", "orders").code == 0
+
+
+def test_verify_reports_partitions_that_the_event_log_lists(project_of):
+    project = project_of(
+        """
+keys = rs.PartitionsDefinition.static_(["a", "b", "c"])
+
+@rs.Asset(io_handler=rs.PickleIOHandler(store="file:./shelf"), partitions_def=keys)
+def part(context: rs.AssetExecutionContext) -> str:
+    return context.partition_key
+
+repo = rs.CodeRepository([part])
+"""
+    )
+    project.ok("materialize", "-p", "a", "-p", "b")
+    (handler,) = [item["name"] for item in project.ok("handlers", "--json").document if item["assets"]]
+    values = verified(project.ok("handlers", "verify", handler, "--json"))
+    assert set(values) == {("part", "a"), ("part", "b")}
+    for path in (project.path / "shelf" / "part").rglob("*.pkl"):
+        path.unlink()
+        break
+    done = project.rivers("handlers", "verify", handler, "--json")
+    assert sorted(value["ok"] for value in verified(done).values()) == [False, True]
+
+
+def test_verify_skips_what_was_never_stored(project):
+    assert project.ok("handlers", "verify", "files", "--json").document["values"] == []
+    assert "0 values verified" in project.ok("handlers", "verify", "files").out

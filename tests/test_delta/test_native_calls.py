@@ -35,6 +35,7 @@ FORK = textwrap.dedent("""
         "exists": lambda it: it.exists(read),
         "delete": lambda it: it.delete(read),
         "maintain": lambda it: it.maintain(dry_run=False),
+        "verify": lambda it: it.verify(read),
     }
 
     def child(results):
@@ -63,7 +64,7 @@ def test_forked_child_of_user_is_refused(tmp_path):
         capture_output=True, text=True, check=False, timeout=100,
     )  # fmt: skip
     *refusals, rows = done.stdout.splitlines()
-    names = ("handle_output", "load_input", "exists", "delete", "maintain")
+    names = ("handle_output", "load_input", "exists", "delete", "maintain", "verify")
     assert refusals == [f"{name} True" for name in names for _ in range(2)], done.stderr
     assert rows == "1"
     assert done.stderr == ""

@@ -12,13 +12,19 @@ import pytest
 from deltalake.fs import DeltaStorageHandler
 from pyarrow.fs import FileSelector
 
+import rivers as rs
+from rivers_cli.commands.check import run_store_tests, stores_to_test
 from rivers_core import PartitionKey
-from rivers_core.exceptions import NotMaterializedError, RiversError
+from rivers_core.exceptions import ConflictError, IntegrityError, NotMaterializedError, RiversError
+from rivers_delta.compat import remote_files
 from rivers_delta.log.partition_markers import app_transactions
 from rivers_delta.log.table import open_table
+from rivers_delta.write import commit
 from tests.test_delta.support import Lake, facts
 
 pytestmark = pytest.mark.server
+
+FRAME = pl.DataFrame({"n": [1]})
 
 
 @pytest.fixture
@@ -150,3 +156,83 @@ def test_s3_deletes_whole_table(bucket):
     assert bucket.load(pl.DataFrame, "asset2").height == 2
     bucket.store(frame)
     assert bucket.load(pl.DataFrame).height == 1
+
+
+def objects(bucket, name="asset"):
+    """Files of a table; the server lists empty folders as objects."""
+    store = DeltaStorageHandler(bucket.handler.address(name, None), bucket.handler.plain_storage_options())
+    entries = store.get_file_info_selector(FileSelector("", recursive=True, allow_not_found=True))
+    return [entry.path for entry in entries if entry.size]
+
+
+def test_s3_passes_store_test_and_leaves_nothing(bucket):
+    @rs.Asset(io_handler=bucket.handler)
+    def asset() -> pl.DataFrame:
+        return pl.DataFrame()
+
+    graph = rs.CodeRepository([asset], config=False).graph
+    (store,) = run_store_tests(stores_to_test(graph), timeout=60)
+    assert (store.state, store.remark) == ("ok", "")
+    assert set(store.timings) == {"put", "get", "delete"}
+    root = DeltaStorageHandler(bucket.handler.table_uri, bucket.handler.plain_storage_options())
+    entries = root.get_file_info_selector(FileSelector("", recursive=True, allow_not_found=True))
+    assert not [entry.path for entry in entries if entry.size]
+
+
+def test_s3_lost_log_is_not_absent_table(bucket):
+    bucket.store(pl.DataFrame({"n": [1]}))
+    store = DeltaStorageHandler(bucket.handler.address("asset", None), bucket.handler.plain_storage_options())
+    for path in objects(bucket):
+        if path.startswith("_delta_log/"):
+            store.delete_file(path)
+    for doing in (bucket.load, lambda: bucket.handler.exists(bucket.asked()), lambda: bucket.store(FRAME)):
+        with pytest.raises(IntegrityError, match="_delta_log"):
+            doing()
+    bucket.handler.delete(bucket.asked())
+    bucket.store(FRAME)
+
+
+def test_s3_killed_creation_leaves_no_table(bucket, monkeypatch):
+    """Data files were written and the process ended before the commit."""
+
+    def killed(target, rows, **arguments):
+        del rows, arguments
+        files = remote_files(target, bucket.handler.plain_storage_options())
+        with files.open_output_stream("part-00001.parquet", buffer_size=64) as file:
+            file.write(b"PAR1")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commit, "write_deltalake", killed)
+    with pytest.raises(KeyboardInterrupt):
+        bucket.store(FRAME)
+    monkeypatch.undo()
+    assert not bucket.handler.exists(bucket.asked())
+    bucket.store(FRAME)
+    assert bucket.load(pl.DataFrame).equals(FRAME)
+
+
+def test_s3_verifies_files_and_digests(s3_server, s3_url):
+    lake = Lake(s3_url, storage_options=s3_server.options(), handler_config={"digests": True})
+    lake.store(FRAME)
+    assert lake.handler.verify(lake.asked())["digests"] == 1
+    store = remote_files(lake.handler.address("asset", None), s3_server.options())
+    (path,) = [path for path in objects(lake) if path.endswith(".parquet")]
+    with store.open_output_stream(path, buffer_size=64) as file:
+        file.write(b"PAR1 but nothing else")
+    with pytest.raises(IntegrityError, match="bytes"):
+        lake.handler.verify(lake.asked())
+
+
+def test_s3_conditional_write(bucket):
+    written = bucket.store(FRAME)
+    context = bucket.asked(pl.DataFrame)
+    bucket.handler.load_input(context)
+    assert context.loaded_version == written.content_version
+    for expected, is_stored in ((context.loaded_version, True), (context.loaded_version, False)):
+        output = bucket.output(FRAME)
+        output.expected_version = expected
+        if is_stored:
+            bucket.handler.handle_output(output, FRAME)
+        else:
+            with pytest.raises(ConflictError):
+                bucket.handler.handle_output(output, FRAME)

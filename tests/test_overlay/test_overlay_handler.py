@@ -70,6 +70,28 @@ def test_load_falls_through_on_file_not_found(base):
     assert caught.value.partition == "2024-01-01"
 
 
+def test_verify_reads_each_layer_that_has_the_value(overlay, top, base):
+    with pytest.raises(NotMaterializedError):
+        overlay.verify(asked())
+    base.handle_output(stored(), "theirs")
+    overlay.verify(asked())
+    top.handle_output(stored(), "mine")
+    overlay.verify(asked())
+    assert (top.calls.count("read"), base.calls.count("read")) == (1, 2)
+
+
+def test_verify_finds_damage_in_base(tmp_path):
+    top, base = (PickleIOHandler(store=f"file:{tmp_path / name}") for name in ("top", "base"))
+    overlay = OverlayIOHandler(top=top, base=base)
+    base.handle_output(stored(), "theirs")
+    top.handle_output(stored(), "mine")
+    assert overlay.verify(asked())["digests"] == 2
+    (path,) = (tmp_path / "base").rglob("*.pkl")
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(IntegrityError):
+        overlay.verify(asked())
+
+
 def test_store_does_not_call_base(top):
     class Sealed(Shelf):
         def __getattribute__(self, name):

@@ -222,3 +222,21 @@ def test_unreadable_footer_is_integrity_error(lake):
         )
         with pytest.raises(IntegrityError, match="footer that cannot be read"):
             lake.load()
+
+
+def test_verify_compares_digest_without_unpickling(tmp_path, mark):
+    handler = PickleIOHandler(store=f"file:{tmp_path / 'shelf'}")
+    context = InputContext("bomb", "next")
+    with pytest.raises(NotMaterializedError):
+        handler.verify(context)
+    handler.handle_output(OutputContext("bomb"), Bomb(mark))
+    assert handler.verify(context)["digests"] == 1
+    (path,) = (tmp_path / "shelf").rglob("*.pkl")
+    data = bytearray(path.read_bytes())
+    data[30] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(IntegrityError):
+        handler.verify(context)
+    path.write_bytes(pickle.dumps(Bomb(mark)))
+    assert handler.verify(context)["digests"] == 0
+    assert not mark.exists()

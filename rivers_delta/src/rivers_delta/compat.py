@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from arro3.core import Table as ArrowTable
-    from deltalake.fs import DeltaStorageHandler
     from pyarrow.dataset import Dataset
+    from pyarrow.fs import FileSystem
 
 _FILE: Final = "file://"
 
@@ -187,17 +187,20 @@ def polars_options(options: Mapping[str, str] | None) -> dict[str, Any]:
 # that nothing interrupts the wait for a store that does not answer. Opening a table and asking for one file release it.
 
 
-def remote_files(address: str, options: dict[str, str] | None) -> DeltaStorageHandler:
-    """Return the file handler of a remote folder after its store has answered once.
+def remote_files(address: str, options: dict[str, str] | None) -> FileSystem:
+    """Return a remote folder as a file system, after its store has answered once.
+
+    Streams to write need a buffer: without one, pyarrow gives deltalake an object that it does not accept.
 
     Args:
         address: The URL of the folder.
         options: Storage options.
     """
     from deltalake.fs import DeltaStorageHandler
+    from pyarrow.fs import PyFileSystem
 
-    files = DeltaStorageHandler(address, options)
-    files.get_file_info(["_delta_log/_last_checkpoint"])
+    files = PyFileSystem(DeltaStorageHandler(address, options))
+    files.get_file_info("_delta_log/_last_checkpoint")
     return files
 
 

@@ -25,6 +25,7 @@ from rivers_delta.config.options import (
 from rivers_delta.config.properties import HandlerConfig, check_commit_properties, check_writer_properties
 from rivers_delta.config.table_settings import TableSettings
 from rivers_delta.errors import library_errors
+from rivers_delta.leftovers import sweep_once
 from rivers_delta.log.location import is_local, normalized, shown, table_address, table_root
 from rivers_delta.log.table_cache import TableCache
 from rivers_delta.native_calls import CLIENT_DEFAULTS
@@ -227,6 +228,23 @@ class DeltaIOHandler(BaseIOHandler):
 
         self._call("delete", context, partial(delete, context=context))
 
+    def verify(self, context: InputContext) -> dict[str, int]:
+        """Decode every data file of a table, and compare size, rows and recorded digest with the log.
+
+        Args:
+            context: The asset, and the partition to verify; without one the whole table.
+
+        Returns:
+            Numbers of `files`, `rows`, `bytes`, and of files whose `digests` were compared.
+
+        Raises:
+            NotMaterializedError: The table or partition was never written.
+            IntegrityError: A data file is missing or damaged.
+        """
+        from rivers_delta.verification import verify
+
+        return self._call("read", context, partial(verify, context=context))
+
     def maintain(
         self, contexts: Sequence[InputContext] = (), *, dry_run: bool = True, **options: Any
     ) -> list[dict[str, Any]]:
@@ -242,7 +260,7 @@ class DeltaIOHandler(BaseIOHandler):
         """
         from rivers_delta.maintenance import maintain
 
-        work = partial(maintain, list(self._tables(contexts)), dry_run=dry_run, **options)
+        work = partial(maintain, self._tables(contexts), dry_run=dry_run, **options)
         return native_calls.call(None, table_root(self.table_uri), work)
 
     def check_options(self, metadata: Mapping[str, Any]) -> list[str]:
@@ -320,6 +338,8 @@ class DeltaIOHandler(BaseIOHandler):
         """Call a function for the table of a context, and translate errors of libraries."""
         settings = self._settings(context)
         with library_errors(verb, context, settings):
+            if is_local(settings.root):
+                sweep_once(settings.root)
             commits = None if verb == "read" else context
             return native_calls.call(commits, settings.address, partial(function, settings))
 

@@ -10,6 +10,7 @@ from rivers_core.exceptions import ConfigurationError, IntegrityError, NotMateri
 from rivers_delta.compat import has_removed_twice
 from rivers_delta.config.properties import commit_properties, writer_properties
 from rivers_delta.errors import is_panic, message_of
+from rivers_delta.leftovers import leftovers, remove
 from rivers_delta.log.location import is_local, shown
 from rivers_delta.log.protocol import refuse_unwritable
 from rivers_delta.log.table import open_table
@@ -67,6 +68,7 @@ def maintain(
                 reports.append(_optimize(settings, table, target, columns, dry_run=dry_run))
             if vacuum:
                 reports.append(_vacuum(settings, table, retention_hours, dry_run=dry_run))
+                reports += _sweep(settings, dry_run=dry_run)
         except BaseException as error:
             if not isinstance(error, Exception) and not is_panic(error):
                 raise
@@ -182,6 +184,15 @@ def _vacuum(
         "bytes": size,
         "done": not dry_run,
     }
+
+
+def _sweep(settings: TableSettings, *, dry_run: bool) -> list[dict[str, Any]]:
+    """Remove staging files of killed writers, if there are any."""
+    found = list(leftovers(settings.address)) if is_local(settings.address) else []
+    if not dry_run:
+        found = [(path, size) for path, size in found if remove(path)]
+    report = {"table": settings.shown_address, "action": "remove staging files", "files": len(found)}
+    return [report | {"bytes": sum(size for _, size in found), "done": not dry_run}] if found else []
 
 
 def _size(path: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
@@ -178,6 +179,16 @@ class OverlayIOHandler(BaseIOHandler):
     def exists(self, context: InputContext) -> bool:
         """Return whether either layer has the value; of several partitions, each in one of them."""
         return all(has(self.top, part) or has(self.base, part) for part in one_by_one(context))
+
+    def verify(self, context: InputContext) -> dict[str, int]:
+        """Verify the value in each layer that has it, and return the sums of what the layers count."""
+        if not self.exists(context):
+            raise self._absence(context, ())
+        counts: Counter[str] = Counter()
+        for part in one_by_one(context):
+            for layer in (self.top, self.base):
+                counts.update(layer.verify(part) if has(layer, part) else ())
+        return dict(counts)
 
     def delete(self, context: InputContext) -> None:
         """Remove the value from the top layer, so that the value of the base is visible again.

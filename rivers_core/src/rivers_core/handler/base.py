@@ -176,6 +176,25 @@ class BaseIOHandler(BaseSettings, ABC):
             "Remove the value in the store itself, or implement `delete(context)`."
         )
 
+    def verify(self, context: InputContext) -> Mapping[str, int]:
+        """Read a stored value completely, and compare it with what the store recorded of it. The default loads it.
+
+        Override it if the store has digests, sizes or counts that `load_input` does not compare, or to avoid building
+        the value. A handler with `partition_batches` gets a context without partition for all of them.
+
+        Args:
+            context: Asset and partition.
+
+        Returns:
+            Numbers for the report, such as files and bytes; may be empty.
+
+        Raises:
+            NotMaterializedError: The value was never stored.
+            IntegrityError: The value is damaged.
+        """
+        resolve_awaitable(self.load_input(context))
+        return {}
+
     def check_options(self, metadata: Mapping[str, Any]) -> list[str]:
         """Check the options for this handler in the static metadata of an asset.
 

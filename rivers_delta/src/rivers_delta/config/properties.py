@@ -50,6 +50,7 @@ class HandlerConfig(BaseModel):
         longest_delay_s: Upper limit of a delay, in seconds.
         checkpoint_interval: After how many commits a table that this handler creates gets a log checkpoint.
         target_file_size: Bytes a data file should have; deltalake's default if None.
+        digests: Whether to record a digest of each data file, which `verify` compares; costs reading each file again.
         default_type: Type of a loaded value if neither consumer, producer nor event names one.
     """
 
@@ -60,6 +61,7 @@ class HandlerConfig(BaseModel):
     longest_delay_s: float = Field(default=2.0, ge=0)
     checkpoint_interval: int = Field(default=10, ge=1)
     target_file_size: int | None = Field(default=None, gt=0)
+    digests: bool = False
     default_type: str | None = None
 
 

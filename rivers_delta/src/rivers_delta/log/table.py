@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 
 from rivers_core.exceptions import IntegrityError, InvalidMetadataError
-from rivers_delta.compat import UnescapedTable, is_before_first_version
+from rivers_delta.compat import UnescapedTable, is_before_first_version, remote_files
 from rivers_delta.log.location import is_local, shown
 from rivers_delta.schema.encoding import decode
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
     from rivers_delta.schema.encoding import Column
+
+LOG: Final = "_delta_log/"
+CREATION: Final = f"{LOG}.rivers"
+"""Object that a write puts into an object store before it creates a table, whose data files come before its log."""
 
 _FILE: Final = "file://"
 
@@ -134,6 +138,7 @@ def open_table(
     try:
         table = Table(address, version if isinstance(version, int) else None, storage_options)
     except TableNotFoundError:
+        _refuse_lost_remote_log(address, storage_options)
         return None
     except Exception as error:
         if isinstance(version, int):
@@ -160,11 +165,27 @@ def _refuse_lost_log(folder: str) -> None:
     for _, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if "=" in name]
         if any(name.endswith(".parquet") for name in files):
-            raise IntegrityError(
-                f"Folder {folder!r} has Parquet files and no '_delta_log': the log of the table was lost, or this is "
-                "not a Delta table. Restore the log, convert the folder with deltalake.convert_to_deltalake, or remove "
-                "it."
-            )
+            raise _lost_log(f"Folder {folder!r}")
+
+
+def _refuse_lost_remote_log(address: str, storage_options: dict[str, str] | None) -> None:
+    """Do the same in an object store, where a table that is being created has one object in its log."""
+    from pyarrow import fs
+
+    if is_local(address):
+        return
+    files = remote_files(address, storage_options)
+    entries = files.get_file_info(fs.FileSelector("", recursive=True, allow_not_found=True))
+    paths = [entry.path for entry in entries if entry.type == fs.FileType.File]
+    if any(path.endswith(".parquet") for path in paths) and not any(path.startswith(LOG) for path in paths):
+        raise _lost_log(f"Folder {shown(address)!r}")
+
+
+def _lost_log(folder: str) -> IntegrityError:
+    return IntegrityError(
+        f"{folder} has Parquet files and no '_delta_log': the log of the table was lost, or this is not a Delta table. "
+        "Restore the log, convert the folder with deltalake.convert_to_deltalake, or remove it."
+    )
 
 
 def _refuse_earlier(table: Table, moment: str) -> None:

@@ -17,7 +17,7 @@ from rivers_delta.log.location import is_local
 from rivers_frames.arrow_types import contains
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rivers_delta.log.table import Table
     from rivers_delta.partitions.predicates import Predicate
@@ -56,8 +56,17 @@ class DataFiles:
             rows = pa.RecordBatch.from_struct_array(partition).select(list(predicate.columns))
             actions = actions.filter(predicate.mask(rows))
         self._actions = actions
-        self._paths: list[str] = [unquote(path) for path in actions.column("path").to_pylist()]
+        self._paths: list[str] = [self.path_of(path) for path in actions.column("path").to_pylist()]
         self._sizes: list[int] = actions.column("size_bytes").to_pylist()
+
+    @staticmethod
+    def path_of(path: str) -> str:
+        """Return the path of a file below the table, from its action in the log."""
+        return unquote(path)
+
+    def entries(self) -> Iterator[tuple[str, int, int | None]]:
+        """Yield path, bytes and rows of each file; rows are None if the log does not say."""
+        return zip(self._paths, self._sizes, self._actions.column("num_records").to_pylist(), strict=True)
 
     def check(self, subject: str) -> None:
         """Compare the files with the log: all are in the table and, of a local table, exist with the same size.

@@ -12,7 +12,7 @@ from deltalake import write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from rivers_core.exceptions import ConflictError
-from rivers_delta.compat import LOST_TO_COMPACTION, has_removed_twice, post_commit_hooks
+from rivers_delta.compat import LOST_TO_COMPACTION, has_removed_twice, post_commit_hooks, remote_files
 from rivers_delta.config.properties import commit_properties, writer_properties
 from rivers_delta.log.location import conflicting_table, is_local
 from rivers_delta.log.partition_markers import (
@@ -22,7 +22,7 @@ from rivers_delta.log.partition_markers import (
     unmarked_keys,
     write_markers,
 )
-from rivers_delta.log.table import open_table
+from rivers_delta.log.table import CREATION, open_table
 from rivers_delta.partitions.filters import folder_columns
 from rivers_delta.write.merge import add_operations, merge_metrics, merge_predicate
 
@@ -118,7 +118,7 @@ def _create(prepared: PreparedWrite, rows: ArrowStreamExportable, markers: Seque
         folders = folder_columns(
             request.partition, request.partition_expr, prepared.fit.encoding.columns, settings.root
         )
-    with _log_folder(settings.address):
+    with _log_folder(settings.address, settings.storage_options):
         _write(
             prepared,
             settings.address,
@@ -133,9 +133,11 @@ def _create(prepared: PreparedWrite, rows: ArrowStreamExportable, markers: Seque
 
 
 @contextmanager
-def _log_folder(address: str) -> Iterator[None]:
+def _log_folder(address: str, storage_options: dict[str, str] | None) -> Iterator[None]:
     """Create the folder of the log before data files, so that a killed write does not look like a lost log."""
     if not is_local(address):
+        with remote_files(address, storage_options).open_output_stream(CREATION, buffer_size=64) as file:
+            file.write(b"\n")
         yield
         return
     log = os.path.join(address, "_delta_log")

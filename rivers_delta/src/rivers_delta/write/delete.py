@@ -21,7 +21,7 @@ from rivers_delta.errors import subject_of
 from rivers_delta.log.location import DISCARDED, is_local
 from rivers_delta.log.partition_markers import deletion_markers, is_unfinished, unmarked_keys
 from rivers_delta.log.protocol import refuse_unwritable
-from rivers_delta.log.table import open_table
+from rivers_delta.log.table import CREATION, LOG, open_table
 from rivers_delta.partitions.filters import partition_predicate
 from rivers_delta.read.data_files import refuse_lossy_rewrite
 from rivers_delta.read.load import absent_partitions
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from rivers_delta.config.table_settings import TableSettings
     from rivers_delta.log.table import Table
 
-_LOG: Final = "_delta_log/"
 _THREADS: Final = 16
 
 
@@ -125,15 +124,17 @@ def _delete_objects(settings: TableSettings) -> None:
     """
     from pyarrow import fs
 
-    store = fs.PyFileSystem(remote_files(settings.address, settings.storage_options))
+    store = remote_files(settings.address, settings.storage_options)
     entries = store.get_file_info(fs.FileSelector("", recursive=True, allow_not_found=True))
     paths = [entry.path for entry in entries if entry.type == fs.FileType.File]
-    log = sorted(path for path in paths if path.startswith(_LOG))
-    commits = [path for path in log if path.endswith(".json") and path[len(_LOG)].isdigit()]
+    log = sorted(path for path in paths if path.startswith(LOG) and path != CREATION)
+    commits = [path for path in log if path.endswith(".json") and path[len(LOG)].isdigit()]
     for path in [path for path in log if path not in commits] + commits:
         store.delete_file(path)
     with ThreadPoolExecutor(_THREADS) as pool:
-        deque(pool.map(store.delete_file, [path for path in paths if not path.startswith(_LOG)]), maxlen=0)
+        deque(pool.map(store.delete_file, [path for path in paths if not path.startswith(LOG)]), maxlen=0)
+    if CREATION in paths:
+        store.delete_file(CREATION)
 
 
 def _discard(address: str) -> str | None:

@@ -21,6 +21,7 @@ from rivers_delta.log.partition_markers import (
 from rivers_delta.log.protocol import refuse_unwritable
 from rivers_delta.read.data_files import refuse_lossy_rewrite
 from rivers_delta.write.commit import Outcome, commit
+from rivers_delta.write.digests import record_digests
 from rivers_delta.write.merge import insert_metrics
 from rivers_delta.write.request import build_request, prepare_write
 from rivers_delta.write.retry import commit_with_retries, is_conflict
@@ -93,6 +94,8 @@ def write_output(settings: TableSettings, context: OutputContext, value: Any, ca
     context.offer_content_version(
         outcome.data_version or data_version(table, context.asset_name, context.partition)
     )
+    if settings.config.digests and outcome.is_written:
+        record_digests(settings, context, table)
     cache.keep(settings.address, table)
 
 

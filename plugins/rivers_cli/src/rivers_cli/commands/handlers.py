@@ -1,4 +1,4 @@
-"""`rivers handlers`: list handlers, show the settings of one, maintain what it stores."""
+"""`rivers handlers`: list handlers, show the settings of one, maintain and verify what it stores."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rivers_cli.errors import UsageError, findings_of
+from rivers_cli.errors import ExitError, UsageError, findings_of
 from rivers_cli.handler_usage import (
     HandlerUsage,
     find_handler,
@@ -25,8 +25,10 @@ from rivers_core.exceptions import RiversError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rivers.graph.plan import StoredOutput
     from rivers_cli.project import Project
     from rivers_core.config import FieldValue
+    from rivers_core.contexts import InputContext
     from rivers_core.handler import BaseIOHandler
 
 app = typer.Typer(cls=Group, rich_markup_mode=None, add_completion=False, invoke_without_command=True)
@@ -146,6 +148,64 @@ def maintain(
         print("\nDry run, nothing was changed. Use --run to apply.")
 
 
+@app.command(cls=Command)
+def verify(context: typer.Context, name: HandlerName, assets: Assets = None, as_json: AsJson = False) -> None:
+    """Read everything that a handler stores, and report what is damaged.
+
+    Digests, sizes and counts are compared where the handler records them. Partitions are those of the event log.
+
+    Exit codes: 0 all values are intact, 1 a value is damaged or cannot be read, 2 the handler does not exist.
+
+    Examples:
+      $ rivers handlers verify lake
+      $ rivers handlers verify lake orders
+    """
+    with project_output_to_stderr(as_json):
+        results = verify_handler(context.obj.project, name, assets or ())
+    failures = sum(result.problem is not None for result in results)
+    if as_json:
+        print_document({"handler": name, "values": [result.document() for result in results]})
+    else:
+        if results:
+            columns = [Column("Asset"), Column("Partition"), Column("Result", wraps=True)]
+            print_table(columns, [result.row() for result in results])
+        print(f"{name}: {len(results)} values verified, {failures} failed.")
+    if failures:
+        raise ExitError
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """Result of verifying one value.
+
+    Attributes:
+        asset: The asset.
+        partition: Its partition key, or None.
+        counts: What the handler counted.
+        problem: What is wrong with the value; None if it is intact.
+    """
+
+    asset: str
+    partition: str | None
+    counts: dict[str, int]
+    problem: str | None = None
+
+    def row(self) -> tuple[str, str, str]:
+        """Return the result as a row: asset, partition, result."""
+        counts = ", ".join(f"{count} {name}" for name, count in self.counts.items())
+        return self.asset, self.partition or "", self.problem or f"ok ({counts})".removesuffix(" ()")
+
+    def document(self) -> dict[str, Any]:
+        """Return the result as a JSON document."""
+        return {
+            "asset": self.asset,
+            "partition": self.partition,
+            "ok": self.problem is None,
+            "problem": self.problem,
+            **self.counts,
+        }
+
+
 @dataclass(frozen=True, slots=True)
 class HandlerEntry:
     """One handler of the list.
@@ -261,14 +321,9 @@ def maintain_handler(
     method = getattr(handler, "maintain", None)
     if not callable(method):
         raise UsageError(f"Handler {name!r} ({type(handler).__name__}) does not support maintenance.")
-    outputs = {output.name: output for output in usage.outputs_of(name)}
-    for asset in assets:
-        if asset not in outputs:
-            stored = ", ".join(outputs) or "none"
-            raise UsageError(f"Handler {name!r} does not store asset {asset!r}. Its assets: {stored}.")
     contexts = [
-        InputContext(asset, "maintain", outputs[asset].metadata, None, outputs[asset].type_hint)
-        for asset in assets or outputs
+        InputContext(output.name, "maintain", output.metadata, None, output.type_hint)
+        for output in _selected_outputs(usage, name, assets)
     ]
     pairs = [parse_pair(text, "--set", "option=value") for text in settings]
     options = {key: parse_value(text) for key, text in pairs}
@@ -279,6 +334,65 @@ def maintain_handler(
             raise
         raise UsageError(f"--set: handler {name!r} does not support this option: {error}.") from error
     return [dict(action) for action in actions or ()]
+
+
+def verify_handler(project: Project, name: str, assets: Sequence[str]) -> list[Verification]:
+    """Verify what a handler stores for assets; values that were never stored are left out.
+
+    Args:
+        project: The project.
+        name: Name of the handler.
+        assets: Selected assets; none selects all that it stores.
+
+    Raises:
+        UsageError: The handler does not store an asset.
+    """
+    usage = HandlerUsage.of_project(project)
+    handler = find_handler(project, usage, name)
+    contexts = [
+        context
+        for output in _selected_outputs(usage, name, assets)
+        for context in _stored_contexts(usage, handler, output)
+    ]
+    results = []
+    for context in contexts:
+        partition = None if context.partition is None else str(context.partition.key)
+        try:
+            counts = dict(handler.verify(context))
+        except FileNotFoundError as error:
+            if partition is not None:  # the event log says that it was stored
+                results.append(Verification(context.asset_name, partition, {}, str(error)))
+        except (RiversError, OSError) as error:
+            results.append(Verification(context.asset_name, partition, {}, str(error)))
+        else:
+            results.append(Verification(context.asset_name, partition, counts))
+    return results
+
+
+def _stored_contexts(usage: HandlerUsage, handler: BaseIOHandler, output: StoredOutput) -> list[InputContext]:
+    """Return a context for each value of an asset: one for all partitions if the handler takes them together."""
+    from rivers_core.contexts import InputContext
+    from rivers_core.partitions import PartitionContext
+
+    definition, repository = output.partitions_def, usage.repository
+    if definition is None or repository is None or handler.partition_batches:
+        return [InputContext(output.name, "verify", output.metadata, None, output.type_hint)]
+    keys = repository.storage.get_materialized_partitions(output.name)
+    partitions = (PartitionContext([definition.parse_partition_key(key)], definition) for key in keys)
+    return [
+        InputContext(output.name, "verify", output.metadata, partition, output.type_hint)
+        for partition in partitions
+    ]
+
+
+def _selected_outputs(usage: HandlerUsage, name: str, assets: Sequence[str]) -> list[StoredOutput]:
+    """Return the outputs that a handler stores; of some assets if any are named."""
+    outputs = {output.name: output for output in usage.outputs_of(name)}
+    for asset in assets:
+        if asset not in outputs:
+            stored = ", ".join(outputs) or "none"
+            raise UsageError(f"Handler {name!r} does not store asset {asset!r}. Its assets: {stored}.")
+    return [outputs[asset] for asset in assets or outputs]
 
 
 def _format_cell(title: str, value: Any) -> str:
