@@ -26,6 +26,7 @@ def rows(key, *numbers):
 def loaded(lake, **options):
     context = lake.asked(pl.DataFrame, **options)
     lake.handler.load_input(context)
+    assert lake.handler.stored_version(lake.asked(**options)) == context.loaded_version
     return context.loaded_version
 
 

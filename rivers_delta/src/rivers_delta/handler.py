@@ -228,6 +228,12 @@ class DeltaIOHandler(BaseIOHandler):
 
         self._call("delete", context, partial(delete, context=context))
 
+    def stored_version(self, context: InputContext) -> str:
+        """Return the version that loading would report, after comparing the data files with the log."""
+        from rivers_delta.read.load import stored_version
+
+        return self._call("read", context, partial(stored_version, context=context))
+
     def verify(self, context: InputContext) -> dict[str, int]:
         """Decode every data file of a table, and compare size, rows and recorded digest with the log.
 

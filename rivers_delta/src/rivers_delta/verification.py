@@ -8,9 +8,8 @@ import pyarrow as pa
 
 from rivers_core.exceptions import IntegrityError
 from rivers_delta.errors import subject_of
-from rivers_delta.partitions.filters import partition_predicate
 from rivers_delta.read.data_files import DataFiles
-from rivers_delta.read.load import find_table
+from rivers_delta.read.load import find_table, requested_rows
 from rivers_delta.write.digests import digest, recorded_digests
 
 if TYPE_CHECKING:
@@ -34,12 +33,8 @@ def verify(settings: TableSettings, context: InputContext) -> dict[str, int]:
         NotMaterializedError: The table or partition was never written.
         IntegrityError: The message names the first file that is damaged.
     """
-    table, predicate = find_table(settings, context), None
-    if context.partition is not None and settings.options.partition_expr is not None:
-        predicate = partition_predicate(
-            context.asset_name, context.partition, settings.options.partition_expr, table.columns()
-        )
-    files = DataFiles(table, predicate)
+    table = find_table(settings, context)
+    files = DataFiles(table, requested_rows(settings, context, table.columns()))
     files.check(subject_of(context))
     digests, system = recorded_digests(table), table.file_system()
     counts = {"files": 0, "rows": 0, "bytes": 0, "digests": 0}

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rivers_delta.config.options import DeltaOptions
     from rivers_delta.config.table_settings import TableSettings
     from rivers_delta.log.table import Table
+    from rivers_delta.partitions.predicates import Predicate
     from rivers_delta.schema.encoding import Column
     from rivers_frames.hooks import FrameTypeSpec
 
@@ -51,11 +52,7 @@ def load(settings: TableSettings, context: InputContext) -> Any:
     table = find_table(settings, context)
     context.register_loaded_version(data_version(table, context.asset_name, context.partition))
     options, columns = settings.options, table.columns()
-    predicate = None
-    if context.partition is not None and options.partition_expr is not None:
-        predicate = partition_predicate(
-            context.asset_name, context.partition, options.partition_expr, columns
-        )
+    predicate = requested_rows(settings, context, columns)
     selected = _selected(context, options, columns)
     types = get_frame_types()
     adapter = types.adapter(_type(settings, context))
@@ -70,6 +67,28 @@ def load(settings: TableSettings, context: InputContext) -> Any:
     readers = supported_readers(table, files, needed, subject)
     errors = partial(library_errors, "read", context, settings)
     return adapter.read(Scan(table, selected, predicate, readers, errors))
+
+
+def stored_version(settings: TableSettings, context: InputContext) -> str:
+    """Return the version that `load` reports, after comparing the data files with the log.
+
+    Raises:
+        NotMaterializedError: The table or partition was never written.
+        IntegrityError: A data file is missing or differs from the log.
+    """
+    table = find_table(settings, context)
+    DataFiles(table, requested_rows(settings, context, table.columns())).check(subject_of(context))
+    return data_version(table, context.asset_name, context.partition)
+
+
+def requested_rows(
+    settings: TableSettings, context: InputContext, columns: Sequence[Column]
+) -> Predicate | None:
+    """Return the rows of the requested partitions; None for a whole table."""
+    expr = settings.options.partition_expr
+    if context.partition is None or expr is None:
+        return None
+    return partition_predicate(context.asset_name, context.partition, expr, columns)
 
 
 def find_table(settings: TableSettings, context: InputContext) -> Table:
