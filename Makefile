@@ -58,7 +58,8 @@ tests/node/node_modules/.installed: tests/node/package-lock.json
 check: $(VENV)/.check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy $(SOURCES) docs/examples/flights/flights docs/examples/flights/run.py
+	$(BIN)/mypy $(SOURCES) docs/examples/flights/flights docs/examples/flights/run.py tests/typing
+	$(BIN)/pyright tests/typing docs/examples
 	$(BIN)/lint-imports
 
 format: $(VENV)/.check

@@ -12,8 +12,6 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from rivers import exceptions as exceptions
     from rivers.definitions.asset import Asset as Asset
     from rivers.definitions.asset import ExternalAsset as ExternalAsset
@@ -22,9 +20,11 @@ if TYPE_CHECKING:
     from rivers.definitions.asset import SingleAsset as SingleAsset
     from rivers.definitions.asset_def import AssetDef as AssetDef
     from rivers.definitions.asset_def import DepDef as DepDef
+    from rivers.definitions.composition import InvokedNodeOutput as InvokedNodeOutput
     from rivers.definitions.contexts import AssetExecutionContext as AssetExecutionContext
     from rivers.definitions.contexts import SelfDependency as SelfDependency
     from rivers.definitions.contexts import TaskExecutionContext as TaskExecutionContext
+    from rivers.definitions.fan_out import DynamicOutput as DynamicOutput
     from rivers.definitions.hook import Hook as Hook
     from rivers.definitions.hook import HookContext as HookContext
     from rivers.definitions.job import Job as Job
@@ -56,8 +56,11 @@ if TYPE_CHECKING:
     from rivers_core import PartitionKeyRange as PartitionKeyRange
     from rivers_core import PartitionsDefinition as PartitionsDefinition
     from rivers_core import Schema as Schema
-
-    def __getattr__(name: str) -> Any: ...
+    from rivers_delta import DeltaIOHandler as DeltaIOHandler
+    from rivers_memory import InMemoryIOHandler as InMemoryIOHandler
+    from rivers_overlay import OverlayIOHandler as OverlayIOHandler
+    from rivers_parquet import ParquetIOHandler as ParquetIOHandler
+    from rivers_pickle import PickleIOHandler as PickleIOHandler
 
 else:
     _export, _, __all__ = lazy_exports(
@@ -71,6 +74,8 @@ else:
                 "SelfDependency",
                 "TaskExecutionContext",
             ],
+            "rivers.definitions.composition": ["InvokedNodeOutput"],
+            "rivers.definitions.fan_out": ["DynamicOutput"],
             "rivers.definitions.hook": ["Hook", "HookContext"],
             "rivers.definitions.job": ["Job"],
             "rivers.definitions.resource": ["Resource"],
@@ -103,7 +108,7 @@ else:
         },
     )
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
         if name.endswith("IOHandler") and name not in __all__:
             from rivers_core.plugins import get_registry
 

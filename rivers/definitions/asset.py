@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypedDict, overload
 
 from rivers.definitions.asset_def import AssetDef, check_deps
 from rivers.definitions.composition import AssetRef, GraphRecording, current_recorder, record
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Self, Unpack
 
+    from typing_extensions import ParamSpec, TypeVar
+
     from rivers.definitions.asset_def import DepDef
     from rivers.definitions.hook import Hook
     from rivers.definitions.retry import Compute, RetryPolicy
@@ -25,9 +27,39 @@ if TYPE_CHECKING:
     from rivers_core.handler import BaseIOHandler
     from rivers_core.partitions import PartitionsDefinition
 
+    # the defaults make a bare `SingleAsset` a complete annotation
+    P = ParamSpec("P", default=...)
+    R = TypeVar("R", default=Any)
+else:
+    from typing import ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+
 __all__ = ["Asset", "ExternalAsset", "GraphAsset", "MultiAsset", "SingleAsset"]
 
 Function = Callable[..., Any]
+
+
+# The decorators that the forms with arguments return; each keeps parameters and return type of the function.
+
+
+class SingleDecorator(Protocol):
+    """Decorator returned by `Asset(...)`."""
+
+    def __call__(self, function: Callable[P, R], /) -> SingleAsset[P, R]: ...
+
+
+class MultiDecorator(Protocol):
+    """Decorator returned by `Asset.from_multi(...)`."""
+
+    def __call__(self, function: Callable[P, R], /) -> MultiAsset[P, R]: ...
+
+
+class GraphDecorator(Protocol):
+    """Decorator returned by `Asset.from_graph(...)`."""
+
+    def __call__(self, function: Callable[P, R], /) -> GraphAsset[P, R]: ...
 
 
 # Keyword arguments of the four forms. Each argument stands in one group, and the order of the groups is the order of
@@ -164,11 +196,11 @@ class Asset(Definition):
         return {name: mapping for name, mapping in declared if mapping is not None} or None
 
     @overload
-    def __new__(cls, wraps: Function, **options: Unpack[SingleOptions]) -> SingleAsset: ...
+    def __new__(cls, wraps: Callable[P, R], **options: Unpack[SingleOptions]) -> SingleAsset[P, R]: ...
     @overload
     def __new__(  # type: ignore[misc]
         cls, wraps: None = None, **options: Unpack[SingleOptions]
-    ) -> Callable[[Function], SingleAsset]: ...
+    ) -> SingleDecorator: ...
     @accepts(SingleOptions, keyword_only=True)
     def __new__(cls, wraps: Function | None = None, *, options: SingleOptions) -> Any:
         """Create a single asset, or return a decorator if there is no function yet."""
@@ -181,13 +213,13 @@ class Asset(Definition):
     @overload
     @classmethod
     def from_multi(
-        cls, wraps: Function, output_defs: Sequence[AssetDef] = (), **options: Unpack[MultiOptions]
-    ) -> MultiAsset: ...
+        cls, wraps: Callable[P, R], output_defs: Sequence[AssetDef] = (), **options: Unpack[MultiOptions]
+    ) -> MultiAsset[P, R]: ...
     @overload
     @classmethod
     def from_multi(
         cls, wraps: None = None, output_defs: Sequence[AssetDef] = (), **options: Unpack[MultiOptions]
-    ) -> Callable[[Function], MultiAsset]: ...
+    ) -> MultiDecorator: ...
     @classmethod
     @accepts(MultiOptions)
     def from_multi(
@@ -210,12 +242,10 @@ class Asset(Definition):
 
     @overload
     @classmethod
-    def from_graph(cls, wraps: Function, **options: Unpack[GraphOptions]) -> GraphAsset: ...
+    def from_graph(cls, wraps: Callable[P, R], **options: Unpack[GraphOptions]) -> GraphAsset[P, R]: ...
     @overload
     @classmethod
-    def from_graph(
-        cls, wraps: None = None, **options: Unpack[GraphOptions]
-    ) -> Callable[[Function], GraphAsset]: ...
+    def from_graph(cls, wraps: None = None, **options: Unpack[GraphOptions]) -> GraphDecorator: ...
     @classmethod
     @accepts(GraphOptions)
     def from_graph(cls, wraps: Function | None = None, *, options: GraphOptions) -> Any:
@@ -275,11 +305,20 @@ class Asset(Definition):
         return self.function(*args, **kwargs)
 
 
-class SingleAsset(Asset):
+class _FunctionAsset(Asset, Generic[P, R]):
+    """Base of the assets that always have a function, and its parameters and return type for type checkers."""
+
+    function: Callable[P, R]
+
+    if TYPE_CHECKING:
+
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+
+class SingleAsset(_FunctionAsset[P, R]):
     """A function with one output, created by `@Asset`."""
 
     is_single: ClassVar[bool] = True
-    function: Callable[..., Any]
 
     def _set_options(self, checks: FieldChecks, given: Mapping[str, object]) -> None:
         super()._set_options(checks, given)
@@ -319,11 +358,10 @@ def _check_outputs(checks: FieldChecks, field: str, value: object) -> list[Asset
     return outputs
 
 
-class MultiAsset(Asset):
+class MultiAsset(_FunctionAsset[P, R]):
     """One function with several outputs, created by `Asset.from_multi`."""
 
     is_multi: ClassVar[bool] = True
-    function: Callable[..., Any]
     output_defs = Option(_check_outputs)
     """Definitions of the outputs, in the order given."""
 
@@ -350,11 +388,10 @@ class MultiAsset(Asset):
         return [output.name for output in self.output_defs]
 
 
-class GraphAsset(Asset):
+class GraphAsset(_FunctionAsset[P, R]):
     """Tasks wired together by the body of a function, created by `Asset.from_graph`."""
 
     is_graph: ClassVar[bool] = True
-    function: Callable[..., Any]
 
     def _set_options(self, checks: FieldChecks, given: Mapping[str, object]) -> None:
         super()._set_options(checks, given)

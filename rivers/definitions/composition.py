@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from rivers.definitions.error_text import error_text
 from rivers.definitions.signature import by_keyword
-from rivers.exceptions import GraphValidationError, RiversError
+from rivers.exceptions import GraphTypeError, GraphValidationError, RiversError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from rivers.definitions.asset import Asset
     from rivers.definitions.task import Task
 
-__all__ = ["AssetRef", "Constant", "GraphRecording", "NodeCall", "NodeRef", "Placeholder", "Reference"]
+__all__ = [
+    "AssetRef",
+    "CollectedRef",
+    "Constant",
+    "GraphRecording",
+    "InvokedNodeOutput",
+    "MappedOutput",
+    "NodeCall",
+    "NodeRef",
+    "Reference",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +52,35 @@ class Constant:
     value: Any
 
 
-Reference = NodeRef | AssetRef | Constant
+@dataclass(frozen=True, slots=True)
+class CollectedRef:
+    """The values of all instances of a mapped node.
+
+    Attributes:
+        node_name: The mapped node.
+        is_stream: Whether they arrive as an iterator instead of a list.
+    """
+
+    node_name: str
+    is_stream: bool
+
+
+Reference = NodeRef | AssetRef | Constant | CollectedRef
+
+
+@dataclass(frozen=True, slots=True)
+class FanOut:
+    """The source of a mapped node.
+
+    Attributes:
+        parameter: Parameter of the task that receives one element.
+        source: The value whose elements are mapped.
+        max_concurrency: Most instances that run at once; None for no limit.
+    """
+
+    parameter: str
+    source: NodeRef | AssetRef
+    max_concurrency: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +92,14 @@ class NodeCall:
         task: The task.
         arguments: Reference of each parameter, without parameters that keep their default.
         after: Nodes and assets that only have to run first.
+        fan_out: The source of a mapped node; None for others.
     """
 
     name: str
     task: Task
     arguments: dict[str, Reference]
     after: tuple[NodeRef | AssetRef, ...] = ()
+    fan_out: FanOut | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +108,45 @@ class GraphRecording:
 
     Attributes:
         nodes: The calls, in the order written.
-        result: The node whose value is the asset's.
+        result: The node whose value is the asset's; None if the body returns nothing, so that it has none.
     """
 
     nodes: tuple[NodeCall, ...]
-    result: NodeRef
+    result: NodeRef | None
 
 
-class Placeholder:
-    """Stands for a value while a body is recorded; it can only be passed to tasks."""
+class InvokedNodeOutput:
+    """Stands for a value while a body is recorded; it can be passed to tasks, and mapped."""
 
     __slots__ = ("_recorder", "reference")
 
-    def __init__(self, recorder: Recorder, reference: NodeRef | AssetRef) -> None:
+    def __init__(self, recorder: Recorder, reference: NodeRef | AssetRef | CollectedRef) -> None:
         self._recorder = recorder
         self.reference = reference
+
+    @property
+    def node_name(self) -> str:
+        """Name of the node, `graph/task`, or of the asset."""
+        reference = self.reference
+        return reference.asset_name if isinstance(reference, AssetRef) else reference.node_name
+
+    @property
+    def output_name(self) -> str:
+        """Name under which the value is stored, that of the node."""
+        return self.node_name
+
+    def map(self, task: Task, *, max_concurrency: int | None = None) -> MappedOutput:
+        """Run a task once per element of this value, each as a node of its own.
+
+        Args:
+            task: The task; its first parameter receives the element.
+            max_concurrency: Most instances that run at once; None for no limit.
+
+        Raises:
+            TypeError: `task` is not a Task.
+            GraphValidationError: The value is collected, or an argument is not valid.
+        """
+        return self._recorder.map_task(self, task, max_concurrency)
 
     def belongs_to(self, recorder: Recorder) -> bool:
         """Return whether it was created in this recording."""
@@ -102,13 +166,13 @@ class Placeholder:
     __hash__ = object.__hash__
 
     def __repr__(self) -> str:
-        if isinstance(self.reference, NodeRef):
-            return f"the value of node {self.reference.node_name!r}"
-        return f"the value of {self.reference.asset_name!r}"
+        if isinstance(self.reference, AssetRef):
+            return f"the value of {self.reference.asset_name!r}"
+        return f"the value of node {self.reference.node_name!r}"
 
 
 def _refusing(action: str) -> Callable[..., NoReturn]:
-    def refuse(self: Placeholder, *_arguments: object) -> NoReturn:
+    def refuse(self: InvokedNodeOutput, *_arguments: object) -> NoReturn:
         raise self.refuse(action)
 
     return refuse
@@ -131,7 +195,38 @@ _REFUSED_METHODS = {
 }
 for _action, _methods in _REFUSED_METHODS.items():
     for _method in _methods.split():
-        setattr(Placeholder, f"__{_method}__", _refusing(_action))
+        setattr(InvokedNodeOutput, f"__{_method}__", _refusing(_action))
+
+
+class MappedOutput:
+    """Stands for the values of a mapped node, which a task receives through `collect` or `collect_stream`."""
+
+    __slots__ = ("_recorder", "node_name")
+
+    def __init__(self, recorder: Recorder, node_name: str) -> None:
+        self._recorder = recorder
+        self.node_name = node_name
+
+    @property
+    def output_name(self) -> str:
+        """Name of the mapped node."""
+        return self.node_name
+
+    def collect(self) -> InvokedNodeOutput:
+        """Return all values as one list, in the order of the source."""
+        return InvokedNodeOutput(self._recorder, CollectedRef(self.node_name, is_stream=False))
+
+    def collect_stream(self, *, ordered: bool = False) -> InvokedNodeOutput:
+        """Return an iterator over all values, each loaded when it is reached.
+
+        Args:
+            ordered: Whether values come in the order of the source; otherwise also in the order in which they end.
+        """
+        del ordered  # instances end in the order of the source, in one process
+        return InvokedNodeOutput(self._recorder, CollectedRef(self.node_name, is_stream=True))
+
+    def __repr__(self) -> str:
+        return f"the values of the mapped node {self.node_name!r}"
 
 
 class Recorder:
@@ -149,7 +244,7 @@ class Recorder:
         """Return the error to raise."""
         return GraphValidationError(f"Graph asset {self.graph!r}: {problem}")
 
-    def call_task(self, task: Task, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Placeholder:
+    def call_task(self, task: Task, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> InvokedNodeOutput:
         """Record the call of a task."""
         name = self._unused_name(task.name)
         if task.is_order_only:
@@ -158,9 +253,35 @@ class Recorder:
         else:
             call = NodeCall(name, task, self._bind(name, task, args, kwargs))
         self._nodes[name] = call
-        return Placeholder(self, NodeRef(name))
+        return InvokedNodeOutput(self, NodeRef(name))
 
-    def call_asset(self, asset: Asset, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Placeholder:
+    def map_task(self, source: InvokedNodeOutput, task: object, max_concurrency: int | None) -> MappedOutput:
+        """Record the call of a task for each element of a value."""
+        if not _is_task(task):
+            raise GraphTypeError(f"Graph asset {self.graph!r}: only a Task can be mapped, got {task!r}.")
+        assert not isinstance(task, type)
+        self._check_origin(source)
+        if isinstance(source.reference, CollectedRef):
+            raise self.refuse(
+                f"cannot map {source!r}, which is collected. Return the list from a task and map that."
+            )
+        limit: object = max_concurrency
+        if limit is not None and (type(limit) is not int or limit < 1):
+            raise self.refuse(f"max_concurrency must be a whole number, 1 or more, got {limit!r}.")
+        mapped: Task = task  # type: ignore[assignment]
+        parameters = [p.name for p in mapped.signature.parameters if not p.is_variadic]
+        if mapped.is_order_only or not parameters:
+            raise self.refuse(f"cannot map {mapped!r}, which has no parameter for an element.")
+        name = self._unused_name(mapped.name)
+        element, *others = mapped.signature.parameters
+        arguments: dict[str, Reference] = {
+            parameter.name: AssetRef(parameter.name) for parameter in others if not parameter.has_default
+        }
+        fan_out = FanOut(element.name, source.reference, max_concurrency)
+        self._nodes[name] = NodeCall(name, mapped, arguments, fan_out=fan_out)
+        return MappedOutput(self, name)
+
+    def call_asset(self, asset: Asset, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> InvokedNodeOutput:
         """Record the use of an asset, which stays outside the graph and gets its own inputs."""
         if asset.is_multi:
             raise self.refuse(
@@ -172,17 +293,19 @@ class Recorder:
         values = [*args, *kwargs.values()]
         inputs = {parameter.name for parameter in asset.signature.parameters} if values else set()
         for value in values:
-            reference = value.reference if isinstance(value, Placeholder) else None
+            reference = value.reference if isinstance(value, InvokedNodeOutput) else None
             if not isinstance(reference, AssetRef) or reference.asset_name not in inputs:
                 raise self.refuse(
                     f"cannot pass {value!r} to {asset.name!r}, which is an asset and always gets its inputs by the "
                     "names of its parameters. Call it without arguments, or make it a Task."
                 )
-        return Placeholder(self, AssetRef(asset.name))
+        return InvokedNodeOutput(self, AssetRef(asset.name))
 
     def finish(self, result: object) -> GraphRecording:
         """Return the recording, given what the body returned."""
-        if not isinstance(result, Placeholder) or not isinstance(result.reference, NodeRef):
+        if result is None and self._nodes:
+            return GraphRecording(tuple(self._nodes.values()), None)
+        if not isinstance(result, InvokedNodeOutput) or not isinstance(result.reference, NodeRef):
             raise self.refuse(
                 f"the body returns {_describe_result(result)}. Return the value of the task that makes the asset."
             )
@@ -224,9 +347,14 @@ class Recorder:
         return references
 
     def _reference(self, node: str, parameter: str, value: object) -> Reference:
-        if isinstance(value, Placeholder):
+        if isinstance(value, InvokedNodeOutput):
             self._check_origin(value)
             return value.reference
+        if isinstance(value, MappedOutput):
+            raise GraphTypeError(
+                f"Graph asset {self.graph!r}: node {node!r} gets {value!r} for {parameter!r}. Use .collect() or "
+                ".collect_stream()."
+            )
         nested = next(_placeholders_in(value), None)
         if nested is not None:
             raise self.refuse(
@@ -241,15 +369,17 @@ class Recorder:
         return Constant(value)
 
     def _upstream(self, node: str, value: object) -> NodeRef | AssetRef:
-        if not isinstance(value, Placeholder):
+        if not isinstance(value, InvokedNodeOutput):
             raise self.refuse(
                 f"node {node!r} runs a command and accepts only values of tasks and assets that have to run first, "
                 f"got {value!r}. Put plain values into the command or its env."
             )
         self._check_origin(value)
+        if isinstance(value.reference, CollectedRef):
+            return NodeRef(value.reference.node_name)
         return value.reference
 
-    def _check_origin(self, value: Placeholder) -> None:
+    def _check_origin(self, value: InvokedNodeOutput) -> None:
         if not value.belongs_to(self):
             raise self.refuse(f"{value!r} belongs to another graph asset. Call the task in this body.")
 
@@ -275,7 +405,7 @@ def record(graph: str, body: Callable[..., Any], arguments: Mapping[str, Any]) -
     """
     recorder = Recorder(graph)
     values = {
-        name: Placeholder(recorder, value) if isinstance(value, AssetRef) else value
+        name: InvokedNodeOutput(recorder, value) if isinstance(value, AssetRef) else value
         for name, value in arguments.items()
     }
     outer = _RECORDER.get()
@@ -291,14 +421,14 @@ def record(graph: str, body: Callable[..., Any], arguments: Mapping[str, Any]) -
     return recorder.finish(result)
 
 
-def _placeholders_in(value: object) -> Iterator[Placeholder]:
+def _placeholders_in(value: object) -> Iterator[InvokedNodeOutput]:
     items: Iterable[object] = ()
     if isinstance(value, Mapping):
         items = value.values()
     elif isinstance(value, (list, tuple, set, frozenset)):
         items = value
     for item in items:
-        if isinstance(item, Placeholder):
+        if isinstance(item, InvokedNodeOutput):
             yield item
         else:
             yield from _placeholders_in(item)
@@ -310,10 +440,20 @@ def _is_definition(value: object) -> bool:
     return isinstance(value, Definition)
 
 
+def _is_task(value: object) -> bool:
+    from rivers.definitions.task import Task  # which imports this module
+
+    return isinstance(value, Task)
+
+
 def _describe_result(result: object) -> str:
     if result is None:
-        return "nothing"
-    if isinstance(result, Placeholder):
+        return "nothing and calls no task"
+    if isinstance(result, MappedOutput):
+        return f"{result!r}, which are several"
+    if isinstance(result, InvokedNodeOutput) and isinstance(result.reference, CollectedRef):
+        return f"the collected values of {result.node_name!r}, which no node stores"
+    if isinstance(result, InvokedNodeOutput):
         return f"{result!r}, which comes from outside"
     if _is_definition(result):
         return f"{result!r} without calling it"

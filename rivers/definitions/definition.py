@@ -54,6 +54,7 @@ class Configured:
     options: ClassVar[dict[str, Option[Any]]] = {}
 
     def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
         own = {name: value for name, value in vars(cls).items() if isinstance(value, Option)}
         cls.options = {**cls.options, **own}
 

@@ -13,6 +13,7 @@ from rivers.exceptions import AssetDefinitionError, AssetTypeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import TypeAlias
 
     from rivers_core.metadata import MetadataValue
 
@@ -96,8 +97,10 @@ class Hook:
     function: HookFunction
 
     hook_type: ClassVar[HookType]
-    Success: ClassVar[type[SuccessHook]]
-    Failure: ClassVar[type[FailureHook]]
+
+    if TYPE_CHECKING:
+        Success: TypeAlias = "SuccessHook"  # type: ignore[misc]  # only type checkers see it
+        Failure: TypeAlias = "FailureHook"  # type: ignore[misc]
 
     @overload
     @staticmethod
@@ -159,7 +162,8 @@ class FailureHook(Hook):
     hook_type: ClassVar[HookType] = "failure"
 
 
-Hook.Success, Hook.Failure = SuccessHook, FailureHook
+for _name, _variant in (("Success", SuccessHook), ("Failure", FailureHook)):
+    setattr(Hook, _name, _variant)
 
 H = TypeVar("H", SuccessHook, FailureHook)
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypedDict, overload
 
 from rivers.definitions.composition import current_recorder
 from rivers.definitions.contexts import TaskExecutionContext
@@ -16,8 +16,12 @@ from rivers.definitions.field_checks import FieldChecks
 from rivers.exceptions import CommandError, TaskDefinitionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Unpack
 
+    from typing_extensions import ParamSpec, TypeVar
+
+    from rivers.definitions.fan_out import DynamicOutput, MappableItems, MappableOutputs
     from rivers.definitions.retry import RetryPolicy
     from rivers.definitions.signature import ContextType
     from rivers.exceptions import RiversError
@@ -25,9 +29,26 @@ if TYPE_CHECKING:
     from rivers_core.handler import BaseIOHandler
     from rivers_core.partitions import PartitionsDefinition
 
+    # the defaults make a bare `Task` a complete annotation
+    P = ParamSpec("P", default=...)
+    R = TypeVar("R", default=Any)
+    Q = ParamSpec("Q")
+    T = TypeVar("T")
+else:
+    from typing import ParamSpec, TypeVar
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+
 __all__ = ["BashTask", "Task"]
 
 Function = Callable[..., Any]
+
+
+class TaskDecorator(Protocol):
+    """Decorator returned by `Task(...)`; it keeps parameters and return type of the function."""
+
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
 
 
 class TaskOptions(TypedDict, total=False):
@@ -41,7 +62,7 @@ class TaskOptions(TypedDict, total=False):
     retry: RetryPolicy | str | None
 
 
-class Task(Definition):
+class Task(Definition, Generic[P, R]):
     """A function that is a node of graph assets, or a step on its own; a decorator, bare or with arguments, or a call.
 
     Called in the body of a graph asset it adds a node; called anywhere else it calls its function.
@@ -73,7 +94,7 @@ class Task(Definition):
     is_order_only: ClassVar[bool] = False
     """Whether values passed to it in the body of a graph asset are not loaded, but only have to be stored first."""
 
-    function: Callable[..., Any]
+    function: Callable[P, R]
     tags = Option(FieldChecks.texts)
     partitions_def = Option(FieldChecks.partitions_def)
     partition_mapping = Option(FieldChecks.partition_mappings)
@@ -81,16 +102,24 @@ class Task(Definition):
     retry = Option(FieldChecks.retry)
 
     @overload
-    def __new__(cls, wraps: Function, **options: Unpack[TaskOptions]) -> Task: ...
+    def __new__(cls, wraps: Callable[P, R], **options: Unpack[TaskOptions]) -> Task[P, R]: ...
     @overload
     def __new__(  # type: ignore[misc]
         cls, wraps: None = None, **options: Unpack[TaskOptions]
-    ) -> Callable[[Function], Task]: ...
+    ) -> TaskDecorator: ...
     @accepts(TaskOptions)
     def __new__(cls, wraps: Function | None = None, *, options: TaskOptions) -> Any:
         """Create the task, or return a decorator if there is no function yet."""
         return cls.decorate("Task", wraps, options)
 
+    @overload
+    def __call__(
+        self: Task[Q, Iterator[DynamicOutput[T]]], *args: Q.args, **kwargs: Q.kwargs
+    ) -> MappableOutputs[T]: ...
+    @overload
+    def __call__(self: Task[Q, list[T]], *args: Q.args, **kwargs: Q.kwargs) -> MappableItems[T]: ...
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function; in the body of a graph asset add a node."""
         recorder = current_recorder()
@@ -99,7 +128,7 @@ class Task(Definition):
         return self.function(*args, **kwargs)
 
 
-class BashTask(Task):
+class BashTask(Task[..., str]):
     """A command whose standard output is the value: UTF-8 text, without trailing newlines.
 
     Values passed to it in the body of a graph asset only have to be stored first: `report(cleaned)`.

@@ -12,6 +12,7 @@ from rivers.definitions.contexts import AssetExecutionContext, TaskExecutionCont
 from rivers.definitions.error_text import error_text
 from rivers.definitions.hook import HookContext
 from rivers.definitions.results import Output
+from rivers.execution.fan_out import load_collected, map_elements
 from rivers.execution.inputs import load_input, load_own_value
 from rivers.execution.lineage import awaited_versions
 from rivers.execution.outputs import LostUpdateError, Storing, WriteFailedError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from rivers_core.metadata import MetadataValue
     from rivers_core.partitions import PartitionKey
 
+    Stored = tuple[StoredOutput, Any, Mapping[str, MetadataValue] | None]
     Call = Callable[[Step, Run, Sequence[PartitionKey] | None], Coroutine[Any, Any, None]]
 
 _LOG = logging.getLogger("rivers.execution")
@@ -55,6 +57,12 @@ def execute_step(step: Step, run: Run, call: Call | None = None) -> Coroutine[An
     """
     # not a coroutine function: a coroutine around that of most steps would only cost time
     keys = run.keys.get(step.name)
+    if step.fan_out is not None:
+        return (
+            execute_mapped(step, run, keys)
+            if keys is None
+            else _execute_each(step, run, keys, execute_mapped)
+        )
     if keys is None or step.partition_batches or (len(keys) == 1 and step.name not in run.narrowed):
         return (call or execute_call)(step, run, keys)
     if call is None or any(step.needs_of(step.name)):
@@ -108,6 +116,16 @@ async def _execute_each(step: Step, run: Run, keys: Sequence[PartitionKey], call
         raise next(iter(failed.values()))
 
 
+async def execute_mapped(step: Step, run: Run, keys: Sequence[PartitionKey] | None) -> None:
+    """Execute one call of a mapped step: one call per element of its source."""
+    try:
+        await map_elements(step, run, keys, execute_call)
+    except BaseException as error:
+        if is_failure(error, step):
+            report_failure(step, run, keys, error, attempt=1)
+        raise
+
+
 async def execute_call(step: Step, run: Run, keys: Sequence[PartitionKey] | None, attempt: int = 1) -> None:
     """Execute one call of a step, with the retries that its policy allows.
 
@@ -156,9 +174,7 @@ async def execute_call(step: Step, run: Run, keys: Sequence[PartitionKey] | None
             _call_hooks(step.success_hooks, context, run)
 
 
-async def _attempt(
-    step: Step, run: Run, keys: Sequence[PartitionKey] | None, attempt: int
-) -> list[tuple[StoredOutput, Any, Mapping[str, MetadataValue] | None]]:
+async def _attempt(step: Step, run: Run, keys: Sequence[PartitionKey] | None, attempt: int) -> list[Stored]:
     """Run the function once; return each stored output with the result and the recorded metadata, for hooks."""
     started = perf_counter_ns()
     versions: list[tuple[str, str]] = []
@@ -174,6 +190,8 @@ async def _attempt(
         arguments[step.own_value.parameter] = await load_own_value(step.own_value, step, run, keys, expected)
     for parameter, name in step.resources:
         arguments[parameter] = run.resources[name]
+    for collected in step.collected:
+        arguments[collected.parameter] = await load_collected(collected, step, run, keys)
     if step.needs_loop:
         returned = await _called(step, arguments)
     else:
@@ -188,17 +206,21 @@ async def _attempt(
         versions += awaited_versions(step, keys or (), run.history_of(step))
     storing = Storing(step, run, keys, context, versions, attempt, started, expected)
     if step.is_multi:
-        stored = []
-        try:
-            async for output, result in named_results(step, run.plan.outputs_of(step), returned):
-                await storing.store(output, result)
-                stored.append((output, result, storing.recorded_metadata))
-        finally:
-            await closed(returned)
-        return stored
+        return await _store_each(step, run, returned, storing)
     for output in step.outputs:
         await storing.store(output, returned)
     return [(step.outputs[-1], returned, storing.recorded_metadata)]
+
+
+async def _store_each(step: Step, run: Run, returned: Any, storing: Storing) -> list[Stored]:
+    stored: list[Stored] = []
+    try:
+        async for output, result in named_results(step, run.plan.outputs_of(step), returned):
+            await storing.store(output, result)
+            stored.append((output, result, storing.recorded_metadata))
+    finally:
+        await closed(returned)
+    return stored
 
 
 async def _called(step: Step, arguments: dict[str, Any]) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from rivers.exceptions import (
     AssetDefinitionError,
     ConfigurationError,
+    GraphTypeError,
     GraphValidationError,
     HandlerNotFoundError,
     NodeNotFoundError,
@@ -44,6 +45,7 @@ GRAPH_ERRORS: Final[dict[type[RiversError], type[GraphValidationError]]] = {
     ConfigurationError: ConfigurationGraphError,
     NodeNotFoundError: NodeNotFoundGraphError,
     AssetDefinitionError: DefinitionGraphError,
+    GraphTypeError: GraphTypeError,
 }
 """Errors of findings of one kind, by that kind."""
 

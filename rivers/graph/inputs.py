@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rivers.definitions.composition import NodeRef
 from rivers.exceptions import NodeNotFoundError, PartitionValidationError
 from rivers.graph.findings import suggest
-from rivers.graph.plan import Awaited, ItemHint, LoadedInput, OwnValue
+from rivers.graph.plan import Awaited, ItemHint, LoadedInput, MappedInput, OwnValue
 from rivers.graph.types import stated
 from rivers.mappings import PartitionMapping, check_mapping, default_mapping
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from rivers.definitions.asset_def import DepDef
+    from rivers.definitions.composition import FanOut
     from rivers.definitions.signature import FunctionSignature
     from rivers.graph.findings import Findings
     from rivers.graph.plan import HandlerBinding, StoredOutput
@@ -95,6 +97,17 @@ class InputBinder:
             )
         self._check_type(loaded, hint)
         self.inputs.append(loaded)
+
+    def mapped(self, fan_out: FanOut) -> MappedInput | None:
+        """Bind the value over whose elements the step runs."""
+        source = fan_out.source
+        name = source.node_name if isinstance(source, NodeRef) else source.asset_name
+        upstream = self._symbols.outputs.get(name)
+        if upstream is None:
+            self._unknown(name)
+            return None
+        loaded = self._loaded(fan_out.parameter, upstream, None, self._deps.get(name))
+        return None if loaded is None else MappedInput(fan_out.parameter, loaded, fan_out.max_concurrency)
 
     def own_value(self, parameter: str, own: StoredOutput, hint: Any) -> OwnValue | None:
         """Bind a parameter to the stored value of the asset itself."""

@@ -168,6 +168,36 @@ class OwnValue:
     is_conditional: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class MappedInput:
+    """The value over whose elements a step is mapped.
+
+    Attributes:
+        parameter: Parameter that receives one element.
+        source: The bound input of the whole value.
+        max_concurrency: Most instances that run at once; None for no limit.
+    """
+
+    parameter: str
+    source: LoadedInput
+    max_concurrency: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CollectedInput:
+    """Parameter that receives the values of all instances of a mapped step, which the step also awaits.
+
+    Attributes:
+        parameter: The function's parameter.
+        mapped: Output of the mapped step, whose handler stores the instances.
+        is_stream: Whether it receives an iterator instead of a list.
+    """
+
+    parameter: str
+    mapped: StoredOutput
+    is_stream: bool
+
+
 @dataclass(slots=True, eq=False)
 class Step:
     """One call of a function, with all inputs, outputs and policies bound.
@@ -187,6 +217,8 @@ class Step:
         awaited: The outputs that must exist first without being loaded.
         partition_batches: Whether one call handles several partition keys; `"allow_empty"` if it may store nothing
             for some of them. Otherwise each key is a call of its own.
+        fan_out: For a mapped step, the value over whose elements it runs.
+        collected: Parameters that receive the values of mapped steps.
         executor: Name of the executor in `metadata={"rivers/executor": ...}`.
     """
 
@@ -213,6 +245,8 @@ class Step:
     executor: str | None = None
     is_multi: bool = False
     needs_loop: bool = False
+    fan_out: MappedInput | None = None
+    collected: tuple[CollectedInput, ...] = ()
 
     @property
     def waits_for(self) -> tuple[str, ...]:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import BaseModel
 
 from rivers.definitions.asset import ExternalAsset, GraphAsset, MultiAsset
-from rivers.definitions.composition import AssetRef, Constant, NodeRef
+from rivers.definitions.composition import AssetRef, CollectedRef, Constant, NodeRef
 from rivers.definitions.contexts import TaskExecutionContext
+from rivers.definitions.fan_out import DYNAMIC_KEYS, DynamicOutput, dynamic_items
+from rivers.definitions.results import Output
 from rivers.definitions.signature import by_keyword, is_async_function
 from rivers.exceptions import AssetDefinitionError, ConfigurationError, PartitionValidationError
 from rivers.graph.findings import Findings, suggest
 from rivers.graph.inputs import InputBinder
-from rivers.graph.plan import Step
+from rivers.graph.plan import CollectedInput, Step
+from rivers_core.metadata import MetadataValue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from rivers.definitions.asset import Asset
     from rivers.definitions.asset_def import DepDef
     from rivers.definitions.composition import GraphRecording, NodeCall
@@ -43,6 +46,7 @@ class StepBuilder:
         self.steps: dict[str, Step] = {}
         self.members: dict[str, tuple[str, ...]] = {}
         self.default_members: list[str] = []
+        self._mapped: set[str] = set()
 
     def build(self) -> None:
         """Build all steps and report problems to the findings of the symbol table."""
@@ -60,6 +64,11 @@ class StepBuilder:
                 self._add(self._asset_step(asset, (self._symbols.outputs[asset.name],)))
         for task in self._symbols.definitions.tasks:
             self._add_task(task)
+        for name in sorted(self._mapped):
+            output = self._symbols.outputs.get(name)
+            step = self.steps.get(output.step_name or "") if output is not None else None
+            if step is not None and not step.is_multi:
+                _store_elements(step)
 
     def _add(self, step: Step) -> None:
         self.steps[step.name] = step
@@ -94,6 +103,9 @@ class StepBuilder:
     def _add_graph(self, asset: GraphAsset, recording: GraphRecording) -> None:
         for node in recording.nodes:
             self._add(self._node_step(asset, node, recording))
+            if node.fan_out is not None:
+                source = node.fan_out.source
+                self._mapped.add(source.node_name if isinstance(source, NodeRef) else source.asset_name)
         self.members[asset.name] = tuple(node.name for node in recording.nodes)
 
     def _check_observer(self, asset: ExternalAsset) -> None:
@@ -147,33 +159,47 @@ class StepBuilder:
     def _node_step(self, graph: GraphAsset, node: NodeCall, recording: GraphRecording) -> Step:
         subject = f"asset {node.name!r}"
         outputs: tuple[StoredOutput, ...] = (self._symbols.outputs[node.name],)
-        if recording.result.node_name == node.name:
+        is_result = recording.result is not None and recording.result.node_name == node.name
+        if is_result:
             outputs = (*outputs, self._symbols.outputs[graph.name])
         mapping = node.task.partition_mapping
         binder = InputBinder(self._symbols, subject, outputs[0].partitions_def, (), mapping)
         outside = InputBinder(self._symbols, subject, outputs[0].partitions_def, graph.deps, mapping)
         step = self._step(node.name, node.task, node.task.signature, outputs, subject)
         hints = {parameter.name: parameter.hint for parameter in node.task.signature.parameters}
+        collected: list[CollectedInput] = []
+        if node.fan_out is not None:
+            is_node = isinstance(node.fan_out.source, NodeRef)
+            step.fan_out = (binder if is_node else outside).mapped(node.fan_out)
         for parameter, reference in node.arguments.items():
-            if isinstance(reference, NodeRef):
+            if isinstance(reference, CollectedRef):
+                mapped = self._symbols.outputs[reference.node_name]
+                collected.append(CollectedInput(parameter, mapped, reference.is_stream))
+            elif isinstance(reference, NodeRef):
                 binder.load(parameter, reference.node_name, hints.get(parameter))
             elif isinstance(reference, AssetRef):
                 self._from_outside(outside, parameter, reference.asset_name, hints.get(parameter))
             elif isinstance(reference, Constant):
                 step.constants[parameter] = reference.value
-        binder.bind_parameters(node.task.signature, skip=node.arguments)
+        skip = [*node.arguments, *([] if node.fan_out is None else [node.fan_out.parameter])]
+        binder.bind_parameters(node.task.signature, skip=skip)
         self._finish(step, binder)
+        step.collected = tuple(collected)
         step.inputs = (*step.inputs, *outside.inputs)
         step.resources = (*step.resources, *outside.resources)
         taken = {loaded.upstream.name for loaded in step.inputs}
         after = [ref.node_name if isinstance(ref, NodeRef) else ref.asset_name for ref in node.after]
         after += [dep.name for dep in graph.deps if not dep.is_loaded]
+        after += [item.mapped.name for item in collected]
+        if step.fan_out is not None:
+            after.append(step.fan_out.source.upstream.name)
         step.awaited = outside.awaited(name for name in dict.fromkeys(after) if name not in taken)
-        if recording.result.node_name == node.name:
+        is_last = is_result or (recording.result is None and node is recording.nodes[-1])
+        if is_last:
+            step.owner = graph.name
             step.success_hooks = _hooks(graph.hooks, "success")
         step.failure_hooks = _hooks(graph.hooks, "failure")
         step.retry = step.retry or self._policy(graph.retry, f"asset {graph.name!r}")
-        is_last = recording.result.node_name == node.name
         metadata = self._symbols.outputs[graph.name].metadata
         keys = (EXECUTOR_KEY, NODE_EXECUTOR_KEY) if is_last else (NODE_EXECUTOR_KEY, EXECUTOR_KEY)
         step.executor = next((name for key in keys if (name := _executor_name(metadata, key))), None)
@@ -271,12 +297,65 @@ def needs_loop(step: Step) -> bool:
     loads = [loaded.binding for loaded in step.inputs]
     if step.own_value is not None:
         loads.append(step.own_value.loaded.binding)
+    if step.fan_out is not None:
+        loads.append(step.fan_out.source.binding)
+    loads += [item.mapped.binding for item in step.collected if item.mapped.binding is not None]
     return (
         step.is_async
         or is_async_function(inspect.unwrap(step.function))  # a plain wrapper may return a coroutine
         or any(binding.is_async_input for binding in loads)
         or any(output.binding is not None and output.binding.is_async_output for output in step.outputs)
     )
+
+
+def _store_elements(step: Step) -> None:
+    """Let a step whose value is mapped store the bare elements, and remember the keys of `DynamicOutput`s."""
+    function = step.function
+
+    def described(value: Any) -> Any:
+        result = value.value if isinstance(value, Output) else value
+        if (
+            isinstance(result, Mapping)
+            or not isinstance(result, Iterable)
+            or isinstance(result, (str, bytes))
+        ):
+            return value
+        if not isinstance(result, (list, Iterator)):
+            return value
+        elements, keys = dynamic_items(result)
+        if keys is None:
+            return Output(elements, **_options(value)) if isinstance(value, Output) else elements
+        options = _options(value)
+        options["metadata"] = {**(options.get("metadata") or {}), DYNAMIC_KEYS: MetadataValue.json(keys)}
+        return Output(elements, **options)
+
+    if is_async_function(inspect.unwrap(function)) and not inspect.isasyncgenfunction(
+        inspect.unwrap(function)
+    ):
+
+        @functools.wraps(function)
+        async def call_async(**arguments: Any) -> Any:
+            return described(await function(**arguments))
+
+        step.function = call_async
+    else:
+
+        @functools.wraps(function)
+        def call(**arguments: Any) -> Any:
+            return described(function(**arguments))
+
+        step.function = call
+    for output in step.outputs:  # the annotation is of the `DynamicOutput`s
+        if any(
+            get_origin(argument) is DynamicOutput or argument is DynamicOutput
+            for argument in get_args(output.type_hint)
+        ):
+            output.type_hint = output.accepted = None
+
+
+def _options(value: Any) -> dict[str, Any]:
+    names = ("output_name", "metadata", "data_version", "tags")
+    return {name: getattr(value, name) for name in names} if isinstance(value, Output) else {}
 
 
 def _all_deps(asset: Asset) -> list[DepDef]:

@@ -96,7 +96,8 @@ class SymbolTable:
             if output.partitions_def is None:
                 output.partitions_def = self.partitions_def(asset.partitions_def, f"asset {asset.name!r}")
             self._add(output)
-        self._add(self._asset_output(asset, recording.result.node_name))
+        last = recording.nodes[-1].name if recording.result is None else recording.result.node_name
+        self._add(self._asset_output(asset, last))
 
     def _asset_output(self, asset: Asset, step_name: str | None) -> StoredOutput:
         hint = asset.signature.return_hint if asset.function is not None and not asset.is_external else None

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from rivers.definitions.asset import Asset
 from rivers.definitions.definition import Definition
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from rivers_core.config import Config
     from rivers_core.metadata import MetadataValue
     from rivers_core.partitions import PartitionKey
+
+T = TypeVar("T")
 
 
 class CodeRepository:
@@ -262,6 +264,14 @@ class CodeRepository:
 
     # ------------------------------------------------------------------ query
 
+    @overload
+    def load_node(
+        self, name: str | Asset | Task, *, partition_key: KeyRequest | None = None, type_hint: type[T]
+    ) -> T: ...
+    @overload
+    def load_node(
+        self, name: str | Asset | Task, *, partition_key: KeyRequest | None = None, type_hint: Any = None
+    ) -> Any: ...
     def load_node(
         self, name: str | Asset | Task, *, partition_key: KeyRequest | None = None, type_hint: Any = None
     ) -> Any:

@@ -198,7 +198,7 @@ def run_plan(
         connections.close_run(run)
     if first is not None and request.raise_on_error:
         name, cause = first
-        owner = next(step.owner for step in plan.steps if step.name == name)
+        owner = next((step.owner for step in plan.steps if step.name == name), name)
         raise step_error(
             f"asset {owner!r} failed in run {run.run_id}: {_failure(run, name, cause)}", cause
         ) from cause
@@ -312,7 +312,9 @@ def _result(run: Run) -> RunResult:
         success=not run.failed,
         run_id=run.run_id,
         materialized_assets=_materialized_assets(run),
-        failed_assets=[(owners[name], _failure(run, name, error)) for name, error in run.failed.items()],
+        failed_assets=[
+            (owners.get(name, name), _failure(run, name, error)) for name, error in run.failed.items()
+        ],
         skipped_assets=[(owners[name], reason) for name, reason in skipped],
-        errors={owners[name]: error for name, error in run.failed.items()},
+        errors={owners.get(name, name): error for name, error in run.failed.items()},
     )

@@ -101,7 +101,8 @@ def test_type_checkers_see_all_public_names():
         if isinstance(node, ast.ImportFrom) and str(node.module).startswith("rivers")
         for alias in node.names
     }
-    assert imported - {None} == set(rs.__all__)
+    # and the handlers of this checkout, which are not exported by `*`, so that this works without their packages
+    assert imported - {None} == set(dir(rs)) - {"__version__", "JsonIOHandler"}
     assert rs.__all__ == sorted(rs.__all__)
 
 

@@ -117,7 +117,6 @@ class DeltaIOHandler(BaseIOHandler):
             table_config: Mapping[str, Any] | None = None,
             merge_config: MergeConfig | None = None,
             handler_config: HandlerConfig | Mapping[str, Any] | None = None,
-            **settings: Any,
         ) -> None: ...
 
     @property

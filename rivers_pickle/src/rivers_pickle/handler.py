@@ -27,7 +27,7 @@ from rivers_pickle.format import (
 from rivers_pickle.stream import TargetError, Written, write_pickle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from rivers_core import InputContext, OutputContext
     from rivers_objects import Target
@@ -78,7 +78,9 @@ class PickleIOHandler(ObjectIOHandler):
             store: Any = ...,
             prefix: str = "",
             signing_key: SecretStr | str | None = None,
-            **settings: Any,
+            *,
+            fsync: bool = False,
+            storage_options: Mapping[str, SecretStr | str] | None = None,
         ) -> None: ...
 
     @property

@@ -66,6 +66,8 @@ class InMemoryIOHandler(BaseIOHandler):
     if TYPE_CHECKING:
         _values: dict[Key, tuple[Any, str]] = PrivateAttr()
 
+        def __init__(self) -> None: ...
+
     def model_post_init(self, context: Any, /) -> None:
         """Create the empty dictionary of values."""
         object.__setattr__(self, "_values", {})

@@ -1,0 +1,124 @@
+"""Fan-out: run a task of a graph asset once per element of a value, and collect the results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from rivers.exceptions import ResultDefinitionError, ResultTypeError
+from rivers_core.authoring import plain_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Concatenate, overload
+
+    import typing_extensions
+
+    from rivers.definitions.contexts import TaskExecutionContext
+    from rivers.definitions.task import Task
+
+    # the default makes a bare `DynamicOutput` a complete annotation
+    T = typing_extensions.TypeVar("T", default=Any)
+    U = TypeVar("U")
+    Context = TaskExecutionContext[Any]
+else:
+    T = TypeVar("T")
+
+__all__ = ["DynamicOutput", "dynamic_items"]
+
+DYNAMIC_KEYS = "rivers/dynamic_keys"
+"""Metadata of a source and of a mapped node: the keys of the instances, a JSON list."""
+
+
+@dataclass(frozen=True, repr=False)
+class DynamicOutput(Generic[T]):
+    """One element of a fan-out with a key, which names the instance that handles it: `graph/task__key`.
+
+    Args:
+        key: Unique among the elements.
+        value: The element.
+
+    Raises:
+        ResultDefinitionError: The key is not a non-empty string.
+    """
+
+    key: str
+    value: T
+
+    def __post_init__(self) -> None:
+        key: object = self.key
+        if not isinstance(key, str):
+            raise ResultTypeError(f"DynamicOutput: key must be a non-empty string, got {key!r}.")
+        if not key:
+            raise ResultDefinitionError("DynamicOutput: key must be a non-empty string, got ''.")
+        object.__setattr__(self, "key", plain_text(key))
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __repr__(self) -> str:
+        return f"DynamicOutput(key={self.key!r})"
+
+
+def dynamic_items(items: Iterable[Any]) -> tuple[list[Any], list[str] | None]:
+    """Return the bare elements of a source, and their keys if they are `DynamicOutput`s.
+
+    Raises:
+        ResultDefinitionError: Only some elements are `DynamicOutput`s, or two have the same key.
+    """
+    elements = list(items)
+    dynamic = [item for item in elements if isinstance(item, DynamicOutput)]
+    if not dynamic:
+        return elements, None
+    if len(dynamic) != len(elements):
+        raise ResultDefinitionError(
+            f"A list for .map() must contain DynamicOutputs only, or none: {len(dynamic)} of {len(elements)} are."
+        )
+    keys = [item.key for item in dynamic]
+    twice = sorted({key for key in keys if keys.count(key) > 1})
+    if twice:
+        raise ResultDefinitionError(
+            f"Two DynamicOutputs have the key {twice[0]!r}; one would overwrite the other. Give each another key."
+        )
+    return [item.value for item in dynamic], keys
+
+
+if TYPE_CHECKING:
+    # What type checkers see of the values of tasks that return a list or yield DynamicOutputs; in the body of a graph
+    # asset these are `InvokedNodeOutput`s.
+
+    class Mapped(Generic[U]):
+        """The result of `.map(task)`."""
+
+        node_name: str
+        output_name: str
+
+        def collect(self) -> list[U]: ...
+
+        def collect_stream(self, *, ordered: bool = False) -> Iterator[U]: ...
+
+    class MappableItems(list[T]):
+        """The value of a task that returns a list."""
+
+        @overload
+        def map(
+            self, task: Task[Concatenate[Context, T, ...], U], *, max_concurrency: int | None = None
+        ) -> Mapped[U]: ...
+        @overload
+        def map(
+            self, task: Task[Concatenate[T, ...], U], *, max_concurrency: int | None = None
+        ) -> Mapped[U]: ...
+        def map(self, task: Any, *, max_concurrency: int | None = None) -> Any: ...
+
+    class MappableOutputs(Iterator[DynamicOutput[T]]):
+        """The value of a task that yields DynamicOutputs."""
+
+        @overload
+        def map(
+            self, task: Task[Concatenate[Context, T, ...], U], *, max_concurrency: int | None = None
+        ) -> Mapped[U]: ...
+        @overload
+        def map(
+            self, task: Task[Concatenate[T, ...], U], *, max_concurrency: int | None = None
+        ) -> Mapped[U]: ...
+        def map(self, task: Any, *, max_concurrency: int | None = None) -> Any: ...
