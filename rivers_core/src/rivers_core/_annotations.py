@@ -1,25 +1,15 @@
-"""Take annotations apart: the types that an annotation allows, and those of the parts of a value."""
+"""Types of the parts of a value, from the annotation of its field, before it is validated."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Collection, Mapping, MutableMapping
-from types import NoneType, UnionType
-from typing import (
-    TYPE_CHECKING,
-    Annotated,
-    Any,
-    Final,
-    ForwardRef,
-    TypeVar,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from pydantic import AliasChoices, BaseModel, RootModel
+
+from rivers_core._hints import alternatives, class_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,61 +19,6 @@ if TYPE_CHECKING:
 Types = tuple[Any, ...]
 """Candidate types of a value; empty if none is known."""
 
-# Annotations of which a plain `dict` is a value.
-_MAPPINGS: Final = (dict, Mapping, MutableMapping)
-
-
-def hint_members(hint: Any) -> tuple[Any, ...]:
-    """Return the types that an annotation allows: of a union each member, without `Annotated`, aliases and `NewType`.
-
-    Args:
-        hint: Annotation of a function's result or parameter.
-
-    Returns:
-        The types, `NoneType` included. Empty if the annotation leaves the type open: it is missing, `Any`, a type
-        variable, or text that could not be resolved, or one of these is a member.
-
-    Examples:
-        >>> hint_members(Annotated[dict[str, int] | None, "rows per day"])
-        (dict[str, int], <class 'NoneType'>)
-    """
-    members = tuple(_alternatives(hint))
-    return () if any(map(_is_open, members)) else members
-
-
-def hint_classes(hint: Any) -> tuple[type, ...]:
-    """Return the classes that an annotation names, without `None`; `dict` for `dict[str, int]`.
-
-    Args:
-        hint: Annotation of a function's result or parameter.
-
-    Returns:
-        The classes; empty if the annotation leaves the type open, see `hint_members`, or names none.
-    """
-    classes = map(class_of, hint_members(hint))
-    return tuple(cls for cls in classes if isinstance(cls, type) and cls is not NoneType)
-
-
-def mapping_hint(hint: Any) -> tuple[Any, Any] | None:
-    """Return the annotations of keys and values, if an annotation asks for a dictionary, as for a fan-in.
-
-    Args:
-        hint: Annotation of a parameter, such as `dict[str, pl.DataFrame] | None`.
-
-    Returns:
-        Annotations of keys and values, `Any` where they are not given. None if a member of the annotation is neither
-        `dict`, `Mapping`, `MutableMapping` nor `None`.
-
-    Examples:
-        >>> mapping_hint(Mapping[str, int] | None)
-        (<class 'str'>, <class 'int'>)
-    """
-    members = [member for member in hint_members(hint) if member is not NoneType]
-    if not members or any(class_of(member) not in _MAPPINGS for member in members):
-        return None
-    keys, values = zip(*(get_args(member) or (Any, Any) for member in members), strict=True)
-    return Union[keys], Union[values]  # noqa: UP007 - the members are only known here
-
 
 def kinds_of(types: Types) -> Iterator[Any]:
     """Yield the types that annotations stand for, without `Annotated`, unions, aliases and root models.
@@ -92,20 +27,11 @@ def kinds_of(types: Types) -> Iterator[Any]:
         types: Annotations.
     """
     for annotation in types:
-        for kind in _alternatives(annotation):
+        for kind in alternatives(annotation):
             if inspect.isclass(kind) and issubclass(kind, RootModel):
                 yield from kinds_of((kind.model_fields["root"].annotation,))
             else:
                 yield kind
-
-
-def class_of(kind: Any) -> Any:
-    """Return the class of a type: `dict` for `dict[str, int]`.
-
-    Args:
-        kind: One of `kinds_of`.
-    """
-    return get_origin(kind) or kind
 
 
 def fields_of(kind: Any) -> dict[str, Any] | None:
@@ -183,26 +109,6 @@ def input_names(fields: Mapping[str, FieldInfo]) -> set[str]:
         choices = alias.choices if isinstance(alias, AliasChoices) else [alias, field.alias]
         names.update(choice for choice in choices if isinstance(choice, str))
     return names
-
-
-def _alternatives(annotation: Any) -> Iterator[Any]:
-    origin: Any = get_origin(annotation)
-    if origin is Annotated:
-        yield from _alternatives(get_args(annotation)[0])
-    elif origin is Union or origin is UnionType:
-        for member in get_args(annotation):
-            yield from _alternatives(member)
-    else:
-        target = getattr(annotation, "__value__", None) or getattr(annotation, "__supertype__", None)
-        if target is None:
-            yield annotation
-        else:
-            arguments = get_args(annotation)  # of a generic alias: `type Days[T] = dict[str, T]`
-            yield from _alternatives(target[arguments] if arguments else target)
-
-
-def _is_open(member: Any) -> bool:
-    return member in (None, Any, inspect.Parameter.empty) or isinstance(member, (str, ForwardRef, TypeVar))
 
 
 def _is_subclass(kind: Any, parent: type) -> bool:

@@ -14,10 +14,10 @@ from rivers_core._lazy import register_former_module as register_former_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from rivers_core._annotations import hint_classes as hint_classes
-    from rivers_core._annotations import hint_members as hint_members
-    from rivers_core._annotations import mapping_hint as mapping_hint
     from rivers_core._forks import ForkGuard as ForkGuard
+    from rivers_core._hints import hint_classes as hint_classes
+    from rivers_core._hints import hint_members as hint_members
+    from rivers_core._hints import mapping_hint as mapping_hint
     from rivers_core._locations import StoreRoot as StoreRoot
     from rivers_core._locations import locate_store as locate_store
     from rivers_core._locations import missing_credentials as missing_credentials
@@ -43,7 +43,7 @@ else:
     __getattr__, __dir__, __all__ = lazy_exports(
         __name__,
         {
-            "rivers_core._annotations": ["hint_classes", "hint_members", "mapping_hint"],
+            "rivers_core._hints": ["hint_classes", "hint_members", "mapping_hint"],
             "rivers_core._forks": ["ForkGuard"],
             "rivers_core._locations": [
                 "StoreRoot",

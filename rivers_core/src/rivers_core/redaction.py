@@ -17,7 +17,8 @@ from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
-from rivers_core._annotations import Types, class_of, fields_of, kinds_of, of_entry, of_item
+from rivers_core._annotations import Types, fields_of, kinds_of, of_entry, of_item
+from rivers_core._hints import class_of
 
 REDACTED: Final = "**********"
 """Replacement for a secret, the same as pydantic's for a `SecretStr`."""

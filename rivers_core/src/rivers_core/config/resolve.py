@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
-from rivers_core._annotations import Types, class_of, kinds_of, of_entry, of_item
+from rivers_core._annotations import Types, kinds_of, of_entry, of_item
+from rivers_core._hints import class_of
 from rivers_core._locations import resolve_location
 from rivers_core._messages import did_you_mean
 from rivers_core.config.parser import DOTENV, Setting, join_key, problems

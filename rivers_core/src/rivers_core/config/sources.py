@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
 
-from rivers_core._annotations import Types, class_of, fields_of, input_names, kinds_of, of_entry
+from rivers_core._annotations import Types, fields_of, input_names, kinds_of, of_entry
+from rivers_core._hints import class_of
 from rivers_core._messages import did_you_mean
 from rivers_core.config.parser import DOTENV, ENVIRONMENT_VARIABLE, HandlerSettings, Setting, check_depth
 from rivers_core.exceptions import ConfigurationError
