@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rivers.definitions.fan_out import DYNAMIC_KEYS
 from rivers.exceptions import ExecutionError, NotMaterializedError
 from rivers.execution.fan_in import load_each
-from rivers.execution.handler_errors import add_location
+from rivers.execution.handler_calls import add_location
 from rivers.execution.inputs import load_input
 from rivers.execution.lineage import combined_version, input_versions
 from rivers.execution.redaction import redact_error
