@@ -25,7 +25,7 @@ class Job:
 
     Args:
         name: Name of the job.
-        assets: Assets, tasks, or their names.
+        assets: Assets, tasks, or terms that select them, such as `group:sales`; a string of several terms.
         executor: Executor of its runs; by default the repository's.
         allow_incomplete_deps: Whether upstreams may be missing in the selection, so that their stored values are
             loaded.
@@ -40,7 +40,7 @@ class Job:
     def __init__(
         self,
         name: str,
-        assets: Sequence[Asset | Definition | str],
+        assets: Sequence[Asset | Definition | str] | str,
         executor: Any = None,
         allow_incomplete_deps: bool = False,
         retry: RetryPolicy | str | None = None,
@@ -55,7 +55,7 @@ class Job:
 
     @property
     def selection(self) -> list[str]:
-        """Names of the assets, with all outputs of a multi-asset."""
+        """Names and terms of the assets, with all outputs of a multi-asset."""
         names: list[str] = []
         for member in self.assets:
             if isinstance(member, MultiAsset):
@@ -126,8 +126,10 @@ class Job:
 
 
 def _members(checks: FieldChecks, assets: object) -> list[Definition | str]:
-    if isinstance(assets, (str, Definition, Mapping)) or not isinstance(assets, Iterable):
-        raise checks.refuse(f"assets must be a list of assets or their names, got {assets!r}.")
+    if isinstance(assets, str):
+        assets = assets.split()
+    if isinstance(assets, (Definition, Mapping)) or not isinstance(assets, Iterable):
+        raise checks.refuse_type(f"assets must be a list of assets or their names, got {assets!r}.")
     members = list(assets)
     if not members:
         raise checks.refuse("assets must not be empty.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rivers.exceptions import AssetNotFoundError, GraphValidationError
 from rivers.graph.findings import suggest
 from rivers.graph.plan import Plan
+from rivers.graph.terms import select_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,23 +16,24 @@ if TYPE_CHECKING:
 
 
 def make_plan(
-    graph: Graph, selection: Iterable[str] | None = None, *, include_upstream: bool = False
+    graph: Graph, selection: str | Iterable[str] | None = None, *, include_upstream: bool = False
 ) -> Plan:
     """Return the plan of a selection.
 
     Args:
         graph: The resolved graph.
-        selection: Names of assets, outputs of multi-assets, tasks or graph nodes; None takes every asset.
+        selection: Terms that select assets, outputs of multi-assets, tasks or graph nodes, see `select_names`; None
+            takes every asset.
         include_upstream: Whether to also run everything that the selected ones need.
 
     Returns:
         The plan, with its steps in execution order.
 
     Raises:
-        AssetNotFoundError: A name is unknown.
+        AssetNotFoundError: A name is unknown, or the selection matches nothing.
         GraphValidationError: A name is an external asset, which never runs.
     """
-    names = list(dict.fromkeys(graph.default_members if selection is None else selection))
+    names = list(graph.default_members) if selection is None else select_names(graph, selection)
     chosen: set[str] = set()
     wanted: dict[str, set[str]] = {}
     for name in names:

@@ -29,6 +29,7 @@ from rivers.execution.staleness import status_of_asset
 from rivers.execution.verification import verified_status
 from rivers.graph.findings import suggest
 from rivers.graph.symbols import Definitions
+from rivers.graph.terms import select_names
 from rivers.repository.accepting import accept_stored
 from rivers.repository.loading import load_stored
 from rivers.repository.observing import observe_assets
@@ -164,7 +165,7 @@ class CodeRepository:
         """Run assets and store their results.
 
         Args:
-            selection: Assets, outputs of multi-assets or tasks, or their names; None for every asset.
+            selection: Assets and tasks, or terms that select them (see `select`); None for every asset.
             partition_key: One or several partition keys: a key, its display form, a `PartitionKeyRange`, a list.
             tags: Tags recorded with every event of the run.
             raise_on_error: Whether to raise the first failure; otherwise independent steps go on.
@@ -182,14 +183,14 @@ class CodeRepository:
         Raises:
             ExecutionError: A step failed and `raise_on_error` is true. It is also an instance of the class of the
                 step's error (`except ValueError` works), which is its cause.
-            AssetNotFoundError: A selected name is unknown.
+            AssetNotFoundError: A selected name is unknown, or nothing matches.
             GraphValidationError: The repository is not valid.
             PartitionValidationError: A partitioned asset has no valid key.
             ConfigurationError: The configuration values are not valid.
         """
         return self._run(
             RunRequest(
-                _names(selection),
+                self.select(selection),
                 partition_key,
                 tags or (),
                 raise_on_error,
@@ -202,6 +203,20 @@ class CodeRepository:
             ),
             include_upstream=include_upstream,
         )
+
+    def select(self, selection: Iterable[str | Asset | Task] | str | None = None) -> tuple[str, ...] | None:
+        """Return the names of the assets, outputs and tasks that a selection stands for; None for None.
+
+        Args:
+            selection: Assets or terms: names, globs, `group:x`, `tag:x`, `kind:x`, `handler:x`, `+name` with everything
+                upstream, `name+` downstream, `1+name` one level, `-x` without. A string holds terms separated by
+                spaces; an item of a list is one term.
+
+        Raises:
+            AssetNotFoundError: A name is unknown, or nothing matches.
+        """
+        terms = selection if isinstance(selection, str) else _terms(selection)
+        return None if terms is None else tuple(select_names(self.graph, terms))
 
     def get_job(self, name: str) -> Job:
         """Return a job of this repository, ready to `execute`.
@@ -224,7 +239,7 @@ class CodeRepository:
     ) -> RunResult:
         return self._run(
             RunRequest(
-                tuple(job.selection),
+                tuple(select_names(self.graph, job.selection)),
                 tags=tags or (),
                 config={} if config is None else config,
                 retry=self._runtime.policy(job.retry) or self._default_retry_policy,
@@ -357,7 +372,7 @@ class CodeRepository:
     def _values(
         self, asset_names: Iterable[str | Asset] | str | None, history: History
     ) -> Iterator[tuple[StoredOutput, PartitionKey | None]]:
-        plan = self._runtime.plan(_names(asset_names))
+        plan = self._runtime.plan(self.select(asset_names))
         for step in plan.steps:
             for output in plan.outputs_of(step):
                 if output.is_asset:
@@ -379,7 +394,7 @@ class CodeRepository:
             ExecutionError: A function failed.
         """
         self.resolve()
-        return observe_assets(self.graph, self.assets, _names(asset_names), self.storage, self.resources)
+        return observe_assets(self.graph, self.assets, _terms(asset_names), self.storage, self.resources)
 
     @property
     def graph(self) -> Graph:
@@ -474,8 +489,8 @@ class CodeRepository:
         )
 
 
-def _names(selection: Iterable[Any] | str | None) -> tuple[str, ...] | None:
-    """Return the names of a selection of names and definitions."""
+def _terms(selection: Iterable[Any] | str | None) -> tuple[str, ...] | None:
+    """Return the terms of a selection of terms and definitions."""
     if selection is None:
         return None
     items: Any = [selection] if isinstance(selection, (str, Definition)) else selection

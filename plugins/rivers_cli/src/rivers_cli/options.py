@@ -9,6 +9,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from rivers.repository import CodeRepository
     from rivers_cli.session import Session
 
 
@@ -72,9 +73,25 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, a
 Assets = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="ASSETS", help="Names of assets; all by default.", autocompletion=_complete_assets
+        metavar="ASSETS",
+        help="Names, globs, group:x, tag:x, kind:x, handler:x, +upstream, downstream+; all by default.",
+        autocompletion=_complete_assets,
     ),
 ]
+
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="ASSETS", help="Leave these out, same syntax. Repeatable."),
+]
+
+
+def select_assets(
+    repository: CodeRepository, assets: Iterable[str] | None, exclude: Iterable[str] | None
+) -> tuple[str, ...] | None:
+    """Return the names of the assets that a call selects; None for all."""
+    terms = [*(assets or ()), *(f"-{term}" for term in exclude or ())]
+    return repository.select(terms) if terms else None
+
 
 Asset = Annotated[
     str, typer.Argument(metavar="ASSET", help="Name of an asset.", autocompletion=_complete_assets)

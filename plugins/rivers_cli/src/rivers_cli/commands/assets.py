@@ -11,7 +11,7 @@ import typer
 from rivers_cli.errors import UsageError
 from rivers_cli.handler_usage import storing_handler
 from rivers_cli.humanize import format_age, format_iso, format_size, stored_size
-from rivers_cli.options import AsJson, Assets
+from rivers_cli.options import AsJson, Assets, Exclude, select_assets
 from rivers_cli.output import (
     Column,
     is_terminal,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 def assets(
     context: typer.Context,
     assets: Assets = None,
+    exclude: Exclude = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Ask the handlers for deleted, changed and damaged values.")
     ] = False,
@@ -57,9 +58,11 @@ def assets(
     with project_output_to_stderr(as_json):
         project = context.obj.project
         if accept:
-            for name, key in project.open().accept(assets or None):
+            opened = project.open()
+            for name, key in opened.accept(select_assets(opened, assets, exclude)):
                 print_error(f"Accepted {name}{'' if key is None else f' [{key}]'} as it is stored.")
-        summaries = summarize_assets(project.inspect(), assets, verify=verify)
+        repository = project.inspect()
+        summaries = summarize_assets(repository, select_assets(repository, assets, exclude), verify=verify)
     if as_json:
         print_document([summary.document() for summary in summaries])
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from rivers_cli.errors import UsageError
-from rivers_cli.options import AsJson, Assets
+from rivers_cli.options import AsJson, Assets, Exclude, select_assets
 from rivers_cli.output import print_document, print_error, project_output_to_stderr
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ _FORMATS: Final = {
 def graph(
     context: typer.Context,
     assets: Assets = None,
+    exclude: Exclude = None,
     svg: Annotated[bool, typer.Option("--svg", help="Draw SVG; the default.")] = False,
     html: Annotated[bool, typer.Option("--html", help="Draw an HTML page.")] = False,
     mermaid: Annotated[
@@ -56,10 +57,9 @@ def graph(
     format_name = _select_format(svg=svg, html=html or open_browser, mermaid=mermaid, output=output)
     with project_output_to_stderr():
         repository = context.obj.project.inspect()
-        for name in assets or ():
-            repository.handler_binding(name)  # raises for an unknown name
+        selected = select_assets(repository, assets, exclude)
         lineage = build_lineage(repository.graph)
-        lineage = lineage.around(assets) if assets else lineage
+        lineage = lineage.around(list(selected)) if selected is not None else lineage
         drawing = "" if as_json else _render(format_name, lineage, repository, context.obj.project.root.name)
     if as_json:
         print_document(lineage.document())

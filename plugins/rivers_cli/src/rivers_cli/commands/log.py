@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -13,6 +14,7 @@ from rivers_cli.output import Column, escape_control, print_document, print_tabl
 
 if TYPE_CHECKING:
     from rivers.storage import Event, EventStorage
+    from rivers_cli.project import Project
 
 
 def log(
@@ -20,7 +22,8 @@ def log(
     target: Annotated[
         str | None,
         typer.Argument(
-            metavar="[ASSET|RUN]", help="An asset, or the start of a run's id; default: the latest run."
+            metavar="[ASSETS|RUN]",
+            help="An asset, a selection such as group:x, or the start of a run's id; default: the latest run.",
         ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Maximum number of events.")] = 50,
@@ -34,9 +37,10 @@ def log(
     Examples:
       $ rivers log                 the latest run
       $ rivers log orders -m       an asset, with its metadata
+      $ rivers log group:sales     the assets of a group
       $ rivers log 3f2a91c0        a run
     """
-    events = _find_events(context.obj.project.storage(reading=True), target, limit)
+    events = _find_events(context.obj.project, target, limit)
     if as_json:
         print_document([_document(event) for event in events])
         return
@@ -56,7 +60,11 @@ def log(
             _print_metadata(event)
 
 
-def _find_events(storage: EventStorage, target: str | None, limit: int) -> list[Event]:
+_TERM: Final = re.compile(r"[+*?\[\s]|^(group|tag|kind|handler):")
+
+
+def _find_events(project: Project, target: str | None, limit: int) -> list[Event]:
+    storage: EventStorage = project.storage(reading=True)
     if target is None:
         latest = storage.get_runs(limit=1)
         return storage.get_events_for_run(latest[0].run_id)[-limit:] if latest else []
@@ -66,6 +74,10 @@ def _find_events(storage: EventStorage, target: str | None, limit: int) -> list[
     run_ids = [run.run_id for run in storage.get_runs(limit=None) if run.run_id.startswith(target)]
     if len(run_ids) == 1:
         return storage.get_events_for_run(run_ids[0])[-limit:]
+    if not run_ids and _TERM.search(target):
+        names = project.inspect().select(target) or ()
+        events = [event for name in names for event in storage.get_events_for_asset(name, limit=limit)]
+        return sorted(events, key=lambda event: event.id or 0)[-limit:]
     raise _not_found_error(storage, target, run_ids)
 
 

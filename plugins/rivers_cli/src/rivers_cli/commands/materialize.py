@@ -21,7 +21,7 @@ from rivers_cli.errors import (
     project_traceback,
 )
 from rivers_cli.humanize import format_duration
-from rivers_cli.options import AsJson, Assets, Job, Partitions, complete_executors
+from rivers_cli.options import AsJson, Assets, Exclude, Job, Partitions, complete_executors
 from rivers_cli.output import print_document, print_error, project_output_to_stderr
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 def materialize(
     context: typer.Context,
     assets: Assets = None,
+    exclude: Exclude = None,
     partition: Partitions = None,
     job: Job = None,
     executor: Annotated[
@@ -78,6 +79,7 @@ def materialize(
       $ rivers materialize --partition 2024-01-01..2024-01-31
       $ rivers materialize --job nightly --env prod
       $ rivers materialize --only-stale
+      $ rivers materialize "+report" group:sales --exclude "raw_*"
     """
     from rivers_cli.run.request import RunOptions, create_request
 
@@ -93,6 +95,7 @@ def materialize(
         only_stale,
         upstream,
         fail_fast,
+        tuple(exclude or ()),
     )
     with project_output_to_stderr(as_json):
         request = create_request(options, session.project.open())

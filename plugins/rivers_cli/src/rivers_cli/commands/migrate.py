@@ -13,7 +13,7 @@ import typer
 from rivers_cli.errors import ExitError, UsageError, describe_error
 from rivers_cli.handler_usage import HandlerUsage, find_handler
 from rivers_cli.humanize import format_duration
-from rivers_cli.options import AsJson, Assets, complete_endpoint
+from rivers_cli.options import AsJson, Assets, Exclude, complete_endpoint, select_assets
 from rivers_cli.output import Column, print_document, print_error, print_table, project_output_to_stderr
 from rivers_core.exceptions import ConflictError, IntegrityError, NotMaterializedError
 
@@ -48,6 +48,7 @@ def migrate(
         ),
     ],
     assets: Assets = None,
+    exclude: Exclude = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be copied.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace different values at the target.")
@@ -78,7 +79,7 @@ def migrate(
             str(uuid4()),
             overwrite,
         )
-        copies = list(migration.plan(_select_outputs(usage, assets, migration.source)))
+        copies = list(migration.plan(_select_outputs(usage, assets, exclude, migration.source)))
         if not dry_run:
             migration.run(copies, context.obj.redact, verbose=not as_json)
     if as_json:
@@ -378,18 +379,21 @@ def find_endpoint(project: Project, usage: HandlerUsage, text: str, *, reading: 
     return Endpoint(text, name, handler_for, storage)
 
 
-def _select_outputs(usage: HandlerUsage, names: Sequence[str] | None, source: Endpoint) -> list[StoredOutput]:
-    """Return the named assets, else all that the source has ever stored.
+def _select_outputs(
+    usage: HandlerUsage, assets: Sequence[str] | None, exclude: Sequence[str] | None, source: Endpoint
+) -> list[StoredOutput]:
+    """Return the selected assets, else all that the source has ever stored.
 
     Raises:
-        NodeNotFoundError: A name is unknown.
+        AssetNotFoundError: A name is unknown, or nothing matches.
     """
     repository = usage.repository
     assert repository is not None
-    if names:
-        for name in names:
-            repository.handler_binding(name)  # raises for an unknown name
-        return [repository.graph.outputs[name] for name in dict.fromkeys(names)]
+    names = select_assets(repository, assets, exclude)
+    if names is not None:
+        graph = repository.graph
+        whole = {name: graph.steps[name].outputs for name in names if name not in graph.outputs}
+        return [output for name in names for output in whole.get(name) or (graph.outputs[name],)]
     used = usage.outputs_of(source.label)
     return [
         output

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from rivers_cli.errors import UsageError
+from rivers_cli.options import select_assets
 from rivers_cli.parsing import parse_pair, parse_partitions, parse_value
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class RunOptions:
         only_stale: Skip fresh assets.
         upstream: Also run what the assets depend on.
         fail_fast: Stop at the first failure.
+        exclude: Terms of assets that are left out.
     """
 
     assets: tuple[str, ...] = ()
@@ -47,6 +49,7 @@ class RunOptions:
     only_stale: bool = False
     upstream: bool = False
     fail_fast: bool = False
+    exclude: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -109,6 +112,7 @@ class RunRequest:
 
         options = self.options
         words = ["rivers", "materialize", *options.assets]
+        words += [word for term in options.exclude for word in ("--exclude", term)]
         words += [word for text in options.partitions for word in ("--partition", text)]
         words += ["--job", options.job] if options.job else []
         words += ["--executor", options.executor] if options.executor else []
@@ -156,11 +160,14 @@ def create_request(options: RunOptions, repository: CodeRepository) -> RunReques
     from rivers.execution.keys import keys_of_plan
     from rivers.graph.selection import make_plan
 
-    if options.job is not None and (options.assets or options.upstream):
-        raise UsageError("--job cannot be combined with names of assets or --upstream.")
+    if options.job is not None and (options.assets or options.upstream or options.exclude):
+        raise UsageError("--job cannot be combined with names of assets, --exclude or --upstream.")
     resumed = None if options.run_id is None else find_run(repository, options.run_id)
     options = _repeat_options(options, resumed)
-    selection = tuple(repository.get_job(options.job).selection) if options.job else options.assets or None
+    if options.job:
+        selection = repository.select(repository.get_job(options.job).selection)
+    else:
+        selection = select_assets(repository, options.assets, options.exclude)
     plan = make_plan(repository.graph, selection, include_upstream=options.upstream)
     partition_key = parse_partitions(options.partitions)
     keys = keys_of_plan(plan, partition_key, repository.storage)
