@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from rivers.executors import Executor as Executor
     from rivers.mappings import PartitionMapping as PartitionMapping
     from rivers.repository import CodeRepository as CodeRepository
+    from rivers.repository import RunPlan as RunPlan
     from rivers.repository import RunResult as RunResult
     from rivers.storage import Storage as Storage
     from rivers_core import BaseIOHandler as BaseIOHandler
@@ -92,7 +93,7 @@ else:
             "rivers.execution.staleness": ["AssetStatus"],
             "rivers.executors": ["Executor"],
             "rivers.mappings": ["PartitionMapping"],
-            "rivers.repository": ["CodeRepository", "RunResult"],
+            "rivers.repository": ["CodeRepository", "RunPlan", "RunResult"],
             "rivers.storage": ["Storage"],
             "rivers_core": [
                 "BaseIOHandler",

@@ -84,6 +84,7 @@ class Job:
         run_id_override: str | None = None,
         resume: bool = False,
         only_stale: bool = False,
+        dry_run: bool = False,
         executor: Any = None,
     ) -> Any:
         """Run the job.
@@ -96,6 +97,7 @@ class Job:
             run_id_override: Identifier of the run.
             resume: Skip the steps that the run `run_id_override` already finished.
             only_stale: Skip fresh assets.
+            dry_run: Only return what would run, as a `RunPlan`.
             executor: Executor of this run; by default the job's.
 
         Returns:
@@ -118,6 +120,7 @@ class Job:
             run_id=run_id_override,
             resume=resume,
             only_stale=only_stale,
+            dry_run=dry_run,
             executor=executor or self.executor,
         )
 

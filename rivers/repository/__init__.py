@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rivers.repository.code_repository import CodeRepository
+from rivers.repository.run_preview import RunPlan
 from rivers.repository.runner import RunResult
 
-__all__ = ["CodeRepository", "RunResult"]
+__all__ = ["CodeRepository", "RunPlan", "RunResult"]

@@ -33,6 +33,7 @@ from rivers.graph.terms import select_names
 from rivers.repository.accepting import accept_stored
 from rivers.repository.loading import load_stored
 from rivers.repository.observing import observe_assets
+from rivers.repository.run_preview import preview
 from rivers.repository.runner import RunRequest, run_plan
 from rivers.repository.runtime import Runtime, check_executor
 from rivers_core.handler import BaseIOHandler
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from rivers.execution.staleness import AssetStatus
     from rivers.executors import Executor
     from rivers.graph.plan import Graph, HandlerBinding, StoredOutput
+    from rivers.repository.run_preview import RunPlan
     from rivers.repository.runner import RunResult
     from rivers.storage import EventStorage
     from rivers_core.config import Config
@@ -147,6 +149,7 @@ class CodeRepository:
 
     # ------------------------------------------------------------------ run
 
+    @overload
     def materialize(
         self,
         selection: Iterable[str | Asset | Task] | str | None = None,
@@ -160,8 +163,35 @@ class CodeRepository:
         retry: RetryPolicy | str | None = None,
         *,
         only_stale: bool = False,
+        dry_run: Literal[False] = False,
         executor: Executor | None = None,
-    ) -> RunResult:
+    ) -> RunResult: ...
+    @overload
+    def materialize(
+        self,
+        selection: Iterable[str | Asset | Task] | str | None = None,
+        partition_key: KeyRequest | None = None,
+        *,
+        include_upstream: bool = False,
+        only_stale: bool = False,
+        dry_run: Literal[True],
+    ) -> RunPlan: ...
+    def materialize(
+        self,
+        selection: Iterable[str | Asset | Task] | str | None = None,
+        partition_key: KeyRequest | None = None,
+        tags: list[tuple[str, str]] | None = None,
+        raise_on_error: bool = True,
+        config: Mapping[str, Any] | None = None,
+        run_id_override: str | None = None,
+        include_upstream: bool = False,
+        resume: bool = False,
+        retry: RetryPolicy | str | None = None,
+        *,
+        only_stale: bool = False,
+        dry_run: bool = False,
+        executor: Executor | None = None,
+    ) -> RunResult | RunPlan:
         """Run assets and store their results.
 
         Args:
@@ -175,10 +205,11 @@ class CodeRepository:
             resume: Skip the steps that the run `run_id_override` already finished.
             retry: Retry policy of steps for which asset and job set none, or the name of one.
             only_stale: Skip assets whose code, handler and inputs have not changed since they were stored.
+            dry_run: Only return what would run, and why; nothing is run or written.
             executor: Executor of this run; None for the repository's.
 
         Returns:
-            The assets that were materialized, failed or skipped.
+            The assets that were materialized, failed or skipped; with `dry_run` a `RunPlan`.
 
         Raises:
             ExecutionError: A step failed and `raise_on_error` is true. It is also an instance of the class of the
@@ -188,9 +219,14 @@ class CodeRepository:
             PartitionValidationError: A partitioned asset has no valid key.
             ConfigurationError: The configuration values are not valid.
         """
+        names = self.select(selection)
+        if dry_run:
+            return self._preview(
+                names, partition_key, include_upstream=include_upstream, only_stale=only_stale
+            )
         return self._run(
             RunRequest(
-                self.select(selection),
+                names,
                 partition_key,
                 tags or (),
                 raise_on_error,
@@ -235,11 +271,15 @@ class CodeRepository:
         *,
         tags: Sequence[tuple[str, str]] | None,
         config: Mapping[str, Any] | None,
+        dry_run: bool,
         **request: Any,
-    ) -> RunResult:
+    ) -> RunResult | RunPlan:
+        names = tuple(select_names(self.graph, job.selection))
+        if dry_run:
+            return self._preview(names, request["partition_key"], only_stale=request["only_stale"])
         return self._run(
             RunRequest(
-                tuple(select_names(self.graph, job.selection)),
+                names,
                 tags=tags or (),
                 config={} if config is None else config,
                 retry=self._runtime.policy(job.retry) or self._default_retry_policy,
@@ -247,6 +287,19 @@ class CodeRepository:
                 **request,
             )
         )
+
+    def _preview(
+        self,
+        names: tuple[str, ...] | None,
+        partition_key: KeyRequest | None,
+        *,
+        include_upstream: bool = False,
+        only_stale: bool,
+    ) -> RunPlan:
+        runtime = self._runtime
+        runtime.open(set_up=False)
+        plan = runtime.plan(names, include_upstream=include_upstream)
+        return preview(plan, partition_key, runtime.storage, only_stale=only_stale)
 
     def _run(self, request: RunRequest, *, include_upstream: bool = False) -> RunResult:
         runtime = self._runtime

@@ -22,13 +22,13 @@ from rivers_cli.errors import (
 )
 from rivers_cli.humanize import format_duration
 from rivers_cli.options import AsJson, Assets, Exclude, Job, Partitions, complete_executors
-from rivers_cli.output import print_document, print_error, project_output_to_stderr
+from rivers_cli.output import Column, print_document, print_error, print_table, project_output_to_stderr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rivers_cli.run.progress import Progress
-    from rivers_cli.run.request import RunRequest
+    from rivers_cli.run.request import RunOptions, RunRequest
     from rivers_cli.session import Session
 
 
@@ -50,6 +50,7 @@ def materialize(
         ),
     ] = None,
     only_stale: Annotated[bool, typer.Option("--only-stale", help="Skip fresh assets.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would run, and why.")] = False,
     upstream: Annotated[
         bool, typer.Option("--upstream", "-u", help="Also run what the assets depend on.")
     ] = False,
@@ -78,7 +79,7 @@ def materialize(
       $ rivers materialize orders report --partition 2024-01-01
       $ rivers materialize --partition 2024-01-01..2024-01-31
       $ rivers materialize --job nightly --env prod
-      $ rivers materialize --only-stale
+      $ rivers materialize --only-stale --dry-run
       $ rivers materialize "+report" group:sales --exclude "raw_*"
     """
     from rivers_cli.run.request import RunOptions, create_request
@@ -97,6 +98,9 @@ def materialize(
         fail_fast,
         tuple(exclude or ()),
     )
+    if dry_run:
+        _show_plan(options, session, as_json=as_json)
+        return
     with project_output_to_stderr(as_json):
         request = create_request(options, session.project.open())
         session.project.add_secrets(request.secrets())
@@ -110,6 +114,37 @@ def materialize(
             print_error(line)
     if outcome.code:
         raise ExitError(outcome.code)
+
+
+def _show_plan(options: RunOptions, session: Session, *, as_json: bool) -> None:
+    """Print what a run would do."""
+    from dataclasses import asdict
+
+    from rivers_cli.parsing import parse_partitions
+
+    with project_output_to_stderr(as_json):
+        repository = session.project.inspect()
+        if options.job is not None:
+            terms = repository.get_job(options.job).selection
+        else:
+            terms = [*options.assets, *(f"-{term}" for term in options.exclude)]
+        plan = repository.materialize(
+            terms or None,
+            parse_partitions(options.partitions),
+            include_upstream=options.upstream,
+            only_stale=options.only_stale,
+            dry_run=True,
+        )
+    if as_json:
+        print_document([asdict(step) for step in plan])
+    elif not plan:
+        print("Nothing to run.")
+    else:
+        columns = [
+            Column("Step"), Column("Partitions"), Column("Why", wraps=True), Column("Handler", optional=1),
+            Column("Address", optional=2),
+        ]  # fmt: skip
+        print_table(columns, [step.row() for step in plan])
 
 
 class Terminated(KeyboardInterrupt):

@@ -101,8 +101,9 @@ class RunRequest:
         }
         if options.job is not None:
             result: RunResult = self.repository.get_job(options.job).execute(**common)
-            return result
-        return self.repository.materialize(self.selection, include_upstream=options.upstream, **common)
+        else:
+            result = self.repository.materialize(self.selection, include_upstream=options.upstream, **common)
+        return result
 
     def resume_command(self) -> str:
         """Return the command line that resumes this run, without credentials."""

@@ -1,0 +1,57 @@
+"""`dry_run=True`: what a run would do, without running or writing anything."""
+
+from __future__ import annotations
+
+import rivers as rs
+
+
+def make(handler, version="1", ran=None):
+    @rs.Asset(io_handler=handler, code_version=version)
+    def orders():
+        if ran is not None:
+            ran.append("orders")
+        return [1]
+
+    @rs.Asset(io_handler=handler)
+    def report(orders):
+        return sum(orders)
+
+    return [orders, report]
+
+
+def test_dry_run_names_steps_reasons_and_addresses(repository, tmp_path):
+    handler, ran = rs.PickleIOHandler(str(tmp_path)), []
+    repo = repository(*make(handler, ran=ran))
+    plan = repo.materialize(dry_run=True)
+    assert [(step.name, step.why) for step in plan] == [("orders", "missing"), ("report", "missing")]
+    assert plan.steps[0].address.endswith("orders.pkl")
+    assert (ran, repo.storage.get_runs(), list(tmp_path.iterdir())) == ([], [], [])
+
+
+def test_dry_run_tells_stale_from_requested(repository, tmp_path):
+    handler, storage = rs.PickleIOHandler(str(tmp_path)), rs.Storage.memory()
+    repository(*make(handler)).resolve(storage).materialize()
+    fresh = repository(*make(handler)).resolve(storage)
+    assert [step.why for step in fresh.materialize("report", dry_run=True)] == ["requested"]
+    assert len(fresh.materialize(only_stale=True, dry_run=True)) == 0
+    changed = repository(*make(handler, version="2")).resolve(storage)
+    plan = changed.materialize(only_stale=True, dry_run=True)
+    assert plan.steps[0].why.startswith("stale: code version")
+    assert plan.steps[1].why == "upstream 'orders' runs"
+
+
+def test_dry_run_lists_partitions_and_jobs(repository):
+    definition = rs.PartitionsDefinition.static_(["a", "b", "c"])
+    asset = rs.Asset(lambda: 1, name="x", partitions_def=definition)
+    repo = repository(asset, jobs=[rs.Job("j", ["x"])])
+    repo.materialize(partition_key="a")
+    plan = repo.get_job("j").execute(["a", "b"], dry_run=True)
+    assert (plan.steps[0].partitions, plan.steps[0].why) == (("a", "b"), "requested; missing")
+    stale = repo.materialize(partition_key=["a", "b"], only_stale=True, dry_run=True)
+    assert stale.steps[0].partitions == ("b",)
+
+
+def test_run_plan_is_a_table(repository):
+    plan = repository(rs.Asset(lambda: 1, name="<x>")).materialize(dry_run=True)
+    assert str(plan).splitlines()[0].split() == ["Step", "Partitions", "Why", "Handler", "Address"]
+    assert "&lt;x&gt;" in plan._repr_html_()
