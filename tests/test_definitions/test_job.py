@@ -36,7 +36,7 @@ def test_job_requires_repository():
     )
 
 
-@pytest.mark.parametrize("assets", [[], "x", [3], [""], None])
+@pytest.mark.parametrize("assets", [[], "", [3], [""], None])
 def test_job_rejects_invalid_assets(assets):
     with pytest.raises(GraphValidationError, match="Job 'nightly'.*assets"):
         Job("nightly", assets)

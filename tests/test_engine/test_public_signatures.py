@@ -72,7 +72,7 @@ PROMISED = {
     "Storage.get_runs": "limit, status",
     "BaseIOHandler.handle_output": "context, obj",
     "BaseIOHandler.load_input": "context",
-    "PickleIOHandler": "*, store, prefix='', signing_key=None",
+    "PickleIOHandler": "*, store, prefix=''",
 }
 
 
