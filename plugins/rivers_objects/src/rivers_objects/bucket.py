@@ -277,7 +277,8 @@ class ConditionalObject:
             )
             version = self._condition.version_of(tail, size <= TAIL_SIZE)
             if version is None:
-                version = self._condition.version_of(self._whole(), True)
+                tail = self._whole()
+                version = self._condition.version_of(tail, True)
         except FileNotFoundError:
             return b"", "", "create"
         return tail, version or "unknown", _unchanged(meta["e_tag"], meta["version"])

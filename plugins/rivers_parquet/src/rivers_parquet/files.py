@@ -15,7 +15,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rivers_parquet.details import KEY, Details
-from rivers_parquet.seal import PARQUET, DamagedError, Seal, first_tail, read_seal, verify
+from rivers_parquet.seal import (
+    PARQUET,
+    DamagedError,
+    Seal,
+    first_tail,
+    foreign_version,
+    read_seal,
+    verify,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +32,10 @@ if TYPE_CHECKING:
 
 _ARROW_SCHEMA: Final = b"ARROW:schema"
 _MAX_IN_MEMORY: Final = 64 * 1024 * 1024
+
+
+class FileChangedError(Exception):
+    """Raised if another process replaced a file between two reads of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +91,26 @@ class ParquetFile:
             return _stamp(os.stat(str(self.source))) == self.stamp
         return False
 
-    def verify(self) -> None:
-        """Compare the whole file with its seal, if it has one.
+    def verify(self) -> str:
+        """Compare the whole file with its seal, if it has one, and return its version.
 
         Raises:
             DamagedError: The file was changed after it was stored.
+            FileChangedError: The path names another file than that whose footer was read.
         """
-        seal = self.footer.seal
-        if seal is None or self.options is not None:
-            return
         if isinstance(self.source, bytes):
-            verify(self.source, seal)
-            return
+            return self._verified(self.source)
         with open(self.source, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            verify(data, seal)
+            if self.stamp is not None and _stamp(os.fstat(file.fileno())) != self.stamp:
+                raise FileChangedError
+            return self._verified(data)
+
+    def _verified(self, data: bytes | mmap.mmap) -> str:
+        seal = self.footer.seal
+        if seal is None:
+            return foreign_version(data)
+        verify(data, seal)
+        return seal.version
 
     def arrow_source(self) -> str | pa.BufferReader:
         """Return the file as pyarrow opens it."""

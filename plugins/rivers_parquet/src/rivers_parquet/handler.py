@@ -13,7 +13,7 @@ from pydantic_settings import SettingsConfigDict
 from rivers_core import InputContext, MetadataValue, PartitionContext
 from rivers_core.exceptions import ConflictError, IntegrityError, PartitionValidationError, RiversError
 from rivers_frames.registry import get_frame_types
-from rivers_objects import Folder, ObjectIOHandler
+from rivers_objects import Condition, Folder, ObjectIOHandler
 from rivers_parquet.options import (
     NAMESPACE,
     Compression,
@@ -69,6 +69,7 @@ class ParquetIOHandler(ObjectIOHandler):
     suffix: ClassVar[str] = ".parquet"
     option_namespace: ClassVar[str | None] = NAMESPACE
     partition_batches: ClassVar[bool] = True
+    conditional_writes: ClassVar[bool] = True
 
     compression: Compression = Field(default="zstd", description="Compression of the pages.")
     compression_level: int | None = Field(default=None, description="Level of the compression.")
@@ -98,6 +99,7 @@ class ParquetIOHandler(ObjectIOHandler):
             AssetOutputValidationError: The value is not a frame, or Parquet does not support a column.
             PartitionValidationError: The context has several partition keys.
             OneShotValueError: The value is a stream that was read before.
+            ConflictError: Another version is stored than `context.expected_version`.
             RiversError: A query failed, or the store; the previous value is unchanged.
         """
         from rivers_frames.one_shot import refuse_consumed, remember
@@ -139,12 +141,16 @@ class ParquetIOHandler(ObjectIOHandler):
             ConflictError: Other processes kept replacing the file while it was read.
             RiversError: The store failed, the requested type is not a frame type, or partitions have different types.
         """
+        from rivers_parquet.files import FileChangedError
         from rivers_parquet.scan import scan_of
 
         options = parse_options(context.asset_name, context.asset_metadata)
         contexts = _one_by_one(context)
         for _ in range(_MAX_REOPENED):
-            files, adapter = self._open_all(context, contexts)
+            try:
+                files, adapter, versions = self._open_all(context, contexts)
+            except FileChangedError:
+                continue
             scan = scan_of(files, options.columns, _subject(context))
             error: BaseException | None = None
             try:
@@ -161,9 +167,8 @@ class ParquetIOHandler(ObjectIOHandler):
                 raise error
             if error is not None:
                 raise self._decoding_error(context, files, error) from error
-            seal = files[0].footer.seal
-            if seal is not None and len(files) == 1:
-                context.register_loaded_version(seal.version)
+            if len(versions) == 1 and versions[0] is not None:
+                context.register_loaded_version(versions[0])
             return value
         raise ConflictError(
             f"Could not load {_subject(context)}: another process replaced the file while it was read, "
@@ -217,12 +222,14 @@ class ParquetIOHandler(ObjectIOHandler):
         """Write the file and return its metadata and version."""
         import pyarrow.parquet as pq
 
-        from rivers_parquet.seal import seal_file
+        from rivers_parquet.seal import seal_file, stored_version
         from rivers_parquet.write import write_file
 
+        expected = context.expected_version
+        condition = None if expected is None else Condition(expected, stored_version)
         failure: BaseException | None = None
         try:
-            with self.objects.target(path).stage() as staged:
+            with self.objects.target(path, condition).stage() as staged:
                 try:
                     write_file(staged.path, frame, context.storage_key, layout, _subject(context))
                 except BaseException as error:
@@ -260,8 +267,8 @@ class ParquetIOHandler(ObjectIOHandler):
 
     def _open_all(
         self, context: InputContext, contexts: Sequence[InputContext]
-    ) -> tuple[Sequence[ParquetFile], FrameAdapter]:
-        """Open the files of all contexts, verified as far as the type that is loaded needs it."""
+    ) -> tuple[Sequence[ParquetFile], FrameAdapter, Sequence[str | None]]:
+        """Open and verify the files of all contexts; return them with the adapter for them, and their versions."""
         types = get_frame_types()
         requested = types.for_hint(context.type_hint)
         is_lazy = requested is not None and types.adapter(requested).is_lazy
@@ -278,10 +285,10 @@ class ParquetIOHandler(ObjectIOHandler):
             default=self.default_type,
         )
         adapter = types.adapter(spec)
-        if not adapter.is_lazy:
-            for one, file in zip(contexts, files, strict=True):
-                self._verify(one, file)
-        return files, adapter
+        if adapter.is_lazy:
+            seals = (file.footer.seal for file in files)
+            return files, adapter, [None if seal is None else seal.version for seal in seals]
+        return files, adapter, [self._verify(one, file) for one, file in zip(contexts, files, strict=True)]
 
     def _open(self, context: InputContext, *, is_lazy: bool) -> ParquetFile:
         from rivers_parquet.files import download, open_local, open_remote
@@ -309,11 +316,11 @@ class ParquetIOHandler(ObjectIOHandler):
             self._fail_damaged(context, path, f"was stored as {details.key!r} and does not belong here")
         return file
 
-    def _verify(self, context: InputContext, file: ParquetFile) -> None:
+    def _verify(self, context: InputContext, file: ParquetFile) -> str:
         from rivers_parquet.seal import DamagedError
 
         try:
-            file.verify()
+            return file.verify()
         except DamagedError as error:
             self._fail_damaged(context, self.object_path(context), error)
         except OSError as error:

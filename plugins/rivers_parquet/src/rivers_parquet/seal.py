@@ -2,7 +2,8 @@
 
 The end of a file is `... pages | seal | footer | length of the footer | PAR1`. Readers find the footer by its length
 and pages by their offsets, so that they never see the seal. It holds two BLAKE3 digests: of the footer, from which
-readers take types, offsets and statistics, and of the whole file without the seal, which is the data version.
+readers take types, offsets and statistics, and of the whole file without the seal, which is the data version. A random
+number tells files of equal content apart, so that a conditional write recognizes its own file.
 
 Source: https://parquet.apache.org/docs/file-format/
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import secrets
 import struct
 from dataclasses import dataclass
 from typing import Final
@@ -21,8 +23,9 @@ PARQUET: Final = b"PAR1"
 MAGIC: Final = b"\x89rivers-parquet\n"
 VERSION: Final = 1
 
-_SEAL: Final = struct.Struct("<16sI4x32s32s")
+_SEAL: Final = struct.Struct("<16sI12s32s32s")
 _TRAILER: Final = struct.Struct("<I4s")
+SIZE: Final = _SEAL.size
 _GUESS: Final = 64 * 1024
 """Bytes at the end of a file that usually hold the footer, in one request to a store."""
 
@@ -64,7 +67,11 @@ def seal_file(descriptor: int) -> Seal:
     with mmap.mmap(descriptor, size, prot=mmap.PROT_READ) as data:
         content = blake3(data, max_threads=blake3.AUTO).digest()
     seal = Seal(content, blake3(footer).digest(), start)
-    os.pwrite(descriptor, _SEAL.pack(MAGIC, VERSION, seal.content, seal.footer) + footer, start)
+    os.pwrite(
+        descriptor,
+        _SEAL.pack(MAGIC, VERSION, secrets.token_bytes(12), seal.content, seal.footer) + footer,
+        start,
+    )
     return seal
 
 
@@ -94,7 +101,7 @@ def read_seal(size: int, tail: bytes) -> tuple[Seal | None, int]:
     block = tail[len(tail) - needed : len(tail) - footer_size]
     if len(block) < _SEAL.size or not block.startswith(MAGIC):
         return None, needed
-    _, version, content, footer = _SEAL.unpack(block)
+    _, version, _, content, footer = _SEAL.unpack(block)
     if version > VERSION:
         raise DamagedError(
             f"has a seal of version {version}, and this rivers-parquet reads up to {VERSION}: upgrade it"
@@ -128,3 +135,31 @@ def verify(data: bytes | mmap.mmap, seal: Seal) -> None:
         content = blake3(pages, max_threads=blake3.AUTO).update(footer).digest()
     if content != seal.content:
         raise DamagedError("was changed after it was stored: its digest does not match its bytes")
+
+
+def stored_version(tail: bytes, is_whole: bool) -> str | None:
+    """Return the version of a stored file, for the condition of a write.
+
+    Args:
+        tail: The last bytes of the file.
+        is_whole: Whether they are the whole file.
+
+    Returns:
+        The data version; of a file without a seal the digest of the whole file, None if `tail` is too short.
+    """
+    try:
+        seal, needed = read_seal(len(tail), tail)
+    except DamagedError:
+        seal, needed = None, len(tail) + 1
+    if seal is not None and (is_whole or needed <= len(tail)):
+        return seal.version
+    return foreign_version(tail) if is_whole else None
+
+
+def foreign_version(data: bytes | mmap.mmap) -> str:
+    """Return the version of a file that rivers did not write.
+
+    Args:
+        data: The whole file.
+    """
+    return blake3(data, max_threads=blake3.AUTO).hexdigest()
