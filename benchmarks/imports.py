@@ -29,9 +29,9 @@ IMPORTS = {
 # import, peer, and the targets for time and memory, in multiples of the peer
 TARGETS = (
     ("plugin module", "pluggy", 1.3, 1.2),
-    ("core", "settings", 0.2, 0.6),
+    ("core", "settings", 0.05, 0.6),
     ("handler", "settings", 1.1, 1.1),
-    ("rivers", "settings", 0.2, 0.6),
+    ("rivers", "settings", 0.05, 0.6),
     ("pipeline", "settings", 2.0, 1.3),
 )
 
