@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rivers import exceptions as exceptions
+    from rivers import testing as testing
     from rivers.definitions.asset import Asset as Asset
     from rivers.definitions.asset import ExternalAsset as ExternalAsset
     from rivers.definitions.asset import GraphAsset as GraphAsset
@@ -68,6 +69,7 @@ else:
         __name__,
         {
             "rivers.exceptions": [""],
+            "rivers.testing": [""],
             "rivers.definitions.asset": ["Asset", "ExternalAsset", "GraphAsset", "MultiAsset", "SingleAsset"],
             "rivers.definitions.asset_def": ["AssetDef", "DepDef"],
             "rivers.definitions.contexts": [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypedDict, overload
@@ -73,6 +74,10 @@ class _Labels(TypedDict, total=False):
     group: str | None
 
 
+class _Description(TypedDict, total=False):
+    description: str | None
+
+
 class _CodeVersion(TypedDict, total=False):
     code_version: str | None
 
@@ -108,7 +113,16 @@ class _Machine(TypedDict, total=False):
 
 
 class SingleOptions(
-    _Labels, _CodeVersion, _Handler, _Metadata, _Partitions, _Batches, _Steps, _Machine, total=False
+    _Labels,
+    _Description,
+    _CodeVersion,
+    _Handler,
+    _Metadata,
+    _Partitions,
+    _Batches,
+    _Steps,
+    _Machine,
+    total=False,
 ):
     """Keyword arguments of `Asset`."""
 
@@ -139,6 +153,7 @@ class Asset(Definition):
         tags: Tags.
         kinds: Kinds such as `"table"`; a string or a list.
         group: Group in which listings show the asset.
+        description: Text for people; by default the docstring of the function.
         code_version: Version of the code; a new one makes stored values stale.
         io_handler: Handler, or the name of one.
         metadata: JSON values; keys of the form `handler/option` are options of that handler.
@@ -188,6 +203,13 @@ class Asset(Definition):
     hooks = Option(FieldChecks.hooks)
     retry = Option(FieldChecks.retry)
     compute = Option(FieldChecks.compute)
+
+    @property
+    def description(self) -> str | None:
+        """Text for people: what was given, else the docstring of the function; None without either."""
+        given: str | None = self.__dict__.get("_description")
+        documented = getattr(self.function, "__doc__", None)
+        return given if given is not None else documented and inspect.cleandoc(documented)
 
     @property
     def partition_mapping(self) -> dict[str, PartitionMapping] | None:
@@ -322,6 +344,7 @@ class SingleAsset(_FunctionAsset[P, R]):
 
     def _set_options(self, checks: FieldChecks, given: Mapping[str, object]) -> None:
         super()._set_options(checks, given)
+        self.__dict__["_description"] = checks.text("description", given.get("description"))
         _check_inputs(checks, self.function, self.deps, {self.name})
 
 

@@ -65,6 +65,8 @@ class FunctionSignature:
         parameters: All other parameters, in order.
         return_hint: Resolved return annotation; `Any` without one.
         unresolved: Annotations that could not be resolved and count as `Any`.
+        is_context_implied: Whether the context is a first parameter named `context` without annotation; it is an input
+            if an asset or resource has that name.
     """
 
     context_parameter: str | None
@@ -75,6 +77,7 @@ class FunctionSignature:
     parameters: tuple[ParameterSpec, ...]
     return_hint: Any
     unresolved: tuple[str, ...] = ()
+    is_context_implied: bool = False
 
 
 def is_async_function(function: Callable[..., Any] | None) -> bool:
@@ -134,6 +137,7 @@ def describe_signature(
     if checks is not None:
         check_special_parameters(parameters, checks, context)
     context_name = config = self_name = self_type = context_type = None
+    is_implied = False
     rest: list[ParameterSpec] = []
     for index, parameter in enumerate(parameters):
         special, argument = _special(parameter.annotation)
@@ -144,6 +148,9 @@ def describe_signature(
             self_name, self_type = parameter.name, Any if argument is None else argument
         elif special is not None and index == 0:
             context_name, context_type, config = parameter.name, special, argument
+        elif index == 0 and _is_plain_context(parameter):
+            context_name, context_type = parameter.name, context
+            is_implied = True
         else:
             has_default = parameter.default is not parameter.empty
             default = parameter.default if has_default else None
@@ -158,6 +165,7 @@ def describe_signature(
         tuple(rest),
         hints.resolve(signature.return_annotation),
         tuple(hints.unresolved),
+        is_implied,
     )
 
 
@@ -174,7 +182,7 @@ def check_special_parameters(
                 raise checks.refuse(
                     f"parameter {parameter.name!r} is a SelfDependency, which only assets have."
                 )
-        elif special is not None and special is not context:
+        elif special is TaskExecutionContext and context is AssetExecutionContext:
             raise checks.refuse(
                 f"parameter {parameter.name!r} must be annotated {context.__name__}, got {special.__name__}."
             )
@@ -185,6 +193,12 @@ def check_special_parameters(
             )
     if len(self_names) > 1:
         raise checks.refuse(f"only one parameter can be a SelfDependency, got {', '.join(self_names)}.")
+
+
+def _is_plain_context(parameter: inspect.Parameter) -> bool:
+    is_bare = parameter.annotation in (parameter.empty, Any) and parameter.default is parameter.empty
+    is_positional = parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    return parameter.name == "context" and is_bare and is_positional
 
 
 def check_parameters(function: Callable[..., Any], checks: FieldChecks, context: ContextType) -> None:

@@ -68,16 +68,21 @@ class InputBinder:
         for parameter in signature.parameters:
             if parameter.name in skip or parameter.is_variadic:
                 continue
-            if parameter.name in self._symbols.outputs:
-                self.load(parameter.name, parameter.name, parameter.hint)
-            elif parameter.name in self._symbols.definitions.resources:
-                self.resources.append((parameter.name, parameter.name))
+            if self._symbols.has_input(parameter.name):
+                self.bind_name(parameter.name, parameter.hint)
             elif not parameter.has_default:
                 known = [*self._symbols.outputs, *self._symbols.definitions.resources]
                 self._findings.add(
                     f"{self._subject}: parameter {parameter.name!r} is neither an asset nor a resource."
                     f"{_ANNOTATIONS.get(parameter.name) or suggest(parameter.name, known)}"
                 )
+
+    def bind_name(self, name: str, hint: Any = None) -> None:
+        """Bind a parameter to the asset, else the resource, of its name."""
+        if name in self._symbols.outputs:
+            self.load(name, name, hint)
+        else:
+            self.resources.append((name, name))
 
     def load(self, parameter: str, upstream_name: str, hint: Any) -> None:
         """Bind a parameter to the stored value of an output."""

@@ -83,6 +83,8 @@ class StepBuilder:
         )
         if not findings.texts:
             self._add(step)
+            if not in_graphs:
+                self.default_members.append(task.name)
         elif in_graphs:
             del self._symbols.outputs[task.name]
         else:
@@ -130,6 +132,7 @@ class StepBuilder:
         step = self._step(asset.name, asset, signature, outputs, subject)
         if signature.self_parameter is not None:
             step.own_value = binder.own_value(signature.self_parameter, outputs[0], signature.self_dependency)
+        self._bind_context(step, binder, signature)
         binder.bind_parameters(signature)
         self._finish(step, binder)
         step.success_hooks = _hooks(asset.hooks, "success")
@@ -152,9 +155,17 @@ class StepBuilder:
             self._symbols, subject, output.partitions_def, (), task.partition_mapping, findings
         )
         step = self._step(task.name, task, task.signature, (output,), subject)
+        self._bind_context(step, binder, task.signature)
         binder.bind_parameters(task.signature)
         self._finish(step, binder)
         return step
+
+    def _bind_context(self, step: Step, binder: InputBinder, signature: FunctionSignature) -> None:
+        """Bind a parameter `context` without annotation as an input if an asset or resource has that name."""
+        name = signature.context_parameter
+        if signature.is_context_implied and name is not None and self._symbols.has_input(name):
+            step.context_parameter = None
+            binder.bind_name(name)
 
     def _node_step(self, graph: GraphAsset, node: NodeCall, recording: GraphRecording) -> Step:
         subject = f"asset {node.name!r}"

@@ -63,6 +63,10 @@ class SymbolTable:
             self._add(self._task_output(task.name, task, task.io_handler))
         self._check_case()
 
+    def has_input(self, name: str) -> bool:
+        """Return whether a parameter may name an asset or a resource."""
+        return name in self.outputs or name in self.definitions.resources
+
     def partitions_def(
         self, declared: PartitionsDefinition | str | None, owner: str
     ) -> PartitionsDefinition | None:

@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from pydantic import BaseModel, ValidationError
+
 from rivers.definitions.asset import Asset
 from rivers.definitions.definition import Definition
 from rivers.definitions.field_checks import FieldChecks
 from rivers.definitions.job import Job
-from rivers.definitions.resource import Resource
 from rivers.definitions.retry import RetryPolicy
 from rivers.definitions.task import Task
 from rivers.exceptions import (
@@ -36,7 +37,6 @@ from rivers.repository.observing import observe_assets
 from rivers.repository.run_preview import preview
 from rivers.repository.runner import RunRequest, run_plan
 from rivers.repository.runtime import Runtime, check_executor
-from rivers_core.handler import BaseIOHandler
 from rivers_core.partitions import PartitionsDefinition
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from rivers.repository.runner import RunResult
     from rivers.storage import EventStorage
     from rivers_core.config import Config
+    from rivers_core.handler import BaseIOHandler
     from rivers_core.metadata import MetadataValue
     from rivers_core.partitions import PartitionKey
 
@@ -99,6 +100,7 @@ class CodeRepository:
         assets: Sequence[Asset],
         tasks: Sequence[Task] | None = None,
         jobs: Sequence[Job] | None = None,
+        *,
         default_executor: Executor | None = None,
         resources: Mapping[str, Any] | None = None,
         partition_defs: Mapping[str, PartitionsDefinition] | None = None,
@@ -587,11 +589,21 @@ def _check_values(kind: type, field: str, values: Mapping[str, Any] | None) -> d
 def _check_resources(resources: Mapping[str, Any] | None) -> dict[str, Any]:
     checked = _check_mapping("resources", resources)
     for name, value in checked.items():
-        if isinstance(value, type) and issubclass(value, (Resource, BaseIOHandler)):
-            raise GraphValidationError(
-                f"resources[{name!r}] must be an instance, got the class {value.__name__}. Use {value.__name__}(...)."
-            )
+        if isinstance(value, type) and issubclass(value, BaseModel):
+            checked[name] = _instance(name, value)
     return checked
+
+
+def _instance(name: str, model: type[BaseModel]) -> BaseModel:
+    """Return an instance of a class that is given as a resource; settings come from the environment."""
+    try:
+        return model()
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        raise ConfigurationError(
+            f"resources[{name!r}]: cannot create {model.__name__} without arguments. Pass an instance.",
+            problems,
+        ) from None
 
 
 def _check_mapping(field: str, value: object) -> dict[str, Any]:

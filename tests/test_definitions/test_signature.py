@@ -128,17 +128,20 @@ def test_signature_follows_wrapped_function():
     assert plain.signature.parameters[0].hint is Later
 
 
-def test_task_rejects_asset_context():
+def test_task_accepts_either_context():
     @Task
     def job(context: TaskExecutionContext[Settings], a: int) -> int:
         return a
 
-    assert job.signature.context_type is TaskExecutionContext
-    assert job.signature.config_type is Settings
-    with pytest.raises(TaskDefinitionError, match="Task 'wrong'.*TaskExecutionContext"):
+    @Task
+    def ported(context: AssetExecutionContext[Settings]) -> None: ...
 
-        @Task
-        def wrong(context: AssetExecutionContext) -> None: ...
+    assert (job.signature.context_type, job.signature.config_type) == (TaskExecutionContext, Settings)
+    assert (ported.signature.context_type, ported.signature.config_type) == (AssetExecutionContext, Settings)
+    with pytest.raises(AssetDefinitionError, match="Asset 'wrong'.*AssetExecutionContext"):
+
+        @Asset
+        def wrong(context: TaskExecutionContext) -> None: ...
 
     with pytest.raises(TaskDefinitionError, match="'self'.*SelfDependency"):
 

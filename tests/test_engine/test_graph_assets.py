@@ -189,7 +189,7 @@ def test_task_runs_standalone_if_named(repository):
         return f"base is {base}"
 
     repo = repository(base, tasks=[report], jobs=[rs.Job("daily", [base, report])])
-    assert repo.materialize().materialized_assets == ["base"]
+    assert repo.materialize().materialized_assets == ["base", "report"]
     assert repo.get_job("daily").execute().materialized_assets == ["base", "report"]
     assert repo.load_node("report") == "base is 5"
 

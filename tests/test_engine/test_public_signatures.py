@@ -12,8 +12,8 @@ import rivers_core.exceptions
 
 # As a user reads them; what is not listed here may come after it, by name or not.
 ASSET = (
-    "name=None, tags=None, kinds=None, group=None, code_version=None, io_handler=None, metadata=None, "
-    "partitions_def=None, partition_batches=None, deps=None, hooks=None, retry=None, compute=None"
+    "name=None, tags=None, kinds=None, group=None, description=None, code_version=None, io_handler=None, "
+    "metadata=None, partitions_def=None, partition_batches=None, deps=None, hooks=None, retry=None, compute=None"
 )
 PROMISED = {
     "Asset": f"wraps=None, *, {ASSET}",
@@ -50,7 +50,7 @@ PROMISED = {
     "PartitionMapping.time_window": "offset",
     "PartitionMapping.multi_to_single": "dimension_name, partition_mapping=None",
     "CodeRepository": (
-        "assets, tasks=None, jobs=None, default_executor=None, resources=None, partition_defs=None, "
+        "assets, tasks=None, jobs=None, *, default_executor=None, resources=None, partition_defs=None, "
         "retries=None, default_retry_policy=None, config=None"
     ),
     "CodeRepository.resolve": "storage=None",

@@ -82,7 +82,6 @@ def test_load_node_accepts_asset(repository):
             r"rs.Executor.in_process\(\)",
         ),
         ({"resources": [Database()]}, errors.GraphValidationError, "dictionary"),
-        ({"resources": {"db": Database}}, errors.GraphValidationError, r"resources\[.db.\].*Database\(...\)"),
         ({"retries": {"often": 3}}, errors.GraphValidationError, r"retries\['often'\].*RetryPolicy.*3"),
         ({"partition_defs": [1]}, errors.GraphValidationError, "dictionary"),
         ({"config": 3}, errors.ConfigurationError, "the path of a rivers.toml"),
