@@ -17,6 +17,7 @@ from rivers_core.authoring import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import timedelta
     from typing import Self, Unpack
 
     from typing_extensions import ParamSpec, TypeVar
@@ -110,6 +111,7 @@ class _Steps(TypedDict, total=False):
 
 class _Machine(TypedDict, total=False):
     compute: Compute | None
+    timeout: float | timedelta | None
 
 
 class SingleOptions(
@@ -165,6 +167,8 @@ class Asset(Definition):
         hooks: Functions called when the step succeeded or failed.
         retry: Retry policy, or the name of an entry of the repository's `retries`.
         compute: Machine resources of a step, for executors that place steps on machines.
+        timeout: Seconds, or a `timedelta`, that one attempt of a step may take. It takes precedence over that of a job
+            or run.
 
     Raises:
         AssetDefinitionError: An argument is not valid, or the context is not the first parameter.
@@ -203,6 +207,7 @@ class Asset(Definition):
     hooks = Option(FieldChecks.hooks)
     retry = Option(FieldChecks.retry)
     compute = Option(FieldChecks.compute)
+    timeout = Option(FieldChecks.timeout)
 
     @property
     def description(self) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from rivers.definitions.hook import Hook
@@ -223,6 +224,17 @@ class FieldChecks:
                 f"{field} must be a type, got {value!r}. Use the type itself, without quotes."
             )
         return value
+
+    def timeout(self, field: str, value: object) -> float | None:
+        """Return a number of seconds, given as such or as a `timedelta`, or None."""
+        seconds = value.total_seconds() if isinstance(value, timedelta) else value
+        if seconds is None:
+            return None
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+            raise self.refuse_type(f"{field} must be a number of seconds or a timedelta, got {value!r}.")
+        if not 0 < seconds < math.inf:
+            raise self.refuse(f"{field} must be positive and finite, got {value!r}.")
+        return float(seconds)
 
     def compute(self, field: str, value: object) -> Compute | None:
         """Return a `Compute`, or None."""

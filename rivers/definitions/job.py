@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rivers.definitions.asset import MultiAsset
 from rivers.definitions.definition import Definition
@@ -12,6 +12,7 @@ from rivers.exceptions import ExecutionError, GraphValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import timedelta
 
     from rivers.definitions.asset import Asset
     from rivers.definitions.retry import RetryPolicy
@@ -30,12 +31,13 @@ class Job:
         allow_incomplete_deps: Whether upstreams may be missing in the selection, so that their stored values are
             loaded.
         retry: Retry policy of steps that have none, or the name of an entry of the repository's `retries`.
+        timeout: Seconds, or a `timedelta`, that one attempt of a step may take, for assets without a time limit.
 
     Raises:
         GraphValidationError: An argument is not valid.
     """
 
-    __slots__ = ("_run", "allow_incomplete_deps", "assets", "executor", "name", "retry")
+    __slots__ = ("_run", "allow_incomplete_deps", "assets", "executor", "name", "retry", "timeout")
 
     def __init__(
         self,
@@ -44,6 +46,7 @@ class Job:
         executor: Any = None,
         allow_incomplete_deps: bool = False,
         retry: RetryPolicy | str | None = None,
+        timeout: float | timedelta | None = None,
     ) -> None:
         checks = FieldChecks(f"job {name!r}", GraphValidationError)
         self.name = checks.name("name", name)
@@ -51,6 +54,7 @@ class Job:
         self.executor = executor
         self.allow_incomplete_deps = bool(allow_incomplete_deps)
         self.retry = checks.retry("retry", retry)
+        self.timeout = checks.timeout("timeout", timeout)
         self._run: Callable[..., Any] | None = None
 
     @property
@@ -70,7 +74,7 @@ class Job:
         Args:
             run: Called with the job and the arguments of `execute` by name, `run_id_override` as `run_id`.
         """
-        job = Job(self.name, self.assets, self.executor, self.allow_incomplete_deps, self.retry)
+        job = Job(self.name, self.assets, self.executor, self.allow_incomplete_deps, self.retry, self.timeout)
         job._run = run
         return job
 
@@ -83,6 +87,7 @@ class Job:
         *,
         run_id_override: str | None = None,
         resume: bool = False,
+        partitions: Literal["all", "missing", "stale", "latest"] | None = None,
         only_stale: bool = False,
         dry_run: bool = False,
         executor: Any = None,
@@ -96,7 +101,8 @@ class Job:
             raise_on_error: Whether to raise the first failure; otherwise the result lists all failures.
             run_id_override: Identifier of the run.
             resume: Skip the steps that the run `run_id_override` already finished.
-            only_stale: Skip fresh assets.
+            partitions: Which keys to run instead of `partition_key`; see `CodeRepository.materialize`.
+            only_stale: Skip fresh assets; without `partition_key` it selects the keys that are not fresh.
             dry_run: Only return what would run, as a `RunPlan`.
             executor: Executor of this run; by default the job's.
 
@@ -119,6 +125,7 @@ class Job:
             raise_on_error=raise_on_error,
             run_id=run_id_override,
             resume=resume,
+            partitions=partitions,
             only_stale=only_stale,
             dry_run=dry_run,
             executor=executor or self.executor,

@@ -3,20 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, cast
 
 from rivers.exceptions import UnknownPartitionError
 from rivers.mappings import upstream_keys
+from rivers_core.authoring import did_you_mean
 from rivers_core.exceptions import PartitionDefinitionError, PartitionValidationError
 from rivers_core.partitions import PartitionKey, PartitionKeyRange, PartitionsDefinition
 
 if TYPE_CHECKING:
+    from typing import Literal
+
     from rivers.graph.plan import Plan, Step
     from rivers.storage import EventStorage
 
+    PartitionMode = Literal["all", "missing", "stale", "latest"]
     DynamicKeys = Mapping[str, Sequence[str]] | None
     OneKey = str | PartitionKey | PartitionKeyRange | Mapping[str, str | list[str]]
     KeyRequest = OneKey | Sequence[OneKey]
+
+
+PARTITION_MODES: Final = ("all", "missing", "stale", "latest")
+
+MODE_PREFIX: Final = "partitions: "
+"""Start of the partition key in the row of a run that was started with one of the modes."""
+
+
+def check_partition_mode(mode: str | None, request: object) -> PartitionMode | None:
+    """Check the argument `partitions` of a run.
+
+    Args:
+        mode: Which keys to run; None for those of the request.
+        request: The argument `partition_key`.
+
+    Raises:
+        PartitionValidationError: It is unknown, or combined with a request.
+    """
+    if mode is None:
+        return None
+    if mode not in PARTITION_MODES:
+        raise PartitionValidationError(
+            f"partitions must be one of {', '.join(PARTITION_MODES)}, got {mode!r}."
+            f"{did_you_mean(str(mode), PARTITION_MODES)} Use partition_key for single keys."
+        )
+    if request is not None:
+        raise PartitionValidationError(
+            f"partitions={mode!r} and partition_key={request!r} exclude each other. Omit one."
+        )
+    return cast("PartitionMode", mode)
+
+
+def latest_keys(definition: PartitionsDefinition, storage: EventStorage) -> list[PartitionKey]:
+    """Return the keys of the last complete window; with further dimensions there may be several.
+
+    Raises:
+        PartitionValidationError: The definition has no windows, or none is complete.
+    """
+    keys = existing_keys(definition, storage)
+    if keys and definition.window_of(keys[0]) is None:
+        raise PartitionValidationError(
+            'partitions="latest" requires partitions with one time window; these have none. Use partition_key.'
+        )
+    ends = {key: window[1] for key in keys if (window := definition.window_of(key)) is not None}
+    last = max((end for end in ends.values() if end <= datetime.now()), default=None)
+    if last is None:
+        raise PartitionValidationError('partitions="latest": no window is complete yet. Use partition_key.')
+    return [key for key, end in ends.items() if end == last]
 
 
 def existing_keys(definition: PartitionsDefinition | None, storage: EventStorage) -> list[PartitionKey]:
@@ -91,7 +144,7 @@ def _parsed_keys(
 
 
 def keys_of_plan(
-    plan: Plan, request: KeyRequest | None, storage: EventStorage
+    plan: Plan, request: KeyRequest | None, storage: EventStorage, mode: PartitionMode | None = None
 ) -> dict[str, list[PartitionKey]]:
     """Return the keys of each partitioned step of a plan.
 
@@ -102,6 +155,7 @@ def keys_of_plan(
         plan: The plan.
         request: Requested keys, or None.
         storage: Storage of the keys of dynamic partitions.
+        mode: Which keys each step runs for instead: with `latest` those of its last complete window, else all of them.
 
     Raises:
         PartitionValidationError: A partitioned asset has no key, or no step of the plan has a requested key.
@@ -114,16 +168,18 @@ def keys_of_plan(
             f"partition_key={shown_request(request)}: none of the selected assets is partitioned "
             f"({', '.join(step.owner for step in plan.steps[:5])})"
         )
+    if mode == "latest" and not partitioned:
+        raise PartitionValidationError('partitions="latest": none of the selected assets has time windows.')
     for step in reversed(partitioned):
         assert step.partitions_def is not None
-        if request is None:
+        if request is None and mode is None:
             raise UnknownPartitionError(
                 f"asset {step.owner!r} is partitioned and needs partition_key=... "
                 f"{_examples(step.partitions_def, storage)}"
             )
         needed = _needed_of(step, plan, keys, storage) if step.name in plan.included else []
         try:
-            keys[step.name] = needed or requested_keys(request, step.partitions_def, storage)
+            keys[step.name] = needed or _selected_keys(request, mode, step.partitions_def, storage)
         except PartitionValidationError as error:
             needed = _needed_of(step, plan, keys, storage)
             if needed:
@@ -134,6 +190,17 @@ def keys_of_plan(
         name, refusal = next(reversed(rejected.items()))
         raise UnknownPartitionError(f"asset {name!r}: {refusal}") from refusal
     return keys
+
+
+def _selected_keys(
+    request: KeyRequest | None,
+    mode: PartitionMode | None,
+    definition: PartitionsDefinition,
+    storage: EventStorage,
+) -> list[PartitionKey]:
+    if request is not None:
+        return requested_keys(request, definition, storage)
+    return latest_keys(definition, storage) if mode == "latest" else existing_keys(definition, storage)
 
 
 def shown_request(request: KeyRequest) -> str:

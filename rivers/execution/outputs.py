@@ -201,9 +201,8 @@ class Storing:
     def _condition(self, output: StoredOutput, keys: tuple[PartitionKey, ...] | None) -> str | None:
         """Return the version that a write replaces; None if it is unconditional."""
         own = self.step.own_value
-        assert own is not None
         assert self.expected is not None
-        if not own.is_conditional or output is not own.loaded.upstream:
+        if own is None or not own.is_conditional or output is not own.loaded.upstream:
             return None
         if keys is None:
             return self.expected.get(None)

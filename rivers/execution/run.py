@@ -12,9 +12,11 @@ from rivers.execution.lineage import History, is_selected, latest_observation, n
 from rivers.execution.loaded_versions import VersionIndex
 from rivers.execution.redaction import redact_error, redact_metadata, redact_recorded
 from rivers.storage import Event
-from rivers_core.authoring import shown_keys
+from rivers_core.authoring import resolve_awaitable, shown_keys
+from rivers_core.contexts import InputContext
 from rivers_core.exceptions import PartitionValidationError
 from rivers_core.metadata import MetadataValue
+from rivers_core.partitions import PartitionContext
 from rivers_core.redaction import redact, secret_spellings, secrets_of
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from rivers.definitions.retry import RetryPolicy
     from rivers.execution.lineage import Past
-    from rivers.graph.plan import Plan, Step, StoredOutput
+    from rivers.graph.plan import LoadedInput, Plan, Step, StoredOutput
     from rivers.storage import EventStorage
     from rivers_core.partitions import PartitionKey, PartitionsDefinition
     from rivers_core.plugins import Observers
@@ -31,6 +33,13 @@ if TYPE_CHECKING:
 FEW_KEYS = 8
 
 TO_STORE = "rivers/to_store"
+
+
+def is_stored_unrecorded(needed: LoadedInput, key: PartitionKey) -> bool:
+    """Return whether a handler has a value that no event records, such as one of the base of an overlay."""
+    partition = PartitionContext([key], needed.upstream.partitions_def)
+    context = InputContext(needed.upstream.name, "inputs", needed.metadata, partition)
+    return bool(resolve_awaitable(needed.binding.handler.exists(context)))
 
 
 class Run:
@@ -46,6 +55,7 @@ class Run:
         resources: Values that parameters can name besides assets.
         tags: Recorded with every event.
         retry: Retry policy of steps without one.
+        timeout: Seconds that an attempt of a step without a time limit may take; None for no limit.
         stop_at_failure: Whether the first failed step ends the run.
         latest: Events of values that this run stored, by asset and display form of the key.
         finished: Names of the finished steps.
@@ -56,6 +66,8 @@ class Run:
         incomplete: Keys that failed or were skipped behind a failure, by step, with the reason for steps that need
             them; None is the key of a step without partitions.
         skipped: Why each skipped step was not run.
+        skips_incomplete: Names of steps that nobody named: they are skipped, or left out for a key, if a partition that
+            they need of a step of this plan is not stored.
         narrowed: Descriptions of the keys that a step leaves out, by name of the step.
         retries_elsewhere: Whether another process waits and starts the next attempt.
         elsewhere: The executor of each step that leaves this process, by name of the step.
@@ -89,9 +101,11 @@ class Run:
         "retry",
         "run_id",
         "skipped",
+        "skips_incomplete",
         "stop_at_failure",
         "storage",
         "tags",
+        "timeout",
     )
 
     def __init__(
@@ -107,6 +121,7 @@ class Run:
         tags: Sequence[tuple[str, str]] = (),
         retry: RetryPolicy | None = None,
         stop_at_failure: bool = True,
+        timeout: float | None = None,
     ) -> None:
         self.run_id = run_id
         self.plan = plan
@@ -117,6 +132,7 @@ class Run:
         self.resources = resources
         self.tags = tuple(tags)
         self.retry = retry
+        self.timeout = timeout
         self.stop_at_failure = stop_at_failure
         self.retries_elsewhere = False
         self.elsewhere: Mapping[str, Any] = {}  # Any: executors are a layer above
@@ -131,6 +147,7 @@ class Run:
         self.failed_keys: dict[str, dict[PartitionKey, BaseException]] = {}
         self.incomplete: dict[str, dict[PartitionKey | None, str]] = {}
         self.skipped: dict[str, str] = {}
+        self.skips_incomplete: frozenset[str] = frozenset()
         self.narrowed: dict[str, list[str]] = {}
         self._histories: dict[str, History] = {}
         self._secrets: tuple[str, ...] | None = None
@@ -257,6 +274,8 @@ class Run:
             return False
         if self.incomplete and not self._has_inputs(step):
             return False
+        if step.name in self.skips_incomplete and not self._has_partitions(step):
+            return False
         reason = self.may_skip(step) if self.may_skip is not None else None
         if reason is not None:
             self.finished.add(step.name)
@@ -297,8 +316,41 @@ class Run:
             reason = next((text for name in blockers if (text := self._why_blocked(step, key, name))), None)
             if reason is not None:
                 reasons[key] = reason
-        if not reasons:
-            return True
+        return not reasons or self._leave_out_keys(step, keys, reasons)
+
+    def _has_partitions(self, step: Step) -> bool:
+        """Skip a step, or those of its keys, that need partitions which nobody stored; return whether some are left."""
+        keys = self.keys.get(step.name)
+        reasons = {
+            key: reason for key in keys or (None,) if (reason := self._unstored_input(step, key)) is not None
+        }
+        return not reasons or self._leave_out_keys(step, keys, reasons)
+
+    def _unstored_input(self, step: Step, key: PartitionKey | None) -> str | None:
+        """Return which partitions of a step of this plan one key of a step lacks; None if its inputs are complete."""
+        for needed in step.inputs:
+            upstream, mapping = needed.upstream, needed.mapping
+            if (
+                mapping is None
+                or mapping.allows_missing
+                or upstream.step_name not in self.plan.after[step.name]
+            ):
+                continue
+            with suppress(PartitionValidationError):  # a key that maps to nothing fails when it runs
+                keys = needed_keys(needed, step, () if key is None else (key,), self.past_of(step))
+                events = self.stored_each(upstream.name, [str(need) for need in keys], step)
+                missing = [need for need, event in zip(keys, events, strict=True) if event is None]
+                if missing and not is_stored_unrecorded(needed, missing[0]):
+                    return (
+                        f"not run, since {upstream.name!r} is not materialized for {len(missing)} of the {len(keys)} "
+                        f"partition keys that it needs: {shown_keys(missing)}"
+                    )
+        return None
+
+    def _leave_out_keys(
+        self, step: Step, keys: Sequence[PartitionKey] | None, reasons: Mapping[PartitionKey | None, str]
+    ) -> bool:
+        """Skip a step, or some of its keys, and return whether keys are left."""
         if keys is None or len(reasons) == len(keys):
             self._mark_incomplete(step, reasons)
             self.skip(step, next(iter(reasons.values())))

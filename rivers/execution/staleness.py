@@ -146,17 +146,21 @@ class Skipping:
 
     Args:
         run: The run, before its first step.
+        only_missing: Whether to skip stale values, too.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, *, only_missing: bool = False) -> None:
         self._run = run
+        self._skipped_states = ("fresh", "stale") if only_missing else ("fresh",)
         self._needed = self._needed_again()
 
     def reason(self, step: Step) -> str | None:
         """Return why a step is skipped; None if it runs, for those of its keys that are not fresh."""
         statuses = self._statuses(step)
-        if all(status.state == "fresh" for status in statuses):
-            return "fresh: its code, handler and inputs are unchanged"
+        if all(status.state in self._skipped_states for status in statuses):
+            if all(status.state == "fresh" for status in statuses):
+                return "fresh: its code, handler and inputs are unchanged"
+            return "stored, and only missing values run"
         if _only_gone_from_memory(statuses) and step.name not in self._needed:
             return "fresh, and nothing that runs needs its value again"
         self._leave_out_fresh_keys(step, statuses)
@@ -164,10 +168,11 @@ class Skipping:
 
     def _leave_out_fresh_keys(self, step: Step, statuses: list[AssetStatus]) -> None:
         keys = self._run.keys.get(step.name, ())
-        to_run = {status.partition for status in statuses if status.state != "fresh"}
+        to_run = {status.partition for status in statuses if status.state not in self._skipped_states}
         fresh = [str(key) for key in keys if str(key) not in to_run]
         if fresh:
-            message = f"fresh for {len(fresh)} of the {len(keys)} partition keys: {shown_keys(fresh)}"
+            state = "stored" if len(self._skipped_states) > 1 else "fresh"
+            message = f"{state} for {len(fresh)} of the {len(keys)} partition keys: {shown_keys(fresh)}"
             self._run.narrow(step, [key for key in keys if str(key) in to_run], message)
 
     def _needed_again(self) -> set[str]:
@@ -179,7 +184,7 @@ class Skipping:
             statuses = self._statuses(step)
             if _only_gone_from_memory(statuses):
                 gone.add(step.name)
-            elif any(status.state != "fresh" for status in statuses):
+            elif any(status.state not in self._skipped_states for status in statuses):
                 may_run.add(step.name)
             for name in plan.after[step.name]:
                 followers[name].append(step.name)

@@ -19,6 +19,7 @@ from rivers.execution.outputs import LostUpdateError, Storing, WriteFailedError
 from rivers.execution.redaction import redact_error
 from rivers.execution.results import closed, named_results
 from rivers.execution.retries import is_failure, may_rerun, may_retry, record_failure
+from rivers.execution.time_limit import TimeLimit, time_limit
 from rivers_core.awaitables import await_result, resolve_awaitable
 from rivers_core.exceptions import OneShotValueError
 from rivers_core.partitions import PartitionContext
@@ -142,9 +143,13 @@ async def execute_call(step: Step, run: Run, keys: Sequence[PartitionKey] | None
         BaseException: See `execute_step`.
     """
     conflicts = 0
+    limit = time_limit(step, run)
     while True:
         try:
-            stored = await _attempt(step, run, keys, attempt + conflicts)
+            if limit is None:
+                stored = await _attempt(step, run, keys, attempt + conflicts)
+            else:
+                stored = await _attempt_in_time(step, run, keys, attempt + conflicts, limit)
             break
         except LostUpdateError as failure:
             conflicts += 1
@@ -174,7 +179,29 @@ async def execute_call(step: Step, run: Run, keys: Sequence[PartitionKey] | None
             _call_hooks(step.success_hooks, context, run)
 
 
-async def _attempt(step: Step, run: Run, keys: Sequence[PartitionKey] | None, attempt: int) -> list[Stored]:
+async def _attempt_in_time(
+    step: Step, run: Run, keys: Sequence[PartitionKey] | None, attempt: int, seconds: float
+) -> list[Stored]:
+    """Run the function once, within a time limit."""
+    limit = TimeLimit(step, seconds)
+    try:
+        limit.start()
+        return await _attempt(step, run, keys, attempt, limit)
+    except asyncio.CancelledError as error:
+        if limit.is_cancellation(error):
+            raise limit.error() from None
+        raise
+    finally:
+        limit.stop()
+
+
+async def _attempt(
+    step: Step,
+    run: Run,
+    keys: Sequence[PartitionKey] | None,
+    attempt: int,
+    limit: TimeLimit | None = None,
+) -> list[Stored]:
     """Run the function once; return each stored output with the result and the recorded metadata, for hooks."""
     started = perf_counter_ns()
     versions: list[tuple[str, str]] = []
@@ -185,13 +212,8 @@ async def _attempt(step: Step, run: Run, keys: Sequence[PartitionKey] | None, at
     for loaded in step.inputs:
         arguments[loaded.parameter] = await load_input(loaded, step, run, keys, versions)
     expected: dict[str | None, str] | None = None
-    if step.own_value is not None:
-        expected = {}
-        arguments[step.own_value.parameter] = await load_own_value(step.own_value, step, run, keys, expected)
-    for parameter, name in step.resources:
-        arguments[parameter] = run.resources[name]
-    for collected in step.collected:
-        arguments[collected.parameter] = await load_collected(collected, step, run, keys)
+    if step.own_value is not None or step.resources or step.collected:
+        expected = await _load_other_arguments(step, run, keys, arguments)
     if step.needs_loop:
         returned = await _called(step, arguments)
     else:
@@ -202,20 +224,41 @@ async def _attempt(step: Step, run: Run, keys: Sequence[PartitionKey] | None, at
         # a plain function may return the coroutine of an asynchronous one; only this test costs next to nothing
         if type(returned) is CoroutineType:
             returned = resolve_awaitable(returned)
+    if limit is not None:
+        limit.stop()
+        limit.check()
     if step.awaited:
         versions += awaited_versions(step, keys or (), run.history_of(step))
     storing = Storing(step, run, keys, context, versions, attempt, started, expected)
     if step.is_multi:
-        return await _store_each(step, run, returned, storing)
+        return await _store_each(step, run, returned, storing, limit)
     for output in step.outputs:
         await storing.store(output, returned)
     return [(step.outputs[-1], returned, storing.recorded_metadata)]
 
 
-async def _store_each(step: Step, run: Run, returned: Any, storing: Storing) -> list[Stored]:
+async def _load_other_arguments(
+    step: Step, run: Run, keys: Sequence[PartitionKey] | None, arguments: dict[str, Any]
+) -> dict[str | None, str]:
+    """Add arguments other than inputs; return the versions of the step's own values that were loaded."""
+    expected: dict[str | None, str] = {}
+    if step.own_value is not None:
+        arguments[step.own_value.parameter] = await load_own_value(step.own_value, step, run, keys, expected)
+    for parameter, name in step.resources:
+        arguments[parameter] = run.resources[name]
+    for collected in step.collected:
+        arguments[collected.parameter] = await load_collected(collected, step, run, keys)
+    return expected
+
+
+async def _store_each(
+    step: Step, run: Run, returned: Any, storing: Storing, limit: TimeLimit | None
+) -> list[Stored]:
     stored: list[Stored] = []
     try:
         async for output, result in named_results(step, run.plan.outputs_of(step), returned):
+            if limit is not None:  # the function of a generator goes on between two results
+                limit.check()
             await storing.store(output, result)
             stored.append((output, result, storing.recorded_metadata))
     finally:

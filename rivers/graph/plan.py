@@ -220,6 +220,7 @@ class Step:
         fan_out: For a mapped step, the value over whose elements it runs.
         collected: Parameters that receive the values of mapped steps.
         executor: Name of the executor in `metadata={"rivers/executor": ...}`.
+        timeout: Seconds that one attempt may take.
     """
 
     name: str
@@ -242,6 +243,7 @@ class Step:
     success_hooks: tuple[Hook, ...] = ()
     failure_hooks: tuple[Hook, ...] = ()
     compute: Compute | None = None
+    timeout: float | None = None
     executor: str | None = None
     is_multi: bool = False
     needs_loop: bool = False

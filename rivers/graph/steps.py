@@ -138,6 +138,7 @@ class StepBuilder:
         step.success_hooks = _hooks(asset.hooks, "success")
         step.failure_hooks = _hooks(asset.hooks, "failure")
         step.compute = asset.compute
+        step.timeout = asset.timeout
         step.partition_batches = asset.partition_batches
         if step.partition_batches and step.partitions_def is None:
             self._symbols.findings.add(

@@ -41,10 +41,11 @@ from rivers_core.partitions import PartitionsDefinition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import timedelta
     from types import TracebackType
     from typing import Literal, Self
 
-    from rivers.execution.keys import KeyRequest
+    from rivers.execution.keys import KeyRequest, PartitionMode
     from rivers.execution.staleness import AssetStatus
     from rivers.executors import Executor
     from rivers.graph.plan import Graph, HandlerBinding, StoredOutput
@@ -164,9 +165,11 @@ class CodeRepository:
         resume: bool = False,
         retry: RetryPolicy | str | None = None,
         *,
+        partitions: Literal["all", "missing", "stale", "latest"] | None = None,
         only_stale: bool = False,
         dry_run: Literal[False] = False,
         executor: Executor | None = None,
+        timeout: float | timedelta | None = None,
     ) -> RunResult: ...
     @overload
     def materialize(
@@ -175,6 +178,7 @@ class CodeRepository:
         partition_key: KeyRequest | None = None,
         *,
         include_upstream: bool = False,
+        partitions: Literal["all", "missing", "stale", "latest"] | None = None,
         only_stale: bool = False,
         dry_run: Literal[True],
     ) -> RunPlan: ...
@@ -190,9 +194,11 @@ class CodeRepository:
         resume: bool = False,
         retry: RetryPolicy | str | None = None,
         *,
+        partitions: Literal["all", "missing", "stale", "latest"] | None = None,
         only_stale: bool = False,
         dry_run: bool = False,
         executor: Executor | None = None,
+        timeout: float | timedelta | None = None,
     ) -> RunResult | RunPlan:
         """Run assets and store their results.
 
@@ -206,9 +212,13 @@ class CodeRepository:
             include_upstream: Also run everything that the selected assets need.
             resume: Skip the steps that the run `run_id_override` already finished.
             retry: Retry policy of steps for which asset and job set none, or the name of one.
-            only_stale: Skip assets whose code, handler and inputs have not changed since they were stored.
+            partitions: Which partition keys to run instead of `partition_key`: `all` of them; those that are `missing`;
+                those that are `stale`, which includes the missing ones; or the last complete window (`latest`).
+            only_stale: Skip assets whose code, handler and inputs have not changed since they were stored; without
+                `partition_key` it selects the keys that are not fresh.
             dry_run: Only return what would run, and why; nothing is run or written.
             executor: Executor of this run; None for the repository's.
+            timeout: Seconds, or a `timedelta`, that one attempt of a step may take, for assets without a time limit.
 
         Returns:
             The assets that were materialized, failed or skipped; with `dry_run` a `RunPlan`.
@@ -224,7 +234,11 @@ class CodeRepository:
         names = self.select(selection)
         if dry_run:
             return self._preview(
-                names, partition_key, include_upstream=include_upstream, only_stale=only_stale
+                names,
+                partition_key,
+                include_upstream=include_upstream,
+                only_stale=only_stale,
+                partitions=partitions,
             )
         return self._run(
             RunRequest(
@@ -238,6 +252,8 @@ class CodeRepository:
                 only_stale,
                 self._runtime.policy(retry) or self._default_retry_policy,
                 executor=executor,
+                partitions=partitions,
+                timeout=timeout,
             ),
             include_upstream=include_upstream,
         )
@@ -278,13 +294,15 @@ class CodeRepository:
     ) -> RunResult | RunPlan:
         names = tuple(select_names(self.graph, job.selection))
         if dry_run:
-            return self._preview(names, request["partition_key"], only_stale=request["only_stale"])
+            asked = {name: request[name] for name in ("partition_key", "only_stale", "partitions")}
+            return self._preview(names, **asked)
         return self._run(
             RunRequest(
                 names,
                 tags=tags or (),
                 config={} if config is None else config,
                 retry=self._runtime.policy(job.retry) or self._default_retry_policy,
+                timeout=job.timeout,
                 job=job.name,
                 **request,
             )
@@ -297,11 +315,15 @@ class CodeRepository:
         *,
         include_upstream: bool = False,
         only_stale: bool,
+        partitions: PartitionMode | None,
     ) -> RunPlan:
         runtime = self._runtime
         runtime.open(set_up=False)
         plan = runtime.plan(names, include_upstream=include_upstream)
-        return preview(plan, partition_key, runtime.storage, only_stale=only_stale)
+        mode = RunRequest(
+            partition_key=partition_key, only_stale=only_stale, partitions=partitions
+        ).partition_mode
+        return preview(plan, partition_key, runtime.storage, only_stale=only_stale, mode=mode)
 
     def _run(self, request: RunRequest, *, include_upstream: bool = False) -> RunResult:
         runtime = self._runtime

@@ -17,7 +17,7 @@ from rivers_core.partitions import PartitionContext
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rivers.execution.keys import KeyRequest
+    from rivers.execution.keys import KeyRequest, PartitionMode
     from rivers.graph.plan import Plan, Step, StoredOutput
     from rivers.storage import EventStorage
     from rivers_core.partitions import PartitionKey
@@ -86,7 +86,17 @@ class RunPlan:
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def preview(plan: Plan, request: KeyRequest | None, storage: EventStorage, *, only_stale: bool) -> RunPlan:
+FRESH = "fresh: its code, handler and inputs are unchanged"
+
+
+def preview(
+    plan: Plan,
+    request: KeyRequest | None,
+    storage: EventStorage,
+    *,
+    only_stale: bool,
+    mode: PartitionMode | None = None,
+) -> RunPlan:
     """Return what a run of a plan would do, judged by what is stored now.
 
     Args:
@@ -94,11 +104,12 @@ def preview(plan: Plan, request: KeyRequest | None, storage: EventStorage, *, on
         request: The requested partition keys, if any.
         storage: The event storage, which is only read.
         only_stale: Whether the run would skip fresh values.
+        mode: Which keys the run selects instead of `request`.
 
     Raises:
         PartitionValidationError: A partitioned asset has no valid key.
     """
-    keys = keys_of_plan(plan, request, storage)
+    keys = keys_of_plan(plan, request, storage, mode)
     history = History(storage)
     steps: list[PlannedStep] = []
     skipped: list[tuple[str, str]] = []
@@ -107,10 +118,16 @@ def preview(plan: Plan, request: KeyRequest | None, storage: EventStorage, *, on
         upstream = next((name for name in plan.after[step.name] if name in runs), None)
         own = keys.get(step.name)
         reasons = {key: _why(step, plan, key, history, upstream) for key in own or (None,)}
-        if only_stale:
+        if own == []:
+            skipped.append((step.owner, "it has no partition keys"))
+            continue
+        if mode == "missing":
+            reasons = {key: why for key, why in reasons.items() if why == "missing"}
+        elif only_stale or mode == "stale":
             reasons = {key: why for key, why in reasons.items() if why != "requested"}
         if not reasons:
-            skipped.append((step.owner, "fresh: its code, handler and inputs are unchanged"))
+            why = "stored, and only missing values run" if mode == "missing" else FRESH
+            skipped.append((step.owner, why))
             continue
         runs.add(step.name)
         texts = dict.fromkeys(reasons.values())

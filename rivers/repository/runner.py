@@ -6,11 +6,12 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from time import time_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rivers.definitions.error_text import error_text
+from rivers.definitions.field_checks import FieldChecks
 from rivers.exceptions import ConfigurationError, StorageError, step_error
-from rivers.execution.keys import keys_of_plan, shown_request
+from rivers.execution.keys import MODE_PREFIX, check_partition_mode, keys_of_plan, shown_request
 from rivers.execution.run import Run
 from rivers.execution.staleness import Skipping
 from rivers.executors.placement import place_steps
@@ -22,9 +23,10 @@ from rivers_core.authoring import plain_text, shown_keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import timedelta
 
     from rivers.definitions.retry import RetryPolicy
-    from rivers.execution.keys import KeyRequest
+    from rivers.execution.keys import KeyRequest, PartitionMode
     from rivers.executors import Executor
     from rivers.executors.placement import Connections, Executors, Placement
     from rivers.graph.plan import Graph, Plan, Step, StoredOutput
@@ -49,6 +51,8 @@ class RunRequest:
         retry: Retry policy of steps that have none.
         job: Name of the job, if any.
         executor: Executor of the run; None for the repository's.
+        partitions: Which partition keys to run instead of `partition_key`: `all`, `missing`, `stale` or `latest`.
+        timeout: Seconds, or a `timedelta`, that one attempt of a step may take, for assets without a time limit.
     """
 
     selection: tuple[str, ...] | None = None
@@ -62,14 +66,21 @@ class RunRequest:
     retry: RetryPolicy | None = None
     job: str | None = None
     executor: Executor | None = None
+    partitions: PartitionMode | None = None
+    timeout: float | timedelta | None = None
 
     def __post_init__(self) -> None:
         """Check the arguments that users pass.
 
         Raises:
             ConfigurationError: An argument is not valid.
+            PartitionValidationError: `partitions` is not valid.
         """
         object.__setattr__(self, "tags", _check_tags(self.tags))
+        check_partition_mode(self.partitions, self.partition_key)
+        object.__setattr__(
+            self, "timeout", FieldChecks("run", ConfigurationError).timeout("timeout", self.timeout)
+        )
         config: object = self.config
         if not isinstance(config, Mapping):
             raise ConfigurationError(f"config must be {{asset: {{field: value}}}}, got {config!r}.")
@@ -87,6 +98,20 @@ class RunRequest:
                 "resume=True requires the identifier of an earlier run. Use run_id_override=..."
             )
         check_executor("executor", self.executor)
+
+    @property
+    def partition_mode(self) -> PartitionMode | None:
+        """Which keys to run: as asked for, and those that are not fresh if only stale assets run without keys."""
+        if self.partitions is None and self.only_stale and self.partition_key is None:
+            return "stale"
+        return self.partitions
+
+    @property
+    def shown_partitions(self) -> str | None:
+        """Description of the partition keys, for the row of the run."""
+        if self.partition_key is not None:
+            return shown_request(self.partition_key)
+        return None if self.partitions is None else f"{MODE_PREFIX}{self.partitions}"
 
 
 def _check_tags(tags: Any) -> tuple[tuple[str, str], ...]:
@@ -174,7 +199,6 @@ def run_plan(
     run = _prepare(graph, plan, request, storage, observers, resources)
     run.elsewhere, run.connections = placement.elsewhere, connections
     names = [step.name for step in plan.steps]
-    key = request.partition_key
     since = time_ns()
     try:
         storage.start_run(
@@ -183,7 +207,7 @@ def run_plan(
             tags=run.tags,
             steps=names,
             selection=request.selection,
-            partition_key=None if key is None else shown_request(key),
+            partition_key=request.shown_partitions,
         )
         run.record_narrowed()
         for observe in observers.run_start:
@@ -226,18 +250,32 @@ def _prepare(
         plan,
         storage,
         observers,
-        keys=keys_of_plan(plan, request.partition_key, storage),
+        keys=keys_of_plan(plan, request.partition_key, storage, request.partition_mode),
         configs=build_configs(graph, plan, request.config),
         resources=resources,
         tags=request.tags,
         retry=request.retry,
+        timeout=cast("float | None", request.timeout),
         stop_at_failure=request.raise_on_error,
     )
     if request.run_id is not None:
         skip_finished_steps(run, resume=request.resume)
-    if request.only_stale:
-        run.may_skip = Skipping(run).reason
+    for step in plan.steps:
+        if run.keys.get(step.name) == []:
+            run.finished.add(step.name)
+            run.skipped[step.name] = "it has no partition keys"
+    if request.only_stale or request.partition_mode in ("stale", "missing"):
+        run.may_skip = Skipping(run, only_missing=request.partition_mode == "missing").reason
+    if run.keys:
+        run.skips_incomplete = _not_named(request, plan)
     return run
+
+
+def _not_named(request: RunRequest, plan: Plan) -> frozenset[str]:
+    """Return the steps that the request did not name: those of a job, of everything, and included upstreams."""
+    if request.selection is None or request.job is not None:
+        return frozenset(step.name for step in plan.steps)
+    return plan.included
 
 
 def _finish(run: Run, status: str, error: BaseException | None) -> None:

@@ -333,3 +333,25 @@ repo = rs.CodeRepository([first, second])
     assert done.document["materialized"] == ["first"]
     assert done.document["stopped"] == ["second"]
     assert project.rivers("materialize", "first", "--json").document["stopped"] == []
+
+
+def test_partitions_selects_missing_keys(project):
+    project.edit("definitions.py", '@rs.Asset(group="raw")', '@rs.Asset(group="raw", partitions_def=CELLS)')
+    project.edit(
+        "definitions.py",
+        "import rivers as rs",
+        "import rivers as rs\n\nCELLS = rs.PartitionsDefinition.static_(['a', 'b'])",
+    )
+    project.edit("definitions.py", "orders: list[str]", "orders: dict")
+    document = project.ok("materialize", "--partition", "a", "--json").document
+    assert document["materialized"] == ["orders"]
+    assert [item["asset"] for item in document["skipped"]] == ["counts", "report"]
+    assert materialized(project, "orders", "--partitions", "missing") == ["orders"]
+    assert materialized(project, "orders", "--partitions", "missing") == []
+    assert project.ok("runs", "--json").document[0]["partition"] == "partitions: missing"
+    for arguments in (
+        ["--partitions", "latest"],
+        ["--partitions", "mising"],
+        ["--partitions", "all", "-p", "a"],
+    ):
+        assert project.rivers("materialize", "orders", *arguments).code == 2

@@ -8,12 +8,13 @@ import pickle
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from rivers.definitions.retry import Compute
+from rivers.definitions.retry import Compute, FailureReason
 from rivers.exceptions import ExecutionError
 from rivers.execution.keys import dynamic_keys
 from rivers.execution.lineage import needed_keys
 from rivers.execution.retries import retry_delay
 from rivers.execution.step import report_failure
+from rivers.execution.time_limit import time_limit
 from rivers.executors.remote.bundle import dumps
 from rivers.executors.remote.channel import LostStepError
 from rivers.executors.remote.ending import NotRunError
@@ -29,7 +30,6 @@ from rivers_core.partitions import PartitionContext
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rivers.definitions.retry import FailureReason
     from rivers.execution.run import Run
     from rivers.executors.remote.bundle import Bundle
     from rivers.executors.remote.channel import Channel
@@ -124,7 +124,16 @@ class RemoteCalls:
         if self._ending.starts_nothing:
             raise NotRunError
         try:
-            encoded = await self._channel.send(self._request(step, keys, reasons))
+            request = self._request(step, keys, reasons)
+            encoded = await asyncio.wait_for(self._channel.send(request), request.timeout)
+        except TimeoutError as error:
+            if request.timeout is None:
+                raise
+            raise LostStepError(
+                f"{request.subject} timed out: one attempt took longer than {request.timeout:g} s. Nothing was "
+                "stored. Raise timeout=, or make the function faster.",
+                FailureReason.TIMEOUT,
+            ) from error
         except asyncio.CancelledError as error:
             raise NotRunError from error
         report: StepReport = pickle.loads(encoded)
@@ -179,6 +188,7 @@ class RemoteCalls:
             None if keys is None else tuple(map(str, keys)),
             attempt,
             self._compute(step, reasons),
+            time_limit(step, run),
         )
 
     def _compute(self, step: Step, reasons: Sequence[FailureReason]) -> Compute | None:

@@ -116,6 +116,17 @@ Partitions = Annotated[
     ),
 ]
 
+PartitionMode = Annotated[
+    str | None,
+    typer.Option(
+        "--partitions",
+        metavar="WHICH",
+        help="Partition keys: all, missing, stale (missing ones included), or latest, the last complete window.",
+        autocompletion=lambda incomplete: [m for m in _MODES if m.startswith(incomplete)],
+    ),
+]
+_MODES = ("all", "missing", "stale", "latest")
+
 
 def _store_in_session(attribute: str) -> Callable[[typer.Context, Any], Any]:
     def store(ctx: typer.Context, value: Any) -> Any:

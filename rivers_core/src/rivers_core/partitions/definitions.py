@@ -219,9 +219,16 @@ class PartitionsDefinition(Value, ABC):
             PartitionValidationError: A key does not belong to this definition.
         """
         single = list(dict.fromkeys(part for key in keys for part in self._parsed(key).split()))
+        known = self._indexed(dynamic_keys)
         for key in single:
-            self.check_partition_key(key, dynamic_keys)
-        return sorted(single, key=self.sort_key(dynamic_keys))
+            self.check_partition_key(key, known)
+        return sorted(single, key=self.sort_key(known))
+
+    def _indexed(self, dynamic_keys: DynamicKeys) -> DynamicKeys:
+        """Return dynamic keys in a form that many keys can be looked up in."""
+        if not isinstance(dynamic_keys, Mapping):
+            return dynamic_keys
+        return {name: _Keys(keys) for name, keys in dynamic_keys.items()}
 
     @abstractmethod
     def sort_key(self, dynamic_keys: DynamicKeys = None) -> Callable[[PartitionKey], Any]:
@@ -339,9 +346,15 @@ class DynamicPartitions(_FlatPartitions, variant="Dynamic"):
             )
         return [SinglePartitionKey(key) for key in keys]
 
-    def _select(self, dynamic_keys: DynamicKeys) -> list[str] | None:
+    def _indexed(self, dynamic_keys: DynamicKeys) -> DynamicKeys:
+        keys = self._select(dynamic_keys)
+        return None if keys is None else {self.name: _Keys(keys)}
+
+    def _select(self, dynamic_keys: DynamicKeys) -> Sequence[str] | None:
         keys = dynamic_keys.get(self.name) if isinstance(dynamic_keys, Mapping) else dynamic_keys
-        return None if keys is None else [str(key) for key in keys]
+        if keys is None or isinstance(keys, _Keys):
+            return keys
+        return [str(key) for key in keys]
 
     def _fault_of_values(self, values: tuple[str, ...], dynamic_keys: DynamicKeys) -> str | None:
         keys = self._select(dynamic_keys)
@@ -656,6 +669,17 @@ def combine_keys(names: Sequence[str], keys: Sequence[Sequence[PartitionKey]]) -
     """Return all combinations of the keys of each dimension; the last dimension changes fastest."""
     combinations = product(*([str(key) for key in dimension] for dimension in keys))
     return [MultiPartitionKey(dict(zip(names, values, strict=True))) for values in combinations]
+
+
+class _Keys(list[str]):
+    """Keys in order; a lookup does not search all of them."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        super().__init__(map(str, keys))
+        self._known = frozenset(self)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._known
 
 
 def _unknown_keys(values: Iterable[str], known: Collection[str]) -> str | None:

@@ -21,7 +21,7 @@ from rivers_cli.errors import (
     project_traceback,
 )
 from rivers_cli.humanize import format_duration
-from rivers_cli.options import AsJson, Assets, Exclude, Job, Partitions, complete_executors
+from rivers_cli.options import AsJson, Assets, Exclude, Job, PartitionMode, Partitions, complete_executors
 from rivers_cli.output import Column, print_document, print_error, print_table, project_output_to_stderr
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def materialize(
     assets: Assets = None,
     exclude: Exclude = None,
     partition: Partitions = None,
+    partitions: PartitionMode = None,
     job: Job = None,
     executor: Annotated[
         str | None,
@@ -78,6 +79,7 @@ def materialize(
       $ rivers materialize
       $ rivers materialize orders report --partition 2024-01-01
       $ rivers materialize --partition 2024-01-01..2024-01-31
+      $ rivers materialize --partitions missing
       $ rivers materialize --job nightly --env prod
       $ rivers materialize --only-stale --dry-run
       $ rivers materialize "+report" group:sales --exclude "raw_*"
@@ -97,6 +99,7 @@ def materialize(
         upstream,
         fail_fast,
         tuple(exclude or ()),
+        partitions,
     )
     if dry_run:
         _show_plan(options, session, as_json=as_json)
@@ -120,18 +123,21 @@ def _show_plan(options: RunOptions, session: Session, *, as_json: bool) -> None:
     """Print what a run would do."""
     from dataclasses import asdict
 
+    from rivers.execution.keys import check_partition_mode
     from rivers_cli.parsing import parse_partitions
 
     with project_output_to_stderr(as_json):
         repository = session.project.inspect()
+        partition_key = parse_partitions(options.partitions)
         if options.job is not None:
             terms = repository.get_job(options.job).selection
         else:
             terms = [*options.assets, *(f"-{term}" for term in options.exclude)]
         plan = repository.materialize(
             terms or None,
-            parse_partitions(options.partitions),
+            partition_key,
             include_upstream=options.upstream,
+            partitions=check_partition_mode(options.partition_mode, partition_key),
             only_stale=options.only_stale,
             dry_run=True,
         )

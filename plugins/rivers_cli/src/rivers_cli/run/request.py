@@ -37,6 +37,7 @@ class RunOptions:
         upstream: Also run what the assets depend on.
         fail_fast: Stop at the first failure.
         exclude: Terms of assets that are left out.
+        partition_mode: Value of `--partitions`.
     """
 
     assets: tuple[str, ...] = ()
@@ -50,6 +51,7 @@ class RunOptions:
     upstream: bool = False
     fail_fast: bool = False
     exclude: tuple[str, ...] = ()
+    partition_mode: str | None = None
 
 
 @dataclass(slots=True)
@@ -91,6 +93,7 @@ class RunRequest:
         options = self.options
         common: dict[str, Any] = {
             "partition_key": self.partition_key,
+            "partitions": options.partition_mode,
             "tags": self.tags,
             "config": self.config,
             "raise_on_error": options.fail_fast,
@@ -115,6 +118,7 @@ class RunRequest:
         words = ["rivers", "materialize", *options.assets]
         words += [word for term in options.exclude for word in ("--exclude", term)]
         words += [word for text in options.partitions for word in ("--partition", text)]
+        words += ["--partitions", options.partition_mode] if options.partition_mode else []
         words += ["--job", options.job] if options.job else []
         words += ["--executor", options.executor] if options.executor else []
         for text in options.settings:
@@ -158,7 +162,7 @@ def create_request(options: RunOptions, repository: CodeRepository) -> RunReques
     Raises:
         RiversError: A name is unknown, or options exclude each other.
     """
-    from rivers.execution.keys import keys_of_plan
+    from rivers.execution.keys import check_partition_mode, keys_of_plan
     from rivers.graph.selection import make_plan
 
     if options.job is not None and (options.assets or options.upstream or options.exclude):
@@ -171,7 +175,10 @@ def create_request(options: RunOptions, repository: CodeRepository) -> RunReques
         selection = select_assets(repository, options.assets, options.exclude)
     plan = make_plan(repository.graph, selection, include_upstream=options.upstream)
     partition_key = parse_partitions(options.partitions)
-    keys = keys_of_plan(plan, partition_key, repository.storage)
+    mode = check_partition_mode(options.partition_mode, partition_key)
+    if mode is None and partition_key is None and options.only_stale:
+        mode = "stale"
+    keys = keys_of_plan(plan, partition_key, repository.storage, mode)
     return RunRequest(
         repository,
         options,
@@ -231,11 +238,18 @@ def _repeat_options(options: RunOptions, resumed: RunRecord | None) -> RunOption
     """Fill what a call that resumes a run omits with what the run was started with."""
     if resumed is None or options.assets or options.job:
         return options
+    from rivers.execution.keys import MODE_PREFIX
+
     recorded = resumed.partition_key
-    partitions = options.partitions or (() if recorded is None else tuple(recorded.split(", ")))
+    partitions, mode = options.partitions, options.partition_mode
+    if recorded is not None and not partitions and mode is None:
+        if recorded.startswith(MODE_PREFIX):
+            mode = recorded.removeprefix(MODE_PREFIX)
+        else:
+            partitions = tuple(recorded.split(", "))
     if resumed.job_name is not None:
-        return replace(options, job=resumed.job_name, partitions=partitions)
-    return replace(options, assets=resumed.selection or (), partitions=partitions)
+        return replace(options, job=resumed.job_name, partitions=partitions, partition_mode=mode)
+    return replace(options, assets=resumed.selection or (), partitions=partitions, partition_mode=mode)
 
 
 def _parse_config(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
