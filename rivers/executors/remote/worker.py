@@ -110,18 +110,19 @@ repositories = OpenRepositories()
 """The repositories of this process."""
 
 
-def run_request(digest: str, bundle: bytes | None, encoded: bytes) -> bytes:
+def run_request(digest: str, bundle: bytes | None, encoded: bytes, *, place: str = "") -> bytes:
     """Run one attempt of a step and return its encoded report.
 
     Args:
         digest: Digest of the bundle.
         bundle: The pickled steps; None if this process has loaded them already.
         encoded: The encoded request.
+        place: Name of this worker for the log of the run.
 
     Raises:
         KeyboardInterrupt: Also any other exception that ends the process.
     """
-    report = StepReport(f"process {os.getpid()}")
+    report = StepReport(f"{place}, process {os.getpid()}" if place else f"process {os.getpid()}")
     try:
         repository = repositories.get(digest, bundle)
         order: StepOrder = pickle.loads(encoded)

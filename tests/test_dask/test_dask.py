@@ -1,0 +1,187 @@
+"""Steps on the workers of a real Dask cluster over TCP."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import uuid
+
+import pytest
+
+import rivers as rs
+from rivers.definitions.retry import FailureReason, classify
+from rivers.exceptions import ConfigurationError, ExecutionError, GraphValidationError, RiversError
+from rivers_dask import channel
+
+
+def noting(folder, name, value=1):
+    def function():
+        (folder / f"{name}.{os.getpid()}.{uuid.uuid4()}").touch()
+        return value
+
+    return function
+
+
+def count(folder, name):
+    return len(list(folder.glob(f"{name}.*")))
+
+
+def test_steps_run_on_workers(repository, store, client, caplog):
+    one = rs.Asset(os.getpid, name="one", io_handler=store)
+    two = rs.Asset(lambda one: (one, os.getpid()), name="two", io_handler=store)
+    repo = repository(one, two)
+    with caplog.at_level(logging.INFO, "rivers.run"):
+        result = repo.materialize()
+    assert result.materialized_assets == ["one", "two"]
+    workers = client.run(os.getpid)
+    assert set(repo.load_node("two")) <= set(workers.values())
+    addresses = [record.getMessage() for record in caplog.records if record.name == "rivers.run"]
+    assert any(worker in text for worker in workers for text in addresses)
+    (event,) = repo.storage.get_events_for_asset("two")
+    assert event.input_data_versions == [("one", repo.storage.get_latest_materialization("one").data_version)]
+
+
+def test_async_steps_run_on_workers(repository, store):
+    async def pid() -> int:
+        return os.getpid()
+
+    repo = repository(rs.Asset(pid, name="pid", io_handler=store))
+    repo.materialize()
+    assert repo.load_node("pid") != os.getpid()
+
+
+def test_lost_worker_fails_its_step_only(repository, store, tmp_path):
+    def die() -> int:
+        noting(tmp_path, "dies")()
+        os.kill(os.getpid(), signal.SIGKILL)
+        return 1
+
+    first = rs.Asset(noting(tmp_path, "first"), name="first", io_handler=store)
+    dies = rs.Asset(lambda first: die(), name="dies", io_handler=store)
+    others = [
+        rs.Asset(lambda first, n=n: noting(tmp_path, f"other{n}")(), name=f"other{n}", io_handler=store)
+        for n in range(8)
+    ]
+    repo = repository(first, dies, *others)
+    result = repo.materialize(raise_on_error=False)
+    assert result.materialized_assets == ["first", *(f"other{n}" for n in range(8))]
+    assert [name for name, _ in result.failed_assets] == ["dies"]
+    assert classify(result.errors["dies"]) is FailureReason.INFRASTRUCTURE
+    assert [count(tmp_path, name) for name in ("first", "dies", "other0", "other7")] == [1, 1, 1, 1]
+
+
+def test_lost_worker_is_retried(repository, store, tmp_path):
+    @rs.Asset(io_handler=store, retry=rs.RetryPolicy(1, retry_on=rs.RetryOn.TRANSIENT))
+    def dies_once() -> int:
+        noting(tmp_path, "call")()
+        if count(tmp_path, "call") == 1:
+            os._exit(3)
+        return count(tmp_path, "call")
+
+    repo = repository(dies_once)
+    repo.materialize()
+    assert repo.load_node("dies_once") == 2
+    kinds = [event.event_type for event in repo.storage.get_events_for_asset("dies_once")]
+    assert kinds[:2] == ["Materialization", "StepRetry"]
+
+
+def kept_repositories():
+    from rivers.executors.remote.worker import repositories
+
+    return len(repositories._open)
+
+
+def test_cluster_is_left_clean(repository, store, client):
+    class Client(rs.Resource):
+        url: str = "db"
+
+    repo = repository(rs.Asset(lambda client: 1, name="a", io_handler=store), resources={"client": Client()})
+    repo.materialize()
+    repo.shutdown()
+
+    def left(dask_scheduler):
+        names = [name for name in dask_scheduler.plugins if name.startswith("rivers")]
+        handlers = [name for name in dask_scheduler.handlers if name.startswith("rivers")]
+        return list(dask_scheduler.tasks), names, handlers, "rivers-claims" in dask_scheduler.extensions
+
+    assert client.run_on_scheduler(left) == ([], [], [], False)
+    assert set(client.run(kept_repositories).values()) == {0}
+
+
+def test_process_local_handlers_are_refused_with_the_list(repository, store):
+    repo = repository(rs.Asset(lambda: 1, name="a"), rs.Asset(lambda a: a, name="b"), default_executor=None)
+    with pytest.raises(GraphValidationError) as caught:
+        repo.materialize(executor=rs.Executor.dask("tcp://127.0.0.1:1"))
+    assert len(caught.value.findings) == 2
+    assert all("'memory'" in finding for finding in caught.value.findings)
+
+
+def test_host_local_handlers_need_a_shared_filesystem(repository, store, cluster):
+    repo = repository(rs.Asset(lambda: 1, name="a", io_handler=store), default_executor=None)
+    with pytest.raises(GraphValidationError, match="shared_filesystem"):
+        repo.materialize(executor=rs.Executor.dask(cluster.scheduler_address))
+
+
+def test_unreachable_scheduler_is_named(monkeypatch, repository, store):
+    monkeypatch.setattr(channel, "CONNECT_SECONDS", 0.5)
+    repo = repository(rs.Asset(lambda: 1, name="a", io_handler=store), default_executor=None)
+    with pytest.raises(RiversError, match="tcp://127.0.0.1:9"):
+        repo.materialize(executor=rs.Executor.dask("tcp://127.0.0.1:9", shared_filesystem=True))
+
+
+def test_other_version_on_a_worker_is_named(monkeypatch, repository, store):
+    monkeypatch.setattr(channel, "_by_value", lambda _: lambda: {"python": "2.7"})
+    with pytest.raises(RiversError, match="python has version 2.7"):
+        repository(rs.Asset(lambda: 1, name="a", io_handler=store)).materialize()
+
+
+def test_missing_module_on_workers_is_named(repository, store, tmp_path, monkeypatch):
+    (tmp_path / "only_here.py").write_text("def answer():\n    return 42\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import only_here
+
+    repo = repository(rs.Asset(lambda: only_here.answer(), name="a", io_handler=store))
+    try:
+        with pytest.raises(ExecutionError, match="only_here") as caught:
+            repo.materialize()
+    finally:
+        del sys.modules["only_here"]
+    assert isinstance(caught.value.__cause__, RiversError)
+
+
+def test_compute_is_asked_of_workers(repository, store, tmp_path):
+    small = rs.Asset(lambda: 1, name="small", io_handler=store, compute=rs.Compute(cpu=1, gpu=1))
+    assert repository(small).materialize().success
+    huge = rs.Asset(lambda: 1, name="huge", io_handler=store, compute=rs.Compute(cpu=64))
+    with pytest.raises(ExecutionError, match="'CPU': 64"):
+        repository(huge).materialize()
+
+
+def test_resources_are_asked_for_every_step(repository, store, cluster):
+    executor = rs.Executor.dask(cluster.scheduler_address, shared_filesystem=True, resources={"LICENSE": 1})
+    assert repository(rs.Asset(lambda: 1, name="a", io_handler=store)).materialize(executor=executor).success
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n_workers": 0}, "n_workers"),
+        ({"threads_per_worker": 0}, "threads_per_worker"),
+        ({"address": "tcp://x:1", "n_workers": 2}, "n_workers"),
+        ({"address": ""}, "address"),
+        ({"shared_filesystem": "yes"}, "shared_filesystem"),
+    ],
+)
+def test_dask_refuses_arguments(arguments, message):
+    with pytest.raises(ConfigurationError, match=message):
+        rs.Executor.dask(**arguments)
+
+
+def test_dask_is_a_value():
+    assert repr(rs.Executor.dask(n_workers=2)) == "Executor.Dask(n_workers=2)"
+    assert isinstance(rs.Executor.dask("tcp://x:1"), rs.Executor.Dask)
+    assert rs.Executor.dask("tcp://x:1").reach == "shared"
+    assert rs.Executor.dask("tcp://x:1", shared_filesystem=True).reach == "host"
+    assert rs.Executor.dask().reach == "host"
