@@ -64,6 +64,11 @@ class HandlerConfig(BaseModel):
     digests: bool = False
     default_type: str | None = None
 
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        """Restore a pickle; fields that an earlier release did not have get their defaults."""
+        defaults = {name: field.get_default() for name, field in type(self).model_fields.items()}
+        super().__setstate__({**state, "__dict__": defaults | state["__dict__"]})
+
 
 def check_writer_properties(value: Any) -> dict[str, Any]:
     """Return properties of the Parquet writer after checking their names.
