@@ -16,6 +16,7 @@ import pytest
 
 import rivers as rs
 from rivers.definitions.retry import FailureReason, classify
+from rivers_parallel import pool
 from rivers_parallel.processes import out_of_memory_kills
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
@@ -124,6 +125,24 @@ def test_memory_error_in_a_worker_is_out_of_memory(repository, store):
     repo = repository(rs.Asset(lambda: bytearray(1 << 60), name="huge", io_handler=store))
     result = repo.materialize(raise_on_error=False)
     assert classify(result.errors["huge"]) is FailureReason.OUT_OF_MEMORY
+
+
+def test_step_that_takes_too_long_is_interrupted(repository, store):
+    slow = rs.Asset(lambda: time.sleep(600), name="slow", io_handler=store, timeout=0.2)
+    result = repository(slow).materialize(raise_on_error=False)
+    assert classify(result.errors["slow"]) is FailureReason.TIMEOUT
+
+
+def test_step_deaf_to_signals_ends_with_its_worker(repository, store, monkeypatch):
+    def deaf():
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+        time.sleep(600)
+
+    monkeypatch.setattr(pool, "_INTERRUPT_SECONDS", 0.2)
+    repo = repository(rs.Asset(deaf, name="deaf", io_handler=store))
+    result = repo.materialize(raise_on_error=False, timeout=0.2)
+    assert classify(result.errors["deaf"]) is FailureReason.TIMEOUT
+    assert repository(rs.Asset(lambda: 1, name="next", io_handler=store)).materialize().success
 
 
 def test_kernel_counts_processes_killed_for_memory(tmp_path):

@@ -67,6 +67,7 @@ class RemoteCalls:
                 run.tags,
                 run.retry,
                 run.stop_at_failure,
+                run.timeout,
                 current_levels(),
                 frozenset(name for name in _WATCHED if getattr(run.observers, name)),
             )
@@ -125,7 +126,8 @@ class RemoteCalls:
             raise NotRunError
         try:
             request = self._request(step, keys, reasons)
-            encoded = await asyncio.wait_for(self._channel.send(request), request.timeout)
+            limit = None if self._channel.limits_time else request.timeout
+            encoded = await asyncio.wait_for(self._channel.send(request), limit)
         except TimeoutError as error:
             if request.timeout is None:
                 raise

@@ -33,10 +33,13 @@ class Channel(ABC):
     Attributes:
         max_concurrent: Number of requests that may be sent at once; None for no limit.
         finishes_running: Whether a canceled run lets running steps finish; otherwise it interrupts them at once.
+        limits_time: Whether a request's time limit counts from the start of its step, and `send` or the process that
+            runs it enforces the limit; otherwise `send` is cancelled after that time.
         default_compute: Machine resources of steps that declare none, from which a retry may escalate.
     """
 
     max_concurrent: int | None = None
+    limits_time: ClassVar[bool] = False
     finishes_running: ClassVar[bool] = True
     default_compute: Compute | None = None
 

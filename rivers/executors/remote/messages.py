@@ -62,6 +62,7 @@ class RunTerms:
         tags: Recorded with every event.
         retry: Retry policy of steps without one.
         stop_at_failure: Whether the first failed step ends the run.
+        timeout: Seconds that an attempt of a step without a time limit may take; None for no limit.
         log_levels: Level of each logger that has one; the root logger is "".
         watched: Names of the observer hooks that have an implementation.
     """
@@ -69,6 +70,7 @@ class RunTerms:
     tags: tuple[tuple[str, str], ...]
     retry: RetryPolicy | None
     stop_at_failure: bool
+    timeout: float | None
     log_levels: dict[str, int]
     watched: frozenset[str]
 

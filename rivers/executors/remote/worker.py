@@ -174,6 +174,7 @@ def _run_of(
         tags=terms.tags,
         retry=terms.retry,
         stop_at_failure=terms.stop_at_failure,
+        timeout=terms.timeout,
     )
     run.latest.update(order.stored)
     run.retries_elsewhere = True

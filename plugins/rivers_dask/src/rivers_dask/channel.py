@@ -33,6 +33,10 @@ class DaskChannel(Channel):
         RiversError: The scheduler cannot be reached, or workers have other versions.
     """
 
+    limits_time = (
+        True  # a task may wait for a free worker; a thread cannot be ended, its late result is refused
+    )
+
     def __init__(self, executor: Dask) -> None:
         self._executor = executor
         self._name = uuid4().hex

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     from rivers.executors.remote import StepRequest
 
+_INTERRUPT_SECONDS = 5.0
+"""Time for a worker to interrupt a step that takes too long and to report, before the worker is killed."""
+
 _STOP_SECONDS = 10.0
 """Time for a worker to tear down its resources before it is killed."""
 
@@ -45,6 +48,8 @@ class WorkerPool(Channel):
     Args:
         max_workers: Number of processes.
     """
+
+    limits_time = True  # a worker may have to start first
 
     def __init__(self, max_workers: int) -> None:
         self.max_concurrent = max_workers
@@ -115,6 +120,14 @@ class _Worker:
         data = None if digest in self._bundles else request.bundle.data
         try:
             self._pipe.send_bytes(pickle.dumps((digest, data, request.encoded), pickle.HIGHEST_PROTOCOL))
+            # the worker itself interrupts a step that takes too long, unless that is deaf to signals
+            if request.timeout is not None and not self._pipe.poll(request.timeout + _INTERRUPT_SECONDS):
+                self.kill()
+                raise LostStepError(
+                    f"{request.subject} timed out: one attempt took longer than {request.timeout:g} s, and its worker "
+                    "process was ended. Raise timeout=, or make the function faster.",
+                    FailureReason.TIMEOUT,
+                )
             report = self._pipe.recv_bytes()
         except (EOFError, OSError) as error:
             raise self._lost(request, kills) from error
