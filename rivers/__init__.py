@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from rivers_core import PartitionsDefinition as PartitionsDefinition
     from rivers_core import Schema as Schema
     from rivers_delta import DeltaIOHandler as DeltaIOHandler
+    from rivers_json import JsonIOHandler as JsonIOHandler
     from rivers_memory import InMemoryIOHandler as InMemoryIOHandler
     from rivers_overlay import OverlayIOHandler as OverlayIOHandler
     from rivers_parquet import ParquetIOHandler as ParquetIOHandler

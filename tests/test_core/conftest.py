@@ -31,7 +31,7 @@ def rivers_io_handlers():
 
 @pytest.fixture
 def install_handler(fake_distribution: FakeDistributions) -> Callable[..., Path]:
-    """Install a distribution with one working handler: `install_handler("acme-json", "json")`."""
+    """Install a distribution with one working handler: `install_handler("acme-yaml", "yaml")`."""
 
     def installed(
         distribution: str, name: str, *, package: str | None = None, entry_point: str | None = None, **rest

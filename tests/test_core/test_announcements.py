@@ -124,33 +124,33 @@ def test_load_all_reports_hook_without_announcement(install_all):
 
 
 def test_load_all_reports_announcement_without_hook(install_handler):
-    install_handler("acme-json", "json", announces=["observers"])
+    install_handler("acme-yaml", "yaml", announces=["observers"])
     registry = PluginRegistry()
     registry.load_all()
-    (warning,) = status(registry, "acme-json").warnings
+    (warning,) = status(registry, "acme-yaml").warnings
     assert "'rivers.observers'" in warning
 
 
 def test_load_all_reports_handler_without_entry_point(install_handler):
-    install_handler("acme-json", "json", entry_point="acme")
+    install_handler("acme-yaml", "yaml", entry_point="acme")
     registry = PluginRegistry()
     registry.load_all()
-    (warning,) = status(registry, "acme-json").warnings
-    assert '[project.entry-points.rivers] json = "acme_json.plugin"' in warning
+    (warning,) = status(registry, "acme-yaml").warnings
+    assert '[project.entry-points.rivers] yaml = "acme_yaml.plugin"' in warning
 
 
 def test_load_all_reports_conflict_behind_other_entry_point(install_handler):
-    install_handler("acme-json", "json")
-    install_handler("zeta-stuff", "json", entry_point="stuff")
+    install_handler("acme-yaml", "yaml")
+    install_handler("zeta-stuff", "yaml", entry_point="stuff")
     registry = PluginRegistry()
     registry.load_all()
-    for distribution in ("acme-json", "zeta-stuff"):
+    for distribution in ("acme-yaml", "zeta-stuff"):
         assert any(
-            "acme-json 1.0 and zeta-stuff 1.0" in text for text in status(registry, distribution).warnings
+            "acme-yaml 1.0 and zeta-stuff 1.0" in text for text in status(registry, distribution).warnings
         )
-    registry.configure(pin={"json": "acme-json"})
+    registry.configure(pin={"yaml": "acme-yaml"})
     registry.load_all()
-    assert status(registry, "acme-json").warnings == ()
+    assert status(registry, "acme-yaml").warnings == ()
 
 
 def test_first_party_plugins_have_no_warnings():
@@ -178,11 +178,11 @@ def test_in_process_plugin_needs_no_announcement():
 
 
 def test_separate_module_may_be_announced_under_the_same_name(fake_distribution):
-    entry_points = "[rivers]\njson = acme.plugin\n[rivers.observers]\njson = acme.watch\n"
+    entry_points = "[rivers]\nyaml = acme.plugin\n[rivers.observers]\nyaml = acme.watch\n"
     watch = "from rivers_core.hooks import hookimpl\n@hookimpl\ndef rivers_run_start(): pass\n"
     plugin = (
         "from rivers_core.hooks import HandlerSpec, hookimpl\n"
-        "@hookimpl\ndef rivers_io_handlers(): yield HandlerSpec('json', 'acme.handler:Json')\n"
+        "@hookimpl\ndef rivers_io_handlers(): yield HandlerSpec('yaml', 'acme.handler:Yaml')\n"
     )
     fake_distribution("acme", entry_points, {"acme/plugin.py": plugin, "acme/watch.py": watch})
     registry = PluginRegistry()
@@ -191,7 +191,7 @@ def test_separate_module_may_be_announced_under_the_same_name(fake_distribution)
     registry.load_all()
     items = [item for item in registry.plugins() if item.distribution == "acme"]
     assert [(item.state, item.warnings) for item in items] == [("loaded", ())] * 2
-    assert sorted(item.provides for item in items) == [("handler json",), ("hook rivers_run_start",)]
+    assert sorted(item.provides for item in items) == [("handler yaml",), ("hook rivers_run_start",)]
 
 
 def test_entry_points_of_one_module_share_announcement(install_all, fake_distribution):

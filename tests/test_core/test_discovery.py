@@ -26,50 +26,50 @@ def test_conflict_does_not_depend_on_installation_order(
 ):
     later = tmp_path / "later"
     later.mkdir()
-    install_handler("zeta-json", "json")
+    install_handler("zeta-yaml", "yaml")
     monkeypatch.syspath_prepend(str(later))
-    install_handler("acme-json", "json", folder=later)
+    install_handler("acme-yaml", "yaml", folder=later)
     for _ in range(2):
-        with pytest.raises(ValueError, match=r"acme-json 1\.0 and zeta-json 1\.0"):
-            PluginRegistry().handler("json")
+        with pytest.raises(ValueError, match=r"acme-yaml 1\.0 and zeta-yaml 1\.0"):
+            PluginRegistry().handler("yaml")
         sys.path.reverse()
 
 
 def test_first_copy_of_distribution_on_path_counts(install_handler, tmp_path, monkeypatch):
-    install_handler("acme-json", "json", version="1.0")
+    install_handler("acme-yaml", "yaml", version="1.0")
     editable = tmp_path / "editable"
     editable.mkdir()
     monkeypatch.syspath_prepend(str(editable))
-    install_handler("acme-json", "json", version="2.0", folder=editable)
+    install_handler("acme-yaml", "yaml", version="2.0", folder=editable)
     registry = PluginRegistry()
-    assert registry.handler_spec("json").version == "2.0"
-    assert names(registry).count("json") == 1
+    assert registry.handler_spec("yaml").version == "2.0"
+    assert names(registry).count("yaml") == 1
 
 
 def test_older_copy_does_not_revive_dropped_plugin(install_handler, fake_distribution, tmp_path, monkeypatch):
-    install_handler("acme-json", "json", version="1.0")
+    install_handler("acme-yaml", "yaml", version="1.0")
     newer = tmp_path / "newer"
     newer.mkdir()
     monkeypatch.syspath_prepend(str(newer))
-    fake_distribution("acme-json", "", {}, version="2.0", folder=newer)
+    fake_distribution("acme-yaml", "", {}, version="2.0", folder=newer)
     with pytest.raises(HandlerNotFoundError):
-        PluginRegistry().handler("json")
+        PluginRegistry().handler("yaml")
 
 
 def test_plugin_installed_while_running_is_found(install_handler):
     registry = PluginRegistry()
     with pytest.raises(HandlerNotFoundError):
-        registry.handler("json")
-    install_handler("acme-json", "json")
-    assert registry.handler("json")
+        registry.handler("yaml")
+    install_handler("acme-yaml", "yaml")
+    assert registry.handler("yaml")
 
 
 def test_entry_points_argument_replaces_installed(install_handler):
 
-    install_handler("acme-json", "json")
-    points = importlib.metadata.distribution("acme-json").entry_points
+    install_handler("acme-yaml", "yaml")
+    points = importlib.metadata.distribution("acme-yaml").entry_points
     registry = PluginRegistry(entry_points=[*points, *points])
-    assert names(registry) == ["json"]
+    assert names(registry) == ["yaml"]
     assert PluginRegistry(entry_points=[]).plugins() == []
 
 

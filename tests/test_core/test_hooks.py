@@ -249,29 +249,29 @@ def test_handlers_imports_no_heavy_library():
 
 @pytest.mark.parametrize("record", [HandlerSpec, ExecutorSpec, CommandSpec])
 def test_record_validates_name_target_and_summary(record):
-    spec = record("json-lines", "acme.json:JsonLines", summary="Lines.")
-    assert (spec.module, spec.class_name) == ("acme.json", "JsonLines")
-    assert spec == record("json-lines", "acme.json:JsonLines", summary="Lines.")
+    spec = record("yaml-lines", "acme.yaml:YamlLines", summary="Lines.")
+    assert (spec.module, spec.class_name) == ("acme.yaml", "YamlLines")
+    assert spec == record("yaml-lines", "acme.yaml:YamlLines", summary="Lines.")
     with pytest.raises(AttributeError):
         spec.name = "other"
-    for name in ("", "Json", "json lines", "acme:json", None, 3):
+    for name in ("", "Yaml", "yaml lines", "acme:yaml", None, 3):
         with pytest.raises(ValueError, match="short lower-case name"):
-            record(name, "acme.json:Json")
+            record(name, "acme.yaml:Yaml")
     for target in (
-        "acme.json",
-        "acme.json:",
-        "acme json:Json",
-        ":Json",
-        "acme.json:Json.inner",
+        "acme.yaml",
+        "acme.yaml:",
+        "acme yaml:Yaml",
+        ":Yaml",
+        "acme.yaml:Yaml.inner",
         None,
         object,
     ):
         with pytest.raises(ValueError, match=r"package\.module:Class"):
-            record("json", target)
+            record("yaml", target)
     with pytest.raises(TypeError, match="summary"):
-        record("json", "acme:Json", summary=3)
+        record("yaml", "acme:Yaml", summary=3)
     with pytest.raises(TypeError, match="one line"):
-        record("json", "acme:Json", summary="\x1b[2J two\nlines")
+        record("yaml", "acme:Yaml", summary="\x1b[2J two\nlines")
 
 
 def test_record_requires_sequence_of_names():
@@ -282,18 +282,18 @@ def test_record_requires_sequence_of_names():
 
 @pytest.mark.parametrize("record", [HandlerSpec, ExecutorSpec, CommandSpec])
 def test_record_checks_api_version_and_fields(record):
-    assert record("json", "acme:Json").api_version == API_VERSION
-    assert record("json", "acme:Json", api_version=7).api_version == 7
+    assert record("yaml", "acme:Yaml").api_version == API_VERSION
+    assert record("yaml", "acme:Yaml", api_version=7).api_version == 7
     for version in (0, -1, "1", 1.0, True, None):
         with pytest.raises(TypeError, match="api_version"):
-            record("json", "acme:Json", api_version=version)
+            record("yaml", "acme:Yaml", api_version=version)
     with pytest.raises(TypeError, match=r"'colour'.*pip install -U rivers-core"):
-        record("json", "acme:Json", colour="red")
+        record("yaml", "acme:Yaml", colour="red")
     with pytest.raises(TypeError, match=r"'sumary'.*'summary'"):
-        record("json", "acme:Json", sumary="Lines.")
+        record("yaml", "acme:Yaml", sumary="Lines.")
 
 
 @pytest.mark.parametrize("record", [HandlerSpec, ExecutorSpec, CommandSpec])
 def test_record_can_be_copied_and_pickled(record):
-    spec = record("json", "acme:Json", summary="Lines.", api_version=2)
+    spec = record("yaml", "acme:Yaml", summary="Lines.", api_version=2)
     assert copy.deepcopy(spec) == pickle.loads(pickle.dumps(spec)) == spec

@@ -123,13 +123,13 @@ def test_two_entry_points_of_one_module_are_one_plugin(fake_distribution):
         from rivers_core.hooks import HandlerSpec, hookimpl
         @hookimpl
         def rivers_io_handlers():
-            yield HandlerSpec("json", "acme.handler:Json")
+            yield HandlerSpec("yaml", "acme.handler:Yaml")
             yield HandlerSpec("csv", "acme.handler:Csv")
     """
-    fake_distribution("acme", {"json": "acme.plugin", "csv": "acme.plugin"}, {"acme/plugin.py": source})
+    fake_distribution("acme", {"yaml": "acme.plugin", "csv": "acme.plugin"}, {"acme/plugin.py": source})
     registry = PluginRegistry()
     for _ in range(2):
-        assert registry.handler_spec("json").spec.class_name == "Json"
+        assert registry.handler_spec("yaml").spec.class_name == "Yaml"
         assert registry.handler_spec("csv").spec.class_name == "Csv"
         registry.load_all()
 
@@ -262,11 +262,11 @@ def test_unknown_name_mentions_broken_plugins(fake_distribution, registry):
 
 
 def test_broken_plugin_does_not_hide_other_provider(fake_distribution, install_handler):
-    fake_distribution("acme-bad", {"json": "acme_bad.plugin"}, {"acme_bad/plugin.py": "1 / 0"})
-    install_handler("acme-good", "json")
-    assert PluginRegistry().handler("json").__module__ == "acme_good.handler"
+    fake_distribution("acme-bad", {"yaml": "acme_bad.plugin"}, {"acme_bad/plugin.py": "1 / 0"})
+    install_handler("acme-good", "yaml")
+    assert PluginRegistry().handler("yaml").__module__ == "acme_good.handler"
     with pytest.raises(PluginLoadError, match="acme-bad"):
-        PluginRegistry().handler("acme-bad:json")
+        PluginRegistry().handler("acme-bad:yaml")
 
 
 @pytest.mark.parametrize("hook", ["rivers_io_handlers", "rivers_run_start"])

@@ -22,47 +22,47 @@ def plugin(**functions):
 
 
 def test_handler_imports_only_its_own_plugin(install_handler):
-    install_handler("acme-json", "json")
+    install_handler("acme-yaml", "yaml")
     install_handler("acme-csv", "csv")
     registry = PluginRegistry()
-    assert registry.handler_spec("json").spec.target == "acme_json.handler:JsonIOHandler"
-    assert "acme_json.handler" not in sys.modules
-    assert registry.handler("json")().load_input(None) == "JsonIOHandler"
-    assert "acme_json.plugin" in sys.modules
+    assert registry.handler_spec("yaml").spec.target == "acme_yaml.handler:YamlIOHandler"
+    assert "acme_yaml.handler" not in sys.modules
+    assert registry.handler("yaml")().load_input(None) == "YamlIOHandler"
+    assert "acme_yaml.plugin" in sys.modules
     assert "acme_csv" not in sys.modules
 
 
 def test_qualified_or_pinned_name_imports_no_other_plugin(install_handler):
-    install_handler("acme-json", "json")
+    install_handler("acme-yaml", "yaml")
     install_handler("acme-csv", "csv")
-    assert PluginRegistry().handler("acme-json:json").__name__ == "JsonIOHandler"
-    assert PluginRegistry(pin={"json": "acme-json"}).handler("json").__name__ == "JsonIOHandler"
+    assert PluginRegistry().handler("acme-yaml:yaml").__name__ == "YamlIOHandler"
+    assert PluginRegistry(pin={"yaml": "acme-yaml"}).handler("yaml").__name__ == "YamlIOHandler"
     assert "acme_csv" not in sys.modules
 
 
 def test_registry_detects_conflict_when_both_plugins_are_loaded(install_handler):
-    install_handler("acme-json", "json")
-    install_handler("zeta-stuff", "json", entry_point="stuff")
+    install_handler("acme-yaml", "yaml")
+    install_handler("zeta-stuff", "yaml", entry_point="stuff")
     registry = PluginRegistry()
-    assert registry.handler("json").__module__ == "acme_json.handler"
+    assert registry.handler("yaml").__module__ == "acme_yaml.handler"
     assert "zeta_stuff" not in sys.modules
     registry.load_all()
-    with pytest.raises(ConfigurationError, match=r"'json' is claimed by acme-json 1\.0 and zeta-stuff 1\.0"):
-        registry.handler("json")
-    assert registry.handler("zeta-stuff:json").__module__ == "zeta_stuff.handler"
+    with pytest.raises(ConfigurationError, match=r"'yaml' is claimed by acme-yaml 1\.0 and zeta-stuff 1\.0"):
+        registry.handler("yaml")
+    assert registry.handler("zeta-stuff:yaml").__module__ == "zeta_stuff.handler"
 
 
 def test_registry_reports_name_conflict(install_handler):
-    install_handler("acme-json", "json", version="1.2")
-    install_handler("zeta-json", "json", version="0.3")
+    install_handler("acme-yaml", "yaml", version="1.2")
+    install_handler("zeta-yaml", "yaml", version="0.3")
     registry = PluginRegistry()
     with pytest.raises(ConfigurationError) as caught:
-        registry.handler("json")
-    assert "acme-json 1.2 and zeta-json 0.3" in str(caught.value)
-    assert '"acme-json:json"' in str(caught.value)
-    assert [provided.distribution for provided in registry.handlers() if provided.spec.name == "json"] == [
-        "acme-json",
-        "zeta-json",
+        registry.handler("yaml")
+    assert "acme-yaml 1.2 and zeta-yaml 0.3" in str(caught.value)
+    assert '"acme-yaml:yaml"' in str(caught.value)
+    assert [provided.distribution for provided in registry.handlers() if provided.spec.name == "yaml"] == [
+        "acme-yaml",
+        "zeta-yaml",
     ]
 
 
@@ -113,47 +113,47 @@ def test_register_and_unregister(distributions_folder):
 
 
 def test_handlers_imports_plugins_but_no_targets(install_handler):
-    install_handler("acme-json", "json")
+    install_handler("acme-yaml", "yaml")
     install_handler("acme-csv", "csv")
-    assert {"csv", "json"} <= set(names(PluginRegistry()))
-    assert {"acme_csv.plugin", "acme_json.plugin"} <= set(sys.modules)
-    assert not {"acme_csv.handler", "acme_json.handler"} & set(sys.modules)
+    assert {"csv", "yaml"} <= set(names(PluginRegistry()))
+    assert {"acme_csv.plugin", "acme_yaml.plugin"} <= set(sys.modules)
+    assert not {"acme_csv.handler", "acme_yaml.handler"} & set(sys.modules)
 
 
 def test_plugins_reports_status_without_import(install_handler):
-    install_handler("acme-json", "json", version="3.1")
+    install_handler("acme-yaml", "yaml", version="3.1")
     registry = PluginRegistry(deny=["rivers-*"])
     states = {state.distribution: state for state in registry.plugins()}
-    assert (states["acme-json"].state, states["acme-json"].version) == ("not loaded", "3.1")
+    assert (states["acme-yaml"].state, states["acme-yaml"].version) == ("not loaded", "3.1")
     assert states["rivers-memory"].state == "denied"
     assert "'rivers-*'" in states["rivers-memory"].error
-    assert "acme_json" not in sys.modules
-    registry.handler_spec("json")
-    assert {state.distribution: state for state in registry.plugins()}["acme-json"].provides == (
-        "handler json",
+    assert "acme_yaml" not in sys.modules
+    registry.handler_spec("yaml")
+    assert {state.distribution: state for state in registry.plugins()}["acme-yaml"].provides == (
+        "handler yaml",
     )
 
 
 def test_handler_is_found_behind_other_entry_point(install_handler):
-    install_handler("acme-json", "json", entry_point="acme")
-    assert PluginRegistry().handler("json").__name__ == "JsonIOHandler"
+    install_handler("acme-yaml", "yaml", entry_point="acme")
+    assert PluginRegistry().handler("yaml").__name__ == "YamlIOHandler"
 
 
 def test_qualified_name_resolves_conflict(install_handler):
-    install_handler("acme-json", "json")
-    install_handler("zeta-json", "json")
+    install_handler("acme-yaml", "yaml")
+    install_handler("zeta-yaml", "yaml")
     registry = PluginRegistry()
-    assert registry.handler("zeta-json:json").__module__ == "zeta_json.handler"
-    assert "acme_json" not in sys.modules
-    assert registry.handler("acme_json:json").__module__ == "acme_json.handler"
+    assert registry.handler("zeta-yaml:yaml").__module__ == "zeta_yaml.handler"
+    assert "acme_yaml" not in sys.modules
+    assert registry.handler("acme_yaml:yaml").__module__ == "acme_yaml.handler"
 
 
 def test_unknown_handler_lists_names_and_suggestion(install_handler):
-    install_handler("acme-json", "json")
+    install_handler("acme-yaml", "yaml")
     with pytest.raises(
-        HandlerNotFoundError, match=r"IO handler 'jsn'\. Did you mean 'json'\? Installed: .*json"
+        HandlerNotFoundError, match=r"IO handler 'yml'\. Did you mean 'yaml'\? Installed: .*yaml"
     ):
-        PluginRegistry().handler("jsn")
+        PluginRegistry().handler("yml")
 
 
 def test_handler_not_installed_names_pip_command(fake_distribution):
@@ -193,24 +193,24 @@ def test_missing_requirement_names_pip_command(fake_distribution):
 def test_name_of_missing_distribution_names_pip_command(install_handler):
     registry = PluginRegistry()
     with pytest.raises(
-        HandlerNotFoundError, match=r"'acme-json:json' is not installed\. Install it: pip install acme-json"
+        HandlerNotFoundError, match=r"'acme-yaml:yaml' is not installed\. Install it: pip install acme-yaml"
     ):
-        registry.handler("acme-json:json")
-    install_handler("acme-json", "json")
-    assert registry.handler("acme-json:json")
-    with pytest.raises(HandlerNotFoundError, match="IO handler 'csv'.*: acme-json:json"):
-        registry.handler("acme-json:csv")
+        registry.handler("acme-yaml:yaml")
+    install_handler("acme-yaml", "yaml")
+    assert registry.handler("acme-yaml:yaml")
+    with pytest.raises(HandlerNotFoundError, match="IO handler 'csv'.*: acme-yaml:yaml"):
+        registry.handler("acme-yaml:csv")
 
 
 def test_handler_class_is_found_by_class_name(install_handler):
-    install_handler("acme-json", "json")
+    install_handler("acme-yaml", "yaml")
     registry = PluginRegistry()
-    assert registry.handler_class("JsonIOHandler") is registry.handler("json")
+    assert registry.handler_class("YamlIOHandler") is registry.handler("yaml")
     assert registry.handler_class("InMemoryIOHandler").__name__ == "InMemoryIOHandler"
     with pytest.raises(
-        AttributeError, match=r"IO handler class 'JsnIOHandler'.*Did you mean 'JsonIOHandler'"
+        AttributeError, match=r"IO handler class 'YmlIOHandler'.*Did you mean 'YamlIOHandler'"
     ):
-        registry.handler_class("JsnIOHandler")
+        registry.handler_class("YmlIOHandler")
 
 
 def test_handler_class_of_broken_plugin_is_import_error(fake_distribution):
@@ -247,10 +247,10 @@ def test_handler_rejects_name_that_is_not_text():
 
 
 def test_handler_is_the_same_class_in_all_threads(install_handler):
-    install_handler("acme-json", "json")
+    install_handler("acme-yaml", "yaml")
     registry = PluginRegistry()
     with ThreadPoolExecutor(8) as pool:
-        classes = set(pool.map(registry.handler, ["json", "acme-json:json", "memory", "json"] * 8))
+        classes = set(pool.map(registry.handler, ["yaml", "acme-yaml:yaml", "memory", "yaml"] * 8))
     assert len(classes) == 2
 
 

@@ -20,6 +20,7 @@ PACKAGES = (
     "rivers_core.authoring",
     "rivers_delta",
     "rivers_frames",
+    "rivers_json",
     "rivers_memory",
     "rivers_objects",
     "rivers_overlay",

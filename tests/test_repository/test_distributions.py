@@ -129,6 +129,7 @@ def test_core_requires_three_libraries() -> None:
     [
         "plugins/rivers_memory",
         "plugins/rivers_overlay",
+        "plugins/rivers_json",
         "plugins/rivers_parquet",
         "rivers_delta",
         "rivers_pickle",

@@ -48,7 +48,14 @@ def is_module(package, name):
 
 
 def test_handler_packages_are_found():
-    names = {"rivers_pickle", "rivers_parquet", "rivers_delta", "rivers_memory", "rivers_overlay"}
+    names = {
+        "rivers_pickle",
+        "rivers_parquet",
+        "rivers_delta",
+        "rivers_json",
+        "rivers_memory",
+        "rivers_overlay",
+    }
     assert names <= handler_packages().keys()
 
 

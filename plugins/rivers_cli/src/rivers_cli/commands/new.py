@@ -1,4 +1,4 @@
-"""`rivers new`: create a project."""
+"""`rivers new`: create a pipeline project, or a package with an IO handler."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from rivers_cli.errors import UsageError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _RESERVED: Final = {*sys.stdlib_module_names, "rivers", "tests", "pytest", "data"}
-_TEMPLATES: Final = {
+_PROJECT: Final = {
     "rivers.toml": "rivers.toml",
     "pyproject.toml": "pyproject.toml",
     "README.md": "README.md",
@@ -25,6 +28,17 @@ _TEMPLATES: Final = {
     "{package}/definitions.py": "definitions.py",
     "tests/test_definitions.py": "test_definitions.py",
 }
+_HANDLER: Final = {
+    "pyproject.toml": "handler/pyproject.toml",
+    "README.md": "handler/README.md",
+    ".gitignore": "handler/gitignore",
+    ".github/workflows/test.yml": "handler/workflow.yml",
+    "src/{package}/__init__.py": "handler/init.py",
+    "src/{package}/py.typed": None,
+    "src/{package}/plugin.py": "handler/plugin.py",
+    "src/{package}/handler.py": "handler/handler.py",
+    "tests/test_handler.py": "handler/test_handler.py",
+}
 
 
 def new(
@@ -32,39 +46,63 @@ def new(
         Path,
         typer.Argument(metavar="PROJECT", help="Folder to create; its name becomes the name of the project."),
     ],
+    handler: Annotated[
+        bool, typer.Option("--handler", help="Create a package with an IO handler instead of a pipeline.")
+    ] = False,
 ) -> None:
     """Create a working project: assets, configuration with two environments, a test, a README.
+
+    With --handler, a package with an IO handler: the handler, its entry point, tests with the conformance kit, a
+    workflow. Its handler is named after the last part of the name, `duck` in acme-duck.
 
     Existing files are never overwritten.
 
     Examples:
       $ rivers new shop
-      $ cd shop
-      $ rivers materialize
+      $ rivers new --handler acme-duck
     """
     name = project.absolute().name
     package = _package_name(name, project.absolute())
-    targets = {project / path.format(package=package): template for path, template in _TEMPLATES.items()}
+    values = {"name": name, "package": package, **(_handler_names(package) if handler else {})}
+    templates = _HANDLER if handler else _PROJECT
+    targets = {project / path.format(package=package): template for path, template in templates.items()}
     for path in targets:
         if path.exists():
             raise UsageError(f"{path} already exists. Use another folder.")
     for path, template in targets.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(_render(template, name, package), encoding="utf-8")
-    print(f"Created {project}/: rivers.toml, {package}/definitions.py, tests/, README.md\n\nNext:")
+        path.write_text(_render(template, values), encoding="utf-8")
+    if handler:
+        _print_next(project, f"src/{package}/handler.py, tests/", ["pip install -e . --group test", "pytest"])
+    else:
+        _print_next(
+            project,
+            f"rivers.toml, {package}/definitions.py, tests/",
+            ["rivers materialize", "rivers load report"],
+        )
+
+
+def _print_next(project: Path, created: str, commands: list[str]) -> None:
+    print(f"Created {project}/: {created}, README.md\n\nNext:")
     is_current_folder = project.absolute() == Path.cwd()
-    for command in ([] if is_current_folder else [f"cd {project}"]) + [
-        "rivers materialize",
-        "rivers load report",
-    ]:
+    for command in commands if is_current_folder else [f"cd {project}", *commands]:
         print(f"  $ {command}")
 
 
-def _render(template: str | None, name: str, package: str) -> str:
+def _handler_names(package: str) -> dict[str, str]:
+    handler = package.rpartition("_")[2]
+    return {
+        "handler": handler,
+        "class_name": f"{handler.capitalize()}IOHandler",
+        "prefix": f"{package.upper()}_",
+    }
+
+
+def _render(template: str | None, values: Mapping[str, str]) -> str:
     if template is None:
         return ""
     text = (files("rivers_cli") / "template" / f"{template}.template").read_text(encoding="utf-8")
-    return Template(text).substitute(name=name, package=package)
+    return Template(text).substitute(values)
 
 
 def _package_name(name: str, project: Path) -> str:
