@@ -405,6 +405,9 @@ class CodeRepository:
     def _output(self, definition: str | Asset | Task) -> StoredOutput:
         name, outputs = _name(definition), self.graph.outputs
         if name not in outputs:
+            for step in self.graph.steps.values():  # an instance of a mapped node
+                if step.fan_out is not None and name.startswith(f"{step.name}__"):
+                    return replace(step.outputs[0], name=name)
             raise NodeNotFoundError(f"Asset or node {name!r} not found.{suggest(name, outputs)}")
         return outputs[name]
 

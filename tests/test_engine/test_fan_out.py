@@ -60,6 +60,7 @@ def test_mapped_node_has_no_value_but_its_instances_have_events(repository):
     repo = repository(graph(lambda: total(numbers().map(double).collect())))
     repo.materialize()
     assert repo.storage.get_latest_materialization("g/double__1").handler == "memory"
+    assert repo.load_node("g/double__1") == 2
     with pytest.raises(rs.exceptions.ExecutionError, match="g/double"):
         repo.load_node("g/double")
 
