@@ -48,18 +48,6 @@ def test_load_returns_stored_object(handler):
     assert loaded(handler) is value
 
 
-def test_store_replaces_value(handler):
-    stored(handler, 1)
-    stored(handler, 2)
-    assert loaded(handler) == 2
-
-
-def test_store_keeps_none(handler):
-    stored(handler, None)
-    assert loaded(handler) is None
-    assert handler.exists(InputContext("asset", "next"))
-
-
 def test_handlers_share_no_values(handler):
     stored(handler, 1)
     assert not InMemoryIOHandler().exists(InputContext("asset", "next"))
@@ -171,16 +159,6 @@ def test_handler_refuses_several_partition_keys(handler):
         stored(handler, 1, keys=["a", "b"])
 
 
-def test_delete_of_absent_value_is_a_no_op(handler):
-    asked = InputContext("asset", "next", partition=partition("a"))
-    assert not handler.exists(asked)
-    stored(handler, 1, keys="a")
-    assert handler.exists(asked)
-    handler.delete(asked)
-    handler.delete(asked)
-    assert not handler.exists(asked)
-
-
 @pytest.mark.parametrize(
     "travel", [copy.copy, copy.deepcopy, lambda handler: pickle.loads(pickle.dumps(handler))]
 )
@@ -198,20 +176,6 @@ def test_locality_is_process(handler):
     assert (
         handler.describe_address(InputContext("orders", "next")) == "memory of this process, asset 'orders'"
     )
-
-
-def test_handler_is_thread_safe(handler):
-    def work(number):
-        for turn in range(200):
-            stored(handler, (number, turn), f"asset{number}", "key")
-            assert loaded(handler, f"asset{number}", "key") == (number, turn)
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert all(loaded(handler, f"asset{number}", "key") == (number, 199) for number in range(8))
 
 
 def test_package_imports_nothing_heavy():

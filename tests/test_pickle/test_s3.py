@@ -30,16 +30,6 @@ def partition(key: object) -> PartitionContext:
     return PartitionContext([PartitionKey(key)])
 
 
-@pytest.mark.parametrize(
-    "name", ["orders", "Orders", "a/b", "50%", "a b+c", "größe", "東京", "~x", "a.pkl", "x#1"]
-)
-def test_any_asset_name_works_on_s3(handler, name):
-    for context_part in (None, partition("2024-01-01"), partition({"region": "a/b", "day": "Ü 1%"})):
-        value = [name, str(context_part)]
-        handler.handle_output(OutputContext(name, partition=context_part), value)
-        assert handler.load_input(InputContext(name, "next", partition=context_part)) == value
-
-
 def test_large_value_is_streamed_to_s3(handler):
     context = OutputContext("large")
     value = [bytes([n]) * (9 << 20) for n in range(5)]
@@ -118,13 +108,3 @@ def test_store_object_is_pickled_as_configuration(s3_server, s3_url, handler):
     assert live.locality == "shared"
     assert pickle.loads(pickle.dumps(live)).load_input(InputContext("orders", "next")) == 1
     assert pickle.loads(pickle.dumps(handler)).load_input(InputContext("orders", "next")) == 1
-
-
-def test_delete_of_absent_value_is_a_no_op(handler):
-    asked = InputContext("orders", "next")
-    assert not handler.exists(asked)
-    handler.handle_output(OutputContext("orders"), 1)
-    assert handler.exists(asked)
-    handler.delete(asked)
-    handler.delete(asked)
-    assert not handler.exists(asked)

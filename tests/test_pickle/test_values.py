@@ -185,15 +185,6 @@ def test_load_creates_no_folder(lake):
     assert not lake.folder.exists()
 
 
-def test_delete_of_absent_value_is_a_no_op(lake):
-    lake.store(1, keys="a")
-    assert lake.handler.exists(lake.asked(keys="a"))
-    assert not lake.handler.exists(lake.asked(keys="b"))
-    lake.handler.delete(lake.asked(keys="a"))
-    lake.handler.delete(lake.asked(keys="a"))
-    assert not lake.handler.exists(lake.asked(keys="a"))
-
-
 def test_handler_refuses_several_partition_keys(lake):
     with pytest.raises(PartitionValidationError):
         lake.store(1, keys=["a", "b"])
