@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, time
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pyarrow import types as pat
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 
 _OWN_METADATA = "pandas"
 _ARROW, _OBJECT = "arrow", "object"
+_EXACT = frozenset([str, bytes, bool, date, time])
+_CONTAINERS = (list, tuple, set, frozenset, np.ndarray)
+_BOOLS = (bool, np.bool_)
+_MAX_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,16 @@ class _Frame:
     categoricals: Sequence[str]
 
 
+class _Unreadable:
+    """Stands for a value that Arrow holds and Python does not, in messages."""
+
+    def __repr__(self) -> str:
+        return "nothing that Python can represent"
+
+
+_UNREADABLE = _Unreadable()
+
+
 class PandasDataFrameAdapter(PyarrowTableAdapter):
     """`pandas.DataFrame`. Its columns are stored; a meaningful index is refused, because it would be lost."""
 
@@ -40,7 +56,9 @@ class PandasDataFrameAdapter(PyarrowTableAdapter):
         categoricals = [
             name for name, dtype in value.dtypes.items() if isinstance(dtype, pd.CategoricalDtype)
         ]
-        return _Frame(table, dict(_own_dtypes(value, table)), categoricals)
+        dtypes = dict(_own_dtypes(value, table))
+        _refuse_changed_objects(value, table, dtypes)
+        return _Frame(table, dtypes, categoricals)
 
     def open(self, value: Any) -> RecordBatchReader:
         """Export the table."""
@@ -115,10 +133,99 @@ def _table(frame: Any) -> Any:
             )
     try:
         return pa.Table.from_pandas(frame, preserve_index=False)
-    except (pa.ArrowException, ValueError) as error:
-        raise TypeError(
-            f"the frame cannot be converted to Arrow: {'; '.join(map(str, error.args))}"
-        ) from error
+    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+        problems = "; ".join(_conversion_problems(frame)) or "; ".join(map(str, error.args))
+        raise TypeError(f"the frame cannot be converted to Arrow: {problems}") from error
+
+
+def _conversion_problems(frame: Any) -> Iterator[str]:
+    """Yield one clause for each column that pyarrow cannot convert; it does not always name the column."""
+    for name, column in frame.items():
+        try:
+            pa.array(column, from_pandas=True)
+        except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+            row, value = _first_large(column)
+            if isinstance(error, OverflowError) and row is not None:
+                yield f"column {name!r} has {value} in row {row}, which needs more than 64 bits; make it text"
+            else:
+                yield f"column {name!r}: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+
+
+def _first_large(column: Any) -> tuple[int | None, object]:
+    """Return row and value of the first integer beyond 64 bits."""
+    for row, value in enumerate(column):
+        if isinstance(value, int) and not -(2**63) <= value < 2**64:
+            return row, value
+    return None, None
+
+
+def _refuse_changed_objects(frame: Any, table: Any, dtypes: Mapping[str, str]) -> None:
+    """Refuse objects that would be loaded as other values: pyarrow infers one type for all values of a column.
+
+    A datetime among dates would lose its time, and a dictionary would gain the keys of the others.
+    """
+    for name, dtype in frame.dtypes.items():
+        if isinstance(dtype, pd.CategoricalDtype) and pd.api.types.is_object_dtype(dtype.categories.dtype):
+            column = table.column(name)
+            stored = column.chunk(0).dictionary if column.num_chunks else pa.array([])
+            _refuse_changed(name, "category", list(dtype.categories), stored.to_pylist())
+        elif pd.api.types.is_object_dtype(dtype) and not _is_exact(frame[name]):
+            column = table.column(name)
+            try:
+                loaded = _series(column, _OBJECT) if dtypes.get(name) == _OBJECT else column.to_pandas()
+            except (pa.ArrowException, ValueError, OverflowError) as error:
+                # such as an integer among dates, which becomes a date before year 1
+                loaded = [_value_or_error(scalar) for scalar in column]
+                if not any(value is _UNREADABLE for value in loaded):
+                    raise TypeError(f"column {name!r} cannot be loaded again: {error}") from error
+            _refuse_changed(name, "row", list(frame[name]), list(loaded))
+
+
+def _value_or_error(scalar: Any) -> Any:
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        return _UNREADABLE
+
+
+def _is_exact(column: Any) -> bool:
+    """Return whether all values have one type that Arrow stores as it is; nulls of any kind do not count."""
+    kinds = set(map(type, column[column.notna()]))
+    return len(kinds) <= 1 and kinds <= _EXACT
+
+
+def _refuse_changed(name: object, noun: str, values: Sequence[Any], loaded: Sequence[Any]) -> None:
+    for place, (value, other) in enumerate(zip(values, loaded, strict=True)):
+        if not _is_same(value, other):
+            raise TypeError(
+                f"column {name!r} contains values of different kinds: {noun} {place} is {_shown(value)}, and would be "
+                f"loaded as {_shown(other)}; convert the values of the column to one kind"
+            )
+
+
+def _is_same(value: Any, other: Any) -> bool:
+    """Return whether a loaded value equals the one that was stored; nulls of any kind are equal."""
+    if isinstance(value, dict) or isinstance(other, dict):
+        are_both = isinstance(value, dict) and isinstance(other, dict)
+        return (
+            are_both
+            and value.keys() == other.keys()
+            and all(_is_same(value[key], other[key]) for key in value)
+        )
+    if isinstance(value, np.ndarray) and isinstance(other, np.ndarray):
+        value, other = value.tolist(), other.tolist()
+    if isinstance(value, _CONTAINERS) or isinstance(other, _CONTAINERS):
+        return type(value) is type(other) and len(value) == len(other) and all(map(_is_same, value, other))
+    if pd.isna(value) or pd.isna(other):
+        return bool(pd.isna(value) and pd.isna(other))
+    if isinstance(value, _BOOLS) != isinstance(other, _BOOLS):
+        return False  # True equals 1
+    return bool(value == other)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
 def _own_dtypes(frame: Any, table: Any) -> Iterator[tuple[str, str]]:
