@@ -6,24 +6,30 @@ import os
 import secrets
 import tempfile
 import threading
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from rivers_core.authoring import ForkGuard
 from rivers_objects import stores
+from rivers_objects.interruptible import interruptible
 from rivers_objects.targets import TAIL_SIZE, ReplacedError, Staged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from contextlib import AbstractContextManager
 
     from obstore import PutMode, UpdateVersion
     from obstore.store import ObjectStore
+    from typing_extensions import Buffer
 
     from rivers_objects.targets import Condition, Writable
 
+
+Result = TypeVar("Result")
+Run: TypeAlias = Callable[[Callable[[], Any]], Any]
 
 # S3 accepts at most 10,000 parts, so objects may have up to 160 GB; up to four parts are in flight.
 _PART_SIZE: Final = 16 * 1024 * 1024
@@ -47,6 +53,7 @@ class Bucket:
     def __init__(self, store: object, options: Mapping[str, str]) -> None:
         self._store = store
         self._options = options
+        self._is_memory = stores.is_memory(store)
         self._client: ObjectStore | None = None
         self._has_conditions = False
 
@@ -59,7 +66,7 @@ class Bucket:
         client = self._connected()
         import obstore
 
-        return memoryview(obstore.get(client, path).bytes())
+        return self._run(lambda: memoryview(obstore.get(client, path).bytes()))
 
     def chunks(self, path: str) -> tuple[int, Iterator[memoryview]]:
         """Return size and bytes of an object, which are received while they are consumed.
@@ -70,8 +77,8 @@ class Bucket:
         client = self._connected()
         import obstore
 
-        response = obstore.get(client, path)
-        return response.meta["size"], map(memoryview, response.stream(min_chunk_size=_CHUNK))
+        response = self._run(lambda: obstore.get(client, path))
+        return response.meta["size"], self._received(iter(response.stream(min_chunk_size=_CHUNK)))
 
     def size(self, path: str) -> int:
         """Return the size of an object in bytes.
@@ -82,7 +89,7 @@ class Bucket:
         client = self._connected()
         import obstore
 
-        return obstore.head(client, path)["size"]
+        return self._run(lambda: obstore.head(client, path)["size"])
 
     def read_range(self, path: str, start: int, end: int) -> bytes:
         """Return some bytes of an object.
@@ -95,7 +102,7 @@ class Bucket:
         client = self._connected()
         import obstore
 
-        return bytes(obstore.get_range(client, path, start=start, end=end))
+        return self._run(lambda: bytes(obstore.get_range(client, path, start=start, end=end)))
 
     def exists(self, path: str) -> bool:
         """Return whether an object exists.
@@ -107,7 +114,7 @@ class Bucket:
         import obstore
 
         try:
-            obstore.head(client, path)
+            self._run(lambda: obstore.head(client, path))
         except FileNotFoundError:
             return False
         return True
@@ -122,7 +129,7 @@ class Bucket:
         import obstore
 
         with suppress(FileNotFoundError):
-            obstore.delete(client, path)
+            self._run(lambda: obstore.delete(client, path))
 
     def paths(self, below: str, offset: str | None = None) -> list[str]:
         """Return one page of paths of objects.
@@ -134,7 +141,9 @@ class Bucket:
         client = self._connected()
         import obstore
 
-        page = next(iter(obstore.list(client, below or None, offset=offset, chunk_size=_PAGE)), [])
+        page = self._run(
+            lambda: next(iter(obstore.list(client, below or None, offset=offset, chunk_size=_PAGE)), [])
+        )
         return [entry["path"] for entry in page]
 
     def target(self, path: str, condition: Condition | None = None) -> StoredObject | ConditionalObject:
@@ -149,11 +158,19 @@ class Bucket:
         """
         client = self._connected()
         if condition is None:
-            return StoredObject(client, path)
+            return StoredObject(client, path, self._run)
         if not self._has_conditions:
-            _require_conditions(client, path)
+            self._run(lambda: _require_conditions(client, path))
             self._has_conditions = True
-        return ConditionalObject(client, path, condition)
+        return ConditionalObject(client, path, condition, self._run)
+
+    def _run(self, request: Callable[[], Result]) -> Result:
+        """Send a request, and wait for it in a way that Ctrl-C ends; a store in memory answers at once."""
+        return request() if self._is_memory else interruptible(request)
+
+    def _received(self, chunks: Iterator[Buffer]) -> Iterator[memoryview]:
+        while (chunk := self._run(lambda: next(chunks, None))) is not None:
+            yield memoryview(chunk)
 
     def _connected(self) -> ObjectStore:
         _GUARD.enter()
@@ -170,25 +187,39 @@ class StoredObject:
     Args:
         client: The store.
         path: The object's path in it.
+        run: Sends a request.
     """
 
-    def __init__(self, client: ObjectStore, path: str) -> None:
+    def __init__(self, client: ObjectStore, path: str, run: Run) -> None:
         self._client = client
         self._path = path
+        self._run = run
 
     def put(self, data: bytes) -> None:
         """Write the whole object in one request."""
         import obstore
 
-        obstore.put(self._client, self._path, data)
+        self._run(lambda: obstore.put(self._client, self._path, data))
 
-    def open(self) -> AbstractContextManager[Writable]:
+    @contextmanager
+    def open(self) -> Iterator[Writable]:
         """Write the object as a multipart upload, which the store publishes as a whole or discards."""
         import obstore
 
-        return obstore.open_writer(
+        upload = obstore.open_writer(
             self._client, self._path, buffer_size=_PART_SIZE, max_concurrency=_PARTS_IN_FLIGHT
         )
+        writer = upload.__enter__()
+        try:
+            yield _Upload(writer, self._run)
+        except BaseException as error:
+            reason = error
+            if isinstance(reason, Exception):
+                self._run(lambda: upload.__exit__(type(reason), reason, reason.__traceback__))
+            else:  # an interrupt does not wait for the store
+                Thread(target=upload.__exit__, args=(type(reason), reason, None), daemon=True).start()
+            raise
+        self._run(lambda: upload.__exit__(None, None, None))
 
     @contextmanager
     def stage(self) -> Iterator[Staged]:
@@ -198,16 +229,32 @@ class StoredObject:
         descriptor, file = tempfile.mkstemp(prefix="rivers-")
         try:
             yield Staged(file, descriptor)
-            obstore.put(
-                self._client,
-                self._path,
-                Path(file),
-                chunk_size=_PART_SIZE,
-                max_concurrency=_PARTS_IN_FLIGHT,
+            self._run(
+                lambda: obstore.put(
+                    self._client,
+                    self._path,
+                    Path(file),
+                    chunk_size=_PART_SIZE,
+                    max_concurrency=_PARTS_IN_FLIGHT,
+                )
             )
         finally:
             os.close(descriptor)
             os.unlink(file)
+
+
+class _Upload:
+    """Writer of a multipart upload."""
+
+    __slots__ = ("_run", "_writer")
+
+    def __init__(self, writer: Writable, run: Run) -> None:
+        self._writer = writer
+        self._run = run
+
+    def write(self, data: bytes | memoryview, /) -> int | None:
+        written: int | None = self._run(lambda: self._writer.write(data))
+        return written
 
 
 class ConditionalObject:
@@ -217,12 +264,14 @@ class ConditionalObject:
         client: The store.
         path: The object's path in it.
         condition: Condition of the write.
+        run: Sends requests.
     """
 
-    def __init__(self, client: ObjectStore, path: str, condition: Condition) -> None:
+    def __init__(self, client: ObjectStore, path: str, condition: Condition, run: Run) -> None:
         self._client = client
         self._path = path
         self._condition = condition
+        self._run = run
 
     def put(self, data: bytes) -> None:
         """Write the whole object in one request, which the store refuses if the object has changed.
@@ -230,6 +279,9 @@ class ConditionalObject:
         Raises:
             ReplacedError: Another version is stored.
         """
+        self._run(lambda: self._replace(data))
+
+    def _replace(self, data: bytes) -> None:
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 

@@ -46,6 +46,13 @@ _CLIENT_OPTIONS: Final = frozenset(
 )
 
 
+# A store that accepts connections and never answers is given up after about a minute.
+_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
+    "client_options": {"connect_timeout": "5s", "timeout": "60s"},
+    "retry_config": {"max_retries": 3, "retry_timeout": timedelta(seconds=60)},
+}
+
+
 def checked_store(value: object) -> object:
     """Validate the setting `store`, and make it independent of the working folder.
 
@@ -103,7 +110,9 @@ def connected(store: object, options: Mapping[str, str]) -> ObjectStore:
 
     if not isinstance(store, str):
         return store  # type: ignore[return-value]
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = (
+        {} if is_memory(store) else {name: {**values} for name, values in _DEFAULTS.items()}
+    )
     for name, value in options.items():
         group, option, setting = _option(name, value)
         settings.setdefault(group, {})[option] = setting
