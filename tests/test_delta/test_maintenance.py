@@ -11,6 +11,7 @@ from deltalake.table import TableOptimizer
 from rivers_core.exceptions import RiversError
 from rivers_delta import DeltaIOHandler
 from rivers_delta.log.table import Table
+from tests.test_delta.foreign import field, write_foreign
 
 
 def files(lake, name="asset"):
@@ -40,6 +41,31 @@ def test_maintain_compacts_and_vacuums(lake):
     assert told[0]["bytes"] > 0
     assert len(files(lake)) == 1
     assert sorted(lake.load(pl.DataFrame)["n"]) == [0, 1, 2, 3]
+
+
+def test_vacuum_warns_about_open_readers(lake, caplog):
+    for number in range(4):
+        lake.store(pl.DataFrame({"n": [number]}))
+    arguments = {"optimize": False, "retention_hours": 0}
+    lake.handler.maintain(dry_run=True, **arguments)
+    assert not caplog.records
+    lake.handler.maintain(dry_run=False, **arguments)
+    (record,) = caplog.records
+    assert (record.levelname, record.args) == ("WARNING", (3, lake.handler.address("asset", None)))
+
+
+def test_lazy_frame_of_removed_files_says_so(lake, tmp_path):
+    """Only a scan of ours is told apart; polars reads plain tables itself."""
+    frame = pl.DataFrame({"k": ["a"], "n": [1]})
+    write_foreign(
+        tmp_path / "lake" / "asset",
+        [field("k", "string"), field("n", "long")],
+        {"f.parquet": (frame.select("n").to_arrow(), {"k": "a"})},
+    )
+    lazy = lake.load(pl.LazyFrame)
+    os.remove(tmp_path / "lake" / "asset" / "f.parquet")
+    with pytest.raises(Exception, match="asset 'asset'.*vacuum"):
+        lazy.collect()
 
 
 @pytest.fixture

@@ -41,6 +41,8 @@ _ADVICE: Final = (
      "The bucket or container does not exist. Create it first."),
     (r"Permission denied|os error 13", "This process lacks a file permission."),
     (r"No space left|os error 28", "The disk is full."),
+    (r"\.parquet\b.*(?:No such file|not found|os error 2\b)|(?:No such file|not found|os error 2\b).*\.parquet\b",
+     "A data file was removed after the table was opened, perhaps by a vacuum. Load the table again."),
     (r"failed validation check",
      "The rows have nulls that the table does not allow, perhaps in a nested field, or violate a constraint."),
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from rivers_delta.config.table_settings import TableSettings
     from rivers_delta.log.table import Table
 
+_LOG: Final = logging.getLogger("rivers.handlers")
 _TARGET_BYTES: Final = 100 * 1024 * 1024
 
 
@@ -174,6 +176,13 @@ def _vacuum(
         enforce_retention_duration=retention_hours is None,
         commit_properties=None if dry_run else commit_properties(settings.commit_properties, {}),
     )
+    if files and not dry_run:
+        _LOG.warning(
+            "Vacuum removed %d files of table %r: a LazyFrame or reader that was loaded before may fail when it is "
+            "collected, and versions that need these files cannot be loaded.",
+            len(files),
+            settings.shown_address,
+        )
     size = None
     if dry_run and is_local(settings.address):
         size = sum(_size(os.path.join(settings.address, file)) for file in files)
