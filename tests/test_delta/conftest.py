@@ -1,4 +1,4 @@
-"""A handler on a folder of its own, for every test."""
+"""A handler on a separate folder for every test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Storing and loading with a delta handler, in few words."""
+"""Helpers that store and load with a Delta handler."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Lake:
 
 
 def facts(context: OutputContext) -> dict[str, Any]:
-    """The metadata of a write, plain and without `delta/`."""
+    """Return the metadata of a write as plain values, without the prefix `delta/`."""
     assert context.output_metadata is not None
     return {name.removeprefix("delta/"): value.raw_value() for name, value in context.output_metadata.items()}
 

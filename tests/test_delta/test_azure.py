@@ -1,4 +1,4 @@
-"""The same on a real Azure Blob server."""
+"""Tables on a real Azure Blob server."""
 
 from __future__ import annotations
 

@@ -40,10 +40,10 @@ def dictionary(values: list[object], known: list[object], *, ordered: bool = Tru
 
 def test_categories_keep_comparison_order(lake):
     lake.store(sizes(["L", "S", "M"]))
-    found = lake.load(pd.DataFrame)["size"]
-    assert found.dtype == SIZES
-    assert found.max() == "L"
-    assert list(found[found > "S"]) == ["L", "M"]
+    loaded = lake.load(pd.DataFrame)["size"]
+    assert loaded.dtype == SIZES
+    assert loaded.max() == "L"
+    assert list(loaded[loaded > "S"]) == ["L", "M"]
     assert lake.load(pl.DataFrame)["size"].max() == "L"
     assert lake.load(pl.LazyFrame).filter(pl.col("size") > "S").collect().height == 2
 
@@ -74,10 +74,10 @@ def test_categories_of_pandas_round_trip(lake, known, ordered):
 def test_categories_of_ordered_dictionary_round_trip(lake, read):
     table = dictionary(["L", None, "S"], ["S", "M", "L"])
     lake.store(table)
-    found = lake.load(read)
-    found = found.read_all() if read is pa.RecordBatchReader else found
-    assert found.equals(table)
-    assert found["size"].chunk(0).dictionary.to_pylist() == ["S", "M", "L"]
+    loaded = lake.load(read)
+    loaded = loaded.read_all() if read is pa.RecordBatchReader else loaded
+    assert loaded.equals(table)
+    assert loaded["size"].chunk(0).dictionary.to_pylist() == ["S", "M", "L"]
 
 
 @settings(max_examples=40)
@@ -110,11 +110,11 @@ def test_categories_refuse_new_enum_values_in_partition(lake):
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(("known", "said"), [(["b", "a"], "in another order"), (["a"], "fewer")])
-def test_categories_refuse_other_order_or_fewer(lake, way, known, said):
+@pytest.mark.parametrize(("known", "message"), [(["b", "a"], "in another order"), (["a"], "fewer")])
+def test_categories_refuse_other_order_or_fewer(lake, way, known, message):
     lake.store(enum(["a"], ["a", "b"]))
     with pytest.raises(
-        AssetOutputValidationError, match=rf"column 'e' has categories that are {said}.*'a', 'b'"
+        AssetOutputValidationError, match=rf"column 'e' has categories that are {message}.*'a', 'b'"
     ):
         lake.store(enum(["a"], known), **way)
 
@@ -150,9 +150,9 @@ def test_categories_unordered_accept_new_ones(lake):
     lake.store(sizes(["b"], pd.CategoricalDtype(["c", "b"])))
     more = [str(i) for i in range(200)]
     lake.store(sizes(more, pd.CategoricalDtype(more)), mode="append")
-    found = lake.load(pd.DataFrame)["size"]
-    assert sorted(found) == sorted(["b", *more])
-    assert list(found.cat.categories[:2]) == ["c", "b"]
+    loaded = lake.load(pd.DataFrame)["size"]
+    assert sorted(loaded) == sorted(["b", *more])
+    assert list(loaded.cat.categories[:2]) == ["c", "b"]
     assert lake.load(pa.Table)["size"].type.index_type == pa.int32()
     assert lake.load(pl.DataFrame)["size"].dtype == pl.Categorical
 
@@ -224,10 +224,10 @@ def test_categories_beyond_narrow_indices_are_streamed(tmp_path, read, feed):
     lake = Lake(tmp_path, table_config={"delta.enableChangeDataFeed": "true"})
     for known in ([f"a{i}" for i in range(100)], [f"b{i}" for i in range(400)]):
         lake.store(sizes(known, pd.CategoricalDtype(known)), mode="append")
-    found = lake.load(read, change_feed=True) if feed else lake.load(read)
-    if isinstance(found, duckdb.DuckDBPyRelation):
-        found = found.to_arrow_table()
-    assert pa.table(found).num_rows == 500
+    loaded = lake.load(read, change_feed=True) if feed else lake.load(read)
+    if isinstance(loaded, duckdb.DuckDBPyRelation):
+        loaded = loaded.to_arrow_table()
+    assert pa.table(loaded).num_rows == 500
     if not feed:
         lake.store(lake.load(read), "copy")
         assert lake.load(pa.Table, "copy").num_rows == 500

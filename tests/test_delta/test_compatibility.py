@@ -37,9 +37,9 @@ FITTING = [
 def test_compatibility_casts_values_that_fit(lake, mode, wanted, new):
     lake.store(pa.table({"k": [0], "v": pa.nulls(1, wanted)}))
     lake.store(pa.table({"k": range(1, len(new) + 1), "v": new}), **mode)
-    found = lake.load(pa.Table).sort_by("k")["v"]
-    assert found.type == wanted
-    assert found.to_pylist() == [None, *new.cast(wanted).to_pylist()]
+    result = lake.load(pa.Table).sort_by("k")["v"]
+    assert result.type == wanted
+    assert result.to_pylist() == [None, *new.cast(wanted).to_pylist()]
 
 
 @pytest.mark.parametrize("mode", [{"mode": "append"}, MATCH], ids=["append", "merge"])
@@ -85,9 +85,9 @@ def test_null_column_gets_type_of_table(lake, kind, new, way):
     lake.store(known, **({} if way.get("mode") else way))
     names = [str(i) if way is MATCH else "x" for i in range(len(new))]
     lake.store(pa.table({"k": pa.array(names, pa.string()), "v": new}), **way)
-    found = lake.load(pa.Table, **({} if way.get("mode") else way))
-    assert found.schema.equals(known.schema)
-    assert set(found["v"].to_pylist()) <= {None}
+    result = lake.load(pa.Table, **({} if way.get("mode") else way))
+    assert result.schema.equals(known.schema)
+    assert set(result["v"].to_pylist()) <= {None}
 
 
 @pytest.mark.parametrize(
@@ -109,9 +109,9 @@ def test_null_partition_gets_type_of_table(lake, new, mode):
     }))  # fmt: skip
     schema = lake.load(pl.DataFrame).schema
     lake.store(new, **mode, **({} if isinstance(new, pl.LazyFrame) else {"schema_mode": "merge"}))
-    found = lake.load(pl.DataFrame)
-    assert found.schema == schema
-    assert found.height == 1 + (1 if isinstance(new, pl.LazyFrame) else len(new))
+    result = lake.load(pl.DataFrame)
+    assert result.schema == schema
+    assert result.height == 1 + (1 if isinstance(new, pl.LazyFrame) else len(new))
 
 
 def test_null_column_without_known_type_is_refused(lake):

@@ -88,7 +88,7 @@ def test_options_report_every_problem(lake):
         "delta/root_name": "../x", "delta/partition_expr": {"a": "c", "b": "c"}, "delta/merge_type": "upsrt",
         "delta/writer_properties": {"compresion": 1}, "delta/change_feed": {"from": 1}, "owner": "me", "other/mode": 1,
     })  # fmt: skip
-    said = "\n".join(faults)
+    message = "\n".join(faults)
     assert len(faults) == 9
     for hint in (
         "'delta/mode'?",
@@ -98,7 +98,7 @@ def test_options_report_every_problem(lake):
         "'upsert'?",
         "'compression'?",
     ):
-        assert hint in said
+        assert hint in message
 
 
 def test_options_valid_have_no_problems(lake):
@@ -147,7 +147,7 @@ def test_credentials_are_never_shown(caplog):
             "max_retries": "0", "retry_timeout": "1s", "aws_allow_http": "true",
         },
     )  # fmt: skip
-    said = [
+    messages = [
         repr(handler),
         str(handler),
         repr(handler.storage_options),
@@ -160,11 +160,11 @@ def test_credentials_are_never_shown(caplog):
     ):
         with pytest.raises(RiversError) as failure:
             doing()
-        said.append("".join(traceback.format_exception(failure.value)))
+        messages.append("".join(traceback.format_exception(failure.value)))
     with pytest.raises(ValidationError) as failure:
         DeltaIOHandler(table_uri="x", storage_options={"aws_secret_access_key": [SECRET]})
-    said += [str(failure.value), caplog.text]
-    assert not [text for text in said if SECRET in text]
+    messages += [str(failure.value), caplog.text]
+    assert not [text for text in messages if SECRET in text]
 
 
 def test_endpoint_is_shown_without_user_and_query():
@@ -183,14 +183,14 @@ def test_endpoint_is_shown_without_user_and_query():
     )
 
 
-@pytest.mark.parametrize(("said", "shown"), [
+@pytest.mark.parametrize(("messages", "shown"), [
     ("parsing 'pw' failed", "parsing '*' failed"), ("<Key>pw</Key>", "<Key>*</Key>"), ("id=pw, ok", "id=*, ok"),
     ("scope=pw/2024/us", "scope=*/2024/us"), ("it is pw.", "it is *."),
     ("spw pw-a a.pw pw.example.com pwd", None), ("/data/pw/lake", None), ("s3://pw/lake", None),
 ])  # fmt: skip
-def test_short_secret_is_redacted_as_word(said, shown):
-    assert re.sub(r"\*+", "*", errors.redact_library_text(said, {"aws_secret_access_key": "pw"})) == (
-        shown or said
+def test_short_secret_is_redacted_as_word(messages, shown):
+    assert re.sub(r"\*+", "*", errors.redact_library_text(messages, {"aws_secret_access_key": "pw"})) == (
+        shown or messages
     )
 
 

@@ -1,4 +1,4 @@
-"""Deleting: a partition in one commit, whoever else commits; a whole table at once, whenever it is killed."""
+"""Deletion: a partition in one commit among concurrent writers; a whole table at once, also when it is killed."""
 
 from __future__ import annotations
 
@@ -109,11 +109,11 @@ def test_delete_names_writer_that_keeps_winning(tmp_path, overtake):
     overtake(lambda: table.append(0), times=99)
     with pytest.raises(ConflictError) as failure:
         table.delete()
-    said = str(failure.value)
-    assert "partition 'us' of asset 'asset'" in said
-    assert "after 3 attempts" in said
-    assert "version 8 (WRITE) of asset 'asset'" in said
-    assert "max_attempts" in said
+    message = str(failure.value)
+    assert "partition 'us' of asset 'asset'" in message
+    assert "after 3 attempts" in message
+    assert "version 8 (WRITE) of asset 'asset'" in message
+    assert "max_attempts" in message
     assert set(lake.load(pl.DataFrame, **table.options(0))["n"]) == {0, 1, 2, 7}
 
 
@@ -170,7 +170,7 @@ def test_delete_table_leaves_nothing_behind(lake, tmp_path):
 
 
 class Killed(BaseException):
-    """What is not caught, as a kill is not."""
+    """An exception that nothing catches, like a kill."""
 
 
 @pytest.mark.parametrize("moment", ["before it begins", "in the middle", "at the end"])

@@ -117,13 +117,13 @@ def refusal(handler: DeltaIOHandler, value: object) -> str | None:
     try:
         handler.handle_output(OutputContext("asset"), value)
     except AssetOutputValidationError as refused:
-        said = str(refused)
+        message = str(refused)
     else:
         return None
     names = value.columns if isinstance(value, pl.DataFrame) else value.column_names
-    assert any(repr(name) in said for name in names)
+    assert any(repr(name) in message for name in names)
     assert not handler.exists(InputContext("asset", "next"))
-    return said
+    return message
 
 
 @settings(max_examples=60)
@@ -156,7 +156,7 @@ def test_encoding_round_trips_or_refuses_polars_frames(table):
 
 
 @pytest.mark.parametrize(
-    ("column", "said"),
+    ("column", "message"),
     [
         (pa.array([1], pa.timestamp("ns")), "microseconds"),
         (pa.array([[None, -1001]], pa.list_(pa.timestamp("ns", "UTC"))), "microseconds"),
@@ -171,12 +171,12 @@ def test_encoding_round_trips_or_refuses_polars_frames(table):
         (pa.array(["a"]).dictionary_encode().cast(pa.dictionary(pa.int8(), pa.string())), None),
     ],
 )
-def test_encoding_names_column_and_fix(lake, column, said):
+def test_encoding_names_column_and_fix(lake, column, message):
     table = pa.table({"fine": [1], "odd one": column})
-    if said is None:
+    if message is None:
         lake.store(table)
         return
-    with pytest.raises(AssetOutputValidationError, match=f"'odd one'.*{said}"):
+    with pytest.raises(AssetOutputValidationError, match=f"'odd one'.*{message}"):
         lake.store(table)
     assert not lake.handler.exists(lake.asked())
 

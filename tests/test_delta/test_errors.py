@@ -1,4 +1,4 @@
-"""What a library raises becomes one sentence that says which asset, which table, and why."""
+"""Errors of libraries become one sentence that names asset, table and cause."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def test_errors_of_readers_lose_traceback(lake, error, expected, mode):
 
 
 def test_errors_show_last_exception_of_chain():
-    said = redact_library_text(
+    message = redact_library_text(
         "Arrow error: C Data interface error: Invalid: at last. Detail: Python exception: Traceback (most recent call "
         'last):\n  File "a.py", line 1, in f\n    1 / 0\nZeroDivisionError: division by zero\n\nThe above exception '
         "was the direct cause of the following exception:\n\nTraceback (most recent call last):\n"
         '  File "a.py", line 3, in f\n    raise ValueError\nsome.package.LoadError: at last\n'
     )
-    assert said == "LoadError: at last"
+    assert message == "LoadError: at last"
 
 
 @pytest.mark.parametrize("doing", ["store", "load", "exists", "delete", "maintain"])
@@ -72,11 +72,11 @@ def test_errors_name_asset_of_native_panic(lake, monkeypatch, doing):
         "delete": lambda: lake.handler.delete(lake.asked()),
         "maintain": lambda: lake.handler.maintain([lake.asked()]),
     }[doing]
-    with pytest.raises(RiversError, match=r"lake/asset'.*panicked: called `Result::unwrap\(\)") as told:
+    with pytest.raises(RiversError, match=r"lake/asset'.*panicked: called `Result::unwrap\(\)") as failure:
         deed()
-    assert str(told.value).rstrip(".").endswith("on an `Err` value")
-    assert "asset 'asset'" in str(told.value) or doing == "maintain"
-    assert not isinstance(told.value.__cause__, PanicException)
+    assert str(failure.value).rstrip(".").endswith("on an `Err` value")
+    assert "asset 'asset'" in str(failure.value) or doing == "maintain"
+    assert not isinstance(failure.value.__cause__, PanicException)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
@@ -100,7 +100,7 @@ ASKED = "Kernel error -> Generic S3 error: Error performing GET http://host/b/t/
 
 
 @pytest.mark.parametrize(
-    ("said", "kind"),
+    ("message", "kind"),
     [
         (
             "Server returned non-2xx status code: 503 Service Unavailable: <Code>SlowDown</Code>",
@@ -116,9 +116,9 @@ ASKED = "Kernel error -> Generic S3 error: Error performing GET http://host/b/t/
         ("HTTP error: builder error for url", OSError),
     ],
 )
-def test_errors_tell_transient_from_permanent(said, kind):
-    for told in (ASKED + said, (ASKED + said).replace(": ", "\n  \x1b[31m↳\x1b[0m ")):
-        failure = table_error("read", OutputContext("asset"), "s3://b/t", OSError(told), None)
+def test_errors_tell_transient_from_permanent(message, kind):
+    for text in (ASKED + message, (ASKED + message).replace(": ", "\n  \x1b[31m↳\x1b[0m ")):
+        failure = table_error("read", OutputContext("asset"), "s3://b/t", OSError(text), None)
         assert type(failure.__cause__) is kind
 
 

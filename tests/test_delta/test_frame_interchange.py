@@ -1,4 +1,4 @@
-"""What one library can hold and another cannot: kept for the one, and told with the column to the other."""
+"""Types that one library supports and another does not: kept for the one, refused with the column for the other."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ FIXED = pa.timestamp("us", "+05:30")
 MOMENTS = [0, None, 1_700_000_000_000_000]
 TABLES = {
     "a column": pa.table({"n": [1, 2, 3], "at": pa.array(MOMENTS, FIXED)}),
-    "inside of a list": pa.table({"n": [1], "at": pa.array([MOMENTS], pa.list_(FIXED))}),
-    "inside of a struct": pa.table({"n": [1], "at": pa.array([{"x": 0}], pa.struct([("x", FIXED)]))}),
+    "in a list": pa.table({"n": [1], "at": pa.array([MOMENTS], pa.list_(FIXED))}),
+    "in a struct": pa.table({"n": [1], "at": pa.array([{"x": 0}], pa.struct([("x", FIXED)]))}),
 }
 
 

@@ -1,4 +1,4 @@
-"""What a library means by its own types comes back, and what cannot is refused with the column named."""
+"""Types of each library come back as they were, or are refused with the name of the column."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ ARROW = {
 def test_pandas_arrow_dtypes_round_trip(lake, kind):
     frame = pd.DataFrame({"c": pd.Series(ARROW[kind], dtype=pd.ArrowDtype(kind))})
     lake.store(frame)
-    found = lake.load(pd.DataFrame)
-    assert found["c"].dtype == frame["c"].dtype
-    assert pa.array(found["c"]).equals(pa.array(frame["c"]))
+    result = lake.load(pd.DataFrame)
+    assert result["c"].dtype == frame["c"].dtype
+    assert pa.array(result["c"]).equals(pa.array(frame["c"]))
 
 
 OBJECTS = [
@@ -67,10 +67,10 @@ OBJECTS = [
 @pytest.mark.parametrize("values", OBJECTS, ids=str)
 def test_pandas_objects_round_trip(lake, values):
     lake.store(pd.DataFrame({"c": pd.Series(values, dtype=object)}))
-    found = lake.load(pd.DataFrame)["c"]
-    assert found.dtype == object
-    assert list(found) == values
-    assert [type(one) for one in found] == [type(one) for one in values]
+    result = lake.load(pd.DataFrame)["c"]
+    assert result.dtype == object
+    assert list(result) == values
+    assert [type(one) for one in result] == [type(one) for one in values]
 
 
 def test_pandas_arrays_round_trip(lake):
@@ -123,9 +123,9 @@ def test_polars_nested_arrays_round_trip(lake, dtype):
 def test_polars_reads_dictionary_as_values(lake, values, dtype):
     column = pa.DictionaryArray.from_arrays(pa.array([1, 0, None]), values)
     lake.store(pa.table({"c": column}))
-    found = lake.load(pl.DataFrame)["c"]
-    assert found.dtype == dtype
-    assert found.to_list() == column.to_pylist()
+    result = lake.load(pl.DataFrame)["c"]
+    assert result.dtype == dtype
+    assert result.to_list() == column.to_pylist()
 
 
 UUIDS = pa.ExtensionArray.from_storage(pa.uuid(), pa.array([b"a" * 16], pa.binary(16)))
@@ -150,9 +150,9 @@ def test_map_keys_stay_sorted(lake, read):
         {"c": pa.array([[("a", 1)]], kind), "s": pa.array([{"m": []}], pa.struct([("m", kind)]))}
     )
     lake.store(table)
-    found = lake.load(read)
-    assert found.schema.equals(table.schema)
-    assert (found.read_all() if read is pa.RecordBatchReader else found).equals(table)
+    result = lake.load(read)
+    assert result.schema.equals(table.schema)
+    assert (result.read_all() if read is pa.RecordBatchReader else result).equals(table)
     with pytest.raises(AssetOutputValidationError, match="column 'c'"):
         lake.store(table.set_column(0, "c", pa.array([[]], pa.map_(pa.string(), pa.uint8()))), mode="append")
 
@@ -162,8 +162,8 @@ def test_type_hints_are_removed_on_load(lake, read):
     value = pa.table({"k": [1], "v": ["a"]})
     lake.store(value, keys="1", partition_expr="k")
     assert any(field.metadata for field in lake.table().schema().fields)
-    found = lake.load(read, keys="1", partition_expr="k")
-    assert found.schema.equals(value.schema, check_metadata=True)
+    result = lake.load(read, keys="1", partition_expr="k")
+    assert result.schema.equals(value.schema, check_metadata=True)
 
 
 @pytest.mark.parametrize("name", ["a", "long name"])
@@ -184,7 +184,7 @@ def test_duplicate_struct_fields_are_refused(lake, names):
 
 
 REFUSED = {
-    "a type that Delta has not": ("SELECT INTERVAL 1 DAY AS r", {}, AssetOutputValidationError),
+    "an unsupported type": ("SELECT INTERVAL 1 DAY AS r", {}, AssetOutputValidationError),
     "columns that do not fit": ("SELECT 'x' AS n", {"mode": "append"}, AssetOutputValidationError),
     "rows of another partition": (
         "SELECT 'x' AS r",

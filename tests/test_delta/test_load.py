@@ -66,7 +66,7 @@ def test_load_unknown_version_names_latest(lake):
 def test_load_naive_time_is_utc(lake):
     lake.store(THREE.head(1))
     now = datetime.now(UTC) + timedelta(seconds=1)
-    for said in (
+    for version in (
         now.replace(tzinfo=None).isoformat(),
         now.replace(tzinfo=None).isoformat(" "),
         now.astimezone(timezone(timedelta(hours=5))).isoformat(),
@@ -76,19 +76,19 @@ def test_load_naive_time_is_utc(lake):
         date(9999, 12, 31),
         "9999-W52-1",
     ):
-        assert lake.load(pl.DataFrame, version=said).height == 1
+        assert lake.load(pl.DataFrame, version=version).height == 1
     assert lake.load(pl.DataFrame, version=" 0 ").height == 1
 
 
-@pytest.mark.parametrize("said", ["1970-01-01", "1970-01-01T00:00:00+05:00", date(1970, 1, 1)])
-def test_load_time_before_first_version(lake, said):
+@pytest.mark.parametrize("version", ["1970-01-01", "1970-01-01T00:00:00+05:00", date(1970, 1, 1)])
+def test_load_time_before_first_version(lake, version):
     before = datetime.now(UTC) - timedelta(seconds=1)
     lake.store(THREE)
     with pytest.raises(InvalidMetadataError, match="first in its log is 0, ") as refused:
-        lake.load(pl.DataFrame, version=said)
-    told = re.search(r"0, committed at ([^ ]+)\.$", str(refused.value))
-    assert told is not None
-    assert before < datetime.fromisoformat(told[1]) <= datetime.now(UTC)
+        lake.load(pl.DataFrame, version=version)
+    committed = re.search(r"0, committed at ([^ ]+)\.$", str(refused.value))
+    assert committed is not None
+    assert before < datetime.fromisoformat(committed[1]) <= datetime.now(UTC)
     assert repr(lake.handler.address("asset", None)) in str(refused.value)
 
 
@@ -107,21 +107,21 @@ def test_load_version_despite_clock_skew(lake):
     lake.store(THREE)
     commit = Path(lake.handler.address("asset", None), "_delta_log", f"{1:020}.json")
     ahead = re.sub(
-        r'"timestamp":(\d+)', lambda told: f'"timestamp":{int(told[1]) + 3_600_000}', commit.read_text()
+        r'"timestamp":(\d+)', lambda match: f'"timestamp":{int(match[1]) + 3_600_000}', commit.read_text()
     )
     commit.write_text(ahead)
     assert lake.load(pl.DataFrame, version=datetime.now(UTC) + timedelta(seconds=1)).height == 2
 
 
-@pytest.mark.parametrize(("said", "why"), [
+@pytest.mark.parametrize(("version", "reason"), [
     ("soon", "ISO 8601 timestamp, got 'soon'"), ("20240101", "'20240101'"),
     ("-1", "0 or more"), ("²", "ISO 8601"), ("2024-13-01", "ISO 8601"), (True, "ISO 8601"), (1.5, "ISO 8601"),
     ("0001-01-01T00:00:00+14:00", "the years 1 to 9999"),
 ])  # fmt: skip
-def test_options_report_invalid_version(lake, said, why):
-    for options in ({"delta/version": said}, {"delta/change_feed": {"start": said}}):
+def test_options_report_invalid_version(lake, version, reason):
+    for options in ({"delta/version": version}, {"delta/change_feed": {"start": version}}):
         (fault,) = lake.handler.check_options(options)
-        assert why in fault
+        assert reason in fault
     assert lake.handler.check_options({"delta/version": 20240101}) == []
     assert lake.handler.check_options({"delta/version": "20241301"}) == []
 

@@ -1,4 +1,4 @@
-"""Each asset has a folder of its own right under `table_uri`, whatever it is called."""
+"""Each asset has a separate folder below `table_uri`, whatever its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Optimizing and vacuuming: first only told, then done, and nothing that is read gets lost."""
+"""Compaction and vacuum: a dry run reports, a run applies, and no row is lost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.test_delta.foreign import field, write_foreign
 
 
 def files(lake, name="asset"):
-    return [one for one in os.listdir(lake.handler.address(name, None)) if one.endswith(".parquet")]
+    return [name for name in os.listdir(lake.handler.address(name, None)) if name.endswith(".parquet")]
 
 
 def test_maintain_dry_run_changes_nothing(lake):
@@ -35,10 +35,10 @@ def test_maintain_compacts_and_vacuums(lake):
         lake.store(pl.DataFrame({"n": [number]}), mode="append")
     (optimize,) = lake.handler.maintain(dry_run=False, vacuum=False)
     assert (optimize["files"], optimize["done"]) == (4, True)
-    told = lake.handler.maintain(optimize=False, retention_hours=0)
+    planned = lake.handler.maintain(optimize=False, retention_hours=0)
     (vacuum,) = lake.handler.maintain(dry_run=False, optimize=False, retention_hours=0)
-    assert told[0]["files"] == vacuum["files"] == 4
-    assert told[0]["bytes"] > 0
+    assert planned[0]["files"] == vacuum["files"] == 4
+    assert planned[0]["bytes"] > 0
     assert len(files(lake)) == 1
     assert sorted(lake.load(pl.DataFrame)["n"]) == [0, 1, 2, 3]
 
@@ -55,7 +55,7 @@ def test_vacuum_warns_about_open_readers(lake, caplog):
 
 
 def test_lazy_frame_of_removed_files_says_so(lake, tmp_path):
-    """Only a scan of ours is told apart; polars reads plain tables itself."""
+    """A query that deltalake or pyarrow reads; polars reads plain tables itself, with its own error."""
     frame = pl.DataFrame({"k": ["a"], "n": [1]})
     write_foreign(
         tmp_path / "lake" / "asset",

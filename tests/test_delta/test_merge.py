@@ -41,12 +41,12 @@ def rows(lake):
 )
 def test_merge_types_apply_their_operations(lake, kind, expected, counts):
     lake.store(OLD)
-    found = facts(lake.store(NEW, merge_type=kind, **MATCH))
+    result = facts(lake.store(NEW, merge_type=kind, **MATCH))
     assert rows(lake) == expected
-    assert (found["rows_inserted"], found["rows_updated"], found["rows_deleted"]) == counts
-    assert found["source_rows"] == 2
-    assert found["rows_written"] == counts[0] + counts[1]
-    assert found["num_rows"] == len(expected)
+    assert (result["rows_inserted"], result["rows_updated"], result["rows_deleted"]) == counts
+    assert result["source_rows"] == 2
+    assert result["rows_written"] == counts[0] + counts[1]
+    assert result["num_rows"] == len(expected)
     assert lake.table().version() == 1
 
 
@@ -55,8 +55,8 @@ def test_merge_types_apply_their_operations(lake, kind, expected, counts):
     [("upsert", 2), ("deduplicate_insert", 2), ("replace_delete_unmatched", 2), ("update_only", 0)],
 )
 def test_merge_creates_table(lake, kind, expected):
-    found = facts(lake.store(OLD, merge_type=kind, **MATCH))
-    assert (found["source_rows"], found["rows_inserted"], found["rows_updated"]) == (2, expected, 0)
+    result = facts(lake.store(OLD, merge_type=kind, **MATCH))
+    assert (result["source_rows"], result["rows_inserted"], result["rows_updated"]) == (2, expected, 0)
     assert lake.load(pl.DataFrame).height == expected
     assert lake.load(pl.DataFrame).schema == OLD.schema
 

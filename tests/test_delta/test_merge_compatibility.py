@@ -62,11 +62,11 @@ def test_promotion_keeps_extremes_of_numbers(lake):
     new = {str(i): pa.array([*extremes(given), None], given) for i, (given, _) in enumerate(pairs)}
     lake.store(pa.table({"k": [0, 1], **old}))
     lake.store(pa.table({"k": [1, 2, 3], **new}), **MATCH)
-    found = lake.load(pa.Table).sort_by("k")
+    result = lake.load(pa.Table).sort_by("k")
     for i, (given, wanted) in enumerate(pairs):
-        assert found[str(i)].type == wanted
+        assert result[str(i)].type == wanted
         kept = [extremes(wanted)[0], *extremes(given), None]
-        assert found[str(i)].to_pylist() == kept, (given, wanted)
+        assert result[str(i)].to_pylist() == kept, (given, wanted)
 
 
 def test_promotion_makes_numbers_null_never_wrong(tmp_path):
@@ -83,9 +83,9 @@ def test_promotion_makes_numbers_null_never_wrong(tmp_path):
     lake.store(pa.table({"k": [0], **{str(i): pa.nulls(1, wanted) for i, (_, wanted) in enumerate(pairs)}}))
     new = {str(i): pa.array(extremes(given), given) for i, (given, _) in enumerate(pairs)}
     lake.store(pa.table({"k": [1, 2], **new}), **MATCH)
-    found = lake.load(pa.Table).sort_by("k")
+    result = lake.load(pa.Table).sort_by("k")
     for i, (given, wanted) in enumerate(pairs):
-        for value, kept in zip(extremes(given), found[str(i)].to_pylist()[1:], strict=True):
+        for value, kept in zip(extremes(given), result[str(i)].to_pylist()[1:], strict=True):
             assert kept is None or kept == value, (given, wanted)
 
 
@@ -115,15 +115,15 @@ def test_append_keeps_values_of_narrower_type(lake, given, wanted, values):
     new = pa.array(values, given)
     lake.store(pa.table({"v": pa.nulls(1, wanted)}))
     lake.store(pa.table({"v": new}), mode="append")
-    found = lake.load(pa.Table)["v"]
-    assert found.type == wanted
-    assert [value for value in found.to_pylist() if value is not None] == new.to_pylist()
+    result = lake.load(pa.Table)["v"]
+    assert result.type == wanted
+    assert [value for value in result.to_pylist() if value is not None] == new.to_pylist()
 
 
 def test_merge_keeps_timestamps_of_other_zones_and_units(lake):
     new = pa.array([5, 2**31], pa.timestamp("ms", "Europe/Berlin"))
-    found = merged(lake, pa.nulls(2, pa.timestamp("us", "UTC")), new)
-    assert found[1:] == new.cast(pa.timestamp("us", "UTC")).to_pylist()
+    result = merged(lake, pa.nulls(2, pa.timestamp("us", "UTC")), new)
+    assert result[1:] == new.cast(pa.timestamp("us", "UTC")).to_pylist()
 
 
 CHANGED = [
@@ -230,9 +230,9 @@ def test_custom_merge_of_whole_rows_adds_no_column(tmp_path):
         lake.store(pl.DataFrame({"k": [1], "v": [9], "gone": [True]}))
 
 
-@pytest.mark.parametrize("said", ["s.w", 's."w"', " s.`w` "])
-def test_custom_merge_refuses_column_of_other_type(tmp_path, said):
-    lake = custom(tmp_path, when_matched_update=WhenMatchedUpdate(updates={"t.v": said}))
+@pytest.mark.parametrize("expression", ["s.w", 's."w"', " s.`w` "])
+def test_custom_merge_refuses_column_of_other_type(tmp_path, expression):
+    lake = custom(tmp_path, when_matched_update=WhenMatchedUpdate(updates={"t.v": expression}))
     with pytest.raises(AssetOutputValidationError, match="column 'w' has type double, and int64"):
         lake.store(pl.DataFrame({"k": [1], "w": [1.5]}))
     lake.store(pl.DataFrame({"k": [1], "w": [5]}))

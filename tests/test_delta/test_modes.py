@@ -1,4 +1,4 @@
-"""What each mode does to what is there, and what a write says about itself."""
+"""Effect of each mode on existing rows, and the metadata of a write."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def test_error_refuses_partitions_if_one_exists(lake):
 
 def test_ignore_stores_missing_partitions(lake):
     several(lake, ["a"], 1, "ignore")
-    told = facts(several(lake, ["a", "b", "c"], 2, "ignore"))
-    assert (told["rows_written"], told["num_rows"]) == (2, 3)
+    metadata = facts(several(lake, ["a", "b", "c"], 2, "ignore"))
+    assert (metadata["rows_written"], metadata["num_rows"]) == (2, 3)
     assert sorted(lake.load(pl.DataFrame).rows()) == [("a", 1), ("b", 2), ("c", 2)]
     assert facts(several(lake, ["a", "b", "c"], 3, "ignore"))["ignored"] is True
 

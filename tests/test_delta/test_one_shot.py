@@ -14,7 +14,7 @@ TABLE = pa.table({"v": [1, 2, 3]})
 
 
 class Stream:
-    """Speaks the Arrow C stream and nothing else; gives its rows as often as it is told to."""
+    """Has an Arrow C stream and nothing else; exports it a limited number of times."""
 
     def __init__(self, times: int) -> None:
         self.left = times

@@ -219,9 +219,9 @@ def test_partition_over_rounded_bounds_is_read(rounded):
     for number in BIG:
         for hint in READERS:
             assert plain(rounded.load(hint, keys=str(number), **KEYS))["k"].to_list() == [number]
-        found = rounded.load(pl.LazyFrame).filter(pl.col("k") == Decimal(number))
-        assert found.collect()["k"].to_list() == [number]
-        assert found.collect(engine="streaming").height == 1
+        result = rounded.load(pl.LazyFrame).filter(pl.col("k") == Decimal(number))
+        assert result.collect()["k"].to_list() == [number]
+        assert result.collect(engine="streaming").height == 1
     with pytest.raises(NotMaterializedError):
         rounded.load(pl.DataFrame, keys=str(BIG[0] + 1), **KEYS)
 
@@ -254,12 +254,12 @@ def test_partition_folders_still_skip_files(lake):
 def bounds(lake):
     """The least values in the log, of every file that there ever was."""
     table = lake.table()
-    found = []
+    result = []
     for version in range(table.version() + 1):
         table.load_as_version(version)
         actions = pl.DataFrame(table.get_add_actions())
-        found += actions["min"].to_list() if "min" in actions.columns else [{}] * actions.height
-    return found
+        result += actions["min"].to_list() if "min" in actions.columns else [{}] * actions.height
+    return result
 
 
 def test_write_omits_bounds_that_would_be_rounded(lake):

@@ -1,4 +1,4 @@
-"""All marks of a log at once: the same that deltalake says of each."""
+"""Application transactions of a whole log, compared with what deltalake returns for each."""
 
 from __future__ import annotations
 

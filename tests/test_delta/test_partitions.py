@@ -329,7 +329,7 @@ MANY = {
 
 
 @pytest.mark.parametrize("kind", MANY)
-@pytest.mark.parametrize("is_foreign", [False, True], ids=["ours", "somebody else's"])
+@pytest.mark.parametrize("is_foreign", [False, True], ids=["ours", "foreign"])
 def test_partitions_absent_of_many_are_named(lake, kind, is_foreign):
     values = MANY[kind]
     keys = [PartitionKey(str(value)) for value in values]

@@ -67,10 +67,10 @@ def test_pipeline_partitions_single_and_batched(lake):
         repo.materialize(["events"], partition_key=rs.PartitionKey.single(["2024-01-02", "2024-01-03"]))
         assert repo.materialize(["counted"]).success
         assert repo.load_node("counted", type_hint=pl.DataFrame)["rows"].to_list() == [3]
-        one = repo.load_node(
+        loaded = repo.load_node(
             "events", partition_key=rs.PartitionKey.single("2024-01-03"), type_hint=pl.DataFrame
         )
-        assert one["t"].to_list() == [datetime(2024, 1, 3)]
+        assert loaded["t"].to_list() == [datetime(2024, 1, 3)]
 
 
 def test_pipeline_reads_version_and_columns(lake):
@@ -121,10 +121,10 @@ def test_pipeline_reports_problems_at_resolve(lake):
 
     with pytest.raises(GraphValidationError) as failure:
         rs.CodeRepository([misspelt, no_table, same_table], config=False).validate()
-    said = str(failure.value)
-    assert "Did you mean 'delta/mode'?" in said
-    assert "'no_table': returns int" in said
-    assert "'no_table' and 'same_table'" in said
+    message = str(failure.value)
+    assert "Did you mean 'delta/mode'?" in message
+    assert "'no_table': returns int" in message
+    assert "'no_table' and 'same_table'" in message
 
 
 def test_pipeline_retry_duplicates_no_row(lake, monkeypatch):

@@ -1,4 +1,4 @@
-"""Writing twice doubles nothing, writing at once loses nothing, and being killed leaves the old or the new table."""
+"""Repeated, concurrent and killed writes: no row twice, none lost, and the old or the new table."""
 
 from __future__ import annotations
 
@@ -189,8 +189,8 @@ def test_retry_overwrite_among_frequent_appends(tmp_path, monkeypatch, first_com
 
     monkeypatch.setattr(commits, "write_deltalake", another_comes_first)
     lake.store(pl.DataFrame({"id": [7], "v": ["new"]}))
-    found = sorted(lake.load(pl.DataFrame).rows())
-    assert found == ([(1, "other"), (7, "new")] if first_come == "appends" else [(7, "new")])
+    result = sorted(lake.load(pl.DataFrame).rows())
+    assert result == ([(1, "other"), (7, "new")] if first_come == "appends" else [(7, "new")])
     assert len(calls) == (4 if first_come == "appends" else 5)
 
 

@@ -1,4 +1,4 @@
-"""The same on a real S3 server."""
+"""Tables on a real S3 server."""
 
 from __future__ import annotations
 

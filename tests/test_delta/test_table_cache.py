@@ -85,15 +85,15 @@ def test_table_cache_sees_foreign_changes(lake, tmp_path, change):
     append(lake, 0)
     append(lake, 1)
     address = lake.handler.address("asset", None)
-    other = Lake(tmp_path / "other")
+    elsewhere = Lake(tmp_path / "other")
     if change == "a commit":
         Lake(tmp_path / "lake").store(row(9), mode="append")
         expected = [0, 1, 2, 9]
     elif change == "another table":
-        other.store(row(7), mode="append")
-        other.store(row(8), mode="append")
+        elsewhere.store(row(7), mode="append")
+        elsewhere.store(row(8), mode="append")
         shutil.rmtree(address)
-        os.rename(other.handler.address("asset", None), address)
+        os.rename(elsewhere.handler.address("asset", None), address)
         expected = [2, 7, 8]
     elif change == "no table":
         shutil.rmtree(address)
@@ -101,9 +101,9 @@ def test_table_cache_sees_foreign_changes(lake, tmp_path, change):
     else:
         os.remove(os.path.join(address, "_delta_log", f"{1:020d}.json"))
         expected = [0, 2]
-    told = facts(append(lake, 2))
+    metadata = facts(append(lake, 2))
     assert sorted(lake.load(pl.DataFrame)["n"]) == expected
-    assert told["num_rows"] == len(expected)
+    assert metadata["num_rows"] == len(expected)
 
 
 def test_table_cache_sees_foreign_columns(lake, tmp_path):
@@ -150,7 +150,7 @@ WRITES = st.lists(
 
 
 def written(lake, place, mode, number, key):
-    """What a write tells, in short."""
+    """Return version and row counts that a write reports, or the name of its error."""
     options = {"merge_predicate": "s.n = t.n"} if mode == "merge" else {}
     if key is not None:
         options |= {"keys": key, "partition_expr": "k"}
@@ -177,13 +177,13 @@ def test_table_cache_changes_no_result(tmp_path_factory, writes):
     for is_warm in (True, False):
         root = tmp_path_factory.mktemp("lake")
         ours, theirs = Lake(root), Lake(root)
-        told = []
+        reports = []
         for place, (mode, number, key, who) in enumerate(writes):
             lake = Lake(root) if not is_warm else ours if who == "warm" else theirs
-            told.append(written(lake, place, mode, number, key))
+            reports.append(written(lake, place, mode, number, key))
         rows, marks = [], []
-        if any(isinstance(one, tuple) for one in told):
+        if any(isinstance(report, tuple) for report in reports):
             rows = sorted(ours.load(pl.DataFrame).rows())
             marks = [transactions(ours, version) for version in range(ours.table().version() + 1)]
-        seen.append((told, rows, marks))
+        seen.append((reports, rows, marks))
     assert seen[0] == seen[1]

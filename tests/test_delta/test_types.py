@@ -1,4 +1,4 @@
-"""What goes in comes out: each library's tables, as the type that somebody asks for."""
+"""Round trips: tables of each library, loaded as each type."""
 
 from __future__ import annotations
 
@@ -85,10 +85,10 @@ def test_types_follow_recorded_event(lake):
 
 def test_types_follow_default_type(tmp_path, lake):
     lake.store(made(pl.DataFrame))
-    other = DeltaIOHandler(
+    handler = DeltaIOHandler(
         table_uri=lake.handler.table_uri, handler_config={"default_type": "pandas.DataFrame"}
     )
-    assert isinstance(other.load_input(lake.asked()), pd.DataFrame)
+    assert isinstance(handler.load_input(lake.asked()), pd.DataFrame)
 
 
 def test_types_keep_order_of_chunks(lake):
@@ -205,7 +205,7 @@ def test_types_refuse_polars_types_beyond_arrow(lake, dtype):
 
 
 class Measured(pd.DataFrame):
-    """A frame of somebody's own."""
+    """A frame type of a third party."""
 
 
 class MeasuredAdapter(FrameAdapter):
