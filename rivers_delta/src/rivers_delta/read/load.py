@@ -50,8 +50,10 @@ def load(settings: TableSettings, context: InputContext) -> Any:
         RiversError: The requested type is not a frame type, or no reader supports a feature of the table.
     """
     table = find_table(settings, context)
-    context.register_loaded_version(data_version(table, context.asset_name, context.partition))
     options, columns = settings.options, table.columns()
+    if options.version is None:
+        # An earlier version that the consumer asks for is not an older value that somebody put back.
+        context.register_loaded_version(data_version(table, context.asset_name, context.partition))
     predicate = requested_rows(settings, context, columns)
     selected = _selected(context, options, columns)
     types = get_frame_types()
