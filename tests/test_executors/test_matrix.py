@@ -1,0 +1,214 @@
+"""One pipeline under every executor and handler: the same values and the same events, or a refusal before it starts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import pickle
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import rivers as rs
+from rivers.exceptions import GraphValidationError, NotMaterializedError
+from rivers_parallel.pool import WorkerPool
+from tests.test_parallel.conftest import SharedParallel
+
+distributed = pytest.importorskip("distributed")
+
+DAYS = rs.PartitionsDefinition.daily("2024-01-01", "2024-01-04")
+
+
+class ShelfIOHandler(rs.BaseIOHandler):
+    """A third party's handler: declares nothing."""
+
+    folder: str
+
+    def handle_output(self, context, obj):
+        Path(self.folder, context.storage_key.replace("/", "-")).write_bytes(pickle.dumps(obj))
+        context.add_output_metadata({"shelf": "a"})
+
+    def load_input(self, context):
+        try:
+            return pickle.loads(Path(self.folder, context.storage_key.replace("/", "-")).read_bytes())
+        except FileNotFoundError as error:
+            raise NotMaterializedError(context.asset_name) from error
+
+
+def table(*values):
+    return pa.table({"x": list(values)})
+
+
+def rows(value):
+    return value["x"].to_pylist()
+
+
+def pipeline(handler, notes):
+    """Return assets of every kind that the executors must treat alike."""
+
+    @rs.Asset(io_handler=handler, code_version="1", tags=["raw"])
+    def one(context: rs.AssetExecutionContext) -> pa.Table:
+        context.add_output_metadata({"rows": 2})
+        return table(1, 2)
+
+    @rs.Asset(io_handler=handler)
+    def left(one: pa.Table) -> pa.Table:
+        return table(*rows(one), 3)
+
+    @rs.Asset(io_handler=handler)
+    async def right(one: pa.Table) -> pa.Table:
+        await asyncio.sleep(0)
+        return table(*rows(one), 4)
+
+    @rs.Asset(io_handler=handler)
+    def diamond(left: pa.Table, right: pa.Table) -> pa.Table:
+        return table(*rows(left), *rows(right))
+
+    @rs.Asset.from_multi(io_handler=handler, output_defs=[rs.AssetDef("low"), rs.AssetDef("high")])
+    def split(diamond: pa.Table):
+        yield rs.Output(table(min(rows(diamond))), output_name="low", data_version="low-1")
+        yield rs.Output(table(max(rows(diamond))), output_name="high", metadata={"kind": "max"})
+
+    @rs.Asset(io_handler=handler)
+    def elsewhere(low: pa.Table) -> rs.Materialization:
+        return rs.Materialization(metadata={"table": "db.low"}, data_version="v7")
+
+    @rs.Asset(io_handler=handler)
+    def total(high: pa.Table, self: rs.SelfDependency[pa.Table]) -> pa.Table:
+        before = self.get_inner()
+        return table((0 if before is None else rows(before)[0]) + rows(high)[0])
+
+    @rs.Asset(io_handler=handler, retry=rs.RetryPolicy(2))
+    def flaky(one: pa.Table) -> pa.Table:
+        attempts = len(list(notes.iterdir()))
+        (notes / f"{attempts}").touch()
+        if attempts < 1:
+            raise ConnectionError("busy")
+        return table(attempts)
+
+    @rs.Asset(io_handler=handler)
+    def failing(one: pa.Table) -> pa.Table:
+        raise ValueError("bad rows")
+
+    @rs.Asset(io_handler=handler)
+    def behind(failing: pa.Table) -> pa.Table:
+        return failing
+
+    return [one, left, right, diamond, split, elsewhere, total, flaky, failing, behind]
+
+
+def partitioned(handler):
+    metadata = {"delta/partition_expr": "day"} if type(handler).__name__ == "DeltaIOHandler" else {}
+
+    @rs.Asset(io_handler=handler, partitions_def=DAYS, metadata=metadata)
+    def daily(context: rs.AssetExecutionContext) -> pa.Table:
+        day = context.partition_key
+        return pa.table({"x": [int(day[-2:])], "day": [day]})
+
+    @rs.Asset(io_handler=handler, partitions_def=DAYS, metadata=metadata)
+    def doubled(daily: pa.Table) -> pa.Table:
+        return daily.set_column(daily.column_names.index("x"), "x", [[2 * x for x in rows(daily)]])
+
+    @rs.Asset(io_handler=handler)
+    def merged(doubled: dict[str, pa.Table]) -> pa.Table:
+        return table(*(x for value in doubled.values() for x in rows(value)))
+
+    return [daily, doubled, merged]
+
+
+@pytest.fixture(scope="module")
+def executors():
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    pool = WorkerPool(2)
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster:
+        yield {
+            "in_process": rs.Executor.in_process(),
+            "parallel": SharedParallel(pool),
+            "dask": rs.Executor.dask(cluster.scheduler_address, shared_filesystem=True),
+        }
+    pool.close()
+
+
+@pytest.fixture
+def handlers(tmp_path, request):
+    """Return a function that makes the handler of a name, with an empty store."""
+
+    def make(name, place):
+        folder = tmp_path / place
+        folder.mkdir()
+        if name == "s3":
+            server, url = request.getfixturevalue("s3_server"), request.getfixturevalue("s3_url")
+            return rs.PickleIOHandler(url, prefix=place, storage_options=server.options())
+        return {
+            "memory": lambda: rs.InMemoryIOHandler(),
+            "pickle": lambda: rs.PickleIOHandler(f"file:{folder}"),
+            "delta": lambda: rs.DeltaIOHandler(str(folder)),
+            "shelf": lambda: ShelfIOHandler(folder=str(folder)),
+        }[name]()
+
+    return make
+
+
+def run(handler, executor, notes):
+    """Return the values and the events of a run that collects failures, and of one over partitions."""
+    notes.mkdir()
+    values, events = {}, []
+    with rs.CodeRepository([*pipeline(handler, notes), *partitioned(handler)], config=False) as repo:
+        first = [
+            "one",
+            "left",
+            "right",
+            "diamond",
+            "split",
+            "elsewhere",
+            "total",
+            "flaky",
+            "failing",
+            "behind",
+        ]
+        results = [
+            repo.materialize(first, executor=executor, raise_on_error=False),
+            repo.materialize(
+                ["daily", "doubled"], partition_key=["2024-01-01", "2024-01-03"], executor=executor
+            ),
+            repo.materialize("merged", executor=executor, raise_on_error=False),
+        ]
+        for name in ("one", "left", "right", "diamond", "low", "high", "total", "flaky"):
+            values[name] = rows(repo.load_node(name, type_hint=pa.Table))
+        for key in ("2024-01-01", "2024-01-03"):
+            values[key] = rows(repo.load_node("doubled", partition_key=key, type_hint=pa.Table))
+        for result in results:
+            events += [shown(event) for event in repo.storage.get_events_for_run(result.run_id)]
+        outcomes = [
+            (sorted(result.materialized_assets), sorted(result.failed_assets), sorted(result.skipped_assets))
+            for result in results
+        ]
+    return values, sorted(events), outcomes
+
+
+def shown(event):
+    """Return what must be equal for two runs of one pipeline, as text."""
+    fixed = event.data_version if event.data_version in ("low-1", "v7") else event.data_version is not None
+    names = sorted(name for name, _ in event.metadata)
+    inputs = sorted(name for name, _ in event.input_data_versions)
+    message = None if event.message is None else event.message.split("\n")[0].replace(event.run_id, "RUN")
+    return repr(
+        (event.event_type, event.asset_key or "", event.partition_key or "", fixed, names, inputs, event.code_version,
+         list(event.tags), event.handler, event.step, event.attempt, message)
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", ["memory", "pickle", pytest.param("s3", marks=pytest.mark.server), "delta", "shelf"]
+)
+def test_cell_equals_in_process(name, executors, handlers, tmp_path):
+    expected = run(handlers(name, "in_process"), executors["in_process"], tmp_path / "notes-0")
+    assert run(handlers(name, "parallel"), executors["parallel"], tmp_path / "notes-1") == expected
+    if name == "memory":
+        with pytest.raises(GraphValidationError, match="'InMemoryIOHandler'"):
+            run(handlers(name, "dask"), executors["dask"], tmp_path / "notes-2")
+        assert os.listdir(tmp_path / "notes-2") == []
+    else:
+        assert run(handlers(name, "dask"), executors["dask"], tmp_path / "notes-2") == expected
