@@ -32,6 +32,7 @@ from rivers.graph.findings import suggest
 from rivers.graph.symbols import Definitions
 from rivers.graph.terms import select_names
 from rivers.repository.accepting import accept_stored
+from rivers.repository.html import html_table
 from rivers.repository.loading import load_stored
 from rivers.repository.observing import observe_assets
 from rivers.repository.run_preview import preview
@@ -563,10 +564,31 @@ class CodeRepository:
     ) -> None:
         self.shutdown()
 
+    def _repr_html_(self) -> str:
+        """Return the assets with handler and upstreams as an HTML table, for notebooks."""
+        graph = self.graph
+        rows = [
+            (
+                output.name,
+                output.group or "",
+                "" if output.binding is None else output.binding.label,
+                ", ".join(dict.fromkeys(_upstreams_of(graph, output))),
+            )
+            for output in graph.outputs.values()
+            if output.is_asset
+        ]
+        return html_table(repr(self), ("Asset", "Group", "Handler", "Upstream"), rows)
+
     def __repr__(self) -> str:
         return (
             f"CodeRepository({len(self._runtime.definitions.assets)} assets, {len(self._runtime.jobs)} jobs)"
         )
+
+
+def _upstreams_of(graph: Graph, output: StoredOutput) -> Iterator[str]:
+    """Yield the assets that the steps of an asset need, other than nodes of the same graph asset."""
+    for member in graph.members.get(output.name, ()):
+        yield from (name for name in graph.steps[member].upstream_names() if graph.outputs[name].is_asset)
 
 
 def _terms(selection: Iterable[Any] | str | None) -> tuple[str, ...] | None:

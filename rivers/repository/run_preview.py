@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING
 
 from rivers.execution.keys import keys_of_plan
 from rivers.execution.lineage import History
 from rivers.execution.staleness import status_of
+from rivers.repository.html import html_table
 from rivers_core.authoring import shown_keys
 from rivers_core.contexts import OutputContext
 from rivers_core.partitions import PartitionContext
@@ -80,10 +80,8 @@ class RunPlan:
 
     def _repr_html_(self) -> str:
         """Return the plan as an HTML table, for notebooks."""
-        head = "".join(f"<th>{name}</th>" for name in _COLUMNS)
-        rows = ("".join(f"<td>{escape(text)}</td>" for text in step.row()) for step in self.steps)
-        body = "".join(f"<tr>{row}</tr>" for row in rows)
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        caption = "Planned run" if self.steps else "Nothing to run"
+        return html_table(caption, _COLUMNS, [step.row() for step in self.steps])
 
 
 FRESH = "fresh: its code, handler and inputs are unchanged"

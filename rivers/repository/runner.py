@@ -17,6 +17,7 @@ from rivers.execution.staleness import Skipping
 from rivers.executors.placement import place_steps
 from rivers.graph.findings import Findings
 from rivers.repository.config import build_configs
+from rivers.repository.html import html_table
 from rivers.repository.resume import skip_finished_steps
 from rivers.repository.runtime import check_executor
 from rivers_core.authoring import plain_text, shown_keys
@@ -149,6 +150,16 @@ class RunResult:
 
     def __hash__(self) -> int:
         return hash(self.run_id)
+
+    def _repr_html_(self) -> str:
+        """Return the outcome of each asset as an HTML table, for notebooks."""
+        rows = [
+            *((name, "materialized", "") for name in self.materialized_assets),
+            *((name, "failed", message) for name, message in self.failed_assets),
+            *((name, "skipped", reason) for name, reason in self.skipped_assets),
+        ]
+        state = "succeeded" if self.success else "failed"
+        return html_table(f"Run {self.run_id} {state}", ("Asset", "Outcome", "Message"), rows)
 
     def __reduce__(self) -> tuple[Any, ...]:
         fields = (

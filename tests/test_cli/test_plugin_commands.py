@@ -258,3 +258,12 @@ def test_invalid_command_target_names_package(aa):
     assert "'number' of aa-greet 1.0" in done.err
     assert "must be a function or a typer.Typer, got int" in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("typed", "suggested"), [("run", "materialize"), ("ls", "assets"), ("materialise", "materialize")]
+)
+def test_unknown_command_suggests_the_right_one(installed, typed, suggested):
+    result = installed("aa-greet").rivers(typed)
+    assert result.code == 2
+    assert f"Did you mean '{suggested}'" in " ".join(result.err.split())

@@ -55,3 +55,18 @@ def test_run_plan_is_a_table(repository):
     plan = repository(rs.Asset(lambda: 1, name="<x>")).materialize(dry_run=True)
     assert str(plan).splitlines()[0].split() == ["Step", "Partitions", "Why", "Handler", "Address"]
     assert "&lt;x&gt;" in plan._repr_html_()
+
+
+def test_result_and_repository_are_tables_in_notebooks(repository):
+    @rs.Asset(group="<g>")
+    def broken():
+        raise ValueError("<no>")
+
+    repo = repository(broken, rs.Asset(lambda broken: 1, name="after"))
+    shown = repo._repr_html_()
+    assert "<td>after</td>" in shown
+    assert "&lt;g&gt;" in shown
+    assert "<td>broken</td>" in shown
+    result = repo.materialize(raise_on_error=False)._repr_html_()
+    assert "<td>failed</td><td>ValueError: &lt;no&gt;</td>" in result
+    assert "<td>skipped</td>" in result

@@ -216,10 +216,22 @@ def _create_command(name: str, target: Any) -> Any:
     return typer.main.get_command(single)
 
 
+# What other tools call our commands.
+_SYNONYMS = {
+    "build": "materialize",
+    "history": "log",
+    "list": "assets",
+    "ls": "assets",
+    "run": "materialize",
+    "viz": "graph",
+}
+
+
 def _not_found_message(ctx: Any, name: str) -> str:
     from rivers_core.authoring import did_you_mean
 
     names, plugins = list(_all_commands(ctx)), _plugin_commands(ctx)
-    suggestion = did_you_mean(name, [*names, *(claim.spec.name for claim in plugins.claims)])
+    synonym = _SYNONYMS.get(name)
+    suggestion = did_you_mean(synonym or name, [*names, *(claim.spec.name for claim in plugins.claims)])
     suggestion = suggestion or f" Available: {', '.join(names)}."
     return "\n".join([f"Command {name!r} not found.{suggestion}", *plugins.explain_missing()])
