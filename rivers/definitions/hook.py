@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from rivers_core.metadata import MetadataValue
+    from rivers_core.partitions import PartitionContext
 
 __all__ = ["Hook", "HookContext"]
 
@@ -35,6 +36,7 @@ class HookContext(Generic[ConfigT]):
         config: The configuration object of the asset in this run; None if it takes none.
         exception: The error of a failure itself.
         output_metadata: Metadata recorded with the output.
+        partition: Partition keys of the call of the step; None without partitions.
     """
 
     __slots__ = (
@@ -46,6 +48,7 @@ class HookContext(Generic[ConfigT]):
         "metadata",
         "output",
         "output_metadata",
+        "partition",
         "run_id",
     )
 
@@ -61,7 +64,9 @@ class HookContext(Generic[ConfigT]):
         *,
         exception: BaseException | None = None,
         output_metadata: Mapping[str, MetadataValue] | None = None,
+        partition: PartitionContext | None = None,
     ) -> None:
+        self.partition = partition
         self.asset_name = asset_name
         self.run_id = run_id
         self.hook_type = hook_type

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.error_text import error_text
 from rivers.exceptions import ExecutionError
+from rivers.execution.redaction import redact_error
 from rivers.storage.events import MATERIALIZATION
 from rivers_core.authoring import shown_keys
 from rivers_core.awaitables import await_write
@@ -74,7 +75,7 @@ async def load_value(loaded: LoadedInput, context: InputContext, run: Run) -> An
         advise_on_external(error, loaded.upstream)
         add_location(error, "loading", binding, context)
         for observe in run.observers.io_failed:
-            observe(context, binding.handler, error)
+            observe(context, binding.handler, redact_error(error, run.without_secrets))
         raise
     if context.served_by is not None:
         run.notes_of(context.downstream_asset).note_served(context)

@@ -9,6 +9,7 @@ from rivers.definitions.results import Materialization, Observation, Output, Res
 from rivers.execution.handler_calls import add_location, complete_write
 from rivers.execution.lineage import input_versions
 from rivers.execution.loaded_versions import STORED_VERSION
+from rivers.execution.redaction import redact_error
 from rivers.execution.results import check_name, check_part, check_value, of_part, split_by_key
 from rivers.execution.retries import is_failure, may_retry
 from rivers.storage import Event
@@ -192,7 +193,7 @@ class Storing:
         assert binding is not None
         add_location(error, "storing", binding, context)
         for observe in self.run.observers.io_failed:
-            observe(context, binding.handler, error)
+            observe(context, binding.handler, redact_error(error, self.run.without_secrets))
         if isinstance(error, OneShotValueError):
             raise error from earlier or error.__cause__
         if isinstance(error, ConflictError) and context.expected_version is not None:

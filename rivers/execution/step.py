@@ -173,7 +173,7 @@ async def execute_call(step: Step, run: Run, keys: Sequence[PartitionKey] | None
     if step.success_hooks:
         for output, value, metadata in stored:
             name = output.name if step.is_multi else step.owner
-            context = _hook_context(step, run, "success", output, name)
+            context = _hook_context(step, run, keys, "success", output, name)
             context.output = value.value if isinstance(value, Output) else value
             context.output_metadata = metadata
             _call_hooks(step.success_hooks, context, run)
@@ -327,16 +327,27 @@ def report_failure(
         affected = run.missing_outputs(step, keys) if step.is_multi else [step.outputs[-1]]
         for output in affected:
             name = output.name if step.is_multi else step.owner
-            context = _hook_context(step, run, "failure", output, name)
-            context.error, context.exception = run.without_secrets(error_text(error)), error
+            context = _hook_context(step, run, keys, "failure", output, name)
+            context.error = run.without_secrets(error_text(error))
+            context.exception = redact_error(error, run.without_secrets)
             _call_hooks(step.failure_hooks, context, run)
 
 
 def _hook_context(
-    step: Step, run: Run, hook_type: HookType, output: StoredOutput, name: str
+    step: Step,
+    run: Run,
+    keys: Sequence[PartitionKey] | None,
+    hook_type: HookType,
+    output: StoredOutput,
+    name: str,
 ) -> HookContext[Any]:
     config = run.configs.get(step.name)
-    return HookContext(name, run.run_id, hook_type, metadata=output.metadata or None, config=config)
+    context: HookContext[Any] = HookContext(
+        name, run.run_id, hook_type, metadata=output.metadata or None, config=config
+    )
+    if keys is not None:
+        context.partition = PartitionContext(keys, step.partitions_def)
+    return context
 
 
 def _call_hooks(hooks: tuple[Hook, ...], context: HookContext[Any], run: Run) -> None:
