@@ -9,10 +9,11 @@ import polars as pl
 
 import rivers_core
 import rivers_delta
+import rivers_frames
 
 MAX_CALLS = 200
-MAX_FILES = 30
-OURS = tuple(str(Path(package.__file__).parent) for package in (rivers_core, rivers_delta))
+MAX_FILES = 27
+OURS = tuple(str(Path(package.__file__).parent) for package in (rivers_core, rivers_delta, rivers_frames))
 
 
 def test_append_of_one_row_touches_few_functions_and_files(lake):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pyarrow import types as pat
+
 from rivers_delta.schema.categories import has_same_kind, misfit
 from rivers_delta.schema.encoding import Encoding
 from rivers_delta.schema.promotion import keeps_or_drops, may_hold, widens
@@ -37,7 +39,7 @@ def mismatches(
             _is_alike(column, existing) or (not replaces and may_hold(column.given.type, existing.given.type))
         ):
             problems.append(_differs(column, existing))
-        elif not replaces and (problem := misfit(column, existing)) is not None:
+        elif not replaces and _has_categories(column, existing) and (problem := misfit(column, existing)):
             problems.append(problem)
     return problems + list(_missing(missing.values(), may_grow=may_grow))
 
@@ -156,6 +158,10 @@ def _is_same_variant(column: Column, existing: Column) -> bool:
         existing.extras,
         existing.categories,
     )
+
+
+def _has_categories(column: Column, existing: Column) -> bool:
+    return bool(pat.is_dictionary(column.given.type) or pat.is_dictionary(existing.given.type))
 
 
 def _by_name(columns: Iterable[Column]) -> dict[str, Column]:

@@ -58,6 +58,7 @@ class Batches:
 
     Attributes:
         failure: The exception that ended the stream: deltalake keeps only its text.
+        is_identity: Whether batches can be passed on unchanged.
     """
 
     subject: str
@@ -72,10 +73,14 @@ class Batches:
     register: Callable[[Iterable[PartitionKey]], None]
     marked: tuple[str, ...] = ()
     failure: Exception | None = field(default=None, init=False)
+    is_identity: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.is_identity = self.encoding.is_identity and not self.marked
 
     def open(self) -> ArrowStreamExportable:
         """Return the stream for deltalake; the value's own if nothing has to be converted or checked."""
-        is_unchanged = self._is_identity and self.predicate is None
+        is_unchanged = self.is_identity and self.predicate is None
         if is_unchanged and self.source == "stream" and not (self.required or self.unique):
             return _DeferredStream(self._unread)
         schema = self._schema()
@@ -92,10 +97,6 @@ class Batches:
     def close(self) -> None:
         """Release the value: the traceback of an error keeps this object, and would keep a connection busy."""
         self.reader = None
-
-    @property
-    def _is_identity(self) -> bool:
-        return self.encoding.is_identity and not self.marked
 
     def _unread(self) -> RecordBatchReader:
         assert self.reader is not None
@@ -121,12 +122,12 @@ class Batches:
             raise
 
     def _converted(self, schema: ArrowSchema) -> Iterator[RecordBatch]:
-        reader, is_identity = self._unread(), self._is_identity
+        reader = self._unread()
         keys: list[pa.RecordBatch] = []
         stored: set[PartitionKey] = set()
         for batch in batches_without_gil(reader) if self.source == "stream" else reader:
             self._refuse_nulls(batch)
-            converted = batch if is_identity else self._encode(batch, schema)
+            converted = batch if self.is_identity else self._encode(batch, schema)
             if self.predicate is not None:
                 refuse_foreign_rows(self.subject, converted, self.predicate)
                 if len(stored) < len(self.partitions):

@@ -68,7 +68,7 @@ def commit(prepared: PreparedWrite, attempt: int) -> Outcome:
     table, request = prepared.table, prepared.request
     mode, schema_mode = request.settings.mode, prepared.fit.schema_mode
     metrics: Mapping[str, int] = {}
-    version = next_version(table)
+    version = None if request.partition is None else next_version(table)
     if table is None and (request.merge is None or request.merge.inserts_everything):
         _create(prepared, prepared.batches.open(), _markers(prepared))
         table = _created_table(prepared)
@@ -87,7 +87,7 @@ def commit(prepared: PreparedWrite, attempt: int) -> Outcome:
         _write(
             prepared, table, mode="append", schema_mode=None if schema_mode == "overwrite" else schema_mode
         )
-    if request.partition is None:
+    if version is None:
         version = table.version()
     # Mode `ignore` writes some of the partitions, and the others have other versions.
     stored = None if mode == "ignore" else f"{table.metadata().id}@{version}"

@@ -193,13 +193,12 @@ def prepare_write(
             unique=_merge_keys(request.merge, fit.encoding),
             partitions=_predicates_by_key(request, encoding, fit.columns),
             register=request.context.register_partitions,
+            marked=predicate.columns if predicate is not None and table is None else (),
         )
     except BaseException:
         # The traceback keeps local variables alive, and a reader may keep a database connection.
         del reader
         raise
-    if predicate is not None and table is None:
-        batches.marked = predicate.columns
     return PreparedWrite(request, table, fit, predicate, batches)
 
 
