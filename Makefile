@@ -70,7 +70,7 @@ docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "The site is in site/index.html"
 
-bench: $(VENV)/.test .venvs/hamilton/.installed
+bench: $(VENV)/.test .venvs/hamilton/.installed .venvs/published/.installed
 	@for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 # Wheels and source archives of every distribution in dist/.
@@ -107,4 +107,9 @@ $(VENV)/.demo $(VENV)/.test $(VENV)/.check $(VENV)/.docs: $(VENV)/.%: $(VENV)/.b
 .venvs/hamilton/.installed: $(VENV)/.base
 	@test -x .venvs/hamilton/bin/python || $(BIN)/python -m venv .venvs/hamilton
 	@.venvs/hamilton/bin/python -m pip -qq --disable-pip-version-check install sf-hamilton==1.90.0
+	@touch $@
+
+.venvs/published/.installed: $(VENV)/.base
+	@test -x .venvs/published/bin/python || $(BIN)/python -m venv .venvs/published
+	@.venvs/published/bin/python -m pip -qq --disable-pip-version-check install rivers==0.6.2 obstore
 	@touch $@

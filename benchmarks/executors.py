@@ -1,0 +1,123 @@
+"""Overhead of a step under the parallel and the Dask executor, as ratios to peers in the same run.
+
+- parallel: 64 steps of 10 ms on two warm workers; what a step takes beyond the work, compared with the published
+  framework of the same name (`rivers==0.6.2`, in an environment of its own).
+- dask: 1,000 steps that store nothing, compared with 1,000 plain Dask futures of an empty function.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+STEPS, WORK_S, WORKERS = 64, 0.01, 2
+DASK_STEPS = int(os.environ.get("STEPS", "1000"))
+PEER = Path(__file__).parents[1] / ".venvs" / "published" / "bin" / "python"
+
+# Both frameworks run this program.
+PROGRAM = f"""
+import functools, sys, tempfile, time
+import rivers as rs
+from obstore.store import LocalStore
+
+def work():
+    time.sleep({WORK_S})
+    return 1
+
+def asset(number, store):
+    def function() -> int:
+        return work()
+    function.__name__ = function.__qualname__ = f"a{{number}}"
+    return rs.Asset(io_handler=store)(function)
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        store = rs.PickleIOHandler(store=LocalStore(folder))
+        repo = rs.CodeRepository(
+            assets=[asset(number, store) for number in range({STEPS})],
+            default_executor=rs.Executor.parallel(max_workers={WORKERS}),
+        )
+        repo.resolve(storage=rs.Storage.memory())
+        best = None
+        for _ in range(4):
+            start = time.perf_counter()
+            repo.materialize()
+            took = time.perf_counter() - start
+            best = took if best is None else min(best, took)
+        print((best - {STEPS * WORK_S / WORKERS}) / {STEPS})
+        getattr(repo, "shutdown", lambda: None)()
+"""
+
+
+def overhead(python: str) -> float | None:
+    """Return the seconds that a step takes beyond its work; None if the framework cannot run the program."""
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder, "program.py")
+        program.write_text(PROGRAM, encoding="utf-8")
+        result = subprocess.run(
+            [python, str(program)], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+        )
+    if result.returncode:
+        print(result.stderr[-2000:], file=sys.stderr)
+        return None
+    return float(result.stdout.split()[-1])
+
+
+def measure_parallel() -> None:
+    ours = overhead(sys.executable)
+    peer = overhead(str(PEER)) if PEER.exists() else None
+    if ours is not None:
+        print(f"parallel: {ours * 1e3:.2f} ms for each of {STEPS} steps on {WORKERS} warm workers")
+    if ours is not None and peer is not None:
+        print(f"parallel: {ours / peer:.2f} of the published framework's overhead ({peer * 1e3:.2f} ms)")
+    elif peer is None:
+        print("parallel: the published framework is not installed; make bench installs it")
+
+
+def nothing() -> None:
+    return None
+
+
+def measure_dask() -> None:
+    from distributed import Client, LocalCluster
+
+    import rivers as rs
+
+    class Nowhere(rs.BaseIOHandler):
+        locality = "shared"
+
+        def handle_output(self, context: rs.OutputContext, obj: object) -> None:
+            return
+
+        def load_input(self, context: rs.InputContext) -> None:
+            return
+
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        client.gather([client.submit(nothing, pure=False) for _ in range(100)])
+        start = time.perf_counter()
+        client.gather([client.submit(nothing, pure=False) for _ in range(DASK_STEPS)])
+        plain = time.perf_counter() - start
+        assets = [rs.Asset(nothing, name=f"a{n}", io_handler=Nowhere()) for n in range(DASK_STEPS)]
+        with rs.CodeRepository(assets, config=False) as repo:
+            executor = rs.Executor.dask(cluster.scheduler_address)
+            repo.materialize("a0", executor=executor)
+            start = time.perf_counter()
+            repo.materialize(executor=executor)
+            ours = time.perf_counter() - start
+    print(
+        f"dask: {ours / plain:.2f} times plain futures of an empty function ({ours / DASK_STEPS * 1e3:.2f} ms a step)"
+    )
+
+
+if __name__ == "__main__":
+    measure_parallel()
+    measure_dask()
