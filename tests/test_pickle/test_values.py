@@ -261,3 +261,18 @@ def test_load_error_explains_class_of_main(lake):
     assert "Local" in str(caught.value)
     assert "module" in str(caught.value)
     assert "Install" not in str(caught.value)
+
+
+def test_type_of_main_is_warned_of_once(lake, caplog, monkeypatch):
+    class Thing:
+        pass
+
+    Thing.__module__, Thing.__qualname__ = "__main__", "Thing"
+    monkeypatch.setattr(sys.modules["__main__"], "Thing", Thing, raising=False)
+    with caplog.at_level("WARNING", "rivers.handlers"):
+        PickleIOHandler("memory://").handle_output(OutputContext("asset"), Thing())
+        assert not caplog.records
+        lake.store(Thing())
+        lake.store(Thing())
+    assert len(caplog.records) == 1
+    assert "Thing" in caplog.text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import time
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
@@ -31,6 +31,21 @@ if TYPE_CHECKING:
 
     from rivers_core import InputContext, OutputContext
     from rivers_objects import Target
+
+
+_warned_types: Final[set[str]] = set()
+
+
+def _warn_of_main(context: OutputContext, kind: type) -> None:
+    """Warn, once per type, of a value that only the program that stored it can load."""
+    if kind.__qualname__ not in _warned_types:
+        _warned_types.add(kind.__qualname__)
+        context.log.warning(
+            "asset %r stores a %s that is defined in `__main__`, so that other programs cannot load it. Move the "
+            "definition into a module that they import.",
+            context.asset_name,
+            kind.__qualname__,
+        )
 
 
 class PickleIOHandler(ObjectIOHandler):
@@ -113,6 +128,8 @@ class PickleIOHandler(ObjectIOHandler):
             }
         )
         context.offer_content_version(written.digest.hex())
+        if type(obj).__module__ == "__main__" and self.locality != "process":
+            _warn_of_main(context, type(obj))
 
     def load_input(self, context: InputContext) -> Any:
         """Read an object, verify it, and unpickle it.
