@@ -3,6 +3,7 @@
 #   make demo      run the flights example          make check      format, lint, types, import contracts
 #   make test      run the tests                    make docs       build the site, warnings are errors
 #   make test-all  test each installed Python       make bench      print the benchmark ratios
+#   make test-kubernetes                            run the tests that need a Kubernetes control plane, which it builds and starts
 #   make dist      build all distributions          make changelog  assemble changes/ (VERSION=x.y.z)
 #   make clean     remove what the targets built
 
@@ -27,7 +28,7 @@ PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 SOURCES := rivers $(wildcard rivers_*/src/rivers_*) $(wildcard plugins/*/src/rivers_*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format docs bench dist changelog constraints clean
+.PHONY: help demo test test-kubernetes test-all check format docs bench dist changelog constraints clean
 
 help:
 	@sed -n 's/^#  *\(make .*\)/  \1/p' Makefile
@@ -38,6 +39,10 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test tests/node/node_modules/.installed
 	@# a native thread of a store or table library may crash a worker; only a test that crashed is run again
 	$(BIN)/python -m pytest -q -n auto --reruns 1 --only-rerun "worker .* crashed" $(if $(ARGS),$(ARGS),--cov)
+
+# The control plane is built into a cache folder unless it is there, started, and ended after the tests; see tests/cluster.
+test-kubernetes: $(VENV)/.test
+	$(BIN)/python tests/cluster/control_plane.py run $(BIN)/python -m pytest -q -n 4 $(if $(ARGS),$(ARGS),tests/test_kubernetes)
 
 # Each Python has a separate environment; versions that are not installed are skipped.
 test-all:

@@ -32,7 +32,7 @@ EXAMPLES = ROOT / "docs" / "examples"
 SCRIPTS = {"python"}
 SHELLS = {"bash", "console"}
 FILES = {"toml", "json", "yaml", "ini", "dotenv"}
-SHOWN = {"text", "mermaid", "diff", "sql"}
+SHOWN = {"text", "mermaid", "diff", "sql", "dockerfile"}
 
 RUN = {"rivers", "python", "pytest", "pip", "cat", "ls", "cd", "mkdir", "export", "echo"}
 NOT_RUN = {"make", "git"}
