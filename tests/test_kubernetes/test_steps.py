@@ -53,7 +53,7 @@ def test_chain_stores_values_and_events(executor, folder):
         assert repo.load_node("total") == 6
         event = repo.storage.get_latest_materialization("total")
     here = repository([steps.numbers, steps.total], folder)
-    here.materialize(["total"])
+    here.materialize()
     same = here.storage.get_latest_materialization("total")
     assert [key for key, _ in event.metadata] == [key for key, _ in same.metadata]
 
