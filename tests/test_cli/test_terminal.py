@@ -17,6 +17,8 @@ from struct import pack
 
 import pytest
 
+import rivers_cli.commands.assets  # noqa: F401 - its is_terminal is bound before a test replaces it
+
 RIVERS = Path(sys.executable).with_name("rivers")
 
 SLOW = """

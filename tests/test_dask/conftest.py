@@ -15,7 +15,7 @@ distributed = pytest.importorskip("distributed")
 def cluster():
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, resources={"CPU": 2, "LICENSE": 1}
+        n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", resources={"CPU": 2, "LICENSE": 1}
     ) as cluster:
         yield cluster
 

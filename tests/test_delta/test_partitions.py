@@ -345,11 +345,11 @@ def test_partitions_absent_of_many_are_named(lake, kind, is_foreign):
     assert lake.load(pl.DataFrame, keys=keys, partition_expr="k").height == (28 if is_foreign else 27) + 30
 
 
-def test_partition_append_marks_only_unmarked_keys(lake):
+def test_partition_append_marks_each_key(lake):
     keys = [PartitionKey(f"k{number}") for number in range(30)]
     frame = pl.DataFrame({"k": [str(key) for key in keys], "n": range(30)})
     lake.store(frame[:10], keys=keys[:20], partition_expr="k")
     lake.store(frame, keys=keys, partition_expr="k", mode="append", run_id="run")
     table = open_table(lake.handler.address("asset", None), None)
     marked = [action["txn"]["appId"] for action in table.read_commit() if "txn" in action]
-    assert sum(mark.startswith("rivers/partition/") for mark in marked) == 10
+    assert sum(mark.startswith("rivers/partition/") for mark in marked) == 30

@@ -63,7 +63,7 @@ def test_selection_stands_for_names(repo, selection, names):
 
 
 def test_selection_of_exclusions_starts_from_everything(repo):
-    assert set(repo.select(["-group:*", "-raw_*", "-both"])) == {"report", "my asset", "graph"}
+    assert set(repo.select(["-group:*", "-raw_*", "-both"])) == {"report", "my asset", "graph", "clean"}
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,9 @@ def partitioned(handler):
 def executors():
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     pool = WorkerPool(2)
-    with distributed.LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster:
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0"
+    ) as cluster:
         yield {
             "in_process": rs.Executor.in_process(),
             "parallel": SharedParallel(pool),

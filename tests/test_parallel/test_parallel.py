@@ -258,7 +258,10 @@ def test_observers_of_this_process_see_calls_in_workers(repository, store):
     two = rs.Asset(lambda one: (x for x in ()), name="two", io_handler=store)
     repo = repository(one, two)
     repo._runtime.registry.register(Watcher(), "watcher")
-    repo.materialize(raise_on_error=False)
+    try:
+        repo.materialize(raise_on_error=False)
+    finally:
+        repo._runtime.registry.unregister("watcher")
     version = repo.storage.get_latest_materialization("one").data_version
     assert seen[:2] == [("stored", "one", version, True), ("loaded", "one", "two", True)]
     assert seen[2][:2] == ("failed", "two")

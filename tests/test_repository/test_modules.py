@@ -15,6 +15,8 @@ from tests.test_repository.checkout import DISTRIBUTIONS, Distribution, each_dis
 DEFERRED = {
     # only shell completion creates a session; the options are imported by every command
     ("rivers_cli.options", "rivers_cli.session"),
+    # a graph checks that a mapped node is a task; tasks record themselves in the graph
+    ("rivers.definitions.composition", "rivers.definitions.task"),
     # EventStorage.memory and EventStorage.embedded construct subclasses
     ("rivers.storage.base", "rivers.storage.memory"),
     ("rivers.storage.base", "rivers.storage.sqlite.storage"),

@@ -124,7 +124,7 @@ def test_run_interrupted_anywhere_leaves_storage_usable(tmp_path):
         Tracer(point).run(lambda run_id=run_id: repo.materialize(run_id_override=run_id))
         check_unlocked(tmp_path)
         status = [row[0] for row in query(tmp_path, f"SELECT status FROM runs WHERE run_id = '{run_id}'")]
-        assert status in ([], ["Canceled"], ["Success"]), point
+        assert status in ([], ["canceled"], ["success"]), point
         assert repo.materialize(run_id_override=run_id, resume=bool(status)).success
     storage.close()
     check_no_duplicates(tmp_path)

@@ -189,7 +189,8 @@ def _local_cluster(executor: Dask) -> LocalCluster:
         n_workers=executor.n_workers,
         threads_per_worker=executor.threads_per_worker,
         processes=True,
-        dashboard_address=None,
+        # None would be port 8787, with a warning if another cluster has it
+        dashboard_address="127.0.0.1:0",
         resources=executor.resources,
     )
 

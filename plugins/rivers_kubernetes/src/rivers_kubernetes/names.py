@@ -31,7 +31,7 @@ def label_value(text: str) -> str:
         >>> label_value("orders")
         'orders'
         >>> label_value("orders/2024 Q1")
-        'orders-2024-Q1-4a27b75b34'
+        'orders-2024-Q1-cdf35953d1'
     """
     if _LABEL.fullmatch(text):
         return text

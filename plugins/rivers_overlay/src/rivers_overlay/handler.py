@@ -151,9 +151,10 @@ class OverlayIOHandler(BaseIOHandler):
             RiversError: The asset is named like the folder by which one layer lies inside the other.
         """
         self._refuse_folder_between(context.asset_name)
-        # a value that was loaded from the base has to be missing in the top still
-        if context.expected_version and not resolve_awaitable(self.top.exists(_input_context(context))):
-            context.expected_version = ""
+        if context.expected_version and self._is_in_base_only(context):
+            context.expected_version = (
+                ""  # it was loaded from the base, and has to be missing in the top still
+            )
         return self.top.handle_output(context, obj)
 
     def load_input(self, context: InputContext) -> Any:
@@ -283,6 +284,10 @@ class OverlayIOHandler(BaseIOHandler):
                 _note_served(context, place, layer)
                 return value
         raise self._absence(context, absences) from absences[-1]
+
+    def _is_in_base_only(self, context: OutputContext) -> bool:
+        stored = _input_context(context)
+        return not resolve_awaitable(self.top.exists(stored)) and resolve_awaitable(self.base.exists(stored))
 
     def _refuse_folder_between(self, asset_name: str) -> None:
         if self._folders and storage_key(asset_name).casefold() in self._folders:

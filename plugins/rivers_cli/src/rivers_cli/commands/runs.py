@@ -57,7 +57,7 @@ def _document(run: RunRecord) -> dict[str, Any]:
         "selection": None if run.selection is None else list(run.selection),
         "partition": run.partition_key,
         "steps": list(run.node_names),
-        "tags": [list(tag) for tag in run.tags],
+        "tags": dict(run.tags),
         "message": run.message,
     }
 
