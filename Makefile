@@ -37,8 +37,9 @@ demo: $(VENV)/.demo
 	@$(BIN)/python docs/examples/flights/run.py
 
 test: $(VENV)/.test tests/node/node_modules/.installed
-	@# a native thread of a store or table library may crash a worker; only a test that crashed is run again
-	$(BIN)/python -m pytest -q -n auto --reruns 1 --only-rerun "worker .* crashed" $(if $(ARGS),$(ARGS),--cov)
+	@# a native thread of a store or table library may crash a worker; only a test that crashed is run again;
+	@# two workers per CPU, since tests with servers and other processes wait about half of their time
+	$(BIN)/python -m pytest -q -n $$($(BIN)/python -c 'import os; print(2 * (os.cpu_count() or 1))') --reruns 1 --only-rerun "worker .* crashed" $(if $(ARGS),$(ARGS),--cov)
 
 # The control plane is built into a cache folder unless it is there, started, and ended after the tests; see tests/cluster.
 test-kubernetes: $(VENV)/.test
