@@ -385,7 +385,7 @@ import rivers as rs
 
 @rs.Asset(io_handler=rs.PickleIOHandler(sys.argv[1] + "/values"))
 def slow() -> int:
-    end = perf_counter() + 0.1
+    end = perf_counter() + 1.0  # far more than 20 commits, also on a busy machine
     while perf_counter() < end:
         pass
     print("slow ran")
