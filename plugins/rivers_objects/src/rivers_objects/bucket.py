@@ -14,6 +14,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from rivers_core.authoring import ForkGuard
+from rivers_core.exceptions import RiversError
 from rivers_objects import stores
 from rivers_objects.interruptible import interruptible
 from rivers_objects.targets import TAIL_SIZE, ReplacedError, Staged
@@ -154,7 +155,7 @@ class Bucket:
             condition: Condition of the write; publishing raises `ReplacedError` if it does not hold.
 
         Raises:
-            NotImplementedError: The store ignores conditions.
+            RiversError: The store ignores conditions.
         """
         client = self._connected()
         if condition is None:
@@ -370,8 +371,9 @@ def _require_conditions(client: ObjectStore, path: str) -> None:
                 obstore.put(client, probe, b"", mode=condition)
             except (AlreadyExistsError, PreconditionError):
                 continue
-            raise NotImplementedError(
-                "the store ignores the condition of a write, so that updates of concurrent runs would be lost"
+            raise RiversError(
+                "the store ignores the condition of a write, so that concurrent updates would be lost. Use a store "
+                "with conditional writes, or a handler without them for this asset"
             )
     finally:
         with suppress(Exception):  # the credentials may lack the permission to delete

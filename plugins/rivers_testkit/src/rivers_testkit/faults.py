@@ -14,6 +14,7 @@ import signal
 import socket
 import struct
 import sys
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -107,7 +108,7 @@ class FileSizeLimit(Fault):
 
 
 @dataclass(frozen=True)
-class _SystemCallFault(Fault):
+class _SystemCallFault(Fault, ABC):
     """Base class of faults at the n-th system call that changes a file or folder.
 
     Args:
@@ -145,13 +146,13 @@ class _SystemCallFault(Fault):
             raise FaultNotSupportedError(message.decode())
         return Supervisor(fds[0], pid, self)
 
+    @abstractmethod
     def decide(self, pid: int) -> int:
         """Return the error number of the call, or 0 to let it proceed; called for the n-th call.
 
         Args:
             pid: Id of the process that makes the call.
         """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
