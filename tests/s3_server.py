@@ -30,6 +30,17 @@ BUCKET = "rivers"
 START_TIMEOUT_S = 60
 
 
+def faulty_store_options(url: str) -> dict[str, object]:
+    """Return `storage_options` of obstore for a faulty server: no signature, no retry, a short timeout."""
+    return {
+        "endpoint": url,
+        "allow_http": True,
+        "max_retries": 0,
+        "skip_signature": True,
+        "timeout": "200ms",
+    }
+
+
 @dataclass(frozen=True)
 class S3Server:
     """Address of the server, with the credentials of an administrator and of a read-only user."""

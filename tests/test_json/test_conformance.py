@@ -12,6 +12,7 @@ import pytest
 from rivers_json import JsonIOHandler
 from rivers_testkit import JSON_SAMPLES, IOHandlerTests, Sample
 from rivers_testkit.samples import Color, Point
+from tests.s3_server import faulty_store_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,5 +55,4 @@ class TestS3(IOHandlerTests):
         return JsonIOHandler(s3_url, storage_options=s3_server.options())
 
     def handler_for_endpoint(self, handler: BaseIOHandler, url: str) -> JsonIOHandler:
-        options = {"endpoint": url, "allow_http": True, "max_retries": 0, "skip_signature": True}
-        return JsonIOHandler("s3://bucket", storage_options={**options, "timeout": "200ms"})
+        return JsonIOHandler("s3://bucket", storage_options=faulty_store_options(url))

@@ -9,6 +9,7 @@ import pytest
 
 from rivers_parquet import ParquetIOHandler
 from rivers_testkit import IOHandlerTests, Sample
+from tests.s3_server import faulty_store_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,11 +60,4 @@ class TestS3(Frames):
         return ParquetIOHandler(s3_url, storage_options=s3_server.options())
 
     def handler_for_endpoint(self, handler: BaseIOHandler, url: str) -> ParquetIOHandler:
-        options = {
-            "endpoint": url,
-            "allow_http": True,
-            "max_retries": 0,
-            "skip_signature": True,
-            "timeout": "200ms",
-        }
-        return ParquetIOHandler("s3://bucket", storage_options=options)
+        return ParquetIOHandler("s3://bucket", storage_options=faulty_store_options(url))

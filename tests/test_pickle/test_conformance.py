@@ -8,6 +8,7 @@ import pytest
 
 from rivers_pickle import PickleIOHandler
 from rivers_testkit import PYTHON_SAMPLES, IOHandlerTests
+from tests.s3_server import faulty_store_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,11 +35,4 @@ class TestS3(IOHandlerTests):
         return PickleIOHandler(s3_url, storage_options=s3_server.options())
 
     def handler_for_endpoint(self, handler: BaseIOHandler, url: str) -> PickleIOHandler:
-        options = {
-            "endpoint": url,
-            "allow_http": True,
-            "max_retries": 0,
-            "skip_signature": True,
-            "timeout": "200ms",
-        }
-        return PickleIOHandler("s3://bucket", storage_options=options)
+        return PickleIOHandler("s3://bucket", storage_options=faulty_store_options(url))
