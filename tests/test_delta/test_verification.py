@@ -15,7 +15,7 @@ import pytest
 
 from rivers_core import PartitionKey
 from rivers_core.exceptions import IntegrityError, NotMaterializedError
-from rivers_delta import leftovers
+from rivers_objects import staging
 from tests.test_delta.foreign import field, write_foreign
 from tests.test_delta.support import Lake, facts
 
@@ -117,12 +117,12 @@ def leave(path, age_s):
 def littered(tmp_path, lake):
     """A table with staging files of a writer that was killed two days ago, and of one that may still write."""
     lake.store(pl.DataFrame({"r": ["eu"], "n": [1]}), keys="eu", **REGION)
-    leftovers._swept.clear()
+    staging._swept.clear()
     table = Path(lake.handler.address("asset", None))
     old = [table / "r=eu" / "part-00001-x.snappy.parquet#1", table / "_delta_log" / f"{1:020d}.json#12"]
     for path in old:
         leave(path, 48 * 3600)
-    recent, foreign = table / "part-00002-x.parquet#1", table / "notes#1"
+    recent, foreign = table / "part-00002-x.parquet#1", table / "notes.txt#1"
     leave(recent, 60)
     leave(foreign, 48 * 3600)
     return table, old, [recent, foreign]
@@ -141,7 +141,7 @@ def test_first_use_sweeps_leftovers(littered, tmp_path, use):
 
 def test_maintain_sweeps_leftovers(lake, littered):
     table, old, kept = littered
-    leftovers._swept.add((os.getpid(), str(table.parent)))
+    staging._swept.add((os.getpid(), str(table.parent)))
     for dry_run in (True, False):
         report = lake.handler.maintain([lake.asked()], dry_run=dry_run)[-1]
         assert (report["action"], report["files"], report["bytes"]) == ("remove staging files", 2, 10)

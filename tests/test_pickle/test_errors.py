@@ -21,7 +21,7 @@ from obstore.store import LocalStore
 
 from rivers_core.contexts import InputContext, OutputContext
 from rivers_core.exceptions import RiversError
-from rivers_objects.folder import _swept
+from rivers_objects.staging import _swept
 from rivers_pickle import PickleIOHandler
 
 

@@ -25,10 +25,10 @@ from rivers_delta.config.options import (
 from rivers_delta.config.properties import HandlerConfig, check_commit_properties, check_writer_properties
 from rivers_delta.config.table_settings import TableSettings
 from rivers_delta.errors import library_errors
-from rivers_delta.leftovers import sweep_once
 from rivers_delta.log.location import is_local, normalized, shown, table_address, table_root
 from rivers_delta.log.table_cache import TableCache
 from rivers_delta.native_calls import CLIENT_DEFAULTS
+from rivers_objects.staging import sweep_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

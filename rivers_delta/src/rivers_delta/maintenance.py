@@ -7,21 +7,24 @@ import os
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
+from rivers_core.authoring import locate_store
 from rivers_core.exceptions import ConfigurationError, IntegrityError, NotMaterializedError, RiversError
 from rivers_delta.compat import has_removed_twice
 from rivers_delta.config.properties import commit_properties, writer_properties
 from rivers_delta.errors import is_panic, message_of
-from rivers_delta.leftovers import leftovers, remove
 from rivers_delta.log.location import is_local, shown
 from rivers_delta.log.protocol import refuse_unwritable
 from rivers_delta.log.table import open_table
 from rivers_delta.read.data_files import refuse_lossy_rewrite
+from rivers_objects import Folder
+from rivers_objects.uploads import stale_uploads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rivers_delta.config.table_settings import TableSettings
     from rivers_delta.log.table import Table
+    from rivers_objects import Leftover
 
 _LOG: Final = logging.getLogger("rivers.handlers")
 _TARGET_BYTES: Final = 100 * 1024 * 1024
@@ -196,12 +199,25 @@ def _vacuum(
 
 
 def _sweep(settings: TableSettings, *, dry_run: bool) -> list[dict[str, Any]]:
-    """Remove staging files of killed writers, if there are any."""
-    found = list(leftovers(settings.address)) if is_local(settings.address) else []
-    if not dry_run:
-        found = [(path, size) for path, size in found if remove(path)]
-    report = {"table": settings.shown_address, "action": "remove staging files", "files": len(found)}
-    return [report | {"bytes": sum(size for _, size in found), "done": not dry_run}] if found else []
+    """Remove what killed writers left behind, one report for each kind."""
+    if is_local(settings.address):
+        remains = Folder(settings.address).leftovers()
+    else:
+        remains = stale_uploads(locate_store(settings.shown_address), settings.storage_options or {})
+    by_action: dict[str, list[Leftover]] = defaultdict(list)
+    for leftover in remains:
+        if dry_run or leftover.remove():
+            by_action[f"{leftover.action}s"].append(leftover)
+    return [
+        {
+            "table": settings.shown_address,
+            "action": action,
+            "files": len(removed),
+            "bytes": sum(leftover.size or 0 for leftover in removed),
+            "done": not dry_run,
+        }
+        for action, removed in by_action.items()
+    ]
 
 
 def _size(path: str) -> int:

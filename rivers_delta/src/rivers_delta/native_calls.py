@@ -7,16 +7,16 @@ whether its commit succeeds. The next call for the same table waits for it, so t
 
 from __future__ import annotations
 
-import contextvars
-from threading import Event, Thread
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from rivers_core.authoring import ForkGuard
 from rivers_core.exceptions import RiversError
 from rivers_delta.log.location import is_local, shown
+from rivers_objects.interruptible import InterruptibleCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from threading import Event
 
     from rivers_core import InputContext, OutputContext
 
@@ -38,34 +38,6 @@ _GUARD: Final = ForkGuard("deltalake")
 _interrupted: Final[dict[str, Event]] = {}
 
 
-class _Call(Generic[Result]):
-    """A call in a daemon thread, which sees the context variables of its caller."""
-
-    result: Result
-    error: BaseException | None = None
-
-    def __init__(self, function: Callable[[], Result]) -> None:
-        self._function = function
-        self._context = contextvars.copy_context()
-        # not `Thread.join`, which takes a thread for ended when it is interrupted (Python 3.11)
-        self.ended = Event()
-
-    def wait(self) -> None:
-        """Start the thread, and wait until it ends; an exception in the caller's thread leaves it running."""
-        Thread(target=self._run, name="rivers-delta", daemon=True).start()
-        while not self.ended.wait(_POLL_S):
-            pass
-
-    def _run(self) -> None:
-        try:
-            self.result = self._context.run(self._function)
-        except BaseException as error:
-            self.error = error
-        finally:
-            del self._function
-            self.ended.set()
-
-
 def call(
     context: OutputContext | InputContext | None, address: str, function: Callable[[], Result]
 ) -> Result:
@@ -83,10 +55,12 @@ def call(
     if is_local(address):
         return function()
     _settle(address)
-    running = _Call(function)
+    running = InterruptibleCall(function)
     try:
-        running.wait()
+        return running.wait()
     except BaseException as interrupt:
+        if running.ended.is_set():
+            raise
         _interrupted[address] = running.ended
         if context is not None:
             message = (
@@ -96,10 +70,6 @@ def call(
             context.log.warning(message)
             interrupt.add_note(message)
         raise
-    if running.error is not None:
-        error, running.error = running.error, None
-        raise error
-    return running.result
 
 
 def _settle(address: str) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rivers_objects.folder import Folder as Folder
     from rivers_objects.handler import ObjectIOHandler as ObjectIOHandler
     from rivers_objects.targets import Condition as Condition
+    from rivers_objects.targets import Leftover as Leftover
     from rivers_objects.targets import ReplacedError as ReplacedError
     from rivers_objects.targets import Staged as Staged
     from rivers_objects.targets import Target as Target
@@ -26,6 +27,13 @@ else:
             "rivers_objects.bucket": ["Bucket"],
             "rivers_objects.folder": ["Folder"],
             "rivers_objects.handler": ["ObjectIOHandler"],
-            "rivers_objects.targets": ["Condition", "ReplacedError", "Staged", "Target", "Writable"],
+            "rivers_objects.targets": [
+                "Condition",
+                "Leftover",
+                "ReplacedError",
+                "Staged",
+                "Target",
+                "Writable",
+            ],
         },
     )

@@ -13,11 +13,12 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-from rivers_core.authoring import ForkGuard
+from rivers_core.authoring import ForkGuard, locate_store
 from rivers_core.exceptions import RiversError
 from rivers_objects import stores
 from rivers_objects.interruptible import interruptible
 from rivers_objects.targets import TAIL_SIZE, ReplacedError, Staged
+from rivers_objects.uploads import stale_uploads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
     from typing_extensions import Buffer
 
-    from rivers_objects.targets import Condition, Writable
+    from rivers_objects.targets import Condition, Leftover, Writable
 
 
 Result = TypeVar("Result")
@@ -164,6 +165,16 @@ class Bucket:
             self._run(lambda: _require_conditions(client, path))
             self._has_conditions = True
         return ConditionalObject(client, path, condition, self._run)
+
+    def leftovers(self, below: str = "") -> Iterator[Leftover]:
+        """Yield the unfinished uploads whose writers were killed; of S3 only.
+
+        Args:
+            below: Path of a folder; empty for the whole store.
+        """
+        config = getattr(self._store, "config", None) or {}
+        root = locate_store(f"{stores.address_of(self._store)}/{below}")
+        return stale_uploads(root, {**config, **self._options})
 
     def _run(self, request: Callable[[], Result]) -> Result:
         """Send a request, and wait for it in a way that Ctrl-C ends; a store in memory answers at once."""

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import errno
 import os
-import re
-import secrets
-import socket
-import time
-import zlib
 from contextlib import ExitStack, contextmanager, suppress
-from functools import cache
+from functools import partial
 from itertools import islice
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, Final
 
-from rivers_objects.targets import TAIL_SIZE, ReplacedError, Staged
+from rivers_objects.staging import (
+    HAS_LOCKS,
+    files_below,
+    is_staging,
+    leftovers,
+    new_staging,
+    remove_leftover,
+    sweep_once,
+)
+from rivers_objects.targets import TAIL_SIZE, Leftover, ReplacedError, Staged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,19 +31,10 @@ if TYPE_CHECKING:
 
 try:
     import fcntl
-except ImportError:  # Windows, where an open file cannot be removed anyway
+except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
-_HAS_LOCKS: bool = fcntl is not None
 
-_LEFTOVER_AGE_S: Final = 24 * 3600
-# Bounds the first write to a large store; `maintain` looks at everything.
-_SWEPT_AT_FIRST_WRITE: Final = 20_000
-# obstore, too, names its staging files with # and digits at the end, and omits such files from listings.
-_STAGING: Final = re.compile(r"\.staging#(?P<host>\d{10})\d{18}")
-_STAGING_OF_OBSTORE: Final = re.compile(r".+\.\w+#\d+")
 _LISTED: Final = 10_000
-
-_swept: Final[set[tuple[int, str]]] = set()
 
 
 class Folder:
@@ -92,7 +87,7 @@ class Folder:
             offset: Ignored: a file system cannot list from an offset.
         """
         del offset
-        files = (file for file in _files(self.file(below)) if not _is_staging(os.path.basename(file)))
+        files = (file for file in files_below(self.file(below)) if not is_staging(file))
         return [os.path.relpath(file, self._root).replace(os.sep, "/") for file in islice(files, _LISTED)]
 
     def target(self, path: str, condition: Condition | None = None) -> LocalFile:
@@ -102,23 +97,17 @@ class Folder:
             path: The object's path in the folder.
             condition: Condition of the write; publishing raises `ReplacedError` if it does not hold.
         """
-        if (os.getpid(), self._root) not in _swept:
-            _swept.add((os.getpid(), self._root))
-            for leftover, _ in self.leftovers(limit=_SWEPT_AT_FIRST_WRITE):
-                remove_leftover(leftover)
+        sweep_once(self._root)
         return LocalFile(self._root, self.file(path), condition, fsync=self._fsync)
 
-    def leftovers(self, below: str = "", *, limit: int | None = None) -> Iterator[tuple[str, int]]:
-        """Yield path and size of each staging file whose writer was killed.
+    def leftovers(self, below: str = "") -> Iterator[Leftover]:
+        """Yield the staging files whose writers were killed.
 
         Args:
             below: Path of a folder in this one; empty for all of it.
-            limit: The number of files to look at; all if None.
         """
-        for file in islice(_files(self.file(below)), limit):
-            if _is_staging(os.path.basename(file)) and not _is_being_written(file):
-                with suppress(OSError):
-                    yield file, os.stat(file).st_size
+        for file, size in leftovers(self.file(below)):
+            yield Leftover(file, "remove staging file", size, partial(remove_leftover, file))
 
     def file(self, path: str) -> str:
         """Return the path of an object's file.
@@ -161,18 +150,18 @@ class LocalFile:
         """Write a staging file beside the object, and rename it; an exception removes it."""
         folder = os.path.dirname(self._file)
         os.makedirs(folder, exist_ok=True)
-        staging, descriptor = _new_staging(folder)
+        staging, descriptor = new_staging(folder)
         try:
             # closed after the rename, which ends the lock: until then nobody takes the file for a leftover
             try:
                 yield Staged(staging, descriptor)
                 if self._fsync:
                     os.fsync(descriptor)
-                if _HAS_LOCKS:
+                if HAS_LOCKS:
                     self._publish(staging)
             finally:
                 os.close(descriptor)
-            if not _HAS_LOCKS:  # Windows does not rename an open file
+            if not HAS_LOCKS:  # Windows does not rename an open file
                 self._publish(staging)
         except BaseException:
             with suppress(OSError):
@@ -276,88 +265,6 @@ def _version_of(file: str, condition: Condition) -> str:
             return version or "unknown"
     except FileNotFoundError:
         return ""
-
-
-def remove_leftover(file: str) -> bool:
-    """Remove a staging file unless somebody is writing it, and return whether it was removed.
-
-    Args:
-        file: Path of the file.
-    """
-    return _if_abandoned(file, os.unlink)
-
-
-def _is_being_written(file: str) -> bool:
-    return not _if_abandoned(file, lambda _: None)
-
-
-def _if_abandoned(file: str, action: Callable[[str], None]) -> bool:
-    """Call `action` with a staging file while it is certain that nobody writes it, and return whether it was called.
-
-    A process holds a lock on the file that it writes, and the lock ends with the process. A lock says nothing about
-    writers on other hosts, nor about obstore, which does not lock: their files must be a day old.
-    """
-    match = _STAGING.fullmatch(os.path.basename(file))
-    try:
-        if match is None or match["host"] != _host() or not _HAS_LOCKS:
-            if time.time() - os.stat(file).st_mtime <= _LEFTOVER_AGE_S:
-                return False
-            action(file)
-            return True
-        descriptor = os.open(file, os.O_RDWR)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # the writer may have renamed it before the lock
-            if not os.path.samestat(os.fstat(descriptor), os.stat(file)):
-                return False
-            action(file)
-        finally:
-            os.close(descriptor)
-    except OSError:
-        return False
-    return True
-
-
-def _new_staging(folder: str) -> tuple[str, int]:
-    """Create a staging file and return its path and descriptor, locked."""
-    while True:
-        staging = os.path.join(folder, f".staging#{_host()}{secrets.randbelow(10**18):018d}")
-        try:
-            descriptor = os.open(
-                staging, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
-            )
-        except FileExistsError:
-            continue
-        if not _HAS_LOCKS or _is_locked(staging, descriptor):
-            return staging, descriptor
-        os.close(descriptor)
-
-
-def _is_locked(staging: str, descriptor: int) -> bool:
-    """Lock a new file, and return False if a sweep removed it before it was locked."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-    except OSError:  # a file system without locks, where a sweep cannot lock either
-        return True
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(staging))
-    except FileNotFoundError:
-        return False
-
-
-@cache
-def _host() -> str:
-    return f"{zlib.crc32(socket.gethostname().encode()):010d}"
-
-
-def _is_staging(name: str) -> bool:
-    return _STAGING.fullmatch(name) is not None or _STAGING_OF_OBSTORE.fullmatch(name) is not None
-
-
-def _files(folder: str) -> Iterator[str]:
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            yield os.path.join(parent, name)
 
 
 def _flush_folder(folder: str) -> None:

@@ -21,7 +21,7 @@ from rivers_core.authoring import StoreRoot, build_handler, locate_store, store_
 from rivers_core.exceptions import NotMaterializedError, RiversError
 from rivers_objects import errors, stores
 from rivers_objects.bucket import Bucket
-from rivers_objects.folder import Folder, remove_leftover
+from rivers_objects.folder import Folder
 from rivers_objects.layout import asset_folder, normalize_prefix, object_path
 from rivers_objects.nearest import nearest_object
 from rivers_objects.targets import ReplacedError
@@ -157,26 +157,29 @@ class ObjectIOHandler(BaseIOHandler):
     def maintain(
         self, contexts: Sequence[InputContext] = (), *, dry_run: bool = True
     ) -> list[dict[str, Any]]:
-        """Remove staging files of killed processes from a folder; by default only report them.
+        """Remove what killed processes left behind; by default only report it.
+
+        In a folder these are staging files, in S3 unfinished multipart uploads that were started a day ago.
 
         Args:
-            contexts: Ignored: staging files do not belong to an asset.
+            contexts: Ignored: leftovers do not belong to an asset.
             dry_run: Whether to change nothing.
 
         Returns:
-            One dictionary per file: `file`, `action`, `bytes`, `done`.
+            One dictionary per leftover: `file`, `action`, `bytes`, `done`.
+
+        Raises:
+            RiversError: The store cannot be listed.
         """
         del contexts
-        if not isinstance(self._objects, Folder):
-            return []
         return [
             {
-                "file": file,
-                "action": "remove staging file",
-                "bytes": size,
-                "done": not dry_run and remove_leftover(file),
+                "file": leftover.address,
+                "action": leftover.action,
+                "bytes": leftover.size,
+                "done": not dry_run and leftover.remove(),
             }
-            for file, size in self._objects.leftovers(self.prefix)
+            for leftover in self._objects.leftovers(self.prefix)
         ]
 
     def object_path(self, context: OutputContext | InputContext) -> str:

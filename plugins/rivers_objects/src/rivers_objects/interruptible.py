@@ -1,10 +1,13 @@
-"""Requests that an interrupt ends: obstore 0.12 reacts to Ctrl-C and timer signals only when its own call returns."""
+"""Requests that an interrupt ends.
+
+obstore (up to 0.12) and deltalake (up to 1.6) react to Ctrl-C and timer signals only when their own call returns.
+"""
 
 from __future__ import annotations
 
 import contextvars
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,39 +17,58 @@ Result = TypeVar("Result")
 _POLL_S: Final = 0.1
 
 
-def interruptible(function: Callable[[], Result]) -> Result:
-    """Call a function in a daemon thread, and return its result.
-
-    An exception in the waiting thread, such as `KeyboardInterrupt`, does not wait for the function: its request ends
-    with the timeouts of the client.
+class InterruptibleCall(Generic[Result]):
+    """A call in a daemon thread, which sees the context variables of its caller.
 
     Args:
         function: Function that sends a request and waits for the answer.
 
-    Raises:
-        BaseException: The error of the function.
+    Attributes:
+        ended: Set when the function has returned or raised.
     """
-    outcome: list[Any] = []
-    errors: list[BaseException] = []
-    ended = Event()
-    context = contextvars.copy_context()
 
-    def run() -> None:
+    _result: Result
+    _error: BaseException | None = None
+
+    def __init__(self, function: Callable[[], Result]) -> None:
+        self._function = function
+        self._context = contextvars.copy_context()
+        # not `Thread.join`, which takes a thread for ended when it is interrupted (Python 3.11)
+        self.ended = Event()
+
+    def wait(self) -> Result:
+        """Start the thread, wait until it ends, and return the result of the function.
+
+        An exception in the waiting thread, such as `KeyboardInterrupt`, does not wait for the function: its request
+        ends with the timeouts of the client.
+
+        Raises:
+            BaseException: The error of the function.
+        """
+        Thread(target=self._run, name="rivers-call", daemon=True).start()
+        while not self.ended.wait(_POLL_S):
+            pass
+        if self._error is not None:
+            try:
+                raise self._error
+            finally:
+                del self._error  # it refers to this frame
+        return self._result
+
+    def _run(self) -> None:
         try:
-            outcome.append(context.run(function))
+            self._result = self._context.run(self._function)
         except BaseException as error:
-            errors.append(error)
+            self._error = error
         finally:
-            ended.set()
+            del self._function
+            self.ended.set()
 
-    Thread(target=run, name="rivers-objects", daemon=True).start()
-    # not `Thread.join`, which takes a thread for ended when it is interrupted (Python 3.11)
-    while not ended.wait(_POLL_S):
-        pass
-    if errors:
-        try:
-            raise errors[0]
-        finally:
-            errors.clear()  # it refers to this frame
-    result: Result = outcome[0]
-    return result
+
+def interruptible(function: Callable[[], Result]) -> Result:
+    """Return the result of an `InterruptibleCall`.
+
+    Args:
+        function: Function that sends a request and waits for the answer.
+    """
+    return InterruptibleCall(function).wait()

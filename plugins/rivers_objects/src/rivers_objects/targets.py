@@ -1,4 +1,4 @@
-"""Targets: what a folder and a bucket offer to write one object."""
+"""Targets: what a folder and a bucket offer to write one object, and what a killed writer leaves behind."""
 
 from __future__ import annotations
 
@@ -29,6 +29,22 @@ class Staged(NamedTuple):
 
     path: str
     descriptor: int
+
+
+class Leftover(NamedTuple):
+    """What a killed writer left behind.
+
+    Args:
+        address: Path or URL.
+        action: How it is removed, for a report.
+        size: Its bytes; None if they are unknown.
+        remove: Function that removes it, and returns whether it did.
+    """
+
+    address: str
+    action: str
+    size: int | None
+    remove: Callable[[], bool]
 
 
 class Target(Protocol):

@@ -1,0 +1,154 @@
+"""Staging files: files that a writer renames when they are complete, and those that killed writers leave behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+import time
+import zlib
+from functools import cache
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+try:
+    import fcntl
+except ImportError:  # Windows, where an open file cannot be removed anyway
+    fcntl = None  # type: ignore[assignment]
+HAS_LOCKS: bool = fcntl is not None
+"""Whether a process can lock the file that it writes; Windows does not rename an open file instead."""
+
+_AGE_S: Final = 24 * 3600
+# Bounds the first use of a large folder; `maintain` looks at everything.
+_SWEPT_AT_FIRST_USE: Final = 20_000
+_STAGING: Final = re.compile(r"\.staging#(?P<host>\d{10})\d{18}")
+# object_store, the Rust crate behind deltalake and obstore, appends # and a number. Only names of files of handlers
+# count, because a folder may contain files of others.
+_STAGING_OF_LIBRARIES: Final = re.compile(r"(?:.+\.(?:parquet|pkl)|\d{20}\..+|_last_checkpoint)#\d+")
+
+_swept: Final[set[tuple[int, str]]] = set()
+
+
+def new_staging(folder: str) -> tuple[str, int]:
+    """Create a staging file, and return its path and descriptor; it is locked until the descriptor is closed.
+
+    Args:
+        folder: An existing folder.
+    """
+    while True:
+        staging = os.path.join(folder, f".staging#{_host()}{secrets.randbelow(10**18):018d}")
+        try:
+            descriptor = os.open(
+                staging, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666
+            )
+        except FileExistsError:
+            continue
+        if not HAS_LOCKS or _is_locked(staging, descriptor):
+            return staging, descriptor
+        os.close(descriptor)
+
+
+def is_staging(file: str) -> bool:
+    """Return whether a file has the name of a staging file.
+
+    Args:
+        file: Name or path of the file.
+    """
+    name = os.path.basename(file)
+    return _STAGING.fullmatch(name) is not None or _STAGING_OF_LIBRARIES.fullmatch(name) is not None
+
+
+def files_below(folder: str) -> Iterator[str]:
+    """Yield the paths of all files in a folder and its folders.
+
+    Args:
+        folder: The folder.
+    """
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            yield os.path.join(parent, name)
+
+
+def sweep_once(folder: str) -> None:
+    """Remove leftovers at the first use of a folder by this process; of a large one only a part is examined.
+
+    Args:
+        folder: The folder.
+    """
+    if (os.getpid(), folder) not in _swept:
+        _swept.add((os.getpid(), folder))
+        for leftover, _ in leftovers(folder, limit=_SWEPT_AT_FIRST_USE):
+            remove_leftover(leftover)
+
+
+def leftovers(folder: str, *, limit: int | None = None) -> Iterator[tuple[str, int]]:
+    """Yield path and size of each staging file whose writer was killed.
+
+    Args:
+        folder: The folder.
+        limit: The number of files to examine; all if None.
+    """
+    for file in islice(files_below(folder), limit):
+        if is_staging(file) and _if_abandoned(file, lambda _: None):
+            try:
+                size = os.stat(file).st_size
+            except OSError:
+                continue  # removed meanwhile
+            yield file, size
+
+
+def remove_leftover(file: str) -> bool:
+    """Remove a staging file unless somebody is writing it, and return whether it was removed.
+
+    Args:
+        file: Path of the file.
+    """
+    return _if_abandoned(file, os.unlink)
+
+
+def _if_abandoned(file: str, action: Callable[[str], None]) -> bool:
+    """Call `action` with a staging file while it is certain that nobody writes it, and return whether it was called.
+
+    A process holds a lock on the file that it writes, and the lock ends with the process. A lock says nothing about
+    writers on other hosts, nor about obstore and deltalake, which do not lock: their files must be a day old.
+    """
+    match = _STAGING.fullmatch(os.path.basename(file))
+    try:
+        if match is None or match["host"] != _host() or not HAS_LOCKS:
+            if time.time() - os.stat(file).st_mtime <= _AGE_S:
+                return False
+            action(file)
+            return True
+        descriptor = os.open(file, os.O_RDWR)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # the writer may have renamed it before the lock
+            if not os.path.samestat(os.fstat(descriptor), os.stat(file)):
+                return False
+            action(file)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def _is_locked(staging: str, descriptor: int) -> bool:
+    """Lock a new file, and return False if a sweep removed it before it was locked."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError:  # a file system without locks, where a sweep cannot lock either
+        return True
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(staging))
+    except FileNotFoundError:
+        return False
+
+
+@cache
+def _host() -> str:
+    return f"{zlib.crc32(socket.gethostname().encode()):010d}"
