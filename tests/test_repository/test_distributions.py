@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from functools import cache
 from importlib.metadata import packages_distributions
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,8 @@ REEXPORTED = {
 INSTALLED_BY_USER = {"duckdb"}
 
 
-def imported_names(module: Path, *, type_checking: bool) -> set[str]:
+@cache
+def imported_names(module: Path, *, type_checking: bool) -> frozenset[str]:
     """Return the top-level names of all absolute imports of a module, including those in functions."""
     names: set[str] = set()
     pending: list[ast.AST] = [ast.parse(module.read_text())]
@@ -52,11 +54,17 @@ def imported_names(module: Path, *, type_checking: bool) -> set[str]:
             if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
                 names.add(argument.value.partition(".")[0])
         pending.extend(ast.iter_child_nodes(node))
-    return names
+    return frozenset(names)
+
+
+@cache
+def distributions_by_import_name() -> dict[str, list[str]]:
+    """Return the installed distributions of each top-level name."""
+    return {**packages_distributions(), "rivers": ["rivers-io"]}
 
 
 def distributions_of(names: set[str]) -> set[str]:
-    providers = packages_distributions() | {"rivers": ["rivers-io"]}
+    providers = distributions_by_import_name()
     return {
         normalize_name(providers.get(name, [name])[0])
         for name in names - sys.stdlib_module_names - {"__future__"}
@@ -64,7 +72,9 @@ def distributions_of(names: set[str]) -> set[str]:
 
 
 def imported_distributions(distribution: Distribution, *, type_checking: bool = False) -> set[str]:
-    names = set().union(*(imported_names(path, type_checking=type_checking) for path in distribution.modules))
+    names: set[str] = set().union(
+        *(imported_names(path, type_checking=type_checking) for path in distribution.modules)
+    )
     return distributions_of(names) - {distribution.name}
 
 
