@@ -93,7 +93,7 @@ constraints: $(VENV)/.test $(VENV)/.check $(VENV)/.docs
 	$(BIN)/python -m pip freeze --all --exclude-editable | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' > constraints.txt
 
 clean:
-	rm -rf $(VENV) .venvs tests/node/node_modules site dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venvs tests/node/node_modules site dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
 
 # One environment for all targets. Each stamp stands for a dependency group that one pip call installs, and is
 # rebuilt when a pyproject.toml or a pin changes. hatchling is installed first, because --no-build-isolation
