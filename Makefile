@@ -28,7 +28,7 @@ PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 SOURCES := rivers $(wildcard rivers_*/src/rivers_*) $(wildcard plugins/*/src/rivers_*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-kubernetes test-all check format docs bench dist changelog constraints clean
+.PHONY: help demo test test-kubernetes test-all check check-pyright check-mypy check-imports format docs bench dist changelog constraints clean
 
 help:
 	@sed -n 's/^#  *\(make .*\)/  \1/p' Makefile
@@ -64,8 +64,14 @@ tests/node/node_modules/.installed: tests/node/package-lock.json
 check: $(VENV)/.check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	@$(MAKE) --no-print-directory -j 2 check-pyright check-mypy check-imports
+
+# The slow checks, at the same time: pyright takes a minute, mostly for libraries without types.
+check-pyright:
+	$(BIN)/pyright
+check-mypy:
 	$(BIN)/mypy $(SOURCES) docs/examples/flights/flights docs/examples/flights/run.py tests/typing
-	$(BIN)/pyright tests/typing docs/examples
+check-imports:
 	$(BIN)/lint-imports
 
 format: $(VENV)/.check

@@ -140,7 +140,7 @@ def _members(checks: FieldChecks, assets: object) -> list[Definition | str]:
         assets = assets.split()
     if isinstance(assets, (Definition, Mapping)) or not isinstance(assets, Iterable):
         raise checks.refuse_type(f"assets must be a list of assets or their names, got {assets!r}.")
-    members = list(assets)
+    members: list[Any] = list(assets)
     if not members:
         raise checks.refuse("assets must not be empty.")
     for member in members:

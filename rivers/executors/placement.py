@@ -11,7 +11,7 @@ from rivers.executors.base import Executor, executor_class
 from rivers_core.authoring import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from rivers.execution.run import Run
     from rivers.executors.remote import Channel
@@ -115,7 +115,7 @@ class Connections:
         make_bundle: Pickles the steps of the repository.
     """
 
-    def __init__(self, make_bundle: Any) -> None:
+    def __init__(self, make_bundle: Callable[[], Bundle]) -> None:
         self._make_bundle = make_bundle
         self._bundle: Bundle | None = None
         self._channels: dict[Executor, Channel] = {}

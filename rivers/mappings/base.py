@@ -65,7 +65,7 @@ class PartitionMapping(ABC):
     """Whether the mapping depends on the consumer's key, so that the consumer must be partitioned."""
 
     def __setstate__(self, state: dict[str, object]) -> None:
-        self.__dict__.update((self._former_fields.get(name, name), value) for name, value in state.items())
+        vars(self).update((self._former_fields.get(name, name), value) for name, value in state.items())
 
     def selects(self, key: PartitionKey | None, downstream: PartitionsDefinition | None) -> bool:
         """Return whether a key of the consumer needs the upstream at all; one that does not receives None."""

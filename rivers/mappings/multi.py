@@ -38,7 +38,10 @@ class MultiMapping(PartitionMapping):
             raise error(f"PartitionMapping.multi needs {{upstream dimension: mapping}}, got {mappings!r}.")
         parsed: list[tuple[str, str, PartitionMapping]] = []
         for dimension, value in mappings.items():
-            own, mapping = value if isinstance(value, tuple) and len(value) == 2 else (dimension, value)
+            pair: tuple[Any, Any] = (
+                value if isinstance(value, tuple) and len(value) == 2 else (dimension, value)
+            )
+            own, mapping = pair
             require_mapping(f"multi, dimension {dimension!r}", mapping)
             if not isinstance(dimension, str) or not isinstance(own, str):
                 raise PartitionTypeError(
@@ -50,7 +53,7 @@ class MultiMapping(PartitionMapping):
     def __setstate__(self, state: dict[str, Any]) -> None:
         if "mappings" in state:  # a pickle of release 0.1
             state = {"_mappings": tuple((name, name, mapping) for name, mapping in state["mappings"])}
-        self.__dict__.update(state)
+        vars(self).update(state)
 
     @property
     def dimension_mappings(self) -> dict[str, tuple[str, PartitionMapping]]:
@@ -96,12 +99,12 @@ class MultiMapping(PartitionMapping):
         """Return whether any dimension fans in, such as one that only the upstream has."""
         own, mappings = _dimensions(downstream), self.dimension_mappings
         related = (
-            (*mappings.get(name, (name, None)), definition)
+            (mappings.get(name, (name, None)), definition)
             for name, definition in _dimensions(upstream).items()
         )
         return not own or any(
             name not in own or fans_in(mapping, own[name], definition)
-            for name, mapping, definition in related
+            for (name, mapping), definition in related
         )
 
     def upstream_keys(

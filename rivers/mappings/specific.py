@@ -32,7 +32,7 @@ class SpecificPartitionsMapping(PartitionMapping):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         keys = state["keys"] if "keys" in state else state["_keys"]  # release 0.1 kept the given order
-        self.__dict__["_keys"] = tuple(sorted(keys, key=str))
+        vars(self)["_keys"] = tuple(sorted(keys, key=str))
 
     @property
     def partition_keys(self) -> list[str | PartitionKey | PartitionKeyRange]:

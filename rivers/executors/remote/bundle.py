@@ -129,7 +129,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return _rebuilt_step, (state,)
         if isinstance(obj, CodeType):
             # cloudpickle 3.1.3 replaces the name of the file, which tracebacks show
-            kind, arguments = self.dispatch_table[CodeType](obj)
+            reduced: Any = self.dispatch_table[CodeType](obj)
+            kind, arguments = reduced
             return _code, (obj.co_filename, kind, arguments)
         if isinstance(obj, HandlerBinding):
             return HandlerBinding, (obj.handler, obj.label, obj.reason)

@@ -147,7 +147,8 @@ class DaskChannel(Channel):
 
     def _check_versions(self) -> None:
         own = tasks.installed_versions()
-        for address, versions in self._client.run(_by_value(tasks.installed_versions)).items():
+        by_address: Any = self._client.run(_by_value(tasks.installed_versions))
+        for address, versions in by_address.items():
             for name, version in own.items():
                 if versions[name] != version:
                     shown = "is missing" if versions[name] is None else f"has version {versions[name]}"

@@ -241,11 +241,12 @@ def _entry_points() -> Iterator[Any]:
     import importlib_metadata
 
     for entry in importlib_metadata.entry_points(group=GROUP):
-        refusal = None if entry.dist is None else get_registry().refusal(entry.dist.name)
+        distribution = None if entry.dist is None else entry.dist.name
+        refusal = None if distribution is None else get_registry().refusal(distribution)
         if refusal is None:
             yield entry
         else:
-            _LOG.debug("Frame types of %s are not loaded: %s", entry.dist.name, refusal)
+            _LOG.debug("Frame types of %s are not loaded: %s", distribution, refusal)
 
 
 def _announced_types(entry: Any) -> Iterator[FrameTypeSpec]:
@@ -260,7 +261,7 @@ def _types_of(module: Any) -> Iterator[FrameTypeSpec]:
     """
     pm = pluggy.PluginManager(PROJECT)
     hook: Any = getattr(module, rivers_frame_types.__name__, None)
-    if not callable(hook) or pm.parse_hookimpl_opts(module, rivers_frame_types.__name__) is None:
+    if hook is None or pm.parse_hookimpl_opts(module, rivers_frame_types.__name__) is None:
         raise TypeError(
             "the module does not implement rivers_frame_types; mark the function with @rivers_frames.hookimpl"
         )

@@ -177,6 +177,7 @@ class Cluster:
             ConfigurationError: The cluster refuses the request.
             LostStepError: The API server does not answer, or a quota is used up.
         """
+        failure: Exception | None = None
         for delay in (*_DELAYS, None):
             try:
                 answer = self._send(verb, resource, function, *arguments, **options)
@@ -187,7 +188,7 @@ class Cluster:
                     return None
                 if error.status not in _TEMPORARY:
                     raise self.explained(error, verb, resource) from error
-                failure: Exception = error
+                failure = error
             except (urllib3.exceptions.HTTPError, OSError) as error:
                 failure = error
             if delay is not None:
@@ -242,7 +243,7 @@ def is_existing(error: client.ApiException) -> bool:
     return error.status == 409 and _status(error).get("reason") == "AlreadyExists"
 
 
-def words_of(error: Exception) -> str:
+def words_of(error: Exception | None) -> str:
     """Return the message of an error, in the words of the API server if it answered."""
     text = str(error)
     if isinstance(error, client.ApiException):

@@ -47,7 +47,7 @@ def new_staging(folder: str) -> tuple[str, int]:
             )
         except FileExistsError:
             continue
-        if not HAS_LOCKS or _is_locked(staging, descriptor):
+        if _is_locked(staging, descriptor):
             return staging, descriptor
         os.close(descriptor)
 
@@ -118,7 +118,7 @@ def _if_abandoned(file: str, action: Callable[[str], None]) -> bool:
     """
     match = _STAGING.fullmatch(os.path.basename(file))
     try:
-        if match is None or match["host"] != _host() or not HAS_LOCKS:
+        if match is None or match["host"] != _host() or fcntl is None:
             if time.time() - os.stat(file).st_mtime <= _AGE_S:
                 return False
             action(file)
@@ -139,6 +139,8 @@ def _if_abandoned(file: str, action: Callable[[str], None]) -> bool:
 
 def _is_locked(staging: str, descriptor: int) -> bool:
     """Lock a new file, and return False if a sweep removed it before it was locked."""
+    if fcntl is None:
+        return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     except OSError:  # a file system without locks, where a sweep cannot lock either

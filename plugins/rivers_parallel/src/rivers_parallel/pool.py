@@ -163,7 +163,7 @@ class _Worker:
         with self._lock:
             if self._process is not None or self.is_ended:
                 return
-            context = get_context("loky")
+            context: Any = get_context("loky")
             self._pipe, their_pipe = context.Pipe()
             their_lifeline, self._lifeline = context.Pipe(duplex=False)
             self._process = context.Process(

@@ -41,8 +41,8 @@ def checks_of(item: pytest.Item) -> type[HandlerChecks] | None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a test case of each value that a handler claims to store."""
-    if "sample" in metafunc.fixturenames and hasattr(metafunc.cls, "samples"):
-        samples = metafunc.cls.samples
+    samples = getattr(metafunc.cls, "samples", None)
+    if "sample" in metafunc.fixturenames and samples is not None:
         metafunc.parametrize("sample", samples, ids=[sample.name.replace(" ", "-") for sample in samples])
 
 

@@ -1,5 +1,8 @@
 """Data files: the files of a table as its log records them, checked before any of them is read."""
 
+# pyarrow generates the functions of pyarrow.compute at import, where pyright cannot see them.
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import os

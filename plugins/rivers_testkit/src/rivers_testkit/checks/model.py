@@ -48,7 +48,7 @@ class ModelChecks(HandlerChecks):
                 deadline=None,
                 database=None,
                 phases=[Phase.generate, Phase.shrink],
-                suppress_health_check=list(HealthCheck),
+                suppress_health_check=list(HealthCheck),  # pyright: ignore[reportArgumentType] # an enum by its metaclass
             ),
         )
 
