@@ -5,6 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
+import textwrap
 import traceback
 
 import pytest
@@ -110,3 +113,48 @@ def test_pool_inside_asset_uses_local_store(tmp_path):
         repo.resolve(storage=rs.Storage.memory())
         repo.materialize()
         assert repo.load_node("total") == 6
+
+
+FRAMES = textwrap.dedent("""
+    import multiprocessing, sys, tempfile
+    import polars as pl, pyarrow as pa
+    from rivers_core import InputContext, OutputContext
+    from rivers_pickle import PickleIOHandler
+
+    part = pl.DataFrame({f"c{n}": [f"{n} {row}" for row in range(5000)] for n in range(40)})
+    chunked = pl.concat([part, part, part], rechunk=False)
+    categories = part.select(pl.all().cast(pl.Categorical))
+    arrow = pa.concat_tables([part.to_arrow()] * 3)
+    value = {"chunked": chunked, "categories": [categories], "arrow": arrow, "slice": arrow.slice(7, 9000)}
+    handler = PickleIOHandler(tempfile.mkdtemp())
+    handler.handle_output(OutputContext("frames"), value)
+    chunked.lazy().group_by("c0").len().collect()  # starts the threads of polars
+
+    def child(results):
+        loaded = handler.load_input(InputContext("frames", "next"))
+        handler.handle_output(OutputContext("copy"), loaded)
+        results.put("stored")
+
+    fork = multiprocessing.get_context("fork")
+    results = fork.Queue()
+    process = fork.Process(target=child, args=(results,))
+    process.start()
+    try:
+        print(results.get(timeout=60))
+    finally:
+        process.kill()
+    copy = handler.load_input(InputContext("copy", "next"))
+    print(copy["chunked"].equals(chunked), copy["categories"][0].equals(categories), copy["arrow"] == arrow,
+          copy["slice"] == value["slice"])
+""")
+
+
+def test_frames_in_pickled_values_work_in_forked_process():
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FRAMES],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.stdout.split() == ["stored", *["True"] * 4], done.stderr

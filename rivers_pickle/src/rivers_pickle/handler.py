@@ -33,18 +33,18 @@ if TYPE_CHECKING:
     from rivers_objects import Target
 
 
-_warned_types: Final[set[str]] = set()
+_warned_names: Final[set[str]] = set()
 
 
-def _warn_of_main(context: OutputContext, kind: type) -> None:
-    """Warn, once per type, of a value that only the program that stored it can load."""
-    if kind.__qualname__ not in _warned_types:
-        _warned_types.add(kind.__qualname__)
+def _warn_of_main(context: OutputContext, name: str) -> None:
+    """Warn, once per class or function, of a value that only the program that stored it can load."""
+    if name not in _warned_names:
+        _warned_names.add(name)
         context.log.warning(
-            "asset %r stores a %s that is defined in `__main__`, so that other programs cannot load it. Move the "
-            "definition into a module that they import.",
+            "The value of asset %r refers to %s, which is defined in `__main__`, so that other programs cannot load "
+            "it. Move the definition into a module that they import.",
             context.asset_name,
-            kind.__qualname__,
+            name,
         )
 
 
@@ -128,8 +128,8 @@ class PickleIOHandler(ObjectIOHandler):
             }
         )
         context.offer_content_version(written.digest.hex())
-        if type(obj).__module__ == "__main__" and self.locality != "process":
-            _warn_of_main(context, type(obj))
+        if written.main_global is not None and self.locality != "process":
+            _warn_of_main(context, written.main_global)
 
     def load_input(self, context: InputContext) -> Any:
         """Read an object, verify it, and unpickle it.

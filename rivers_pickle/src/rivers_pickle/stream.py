@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pickle import PickleBuffer, Pickler
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -20,6 +21,10 @@ PROTOCOL: Final = 5
 
 _BUFFER_SIZE: Final = 4 * 1024 * 1024
 _PIECE: Final = 4 * 1024 * 1024
+# Opcodes of a global of `__main__`: two texts, each with its memo entry, and STACK_GLOBAL. They are in frames of
+# about 64 KiB; larger pieces are data.
+_MAIN_GLOBAL: Final = re.compile(rb"\x8c\x08__main__\x94\x8c.([^\x94]+)\x94\x93", re.DOTALL)
+_LARGEST_FRAME: Final = 128 * 1024
 
 
 class Written(NamedTuple):
@@ -28,10 +33,12 @@ class Written(NamedTuple):
     Args:
         size: Size of the object in bytes.
         digest: BLAKE3 digest of the pickle stream.
+        main_global: Name of a class or function of `__main__` that the value refers to, if any.
     """
 
     size: int
     digest: bytes
+    main_global: str | None
 
 
 class TargetError(Exception):
@@ -67,13 +74,13 @@ def write_pickle(target: Target, obj: object, footer_for: Callable[[int, bytes],
         sink.drop(error)
         raise
     sink.finish()
-    return Written(sink.size, digest)
+    return Written(sink.size, digest, sink.main_global)
 
 
 class _Sink:
     """File for the pickler that buffers small objects and streams large ones."""
 
-    __slots__ = ("_buffered", "_open", "_target", "_writer", "hash", "size")
+    __slots__ = ("_buffered", "_open", "_target", "_writer", "hash", "main_global", "size")
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -82,11 +89,18 @@ class _Sink:
         self._writer: Writable | None = None
         self.hash = blake3()
         self.size = 0
+        self.main_global: str | None = None
 
     def write(self, data: bytes | bytearray | PickleBuffer) -> int:
         """Accept frames as bytes, and large buffers without a copy."""
         view = data.raw() if isinstance(data, PickleBuffer) else memoryview(data)
         self.size += len(view)
+        if (
+            self.main_global is None
+            and len(view) < _LARGEST_FRAME
+            and (match := _MAIN_GLOBAL.search(view)) is not None
+        ):
+            self.main_global = match[1].decode()
         if self._writer is None and self.size > _BUFFER_SIZE:
             self._start()
         is_stable = _is_stable(view.obj)
