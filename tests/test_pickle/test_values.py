@@ -263,16 +263,21 @@ def test_load_error_explains_class_of_main(lake):
     assert "Install" not in str(caught.value)
 
 
-def test_type_of_main_is_warned_of_once(lake, caplog, monkeypatch):
+@pytest.mark.parametrize(
+    "wrap", [lambda thing: thing, lambda thing: [{"x": (1, thing)}], type], ids=["top", "nested", "class"]
+)
+def test_type_of_main_is_warned_of_once(lake, caplog, monkeypatch, wrap):
     class Thing:
         pass
 
     Thing.__module__, Thing.__qualname__ = "__main__", "Thing"
     monkeypatch.setattr(sys.modules["__main__"], "Thing", Thing, raising=False)
+    monkeypatch.setattr("rivers_pickle.handler._warned_names", set())
     with caplog.at_level("WARNING", "rivers.handlers"):
-        PickleIOHandler("memory://").handle_output(OutputContext("asset"), Thing())
+        PickleIOHandler("memory://").handle_output(OutputContext("asset"), wrap(Thing()))
+        lake.store(["__main__", b"\x8c\x08__main__" * 10])
         assert not caplog.records
-        lake.store(Thing())
-        lake.store(Thing())
+        lake.store(wrap(Thing()))
+        lake.store(wrap(Thing()))
     assert len(caplog.records) == 1
     assert "Thing" in caplog.text
