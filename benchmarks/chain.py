@@ -21,7 +21,7 @@ from peers.chain_functions import chain_functions
 import rivers as rs
 
 COUNT = 1000
-TARGET = 1.0
+TARGET = 0.6
 
 HERE = Path(__file__).parent
 HAMILTON = HERE.parent / ".venvs" / "hamilton" / "bin" / "python"

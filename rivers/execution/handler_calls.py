@@ -46,13 +46,18 @@ def input_context(
     """
     name = loaded.upstream.name
     if event is not None and event.handler is None and event.event_type == MATERIALIZATION:
-        raise ExecutionError(
-            f"asset {step.owner!r} cannot load {name!r}, which returned a Materialization in run {event.run_id} and "
-            f"is stored elsewhere; depend on it with AssetDef.dep({name!r})"
-        )
+        raise stored_elsewhere(name, step, event)
     context = InputContext(name, step.owner, loaded.metadata, partition, type_hint)
     context.run_id, context.upstream = run.run_id, event
     return context
+
+
+def stored_elsewhere(name: str, step: Step, event: Event) -> ExecutionError:
+    """Return the error for loading an asset that recorded a `Materialization`."""
+    return ExecutionError(
+        f"asset {step.owner!r} cannot load {name!r}, which returned a Materialization in run {event.run_id} and "
+        f"is stored elsewhere; depend on it with AssetDef.dep({name!r})"
+    )
 
 
 async def load_value(loaded: LoadedInput, context: InputContext, run: Run) -> Any:
@@ -72,16 +77,27 @@ async def load_value(loaded: LoadedInput, context: InputContext, run: Run) -> An
         if binding.is_async_input:
             value = await value
     except Exception as error:
-        advise_on_external(error, loaded.upstream)
-        add_location(error, "loading", binding, context)
-        for observe in run.observers.io_failed:
-            observe(context, binding.handler, redact_error(error, run.without_secrets))
+        report_load_failure(error, loaded, context, run)
         raise
+    report_load(loaded, context, run)
+    return value
+
+
+def report_load_failure(error: Exception, loaded: LoadedInput, context: InputContext, run: Run) -> None:
+    """Add asset, handler and address to the error of a load, and call the observers of failures."""
+    binding = loaded.binding
+    advise_on_external(error, loaded.upstream)
+    add_location(error, "loading", binding, context)
+    for observe in run.observers.io_failed:
+        observe(context, binding.handler, redact_error(error, run.without_secrets))
+
+
+def report_load(loaded: LoadedInput, context: InputContext, run: Run) -> None:
+    """Note the place that served a value, and call the observers of loads."""
     if context.served_by is not None:
         run.notes_of(context.downstream_asset).note_served(context)
     for observe in run.observers.input_loaded:
-        observe(context, binding.handler)
-    return value
+        observe(context, loaded.binding.handler)
 
 
 async def complete_write(result: Any, binding: HandlerBinding) -> None:

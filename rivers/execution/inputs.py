@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.contexts import SelfDependency
 from rivers.exceptions import ExecutionError
 from rivers.execution.fan_in import load_partitions, takes_several
-from rivers.execution.handler_calls import input_context, load_value
+from rivers.execution.handler_calls import (
+    input_context,
+    load_value,
+    report_load,
+    report_load_failure,
+    stored_elsewhere,
+)
 from rivers.execution.lineage import is_selected, source_of
 from rivers.execution.loaded_versions import confirmed_version
+from rivers.storage.events import MATERIALIZATION
+from rivers_core.awaitables import resolve_awaitable
+from rivers_core.contexts import input_context as plain_context
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rivers.execution.run import Run
     from rivers.graph.plan import LoadedInput, OwnValue, Step
+    from rivers.storage import Event
+    from rivers_core.contexts import InputContext
     from rivers_core.partitions import PartitionKey
 
 
@@ -50,16 +62,52 @@ async def load_input(
             return await load_partitions(loaded, step, run, own_keys or (), versions)
         if not is_selected(loaded, step, own_keys or ()):
             return None
-    event = run.latest.get((upstream.name, None)) or source_of(upstream, run)
+    event = run.latest.get(upstream.whole_key) or source_of(upstream, run)
     context = input_context(loaded, step, run, event, None, loaded.type_hint)
     value = await load_value(loaded, context, run)
+    _note_version(loaded, context, event, run, versions)
+    return value
+
+
+def load_plain(loaded: LoadedInput, step: Step, run: Run, versions: list[tuple[str, str]]) -> Any:
+    """Load the value of one parameter of a plain step; see `load_input` and `Step.is_plain`."""
+    upstream = loaded.upstream
+    event = run.latest.get(upstream.whole_key) or source_of(upstream, run)
+    if event is not None and event.handler is None and event.event_type == MATERIALIZATION:
+        raise stored_elsewhere(upstream.name, step, event)
+    context = plain_context(upstream.name, step.owner, loaded.metadata, loaded.type_hint, run.run_id, event)
+    try:
+        value = loaded.binding.load_unchecked(context)
+        if type(value) is CoroutineType:  # a plain method may return the coroutine of an asynchronous one
+            value = resolve_awaitable(value)
+    except Exception as error:
+        report_load_failure(error, loaded, context, run)
+        raise
+    if context.served_by is not None or run.observers.input_loaded:
+        report_load(loaded, context, run)
+    # nearly always the value of the latest event; a call would cost as much as the comparison
+    reported = context.loaded_version
+    if reported is not None and event is not None and event.data_version == reported:
+        versions.append((upstream.name, reported))
+    else:
+        _note_version(loaded, context, event, run, versions)
+    return value
+
+
+def _note_version(
+    loaded: LoadedInput,
+    context: InputContext,
+    event: Event | None,
+    run: Run,
+    versions: list[tuple[str, str]],
+) -> None:
+    """Add the version of a loaded value to those of the step."""
     reported = context.loaded_version
     version = event.data_version if event is not None else None
     if reported is not None and reported != version:
         version = confirmed_version(loaded, context, reported, event, None, run)
     if version is not None or event is not None:
-        versions.append((upstream.name, version or ""))
-    return value
+        versions.append((loaded.upstream.name, version or ""))
 
 
 async def load_own_value(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rivers.definitions.results import Materialization, Observation, Output, Result, tag_items
 from rivers.execution.handler_calls import add_location, complete_write
@@ -13,8 +13,8 @@ from rivers.execution.redaction import redact_error
 from rivers.execution.results import check_name, check_part, check_value, of_part, split_by_key
 from rivers.execution.retries import is_failure, may_retry
 from rivers.storage import Event
-from rivers.storage.events import MATERIALIZATION, OBSERVATION
-from rivers_core.contexts import OutputContext
+from rivers.storage.events import MATERIALIZATION, OBSERVATION, materialization
+from rivers_core.contexts import OutputContext, output_context
 from rivers_core.exceptions import ConflictError, OneShotValueError
 from rivers_core.metadata import MetadataValue
 from rivers_core.partitions import PartitionContext
@@ -43,6 +43,71 @@ class WriteFailedError(Exception):
 
 class LostUpdateError(WriteFailedError):
     """A conditional write found another value than the one that the step had loaded; the step has to run again."""
+
+
+class FirstWrite(NamedTuple):
+    """A write that has begun outside of `Storing`.
+
+    Attributes:
+        context: Its context.
+        pending: The result of `handle_output`.
+        error: What it raised instead.
+    """
+
+    context: OutputContext
+    pending: Any
+    error: BaseException | None
+
+
+def store_plain(
+    output: StoredOutput, value: Any, step: Step, run: Run, versions: list[tuple[str, str]], started_ns: int
+) -> FirstWrite | None:
+    """Store the value of a plain step and record its event; see `Step.is_plain`.
+
+    Args:
+        output: The output of the step.
+        value: A value of the annotated type, not a `Result`.
+        step: The step.
+        run: The run.
+        versions: Asset and data version of each input.
+        started_ns: `perf_counter_ns` at the start of the attempt.
+
+    Returns:
+        None if the value is stored and its event recorded. A write that failed, is not finished, or reported a
+        version of its own is left to `Storing.finish`.
+    """
+    binding = output.binding
+    assert binding is not None
+    context = output_context(
+        output.name, output.metadata, output.type_hint, run.run_id, step.name, output.code_version
+    )
+    try:
+        pending = binding.handle_output(context, value)
+    except BaseException as error:
+        return FirstWrite(context, None, error)
+    if pending is not None or context.registered_data_version is not None or run.notes:
+        return FirstWrite(context, pending, None)
+    metadata = context.output_metadata
+    event = materialization(
+        run.run_id,
+        output.name,
+        step.name,
+        binding.label,
+        context.content_version or run.new_version(),
+        output.code_version,
+        tuple(versions),  # the garbage collector stops tracking a tuple of texts, but not a list
+        run.recordable(metadata) if metadata else None,
+        run.tags,
+        perf_counter_ns() - started_ns,
+    )
+    try:
+        run.storage.record(event)
+        run.latest[output.whole_key] = event
+        for observe in run.observers.output_stored:
+            observe(context, binding.handler, event)
+    except Exception as error:
+        raise _not_recorded(error, output) from error
+    return None
 
 
 class Storing:
@@ -123,6 +188,10 @@ class Storing:
             check_value(output, value)
             await self._write(output, value, described, None)
 
+    async def finish(self, output: StoredOutput, value: Any, first: FirstWrite) -> None:
+        """Finish the write of a value without a partition that has begun already; see `store`."""
+        await self._write(output, value, None, None, first)
+
     async def _store_by_key(
         self, output: StoredOutput, value: Any, result: Output | None, keys: Sequence[PartitionKey]
     ) -> None:
@@ -142,29 +211,26 @@ class Storing:
                 raise
 
     async def _write(
-        self, output: StoredOutput, value: Any, result: Output | None, keys: tuple[PartitionKey, ...] | None
+        self,
+        output: StoredOutput,
+        value: Any,
+        result: Output | None,
+        keys: tuple[PartitionKey, ...] | None,
+        first: FirstWrite | None = None,
     ) -> None:
         binding = output.binding
         assert binding is not None
         attempt = self.attempt
         failure: BaseException | None = None
         while True:
-            context = OutputContext(
-                output.name,
-                output.metadata,
-                None if keys is None else PartitionContext(keys, output.partitions_def),
-                output.type_hint,
-            )
-            context.run_id, context.step_name = self.run.run_id, self.step.name
-            context.attempt, context.code_version = attempt, output.code_version
-            if keys is not None:
-                context.allows_empty_partitions = self.step.partition_batches == "allow_empty"
-            if self.context is not None or result is not None:
-                context.output_metadata = self._given_metadata(result)
-            if self.expected is not None:
-                context.expected_version = self._condition(output, keys)
+            context = first.context if first is not None else self._context(output, result, keys, attempt)
             try:
-                stored = binding.handle_output(context, value)
+                if first is None:
+                    stored = binding.handle_output(context, value)
+                elif first.error is None:
+                    stored = first.pending
+                else:
+                    raise first.error
                 if stored is not None:
                     await complete_write(stored, binding)
                 break
@@ -176,10 +242,34 @@ class Storing:
                 if not await may_retry(self.step, self.run, keys, error, attempt, output.name):
                     raise WriteFailedError(error) from error
                 attempt += 1
+                first = None
         try:
             self._stored(output, context, result, keys)
         except Exception as error:
             raise _not_recorded(error, output) from error
+
+    def _context(
+        self,
+        output: StoredOutput,
+        result: Output | None,
+        keys: tuple[PartitionKey, ...] | None,
+        attempt: int,
+    ) -> OutputContext:
+        context = OutputContext(
+            output.name,
+            output.metadata,
+            None if keys is None else PartitionContext(keys, output.partitions_def),
+            output.type_hint,
+        )
+        context.run_id, context.step_name = self.run.run_id, self.step.name
+        context.attempt, context.code_version = attempt, output.code_version
+        if keys is not None:
+            context.allows_empty_partitions = self.step.partition_batches == "allow_empty"
+        if self.context is not None or result is not None:
+            context.output_metadata = self._given_metadata(result)
+        if self.expected is not None:
+            context.expected_version = self._condition(output, keys)
+        return context
 
     def _report(
         self,

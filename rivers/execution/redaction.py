@@ -44,7 +44,6 @@ def redact_metadata(
     spellings = secret_spellings(secrets)
     clean = {}
     for name, value in metadata.items():
-        # numbers and text without a URL are nearly all metadata of a step: this saves a third of its time
         single = getattr(value, "value", None)
         if not spellings and (type(single) is int or (type(single) is str and "://" not in single)):
             clean[name] = value

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rivers.execution.retries import is_failure
-from rivers.execution.step import execute_step
+from rivers.execution.step import run_step
 from rivers.executors.base import Executor
 from rivers.executors.scheduler import run_overlapping
-from rivers_core.awaitables import run_sync
 
 if TYPE_CHECKING:
     from rivers.execution.run import Run
@@ -26,16 +25,15 @@ class InProcess(Executor):
         if run.plan.needs_loop or run.elsewhere:
             run_overlapping(run)
         else:
-            run_sync(_in_order(run))
+            _run_in_order(run)
 
 
-async def _in_order(run: Run) -> None:
-    """Run the steps one after the other, in one coroutine: starting one per step would cost more than awaiting it."""
+def _run_in_order(run: Run) -> None:
     for step in run.plan.steps:
         if not run.may_start(step):
             continue
         try:
-            await execute_step(step, run)
+            run_step(step, run)
         except BaseException as error:
             if not is_failure(error, step):
                 raise

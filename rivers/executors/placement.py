@@ -191,7 +191,10 @@ def place_steps(
     """
     elsewhere: dict[str, Executor] = {}
     kept: dict[str, str] = {}
+    keeps_all = type(executor).keeps is Executor.keeps and executor.reach == "process"
     for step in steps:
+        if keeps_all and step.executor is None:  # nearly all steps of nearly all runs
+            continue
         chosen = executor
         if step.executor is not None:
             with findings.collecting(f"asset {step.owner!r}: rivers/executor={step.executor!r}"):

@@ -13,9 +13,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from rivers.execution.retries import is_failure
-from rivers.execution.step import execute_step
+from rivers.execution.step import execute_step, run_step
 from rivers.executors.remote.ending import Ending, NotRunError
-from rivers_core.awaitables import run_sync
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -161,7 +160,7 @@ class _Scheduler:
                 return
         error: BaseException | None = None
         try:
-            run_sync(execute_step(step, self._run))
+            run_step(step, self._run)
         except BaseException as raised:
             if not is_failure(raised, step):
                 raise

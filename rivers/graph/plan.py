@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from rivers.graph.types import stated
 from rivers_core.authoring import hint_members, mapping_hint
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from rivers_core.partitions import PartitionsDefinition
 
 
+_needs_loop: Final = attrgetter("needs_loop")
+
+
 @dataclass(slots=True, eq=False)
 class HandlerBinding:
     """Handler of a value, and the rule that chose it.
@@ -32,6 +36,7 @@ class HandlerBinding:
         reason: Description of the rule that chose it.
         handle_output: The handler's bound method, so that a call does not go through pydantic's attribute lookup.
         load_input: Likewise; of a synchronous handler it always returns the value itself.
+        load_unchecked: The bound method itself, which may return a coroutine.
         is_async_output: Whether the result of `handle_output` has to be awaited.
         is_async_input: Whether the result of `load_input` has to be awaited.
     """
@@ -41,6 +46,7 @@ class HandlerBinding:
     reason: str
     handle_output: Callable[[OutputContext, Any], Any] = field(init=False)
     load_input: Callable[[InputContext], Any] = field(init=False)
+    load_unchecked: Callable[[InputContext], Any] = field(init=False)
     is_async_output: bool = field(init=False)
     is_async_input: bool = field(init=False)
 
@@ -49,7 +55,7 @@ class HandlerBinding:
         self.is_async_output = self.handler.is_async_output
         self.is_async_input = self.handler.is_async_input
         self.handle_output = self.handler.handle_output
-        load = self.handler.load_input
+        load = self.load_unchecked = self.handler.load_input
         self.load_input = load if self.is_async_input else returning_values(load)
 
 
@@ -61,6 +67,7 @@ class StoredOutput:
         name: The asset's name, or `graph/task` for a node.
         step_name: Name of the step that stores it; None for an external asset.
         binding: The handler; None if it could not be bound, which is a finding.
+        whole_key: Key of its value without a partition in `Run.latest`.
         type_hint: Return annotation of the producer, None without one.
         accepted: Types of which a returned value must be an instance; None accepts all.
         returns_materialization: Whether the annotation declares that the function stores its result itself.
@@ -79,6 +86,11 @@ class StoredOutput:
     group: str | None = None
     is_asset: bool = True
     returns_materialization: bool = False
+    whole_key: tuple[str, None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Build the key once."""
+        self.whole_key = (self.name, None)
 
     @property
     def handler(self) -> BaseIOHandler:
@@ -209,6 +221,8 @@ class Step:
         function: The function to call.
         is_async: Whether the call returns an awaitable.
         needs_loop: Whether the function or one of its handlers is asynchronous.
+        is_plain: Whether it has one output, only inputs and constants as arguments, no partitions, hooks or time limit,
+            and nothing asynchronous, so that it runs without coroutines.
         outputs: Stored outputs. The last node of a graph has two: itself and the graph asset.
         is_multi: Whether the returned value names its outputs.
         context_parameter: The parameter that receives the context, if any.
@@ -247,6 +261,7 @@ class Step:
     executor: str | None = None
     is_multi: bool = False
     needs_loop: bool = False
+    is_plain: bool = False
     fan_out: MappedInput | None = None
     collected: tuple[CollectedInput, ...] = ()
 
@@ -315,7 +330,7 @@ class Plan:
     @property
     def needs_loop(self) -> bool:
         """Whether any step is asynchronous."""
-        return any(step.needs_loop for step in self.steps)
+        return any(map(_needs_loop, self.steps))
 
     @property
     def output_names(self) -> tuple[str, ...]:

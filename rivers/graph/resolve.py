@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rivers.graph.checks import check_graph
 from rivers.graph.findings import Findings
 from rivers.graph.plan import Graph
-from rivers.graph.steps import StepBuilder, needs_loop
+from rivers.graph.steps import StepBuilder, is_plain, needs_loop
 from rivers.graph.symbols import SymbolTable
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def resolve(
     findings.report()
     for step in graph.steps.values():
         step.needs_loop = needs_loop(step)
+        step.is_plain = is_plain(step)
         _warn_of_lost_updates(step)
     return graph
 

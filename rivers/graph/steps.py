@@ -320,6 +320,26 @@ def needs_loop(step: Step) -> bool:
     )
 
 
+def is_plain(step: Step) -> bool:
+    """Return whether a step runs without coroutines; see `Step.is_plain`. Call it after `needs_loop` is set."""
+    unusual = (
+        step.needs_loop,
+        step.is_multi,
+        len(step.outputs) != 1,
+        step.context_parameter,
+        step.resources,
+        step.own_value,
+        step.awaited,
+        step.collected,
+        step.fan_out,
+        step.partitions_def,
+        step.timeout is not None,
+        step.success_hooks,
+        any(loaded.mapping is not None for loaded in step.inputs),
+    )
+    return not any(unusual)
+
+
 def _store_elements(step: Step) -> None:
     """Let a step whose value is mapped store the bare elements, and remember the keys of `DynamicOutput`s."""
     function = step.function

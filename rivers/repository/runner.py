@@ -331,6 +331,11 @@ def _materialized_assets(run: Run) -> list[str]:
     """Return the assets with a value of this run for all their keys, in the order of the plan."""
     names: list[str] = []
     for step in run.plan.steps:
+        if step.is_plain:
+            output = step.outputs[0]
+            if output.is_asset and output.whole_key in run.latest and output.whole_key not in run.resumed:
+                names.append(output.name)
+            continue
         keys = run.keys.get(step.name)
         names += [
             output.name

@@ -174,6 +174,41 @@ class Event:
         return f"Event({self.event_type!r}{fields})"
 
 
+def materialization(
+    run_id: str,
+    asset_key: str,
+    step: str,
+    handler: str,
+    data_version: str,
+    code_version: str | None,
+    input_data_versions: Sequence[tuple[str, str]],
+    metadata: Mapping[str, MetadataValue] | None,
+    tags: Sequence[str | tuple[str, str]],
+    duration_ns: int,
+) -> Event:
+    """Return the event of a value without a partition, stored by the first attempt.
+
+    Equal to a call of `Event`, which takes twice as long: CPython packs the keywords of a class into a dictionary.
+    """
+    event = _new_event(Event)
+    event.id = event.partition_key = event.message = None
+    event.event_type = MATERIALIZATION
+    event.run_id = run_id
+    event.asset_key = asset_key
+    event.timestamp = time_ns()
+    event._metadata = metadata  # noqa: SLF001
+    event.data_version = data_version
+    event.code_version = code_version
+    event._input_data_versions = input_data_versions  # noqa: SLF001
+    event.tags = tags
+    event.handler = handler
+    event.step = step
+    event.attempt = 1
+    event.duration_ns = duration_ns
+    return event
+
+
+_new_event: Final = object.__new__
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 

@@ -106,12 +106,12 @@ def test_fail_fast_stops_at_first_failure(project_of):
 def test_failure_shows_lines_of_project_only(project_of):
     done = project_of(FAILING).rivers("materialize")
     assert 'raise ValueError("no such number")' in done.err
-    assert "execute_step" not in done.err
+    assert "run_step" not in done.err
     assert "Resume with: rivers materialize --resume" in done.err
 
 
 def test_traceback_option_shows_whole_traceback(project_of):
-    assert "execute_step" in project_of(FAILING).rivers("materialize", "--traceback").err
+    assert "run_step" in project_of(FAILING).rivers("materialize", "--traceback").err
 
 
 def test_resume_accepts_start_of_run_id(project_of):

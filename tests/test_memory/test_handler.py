@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rivers_core.contexts import InputContext, OutputContext
-from rivers_core.exceptions import NotMaterializedError, PartitionValidationError, RiversError
+from rivers_core.exceptions import ConflictError, NotMaterializedError, PartitionValidationError, RiversError
 from rivers_core.partitions import PartitionContext, PartitionKey
 from rivers_memory import InMemoryIOHandler
 
@@ -189,3 +189,39 @@ def test_package_imports_nothing_heavy():
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+class InterruptedDict(dict):
+    """Lets another thread store a value whenever one is taken out."""
+
+    def pop(self, key, default=None):
+        item = super().pop(key, default)
+        self[key] = "from another thread", "v9"
+        return item
+
+
+def conditional_write(handler, value, expected):
+    context = OutputContext("total")
+    context.expected_version = expected
+    handler.handle_output(context, value)
+
+
+def test_conditional_write_replaces_expected_version(handler):
+    conditional_write(handler, 1, "")
+    loaded = InputContext("total", "total")
+    handler.load_input(loaded)
+    conditional_write(handler, 2, loaded.loaded_version)
+    assert handler.load_input(loaded) == 2
+    with pytest.raises(ConflictError):
+        conditional_write(handler, 3, "")
+    assert handler.load_input(loaded) == 2
+
+
+def test_conditional_write_keeps_concurrent_value(handler):
+    handler.handle_output(OutputContext("total"), 1)
+    loaded = InputContext("total", "total")
+    handler.load_input(loaded)
+    object.__setattr__(handler, "_values", InterruptedDict(handler._values))
+    with pytest.raises(ConflictError, match="v9"):
+        conditional_write(handler, 2, loaded.loaded_version)
+    assert handler.load_input(loaded) == "from another thread"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rivers_core._messages import shown_keys
 from rivers_core._values import plain_text
@@ -108,6 +108,16 @@ class OutputContext(_Context):
         "step_name",
     )
 
+    allows_empty_partitions: bool
+    attempt: int
+    code_version: str | None
+    content_version: str | None
+    expected_version: str | None
+    output_metadata: dict[str, MetadataValue] | None
+    registered_data_version: str | None
+    registered_partitions: frozenset[PartitionKey] | None
+    step_name: str
+
     def __init__(
         self,
         asset_name: str,
@@ -127,12 +137,12 @@ class OutputContext(_Context):
         self.run_id = run_id
         self.attempt = attempt
         self.step_name = step_name or asset_name
-        self.output_metadata: dict[str, MetadataValue] | None = None
-        self.registered_data_version: str | None = None
-        self.content_version: str | None = None
-        self.expected_version: str | None = None
+        self.output_metadata = None
+        self.registered_data_version = None
+        self.content_version = None
+        self.expected_version = None
         self.allows_empty_partitions = True
-        self.registered_partitions: frozenset[PartitionKey] | None = None
+        self.registered_partitions = None
         self.code_version = code_version
 
     @property
@@ -251,6 +261,7 @@ class InputContext(_Context):
         "served_by",
     )
 
+    _upstream: Any
     loaded_at: datetime | None
     loaded_version: str | None
     loaded_versions: dict[PartitionKey, str] | None
@@ -317,3 +328,51 @@ class InputContext(_Context):
 
     def __repr__(self) -> str:
         return self._repr("asset_name", "downstream_asset")
+
+
+# A call of a class costs twice as much as that of a function, and each small step builds two contexts.
+_new: Final = object.__new__
+
+
+def output_context(
+    asset_name: str,
+    asset_metadata: Mapping[str, Any] | None,
+    type_hint: Any,
+    run_id: str,
+    step_name: str,
+    code_version: str | None,
+) -> OutputContext:
+    """Return the context of the first attempt to store a value without a partition; equal to `OutputContext(...)`."""
+    context = _new(OutputContext)
+    context.asset_name = asset_name
+    context.asset_metadata = asset_metadata
+    context.partition = context.output_metadata = context.registered_data_version = None
+    context.content_version = context.expected_version = context.registered_partitions = None
+    context.type_hint = type_hint
+    context.run_id = run_id
+    context.attempt = 1
+    context.step_name = step_name
+    context.allows_empty_partitions = True
+    context.code_version = code_version
+    return context
+
+
+def input_context(
+    asset_name: str,
+    downstream_asset: str,
+    asset_metadata: Mapping[str, Any] | None,
+    type_hint: Any,
+    run_id: str,
+    upstream: Any,
+) -> InputContext:
+    """Return the context of the load of a value without a partition; equal to `InputContext(...)`."""
+    context = _new(InputContext)
+    context.asset_name = asset_name
+    context.downstream_asset = downstream_asset
+    context.asset_metadata = asset_metadata
+    context.partition = context.loaded_version = context.loaded_versions = None
+    context.loaded_at = context.served_by = None
+    context.type_hint = type_hint
+    context.run_id = run_id
+    context._upstream = upstream  # noqa: SLF001 - same module
+    return context

@@ -6,7 +6,8 @@ import difflib
 import os
 import sys
 import uuid
-from itertools import count
+from itertools import product
+from operator import itemgetter
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,7 @@ from rivers_core import BaseIOHandler, MetadataValue
 from rivers_core.exceptions import ConflictError, NotMaterializedError, PartitionValidationError, RiversError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import NoReturn, Self, TypeAlias
 
     from pydantic import PrivateAttr
@@ -30,12 +31,11 @@ _STORAGE: Final[MetadataValue] = MetadataValue.text("memory")
 _MAX_CACHED_TYPES: Final = 1024
 _MAX_CACHED_SIZE: Final = 4096
 
-# One random UUID (RFC 9562, version 4) per process, varied in its first group by a counter times an odd factor, so that
-# abbreviated versions differ too: a new UUID would cost more than the rest of a write.
-_rest: str = ""
-_SPREAD: Final = 0x9E3779B1
-_numbers: Final = count(1)
-_storing: Final = Lock()
+# One random UUID (RFC 9562, version 4) per process, varied in its first group. The first digits change fastest, so that
+# abbreviated versions differ too. A new UUID would cost more than the rest of a write, formatting a third of it.
+_versions: Iterator[str]
+_PAIRS: Final = [f"{number * 0x9D & 0xFF:02x}" for number in range(256)]
+_replacing: Final = Lock()
 
 # Creating a metadata value costs more than the rest of a write, and small values have few different sizes.
 _size_values: Final[dict[int, MetadataValue]] = {}
@@ -82,19 +82,18 @@ class InMemoryIOHandler(BaseIOHandler):
         Raises:
             RiversError: The value is a one-shot value.
             ConflictError: Another version than `context.expected_version` is stored.
-            ConflictError: Another version than `context.expected_version` is stored.
         """
         sizer = _sizers[type(obj)]
         if sizer is None:
             _refuse_one_shot(context, obj)
         size = sizer(obj)
         partition = context.partition
-        version = f"{next(_numbers) * _SPREAD & 0xFFFF_FFFF:08x}-{_rest}"
+        version = next(_versions)
         key = context.asset_name if partition is None else _partition_key(context, partition)
-        with _storing:
-            if context.expected_version is not None:
-                self._check_version(key, context.expected_version)
+        if context.expected_version is None:
             self._values[key] = obj, version
+        else:
+            self._replace(key, (obj, version), context.expected_version)
         context.content_version = version
         metadata = {"storage": _STORAGE, "size_bytes": _size_values.get(size) or _size_value(size)}
         if context.output_metadata is None:
@@ -117,16 +116,22 @@ class InMemoryIOHandler(BaseIOHandler):
                 context.asset_name if partition is None else _partition_key(context, partition)
             ]
         except KeyError:
-            raise self._not_materialized(context) from None
+            with _replacing:  # another thread may be replacing it
+                item = self._values.get(_key(context))
+            if item is None:
+                raise self._not_materialized(context) from None
+            value, context.loaded_version = item
         return value
 
     def exists(self, context: InputContext) -> bool:
         """Return whether a value is stored in this process."""
-        return _key(context) in self._values
+        with _replacing:
+            return _key(context) in self._values
 
     def delete(self, context: InputContext) -> None:
         """Remove a value, if it is stored."""
-        self._values.pop(_key(context), None)
+        with _replacing:
+            self._values.pop(_key(context), None)
 
     def describe_address(self, context: OutputContext | InputContext) -> str:
         """Return the key of a value in memory, for messages."""
@@ -138,14 +143,30 @@ class InMemoryIOHandler(BaseIOHandler):
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return type(self)()
 
-    def _check_version(self, key: Key, expected: str) -> None:
-        """Refuse a write if another version is stored than the one that the writer has loaded."""
-        _, version = self._values.get(key, (None, ""))
-        if version != expected:
-            raise ConflictError(
-                f"Could not store {_describe(key)} in memory: another run stored version {version or 'none'!r} after "
-                f"version {expected or 'none'!r} was loaded. Load the current value and try again."
-            )
+    def _replace(self, key: Key, item: tuple[Any, str], expected: str) -> None:
+        """Store a value if the version that the writer has loaded is still stored.
+
+        Unconditional writes take no lock, which would be a quarter of their cost, so that one may come at any moment.
+        It is never lost: `pop` and `setdefault` are atomic, and show whether there was one.
+        """
+        values = self._values
+        with _replacing:
+            current = values.get(key)
+            if (current[1] if current is not None else "") == expected:
+                try:
+                    previous = values.pop(key, None)
+                    if previous is not current and previous is not None:
+                        values.setdefault(key, previous)
+                    elif values.setdefault(key, item) is item:
+                        return
+                finally:
+                    if current is not None:  # an interrupt came between
+                        values.setdefault(key, current)
+            _, version = values.get(key, (None, ""))
+        raise ConflictError(
+            f"Could not store {_describe(key)} in memory: another run stored version {version or 'none'!r} after "
+            f"version {expected or 'none'!r} was loaded. Load the current value and try again."
+        )
 
     def _not_materialized(self, context: InputContext) -> NotMaterializedError:
         return NotMaterializedError(
@@ -245,8 +266,10 @@ def _refuse_one_shot(context: OutputContext, obj: object) -> NoReturn:
 
 
 def _new_process() -> None:
-    global _rest
-    _rest = str(uuid.uuid4()).split("-", 1)[1]
+    global _versions
+    rest = str(uuid.uuid4()).split("-", 1)[1]
+    groups = product(_PAIRS, _PAIRS, _PAIRS, _PAIRS, [f"-{rest}"])  # ends after four billion values
+    _versions = map("".join, map(itemgetter(3, 2, 1, 0, 4), groups))
 
 
 _new_process()
