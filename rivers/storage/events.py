@@ -126,12 +126,17 @@ class Event:
             return None
         if isinstance(self._metadata, str):
             return self._metadata
-        return _encode({name: value.to_plain() for name, value in self._metadata.items()})
+        return f"{{{', '.join([f'{_quoted(name)}: {item.to_json()}' for name, item in self._metadata.items()])}}}"
 
     @property
     def input_data_versions(self) -> list[tuple[str, str]]:
         """`(asset, data version)` of each loaded input."""
         return list(self._input_data_versions)
+
+    @property
+    def loaded_versions(self) -> Sequence[tuple[str, str]]:
+        """`input_data_versions` without a copy, for storages."""
+        return self._input_data_versions
 
     def _content(self) -> tuple[object, ...]:
         return (
@@ -209,7 +214,7 @@ def materialization(
 
 
 _new_event: Final = object.__new__
-_encode = json.JSONEncoder(ensure_ascii=False).encode
+_quoted: Final = json.encoder.encode_basestring
 
 
 def _decoded(text: str) -> dict[str, MetadataValue]:

@@ -5,6 +5,7 @@ import datetime as dt
 import decimal
 import fractions
 import inspect
+import json
 import math
 import pickle
 import re
@@ -389,3 +390,9 @@ def test_coerce_array_suggests_conversion(array):
     value = eval(array, {module.__name__: module})
     with pytest.raises(TypeError, match=r"Use MetadataValue\.json\("):
         coerce(value)
+
+
+@given(st.text() | st.integers())
+def test_to_json_is_the_text_of_the_json_encoder(value):
+    metadata = MetadataValue.text(value) if isinstance(value, str) else MetadataValue.int(value)
+    assert metadata.to_json() == json.dumps(metadata.to_plain(), ensure_ascii=False)
