@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from rivers.definitions.results import Output
+from rivers.definitions.signature import is_async_function
 from rivers.exceptions import ResultDefinitionError, ResultTypeError
 from rivers_core.authoring import plain_text
+from rivers_core.metadata import MetadataValue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from typing import Concatenate, overload
 
     import typing_extensions
@@ -81,6 +87,45 @@ def dynamic_items(items: Iterable[Any]) -> tuple[list[Any], list[str] | None]:
             f"Two DynamicOutputs have the key {twice[0]!r}; one would overwrite the other. Give each another key."
         )
     return [item.value for item in dynamic], keys
+
+
+def storing_elements(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function for a source: its value is the bare elements, with the keys of `DynamicOutput`s as metadata.
+
+    Args:
+        function: The function of the source, to which arguments are given by keyword.
+    """
+    plain = inspect.unwrap(function)
+    if is_async_function(plain) and not inspect.isasyncgenfunction(plain):
+
+        @functools.wraps(function)
+        async def call_async(**arguments: Any) -> Any:
+            return _with_keys(await function(**arguments))
+
+        return call_async
+
+    @functools.wraps(function)
+    def call(**arguments: Any) -> Any:
+        return _with_keys(function(**arguments))
+
+    return call
+
+
+def _with_keys(value: Any) -> Any:
+    result = value.value if isinstance(value, Output) else value
+    if not isinstance(result, (list, Iterator)):
+        return value
+    elements, keys = dynamic_items(result)
+    if keys is None:
+        return Output(elements, **_options(value)) if isinstance(value, Output) else elements
+    options = _options(value)
+    options["metadata"] = {**(options.get("metadata") or {}), DYNAMIC_KEYS: MetadataValue.json(keys)}
+    return Output(elements, **options)
+
+
+def _options(value: Any) -> dict[str, Any]:
+    names = ("output_name", "metadata", "data_version", "tags")
+    return {name: getattr(value, name) for name in names} if isinstance(value, Output) else {}
 
 
 if TYPE_CHECKING:

@@ -17,9 +17,11 @@ from rivers.execution.lineage import combined_version, input_versions
 from rivers.execution.redaction import redact_error
 from rivers.execution.retries import is_failure
 from rivers.execution.staleness import is_gone_from_memory
+from rivers.graph.plan import MappedInstance
 from rivers.storage import Event
 from rivers.storage.events import MATERIALIZATION
 from rivers_core.authoring import resolve_awaitable
+from rivers_core.awaitables import run_sync
 from rivers_core.contexts import InputContext
 from rivers_core.metadata import MetadataValue
 from rivers_core.partitions import PartitionContext
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     Call = Callable[[Step, Run, Keys], Awaitable[None]]
 
 
-async def map_elements(step: Step, run: Run, keys: Keys, call: Call) -> None:
+async def map_elements(step: Step, run: Run, keys: Keys, call: Call, *, overlaps: bool) -> None:
     """Execute a mapped step: each instance is a step, named `graph/task__0` or after the key of its `DynamicOutput`.
 
     The node itself stores nothing; its event remembers the instances and their common data version.
@@ -45,20 +47,24 @@ async def map_elements(step: Step, run: Run, keys: Keys, call: Call) -> None:
         run: The run of the step.
         keys: The partition key of this call; None without partitions.
         call: Executes one instance.
+        overlaps: Whether instances may run at once; the elements are then loaded in another thread.
 
     Raises:
         BaseException: The error of the first instance that failed; without `stop_at_failure` the others ran.
     """
     started = perf_counter_ns()
     key = None if keys is None else str(keys[0])
-    names, elements = await _elements(step, run, keys)
+    names, elements = await _loaded_elements(step, run, keys, overlaps=overlaps)
     instances = [
-        _instance(step, run, f"{step.name}__{name}", element)
+        instance_of(step, f"{step.name}__{name}", element)
         for name, element in zip(names, elements, strict=True)
     ]
+    if step.name in run.configs:
+        config = run.configs[step.name]
+        run.configs = {**run.configs, **{instance.name: config for instance in instances}}
     done = _stored_before(run, keys, instances)
     to_run = [instance for instance in instances if instance.name not in done]
-    errors = await _run_instances(step, to_run, run, keys, call)
+    errors = await _run_instances(step, to_run, run, keys, call, overlaps=overlaps)
     for name, error in errors.items():
         run.failed[name] = redact_error(error, run.without_secrets)
     if errors:
@@ -80,6 +86,14 @@ async def map_elements(step: Step, run: Run, keys: Keys, call: Call) -> None:
     )
     run.storage.record(event)
     run.latest[step.name, key] = event
+
+
+async def _loaded_elements(
+    step: Step, run: Run, keys: Keys, *, overlaps: bool
+) -> tuple[list[str], list[Any]]:
+    if overlaps and not step.needs_loop:  # a synchronous handler would block the event loop
+        return await asyncio.to_thread(lambda: run_sync(_elements(step, run, keys)))
+    return await _elements(step, run, keys)
 
 
 async def _elements(step: Step, run: Run, keys: Keys) -> tuple[list[str], list[Any]]:
@@ -104,11 +118,15 @@ async def _elements(step: Step, run: Run, keys: Keys) -> tuple[list[str], list[A
     return names, elements
 
 
-def _instance(step: Step, run: Run, name: str, element: Any) -> Step:
-    """Return the step of one element."""
+def instance_of(step: Step, name: str, element: Any) -> Step:
+    """Return the step of one element of a mapped step.
+
+    Args:
+        step: The mapped step.
+        name: Name of the instance, such as `graph/task__0`.
+        element: The element.
+    """
     assert step.fan_out is not None
-    if step.name in run.configs:
-        run.configs = {**run.configs, name: run.configs[step.name]}
     return replace(
         step,
         name=name,
@@ -118,6 +136,7 @@ def _instance(step: Step, run: Run, name: str, element: Any) -> Step:
         success_hooks=(),
         failure_hooks=(),
         fan_out=None,
+        instance_of=MappedInstance(step.name, step.fan_out.parameter),
     )
 
 
@@ -140,9 +159,9 @@ def _stored_before(run: Run, keys: Keys, instances: Sequence[Step]) -> set[str]:
 
 
 async def _run_instances(
-    step: Step, instances: Sequence[Step], run: Run, keys: Keys, call: Call
+    step: Step, instances: Sequence[Step], run: Run, keys: Keys, call: Call, *, overlaps: bool
 ) -> dict[str, BaseException]:
-    """Run instances, at once if they are asynchronous; return the error of each that failed."""
+    """Run instances, at once if they may overlap; return the error of each that failed."""
     assert step.fan_out is not None
     errors: dict[str, BaseException] = {}
 
@@ -154,7 +173,7 @@ async def _run_instances(
                 raise
             errors[instance.name] = error
 
-    if not step.needs_loop:
+    if not overlaps:
         for instance in instances:
             await run_one(instance)
             if errors and run.stop_at_failure:
@@ -167,7 +186,10 @@ async def _run_instances(
             if not (errors and run.stop_at_failure):
                 await run_one(instance)
 
-    await asyncio.gather(*map(run_gated, instances))
+    # all are awaited, also after an interrupt: a value that was stored elsewhere must be recorded
+    for ended in await asyncio.gather(*map(run_gated, instances), return_exceptions=True):
+        if ended is not None:
+            raise ended
     return {instance.name: errors[instance.name] for instance in instances if instance.name in errors}
 
 

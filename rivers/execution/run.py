@@ -271,8 +271,7 @@ class Run:
     def secrets(self) -> tuple[str, ...]:
         """Spellings of the credentials of all handlers, resources and configurations of this run."""
         if self._secrets is None:
-            bindings = {loaded.binding for step in self.plan.steps for loaded in step.inputs}
-            bindings |= {o.binding for step in self.plan.steps for o in step.outputs if o.binding is not None}
+            bindings = {binding for step in self.plan.steps for binding in step.bindings()}
             handlers = list(map(attrgetter("handler"), bindings))
             distinct = dict(zip(map(id, handlers), handlers, strict=True))  # a handler need not be hashable
             holders = (*distinct.values(), *self.resources.values(), *self.configs.values())

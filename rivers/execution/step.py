@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from time import perf_counter_ns
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
@@ -59,11 +60,8 @@ def execute_step(step: Step, run: Run, call: Call | None = None) -> Coroutine[An
     # not a coroutine function: a coroutine around that of most steps would only cost time
     keys = run.keys.get(step.name)
     if step.fan_out is not None:
-        return (
-            execute_mapped(step, run, keys)
-            if keys is None
-            else _execute_each(step, run, keys, execute_mapped)
-        )
+        mapped = partial(execute_mapped, call=call)
+        return mapped(step, run, keys) if keys is None else _execute_each(step, run, keys, mapped)
     if keys is None or step.partition_batches or (len(keys) == 1 and step.name not in run.narrowed):
         return (call or execute_call)(step, run, keys)
     if call is None or any(step.needs_of(step.name)):
@@ -117,10 +115,13 @@ async def _execute_each(step: Step, run: Run, keys: Sequence[PartitionKey], call
         raise next(iter(failed.values()))
 
 
-async def execute_mapped(step: Step, run: Run, keys: Sequence[PartitionKey] | None) -> None:
-    """Execute one call of a mapped step: one call per element of its source."""
+async def execute_mapped(
+    step: Step, run: Run, keys: Sequence[PartitionKey] | None, call: Call | None = None
+) -> None:
+    """Execute one call of a mapped step: one call per element of its source; see `execute_step`."""
+    overlaps = step.needs_loop or call is not None
     try:
-        await map_elements(step, run, keys, execute_call)
+        await map_elements(step, run, keys, call or execute_call, overlaps=overlaps)
     except BaseException as error:
         if is_failure(error, step):
             report_failure(step, run, keys, error, attempt=1)

@@ -11,13 +11,13 @@ from rivers.executors.base import Executor, executor_class
 from rivers_core.authoring import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from rivers.execution.run import Run
     from rivers.executors.remote import Channel
     from rivers.executors.remote.bundle import Bundle
     from rivers.graph.findings import Findings
-    from rivers.graph.plan import HandlerBinding, Step
+    from rivers.graph.plan import Step
     from rivers_core.config import Config
     from rivers_core.plugins import PluginRegistry
 
@@ -203,7 +203,7 @@ def place_steps(
             continue
         narrow = {
             binding.label: binding.handler.locality
-            for binding in _bindings(step)
+            for binding in step.bindings()
             if _REACH[binding.handler.locality] < _REACH[chosen.reach]
         }
         if not narrow:
@@ -213,13 +213,6 @@ def place_steps(
         else:
             findings.add(_refusal(step, chosen, narrow))
     return Placement(elsewhere, kept)
-
-
-def _bindings(step: Step) -> Iterator[HandlerBinding]:
-    yield from (output.binding for output in step.outputs if output.binding is not None)
-    yield from (loaded.binding for loaded in step.inputs)
-    if step.own_value is not None:
-        yield step.own_value.loaded.binding
 
 
 def _refusal(step: Step, executor: Executor, narrow: Mapping[str, str]) -> str:

@@ -196,6 +196,19 @@ class MappedInput:
 
 
 @dataclass(frozen=True, slots=True)
+class MappedInstance:
+    """What makes a step the instance of a mapped step for one element, which is among its constants.
+
+    Attributes:
+        step: Name of the mapped step.
+        parameter: Parameter that receives the element.
+    """
+
+    step: str
+    parameter: str
+
+
+@dataclass(frozen=True, slots=True)
 class CollectedInput:
     """Parameter that receives the values of all instances of a mapped step, which the step also awaits.
 
@@ -232,7 +245,9 @@ class Step:
         partition_batches: Whether one call handles several partition keys; `"allow_empty"` if it may store nothing
             for some of them. Otherwise each key is a call of its own.
         fan_out: For a mapped step, the value over whose elements it runs.
+        instance_of: The mapped step of which this is the instance for one element.
         collected: Parameters that receive the values of mapped steps.
+        stores_elements: Whether another step is mapped over the value, of which the bare elements are stored.
         executor: Name of the executor in `metadata={"rivers/executor": ...}`.
         timeout: Seconds that one attempt may take.
     """
@@ -263,12 +278,28 @@ class Step:
     needs_loop: bool = False
     is_plain: bool = False
     fan_out: MappedInput | None = None
+    instance_of: MappedInstance | None = None
     collected: tuple[CollectedInput, ...] = ()
+    stores_elements: bool = False
 
     @property
     def waits_for(self) -> tuple[str, ...]:
         """Names of the outputs that must exist first without being loaded."""
         return tuple(awaited.upstream.name for awaited in self.awaited)
+
+    def loading_bindings(self) -> Iterable[HandlerBinding]:
+        """Yield the handler of each value that this step loads; one may come several times."""
+        yield from (loaded.binding for loaded in self.inputs)
+        if self.own_value is not None:
+            yield self.own_value.loaded.binding
+        if self.fan_out is not None:
+            yield self.fan_out.source.binding
+        yield from (item.mapped.binding for item in self.collected if item.mapped.binding is not None)
+
+    def bindings(self) -> Iterable[HandlerBinding]:
+        """Yield the handler of each value that this step stores or loads; one may come several times."""
+        yield from (output.binding for output in self.outputs if output.binding is not None)
+        yield from self.loading_bindings()
 
     def upstream_names(self) -> Iterable[str]:
         """Yield the names of all outputs that this step depends on."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
@@ -13,16 +11,16 @@ from pydantic import BaseModel
 from rivers.definitions.asset import ExternalAsset, GraphAsset, MultiAsset
 from rivers.definitions.composition import AssetRef, CollectedRef, Constant, NodeRef
 from rivers.definitions.contexts import TaskExecutionContext
-from rivers.definitions.fan_out import DYNAMIC_KEYS, DynamicOutput, dynamic_items
-from rivers.definitions.results import Output
+from rivers.definitions.fan_out import DynamicOutput, storing_elements
 from rivers.definitions.signature import by_keyword, is_async_function
 from rivers.exceptions import AssetDefinitionError, ConfigurationError, PartitionValidationError
 from rivers.graph.findings import Findings, suggest
 from rivers.graph.inputs import InputBinder
 from rivers.graph.plan import CollectedInput, Step
-from rivers_core.metadata import MetadataValue
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from rivers.definitions.asset import Asset
     from rivers.definitions.asset_def import DepDef
     from rivers.definitions.composition import GraphRecording, NodeCall
@@ -306,16 +304,10 @@ class StepBuilder:
 
 def needs_loop(step: Step) -> bool:
     """Return whether a step needs an event loop: its function or one of its handlers is asynchronous."""
-    loads = [loaded.binding for loaded in step.inputs]
-    if step.own_value is not None:
-        loads.append(step.own_value.loaded.binding)
-    if step.fan_out is not None:
-        loads.append(step.fan_out.source.binding)
-    loads += [item.mapped.binding for item in step.collected if item.mapped.binding is not None]
     return (
         step.is_async
         or is_async_function(inspect.unwrap(step.function))  # a plain wrapper may return a coroutine
-        or any(binding.is_async_input for binding in loads)
+        or any(binding.is_async_input for binding in step.loading_bindings())
         or any(output.binding is not None and output.binding.is_async_output for output in step.outputs)
     )
 
@@ -342,52 +334,14 @@ def is_plain(step: Step) -> bool:
 
 def _store_elements(step: Step) -> None:
     """Let a step whose value is mapped store the bare elements, and remember the keys of `DynamicOutput`s."""
-    function = step.function
-
-    def described(value: Any) -> Any:
-        result = value.value if isinstance(value, Output) else value
-        if (
-            isinstance(result, Mapping)
-            or not isinstance(result, Iterable)
-            or isinstance(result, (str, bytes))
-        ):
-            return value
-        if not isinstance(result, (list, Iterator)):
-            return value
-        elements, keys = dynamic_items(result)
-        if keys is None:
-            return Output(elements, **_options(value)) if isinstance(value, Output) else elements
-        options = _options(value)
-        options["metadata"] = {**(options.get("metadata") or {}), DYNAMIC_KEYS: MetadataValue.json(keys)}
-        return Output(elements, **options)
-
-    if is_async_function(inspect.unwrap(function)) and not inspect.isasyncgenfunction(
-        inspect.unwrap(function)
-    ):
-
-        @functools.wraps(function)
-        async def call_async(**arguments: Any) -> Any:
-            return described(await function(**arguments))
-
-        step.function = call_async
-    else:
-
-        @functools.wraps(function)
-        def call(**arguments: Any) -> Any:
-            return described(function(**arguments))
-
-        step.function = call
+    step.function = storing_elements(step.function)
+    step.stores_elements = True
     for output in step.outputs:  # the annotation is of the `DynamicOutput`s
         if any(
             get_origin(argument) is DynamicOutput or argument is DynamicOutput
             for argument in get_args(output.type_hint)
         ):
             output.type_hint = output.accepted = None
-
-
-def _options(value: Any) -> dict[str, Any]:
-    names = ("output_name", "metadata", "data_version", "tags")
-    return {name: getattr(value, name) for name in names} if isinstance(value, Output) else {}
 
 
 def _all_deps(asset: Asset) -> list[DepDef]:

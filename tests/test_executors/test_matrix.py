@@ -115,7 +115,39 @@ def partitioned(handler):
     def merged(doubled: dict[str, pa.Table]) -> pa.Table:
         return table(*(x for value in doubled.values() for x in rows(value)))
 
-    return [daily, doubled, merged]
+    @rs.Asset(io_handler=handler, partitions_def=DAYS, metadata=metadata, partition_batches=True)
+    def batched(context: rs.AssetExecutionContext) -> rs.PartitionedOutput:
+        days = [str(key) for key in context.partition.keys]
+        return rs.PartitionedOutput({day: pa.table({"x": [len(days)], "day": [day]}) for day in days})
+
+    return [daily, doubled, merged, batched]
+
+
+def fanned_out(handler, shelf):
+    """Return a graph that maps a task over keyed elements, and a multi-asset that only observes an output."""
+
+    @rs.Task(io_handler=shelf)
+    def sizes() -> list[rs.DynamicOutput[int]]:
+        return [rs.DynamicOutput("small", 1), rs.DynamicOutput("large", 5)]
+
+    @rs.Task
+    def grown(size: int) -> pa.Table:
+        return table(size, size + 1)
+
+    @rs.Task
+    def joined(tables: list[pa.Table]) -> pa.Table:
+        return table(*(x for value in tables for x in rows(value)))
+
+    @rs.Asset.from_graph(io_handler=handler, node_io_handler=handler)
+    def fanned():
+        return joined(sizes().map(grown).collect())
+
+    @rs.Asset.from_multi(io_handler=handler, output_defs=[rs.AssetDef("kept"), rs.AssetDef("watched")])
+    def both(fanned: pa.Table):
+        yield rs.Output(fanned, output_name="kept")
+        yield rs.Observation(output_name="watched", metadata={"rows": 4}, data_version="v7")
+
+    return [fanned, both]
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +189,10 @@ def run(handler, executor, notes):
     """Return the values and the events of a run that collects failures, and of one over partitions."""
     notes.mkdir()
     values, events = {}, []
-    with rs.CodeRepository([*pipeline(handler, notes), *partitioned(handler)], config=False) as repo:
+    shelf = ShelfIOHandler(folder=str(notes.with_suffix(".shelf")))
+    Path(shelf.folder).mkdir()
+    assets = [*pipeline(handler, notes), *partitioned(handler), *fanned_out(handler, shelf)]
+    with rs.CodeRepository(assets, config=False) as repo:
         first = [
             "one",
             "left",
@@ -173,14 +208,16 @@ def run(handler, executor, notes):
         results = [
             repo.materialize(first, executor=executor, raise_on_error=False),
             repo.materialize(
-                ["daily", "doubled"], partition_key=["2024-01-01", "2024-01-03"], executor=executor
+                ["daily", "doubled", "batched"], partition_key=["2024-01-01", "2024-01-03"], executor=executor
             ),
             repo.materialize("merged", executor=executor, raise_on_error=False),
+            repo.materialize(["fanned", "both"], executor=executor),
         ]
-        for name in ("one", "left", "right", "diamond", "low", "high", "total", "flaky"):
+        for name in ("one", "left", "right", "diamond", "low", "high", "total", "flaky", "fanned", "kept"):
             values[name] = rows(repo.load_node(name, type_hint=pa.Table))
         for key in ("2024-01-01", "2024-01-03"):
-            values[key] = rows(repo.load_node("doubled", partition_key=key, type_hint=pa.Table))
+            for name in ("doubled", "batched"):
+                values[name, key] = rows(repo.load_node(name, partition_key=key, type_hint=pa.Table))
         for result in results:
             events += [shown(event) for event in repo.storage.get_events_for_run(result.run_id)]
         outcomes = [

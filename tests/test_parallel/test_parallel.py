@@ -267,6 +267,95 @@ def test_observers_of_this_process_see_calls_in_workers(repository, store):
     assert seen[2][:2] == ("failed", "two")
 
 
+def test_mapped_instances_overlap_in_workers(repository, store, tmp_path):
+    @rs.Task
+    def sizes() -> list[rs.DynamicOutput[int]]:
+        return [rs.DynamicOutput("small", 1), rs.DynamicOutput("large", 5)]
+
+    @rs.Task
+    def grown(size: int) -> tuple[int, int]:
+        (tmp_path / f"size-{size}").touch()
+        while len(list(tmp_path.glob("size-*"))) < 2:
+            pass
+        return 2 * size, os.getpid()
+
+    @rs.Task
+    def joined(pairs: list) -> list:
+        return [*pairs]
+
+    @rs.Asset.from_graph(io_handler=store, node_io_handler=store)
+    def fanned():
+        return joined(sizes().map(grown).collect())
+
+    loaded = []
+
+    class Watcher:
+        @hookimpl
+        def rivers_input_loaded(self, context, handler):
+            loaded.append((context.asset_name, context.downstream_asset))
+
+    repo = repository(fanned)
+    repo._runtime.registry.register(Watcher(), "watcher")
+    try:
+        repo.materialize()
+    finally:
+        repo._runtime.registry.unregister("watcher")
+    (small, first), (large, second) = repo.load_node("fanned")
+    assert (small, large) == (2, 10)
+    assert first != second
+    assert os.getpid() not in (first, second)
+    assert loaded == [
+        ("fanned/sizes", "fanned/grown"), ("fanned/grown__small", "fanned"), ("fanned/grown__large", "fanned"),
+    ]  # fmt: skip
+
+
+def test_failed_instance_fails_the_mapped_node(repository, store):
+    @rs.Task
+    def check(size: int) -> int:
+        if size == 2:
+            raise ValueError("size 2 is not valid")
+        return size
+
+    @rs.Task
+    def sizes() -> list[int]:
+        return [1, 2, 3]
+
+    @rs.Task
+    def joined(sizes: list) -> list:
+        return [*sizes]
+
+    @rs.Asset.from_graph(io_handler=store, node_io_handler=store)
+    def fanned():
+        return joined(sizes().map(check).collect())
+
+    repo = repository(fanned)
+    result = repo.materialize(raise_on_error=False)
+    assert "fanned/check__1" in dict(result.failed_assets)
+    assert [repo.load_node(f"fanned/check__{number}") for number in (0, 2)] == [1, 3]
+
+
+def test_mapped_step_stays_with_a_process_local_source(repository, store):
+    @rs.Task(io_handler=rs.InMemoryIOHandler())
+    def locks() -> list:
+        return [threading.Lock()]
+
+    @rs.Task(io_handler=store)
+    def held(lock) -> bool:
+        return lock.locked()
+
+    @rs.Task
+    def joined(values: list) -> list:
+        return [*values]
+
+    @rs.Asset.from_graph(io_handler=store, node_io_handler=store)
+    def fanned():
+        return joined(locks().map(held).collect())
+
+    assert (
+        repository(fanned).materialize().success
+    )  # the source keeps its value here, so the instance runs here
+
+
 def test_partition_keys_of_a_step_overlap(repository, store, tmp_path):
     def meet(context: rs.AssetExecutionContext) -> str:
         (tmp_path / context.partition_key).touch()

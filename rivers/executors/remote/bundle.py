@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from rivers.definitions.definition import Definition
+from rivers.definitions.fan_out import storing_elements
 from rivers.definitions.hook import Hook
 from rivers.definitions.signature import by_keyword
 from rivers.exceptions import RiversError
@@ -153,7 +154,8 @@ def _code(file_name: str, kind: type[CodeType], arguments: tuple[Any, ...]) -> C
 
 
 def _rebuilt_step(state: dict[str, Any]) -> Step:
-    return Step(function=by_keyword(state["definition"].function), **state)
+    function = by_keyword(state["definition"].function)
+    return Step(function=storing_elements(function) if state["stores_elements"] else function, **state)
 
 
 def _imported(module: str, path: str) -> Any:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from rivers.executors.remote.messages import HandlerCall
     from rivers.graph.plan import Awaited, Step
     from rivers.storage import Event
+    from rivers_core.handler import BaseIOHandler
     from rivers_core.partitions import PartitionKey
 
 _LOG = logging.getLogger("rivers.run")
@@ -158,9 +159,10 @@ class RemoteCalls:
         self, step: Step, keys: Sequence[PartitionKey] | None, reasons: Sequence[FailureReason]
     ) -> StepRequest:
         run, attempt = self._run, len(reasons) + 1
-        if step.name in self._bundle.refused:
+        sent, element = _in_bundle(step)
+        if sent in self._bundle.refused:
             raise ExecutionError(
-                f"Could not send asset {step.owner!r} to another process: {self._bundle.refused[step.name]}. Define "
+                f"Could not send asset {step.owner!r} to another process: {self._bundle.refused[sent]}. Define "
                 "what it uses in a module, or run it in this process with "
                 'metadata={"rivers/executor": "in_process"}.'
             )
@@ -169,7 +171,8 @@ class RemoteCalls:
         all_keys = run.keys.get(step.name)
         order = StepOrder(
             run.run_id,
-            step.name,
+            sent,
+            element,
             None if keys is None else tuple(keys),
             tuple(all_keys) if all_keys is not None and step.partition_batches else None,
             step.name in run.narrowed,
@@ -215,6 +218,24 @@ class RemoteCalls:
         if report.calls:
             for call in report.calls:
                 _tell_observers(call, step, run, report.events)
+
+
+def _in_bundle(step: Step) -> tuple[str, tuple[str, bytes] | None]:
+    """Return the name of a step in the bundle, and the name and element of an instance of a mapped step.
+
+    Raises:
+        ExecutionError: The element cannot be pickled.
+    """
+    mapped = step.instance_of
+    if mapped is None:
+        return step.name, None
+    try:
+        return mapped.step, (step.name, dumps(step.constants[mapped.parameter]))
+    except Exception as error:  # objects of any library may fail to be pickled, with any error
+        raise ExecutionError(
+            f"Could not send node {step.name!r} to another process: its element cannot be pickled: {error}. Map over "
+            'plain values, or run it in this process with metadata={"rivers/node/executor": "in_process"}.'
+        ) from error
 
 
 def _filled(compute: Compute | None, default: Compute | None) -> Compute | None:
@@ -279,16 +300,28 @@ def _tell_observers(call: HandlerCall, step: Step, run: Run, events: Sequence[Ev
         stored.step_name, stored.code_version = step.name, output.code_version
         arguments: tuple[Any, ...] = (stored, output.handler)
     else:
-        loads = [needed for needed in _all_needed(step) if isinstance(needed, LoadedInput)]
-        needed = next(needed for needed in loads if needed.upstream.name == call.name)
-        upstream = needed.upstream
-        partition = None if call.keys is None else PartitionContext(call.keys, upstream.partitions_def)
-        loaded = InputContext(upstream.name, step.owner, needed.metadata, partition, needed.type_hint)
-        loaded.run_id = run.run_id
-        arguments = (loaded, needed.binding.handler)
+        arguments = _input_call(call, step, run)
     if call.event is not None:
         arguments = (*arguments, events[call.event])
     if call.error is not None:
         arguments = (*arguments, unpack_error(call.error))
     for observe in functions:
         observe(*arguments)
+
+
+def _input_call(call: HandlerCall, step: Step, run: Run) -> tuple[InputContext, BaseIOHandler]:
+    """Return the context and the handler of an input that was loaded elsewhere."""
+    loads = [needed for needed in _all_needed(step) if isinstance(needed, LoadedInput)]
+    needed = next((needed for needed in loads if needed.upstream.name == call.name), None)
+    if needed is not None:
+        upstream, metadata, hint, binding = (
+            needed.upstream, needed.metadata, needed.type_hint, needed.binding,
+        )  # fmt: skip
+    else:  # an instance of a mapped step
+        upstream = next(
+            item.mapped for item in step.collected if call.name.startswith(f"{item.mapped.name}__")
+        )
+        assert upstream.binding is not None
+        metadata, hint, binding = upstream.metadata, upstream.type_hint, upstream.binding
+    partition = None if call.keys is None else PartitionContext(call.keys, upstream.partitions_def)
+    return InputContext(call.name, step.owner, metadata, partition, hint, run_id=run.run_id), binding.handler

@@ -81,7 +81,8 @@ class StepOrder:
 
     Attributes:
         run_id: Identifier of the run.
-        step: Name of the step.
+        step: Name of the step in the bundle.
+        element: Name and pickled element of an instance of this step, if it is a mapped one.
         keys: Partition keys of this call; None without partitions.
         run_keys: All partition keys that the run requests of this step, if it handles several in one call.
         is_narrowed: Whether the run leaves out keys of this step.
@@ -96,6 +97,7 @@ class StepOrder:
 
     run_id: str
     step: str
+    element: tuple[str, bytes] | None
     keys: tuple[PartitionKey, ...] | None
     run_keys: tuple[PartitionKey, ...] | None
     is_narrowed: bool

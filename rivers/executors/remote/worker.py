@@ -11,6 +11,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from rivers.exceptions import RiversError
+from rivers.execution.fan_out import instance_of
 from rivers.execution.redaction import redact_error
 from rivers.execution.resources import OpenResources
 from rivers.execution.retries import RetryElsewhere
@@ -127,6 +128,9 @@ def run_request(digest: str, bundle: bytes | None, encoded: bytes, *, place: str
         repository = repositories.get(digest, bundle)
         order: StepOrder = pickle.loads(encoded)
         step = repository.step(order.step)
+        if order.element is not None:
+            name, element = order.element
+            step = instance_of(step, name, pickle.loads(element))
     except Exception as error:
         report.error, report.is_refused = pack_error(error), True
         return pickle.dumps(report, pickle.HIGHEST_PROTOCOL)

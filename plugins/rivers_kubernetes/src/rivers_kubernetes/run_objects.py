@@ -117,7 +117,5 @@ def holds_secrets(bundle: Bundle) -> bool:
     """Return whether handlers or resources of a bundle hold secrets."""
     steps, resources = open_bundle(bundle.data)
     holders = [*resources.values()]
-    for step in steps.values():
-        holders += [loaded.binding.handler for loaded in step.inputs]
-        holders += [output.binding.handler for output in step.outputs if output.binding is not None]
+    holders += [binding.handler for step in steps.values() for binding in step.bindings()]
     return any(secrets_of(holder) for holder in holders)

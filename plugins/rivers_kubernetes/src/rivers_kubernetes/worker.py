@@ -73,9 +73,7 @@ def _secrets(digest: str, bundle: bytes, encoded: bytes) -> Sequence[str]:
     repository = repositories.get(digest, bundle)
     order = pickle.loads(encoded)
     holders = [*repository.resources.values()]
-    for step in repository.steps.values():
-        holders += [loaded.binding.handler for loaded in step.inputs]
-        holders += [output.binding.handler for output in step.outputs if output.binding is not None]
+    holders += [binding.handler for step in repository.steps.values() for binding in step.bindings()]
     if order.config is not None:
         holders.append(pickle.loads(order.config))
     return secret_spellings(secret for holder in holders for secret in secrets_of(holder))
