@@ -12,6 +12,7 @@ from rivers.definitions.hook import Hook
 from rivers.definitions.retry import Compute, RetryPolicy
 from rivers.exceptions import TYPE_ERRORS
 from rivers.mappings import PartitionMapping
+from rivers_core.authoring import plain_text
 from rivers_core.partitions import PartitionsDefinition
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class FieldChecks:
             raise self.refuse(f"{field} must not contain control characters, got {name!r}.")
         if name in _RESERVED_NAMES:
             raise self.refuse(f"{field} {name!r} is reserved. Use another name.")
-        return name
+        return plain_text(name)
 
     def function(self, function: object) -> Callable[..., Any]:
         """Return a function, or another callable that is neither a class nor a method."""
@@ -76,7 +77,7 @@ class FieldChecks:
         """Return a string, or None."""
         if value is not None and (not isinstance(value, str) or not value):
             raise self.refuse(f"{field} must be a non-empty string, got {value!r}.")
-        return value
+        return None if value is None else plain_text(value)
 
     def texts(self, field: str, value: object) -> list[str] | None:
         """Return a list of different strings, or None."""
@@ -92,7 +93,7 @@ class FieldChecks:
         for item in items:
             if not isinstance(item, str) or not item:
                 raise self.refuse(f"{field} must contain non-empty strings, got {item!r}.")
-        return list(dict.fromkeys(items))
+        return list(dict.fromkeys(map(plain_text, items)))
 
     def text_or_texts(self, field: str, value: object) -> list[str]:
         """Return a list of different strings; a single string counts as a list."""
@@ -110,10 +111,12 @@ class FieldChecks:
         for key in value:
             if not isinstance(key, str):
                 raise self.refuse_type(f"{place}: keys must be strings, got {key!r}.")
-        return {key: self._json(f"{place}[{key!r}]", item) for key, item in value.items()}
+        return {plain_text(key): self._json(f"{place}[{key!r}]", item) for key, item in value.items()}
 
     def _json(self, place: str, value: object) -> object:
-        if value is None or isinstance(value, (bool, int, str)):
+        if isinstance(value, str):
+            return plain_text(value)
+        if value is None or isinstance(value, (bool, int)):
             return value
         if isinstance(value, float) and math.isfinite(value):
             return value
@@ -133,7 +136,7 @@ class FieldChecks:
         if isinstance(value, str):
             if not value.strip():
                 raise self.refuse(f"{field} must not be an empty name, got {value!r}.")
-            return value
+            return plain_text(value)
         # imports pydantic-settings, so only if a handler is given
         from rivers_core.handler import BaseIOHandler
 
@@ -156,7 +159,7 @@ class FieldChecks:
         if value is None or isinstance(value, PartitionsDefinition):
             return value
         if isinstance(value, str) and value:
-            return value
+            return plain_text(value)
         raise self.refuse_type(
             f"{field} must be a PartitionsDefinition or the name of one in `partition_defs`, got {value!r}. "
             "Use e.g. PartitionsDefinition.daily('2024-01-01')."
@@ -211,8 +214,10 @@ class FieldChecks:
 
     def retry(self, field: str, value: object) -> RetryPolicy | str | None:
         """Return a retry policy, the name of one, or None."""
-        if value is None or isinstance(value, RetryPolicy) or (isinstance(value, str) and value):
+        if value is None or isinstance(value, RetryPolicy):
             return value
+        if isinstance(value, str) and value:
+            return plain_text(value)
         raise self.refuse_type(
             f"{field} must be a RetryPolicy or the name of one in `retries`, got {value!r}. Use e.g. RetryPolicy(3)."
         )

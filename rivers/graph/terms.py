@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from rivers.exceptions import AssetNotFoundError
 from rivers.graph.findings import suggest
+from rivers_core.authoring import plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -37,9 +38,10 @@ def select_names(graph: Graph, selection: str | Iterable[str]) -> list[str]:
         AssetNotFoundError: A name is unknown, or a term or the whole selection matches nothing.
     """
     if isinstance(selection, str):
+        selection = plain_text(selection)
         terms = [selection] if _is_known(graph, selection) else _WORDS.findall(selection)
     else:
-        terms = list(selection)
+        terms = [plain_text(term) for term in selection]
     included: dict[str, None] = {}
     excluded: set[str] = set()
     only_exclusions = True

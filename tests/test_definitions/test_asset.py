@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from enum import Enum
 
 import pytest
 
@@ -9,10 +10,12 @@ from rivers import (
     Asset,
     AssetDef,
     AssetExecutionContext,
+    CodeRepository,
     Compute,
     ExternalAsset,
     GraphAsset,
     Hook,
+    InMemoryIOHandler,
     MultiAsset,
     Output,
     RetryPolicy,
@@ -432,3 +435,29 @@ def test_multi_asset_rejects_contradicting_deps(other):
             Asset.from_multi(both, output_defs=outputs, deps=deps)
     same = AssetDef.input("raw", metadata={"a": 1})
     assert Asset.from_multi(both, output_defs=[AssetDef("a", deps=[same])], deps=[dep]).deps == [dep]
+
+
+def test_text_enums_count_as_their_values():
+    class Name(str, Enum):  # noqa: UP042 - StrEnum has another `__str__`
+        ORDERS = "orders"
+        LAKE = "lake"
+
+    @Asset(
+        name=Name.ORDERS,
+        tags=[Name.ORDERS],
+        kinds=Name.ORDERS,
+        group=Name.ORDERS,
+        code_version=Name.ORDERS,
+        io_handler=Name.LAKE,
+        metadata={Name.ORDERS: [Name.ORDERS]},
+    )
+    def asset():
+        return 1
+
+    texts = [asset.name, *asset.tags, *asset.kinds, asset.group, asset.code_version]
+    texts += [*asset.metadata, *asset.metadata["orders"]]
+    with CodeRepository([asset], resources={Name.LAKE: InMemoryIOHandler()}, config=False) as repo:
+        result = repo.materialize([Name.ORDERS])
+        texts += [*result.materialized_assets, *repo.storage.get_runs(1)[0].node_names]
+        texts.append(repo.storage.get_latest_materialization("orders").code_version)
+    assert {(type(text), text) for text in texts} == {(str, "orders")}
