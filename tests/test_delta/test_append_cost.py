@@ -10,10 +10,14 @@ import polars as pl
 import rivers_core
 import rivers_delta
 import rivers_frames
+import rivers_objects
 
 MAX_CALLS = 200
 MAX_FILES = 27
-OURS = tuple(str(Path(package.__file__).parent) for package in (rivers_core, rivers_delta, rivers_frames))
+OURS = tuple(
+    str(Path(package.__file__).parent)
+    for package in (rivers_core, rivers_delta, rivers_frames, rivers_objects)
+)
 
 
 def test_append_of_one_row_touches_few_functions_and_files(lake):
