@@ -7,8 +7,8 @@ import inspect
 import re
 import typing
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from types import FunctionType, SimpleNamespace
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from rivers.definitions.contexts import AssetExecutionContext, SelfDependency, TaskExecutionContext
 
@@ -84,14 +84,26 @@ def is_async_function(function: Callable[..., Any] | None) -> bool:
     """Return whether the function returns a coroutine or an asynchronous generator."""
     if function is None:
         return False
+    if is_bare(function):
+        return bool(function.__code__.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR))
     while isinstance(function, functools.partial):
         function = function.func
     candidates = (function, _call_method(function))
     return any(inspect.iscoroutinefunction(item) or inspect.isasyncgenfunction(item) for item in candidates)
 
 
+def is_bare(function: Callable[..., Any]) -> TypeGuard[FunctionType]:
+    """Return whether a function is what `def` made: without attributes such as `__wrapped__`, its code says everything.
+
+    Asking `inspect` about each function takes a fifth of the time of resolving a graph.
+    """
+    return type(function) is FunctionType and not function.__dict__
+
+
 def by_keyword(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function, callable with keywords also for parameters that are positional-only."""
+    if is_bare(function) and not function.__code__.co_posonlyargcount:
+        return function
     positional = [
         (spec.name, spec.default)
         for spec in _signature(function).parameters.values()

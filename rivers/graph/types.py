@@ -17,6 +17,8 @@ _NUMERIC_TOWER: dict[type, tuple[type, ...]] = {float: (float, int), complex: (c
 
 def stated(hint: Any) -> Any:
     """Return an annotation as handlers receive it; None if it does not describe the value."""
+    if type(hint) is type:  # most annotations are plain classes
+        return None if hint is inspect.Parameter.empty or hint in _RESULTS else hint
     if _is_alias(hint):
         return stated(hint.__value__)
     if hint is Any or hint is inspect.Parameter.empty or (isinstance(hint, type) and hint in _RESULTS):

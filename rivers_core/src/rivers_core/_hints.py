@@ -28,6 +28,8 @@ def hint_members(hint: Any) -> tuple[Any, ...]:
         >>> hint_members(Annotated[dict[str, int] | None, "rows per day"])
         (dict[str, int], <class 'NoneType'>)
     """
+    if type(hint) is type and hint is not inspect.Parameter.empty:  # most annotations are plain classes
+        return (hint,)
     members = tuple(alternatives(hint))
     return () if any(map(_is_open, members)) else members
 

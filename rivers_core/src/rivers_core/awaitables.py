@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import inspect
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import CoroutineType
+from types import CoroutineType, FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -65,6 +65,11 @@ def is_async_method(method: Callable[..., Any]) -> bool:
     Args:
         method: A method of a handler class.
     """
+    function = getattr(method, "__func__", method)
+    if (
+        type(function) is FunctionType and not function.__dict__
+    ):  # no mark or wrapper that `inspect` has to follow
+        return bool(function.__code__.co_flags & inspect.CO_COROUTINE)
     return inspect.iscoroutinefunction(method)
 
 
