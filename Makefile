@@ -5,6 +5,7 @@
 #   make test-all  test each installed Python       make bench      print the benchmark ratios
 #   make test-kubernetes                            run the tests that need a Kubernetes control plane, which it builds and starts
 #   make dist      build all distributions          make changelog  assemble changes/ (VERSION=x.y.z)
+#   make ui        build the page of rivers ui, with npm
 #   make clean     remove what the targets built
 
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
@@ -28,7 +29,7 @@ PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 SOURCES := rivers $(wildcard rivers_*/src/rivers_*) $(wildcard plugins/*/src/rivers_*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-kubernetes test-all check check-pyright check-mypy check-imports format docs bench dist changelog constraints clean
+.PHONY: help demo ui test test-kubernetes test-all check check-page check-pyright check-mypy check-imports format docs bench dist changelog constraints clean
 
 help:
 	@sed -n 's/^#  *\(make .*\)/  \1/p' Makefile
@@ -36,7 +37,7 @@ help:
 demo: $(VENV)/.demo
 	@$(BIN)/python docs/examples/flights/run.py
 
-test: $(VENV)/.test tests/node/node_modules/.installed
+test: $(VENV)/.test tests/node/node_modules/.installed ui
 	@# a native thread of a store or table library may crash a worker; only a test that crashed is run again;
 	@# two workers per CPU, since tests with servers and other processes wait about half of their time
 	$(BIN)/python -m pytest -q -n $$($(BIN)/python -c 'import os; print(2 * (os.cpu_count() or 1))') --reruns 1 --only-rerun "worker .* crashed" $(if $(ARGS),$(ARGS),--cov)
@@ -61,10 +62,27 @@ tests/node/node_modules/.installed: tests/node/package-lock.json
 		|| echo "Could not install azurite; the tests against Azure will be skipped"; \
 	else echo "npm not found; the tests against Azure will be skipped"; fi
 
-check: $(VENV)/.check
+# The page of `rivers ui`. Without npm, the tests that need it are skipped; with CI=true they fail.
+FRONTEND := plugins/rivers_ui/frontend
+PAGE := plugins/rivers_ui/src/rivers_ui/static/app.js
+ui: $(PAGE)
+$(FRONTEND)/node_modules/.installed: $(FRONTEND)/package-lock.json
+	@if command -v npm > /dev/null; then \
+		npm ci --prefix $(FRONTEND) --ignore-scripts --no-audit --no-fund --silent && touch $@ \
+		|| echo "Could not install the packages of the page; its tests will be skipped"; \
+	else echo "npm not found; the page of rivers ui is not built, and its tests will be skipped"; fi
+$(PAGE): $(FRONTEND)/node_modules/.installed $(wildcard $(FRONTEND)/src/* $(FRONTEND)/*.json $(FRONTEND)/build.mjs)
+	@test ! -e $< || npm run --prefix $(FRONTEND) --silent build
+
+check: $(VENV)/.check check-page
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	@$(MAKE) --no-print-directory -j 2 check-pyright check-mypy check-imports
+
+# Text reaches the page through text nodes only; the page never builds HTML.
+check-page: $(FRONTEND)/node_modules/.installed
+	@! grep -rnE 'innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(' $(FRONTEND)/src
+	@test ! -e $< || npm run --prefix $(FRONTEND) --silent check
 
 # The slow checks, at the same time: pyright takes a minute, mostly for libraries without types.
 check-pyright:
@@ -99,7 +117,7 @@ constraints: $(VENV)/.test $(VENV)/.check $(VENV)/.docs
 	$(BIN)/python -m pip freeze --all --exclude-editable | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' > constraints.txt
 
 clean:
-	rm -rf $(VENV) .venvs tests/node/node_modules site dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+	rm -rf $(VENV) .venvs tests/node/node_modules $(FRONTEND)/node_modules $(dir $(PAGE)) site dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
 
 # One environment for all targets. Each stamp stands for a dependency group that one pip call installs, and is
 # rebuilt when a pyproject.toml or a pin changes. hatchling is installed first, because --no-build-isolation

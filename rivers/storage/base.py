@@ -54,7 +54,7 @@ class EventStorage(ABC):
         return MemoryStorage()
 
     @staticmethod
-    def embedded(path: str | os.PathLike[str]) -> EventStorage:
+    def embedded(path: str | os.PathLike[str], *, read_only: bool = False) -> EventStorage:
         """Return a storage in a SQLite file on this machine, shared by any number of threads and processes.
 
         The file is opened on first use: the folder is created, an older file is migrated, and runs whose
@@ -62,6 +62,7 @@ class EventStorage(ABC):
 
         Args:
             path: A directory, created if needed; the file inside is `rivers.db`.
+            read_only: Only read an existing file: nothing is created or migrated, no run is closed, and writing raises.
 
         Raises:
             StorageError: On first use, if the file belongs to another program or a newer rivers, or cannot be
@@ -69,7 +70,7 @@ class EventStorage(ABC):
         """
         from rivers.storage.sqlite.storage import SQLiteStorage
 
-        return SQLiteStorage(path)
+        return SQLiteStorage(path, read_only=read_only)
 
     def __enter__(self) -> Self:
         self.open()

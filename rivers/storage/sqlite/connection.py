@@ -41,12 +41,14 @@ class Database:
 
     Args:
         directory: Directory of the file.
+        read_only: Open an existing file without changing anything: no migration, no interrupted run is closed.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, read_only: bool = False) -> None:
         self.path = directory / "rivers.db"
         self.owners = directory / "owners"
         self.lock = RLock()
+        self._read_only = read_only
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
 
@@ -89,7 +91,8 @@ class Database:
                 connection.close()
 
     def _open(self) -> sqlite3.Connection:
-        connection = self._connection = self._exclusively(self._connect)
+        connect = self._connect_read_only if self._read_only else lambda: self._exclusively(self._connect)
+        connection = self._connection = connect()
         return connection
 
     def _connect(self) -> sqlite3.Connection:
@@ -113,6 +116,23 @@ class Database:
             connection.close()
             raise
         self._identity = _identity(self.path.stat())
+        return connection
+
+    def _connect_read_only(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"{self.path.as_uri()}?mode=ro",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            connection.execute("PRAGMA query_only = ON")
+            schema.check_current(connection, self.path)
+            self._identity = _identity(self.path.stat())
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _create(self) -> None:

@@ -105,14 +105,40 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     if _pragma(connection, "application_id") != APPLICATION_ID:
         _check_empty(connection, path)
         _apply(connection, _TABLES, VERSION)
-    elif current > VERSION:
+    else:
+        _check_not_newer(current, path)
+    for older in range(current or VERSION, VERSION):
+        _apply(connection, MIGRATIONS[older], older + 1)
+
+
+def check_current(connection: sqlite3.Connection, path: Path) -> None:
+    """Check that the tables can be read as they are, without a migration.
+
+    Args:
+        connection: Open connection to the file.
+        path: The file, for messages.
+
+    Raises:
+        StorageError: The file belongs to another program, or to another version of rivers.
+    """
+    current = _pragma(connection, "user_version")
+    if _pragma(connection, "application_id") != APPLICATION_ID:
+        raise StorageError(f"{path} is not an event log of rivers. Use the folder of one.")
+    _check_not_newer(current, path)
+    if current < VERSION:
+        raise StorageError(
+            f"{path} was written by an older rivers: its schema version is {current}, not {VERSION}. Run any command "
+            "that writes, such as `rivers materialize`, to migrate it."
+        )
+
+
+def _check_not_newer(current: int, path: Path) -> None:
+    if current > VERSION:
         raise StorageError(
             f"{path} was written by a newer rivers: its schema version is {current}, but rivers "
             f"{version('rivers-io')} supports versions up to {VERSION}. Upgrade with 'pip install -U rivers-io', "
             "or use another directory."
         )
-    for older in range(current or VERSION, VERSION):
-        _apply(connection, MIGRATIONS[older], older + 1)
 
 
 def _check_empty(connection: sqlite3.Connection, path: Path) -> None:

@@ -6,6 +6,7 @@ import atexit
 import logging
 import os
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from threading import Timer
 from time import monotonic, perf_counter_ns
@@ -71,14 +72,16 @@ class SQLiteStorage(EventStorage):
 
     Args:
         path: The directory, created on first use.
+        read_only: Only read an existing file.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False) -> None:
         self.path = Path(path).expanduser().absolute()
+        self._read_only = read_only
         self._fresh()
 
     def _fresh(self) -> None:
-        self._database = Database(self.path)
+        self._database = Database(self.path, read_only=self._read_only)
         self._pending: list[Event] = []
         self._is_unsettled = False
         self._written_at = 0.0
@@ -86,8 +89,8 @@ class SQLiteStorage(EventStorage):
         self._timer: Timer | None = None
         self._owner: Owner | None = None
 
-    def __reduce__(self) -> tuple[type[SQLiteStorage], tuple[str]]:
-        return SQLiteStorage, (str(self.path),)
+    def __reduce__(self) -> tuple[Callable[..., SQLiteStorage], tuple[str]]:
+        return partial(SQLiteStorage, read_only=self._read_only), (str(self.path),)
 
     def __repr__(self) -> str:
         return f"Storage.embedded({str(self.path)!r})"

@@ -1,0 +1,123 @@
+"""The command `rivers ui`: start the server and open the page."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import tempfile
+import webbrowser
+from html import escape
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+import uvicorn
+
+from rivers_cli.errors import UsageError
+from rivers_ui.app import Page, PageProject, create_app, read_static
+from rivers_ui.client import WorkerClient
+
+FIRST_PORT: Final = 8765
+_PORTS: Final = 100
+
+
+def ui(
+    context: typer.Context,
+    host: Annotated[
+        str, typer.Option("--host", help="Address of this machine: 127.0.0.1 or ::1.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option("--port", help="Port; by default the first free one from 8765.", min=1, max=65535),
+    ] = None,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Only print the address.")] = False,
+) -> None:
+    """Show assets, lineage, runs and handlers in the browser.
+
+    The page only reads, and follows runs of other processes while they run. It is reachable from this machine only,
+    with the token of the printed address. Ctrl+C ends it.
+
+    Examples:
+      $ rivers ui
+      $ rivers ui --env prod --no-open
+    """
+    _check_host(host)
+    if "app.js" not in read_static():
+        raise UsageError("The page is not built. Run `make ui` in the checkout.")
+    session = context.obj
+    project = session.project
+    worker = WorkerClient(project.root, (session.environment, session.config, session.repository))
+    environment = None if project.config is None else project.config.environment
+    page = Page(
+        PageProject(
+            project.root.name, environment, project.event_log, lambda text: str(session.redact(text))
+        ),
+        worker,
+    )
+    with _listen(host, port) as listener:
+        bound = listener.getsockname()[1]
+        token = secrets.token_urlsafe(32)
+        address = f"http://{'[::1]' if host == '::1' else '127.0.0.1'}:{bound}/#token={token}"
+        print(f"rivers ui: {address}\nPress Ctrl+C to stop.", flush=True)
+        redirect = None if no_open else _open_browser(address)
+        options = uvicorn.Config(
+            create_app(page, bound, token),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            lifespan="off",
+            ws="none",
+            proxy_headers=False,
+            h11_max_incomplete_event_size=16_384,
+            timeout_graceful_shutdown=1,
+        )
+        try:
+            uvicorn.Server(options).run(sockets=[listener])
+        except KeyboardInterrupt:
+            pass
+        finally:
+            page.close()
+            if redirect is not None:
+                redirect.unlink(missing_ok=True)
+
+
+def _check_host(host: str) -> None:
+    try:
+        is_own = host in ("127.0.0.1", "::1") and ip_address(host).is_loopback
+    except ValueError:
+        is_own = False
+    if not is_own:
+        raise UsageError(
+            f"--host {host}: the page is reachable from this machine only. Use 127.0.0.1 or ::1. To see it from "
+            f"another machine, run `ssh -L {FIRST_PORT}:127.0.0.1:{FIRST_PORT} THIS_MACHINE` there."
+        )
+
+
+def _listen(host: str, port: int | None) -> socket.socket:
+    candidates = [port] if port is not None else range(FIRST_PORT, FIRST_PORT + _PORTS)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for candidate in candidates:
+        listener = socket.socket(family)
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, candidate))
+            listener.listen()
+        except OSError:
+            listener.close()
+        else:
+            return listener
+    raise UsageError(f"Port {candidates[0]} of {host} is in use. Use another --port.")
+
+
+def _open_browser(address: str) -> Path:
+    """Open the address through a file that only this user can read, so that no process list shows the token."""
+    descriptor, name = tempfile.mkstemp(prefix="rivers-ui-", suffix=".html")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(f'<!doctype html><meta http-equiv="refresh" content="0; url={escape(address)}">')
+    path = Path(name)
+    webbrowser.open(path.as_uri())
+    return path

@@ -1,0 +1,99 @@
+"""The guard refuses everything but the requests of the page itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from rivers_ui.app import Page, PageProject, create_routes
+from rivers_ui.client import WorkerClient
+
+
+def route_paths(folder):
+    page = Page(PageProject("p", None, folder, str), WorkerClient(folder, (None, None, None)))
+    return [
+        route.path.replace("{name:path}", "orders").replace("{run_id}", "r1") for route in create_routes(page)
+    ]
+
+
+REFUSED = {
+    "foreign host": (421, {"host": ["10.0.0.1:{port}"]}),
+    "rebound host": (421, {"host": ["attacker.example:{port}"]}),
+    "host without port": (421, {"host": ["127.0.0.1"]}),
+    "unspecified address": (421, {"host": ["0.0.0.0:{port}"]}),
+    "duplicate host": (400, {"host": ["127.0.0.1:{port}", "127.0.0.1:{port}"]}),
+    "no host": (400, {"host": []}),
+    "foreign origin": (403, {"headers": [("Origin", "http://attacker.example")]}),
+    "null origin": (403, {"headers": [("Origin", "null")]}),
+    "origin with another port": (403, {"headers": [("Origin", "http://127.0.0.1:1")]}),
+    "cross-site": (403, {"headers": [("Sec-Fetch-Site", "cross-site")]}),
+    "other port of this host": (403, {"headers": [("Sec-Fetch-Site", "same-site")]}),
+    "frame": (
+        403,
+        {
+            "headers": [
+                ("Sec-Fetch-Site", "cross-site"),
+                ("Sec-Fetch-Mode", "navigate"),
+                ("Sec-Fetch-Dest", "iframe"),
+            ]
+        },
+    ),
+    "post": (405, {"method": "POST"}),
+    "options": (405, {"method": "OPTIONS"}),
+    "delete": (405, {"method": "DELETE"}),
+    "long address": (414, {"suffix": "?x=" + "x" * 9000}),
+}
+
+
+@pytest.mark.parametrize("attack", REFUSED)
+def test_guard_refuses_on_every_route(server, attack):
+    status, request = REFUSED[attack]
+    request = {**request}
+    suffix = request.pop("suffix", "")
+    if "host" in request:
+        request["host"] = [value.format(port=server.port) for value in request["host"]]
+    for path in route_paths(server.folder):
+        answer = server.request(path + suffix, **request)
+        assert answer.status == status, path
+        assert b"orders" not in answer.body
+
+
+@pytest.mark.parametrize("token", [None, "", "wrong", "token-of-the-test"])
+def test_guard_requires_token_for_data(server, token):
+    for path in route_paths(server.folder):
+        if path.startswith("/api/"):
+            assert server.request(path, token=token).status == 401
+
+
+def test_guard_refuses_two_tokens(server):
+    headers = [("Authorization", "Bearer wrong")]
+    assert server.request("/api/v1/project", headers=headers).status == 401
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v1/project", "/api/v1/unknown", "/unknown", "/static/../app.py"])
+def test_every_response_has_the_security_headers(server, path):
+    headers = server.request(path).headers
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert "require-trusted-types-for 'script'" in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+    assert not any(name.startswith("access-control-") for name in headers)
+    assert headers["cache-control"] == ("no-store" if path.startswith("/api/") else "no-cache")
+
+
+def test_guard_lets_browser_open_the_page_from_a_file(server):
+    names = {"Site": "cross-site", "Mode": "navigate", "Dest": "document"}
+    headers = [(f"Sec-Fetch-{name}", value) for name, value in names.items()]
+    assert server.request("/", headers=headers, token=None).status == 200
+    assert server.request("/api/v1/project", headers=headers).status == 403
+
+
+def test_guard_refuses_websocket_upgrade(server):
+    headers = [
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+    ]
+    assert server.request("/api/v1/changes", headers=headers, token=None).status == 401
