@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 import rivers_core
+from tests.event_check import EventCheck
 from tests.s3_server import s3_server, s3_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["s3_server", "s3_url"]
 
@@ -30,3 +35,19 @@ def clear_rivers_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove variables such as RIVERS_ENV, which a developer may have exported."""
     for variable in [name for name in os.environ if name.upper().startswith("RIVERS_")]:
         monkeypatch.delenv(variable)
+
+
+@pytest.fixture(autouse=True)
+def events_tell_the_truth(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Verify that each value in a local folder is readable under the version that its event records.
+
+    Tests that damage or replace values while a run goes on opt out with `@pytest.mark.untrue_events(reason)`.
+    """
+    if request.node.get_closest_marker("untrue_events") is not None:
+        yield
+        return
+    check = EventCheck()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        check.install(monkeypatch)
+        yield
+    assert not check.findings, "\n".join(check.findings)
