@@ -23,6 +23,7 @@ from rivers_core.exceptions import (
     PartitionValidationError,
     PluginLoadError,
     RiversError,
+    VersionNotFoundError,
 )
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "RiversError",
     "StorageError",
     "TaskDefinitionError",
+    "VersionNotFoundError",
 ]
 
 

@@ -33,8 +33,9 @@ from rivers.graph.symbols import Definitions
 from rivers.graph.terms import select_names
 from rivers.repository.accepting import accept_stored
 from rivers.repository.html import html_table
-from rivers.repository.loading import load_stored
+from rivers.repository.loading import load_stored, stored_context
 from rivers.repository.observing import observe_assets
+from rivers.repository.restoring import restore_stored
 from rivers.repository.run_preview import preview
 from rivers.repository.runner import RunRequest, run_plan
 from rivers.repository.runtime import Runtime, check_executor
@@ -52,9 +53,9 @@ if TYPE_CHECKING:
     from rivers.graph.plan import Graph, HandlerBinding, StoredOutput
     from rivers.repository.run_preview import RunPlan
     from rivers.repository.runner import RunResult
-    from rivers.storage import EventStorage
+    from rivers.storage import Event, EventStorage
     from rivers_core.config import Config
-    from rivers_core.handler import BaseIOHandler
+    from rivers_core.handler import BaseIOHandler, StoredVersion
     from rivers_core.metadata import MetadataValue
     from rivers_core.partitions import PartitionKey
 
@@ -359,14 +360,29 @@ class CodeRepository:
 
     @overload
     def load_node(
-        self, name: str | Asset | Task, *, partition_key: KeyRequest | None = None, type_hint: type[T]
+        self,
+        name: str | Asset | Task,
+        *,
+        partition_key: KeyRequest | None = None,
+        type_hint: type[T],
+        version: str | int | None = None,
     ) -> T: ...
     @overload
     def load_node(
-        self, name: str | Asset | Task, *, partition_key: KeyRequest | None = None, type_hint: Any = None
+        self,
+        name: str | Asset | Task,
+        *,
+        partition_key: KeyRequest | None = None,
+        type_hint: Any = None,
+        version: str | int | None = None,
     ) -> Any: ...
     def load_node(
-        self, name: str | Asset | Task, *, partition_key: KeyRequest | None = None, type_hint: Any = None
+        self,
+        name: str | Asset | Task,
+        *,
+        partition_key: KeyRequest | None = None,
+        type_hint: Any = None,
+        version: str | int | None = None,
     ) -> Any:
         """Load the stored value of an asset, a task or a node of a graph asset.
 
@@ -374,6 +390,7 @@ class CodeRepository:
             name: Its name; `graph/task` for a node.
             partition_key: One or several partition keys.
             type_hint: Requested type; None for the return annotation of its function.
+            version: An earlier version, see `versions`; None for the current value.
 
         Returns:
             The value; `{key: value}` for several keys.
@@ -381,9 +398,53 @@ class CodeRepository:
         Raises:
             NodeNotFoundError: The name is unknown.
             NotMaterializedError: Nothing was ever stored.
+            VersionNotFoundError: The version is not stored.
+            RiversError: The handler does not keep versions.
             PartitionValidationError: The key is missing, or not one of the asset's.
         """
-        return load_stored(self._output(name), self.storage, partition_key, type_hint)
+        wanted = None if version is None else str(version)
+        return load_stored(self._output(name), self.storage, partition_key, type_hint, wanted)
+
+    def versions(
+        self, name: str | Asset | Task, *, partition_key: KeyRequest | None = None
+    ) -> list[StoredVersion]:
+        """Return the versions of a stored value that can be loaded, the current one first.
+
+        Args:
+            name: Name of an asset, a task or a node.
+            partition_key: The partition key; None without partitions.
+
+        Raises:
+            NodeNotFoundError: The name is unknown.
+            PartitionValidationError: The key is missing, not one of the asset's, or not a single one.
+            RiversError: The handler does not keep versions.
+        """
+        output = self._output(name)
+        return output.handler.versions(stored_context(output, self.storage, partition_key, "versions"))
+
+    def restore(
+        self, name: str | Asset | Task, *, version: str | int, partition_key: KeyRequest | None = None
+    ) -> Event:
+        """Make an earlier version the current value, and record it as a new materialization.
+
+        Args:
+            name: Name of an asset, a task or a node.
+            version: The version, see `versions`.
+            partition_key: The partition key; None without partitions. Other partitions stay as they are.
+
+        Returns:
+            The recorded event: inputs and code version are those of the restored value, and the tag `rivers/restored`
+            names the version.
+
+        Raises:
+            NodeNotFoundError: The name is unknown.
+            VersionNotFoundError: The version is not stored.
+            PartitionValidationError: The key is missing, not one of the asset's, or not a single one.
+            RiversError: The handler does not keep versions.
+        """
+        output = self._output(name)
+        context = stored_context(output, self.storage, partition_key, "restore")
+        return restore_stored(output, context, str(version), self.storage)
 
     def io_handler_for_output(self, name: str | Asset | Task) -> BaseIOHandler:
         """Return the handler of an asset or node; runs nothing.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from rivers.exceptions import ExecutionError, NotMaterializedError, PartitionValidationError
+from rivers.exceptions import ExecutionError, NotMaterializedError, PartitionValidationError, RiversError
 from rivers.execution.fan_in import by_key, load_each
 from rivers.execution.handler_calls import add_location, advise_on_external
 from rivers.execution.keys import asks_for_several, requested_keys
@@ -31,7 +31,11 @@ CALLER = "load_node"
 
 
 def load_stored(
-    output: StoredOutput, storage: EventStorage, partition_key: KeyRequest | None, type_hint: Any
+    output: StoredOutput,
+    storage: EventStorage,
+    partition_key: KeyRequest | None,
+    type_hint: Any,
+    version: str | None = None,
 ) -> Any:
     """Load the stored value of an output.
 
@@ -40,15 +44,21 @@ def load_stored(
         storage: Event storage.
         partition_key: One or several partition keys.
         type_hint: Requested type; None for the type that the producer declares.
+        version: An earlier version; None for the current value.
 
     Returns:
         The value; `{key: value}` if several keys were requested, also by a list or range that contains only one.
 
     Raises:
         NotMaterializedError: Nothing was ever stored.
-        PartitionValidationError: The key is missing, or not one of the asset's.
+        VersionNotFoundError: The version is not stored.
+        PartitionValidationError: The key is missing, or not one of the asset's; or several keys with a version.
         ExecutionError: The asset recorded a `Materialization`, so that its handler has no value.
     """
+    if version is not None:
+        context = stored_context(output, storage, partition_key, CALLER, _type_hint(type_hint, output))
+        context.version = version
+        return _run_loading(output, _load(output, context, storage))
     definition = output.partitions_def
     if definition is None:
         if partition_key is not None:
@@ -69,6 +79,51 @@ def load_stored(
         context = _context(output, keys[0], _type_hint(type_hint, output), event)
         return _run_loading(output, _load(output, context, storage))
     return _load_several(output, storage, keys, type_hint)
+
+
+def stored_context(
+    output: StoredOutput,
+    storage: EventStorage,
+    partition_key: KeyRequest | None,
+    caller: str,
+    type_hint: Any = None,
+) -> InputContext:
+    """Return a context for one stored value whose handler keeps versions.
+
+    Args:
+        output: The asset or node.
+        storage: Event storage.
+        partition_key: The partition key; None without partitions.
+        caller: Name of the operation.
+        type_hint: Requested type.
+
+    Raises:
+        PartitionValidationError: The key is missing, not one of the asset's, or not a single one.
+        RiversError: The handler does not keep versions.
+    """
+    binding = _bound(output)
+    if not binding.handler.has_versions:
+        raise RiversError(
+            f"Asset {output.name!r} has no earlier versions: its handler {binding.label!r} "
+            f"({type(binding.handler).__name__}) does not keep them. Use pickle with `keep_versions`, or delta."
+        )
+    definition = output.partitions_def
+    if (definition is None) != (partition_key is None):
+        raise PartitionValidationError(
+            f"asset {output.name!r} is {'not ' if definition is None else ''}partitioned, got partition_key="
+            f"{partition_key!r}. {'Omit' if definition is None else 'Pass'} partition_key."
+        )
+    key = None
+    if definition is not None and partition_key is not None:
+        keys = requested_keys(partition_key, definition, storage)
+        if len(keys) != 1:
+            raise PartitionValidationError(
+                f"{caller} of asset {output.name!r} takes one partition key, got {len(keys)}. Each partition has its "
+                "own versions."
+            )
+        (key,) = keys
+    partition = None if key is None else PartitionContext([key], definition)
+    return InputContext(output.name, caller, output.metadata, partition, type_hint)
 
 
 def _load_several(

@@ -20,6 +20,7 @@ CORE_ERRORS = {
     "PartitionValidationError": ValueError,
     "IntegrityError": ValueError,
     "HandlerNotFoundError": LookupError,
+    "VersionNotFoundError": LookupError,
     "AssetOutputValidationError": TypeError,
     "ConflictError": RuntimeError,
     "OneShotValueError": RuntimeError,

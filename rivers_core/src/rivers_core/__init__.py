@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rivers_core.contexts import InputContext as InputContext
     from rivers_core.contexts import OutputContext as OutputContext
     from rivers_core.handler import BaseIOHandler as BaseIOHandler
+    from rivers_core.handler import StoredVersion as StoredVersion
     from rivers_core.hooks import CommandSpec as CommandSpec
     from rivers_core.hooks import ExecutorSpec as ExecutorSpec
     from rivers_core.hooks import HandlerSpec as HandlerSpec
@@ -36,7 +37,7 @@ else:
             "rivers_core.config": ["Config", "find_config", "load_config"],
             "rivers_core.contexts": ["InputContext", "OutputContext"],
             "rivers_core.exceptions": [""],
-            "rivers_core.handler": ["BaseIOHandler"],
+            "rivers_core.handler": ["BaseIOHandler", "StoredVersion"],
             "rivers_core.hooks": ["CommandSpec", "ExecutorSpec", "HandlerSpec", "hookimpl"],
             "rivers_core.keys": ["storage_key"],
             "rivers_core.metadata": ["MetadataValue"],

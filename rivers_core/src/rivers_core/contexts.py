@@ -239,6 +239,8 @@ class InputContext(_Context):
         type_hint: Annotation of the parameter that receives the value; None if there is none.
         run_id: Id of the run that loads the value; None outside a run.
         upstream: Event that stored the value, or a function without arguments that finds it on first access.
+        version: Earlier version to load, as `BaseIOHandler.versions` lists it; None for the current value. Only
+            handlers with `has_versions` receive one.
 
     Attributes:
         served_by: Set by a handler that reads from several stores: name of the store that served the value. The
@@ -259,6 +261,7 @@ class InputContext(_Context):
         "loaded_version",
         "loaded_versions",
         "served_by",
+        "version",
     )
 
     _upstream: Any
@@ -266,6 +269,7 @@ class InputContext(_Context):
     loaded_version: str | None
     loaded_versions: dict[PartitionKey, str] | None
     served_by: str | None
+    version: str | None
 
     def __init__(
         self,
@@ -277,6 +281,7 @@ class InputContext(_Context):
         *,
         run_id: str | None = None,
         upstream: Any = None,
+        version: str | None = None,
     ) -> None:
         self.asset_name = asset_name
         self.downstream_asset = downstream_asset
@@ -285,6 +290,7 @@ class InputContext(_Context):
         self.type_hint = type_hint
         self.run_id = run_id
         self._upstream = upstream
+        self.version = version
         self.loaded_version = self.loaded_versions = self.loaded_at = self.served_by = None
 
     def register_loaded_version(
@@ -327,7 +333,7 @@ class InputContext(_Context):
         self._upstream = event
 
     def __repr__(self) -> str:
-        return self._repr("asset_name", "downstream_asset")
+        return self._repr("asset_name", "downstream_asset", "version")
 
 
 # A call of a class costs twice as much as that of a function, and each small step builds two contexts.
@@ -371,7 +377,7 @@ def input_context(
     context.downstream_asset = downstream_asset
     context.asset_metadata = asset_metadata
     context.partition = context.loaded_version = context.loaded_versions = None
-    context.loaded_at = context.served_by = None
+    context.loaded_at = context.served_by = context.version = None
     context.type_hint = type_hint
     context.run_id = run_id
     context._upstream = upstream  # noqa: SLF001 - same module

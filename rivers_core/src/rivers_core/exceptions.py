@@ -26,6 +26,7 @@ __all__ = [
     "PartitionValidationError",
     "PluginLoadError",
     "RiversError",
+    "VersionNotFoundError",
 ]
 
 ALWAYS_PROPAGATE: Final = (KeyboardInterrupt, GeneratorExit)
@@ -112,6 +113,10 @@ class ConflictError(RiversError, RuntimeError):
     Raise it from `handle_output`, with nothing stored, if `OutputContext.expected_version` is not the version that is
     stored. The engine then runs the step again with the current value.
     """
+
+
+class VersionNotFoundError(RiversError, LookupError):
+    """The requested version of a value was never stored, or is not kept any more."""
 
 
 class OneShotValueError(RiversError, RuntimeError):

@@ -6,11 +6,13 @@ import pickle
 import re
 from typing import TYPE_CHECKING
 
-from rivers_core.exceptions import IntegrityError, RiversError
+from rivers_core.exceptions import IntegrityError, RiversError, VersionNotFoundError
 from rivers_objects.errors import named
 from rivers_pickle.unpicklable import find_unpicklable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rivers_core import InputContext, OutputContext
     from rivers_pickle.format import Header
 
@@ -26,6 +28,21 @@ def damaged(context: InputContext, address: str, reason: str) -> IntegrityError:
     return IntegrityError(
         f"Could not load {named(context)} at {address!r}: the object {reason}. Nothing was unpickled. "
         "Restore it from a copy, or materialize the asset again."
+    )
+
+
+def no_such_version(context: InputContext, address: str, versions: Sequence[str]) -> VersionNotFoundError:
+    """Return the error for a version that is not stored.
+
+    Args:
+        context: Context of the asset, with the version.
+        address: Address of the current object.
+        versions: The stored versions, the current one first.
+    """
+    stored = ", ".join(version[:12] for version in versions) or "none"
+    return VersionNotFoundError(
+        f"Could not load version {context.version!r} of {named(context)} at {address!r}: it is not stored. Stored are "
+        f"{stored}. Earlier versions are kept by a handler with `keep_versions`."
     )
 
 

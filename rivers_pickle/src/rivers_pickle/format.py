@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import platform
+import re
 import secrets
 import struct
 from contextlib import suppress
@@ -29,6 +30,9 @@ _VERSION: Final = 1
 _LENGTHS: Final = struct.Struct("<QIBB2x")
 _SEAL_SIZE: Final = 32
 _TRAILER_SIZE: Final = _LENGTHS.size + _SEAL_SIZE + len(MAGIC)
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_STAMP: Final = "%Y%m%dT%H%M%S.%fZ"
+_NO_STAMP: Final = "0"
 _KEY_CONTEXT: Final = "rivers-pickle 1 signing key"
 
 
@@ -80,7 +84,7 @@ def header_for(context: OutputContext, obj: object, stream_digest: bytes) -> Hea
         type=f"{type(obj).__module__}.{type(obj).__qualname__}",
         data_version=stream_digest.hex(),
         writer=_writer(),
-        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        created=datetime.now(UTC).isoformat(timespec="microseconds"),
         code_version=context.code_version,
         write_id=None if context.expected_version is None else secrets.token_hex(8),
     )
@@ -167,14 +171,61 @@ def version_in_tail(tail: bytes, is_whole: bool) -> str | None:
     Returns:
         The version; of a whole object without footer its digest. None if the tail does not contain a whole footer.
     """
-    if len(tail) >= _TRAILER_SIZE and tail[-len(MAGIC) :] == MAGIC:
-        trailer = tail[-_TRAILER_SIZE:]
-        _, header_length, _, _ = _LENGTHS.unpack(trailer[: _LENGTHS.size])
-        text = tail[:-_TRAILER_SIZE][-header_length:]
-        if len(text) == header_length:
-            with suppress(ValueError, TypeError, KeyError, RecursionError):
-                return str(json.loads(text)["data_version"])
+    with suppress(ValueError, TypeError, KeyError, RecursionError):
+        return str(_values_in_tail(tail)["data_version"])
     return blake3(tail).hexdigest() if is_whole else None
+
+
+def object_name(tail: bytes, is_whole: bool) -> str | None:
+    """Return the name of an object among the earlier versions: when it was stored, and its data version.
+
+    Names sort by time. An object without a valid footer sorts first.
+
+    Args:
+        tail: The last bytes of the object.
+        is_whole: Whether these are all of it.
+
+    Returns:
+        The name; None if the tail is not the whole object and does not contain a valid footer.
+    """
+    with suppress(ValueError, TypeError, KeyError, RecursionError):
+        values = _values_in_tail(tail)
+        # the footer is not verified here: only these two forms may become part of a path
+        if _DIGEST.fullmatch(values["data_version"]):
+            created = datetime.fromisoformat(values["created"]).astimezone(UTC)
+            return f"{created.strftime(_STAMP)}-{values['data_version']}.pkl"
+    return f"{_NO_STAMP}-{blake3(tail).hexdigest()}.pkl" if is_whole else None
+
+
+def parse_object_name(name: str) -> tuple[datetime | None, str] | None:
+    """Return time and data version in the name of an earlier version; None for the name of another object.
+
+    Args:
+        name: Result of `object_name`.
+    """
+    stamp, _, version = name.removesuffix(".pkl").partition("-")
+    with suppress(ValueError):
+        if _DIGEST.fullmatch(version):
+            stored_at = None if stamp == _NO_STAMP else datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
+            return stored_at, version
+    return None
+
+
+def _values_in_tail(tail: bytes) -> dict[str, str]:
+    """Return the values of the footer at the end of an object, which is not verified.
+
+    Raises:
+        ValueError: The tail does not contain a whole footer.
+    """
+    if len(tail) < _TRAILER_SIZE or tail[-len(MAGIC) :] != MAGIC:
+        raise ValueError("no footer")
+    trailer = tail[-_TRAILER_SIZE:]
+    _, header_length, _, _ = _LENGTHS.unpack(trailer[: _LENGTHS.size])
+    text = tail[:-_TRAILER_SIZE][-header_length:]
+    if len(text) != header_length:
+        raise ValueError("the footer is longer than the tail")
+    values: dict[str, str] = json.loads(text)
+    return values
 
 
 def _has_magic(data: memoryview) -> bool:

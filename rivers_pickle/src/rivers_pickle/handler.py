@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pickle
 import time
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from rivers_core import MetadataValue
-from rivers_objects import Condition, ObjectIOHandler
+from rivers_core import InputContext, MetadataValue, StoredVersion
+from rivers_objects import Condition, History, ObjectIOHandler
+from rivers_objects.layout import versions_folder
 from rivers_pickle import errors
 from rivers_pickle.format import (
     FormatError,
@@ -20,6 +22,8 @@ from rivers_pickle.format import (
     encode_footer,
     header_for,
     is_rivers_object,
+    object_name,
+    parse_object_name,
     verify,
     version_in_tail,
     version_of,
@@ -28,11 +32,13 @@ from rivers_pickle.stream import TargetError, Written, write_pickle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import timedelta
 
-    from rivers_core import InputContext, OutputContext
+    from rivers_core import OutputContext
     from rivers_objects import Target
 
 
+_SHORTEST_VERSION: Final = 8
 _warned_names: Final[set[str]] = set()
 
 
@@ -63,6 +69,7 @@ class PickleIOHandler(ObjectIOHandler):
             relative path is relative to the working folder, in a config file to that file.
         prefix: Path in the store below which all objects lie.
         signing_key: Key that signs objects; then no unsigned, foreign or changed object is ever unpickled.
+        keep_versions: How many earlier versions of each value stay loadable, besides the current one.
         fsync: Flush an object and its folder to the disk before `handle_output` returns; local stores only.
         storage_options: Options of the store that a URL names, with obstore's names: `access_key_id`, `region`,
             `endpoint`, `allow_http`, `timeout`, `max_retries`, ... Their values are never shown.
@@ -79,11 +86,15 @@ class PickleIOHandler(ObjectIOHandler):
     positional_fields: ClassVar[tuple[str, ...]] = ("store", "prefix", "signing_key")
     suffix: ClassVar[str] = ".pkl"
     conditional_writes: ClassVar[Any] = True
+    has_versions: ClassVar[Any] = True
 
     signing_key: SecretStr | None = Field(
         default=None,
         min_length=1,
         description="Key that signs objects; then only objects signed with it are loaded.",
+    )
+    keep_versions: int = Field(
+        default=0, ge=0, description="How many earlier versions of each value stay loadable."
     )
 
     if TYPE_CHECKING:
@@ -96,6 +107,7 @@ class PickleIOHandler(ObjectIOHandler):
             *,
             fsync: bool = False,
             storage_options: Mapping[str, SecretStr | str] | None = None,
+            keep_versions: int = 0,
         ) -> None: ...
 
     @property
@@ -118,15 +130,8 @@ class PickleIOHandler(ObjectIOHandler):
         path = self.object_path(context)
         started = time.perf_counter()
         written = self._write(context, path, obj)
-        context.add_output_metadata(
-            {
-                "path": path,
-                "uri": self.object_address(path),
-                "serializer": "pickle",
-                "size_bytes": MetadataValue.int(written.size),
-                "write_duration_s": MetadataValue.float_(time.perf_counter() - started),
-            }
-        )
+        self._describe(context, path, written.size)
+        context.add_output_metadata({"write_duration_s": MetadataValue.float_(time.perf_counter() - started)})
         context.offer_content_version(written.digest.hex())
         if written.main_global is not None and self.locality != "process":
             _warn_of_main(context, written.main_global)
@@ -139,12 +144,11 @@ class PickleIOHandler(ObjectIOHandler):
 
         Raises:
             NotMaterializedError: The object does not exist.
+            VersionNotFoundError: `context.version` is set, and no such version is stored.
             IntegrityError: The object is damaged, misplaced, or not signed as required. Nothing of it ran.
             RiversError: The store failed, or a type of the value cannot be imported here.
         """
-        path = self.object_path(context)
-        data = self.read_object(context, path)
-        stream, header = self._checked(context, path, data)
+        path, data, stream, header = self._read(context)
         context.register_loaded_version(
             version_of(data, header),
             stored_at=None if header is None else datetime.fromisoformat(header.created),
@@ -155,6 +159,101 @@ class PickleIOHandler(ObjectIOHandler):
             raise
         except Exception as error:
             raise errors.not_rebuilt(context, self.object_address(path), header, error) from error
+
+    def versions(self, context: InputContext) -> list[StoredVersion]:
+        """Return the current version and the earlier ones that are kept, the latest first; no object is verified.
+
+        Args:
+            context: Context of the asset.
+        """
+        path = self.object_path(context)
+        try:
+            tail, size = self.objects.tail(path)
+            name = object_name(tail, size == len(tail)) or object_name(bytes(self.objects.read(path)), True)
+        except FileNotFoundError:
+            return []
+        except Exception as error:
+            self.fail("look for", context, path, error)
+        assert name is not None
+        return [
+            _stored_version(name, size, is_current=True),
+            *(
+                _stored_version(kept, kept_size)
+                for kept, kept_size in self._kept(context, path)
+                if kept
+                != name  # a process ended after it had kept the current object, and before it replaced it
+            ),
+        ]
+
+    def restore(self, context: OutputContext, version: str) -> None:
+        """Write an earlier version again, as a new object with the same pickle stream; nothing is unpickled.
+
+        Args:
+            context: Context of the asset; receives metadata and data version as in `handle_output`.
+            version: The version, or at least eight digits from its start.
+
+        Raises:
+            VersionNotFoundError: The version is not stored.
+            IntegrityError: Its object is damaged, misplaced, or not signed as required.
+            ConflictError: Another version than `context.expected_version` is stored.
+        """
+        source = InputContext(
+            context.asset_name, "restore", context.asset_metadata, context.partition, version=version
+        )
+        _, _, stream, header = self._read(source)
+        if header is None:
+            super().restore(context, version)
+            return
+        path = self.object_path(context)
+        digest = bytes.fromhex(header.data_version)
+        footer = encode_footer(
+            replace(header, created=datetime.now(UTC).isoformat(timespec="microseconds"), write_id=None),
+            stream_length=len(stream),
+            stream_digest=digest,
+            key=self._key(),
+        )
+        try:
+            with self._target(context, path).open() as writer:
+                writer.write(stream)
+                writer.write(footer)
+        except Exception as error:
+            self.fail("store", context, path, error.__cause__ or error)
+        self._describe(context, path, len(stream) + len(footer))
+        context.offer_content_version(header.data_version)
+
+    def prune(
+        self,
+        context: InputContext,
+        *,
+        keep: int | None = None,
+        older_than: timedelta | None = None,
+        dry_run: bool = True,
+    ) -> list[StoredVersion]:
+        """Remove earlier versions; by default only report them. The current value stays.
+
+        Args:
+            context: Context of the asset.
+            keep: Number of earlier versions that stay; None for any.
+            older_than: Age that a version must exceed; None for any.
+            dry_run: Whether to change nothing.
+        """
+        path = self.object_path(context)
+        latest = None if older_than is None else datetime.now(UTC) - older_than
+        removed = []
+        for name, size in self._kept(context, path)[keep or 0 :]:
+            version = _stored_version(name, size)
+            if latest is None or version.stored_at is None or version.stored_at < latest:
+                removed.append(version)
+                if not dry_run:
+                    self._remove_kept(context, path, name)
+        return removed
+
+    def delete(self, context: InputContext) -> None:
+        """Remove the object and its earlier versions, if they exist."""
+        super().delete(context)
+        path = self.object_path(context)
+        for name, _ in self._kept(context, path):
+            self._remove_kept(context, path, name)
 
     def stored_version(self, context: InputContext) -> str:
         """Return the version of the object, which is read and verified, and not unpickled."""
@@ -180,9 +279,56 @@ class PickleIOHandler(ObjectIOHandler):
         _, header = self._checked(context, path, data)
         return {"bytes": len(data), "digests": 0 if header is None else 1}
 
+    def _read(self, context: InputContext) -> tuple[str, memoryview, memoryview, Header | None]:
+        """Return path, bytes, verified stream and header of the object that a context requests."""
+        path = self.object_path(context)
+        wanted = context.version
+        kept = None if wanted is None else self._kept_path(context, path, wanted)
+        data = self.read_object(context, kept or path)
+        stream, header = self._checked(context, kept or path, data)
+        if wanted is not None and not _is_version(wanted, version_of(data, header)):
+            if kept is None:
+                versions = [version.version for version in self.versions(context)]
+                raise errors.no_such_version(context, self.object_address(path), versions)
+            raise errors.damaged(context, self.object_address(kept), "is not the version in its name")
+        return kept or path, data, stream, header
+
+    def _kept_path(self, context: InputContext, path: str, version: str) -> str | None:
+        """Return the path of an earlier version; None if it is not among them."""
+        for name, _ in self._kept(context, path):
+            parsed = parse_object_name(name)
+            if parsed is not None and _is_version(version, parsed[1]):
+                return f"{versions_folder(self.prefix, path)}/{name}"
+        return None
+
+    def _kept(self, context: InputContext, path: str) -> list[tuple[str, int]]:
+        """Return name and size of each earlier version, the latest first."""
+        try:
+            entries = self.objects.entries(versions_folder(self.prefix, path))
+        except Exception as error:
+            self.fail("look for", context, path, error)
+        return sorted((entry for entry in entries if parse_object_name(entry[0])), reverse=True)
+
+    def _remove_kept(self, context: InputContext, path: str, name: str) -> None:
+        kept = f"{versions_folder(self.prefix, path)}/{name}"
+        try:
+            self.objects.delete(kept)
+        except Exception as error:
+            self.fail("delete", context, kept, error)
+
+    def _describe(self, context: OutputContext, path: str, size: int) -> None:
+        context.add_output_metadata(
+            {
+                "path": path,
+                "uri": self.object_address(path),
+                "serializer": "pickle",
+                "size_bytes": MetadataValue.int(size),
+            }
+        )
+
     def _write(self, context: OutputContext, path: str, obj: Any) -> Written:
         try:
-            target = self._target(path, context.expected_version)
+            target = self._target(context, path)
             written = write_pickle(target, obj, self._footer_for(context, obj))
         except TargetError as error:
             self.fail("store", context, path, error.__cause__ or error)
@@ -220,13 +366,27 @@ class PickleIOHandler(ObjectIOHandler):
             raise errors.damaged(context, self.object_address(path), str(error)) from None
         return stream, header
 
-    def _target(self, path: str, expected: str | None) -> Target:
+    def _target(self, context: OutputContext, path: str) -> Target:
+        expected = context.expected_version
+        condition = None if expected is None else Condition(expected, version_in_tail)
+        history = None
+        if self.keep_versions:
+            history = History(versions_folder(self.prefix, path), self.keep_versions, object_name)
         try:
-            return self.objects.target(
-                path, None if expected is None else Condition(expected, version_in_tail)
-            )
+            return self.objects.target(path, condition, history)
         except Exception as error:
             raise TargetError from error
 
     def _key(self) -> bytes | None:
         return None if self.signing_key is None else derive_key(self.signing_key.get_secret_value())
+
+
+def _stored_version(name: str, size: int, *, is_current: bool = False) -> StoredVersion:
+    parsed = parse_object_name(name)
+    assert parsed is not None
+    return StoredVersion(parsed[1], parsed[0], size, is_current)
+
+
+def _is_version(requested: str, version: str) -> bool:
+    """Return whether a version is the requested one, of which the first digits are enough."""
+    return version == requested or (len(requested) >= _SHORTEST_VERSION and version.startswith(requested))

@@ -42,8 +42,10 @@ COMMANDS: Final = {
     for name, attribute, summary, section in (
         ("materialize", "materialize", "Run assets and store their results.", "Run"),
         ("migrate", "migrate", "Copy stored values to another handler.", "Run"),
+        ("restore", "restore", "Make an earlier version of a value current.", "Run"),
         ("assets", "assets", "List assets with handler, last run and status.", "Inspect"),
         ("load", "load", "Show the stored value of an asset.", "Inspect"),
+        ("versions", "versions", "List the stored versions of a value.", "Inspect"),
         ("graph", "graph", "Draw the lineage as SVG, HTML or Mermaid.", "Inspect"),
         ("runs", "runs", "List runs, the latest first.", "Inspect"),
         ("log", "log", "Show the events of an asset or a run.", "Inspect"),

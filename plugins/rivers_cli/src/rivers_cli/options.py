@@ -116,6 +116,11 @@ Partitions = Annotated[
     ),
 ]
 
+Partition = Annotated[
+    str | None,
+    typer.Option("--partition", "-p", metavar="KEY", help="Partition key; date=a|region=b with dimensions."),
+]
+
 PartitionMode = Annotated[
     str | None,
     typer.Option(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rivers_objects.folder import Folder as Folder
     from rivers_objects.handler import ObjectIOHandler as ObjectIOHandler
     from rivers_objects.targets import Condition as Condition
+    from rivers_objects.targets import History as History
     from rivers_objects.targets import Leftover as Leftover
     from rivers_objects.targets import ReplacedError as ReplacedError
     from rivers_objects.targets import Staged as Staged
@@ -29,6 +30,7 @@ else:
             "rivers_objects.handler": ["ObjectIOHandler"],
             "rivers_objects.targets": [
                 "Condition",
+                "History",
                 "Leftover",
                 "ReplacedError",
                 "Staged",

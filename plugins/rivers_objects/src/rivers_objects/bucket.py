@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import tempfile
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
     from typing_extensions import Buffer
 
-    from rivers_objects.targets import Condition, Leftover, Writable
+    from rivers_objects.targets import Condition, History, Leftover, Target, Writable
 
+
+_LOG: Final = logging.getLogger("rivers.handlers")
 
 Result = TypeVar("Result")
 Run: TypeAlias = Callable[[Callable[[], Any]], Any]
@@ -106,6 +109,27 @@ class Bucket:
 
         return self._run(lambda: bytes(obstore.get_range(client, path, start=start, end=end)))
 
+    def tail(self, path: str) -> tuple[bytes, int]:
+        """Return the last `TAIL_SIZE` bytes of an object, and its size in bytes.
+
+        Args:
+            path: The object's path in the store.
+        """
+        size = self.size(path)
+        return self.read_range(path, max(0, size - TAIL_SIZE), size) if size else b"", size
+
+    def entries(self, folder: str) -> list[tuple[str, int]]:
+        """Return name and size of each object in a folder, without those in its folders.
+
+        Args:
+            folder: Path of the folder in the store.
+        """
+        client = self._connected()
+        import obstore
+
+        listing = self._run(lambda: obstore.list_with_delimiter(client, folder))
+        return [(entry["path"].rpartition("/")[2], entry["size"]) for entry in listing["objects"]]
+
     def exists(self, path: str) -> bool:
         """Return whether an object exists.
 
@@ -148,23 +172,57 @@ class Bucket:
         )
         return [entry["path"] for entry in page]
 
-    def target(self, path: str, condition: Condition | None = None) -> StoredObject | ConditionalObject:
+    def target(self, path: str, condition: Condition | None = None, history: History | None = None) -> Target:
         """Return an object to write.
 
         Args:
             path: The object's path in the store.
             condition: Condition of the write; publishing raises `ReplacedError` if it does not hold.
+            history: Where the replaced object is kept. Of concurrent writes without a condition, only the last one is
+                sure to be kept when it is replaced.
 
         Raises:
             RiversError: The store ignores conditions.
         """
         client = self._connected()
         if condition is None:
-            return StoredObject(client, path, self._run)
+            return self._keeping(StoredObject(client, path, self._run), path, history)
         if not self._has_conditions:
             self._run(lambda: _require_conditions(client, path))
             self._has_conditions = True
-        return ConditionalObject(client, path, condition, self._run)
+        return self._keeping(ConditionalObject(client, path, condition, self._run), path, history)
+
+    def keep_version(self, path: str, history: History) -> None:
+        """Copy an object to the folder of its earlier versions, inside the store.
+
+        Args:
+            path: The object's path in the store.
+            history: The folder.
+        """
+        client = self._connected()
+        import obstore
+
+        try:
+            tail, size = self.tail(path)
+            name = history.name_of(tail, size <= TAIL_SIZE) or history.name_of(bytes(self.read(path)), True)
+            self._run(lambda: obstore.copy(client, path, f"{history.folder}/{name}"))
+        except FileNotFoundError:
+            return
+
+    def prune_versions(self, history: History) -> None:
+        """Remove the versions beyond the number to keep; a failure is logged, and made up by a later write.
+
+        Args:
+            history: The folder.
+        """
+        try:
+            for name in history.obsolete(name for name, _ in self.entries(history.folder)):
+                self.delete(f"{history.folder}/{name}")
+        except Exception as error:
+            _LOG.warning("Could not remove obsolete versions in %s: %s", history.folder, type(error).__name__)
+
+    def _keeping(self, target: Target, path: str, history: History | None) -> Target:
+        return target if history is None else _KeepingTarget(self, target, path, history)
 
     def leftovers(self, below: str = "") -> Iterator[Leftover]:
         """Yield the unfinished uploads whose writers were killed; of S3 only.
@@ -191,6 +249,35 @@ class Bucket:
             with _CONNECTING:
                 client = self._client = self._client or stores.connected(self._store, self._options)
         return client
+
+
+class _KeepingTarget:
+    """An object whose earlier version is copied before it is replaced, so that a crash leaves both or one twice."""
+
+    def __init__(self, bucket: Bucket, target: Target, path: str, history: History) -> None:
+        self._bucket = bucket
+        self._target = target
+        self._path = path
+        self._history = history
+
+    def put(self, data: bytes) -> None:
+        self._bucket.keep_version(self._path, self._history)
+        self._target.put(data)
+        self._bucket.prune_versions(self._history)
+
+    @contextmanager
+    def open(self) -> Iterator[Writable]:
+        self._bucket.keep_version(self._path, self._history)
+        with self._target.open() as writer:
+            yield writer
+        self._bucket.prune_versions(self._history)
+
+    @contextmanager
+    def stage(self) -> Iterator[Staged]:
+        self._bucket.keep_version(self._path, self._history)
+        with self._target.stage() as staged:
+            yield staged
+        self._bucket.prune_versions(self._history)
 
 
 class StoredObject:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from itertools import islice
@@ -27,7 +28,7 @@ from rivers_objects.targets import TAIL_SIZE, Leftover, ReplacedError, Staged
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rivers_objects.targets import Condition, Writable
+    from rivers_objects.targets import Condition, History, Writable
 
 try:
     import fcntl
@@ -57,6 +58,31 @@ class Folder:
         """
         with open(self.file(path), "rb") as file:
             return memoryview(file.read())
+
+    def tail(self, path: str) -> tuple[bytes, int]:
+        """Return the last `TAIL_SIZE` bytes of an object, and its size in bytes.
+
+        Args:
+            path: The object's path in the folder.
+        """
+        with open(self.file(path), "rb") as data:
+            size = os.fstat(data.fileno()).st_size
+            data.seek(max(0, size - TAIL_SIZE))
+            return data.read(), size
+
+    def entries(self, folder: str) -> list[tuple[str, int]]:
+        """Return name and size of each object in a folder, without those in its folders.
+
+        Args:
+            folder: Path of the folder in this one.
+        """
+        with suppress(FileNotFoundError), os.scandir(self.file(folder)) as entries:
+            return [
+                (entry.name, entry.stat().st_size)
+                for entry in entries
+                if entry.is_file() and not is_staging(entry.name)
+            ]
+        return []
 
     def exists(self, path: str) -> bool:
         """Return whether an object exists.
@@ -90,15 +116,20 @@ class Folder:
         files = (file for file in files_below(self.file(below)) if not is_staging(file))
         return [os.path.relpath(file, self._root).replace(os.sep, "/") for file in islice(files, _LISTED)]
 
-    def target(self, path: str, condition: Condition | None = None) -> LocalFile:
+    def target(
+        self, path: str, condition: Condition | None = None, history: History | None = None
+    ) -> LocalFile:
         """Return an object to write.
 
         Args:
             path: The object's path in the folder.
             condition: Condition of the write; publishing raises `ReplacedError` if it does not hold.
+            history: Where the replaced object is kept.
         """
         sweep_once(self._root)
-        return LocalFile(self._root, self.file(path), condition, fsync=self._fsync)
+        if history is not None:
+            history = history._replace(folder=self.file(history.folder))
+        return LocalFile(self._root, self.file(path), condition, history, fsync=self._fsync)
 
     def leftovers(self, below: str = "") -> Iterator[Leftover]:
         """Yield the staging files whose writers were killed.
@@ -125,13 +156,23 @@ class LocalFile:
         root: The folder.
         file: Path of the object's file.
         condition: Condition of the write, if any.
+        history: Where the replaced object is kept, as an absolute path; None if it is not kept.
         fsync: Flush file and folders to the disk.
     """
 
-    def __init__(self, root: str, file: str, condition: Condition | None = None, *, fsync: bool) -> None:
+    def __init__(
+        self,
+        root: str,
+        file: str,
+        condition: Condition | None = None,
+        history: History | None = None,
+        *,
+        fsync: bool,
+    ) -> None:
         self._root = root
         self._file = file
         self._condition = condition
+        self._history = history
         self._fsync = fsync
 
     def put(self, data: bytes) -> None:
@@ -178,12 +219,40 @@ class LocalFile:
                 version = _version_of(self._file, condition)
                 if version != condition.expected:
                     raise ReplacedError(version)
-            os.replace(staging, self._file)
+            if self._history is None:
+                os.replace(staging, self._file)
+            else:
+                # kept first: a process that ends between the two leaves the current object in both places
+                self._keep_replaced(self._history)
+                os.replace(staging, self._file)
+                _prune(self._history)
 
-    def _flush_folders(self) -> None:
+    def _keep_replaced(self, history: History) -> None:
+        """Give the object that is about to be replaced a second name in the folder of earlier versions."""
+        name = _described(self._file, history.name_of)
+        if name is None:
+            return
+        os.makedirs(history.folder, exist_ok=True)
+        kept = os.path.join(history.folder, name)
+        try:
+            os.link(self._file, kept)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without links
+            staging, descriptor = new_staging(history.folder)
+            try:
+                with open(self._file, "rb") as source, os.fdopen(descriptor, "wb", closefd=False) as copy:
+                    shutil.copyfileobj(source, copy)
+            finally:
+                os.close(descriptor)
+            os.replace(staging, kept)
+        if self._fsync:
+            self._flush_folders(history.folder)
+
+    def _flush_folders(self, folder: str | None = None) -> None:
         if os.name == "nt":  # folders cannot be opened there; the rename is journalled
             return
-        folder = os.path.dirname(self._file)
+        folder = folder or os.path.dirname(self._file)
         while folder != self._root and folder != os.path.dirname(folder):
             _flush_folder(folder)
             folder = os.path.dirname(folder)
@@ -254,17 +323,32 @@ def _windows_lock(file: str) -> Iterator[None]:  # pragma: no cover - Windows on
 
 def _version_of(file: str, condition: Condition) -> str:
     """Return the version of the object in a file, empty text if there is none."""
+    version = _described(file, condition.version_of)
+    return "" if version is None else version or "unknown"
+
+
+def _described(file: str, describe: Callable[[bytes, bool], str | None]) -> str | None:
+    """Return a description of the object in a file by its tail, or by the whole of it; None if there is none."""
     try:
         with open(file, "rb") as data:
             size = os.fstat(data.fileno()).st_size
             data.seek(max(0, size - TAIL_SIZE))
-            version = condition.version_of(data.read(), size <= TAIL_SIZE)
-            if version is None:
+            description = describe(data.read(), size <= TAIL_SIZE)
+            if description is None:
                 data.seek(0)
-                version = condition.version_of(data.read(), True)
-            return version or "unknown"
+                description = describe(data.read(), True)
+            return description or ""
     except FileNotFoundError:
-        return ""
+        return None
+
+
+def _prune(history: History) -> None:
+    """Remove the versions beyond the number to keep; what cannot be removed is removed after a later write."""
+    with suppress(OSError):
+        names = [name for name in os.listdir(history.folder) if not is_staging(name)]
+        for name in history.obsolete(names):
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(history.folder, name))
 
 
 def _flush_folder(folder: str) -> None:

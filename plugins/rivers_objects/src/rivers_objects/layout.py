@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from rivers_core import InputContext, OutputContext
+
+# Storage keys encode a dot at the start of a name, so that no asset has this folder.
+_VERSIONS: Final = ".versions"
 
 
 def object_path(prefix: str, context: OutputContext | InputContext, suffix: str) -> str:
@@ -42,6 +45,17 @@ def asset_folder(prefix: str, context: OutputContext | InputContext, suffix: str
     if asset.endswith(suffix):
         asset = f"{asset.removesuffix(suffix)}%2E{suffix[1:]}"
     return _joined(prefix, asset)
+
+
+def versions_folder(prefix: str, path: str = "") -> str:
+    """Return the folder that holds the earlier versions of an object.
+
+    Args:
+        prefix: A normalized prefix, possibly empty.
+        path: Path of the object; empty for the folder of all objects.
+    """
+    folder = _joined(prefix, _VERSIONS)
+    return f"{folder}/{path.removeprefix(prefix).lstrip('/')}" if path else folder
 
 
 def normalize_prefix(prefix: str) -> str:

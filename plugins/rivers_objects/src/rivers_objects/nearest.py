@@ -7,7 +7,7 @@ from heapq import nlargest
 from os.path import commonprefix
 from typing import TYPE_CHECKING, Final
 
-from rivers_objects.layout import asset_folder
+from rivers_objects.layout import asset_folder, versions_folder
 
 if TYPE_CHECKING:
     from rivers_core import InputContext
@@ -35,7 +35,9 @@ def nearest_object(
         paths += objects.paths(folder, offset=path.removesuffix(f"/data{suffix}")[:-1])
     if paths:
         return _most_similar(path, paths, folder, suffix, cutoff=0.0)
-    return _most_similar(path, objects.paths(prefix), prefix, suffix, cutoff=0.6)
+    versions = versions_folder(prefix)
+    current = [candidate for candidate in objects.paths(prefix) if not candidate.startswith(f"{versions}/")]
+    return _most_similar(path, current, prefix, suffix, cutoff=0.6)
 
 
 def _most_similar(path: str, paths: list[str], folder: str, suffix: str, cutoff: float) -> str | None:

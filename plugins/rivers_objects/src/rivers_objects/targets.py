@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
 
 TAIL_SIZE: Final = 4096
@@ -74,6 +74,27 @@ class Condition(NamedTuple):
 
     expected: str
     version_of: Callable[[bytes, bool], str | None]
+
+
+class History(NamedTuple):
+    """Where the earlier versions of an object are kept.
+
+    Args:
+        folder: Path of the folder in the store.
+        keep: How many stay; the last ones in the order of their names.
+        name_of: Function that returns the name of a stored object in the folder, given its last `TAIL_SIZE` bytes and
+            whether these are the whole object. None asks for the whole object. Equal objects have equal names, so that
+            one is kept once.
+    """
+
+    folder: str
+    keep: int
+    name_of: Callable[[bytes, bool], str | None]
+
+    def obsolete(self, names: Iterable[str]) -> list[str]:
+        """Return the names of the versions to remove, given all of them."""
+        ordered = sorted(names)
+        return ordered[: max(0, len(ordered) - self.keep)]
 
 
 class ReplacedError(Exception):

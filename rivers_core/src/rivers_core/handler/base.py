@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import ValidationError, model_validator
@@ -23,6 +24,7 @@ from rivers_core.redaction import redacted_field
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from datetime import datetime, timedelta
     from typing import Self
 
     from rivers_core._locations import StoreRoot
@@ -30,6 +32,23 @@ if TYPE_CHECKING:
 
 Locality = Literal["process", "host", "shared"]
 """Who else can read what a handler stored: this process, all processes of this host, or all hosts."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """One version of a value that can be loaded.
+
+    Args:
+        version: Its identifier: the text that `offer_content_version` got when the value was stored.
+        stored_at: When it was stored, with a time zone; None if the store does not record it.
+        size_bytes: Its size in the store; None if unknown.
+        is_current: Whether `load_input` returns it without a version.
+    """
+
+    version: str
+    stored_at: datetime | None = None
+    size_bytes: int | None = None
+    is_current: bool = False
 
 
 class BaseIOHandler(BaseSettings, ABC):
@@ -78,6 +97,10 @@ class BaseIOHandler(BaseSettings, ABC):
     """`bool`: `handle_output` honors `OutputContext.expected_version`. It compares and stores in one atomic step, and
     raises `ConflictError`, with nothing stored, if another version is stored. Such a handler reports the version of
     each value that it loads with `InputContext.register_loaded_version`."""
+
+    has_versions: ClassVar[Any] = False
+    """`bool`: earlier versions of a value can be loaded. `load_input` honors `InputContext.version`, and `versions`
+    lists them."""
 
     is_signed: ClassVar[Any] = False
     """`bool`: stored values are authenticated, so that the engine refuses an older one that somebody put back."""
@@ -175,6 +198,73 @@ class BaseIOHandler(BaseSettings, ABC):
             f"Could not delete asset {context.asset_name!r}: {type(self).__name__} does not support deletion. "
             "Remove the value in the store itself, or implement `delete(context)`."
         )
+
+    def versions(self, context: InputContext) -> list[StoredVersion]:
+        """Return the versions of a value that can be loaded, the current one first. The default raises.
+
+        Args:
+            context: Asset and partition.
+
+        Returns:
+            An empty list if nothing was stored.
+
+        Raises:
+            RiversError: This handler does not keep versions.
+        """
+        raise self._without_versions(context)
+
+    def restore(self, context: OutputContext, version: str) -> None:
+        """Make an earlier version the current value. The default loads it and stores it again.
+
+        Override it if `handle_output` adds to a value instead of replacing it, or to avoid building the value.
+
+        Args:
+            context: Asset and partition; receives metadata and version of the new value, as in `handle_output`.
+            version: A version that `versions` lists.
+
+        Raises:
+            VersionNotFoundError: The version is not stored.
+        """
+        from rivers_core.contexts import InputContext
+
+        source = InputContext(
+            context.asset_name,
+            "restore",
+            context.asset_metadata,
+            context.partition,
+            context.type_hint,
+            run_id=context.run_id,
+            version=version,
+        )
+        value = resolve_awaitable(self.load_input(source))
+        resolve_awaitable(self.handle_output(context, value))
+
+    def prune(
+        self,
+        context: InputContext,
+        *,
+        keep: int | None = None,
+        older_than: timedelta | None = None,
+        dry_run: bool = True,
+    ) -> list[StoredVersion]:
+        """Remove earlier versions of a value; by default only report them. The current value stays.
+
+        A version is removed if it meets every condition that is given. The default raises.
+
+        Args:
+            context: Asset and partition; without a partition the whole asset, for a handler with `partition_batches`.
+            keep: Number of earlier versions that stay.
+            older_than: Age that a version must exceed.
+            dry_run: Whether to change nothing.
+
+        Returns:
+            The versions that were (or would be) removed.
+
+        Raises:
+            RiversError: This handler does not keep versions.
+        """
+        del keep, older_than, dry_run
+        raise self._without_versions(context)
 
     def verify(self, context: InputContext) -> Mapping[str, int]:
         """Read a stored value completely, and compare it with what the store recorded of it. The default loads it.
@@ -327,6 +417,12 @@ class BaseIOHandler(BaseSettings, ABC):
         if reads_arguments_only(settings_cls):
             return (init_settings,)
         return init_settings, env_settings, dotenv_settings, file_secret_settings
+
+    def _without_versions(self, context: InputContext) -> RiversError:
+        return RiversError(
+            f"Asset {context.asset_name!r} has no earlier versions: {type(self).__name__} does not keep them. Use a "
+            "handler with versions, such as pickle with `keep_versions` or delta."
+        )
 
     @model_validator(mode="before")
     @classmethod

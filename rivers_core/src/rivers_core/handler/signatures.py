@@ -36,9 +36,9 @@ def signature_problems(handler_class: type[BaseIOHandler]) -> list[str]:
 
 @cache
 def _contract() -> dict[str, list[str]]:
-    """Return the arguments of each method that a handler may override."""
+    """Return the positional arguments of each method that a handler may override."""
     return {
-        name: [*inspect.signature(method).parameters][1:]
+        name: _positional(method)
         for name, method in vars(BaseIOHandler).items()
         if isinstance(method, FunctionType) and not name.startswith("_")
     }
@@ -50,10 +50,14 @@ def _accepts(method: FunctionType, arguments: list[str]) -> bool:
         signature.bind("self", *arguments)
     except TypeError:
         return False
-    names = [item.name for item in signature.parameters.values() if item.kind is item.POSITIONAL_OR_KEYWORD][
-        1:
-    ]
+    names = _positional(method)
     return all(name not in names or names.index(name) == position for position, name in enumerate(arguments))
+
+
+def _positional(method: FunctionType) -> list[str]:
+    """Return the names of the positional arguments, without `self`."""
+    parameters = inspect.signature(method).parameters.values()
+    return [item.name for item in parameters if item.kind is item.POSITIONAL_OR_KEYWORD][1:]
 
 
 def _shown(method: FunctionType) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rivers_cli.commands.versions import VERSION_COLUMNS, version_document, version_row
 from rivers_cli.errors import ExitError, UsageError, findings_of
 from rivers_cli.handler_usage import (
     HandlerUsage,
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from rivers_cli.project import Project
     from rivers_core.config import FieldValue
     from rivers_core.contexts import InputContext
-    from rivers_core.handler import BaseIOHandler
+    from rivers_core.handler import BaseIOHandler, StoredVersion
 
 app = typer.Typer(cls=Group, rich_markup_mode=None, add_completion=False, invoke_without_command=True)
 
@@ -172,6 +174,77 @@ def verify(context: typer.Context, name: HandlerName, assets: Assets = None, as_
         print(f"{name}: {len(results)} values verified, {failures} failed.")
     if failures:
         raise ExitError
+
+
+@app.command(cls=Command)
+def prune(
+    context: typer.Context,
+    name: HandlerName,
+    assets: Assets = None,
+    keep: Annotated[
+        int | None,
+        typer.Option("--keep", min=0, metavar="COUNT", help="Earlier versions of a value that stay."),
+    ] = None,
+    older_than: Annotated[
+        float | None,
+        typer.Option("--older-than", min=0, metavar="DAYS", help="Remove only versions older than this."),
+    ] = None,
+    run: Annotated[
+        bool, typer.Option("--run", help="Apply the plan; by default it is only printed.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove earlier versions of stored values, by count and age. Current values stay.
+
+    With both limits, a version is removed if it exceeds both. By default only the plan is printed; --run applies it.
+
+    Exit codes: 0, 1 the store failed, 2 the handler does not exist or does not keep versions.
+
+    Examples:
+      $ rivers handlers prune lake --keep 10
+      $ rivers handlers prune lake orders --older-than 30 --run
+    """
+    if keep is None and older_than is None:
+        raise UsageError("rivers handlers prune requires --keep or --older-than.")
+    age = None if older_than is None else timedelta(days=older_than)
+    with project_output_to_stderr(as_json):
+        removed = prune_versions(context.obj.project, name, assets or (), keep, age, dry_run=not run)
+    if as_json:
+        print_document(
+            {"handler": name, "dry_run": not run, "versions": [item.document() for item in removed]}
+        )
+        return
+    if not removed:
+        print(f"{name}: nothing to remove.")
+        return
+    print_table(
+        [Column("Asset"), Column("Partition"), *VERSION_COLUMNS[:3]], [item.row() for item in removed]
+    )
+    if not run:
+        print("\nDry run, nothing was changed. Use --run to apply.")
+
+
+@dataclass(frozen=True, slots=True)
+class PrunedVersion:
+    """An earlier version that was (or would be) removed.
+
+    Attributes:
+        asset: The asset.
+        partition: Its partition key, or None.
+        version: The version.
+    """
+
+    asset: str
+    partition: str | None
+    version: StoredVersion
+
+    def row(self) -> tuple[str, ...]:
+        """Return the version as a row: asset, partition, version, time, size."""
+        return self.asset, self.partition or "", *version_row(self.version)[:3]
+
+    def document(self) -> dict[str, Any]:
+        """Return the version as a JSON document."""
+        return {"asset": self.asset, "partition": self.partition, **version_document(self.version)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,6 +440,42 @@ def verify_handler(project: Project, name: str, assets: Sequence[str]) -> list[V
         else:
             results.append(Verification(context.asset_name, partition, counts))
     return results
+
+
+def prune_versions(
+    project: Project,
+    name: str,
+    assets: Sequence[str],
+    keep: int | None,
+    older_than: timedelta | None,
+    *,
+    dry_run: bool,
+) -> list[PrunedVersion]:
+    """Remove earlier versions of what a handler stores for assets.
+
+    Args:
+        project: The project.
+        name: Name of the handler.
+        assets: Selected assets; none selects all that it stores.
+        keep: Number of earlier versions of each value that stay.
+        older_than: Age that a version must exceed.
+        dry_run: Plan only.
+
+    Raises:
+        UsageError: The handler does not keep versions, or does not store an asset.
+    """
+    usage = HandlerUsage.of_project(project)
+    handler = find_handler(project, usage, name)
+    if not handler.has_versions:
+        raise UsageError(f"Handler {name!r} ({type(handler).__name__}) does not keep versions.")
+    return [
+        PrunedVersion(
+            context.asset_name, None if context.partition is None else str(context.partition.key), version
+        )
+        for output in _selected_outputs(usage, name, assets)
+        for context in _stored_contexts(usage, handler, output)
+        for version in handler.prune(context, keep=keep, older_than=older_than, dry_run=dry_run)
+    ]
 
 
 def _stored_contexts(usage: HandlerUsage, handler: BaseIOHandler, output: StoredOutput) -> list[InputContext]:

@@ -18,6 +18,12 @@ def load(
     asset: Asset,
     partition: Partitions = None,
     head: Annotated[int, typer.Option("--head", "-n", min=1, help="Number of rows, items or lines.")] = 10,
+    version: Annotated[
+        str | None,
+        typer.Option(
+            "--version", metavar="VERSION", help="An earlier version; `rivers versions` lists them."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the beginning of the stored value of an asset, of any type.
@@ -29,6 +35,7 @@ def load(
     Examples:
       $ rivers load orders
       $ rivers load orders --partition 2024-01-01 --head 3
+      $ rivers load orders --version 3f2a91c0
       $ rivers load orders --env prod --json
     """
     from rivers_cli.preview import preview_value, type_name
@@ -36,7 +43,7 @@ def load(
     with project_output_to_stderr(as_json):
         repository = context.obj.project.inspect()
         try:
-            value = repository.load_node(asset, partition_key=parse_partitions(partition))
+            value = repository.load_node(asset, partition_key=parse_partitions(partition), version=version)
             preview = preview_value(value, head)
         except RiversError:
             raise
@@ -51,6 +58,7 @@ def load(
             {
                 "asset": asset,
                 "partition": partition or None,
+                "version": version,
                 "handler": handler,
                 "type": type_name(value),
                 "extent": preview.extent,
