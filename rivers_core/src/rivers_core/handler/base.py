@@ -421,7 +421,7 @@ class BaseIOHandler(BaseSettings, ABC):
     def _without_versions(self, context: InputContext) -> RiversError:
         return RiversError(
             f"Asset {context.asset_name!r} has no earlier versions: {type(self).__name__} does not keep them. Use a "
-            "handler with versions, such as pickle with `keep_versions` or delta."
+            "handler with versions, such as pickle with `keep_versions`."
         )
 
     @model_validator(mode="before")
