@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import cache
 from inspect import isgetsetdescriptor, ismemberdescriptor
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from rivers_core.exceptions import (
     AssetOutputValidationError,
@@ -103,6 +103,14 @@ class StorageError(RiversError, RuntimeError):
 
 class CommandError(ExecutionError, OSError):
     """The command of a `BashTask` cannot be started, fails, or does not write text."""
+
+    def __new__(cls, *arguments: object) -> Self:
+        """Create the error with the layout of `OSError`.
+
+        tblib, which `distributed` installs for all exceptions, calls `__new__` to unpickle one, and would find the
+        one of `RuntimeError`, which refuses this class.
+        """
+        return OSError.__new__(cls, *arguments)
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""

@@ -276,6 +276,17 @@ def test_mistake_raises_every_class_that_readers_catch(name):
     assert type(pickle.loads(pickle.dumps(raised.value))) is type(raised.value)
 
 
+def test_errors_are_created_without_init_as_tblib_does():
+    classes = [
+        kind
+        for kind in vars(rs.exceptions).values()
+        if isinstance(kind, type) and issubclass(kind, Exception)
+    ]
+    assert rs.exceptions.CommandError in classes
+    for kind in classes:
+        assert isinstance(kind.__new__(kind), kind)
+
+
 DAYS = D.daily("2024-01-01", end="2024-01-03")
 
 
