@@ -164,7 +164,8 @@ def _refuse_lost_log(folder: str) -> None:
     """Refuse a folder with data files and without a log: it is damaged, or not a table, but not an absent one."""
     for _, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if "=" in name]
-        if any(name.endswith(".parquet") for name in files):
+        # asked again: another writer may have created the table since, and makes the log's folder first
+        if any(name.endswith(".parquet") for name in files) and not _has_log(folder):
             raise _lost_log(f"Folder {folder!r}")
 
 
