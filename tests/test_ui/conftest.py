@@ -120,7 +120,9 @@ def ui_folder(tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def server(ui_folder) -> Iterator[Server]:
     worker = WorkerClient(ui_folder, (None, None, None))
-    project = PageProject(ui_folder.name, None, ui_folder / ".rivers", lambda text: text)
+    project = PageProject(
+        ui_folder.name, None, ui_folder / ".rivers", lambda text: text.replace("hunter2", "****")
+    )
     page = Page(project, worker)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -43,6 +43,21 @@ def test_page_follows_a_run_of_another_process(server):
     assert server.get("changes", after=after) == {"token": after, "running": None}
 
 
+def test_server_redacts_every_text_of_an_answer(server, ui_folder):
+    with Storage.embedded(ui_folder / ".rivers") as storage:
+        storage.start_run("r1", tags=[("note", "token-hunter2")], steps=["orders"])
+        storage.finish_run("r1", "failure", "failed with hunter2")
+    for path in ("runs", "runs/r1", "changes"):
+        assert "hunter2" not in json.dumps(server.get(path))
+    assert "****" in json.dumps(server.get("runs"))
+
+
+def test_server_serves_the_built_page(server, built_page):
+    page = server.request("/", token=None).body.decode()
+    assert "/static/app.js" in page
+    assert server.request("/static/app.js", token=None).body
+
+
 def test_lineage_is_that_of_the_command_with_positions(server):
     lineage = server.get("lineage")
     document = json.loads(server.command("graph", "--json"))
@@ -74,6 +89,7 @@ def test_handlers_show_settings_with_origin(server):
     ("path", "status"),
     [
         ("assets/unknown", 404),
+        ("assets/unknown/events", 404),
         ("assets?select=unknown", 404),
         ("runs/unknown", 404),
         ("runs?limit=0", 400),

@@ -14,9 +14,11 @@ from starlette.routing import Route
 
 from rivers.exceptions import StorageError
 from rivers.storage import Storage
-from rivers_cli.humanize import format_iso
+from rivers_cli.commands.log import event_document
+from rivers_cli.commands.runs import run_document
 from rivers_ui.client import WorkerError
 from rivers_ui.guard import Guard
+from rivers_ui.worker import redact_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from rivers.storage import Event, EventStorage, RunRecord
+    from rivers.storage import Event, EventStorage
     from rivers_ui.client import WorkerClient
 
 _MEDIA_TYPES: Final = {
@@ -36,6 +38,7 @@ _MEDIA_TYPES: Final = {
 }
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1_000
+MAX_TEXT: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class PageProject:
         name: Name of its folder.
         environment: Name of the environment; None without one.
         event_log: Folder of the event log.
-        redact: Removes credentials from a text.
+        redact: Removes credentials from a text; applied to every text of every answer.
     """
 
     name: str
@@ -88,18 +91,18 @@ class Page:
         return self._worker.call("asset", name=request.path_params["name"])
 
     def list_asset_events(self, request: Request) -> Any:
-        """Return the newest events of an asset."""
-        storage, limit = self._events(), _limit(request)
-        if storage is None:
-            return {"events": [], "truncated": False}
-        events = storage.get_events_for_asset(request.path_params["name"], limit=limit + 1)
-        return {"events": [self._event(event) for event in events[:limit]], "truncated": len(events) > limit}
+        """Return the newest events of an asset; one without events has to exist in the project."""
+        storage, limit, name = self._events(), _limit(request), request.path_params["name"]
+        events = [] if storage is None else storage.get_events_for_asset(name, limit=limit + 1)
+        if not events:
+            self._worker.call("asset", name=name)
+        return {"events": [_event(event) for event in events[:limit]], "truncated": len(events) > limit}
 
     def list_runs(self, request: Request) -> Any:
         """Return the newest runs."""
         storage, limit = self._events(), _limit(request)
         runs = [] if storage is None else storage.get_runs(limit=limit + 1)
-        return {"runs": [self._run(run) for run in runs[:limit]], "truncated": len(runs) > limit}
+        return {"runs": [run_document(run) for run in runs[:limit]], "truncated": len(runs) > limit}
 
     def describe_run(self, request: Request) -> Any:
         """Return a run with its events."""
@@ -109,8 +112,8 @@ class Page:
             raise HTTPException(404, f"Run {run_id!r} not found in the event log.")
         events = storage.get_events_for_run(run_id)
         return {
-            **self._run(run),
-            "events": [self._event(event) for event in events[-limit:]],
+            **run_document(run),
+            "events": [_event(event) for event in events[-limit:]],
             "truncated": len(events) > limit,
         }
 
@@ -134,7 +137,11 @@ class Page:
             return {"token": token, "running": None}
         storage = self._events()
         running = [] if storage is None else storage.get_runs(limit=DEFAULT_LIMIT, status="running")
-        return {"token": token, "running": [self._run(run) for run in running]}
+        return {"token": token, "running": [run_document(run) for run in running]}
+
+    def redact(self, answer: Any) -> Any:
+        """Return an answer without credentials: the single exit of all data."""
+        return redact_texts(answer, self._project.redact)
 
     def _events(self) -> EventStorage | None:
         """Return the event log, opened read-only; None if there is none yet."""
@@ -153,39 +160,14 @@ class Page:
         self.reopen()
         self._worker.close()
 
-    def _run(self, run: RunRecord) -> dict[str, Any]:
-        return {
-            "run_id": run.run_id,
-            "status": run.status,
-            "started": format_iso(run.start_time),
-            "ended": None if run.end_time is None else format_iso(run.end_time),
-            "job": run.job_name,
-            "selection": None if run.selection is None else list(run.selection),
-            "partition": run.partition_key,
-            "steps": list(run.node_names),
-            "tags": dict(run.tags),
-            "message": None if run.message is None else self._project.redact(run.message),
-        }
 
-    def _event(self, event: Event) -> dict[str, Any]:
-        return {
-            "id": event.id,
-            "event": event.event_type,
-            "at": format_iso(event.timestamp),
-            "run_id": event.run_id,
-            "asset": event.asset_key,
-            "partition": event.partition_key,
-            "step": event.step,
-            "attempt": event.attempt,
-            "handler": event.handler,
-            "data_version": event.data_version,
-            "duration_s": None if event.duration_ns is None else event.duration_ns / 1e9,
-            "message": None if event.message is None else self._project.redact(event.message),
-            "metadata": [
-                [name, str(value.to_plain()["type"]), self._project.redact(value.to_text()[:10_000])]
-                for name, value in event.typed_metadata.items()
-            ],
-        }
+def _event(event: Event) -> dict[str, Any]:
+    """Return an event as `rivers log --json` prints it, with its id and with metadata as name, type and text."""
+    metadata = [
+        [name, str(value.to_plain()["type"]), value.to_text()[:MAX_TEXT]]
+        for name, value in event.typed_metadata.items()
+    ]
+    return {**event_document(event), "id": event.id, "metadata": metadata}
 
 
 def create_app(page: Page, port: int, token: str) -> Guard:
@@ -245,14 +227,15 @@ def read_static() -> dict[str, bytes]:
 def _json(page: Page, call: Callable[[Request], Any]) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
         try:
-            return JSONResponse(await run_in_threadpool(call, request))
+            return JSONResponse(page.redact(await run_in_threadpool(call, request)))
         except WorkerError as error:
             status = 404 if error.error.endswith("NotFoundError") else 500
             content = {"error": error.error, "message": error.message, "detail": error.detail}
-            return JSONResponse(content, status)
+            return JSONResponse(page.redact(content), status)
         except StorageError as error:
             page.reopen()
-            return JSONResponse({"error": "StorageError", "message": str(error), "detail": None}, 500)
+            content = {"error": "StorageError", "message": str(error), "detail": None}
+            return JSONResponse(page.redact(content), 500)
 
     return endpoint
 

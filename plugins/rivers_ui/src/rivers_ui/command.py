@@ -52,7 +52,10 @@ def ui(
     environment = None if project.config is None else project.config.environment
     page = Page(
         PageProject(
-            project.root.name, environment, project.event_log, lambda text: str(session.redact(text))
+            project.root.name,
+            environment,
+            project.event_log,
+            lambda text: str(session.redact(text, is_own_message=True)),
         ),
         worker,
     )

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import traceback
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from rivers_cli.errors import HandlerFailedError, ProjectImportError, describe_error
@@ -142,21 +143,12 @@ def list_handlers(worker: Worker) -> list[Document]:
 
 
 def list_plugins(worker: Worker) -> list[Document]:
-    """Return the installed plugins as `rivers plugins --json` prints them, without loading them."""
+    """Return the installed plugins as `rivers plugins --json` prints them; remarks would require loading them."""
+    from rivers_cli.commands.plugins import plugin_document
     from rivers_core.plugins import get_registry
 
     _ = worker.session.project.config  # puts its plugin policy in force
-    return [
-        {
-            "distribution": status.distribution,
-            "version": status.version,
-            "entry_point": status.entry_point,
-            "state": status.state,
-            "provides": list(status.provides),
-            "error": status.error,
-        }
-        for status in get_registry().plugins()
-    ]
+    return [plugin_document(status) for status in get_registry().plugins()]
 
 
 CALLS: Final[Mapping[str, Callable[..., Any]]] = {
@@ -177,7 +169,8 @@ def serve(worker: Worker, requests: TextIO, answers: TextIO) -> None:
             answer["result"] = CALLS[request["call"]](worker, **request["arguments"])
         except (Exception, SystemExit) as error:
             answer["error"] = _describe(worker.session, error)
-        answers.write(json.dumps(_redacted(worker.session, answer), default=str) + "\n")
+        redact = partial(redact_secrets, secrets=worker.session.project.secrets())
+        answers.write(json.dumps(redact_texts(answer, redact), default=str) + "\n")
         answers.flush()
 
 
@@ -207,18 +200,18 @@ def _describe(session: Session, error: BaseException) -> Document:
     }
 
 
-def _redacted(session: Session, answer: Document) -> Document:
-    """Return an answer without the credentials that the project uses, the single exit of all data."""
-    secrets = session.project.secrets()
+def redact_texts(value: Any, redact: Callable[[str], str]) -> Any:
+    """Return a JSON value with every text redacted, but for the names of fields.
 
-    def redacted(value: Any) -> Any:
-        if isinstance(value, str):
-            return redact_secrets(value, secrets)
-        if isinstance(value, dict):
-            return {key: redacted(item) for key, item in value.items()}
-        return [redacted(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-    return {key: redacted(value) for key, value in answer.items()}
+    Args:
+        value: The value.
+        redact: Removes credentials from a text.
+    """
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {key: redact_texts(item, redact) for key, item in value.items()}
+    return [redact_texts(item, redact) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _description(repository: CodeRepository, name: str) -> str | None:

@@ -42,7 +42,7 @@ def log(
     """
     events = _find_events(context.obj.project, target, limit)
     if as_json:
-        print_document([_document(event) for event in events])
+        print_document([event_document(event) for event in events])
         return
     if not events:
         print("No events.")
@@ -93,7 +93,8 @@ def _not_found_error(storage: EventStorage, target: str, run_ids: list[str]) -> 
     return UsageError(f"No asset and no run {target!r} in the event log.{hint}")
 
 
-def _document(event: Event) -> dict[str, Any]:
+def event_document(event: Event) -> dict[str, Any]:
+    """Return an event as a JSON document."""
     return {
         "event": event.event_type,
         "at": format_iso(event.timestamp),

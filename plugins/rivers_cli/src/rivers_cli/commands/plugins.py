@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,9 @@ from rivers_cli.errors import ExitError
 from rivers_cli.options import AsJson
 from rivers_cli.output import Column, print_document, print_error, print_table
 from rivers_core.exceptions import PluginLoadError
+
+if TYPE_CHECKING:
+    from rivers_core.plugins import PluginStatus
 
 
 def plugins(
@@ -47,12 +50,7 @@ def plugins(
         remarks.setdefault((claim.distribution, claim.entry_point), []).append(message)
     documents: list[dict[str, Any]] = [
         {
-            "distribution": status.distribution,
-            "version": status.version,
-            "entry_point": status.entry_point,
-            "state": status.state,
-            "provides": list(status.provides),
-            "error": status.error,
+            **plugin_document(status),
             "remarks": remarks.get((status.distribution, status.entry_point), []),
         }
         for status in statuses
@@ -69,6 +67,18 @@ def plugins(
         print_error(f"\nWarning: {message}")
     if load and any(status.state == "broken" for status in statuses):
         raise ExitError
+
+
+def plugin_document(status: PluginStatus) -> dict[str, Any]:
+    """Return a plugin as a JSON document, without remarks."""
+    return {
+        "distribution": status.distribution,
+        "version": status.version,
+        "entry_point": status.entry_point,
+        "state": status.state,
+        "provides": list(status.provides),
+        "error": status.error,
+    }
 
 
 def _row(document: dict[str, Any]) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ def runs(
     """
     records = context.obj.project.storage(reading=True).get_runs(limit=limit, status=status)
     if as_json:
-        print_document([_document(run) for run in records])
+        print_document([run_document(run) for run in records])
     elif not records:
         print("No runs." if status is None else f"No runs with status {status}.")
     else:
@@ -47,7 +47,8 @@ def runs(
         print_table(columns, [_row(run) for run in records])
 
 
-def _document(run: RunRecord) -> dict[str, Any]:
+def run_document(run: RunRecord) -> dict[str, Any]:
+    """Return a run as a JSON document."""
     return {
         "run_id": run.run_id,
         "status": run.status,
