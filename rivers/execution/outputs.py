@@ -46,7 +46,7 @@ class LostUpdateError(WriteFailedError):
 
 
 class FirstWrite(NamedTuple):
-    """A write that has begun outside of `Storing`.
+    """A write that `store_plain` began.
 
     Attributes:
         context: Its context.

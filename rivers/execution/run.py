@@ -260,7 +260,7 @@ class Run:
                     continue
                 break
             else:
-                return metadata
+                return dict(metadata)  # the handler and observers may change theirs later
         return redact_metadata(metadata, secrets)
 
     def recordable_text(self, text: str) -> str:

@@ -6,12 +6,16 @@ import uuid
 from typing import TYPE_CHECKING, Final
 
 from rivers.execution.loaded_versions import STORED_VERSION, VersionIndex, stored_version
+from rivers.execution.redaction import redact_metadata
 from rivers.storage import Event
 from rivers.storage.events import MATERIALIZATION
 from rivers_core.contexts import OutputContext
 from rivers_core.metadata import MetadataValue
+from rivers_core.redaction import redact, secrets_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rivers.graph.plan import StoredOutput
     from rivers.storage import EventStorage
     from rivers_core.contexts import InputContext
@@ -48,35 +52,35 @@ def restore_stored(output: StoredOutput, context: InputContext, version: str, st
         selection=[name],
         partition_key=key,
     )
+    secrets = secrets_of(output.handler)
     try:
         output.handler.restore(written, version)
+        event = _event(output, written, key, version, storage, secrets)
+        storage.record(event)
     except BaseException as error:
-        storage.finish_run(run_id, "failure", f"{type(error).__name__}: {error}")
+        storage.finish_run(run_id, "failure", redact(f"{type(error).__name__}: {error}", secrets))
         raise
-    event = _event(output, written, key, version, storage)
-    storage.record(event)
     storage.finish_run(run_id, "success", event.message)
     return event
 
 
 def _event(
-    output: StoredOutput, written: OutputContext, key: str | None, version: str, storage: EventStorage
+    output: StoredOutput,
+    written: OutputContext,
+    key: str | None,
+    version: str,
+    storage: EventStorage,
+    secrets: Iterable[str],
 ) -> Event:
     """Return the event of a restored value, with inputs and code version of the run that stored it first."""
     index, stored = VersionIndex(storage), written.content_version
     source = index.find(output.name, key, version)
-    if (
-        source is None and stored is not None
-    ):  # the version was abbreviated, and the handler stored the same content
+    if source is None and stored is not None:  # the version was abbreviated
         source = index.find(output.name, key, stored)
     data_version = stored
-    if (
-        source is not None
-        and source.data_version != stored_version(source)
-        and stored == stored_version(source)
-    ):
-        data_version = source.data_version  # the author of the asset gave it
-    metadata = dict(written.output_metadata or {})
+    if source is not None and stored == stored_version(source):
+        data_version = source.data_version  # its own, or the one that the author of the asset gave
+    metadata = redact_metadata(written.output_metadata or {}, secrets)
     if stored is not None and data_version != stored:
         metadata[STORED_VERSION] = MetadataValue.text(stored)
     origin = "" if source is None else f" of run {source.run_id}"

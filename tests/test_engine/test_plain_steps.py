@@ -154,3 +154,28 @@ def test_plain_steps_run_without_coroutine(repository, monkeypatch):
     repo = repository(number, double)
     assert repo.materialize().success
     assert repo.load_node("double") == 2
+
+
+class ReusingIOHandler(rs.BaseIOHandler):
+    """Keeps the context of a write, and adds metadata to it during a later load."""
+
+    _context: Any = PrivateAttr(None)
+
+    def handle_output(self, context: rs.OutputContext, obj: Any) -> None:
+        self._context = context
+        context.add_output_metadata({"size": 1})
+
+    def load_input(self, context: rs.InputContext) -> int:
+        self._context.output_metadata["late"] = rs.MetadataValue.int(2)
+        return 1
+
+
+def test_recorded_metadata_stays_as_it_was():
+    @rs.Asset(io_handler=ReusingIOHandler())
+    def number() -> int:
+        return 1
+
+    with rs.CodeRepository([number], config=False).resolve(rs.Storage.memory()) as repo:
+        repo.materialize()
+        repo.load_node("number")
+        assert list(repo.storage.get_latest_materialization("number").typed_metadata) == ["size"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import SecretStr
 
 import rivers as rs
 from rivers_core.exceptions import PartitionValidationError, RiversError, VersionNotFoundError
@@ -128,3 +129,36 @@ def test_handler_without_versions_is_refused(repo, call):
     arguments = {} if call == "versions" else {"version": "1"}
     with pytest.raises(RiversError, match="InMemoryIOHandler"):
         getattr(repo, call)("volatile", **arguments)
+
+
+class FailingIOHandler(rs.BaseIOHandler):
+    """Keeps versions, and cannot restore them."""
+
+    token: SecretStr = SecretStr("hunter2-token")
+
+    @property
+    def has_versions(self) -> bool:
+        return True
+
+    def handle_output(self, context, obj):
+        pass
+
+    def load_input(self, context):
+        return 1
+
+    def restore(self, context, version):
+        raise RiversError(f"no answer to {self.token.get_secret_value()}")
+
+
+def test_failed_restore_fails_its_run_without_secrets():
+    @rs.Asset(io_handler=FailingIOHandler())
+    def orders() -> int:
+        return 1
+
+    with rs.CodeRepository([orders]).resolve(rs.Storage.memory()) as repo:
+        with pytest.raises(RiversError):
+            repo.restore("orders", version="1")
+        [run] = repo.storage.get_runs()
+        assert run.status == "Failure"
+        assert "hunter2" not in run.message
+        assert repo.storage.get_latest_materialization("orders") is None

@@ -33,7 +33,7 @@ def orders() -> list[str]:
     "Orders of the bakery."
     return ["bread", "milk", "bread"]
 
-@rs.Asset(group="answers")
+@rs.Asset(group="answers", description="How often each was sold.")
 def counts(orders: list[str]) -> dict[str, int]:
     return {name: orders.count(name) for name in orders}
 

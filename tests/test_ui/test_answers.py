@@ -72,6 +72,7 @@ def test_lineage_is_that_of_the_command_with_positions(server):
 def test_asset_shows_definition_and_neighbors(server):
     asset = server.get("assets/counts")
     assert (asset["upstream"], asset["downstream"]) == (["orders"], ["regions"])
+    assert asset["description"] == "How often each was sold."
     assert server.get("assets/orders")["description"] == "Orders of the bakery."
     assert [value["partition"] for value in server.get("assets/regions")["values"]] == ["north", "south"]
     assert [item["asset"] for item in server.get("assets", select="group:answers")] == ["counts", "regions"]

@@ -210,7 +210,7 @@ class Bucket:
             return
 
     def prune_versions(self, history: History) -> None:
-        """Remove the versions beyond the number to keep; a failure is logged, and made up by a later write.
+        """Remove the versions beyond the number to keep; a failure is logged, and the next write tries again.
 
         Args:
             history: The folder.

@@ -193,7 +193,7 @@ class LocalFile:
         os.makedirs(folder, exist_ok=True)
         staging, descriptor = new_staging(folder)
         try:
-            # closed after the rename, which ends the lock: until then nobody takes the file for a leftover
+            # closed after the rename, which ends the lock: until then no sweep removes the file
             try:
                 yield Staged(staging, descriptor)
                 if self._fsync:

@@ -102,7 +102,7 @@ def leftovers(folder: str, *, limit: int | None = None) -> Iterator[tuple[str, i
 
 
 def remove_leftover(file: str) -> bool:
-    """Remove a staging file unless somebody is writing it, and return whether it was removed.
+    """Remove a staging file unless a process is writing it, and return whether it was removed.
 
     Args:
         file: Path of the file.
@@ -111,7 +111,7 @@ def remove_leftover(file: str) -> bool:
 
 
 def _if_abandoned(file: str, action: Callable[[str], None]) -> bool:
-    """Call `action` with a staging file while it is certain that nobody writes it, and return whether it was called.
+    """Call `action` with a staging file once it is certain that no process writes it; return whether it was called.
 
     A process holds a lock on the file that it writes, and the lock ends with the process. A lock says nothing about
     writers on other hosts, nor about obstore and deltalake, which do not lock: their files must be a day old.

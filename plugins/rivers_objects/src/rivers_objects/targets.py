@@ -32,7 +32,7 @@ class Staged(NamedTuple):
 
 
 class Leftover(NamedTuple):
-    """What a killed writer left behind.
+    """Leftover of a killed writer, such as a staging file or an unfinished upload.
 
     Args:
         address: Path or URL.
@@ -77,7 +77,7 @@ class Condition(NamedTuple):
 
 
 class History(NamedTuple):
-    """Where the earlier versions of an object are kept.
+    """Folder of the earlier versions of an object.
 
     Args:
         folder: Path of the folder in the store.

@@ -158,7 +158,7 @@ class Uploads:
 
 
 def stale_uploads(root: StoreRoot, options: Mapping[str, str]) -> Iterator[Leftover]:
-    """Yield the uploads below a root that were started a day ago: nothing else tells that their writers have ended.
+    """Yield the uploads below a root that were started a day ago: S3 does not say whether a writer is alive.
 
     Args:
         root: Bucket and folder; nothing is yielded for stores other than S3.
@@ -172,8 +172,8 @@ def stale_uploads(root: StoreRoot, options: Mapping[str, str]) -> Iterator[Lefto
     uploads = Uploads(root.store.removeprefix("s3://"), options)
     if not uploads.has_key:
         _LOG.warning(
-            "Did not look for unfinished uploads in %s: there is no access key in the storage options or the "
-            "environment. Give the bucket a lifecycle rule with AbortIncompleteMultipartUpload.",
+            "Did not look for unfinished uploads in %s: neither the storage options nor the "
+            "environment have an access key. Give the bucket a lifecycle rule with AbortIncompleteMultipartUpload.",
             root.store,
         )
         return

@@ -104,12 +104,13 @@ def describe_asset(worker: Worker, name: str) -> Document:
     repository = worker.repository()
     [summary] = summarize_assets(repository, [name])
     edges = build_lineage(repository.graph).edges
+    definition = repository.assets.get(name)
     return {
         **summary.document(),
         "state": summary.state,
         "upstream": [edge.source for edge in edges if edge.target == name],
         "downstream": [edge.target for edge in edges if edge.source == name],
-        "description": _description(repository, name),
+        "description": None if definition is None else definition.description,
     }
 
 
@@ -212,13 +213,6 @@ def redact_texts(value: Any, redact: Callable[[str], str]) -> Any:
     if isinstance(value, dict):
         return {key: redact_texts(item, redact) for key, item in value.items()}
     return [redact_texts(item, redact) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def _description(repository: CodeRepository, name: str) -> str | None:
-    step_name = repository.graph.outputs[name].step_name
-    step = None if step_name is None else repository.graph.steps.get(step_name)
-    function = getattr(step, "function", None)
-    return getattr(function, "__doc__", None)
 
 
 def _box_width(name: str) -> float:
