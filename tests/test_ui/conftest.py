@@ -5,9 +5,11 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ from urllib.parse import quote
 
 import pytest
 import uvicorn
+from playwright.sync_api import Error, sync_playwright
 
 from rivers_ui.app import Page, PageProject, create_app, read_static
 from rivers_ui.client import WorkerClient
@@ -22,6 +25,9 @@ from rivers_ui.client import WorkerClient
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from playwright.sync_api import Browser, Playwright
+    from playwright.sync_api import Page as BrowserPage
 
 TOKEN = "token-of-the-tests"
 
@@ -119,10 +125,15 @@ def ui_folder(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def server(ui_folder) -> Iterator[Server]:
-    worker = WorkerClient(ui_folder, (None, None, None))
-    project = PageProject(
-        ui_folder.name, None, ui_folder / ".rivers", lambda text: text.replace("hunter2", "****")
-    )
+    with serve(ui_folder) as running:
+        yield running
+
+
+@contextmanager
+def serve(folder: Path) -> Iterator[Server]:
+    """Serve the project in a folder on a free port of this process."""
+    worker = WorkerClient(folder, (None, None, None))
+    project = PageProject(folder.name, None, folder / ".rivers", lambda text: text.replace("hunter2", "****"))
     page = Page(project, worker)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -130,15 +141,86 @@ def server(ui_folder) -> Iterator[Server]:
         instance = uvicorn.Server(config)
         thread = Thread(target=instance.run, kwargs={"sockets": [listener]})
         thread.start()
-        yield Server(port, ui_folder)
-        instance.should_exit = True
-        thread.join(30)
-        page.close()
+        try:
+            yield Server(port, folder)
+        finally:
+            instance.should_exit = True
+            thread.join(30)
+            page.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def built_page() -> None:
     """Skip a test that needs the built page where npm is not available."""
     if "app.js" not in read_static():
-        message = "the page is not built (make ui); npm not found or not usable"
-        pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
+        _skip("the page is not built (make ui); npm not found or not usable")
+
+
+@pytest.fixture(scope="module")
+def browser(built_page) -> Iterator[Browser]:
+    """Chromium, started once per file: while Playwright runs, no other event loop can run in this thread.
+
+    The name attacker.example leads to this machine, as after DNS rebinding.
+    """
+    with sync_playwright() as playwright:
+        instance = _launch(playwright)
+        yield instance
+        instance.close()
+
+
+def _launch(playwright: Playwright) -> Browser:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = os.environ.get("RIVERS_TEST_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    is_root = os.name == "posix" and os.geteuid() == 0
+    arguments = ["--host-resolver-rules=MAP attacker.example 127.0.0.1", *["--no-sandbox"] * is_root]
+    try:
+        if path is None:
+            return playwright.chromium.launch(channel="chrome", args=arguments)
+        return playwright.chromium.launch(executable_path=path, args=arguments)
+    except Error as error:
+        _skip(f"Chromium not found (apt-get install chromium, or RIVERS_TEST_CHROMIUM): {error}")
+        raise
+
+
+def _skip(message: str) -> None:
+    pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
+
+
+class Tab:
+    """A tab of the browser that records what must not happen: dialogs, foreign requests, blocked scripts.
+
+    Args:
+        page: The tab.
+        server: The server that it shows.
+    """
+
+    def __init__(self, page: BrowserPage, server: Server) -> None:
+        self.page, self.server = page, server
+        self.incidents: list[str] = []
+        page.on("dialog", self._on_dialog)
+        page.on("pageerror", lambda error: self.incidents.append(f"error {error}"))
+        page.on("request", self._on_request)
+        page.on("console", self._on_console)
+        page.goto(f"{self.origin}/#token={TOKEN}")
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.server.port}"
+
+    def open(self, path: str) -> None:
+        """Open a page and wait until everything on it is loaded."""
+        self.page.goto(self.origin + path)
+        self.page.locator("main h1").wait_for()
+        self.page.locator("main .loading").first.wait_for(state="detached")
+
+    def _on_dialog(self, dialog: Any) -> None:
+        self.incidents.append(f"dialog {dialog.message}")
+        dialog.dismiss()
+
+    def _on_request(self, request: Any) -> None:
+        if not request.url.startswith((self.origin, "data:")):
+            self.incidents.append(f"request {request.url}")
+
+    def _on_console(self, message: Any) -> None:
+        if "Content Security Policy" in message.text:
+            self.incidents.append(f"policy {message.text}")
