@@ -7,7 +7,9 @@ import pickle
 import re
 import traceback
 
+import deltalake
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
@@ -229,3 +231,47 @@ def test_unreachable_store_is_not_absent():
 def test_handler_accepts_positional_arguments(tmp_path):
     handler = DeltaIOHandler(tmp_path / "lake", "append", None, None, None, None, None, None, None)
     assert (handler.mode, handler.handler_config) == ("append", DeltaIOHandler(tmp_path).handler_config)
+
+
+def test_settings_accept_objects_of_deltalake(tmp_path):
+    bloom = deltalake.BloomFilterProperties(set_bloom_filter_enabled=True, fpp=0.1)
+    columns = {"n": deltalake.ColumnProperties(statistics_enabled="NONE", bloom_filter_properties=bloom)}
+    writer = deltalake.WriterProperties(
+        compression="ZSTD", compression_level=5, max_row_group_size=10, column_properties=columns
+    )
+    commit = deltalake.CommitProperties(
+        custom_metadata={"team": "blue"},
+        max_commit_retries=2,
+        app_transactions=[deltalake.Transaction("loader", 7)],
+    )
+    handler = pickle.loads(
+        pickle.dumps(
+            DeltaIOHandler(table_uri=str(tmp_path), writer_properties=writer, commit_properties=commit)
+        )
+    )
+    assert handler.writer_properties == {
+        "compression": "ZSTD",
+        "compression_level": 5,
+        "max_row_group_size": 10,
+        "column_properties": {
+            "n": {
+                "statistics_enabled": "NONE",
+                "bloom_filter_properties": {"set_bloom_filter_enabled": True, "fpp": 0.1},
+            }
+        },
+    }
+    handler.handle_output(OutputContext("asset"), pl.DataFrame({"n": range(20)}))
+    table = deltalake.DeltaTable(handler.asset_table_uri("asset"))
+    assert table.history(1)[0]["team"] == "blue"
+    assert table.transaction_version("loader") == 7
+    (file,) = tmp_path.glob("asset/*.parquet")
+    stored = pq.ParquetFile(file).metadata
+    assert (stored.num_row_groups, stored.row_group(0).column(0).compression) == (2, "ZSTD")
+
+
+@pytest.mark.parametrize("value", [deltalake.WriterProperties(), 3, {"app_transactions": [("loader", "7")]}])
+def test_commit_properties_refuse_other_objects(tmp_path, value):
+    if isinstance(value, deltalake.WriterProperties):
+        value.max_row_group_size = 10
+    with pytest.raises(ValidationError):
+        DeltaIOHandler(table_uri=str(tmp_path), commit_properties=value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import polars as pl
 import pytest
 from pydantic import ValidationError
@@ -47,6 +49,9 @@ def test_merge_types_apply_their_operations(lake, kind, expected, counts):
     assert result["source_rows"] == 2
     assert result["rows_written"] == counts[0] + counts[1]
     assert result["num_rows"] == len(expected)
+    statistics = json.loads(result["merge_stats"])
+    assert statistics["num_output_rows"] == result["num_output_rows"]
+    assert statistics["num_target_rows_inserted"] == counts[0]
     assert lake.table().version() == 1
 
 
@@ -57,6 +62,7 @@ def test_merge_types_apply_their_operations(lake, kind, expected, counts):
 def test_merge_creates_table(lake, kind, expected):
     result = facts(lake.store(OLD, merge_type=kind, **MATCH))
     assert (result["source_rows"], result["rows_inserted"], result["rows_updated"]) == (2, expected, 0)
+    assert json.loads(result["merge_stats"])["num_output_rows"] == result["num_output_rows"] == expected
     assert lake.load(pl.DataFrame).height == expected
     assert lake.load(pl.DataFrame).schema == OLD.schema
 

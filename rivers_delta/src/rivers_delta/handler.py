@@ -33,7 +33,7 @@ from rivers_objects.staging import sweep_once
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from rivers_core import InputContext, OutputContext
+    from rivers_core import InputContext, OutputContext, PartitionContext
     from rivers_core.authoring import Locality
 
 
@@ -62,8 +62,8 @@ class DeltaIOHandler(BaseIOHandler):
         mode: What a write does with existing rows.
         schema_mode: Whether a write may add columns (`merge`) or replace them (`overwrite`).
         storage_options: For the object store, as deltalake takes them; never shown.
-        writer_properties: For the Parquet writer, as `deltalake.WriterProperties` takes them.
-        commit_properties: `custom_metadata` for each commit, and `max_commit_retries`.
+        writer_properties: For the Parquet writer: a `deltalake.WriterProperties`, or a dictionary of its arguments.
+        commit_properties: For each commit: a `deltalake.CommitProperties`, or a dictionary of its arguments.
         table_config: Table properties (`delta.*`) of tables that are created.
         merge_config: How mode `merge` merges rows.
         handler_config: Retries, checkpoints and the default type of loaded values.
@@ -328,6 +328,51 @@ class DeltaIOHandler(BaseIOHandler):
         """
         options = parse_options(asset_name, metadata)
         return table_address(table_root(self.table_uri), asset_name, options.root_name)
+
+    def asset_table_uri(self, asset_name: str, asset_metadata: Mapping[str, Any] | None = None) -> str:
+        """Return the path or URL of an asset's table, to open it with deltalake.
+
+        Args:
+            asset_name: The asset.
+            asset_metadata: Its static metadata; `delta/root_name` replaces its name.
+        """
+        return self.address(asset_name, asset_metadata)
+
+    def partition_predicate(
+        self, asset_metadata: Mapping[str, Any] | None, partition: PartitionContext | None
+    ) -> str:
+        """Return the rows of partition keys as SQL, such as for `DeltaTable.delete`.
+
+        The columns of time windows must hold dates, timestamps or ISO 8601 text. Types of the table are not looked up.
+
+        Args:
+            asset_metadata: Static metadata of the asset, with `delta/partition_expr`.
+            partition: The keys and their definition.
+
+        Raises:
+            PartitionValidationError: There are no keys, or no column for them.
+        """
+        from rivers_delta.partitions.text_filters import predicate
+
+        return predicate(self.partition_filters(asset_metadata, partition))
+
+    def partition_filters(
+        self, asset_metadata: Mapping[str, Any] | None, partition: PartitionContext | None
+    ) -> list[list[tuple[str, str, str]]]:
+        """Return the rows of partition keys as filters: any list of terms, all of its terms.
+
+        Each term is a column, an operator and a text, as pyarrow and pandas accept them. See `partition_predicate`.
+
+        Args:
+            asset_metadata: Static metadata of the asset, with `delta/partition_expr`.
+            partition: The keys and their definition.
+
+        Raises:
+            PartitionValidationError: There are no keys, or no column for them.
+        """
+        from rivers_delta.partitions.text_filters import filters
+
+        return filters(parse_options("", asset_metadata).partition_expr, partition)
 
     def plain_storage_options(self) -> dict[str, str] | None:
         """Return the storage options as deltalake takes them. Handle with care: these are credentials."""

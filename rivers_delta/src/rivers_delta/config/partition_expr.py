@@ -64,6 +64,11 @@ class PartitionExpr:
         """The columns, in the order of the expression."""
         return tuple(self._given.values()) if isinstance(self._given, dict) else (self._given,)
 
+    @property
+    def partition_columns(self) -> list[str]:
+        """The columns as a list."""
+        return list(self.columns)
+
     def column_of(self, dimension: str | None) -> str:
         """Return the column that holds a dimension.
 

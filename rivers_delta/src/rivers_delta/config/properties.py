@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -24,7 +25,15 @@ _WRITER: Final = (
 _COLUMN: Final = ("dictionary_enabled", "statistics_enabled", "bloom_filter_properties", "encoding")
 _BLOOM: Final = ("set_bloom_filter_enabled", "fpp", "ndv")
 _WRITER_DEFAULTS: Final[dict[str, Any]] = {"compression": "SNAPPY", "statistics_truncate_length": 64}
-_COMMIT: Final = ("custom_metadata", "max_commit_retries")
+_COMMIT: Final = ("custom_metadata", "max_commit_retries", "app_transactions")
+_OBJECTS: Final = {
+    "WriterProperties": _WRITER,
+    "ColumnProperties": _COLUMN,
+    "BloomFilterProperties": _BLOOM,
+    "CommitProperties": _COMMIT,
+}
+"""Attributes of the classes of deltalake, which this module does not import."""
+_COMPRESSION: Final = re.compile(r"(?P<name>\w+)(?:\((?P<level>\d+)\))?")
 
 
 class AppTransaction(NamedTuple):
@@ -74,14 +83,20 @@ def check_writer_properties(value: Any) -> dict[str, Any]:
     """Return properties of the Parquet writer after checking their names.
 
     Args:
-        value: A dictionary with the arguments of `deltalake.WriterProperties`; `column_properties` is a dictionary of
+        value: A `deltalake.WriterProperties`, or a dictionary of its arguments; `column_properties` is a dictionary of
             dictionaries.
 
     Raises:
         ValueError: A name is unknown.
-        TypeError: It is not a dictionary.
+        TypeError: It is neither.
     """
     properties = _checked(value, _WRITER, "writer property")
+    if not isinstance(value, Mapping) and (compression := properties.get("compression")) is not None:
+        parts = _COMPRESSION.fullmatch(compression)  # deltalake keeps "ZSTD(3)"
+        assert parts is not None
+        properties["compression"] = parts["name"]
+        if parts["level"] is not None:
+            properties["compression_level"] = int(parts["level"])
     default = properties.get("default_column_properties")
     columns = properties.get("column_properties") or {}
     if not isinstance(columns, Mapping):
@@ -97,13 +112,16 @@ def check_commit_properties(value: Any) -> dict[str, Any]:
     """Return properties of commits after checking their names.
 
     Args:
-        value: A dictionary with `custom_metadata` and `max_commit_retries`.
+        value: A `deltalake.CommitProperties`, or a dictionary with its arguments; `app_transactions` may also be tuples
+            of identifier and version.
 
     Raises:
         ValueError: A name is unknown.
         TypeError: A value has another type.
     """
     properties = _checked(value, _COMMIT, "commit property")
+    if "app_transactions" in properties:
+        properties["app_transactions"] = [_transaction(item) for item in properties["app_transactions"]]
     metadata = properties.get("custom_metadata", {})
     if not isinstance(metadata, Mapping) or not all(isinstance(key, str) for key in metadata):
         raise TypeError(f"needs a dictionary with text as keys as 'custom_metadata', got {metadata!r}")
@@ -161,8 +179,11 @@ def commit_properties(
         custom_metadata={**metadata, **properties.get("custom_metadata", {})},
         max_commit_retries=properties.get("max_commit_retries") if max_retries is None else max_retries,
         app_transactions=[
-            Transaction(transaction.app_id, transaction.version, now if transaction.expires else None)
-            for transaction in transactions
+            *(
+                Transaction(transaction.app_id, transaction.version, now if transaction.expires else None)
+                for transaction in transactions
+            ),
+            *(Transaction(*given) for given in properties.get("app_transactions", ())),
         ],
     )
 
@@ -176,11 +197,33 @@ def _column_properties(properties: Mapping[str, Any]) -> Any:
     return ColumnProperties(**arguments)
 
 
+def _transaction(value: Any) -> tuple[Any, ...]:
+    """Return the arguments of a `deltalake.Transaction`, which cannot be pickled."""
+    if hasattr(value, "app_id"):
+        return value.app_id, value.version, value.last_updated
+    match value:
+        case (str(), int()) | (str(), int(), int() | None):
+            return tuple(value)
+    raise TypeError(f"needs identifier and version of each of 'app_transactions', got {value!r}")
+
+
 def _checked(value: Any, allowed: tuple[str, ...], what: str) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise TypeError(f"must be a dictionary, got {value!r}")
-    for name in value:
+    properties = _plain(value)
+    if not isinstance(properties, Mapping):
+        raise TypeError(f"must be a dictionary or an object of deltalake, got {value!r}")
+    for name in properties:
         if name not in allowed:
             hint = did_you_mean(str(name), allowed) or f" Use one of: {', '.join(allowed)}."
             raise ValueError(f"contains {name!r}, which is not a {what}.{hint}")
-    return dict(value)
+    return dict(properties)
+
+
+def _plain(value: Any) -> Any:
+    """Return properties as dictionaries, which can be compared and pickled; objects of deltalake by what they set."""
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    kind = type(value)
+    if kind.__name__ not in _OBJECTS or not kind.__module__.startswith("deltalake."):
+        return value
+    given = {name: getattr(value, name, None) for name in _OBJECTS[kind.__name__]}
+    return {name: _plain(item) for name, item in given.items() if item is not None}

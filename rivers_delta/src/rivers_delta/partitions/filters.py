@@ -175,16 +175,35 @@ def _boxes(partition: PartitionContext, expr: PartitionExpr) -> list[list[Dimens
     keys, definition = partition.keys, partition.definition
     parts = [_parts(key) for key in keys]
     names = list(parts[0])
-    definitions: Mapping[str | None, PartitionsDefinition] = getattr(definition, "dimensions", None) or {}
     merged = {name: tuple(dict.fromkeys(part[name] for part in parts)) for name in names}
     is_product = set(product(*merged.values())) == {tuple(part.values()) for part in parts}
     boxes = [merged] if is_product else [{name: (key,) for name, key in part.items()} for part in parts]
+    return [_dimensions(box, definition, expr) for box in boxes]
+
+
+def key_dimensions(
+    key: PartitionKey, definition: PartitionsDefinition | None, expr: PartitionExpr
+) -> list[Dimension]:
+    """Return the dimensions of one key.
+
+    Args:
+        key: The key.
+        definition: Its definition.
+        expr: The columns that hold it.
+
+    Raises:
+        PartitionValidationError: The expression has no column for a dimension.
+    """
+    return _dimensions({name: (value,) for name, value in _parts(key).items()}, definition, expr)
+
+
+def _dimensions(
+    box: Mapping[str | None, tuple[str, ...]], definition: PartitionsDefinition | None, expr: PartitionExpr
+) -> list[Dimension]:
+    definitions: Mapping[str | None, PartitionsDefinition] = getattr(definition, "dimensions", None) or {}
     return [
-        [
-            Dimension(expr.column_of(name), box[name], definition if name is None else definitions.get(name))
-            for name in names
-        ]
-        for box in boxes
+        Dimension(expr.column_of(name), keys, definition if name is None else definitions.get(name))
+        for name, keys in box.items()
     ]
 
 

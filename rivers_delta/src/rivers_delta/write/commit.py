@@ -59,7 +59,7 @@ class Outcome:
     is_written: bool = True
     is_repeated: bool = False
     schema: pa.Schema | None = None
-    metrics: Mapping[str, int] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
     data_version: str | None = None
 
 
@@ -67,7 +67,7 @@ def commit(prepared: PreparedWrite, attempt: int) -> Outcome:
     """Commit a prepared write; `attempt` is the number of the attempt."""
     table, request = prepared.table, prepared.request
     mode, schema_mode = request.settings.mode, prepared.fit.schema_mode
-    metrics: Mapping[str, int] = {}
+    metrics: Mapping[str, Any] = {}
     version = None if request.partition is None else next_version(table)
     if table is None and (request.merge is None or request.merge.inserts_everything):
         _create(prepared, prepared.batches.open(), _markers(prepared))
@@ -201,7 +201,7 @@ def _write(
     )
 
 
-def _merge(prepared: PreparedWrite, table: Table) -> dict[str, int]:
+def _merge(prepared: PreparedWrite, table: Table) -> dict[str, Any]:
     """Merge the rows, and return the statistics."""
     request, merge = prepared.request, prepared.request.merge
     assert merge is not None

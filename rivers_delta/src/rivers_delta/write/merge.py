@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from rivers_core import MetadataValue
 from rivers_core.authoring import did_you_mean
 from rivers_core.exceptions import InvalidMetadataError
 from rivers_delta.config.merge_config import WhenMatchedDelete, WhenNotMatchedBySourceDelete
@@ -147,23 +149,29 @@ def assigned_columns(
     return list(dict.fromkeys(pairs))
 
 
-def merge_metrics(metrics: Mapping[str, Any]) -> dict[str, int]:
+def merge_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Return the statistics of a merge as metadata.
 
     Args:
         metrics: The statistics of deltalake.
     """
-    metadata = {name: int(metrics[key]) for name, key in _METRICS.items() if key in metrics}
-    return metadata | {"delta/rows_written": metadata["delta/rows_inserted"] + metadata["delta/rows_updated"]}
+    counts = {name: int(metrics[key]) for name, key in _METRICS.items() if key in metrics}
+    written = counts["delta/rows_inserted"] + counts["delta/rows_updated"]
+    return counts | {
+        "delta/rows_written": written,
+        "delta/num_output_rows": MetadataValue.int(int(metrics["num_output_rows"])),
+        "delta/merge_stats": json.dumps(dict(metrics)),
+    }
 
 
-def insert_metrics(rows: int) -> dict[str, int]:
+def insert_metrics(rows: int) -> dict[str, Any]:
     """Return the statistics of a merge that created the table.
 
     Args:
         rows: The rows of the table.
     """
-    return dict.fromkeys(_METRICS, 0) | {"delta/source_rows": rows, "delta/rows_inserted": rows}
+    inserted = {"num_source_rows": rows, "num_target_rows_inserted": rows, "num_output_rows": rows}
+    return merge_metrics(dict.fromkeys(_METRICS.values(), 0) | inserted)
 
 
 def _whole_row(
