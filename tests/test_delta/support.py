@@ -8,9 +8,12 @@ from deltalake import DeltaTable
 
 from rivers_core import InputContext, OutputContext, PartitionContext, PartitionKey
 from rivers_delta import DeltaIOHandler
+from rivers_delta.log.table import open_table
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from rivers_delta.log.table import Table
 
 
 class Lake:
@@ -45,6 +48,10 @@ class Lake:
         return InputContext(
             name, "next", _metadata(options), _partition(keys, definition), hint, upstream=upstream
         )
+
+    def open(self, name: str = "asset", version: int | None = None) -> Table | None:
+        """Open the table as the handler does."""
+        return open_table(self.handler._settings(self.asked(name=name)), version)
 
     def table(self, name: str = "asset") -> DeltaTable:
         return DeltaTable(

@@ -6,7 +6,6 @@ import polars as pl
 import pytest
 
 from rivers_delta.log.partition_markers import app_transactions
-from rivers_delta.log.table import open_table
 from tests.test_delta.support import Lake
 
 
@@ -16,7 +15,7 @@ def written(lake, times, **options):
         key = "ab"[number % 2]
         frame = pl.DataFrame({"k": [key], "n": [number]})
         lake.store(frame, keys=key, partition_expr="k", mode="append", run_id=f"run-{number}", **options)
-    table = open_table(lake.handler.address("asset", None), None)
+    table = lake.open()
     commits = [table.read_commit(version) for version in range(table.version() + 1)]
     names = [action["txn"]["appId"] for commit in commits for action in commit if "txn" in action]
     return table, names
@@ -35,7 +34,7 @@ def test_app_transactions_match_deltalake(tmp_path, times):
 def test_app_transactions_of_earlier_version(tmp_path):
     lake = Lake(tmp_path, handler_config={"checkpoint_interval": 4})
     _, names = written(lake, 6)
-    earlier = open_table(lake.handler.address("asset", None), None, version=1)
+    earlier = lake.open(version=1)
     assert app_transactions(earlier) is None
     assert [earlier.transaction_version(name) for name in names].count(None) > 0
 

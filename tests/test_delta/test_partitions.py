@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from rivers_core import PartitionKey, PartitionsDefinition
 from rivers_core.exceptions import InvalidMetadataError, NotMaterializedError, PartitionValidationError
-from rivers_delta.log.table import open_table
 from tests.test_delta.support import Lake, facts
 
 DAYS = PartitionsDefinition.daily(datetime(2024, 1, 1), datetime(2024, 3, 1))
@@ -350,6 +349,6 @@ def test_partition_append_marks_each_key(lake):
     frame = pl.DataFrame({"k": [str(key) for key in keys], "n": range(30)})
     lake.store(frame[:10], keys=keys[:20], partition_expr="k")
     lake.store(frame, keys=keys, partition_expr="k", mode="append", run_id="run")
-    table = open_table(lake.handler.address("asset", None), None)
+    table = lake.open()
     marked = [action["txn"]["appId"] for action in table.read_commit() if "txn" in action]
     assert sum(mark.startswith("rivers/partition/") for mark in marked) == 30

@@ -14,11 +14,10 @@ from datetime import datetime
 import polars as pl
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, write_deltalake
 
 from rivers_core import OutputContext
 from rivers_core.exceptions import ConflictError, NotMaterializedError, RiversError
-from rivers_delta.config.properties import commit_properties
 from rivers_delta.write import commit as commits
 from rivers_delta.write import retry as writing
 from tests.test_delta.support import Lake, facts
@@ -129,8 +128,8 @@ def overtaken(monkeypatch, lake, times):
             left[0] -= 1
             other = pl.DataFrame({"id": [90 + left[0]], "v": ["other"]})
             real(lake.handler.address("asset", None), other, mode="overwrite",
-                 commit_properties=commit_properties(
-                     {}, {"rivers.asset": "intruder", "rivers.run_id": "run-x"}, []))  # fmt: skip
+                 commit_properties=CommitProperties(
+                     {"rivers.asset": "intruder", "rivers.run_id": "run-x"}))  # fmt: skip
         return real(target, *args, **kwargs)
 
     monkeypatch.setattr(commits, "write_deltalake", first_the_other)

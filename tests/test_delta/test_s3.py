@@ -18,7 +18,6 @@ from rivers_core import PartitionKey
 from rivers_core.exceptions import ConflictError, IntegrityError, NotMaterializedError, RiversError
 from rivers_delta.compat import remote_files
 from rivers_delta.log.partition_markers import app_transactions
-from rivers_delta.log.table import open_table
 from rivers_delta.write import commit
 from tests.test_delta.support import Lake, facts
 
@@ -85,7 +84,7 @@ def test_s3_finds_many_partitions(s3_server, s3_url, interval):
     assert lake.load(pl.DataFrame, keys=keys[:23], partition_expr="k").height == 40
     with pytest.raises(NotMaterializedError, match="'k23, k24'"):
         lake.load(pl.DataFrame, keys=keys, partition_expr="k")
-    assert app_transactions(open_table(lake.handler.address("asset", None), s3_server.options())) is not None
+    assert app_transactions(lake.open()) is not None
 
 
 def test_s3_concurrent_appends_lose_nothing(s3_server, s3_url):

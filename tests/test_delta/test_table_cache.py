@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from rivers_core.exceptions import AssetOutputValidationError, RiversError
 from rivers_delta.log import table_cache as warm
-from rivers_delta.log.table import open_table
 from rivers_delta.write import commit as commits
 from rivers_delta.write import retry
 from tests.test_delta.support import Lake, facts
@@ -31,9 +30,9 @@ def opened(monkeypatch):
     addresses = []
     real = retry.open_table
 
-    def counting(address, *args, **kwargs):
-        addresses.append(os.path.basename(address))
-        return real(address, *args, **kwargs)
+    def counting(settings, *args, **kwargs):
+        addresses.append(os.path.basename(settings.address))
+        return real(settings, *args, **kwargs)
 
     monkeypatch.setattr(retry, "open_table", counting)
     return addresses
@@ -163,11 +162,7 @@ def written(lake, place, mode, number, key):
 
 
 def transactions(lake, version):
-    return sorted(
-        action["txn"]["appId"]
-        for action in open_table(lake.handler.address("asset", None), None).read_commit(version)
-        if "txn" in action
-    )
+    return sorted(action["txn"]["appId"] for action in lake.open().read_commit(version) if "txn" in action)
 
 
 @settings(max_examples=25, deadline=None)

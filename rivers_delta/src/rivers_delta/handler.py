@@ -10,9 +10,9 @@ from pydantic import PrivateAttr, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from rivers_core import BaseIOHandler
-from rivers_core.authoring import StoreRoot, locate_store, store_variables
+from rivers_core.authoring import ForkGuard, StoreRoot, locate_store, store_variables
 from rivers_core.exceptions import NotMaterializedError
-from rivers_delta import native_calls
+from rivers_delta import remote_calls
 from rivers_delta.config.merge_config import MergeConfig
 from rivers_delta.config.options import (
     NAMESPACE,
@@ -27,7 +27,6 @@ from rivers_delta.config.table_settings import TableSettings
 from rivers_delta.errors import library_errors
 from rivers_delta.log.location import is_local, normalized, shown, table_address, table_root
 from rivers_delta.log.table_cache import TableCache
-from rivers_delta.native_calls import CLIENT_DEFAULTS
 from rivers_objects.staging import sweep_once
 
 if TYPE_CHECKING:
@@ -40,6 +39,9 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _MAX_KNOWN: Final = 1_000
+
+# deltalake panics in a forked process, with a native backtrace, and other calls wait forever.
+_GUARD: Final = ForkGuard("deltalake")
 
 
 class _KnownSettings(NamedTuple):
@@ -103,6 +105,7 @@ class DeltaIOHandler(BaseIOHandler):
 
     _cache: TableCache = PrivateAttr(default_factory=TableCache)
     _known_settings: dict[str, _KnownSettings] = PrivateAttr(default_factory=dict)
+    _is_swept: bool = PrivateAttr(default=False)
 
     if TYPE_CHECKING:
 
@@ -266,7 +269,9 @@ class DeltaIOHandler(BaseIOHandler):
         from rivers_delta.maintenance import maintain
 
         work = partial(maintain, self._tables(contexts), dry_run=dry_run, **options)
-        return native_calls.call(None, table_root(self.table_uri), work)
+        root = table_root(self.table_uri)
+        _GUARD.enter()
+        return work() if is_local(root) else remote_calls.call(None, root, work)
 
     def check_options(self, metadata: Mapping[str, Any]) -> list[str]:
         """Return one message for each `delta/` option that is unknown or has an invalid value.
@@ -380,7 +385,9 @@ class DeltaIOHandler(BaseIOHandler):
         if is_local(table_root(self.table_uri)):
             return given or None
         names = {name.lower() for name in given}
-        return given | {name: value for name, value in CLIENT_DEFAULTS.items() if name not in names}
+        return given | {
+            name: value for name, value in remote_calls.CLIENT_DEFAULTS.items() if name not in names
+        }
 
     def _call(
         self, verb: str, context: OutputContext | InputContext, function: Callable[[TableSettings], Result]
@@ -388,10 +395,14 @@ class DeltaIOHandler(BaseIOHandler):
         """Call a function for the table of a context, and translate errors of libraries."""
         settings = self._settings(context)
         with library_errors(verb, context, settings):
-            if is_local(settings.root):
+            _GUARD.enter()
+            if not settings.is_local:
+                commits = None if verb == "read" else context
+                return remote_calls.call(commits, settings.address, partial(function, settings))
+            if not self._is_swept:
                 sweep_once(settings.root)
-            commits = None if verb == "read" else context
-            return native_calls.call(commits, settings.address, partial(function, settings))
+                self._is_swept = True
+            return function(settings)
 
     def _tables(self, contexts: Sequence[InputContext]) -> Iterator[TableSettings]:
         """Yield the tables of some assets, each once; without assets all local tables."""
@@ -426,6 +437,7 @@ class DeltaIOHandler(BaseIOHandler):
             root=root,
             address=address,
             shown_address=shown(address),
+            is_local=is_local(root),
             options=options,
             mode=options.mode or self.mode,
             schema_mode=options.schema_mode or self.schema_mode,

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from rivers_core.authoring import locate_store
 from rivers_core.exceptions import ConfigurationError, IntegrityError, NotMaterializedError, RiversError
 from rivers_delta.compat import has_removed_twice
-from rivers_delta.config.properties import commit_properties, writer_properties
 from rivers_delta.errors import is_panic, message_of
 from rivers_delta.log.location import is_local, shown
 from rivers_delta.log.protocol import refuse_unwritable
 from rivers_delta.log.table import open_table
 from rivers_delta.read.data_files import refuse_lossy_rewrite
+from rivers_delta.write.commit import commit_properties, writer_properties
 from rivers_objects import Folder
 from rivers_objects.uploads import stale_uploads
 
@@ -65,7 +65,7 @@ def maintain(
     reports: list[dict[str, Any]] = []
     for settings in tables:
         try:
-            table = open_table(settings.address, settings.storage_options)
+            table = open_table(settings)
             if table is None:
                 continue
             if optimize:
@@ -128,11 +128,10 @@ def _optimize(
     }
     if dry_run or not files:
         return report
-    stored = [column.stored for column in table.columns()]
     arguments: dict[str, Any] = {
         "target_size": target,
-        "writer_properties": writer_properties(settings.writer_properties, stored),
-        "commit_properties": commit_properties(settings.commit_properties, {}),
+        "writer_properties": writer_properties(settings, table.columns()),
+        "commit_properties": commit_properties(settings, {}),
     }
     based_on = table.version()
     metrics = table.optimize.z_order(z_order, **arguments) if z_order else table.optimize.compact(**arguments)
@@ -177,7 +176,7 @@ def _vacuum(
         retention_hours=retention_hours,
         dry_run=dry_run,
         enforce_retention_duration=retention_hours is None,
-        commit_properties=None if dry_run else commit_properties(settings.commit_properties, {}),
+        commit_properties=None if dry_run else commit_properties(settings, {}),
     )
     if files and not dry_run:
         _LOG.warning(
@@ -187,7 +186,7 @@ def _vacuum(
             settings.shown_address,
         )
     size = None
-    if dry_run and is_local(settings.address):
+    if dry_run and settings.is_local:
         size = sum(_size(os.path.join(settings.address, file)) for file in files)
     return {
         "table": settings.shown_address,
@@ -200,7 +199,7 @@ def _vacuum(
 
 def _sweep(settings: TableSettings, *, dry_run: bool) -> list[dict[str, Any]]:
     """Remove what killed writers left behind, one report for each kind."""
-    if is_local(settings.address):
+    if settings.is_local:
         remains = Folder(settings.address).leftovers()
     else:
         remains = stale_uploads(locate_store(settings.shown_address), settings.storage_options or {})

@@ -1,21 +1,14 @@
-"""Properties of the handler, of the Parquet writer and of commits."""
+"""Properties of the handler, of the Parquet writer and of commits, as users write them."""
 
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from rivers_core.authoring import did_you_mean
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    import pyarrow as pa
-    from deltalake import CommitProperties, WriterProperties
 
 _WRITER: Final = (
     "data_page_size_limit", "dictionary_page_size_limit", "data_page_row_count_limit", "write_batch_size",
@@ -24,7 +17,6 @@ _WRITER: Final = (
 )  # fmt: skip
 _COLUMN: Final = ("dictionary_enabled", "statistics_enabled", "bloom_filter_properties", "encoding")
 _BLOOM: Final = ("set_bloom_filter_enabled", "fpp", "ndv")
-_WRITER_DEFAULTS: Final[dict[str, Any]] = {"compression": "SNAPPY", "statistics_truncate_length": 64}
 _COMMIT: Final = ("custom_metadata", "max_commit_retries", "app_transactions")
 _OBJECTS: Final = {
     "WriterProperties": _WRITER,
@@ -34,20 +26,6 @@ _OBJECTS: Final = {
 }
 """Attributes of the classes of deltalake, which this module does not import."""
 _COMPRESSION: Final = re.compile(r"(?P<name>\w+)(?:\((?P<level>\d+)\))?")
-
-
-class AppTransaction(NamedTuple):
-    """Application transaction of a commit.
-
-    Args:
-        app_id: Its identifier.
-        version: Its version.
-        expires: Whether the table may forget it after `delta.setTransactionRetentionDuration`.
-    """
-
-    app_id: str
-    version: int
-    expires: bool = False
 
 
 class HandlerConfig(BaseModel):
@@ -129,72 +107,6 @@ def check_commit_properties(value: Any) -> dict[str, Any]:
     if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
         raise TypeError(f"needs an integer of 0 or more as 'max_commit_retries', got {retries!r}")
     return properties
-
-
-def writer_properties(properties: Mapping[str, Any], columns: Iterable[pa.Field]) -> WriterProperties | None:
-    """Return the writer properties for deltalake; None if there are none.
-
-    Properties that are not set keep deltalake's defaults: deltalake (up to 1.6) writes without compression as soon as
-    any property is set.
-
-    Args:
-        properties: The user's properties.
-        columns: The columns to write, as the table stores them; some need properties of their own.
-    """
-    from rivers_delta.compat import without_rounded_bounds
-
-    arguments = without_rounded_bounds(properties, columns)
-    if not arguments:
-        return None
-    from deltalake import WriterProperties
-
-    if arguments.get("default_column_properties") is not None:
-        arguments["default_column_properties"] = _column_properties(arguments["default_column_properties"])
-    if arguments.get("column_properties"):
-        arguments["column_properties"] = {
-            name: _column_properties(column) for name, column in arguments["column_properties"].items()
-        }
-    given = {name: item for name, item in arguments.items() if item is not None}
-    return WriterProperties(**given if "compression_level" in given else {**_WRITER_DEFAULTS, **given})
-
-
-def commit_properties(
-    properties: Mapping[str, Any],
-    metadata: Mapping[str, str],
-    transactions: Iterable[AppTransaction] = (),
-    max_retries: int | None = None,
-) -> CommitProperties:
-    """Return the properties of one commit for deltalake.
-
-    Args:
-        properties: The user's properties.
-        metadata: Entries of this handler in the commit's metadata.
-        transactions: Application transactions.
-        max_retries: How often deltalake may retry; None leaves it to the user or to deltalake.
-    """
-    from deltalake import CommitProperties, Transaction
-
-    now = time.time_ns() // 1_000_000
-    return CommitProperties(
-        custom_metadata={**metadata, **properties.get("custom_metadata", {})},
-        max_commit_retries=properties.get("max_commit_retries") if max_retries is None else max_retries,
-        app_transactions=[
-            *(
-                Transaction(transaction.app_id, transaction.version, now if transaction.expires else None)
-                for transaction in transactions
-            ),
-            *(Transaction(*given) for given in properties.get("app_transactions", ())),
-        ],
-    )
-
-
-def _column_properties(properties: Mapping[str, Any]) -> Any:
-    from deltalake import BloomFilterProperties, ColumnProperties
-
-    arguments = dict(properties)
-    if arguments.get("bloom_filter_properties") is not None:
-        arguments["bloom_filter_properties"] = BloomFilterProperties(**arguments["bloom_filter_properties"])
-    return ColumnProperties(**arguments)
 
 
 def _transaction(value: Any) -> tuple[Any, ...]:

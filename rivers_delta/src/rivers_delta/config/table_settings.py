@@ -30,6 +30,7 @@ class TableSettings:
         options: The asset's options.
         mode: What a write does with existing rows.
         schema_mode: Whether a write may change the columns.
+        is_local: Whether it is in the local file system.
         storage_options: For the object store; these are credentials.
         table_properties: Properties of a table that is created.
         writer_properties: Properties of the Parquet writer.
@@ -46,6 +47,7 @@ class TableSettings:
     options: DeltaOptions
     mode: Mode
     schema_mode: SchemaMode | None
+    is_local: bool
     storage_options: dict[str, str] | None
     table_properties: Mapping[str, str] | None
     writer_properties: Mapping[str, Any]

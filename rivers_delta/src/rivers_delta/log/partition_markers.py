@@ -11,10 +11,9 @@ import json
 import uuid
 from hashlib import blake2b
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rivers_core import PartitionContext, storage_key
-from rivers_delta.config.properties import AppTransaction
 from rivers_delta.partitions.filters import partition_predicate
 from rivers_delta.partitions.predicates import OneOf
 from rivers_delta.schema.encoding import PARTITION_HINT
@@ -41,6 +40,21 @@ _PARTITIONED: Final = "rivers/partitioned"
 _DELETED: Final = 0
 _MAINTENANCE: Final = frozenset(["OPTIMIZE", "VACUUM START", "VACUUM END"])
 _MANY_KEYS: Final = 20
+
+
+class AppTransaction(NamedTuple):
+    """Application transaction of a commit.
+
+    Args:
+        app_id: Its identifier.
+        version: Its version.
+        expires: Whether the table may forget it after `delta.setTransactionRetentionDuration`.
+    """
+
+    app_id: str
+    version: int
+    expires: bool = False
+
 
 UNFINISHED_TABLE: Final = AppTransaction(_UNFINISHED, 1)
 """Marks a table that was created empty for a merge whose rows follow in the next commit."""

@@ -13,12 +13,13 @@ from deltalake.exceptions import TableNotFoundError
 
 from rivers_core.exceptions import IntegrityError, InvalidMetadataError
 from rivers_delta.compat import UnescapedTable, is_before_first_version, remote_files
-from rivers_delta.log.location import is_local, shown
+from rivers_delta.log.location import shown
 from rivers_delta.schema.encoding import decode
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
+    from rivers_delta.config.table_settings import TableSettings
     from rivers_delta.schema.encoding import Column
 
 LOG: Final = "_delta_log/"
@@ -32,12 +33,12 @@ class Table(UnescapedTable):
     """A Delta table at one version.
 
     Attributes:
+        settings: The settings with which the table was opened.
         uses: For how many writes the table was kept open.
-        options: Storage options with which the table was opened.
     """
 
+    settings: TableSettings
     uses: int = 0
-    options: dict[str, str] | None = None
     _transactions_at: int = -1
     _transactions: dict[str, int | None]
 
@@ -48,7 +49,7 @@ class Table(UnescapedTable):
 
     @property
     def path(self) -> str:
-        """The path or URL of the table."""
+        """The path or URL of the table as deltalake resolves it, without links."""
         return self.table_uri.removeprefix(_FILE).rstrip("/")
 
     def columns(self) -> tuple[Column, ...]:
@@ -81,24 +82,26 @@ class Table(UnescapedTable):
         Raises:
             FileNotFoundError: It does not exist.
         """
-        path = self.path
-        if is_local(path):
-            with open(os.path.join(path, "_delta_log", name), "rb") as file:
+        settings = self.settings
+        if settings.is_local:
+            with open(os.path.join(settings.address, "_delta_log", name), "rb") as file:
                 return file.read()
         from deltalake.fs import DeltaStorageHandler
 
-        with DeltaStorageHandler(path, self.options).open_input_file(f"_delta_log/{name}") as remote:
+        store = DeltaStorageHandler(settings.address, settings.storage_options)
+        with store.open_input_file(f"_delta_log/{name}") as remote:
             return bytes(remote.read())
 
     def file_system(self) -> FileSystem:
         """Return a file system whose root is the folder of the table."""
         from pyarrow import fs
 
-        if is_local(self.path):
-            return fs.SubTreeFileSystem(self.path, fs.LocalFileSystem())
+        settings = self.settings
+        if settings.is_local:
+            return fs.SubTreeFileSystem(settings.address, fs.LocalFileSystem())
         from deltalake.fs import DeltaStorageHandler
 
-        return fs.PyFileSystem(DeltaStorageHandler(self.path, self.options))
+        return fs.PyFileSystem(DeltaStorageHandler(settings.address, settings.storage_options))
 
     def committed_at(self, version: int | None = None) -> datetime | None:
         """Return when a version was committed; None if its commit does not say, or is no longer in the log.
@@ -117,14 +120,11 @@ class Table(UnescapedTable):
         return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=milliseconds)
 
 
-def open_table(
-    address: str, storage_options: dict[str, str] | None, version: int | str | None = None
-) -> Table | None:
+def open_table(settings: TableSettings, version: int | str | None = None) -> Table | None:
     """Open a table; return None if it does not exist.
 
     Args:
-        address: Its path or URL.
-        storage_options: For the object store.
+        settings: The table.
         version: A version number, or a timestamp in RFC 3339; None for the latest version.
 
     Raises:
@@ -132,19 +132,21 @@ def open_table(
         IntegrityError: The folder has data files and no log.
         Exception: deltalake's own, for a table that is damaged or cannot be reached.
     """
-    if is_local(address) and not _has_log(address):
+    address, storage_options = settings.address, settings.storage_options
+    if settings.is_local and not _has_log(address):
         _refuse_lost_log(address)
         return None
     try:
         table = Table(address, version if isinstance(version, int) else None, storage_options)
     except TableNotFoundError:
-        _refuse_lost_remote_log(address, storage_options)
+        if not settings.is_local:
+            _refuse_lost_remote_log(settings)
         return None
     except Exception as error:
         if isinstance(version, int):
-            _refuse_missing_version(address, storage_options, version, error)
+            _refuse_missing_version(settings, version, error)
         raise
-    table.options = storage_options
+    table.settings = settings
     if isinstance(version, str):
         table.load_as_version(version)
         _refuse_earlier(table, version)
@@ -169,17 +171,15 @@ def _refuse_lost_log(folder: str) -> None:
             raise _lost_log(f"Folder {folder!r}")
 
 
-def _refuse_lost_remote_log(address: str, storage_options: dict[str, str] | None) -> None:
+def _refuse_lost_remote_log(settings: TableSettings) -> None:
     """Do the same in an object store, where a table that is being created has one object in its log."""
     from pyarrow import fs
 
-    if is_local(address):
-        return
-    files = remote_files(address, storage_options)
+    files = remote_files(settings.address, settings.storage_options)
     entries = files.get_file_info(fs.FileSelector("", recursive=True, allow_not_found=True))
     paths = [entry.path for entry in entries if entry.type == fs.FileType.File]
     if any(path.endswith(".parquet") for path in paths) and not any(path.startswith(LOG) for path in paths):
-        raise _lost_log(f"Folder {shown(address)!r}")
+        raise _lost_log(f"Folder {settings.shown_address!r}")
 
 
 def _lost_log(folder: str) -> IntegrityError:
@@ -201,15 +201,13 @@ def _refuse_earlier(table: Table, moment: str) -> None:
         )
 
 
-def _refuse_missing_version(
-    address: str, storage_options: dict[str, str] | None, version: int, error: Exception
-) -> None:
+def _refuse_missing_version(settings: TableSettings, version: int, error: Exception) -> None:
     """Raise an error if the table exists and only the version does not."""
     try:
-        latest = DeltaTable(address, storage_options=storage_options).version()
+        latest = DeltaTable(settings.address, storage_options=settings.storage_options).version()
     except Exception:
         return
     if version > latest:
         raise InvalidMetadataError(
-            f"Table {shown(address)!r} has no version {version}. The latest is {latest}."
+            f"Table {settings.shown_address!r} has no version {version}. The latest is {latest}."
         ) from error

@@ -8,8 +8,6 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from rivers_delta.log.location import is_local
-
 if TYPE_CHECKING:
     from rivers_delta.log.table import Table
 
@@ -162,7 +160,7 @@ class TableCache:
             table: The table at its latest version, as far as this process knows.
         """
         version = table.version()
-        if version < MIN_VERSION or table.uses >= _MAX_USES or not is_local(address):
+        if version < MIN_VERSION or table.uses >= _MAX_USES or not table.settings.is_local:
             return
         interval = table.metadata().configuration.get(
             "delta.checkpointInterval", _DEFAULT_CHECKPOINT_INTERVAL

@@ -16,7 +16,6 @@ import pyarrow.compute as pc
 from pyarrow import types as pat
 
 from rivers_core.exceptions import IntegrityError, RiversError
-from rivers_delta.log.location import is_local
 from rivers_frames.arrow_types import contains
 
 if TYPE_CHECKING:
@@ -87,9 +86,9 @@ class DataFiles:
                     f"{where}: its log refers to {path!r}, a file outside of the table. Copy the files into one table, "
                     "such as with a deep clone."
                 )
-        root = self._table.path
-        if not is_local(root):
+        if not self._table.settings.is_local:
             return
+        root = self._table.settings.address
         for path, size in zip(self._paths, self._sizes, strict=True):
             try:
                 actual = os.stat(f"{root}/{path}").st_size
@@ -179,7 +178,7 @@ class DataFiles:
             _int96_of.clear()
             unread = keys
         if unread:
-            with ThreadPoolExecutor(1 if is_local(self._table.path) else _THREADS) as pool:
+            with ThreadPoolExecutor(1 if self._table.settings.is_local else _THREADS) as pool:
                 footers = pool.map(self._read_footer, [path for _, path, _ in unread])
                 _int96_of.update(zip(unread, footers, strict=True))
         stored = frozenset[str]().union(*(_int96_of[key] for key in keys))

@@ -15,7 +15,6 @@ from rivers_core.exceptions import (
     RiversError,
 )
 from rivers_delta.errors import library_errors, subject_of
-from rivers_delta.log.location import is_local
 from rivers_delta.log.partition_markers import absent_keys, data_version, is_unfinished
 from rivers_delta.log.protocol import refuse_unreadable_feed
 from rivers_delta.log.table import open_table
@@ -104,7 +103,7 @@ def find_table(settings: TableSettings, context: InputContext) -> Table:
         NotMaterializedError: The table or a partition was never written.
         PartitionValidationError: The asset does not name the column of its partitions.
     """
-    table = open_table(settings.address, settings.storage_options, settings.options.version)
+    table = open_table(settings, settings.options.version)
     if table is None or is_unfinished(table):
         raise NotMaterializedError(
             context.asset_name,
@@ -188,7 +187,7 @@ def _selected(context: InputContext, options: DeltaOptions, columns: Sequence[Co
 def _nearest_table(settings: TableSettings) -> str | None:
     """Return the local table whose name is nearest to the one that was not found."""
     root = settings.root
-    if not is_local(root) or not os.path.isdir(root):
+    if not settings.is_local or not os.path.isdir(root):
         return None
     names = [
         entry.name

@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from rivers_core.exceptions import InvalidMetadataError, RiversError
 from rivers_delta.compat import closed_at_exit, dataset_of, polars_options
-from rivers_delta.log.location import is_local
 from rivers_delta.log.protocol import reader_features, refuse_unreadable
 from rivers_frames.arrow_types import streamed
 from rivers_frames.compat import batches_without_gil
@@ -128,7 +127,9 @@ class Scan:
 
         from rivers_frames.polars_frames import polars_column
 
-        frame = pl.scan_delta(self.table, storage_options=polars_options(self.table.options) or None)
+        frame = pl.scan_delta(
+            self.table, storage_options=polars_options(self.table.settings.storage_options) or None
+        )
         if self.predicate is not None:
             frame = frame.filter(self.predicate.polars())
         names = [column.name for column in self.columns]
@@ -178,7 +179,7 @@ class Scan:
         if not self.readers.pyarrow:
             return None
         trust_bounds = self.predicate is None or not self.predicate.is_rounded
-        dataset = dataset_of(self.table, is_local=is_local(self.table.path), trust_bounds=trust_bounds)
+        dataset = dataset_of(self.table, is_local=self.table.settings.is_local, trust_bounds=trust_bounds)
         predicate = None if self.predicate is None else self.predicate.pyarrow()
         return dataset.scanner(columns=[column.name for column in self.columns], filter=predicate)
 

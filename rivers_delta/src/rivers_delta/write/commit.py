@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from arro3.core import RecordBatchReader
-from deltalake import write_deltalake
+from deltalake import (
+    BloomFilterProperties,
+    ColumnProperties,
+    CommitProperties,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake.exceptions import CommitFailedError
 
 from rivers_core.exceptions import ConflictError
-from rivers_delta.compat import LOST_TO_COMPACTION, has_removed_twice, post_commit_hooks, remote_files
-from rivers_delta.config.properties import commit_properties, writer_properties
-from rivers_delta.log.location import conflicting_table, is_local
+from rivers_delta.compat import (
+    LOST_TO_COMPACTION,
+    has_removed_twice,
+    post_commit_hooks,
+    remote_files,
+    without_rounded_bounds,
+)
+from rivers_delta.log.location import conflicting_table
 from rivers_delta.log.partition_markers import (
     UNFINISHED_TABLE,
     is_unfinished,
@@ -27,17 +40,19 @@ from rivers_delta.partitions.filters import folder_columns
 from rivers_delta.write.merge import add_operations, merge_metrics, merge_predicate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
     from arro3.core.types import ArrowStreamExportable
-    from deltalake import CommitProperties
 
     from rivers_core import InputContext, OutputContext
-    from rivers_delta.config.properties import AppTransaction
+    from rivers_delta.config.table_settings import TableSettings
+    from rivers_delta.log.partition_markers import AppTransaction
     from rivers_delta.log.table import Table
+    from rivers_delta.schema.encoding import Column
     from rivers_delta.write.request import PreparedWrite
 
+_WRITER_DEFAULTS: Final[dict[str, Any]] = {"compression": "SNAPPY", "statistics_truncate_length": 64}
 _STRICT_ATTEMPTS: Final = 3
 """Attempts to replace a table that refuse every concurrent commit; later ones accept appends."""
 
@@ -104,6 +119,64 @@ def commit_info(context: OutputContext | InputContext) -> dict[str, str]:
     return metadata
 
 
+def commit_properties(
+    settings: TableSettings,
+    info: Mapping[str, str],
+    markers: Iterable[AppTransaction] = (),
+    max_retries: int | None = None,
+) -> CommitProperties:
+    """Return the properties of one commit for deltalake.
+
+    Args:
+        settings: The table, with the user's properties.
+        info: Entries of this handler in the commit's metadata.
+        markers: Application transactions.
+        max_retries: How often deltalake may retry; None leaves it to the user or to deltalake.
+    """
+    properties, now = settings.commit_properties, time.time_ns() // 1_000_000
+    return CommitProperties(
+        custom_metadata={**info, **properties.get("custom_metadata", {})},
+        max_commit_retries=properties.get("max_commit_retries") if max_retries is None else max_retries,
+        app_transactions=[
+            *(
+                Transaction(marker.app_id, marker.version, now if marker.expires else None)
+                for marker in markers
+            ),
+            *(Transaction(*given) for given in properties.get("app_transactions", ())),
+        ],
+    )
+
+
+def writer_properties(settings: TableSettings, columns: Iterable[Column]) -> WriterProperties | None:
+    """Return the properties of the Parquet writer for deltalake; None if there are none.
+
+    Properties that are not set keep deltalake's defaults: deltalake (up to 1.6) writes without compression as soon as
+    any property is set.
+
+    Args:
+        settings: The table, with the user's properties.
+        columns: The columns to write; some need properties of their own. Of two with one name, the last one counts.
+    """
+    arguments = without_rounded_bounds(settings.writer_properties, [column.stored for column in columns])
+    if not arguments:
+        return None
+    if arguments.get("default_column_properties") is not None:
+        arguments["default_column_properties"] = _column_properties(arguments["default_column_properties"])
+    if arguments.get("column_properties"):
+        arguments["column_properties"] = {
+            name: _column_properties(column) for name, column in arguments["column_properties"].items()
+        }
+    given = {name: item for name, item in arguments.items() if item is not None}
+    return WriterProperties(**given if "compression_level" in given else {**_WRITER_DEFAULTS, **given})
+
+
+def _column_properties(properties: Mapping[str, Any]) -> ColumnProperties:
+    arguments = dict(properties)
+    if arguments.get("bloom_filter_properties") is not None:
+        arguments["bloom_filter_properties"] = BloomFilterProperties(**arguments["bloom_filter_properties"])
+    return ColumnProperties(**arguments)
+
+
 def _create(prepared: PreparedWrite, rows: ArrowStreamExportable, markers: Sequence[AppTransaction]) -> None:
     """Create the table; of concurrent writers one succeeds, and the others see a conflict."""
     request, settings = prepared.request, prepared.request.settings
@@ -118,7 +191,7 @@ def _create(prepared: PreparedWrite, rows: ArrowStreamExportable, markers: Seque
         folders = folder_columns(
             request.partition, request.partition_expr, prepared.fit.encoding.columns, settings.root
         )
-    with _log_folder(settings.address, settings.storage_options):
+    with _log_folder(settings):
         _write(
             prepared,
             settings.address,
@@ -133,10 +206,13 @@ def _create(prepared: PreparedWrite, rows: ArrowStreamExportable, markers: Seque
 
 
 @contextmanager
-def _log_folder(address: str, storage_options: dict[str, str] | None) -> Iterator[None]:
+def _log_folder(settings: TableSettings) -> Iterator[None]:
     """Create the folder of the log before data files, so that a killed write does not look like a lost log."""
-    if not is_local(address):
-        with remote_files(address, storage_options).open_output_stream(CREATION, buffer_size=64) as file:
+    address = settings.address
+    if not settings.is_local:
+        with remote_files(address, settings.storage_options).open_output_stream(
+            CREATION, buffer_size=64
+        ) as file:
             file.write(b"\n")
         yield
         return
@@ -154,7 +230,7 @@ def _log_folder(address: str, storage_options: dict[str, str] | None) -> Iterato
 def _created_table(prepared: PreparedWrite) -> Table:
     """Return the table as this write created it, even if others have committed since."""
     settings = prepared.request.settings
-    table = open_table(settings.address, settings.storage_options, version=0)
+    table = open_table(settings, version=0)
     assert table is not None
     return table
 
@@ -247,9 +323,7 @@ def _markers(prepared: PreparedWrite) -> list[AppTransaction]:
 def _writer_properties(prepared: PreparedWrite) -> Any:
     """Return the properties for the columns of the table and of the value; those of the value take precedence."""
     columns = (*prepared.fit.columns, *prepared.fit.encoding.columns)
-    return writer_properties(
-        prepared.request.settings.writer_properties, [column.stored for column in columns]
-    )
+    return writer_properties(prepared.request.settings, columns)
 
 
 def _commit_properties(
@@ -260,4 +334,4 @@ def _commit_properties(
     markers = _markers(prepared) if markers is None else markers
     if request.context.expected_version is not None:
         max_retries = 0  # deltalake would accept commits in between, which may be to the same rows
-    return commit_properties(request.settings.commit_properties, metadata, markers, max_retries)
+    return commit_properties(request.settings, metadata, markers, max_retries)

@@ -16,16 +16,15 @@ from deltalake import write_deltalake
 from rivers_core import PartitionContext
 from rivers_core.exceptions import RiversError
 from rivers_delta.compat import remote_files
-from rivers_delta.config.properties import commit_properties, writer_properties
 from rivers_delta.errors import subject_of
-from rivers_delta.log.location import DISCARDED, is_local
+from rivers_delta.log.location import DISCARDED
 from rivers_delta.log.partition_markers import deletion_markers, is_unfinished, unmarked_keys
 from rivers_delta.log.protocol import refuse_unwritable
 from rivers_delta.log.table import CREATION, LOG, open_table
 from rivers_delta.partitions.filters import partition_predicate
 from rivers_delta.read.data_files import refuse_lossy_rewrite
 from rivers_delta.read.load import absent_partitions
-from rivers_delta.write.commit import commit_info
+from rivers_delta.write.commit import commit_info, commit_properties, writer_properties
 from rivers_delta.write.retry import commit_with_retries
 
 if TYPE_CHECKING:
@@ -47,10 +46,10 @@ def delete(settings: TableSettings, context: InputContext) -> None:
         ConflictError: Other writers kept committing first.
         RiversError: Files of the table cannot be removed.
     """
-    if context.partition is None and not is_local(settings.address):
+    if context.partition is None and not settings.is_local:
         _delete_objects(settings)
         return
-    table = open_table(settings.address, settings.storage_options)
+    table = open_table(settings)
     if table is None or (context.partition is not None and is_unfinished(table)):
         return
     if context.partition is None:
@@ -83,8 +82,8 @@ def _attempt(
     predicate = partition_predicate(context.asset_name, partition, expr, columns)
     markers = deletion_markers(context.asset_name, partition)
     info = {**commit_info(context), "rivers.partition": ",".join(map(str, partition.keys))}
-    commit = commit_properties(settings.commit_properties, info, markers)
-    writer = writer_properties(settings.writer_properties, [column.stored for column in columns])
+    commit = commit_properties(settings, info, markers)
+    writer = writer_properties(settings, columns)
     table.delete(predicate.sql(), writer_properties=writer, commit_properties=commit)
     is_marked = len(unmarked_keys(table, context.asset_name, partition)) < len(markers)
     if table.version() == based_on and is_marked:

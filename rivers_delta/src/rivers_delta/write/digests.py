@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 from arro3.core import RecordBatchReader
 from deltalake import write_deltalake
 
-from rivers_delta.config.properties import commit_properties
 from rivers_delta.log.partition_markers import DIGESTS
 from rivers_delta.read.data_files import DataFiles
-from rivers_delta.write.commit import commit_info
+from rivers_delta.write.commit import commit_info, commit_properties
 
 if TYPE_CHECKING:
     from rivers_core import OutputContext
@@ -40,7 +39,7 @@ def record_digests(settings: TableSettings, context: OutputContext, table: Table
     if digests:
         info = {**commit_info(context), DIGESTS: json.dumps(digests)}
         nothing = RecordBatchReader.from_batches(table.schema().to_arrow(), [])
-        properties = commit_properties(settings.commit_properties, info)
+        properties = commit_properties(settings, info)
         write_deltalake(table, nothing, mode="append", commit_properties=properties)
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 from rivers_core import PartitionContext
 from rivers_core.exceptions import AssetOutputValidationError, PartitionValidationError
 from rivers_delta.errors import subject_of
-from rivers_delta.log.location import is_local
 from rivers_delta.log.partition_markers import is_marked_partitioned, partition_columns, write_id
 from rivers_delta.partitions.filters import (
     partition_predicate,
@@ -345,7 +344,7 @@ def _check_partitioning(request: WriteRequest, table: Table) -> None:
     """Refuse a value without partition that would replace all partitions, and a key without a possible folder."""
     settings, partition, expr = request.settings, request.partition, request.partition_expr
     if partition is not None:
-        if expr is not None and is_local(settings.root):
+        if expr is not None and settings.is_local:
             folders = table.metadata().partition_columns
             refuse_long_folders(request.context.asset_name, partition, expr, folders)
         return

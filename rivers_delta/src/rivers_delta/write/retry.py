@@ -59,7 +59,7 @@ def commit_with_retries(
     """
     for number in _attempts(settings.config, is_replayable=is_replayable):
         if table is None:
-            table = open_table(settings.address, settings.storage_options)
+            table = open_table(settings)
         based_on = None if table is None else table.version()
         try:
             return attempt(table, number)
@@ -67,7 +67,7 @@ def commit_with_retries(
             if not is_conflict(error):
                 raise
             reason, table = redact_library_text(str(error), settings.storage_options).rstrip("."), None
-    first = _describe_commits(based_on, open_table(settings.address, settings.storage_options))
+    first = _describe_commits(based_on, open_table(settings))
     if is_replayable:
         tried = f"after {number} attempts"
         advice = "Run it again when the other writer is done, or raise handler_config.max_attempts."

@@ -16,7 +16,7 @@ import pytest
 
 from rivers_core import OutputContext
 from rivers_core.exceptions import RiversError
-from rivers_delta import DeltaIOHandler, native_calls
+from rivers_delta import DeltaIOHandler, remote_calls
 from tests.test_delta.support import Lake
 
 FORK = textwrap.dedent("""
@@ -130,7 +130,7 @@ def test_interrupt_ends_wait_for_silent_store(silent_server, interruptible, verb
     is_noted = any("unknown" in note for note in getattr(interrupt.value, "__notes__", ()))
     assert is_noted == (verb in ("store", "delete"))
     assert ("unknown" in caplog.text) == is_noted
-    native_calls._interrupted.clear()
+    remote_calls._interrupted.clear()
 
 
 def test_silent_store_ends_in_timeout(silent_server):
@@ -143,7 +143,7 @@ def test_silent_store_ends_in_timeout(silent_server):
 def test_remote_stores_get_client_timeouts():
     remote = silent_lake(1, timeout="7s").handler.plain_storage_options()
     assert remote["timeout"] == "7s"
-    assert set(native_calls.CLIENT_DEFAULTS) <= set(remote)
+    assert set(remote_calls.CLIENT_DEFAULTS) <= set(remote)
     assert DeltaIOHandler("lake").plain_storage_options() is None
 
 
@@ -156,11 +156,11 @@ def test_interrupted_commit_is_settled_by_next_call(interruptible):
         log.append("committed")
 
     with pytest.raises(KeyboardInterrupt):
-        native_calls.call(OutputContext("asset"), "s3://bucket/lake/asset", commit)
+        remote_calls.call(OutputContext("asset"), "s3://bucket/lake/asset", commit)
     assert log == []
     waiting = threading.Timer(0, proceed.set)
     waiting.start()
-    assert native_calls.call(None, "s3://bucket/lake/asset", lambda: list(log)) == ["committed"]
+    assert remote_calls.call(None, "s3://bucket/lake/asset", lambda: list(log)) == ["committed"]
 
 
 def test_interrupted_commit_that_does_not_end_is_refused(interruptible, monkeypatch):
@@ -170,16 +170,16 @@ def test_interrupted_commit_that_does_not_end_is_refused(interruptible, monkeypa
         os.kill(os.getpid(), signal.SIGINT)
         proceed.wait()
 
-    monkeypatch.setattr(native_calls, "_SETTLE_S", 0)
+    monkeypatch.setattr(remote_calls, "_SETTLE_S", 0)
     with pytest.raises(KeyboardInterrupt):
-        native_calls.call(OutputContext("asset"), "s3://bucket/lake/asset", commit)
+        remote_calls.call(OutputContext("asset"), "s3://bucket/lake/asset", commit)
     with pytest.raises(RiversError, match="s3://bucket/lake/asset"):
-        native_calls.call(None, "s3://bucket/lake/asset", lambda: None)
+        remote_calls.call(None, "s3://bucket/lake/asset", lambda: None)
     proceed.set()
     monkeypatch.undo()
-    assert native_calls.call(None, "s3://bucket/lake/asset", lambda: 1) == 1
+    assert remote_calls.call(None, "s3://bucket/lake/asset", lambda: 1) == 1
 
 
 def test_remote_call_raises_error_of_function():
     with pytest.raises(ZeroDivisionError):
-        native_calls.call(None, "s3://bucket/lake/asset", lambda: 1 // 0)
+        remote_calls.call(None, "s3://bucket/lake/asset", lambda: 1 // 0)

@@ -1,4 +1,4 @@
-"""Calls of deltalake: refused in forked processes, and interruptible while a remote store does not answer.
+"""Calls of remote stores: interruptible while a store does not answer.
 
 deltalake handles Ctrl-C and timer signals only when its own call ends. Calls of remote stores therefore run in a daemon
 thread, and the caller waits for it in Python. A call that was interrupted goes on in its thread: nobody knows yet
@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from rivers_core.authoring import ForkGuard
 from rivers_core.exceptions import RiversError
-from rivers_delta.log.location import is_local, shown
+from rivers_delta.log.location import shown
 from rivers_objects.interruptible import InterruptibleCall
 
 if TYPE_CHECKING:
@@ -33,15 +32,13 @@ CLIENT_DEFAULTS: Final = {
 _POLL_S: Final = 0.1
 _SETTLE_S: Final = 120.0
 
-# deltalake panics in a forked process, with a native backtrace, and other calls wait forever.
-_GUARD: Final = ForkGuard("deltalake")
 _interrupted: Final[dict[str, Event]] = {}
 
 
 def call(
     context: OutputContext | InputContext | None, address: str, function: Callable[[], Result]
 ) -> Result:
-    """Call a function that uses deltalake, and return its result.
+    """Call a function that uses a remote store, and return its result.
 
     Args:
         context: Asset and partition, if the call may commit: an interrupted commit is logged.
@@ -49,11 +46,8 @@ def call(
         function: The call.
 
     Raises:
-        RiversError: This process was forked after deltalake was used, or an interrupted call does not end.
+        RiversError: An interrupted call for the same address does not end.
     """
-    _GUARD.enter()
-    if is_local(address):
-        return function()
     _settle(address)
     running = InterruptibleCall(function)
     try:
