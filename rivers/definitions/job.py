@@ -97,7 +97,9 @@ class Job:
         Args:
             partition_key: One or several partition keys.
             tags: Tags recorded with the run.
-            config: `{asset: {field: value}}`, which takes precedence over what the configuration classes read.
+            config: `{asset: {field: value}}`, which takes precedence over what the configuration classes read; or a
+                document `{"assets": {asset: {"config": ..., "metadata": ...}}, "resources": {name: {field: value}},
+                "execution": {"executor": name, ...}}`.
             raise_on_error: Whether to raise the first failure; otherwise the result lists all failures.
             run_id_override: Identifier of the run.
             resume: Skip the steps that the run `run_id_override` already finished.

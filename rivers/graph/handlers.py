@@ -28,6 +28,7 @@ class HandlerBinder:
         config: Configuration file, if there is one.
         resources: Resources of the repository; a handler among them can be named.
         everywhere: Handler of every asset, which takes precedence over all rules; for tests.
+        overrides: Static metadata by name of the asset, which takes precedence over what it declares.
     """
 
     def __init__(
@@ -36,13 +37,28 @@ class HandlerBinder:
         config: Config | None,
         resources: Mapping[str, Any],
         everywhere: BaseIOHandler | str | None = None,
+        overrides: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self._registry = registry
         self._config = config
         self._resources = resources
         self._everywhere = everywhere
+        self._overrides = overrides or {}
         self._from_plugins: dict[str, BaseIOHandler] = {}
         self._checked: set[type[BaseIOHandler]] = set()
+
+    def overridden(
+        self, resources: Mapping[str, Any], metadata: Mapping[str, Mapping[str, Any]]
+    ) -> HandlerBinder:
+        """Return a binder that shares the handlers which this one built.
+
+        Args:
+            resources: Resources of the repository.
+            metadata: Static metadata by name of the asset, which takes precedence over what it declares.
+        """
+        binder = HandlerBinder(self._registry, self._config, resources, self._everywhere, metadata)
+        binder._from_plugins = self._from_plugins
+        return binder
 
     def bind(
         self, asset_name: str, declared: BaseIOHandler | str | None, metadata: Mapping[str, Any]
@@ -84,7 +100,9 @@ class HandlerBinder:
         return self._named(asset_name, LAST_RESORT, "the default")
 
     def metadata(self, asset_name: str, declared: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the static metadata of an asset: what the configuration sets, and over it what the asset declares.
+        """Return the static metadata of an asset: what the configuration sets, what the asset declares, the overrides.
+
+        Later ones take precedence.
 
         Args:
             asset_name: Name of the asset or node.
@@ -93,7 +111,8 @@ class HandlerBinder:
         Raises:
             ConfigurationError: Two equally specific patterns differ, or a variable is not set.
         """
-        return {**({} if self._config is None else self._config.metadata_for(asset_name)), **declared}
+        configured = {} if self._config is None else self._config.metadata_for(asset_name)
+        return {**configured, **declared, **self._overrides.get(asset_name, {})}
 
     def _named(self, asset_name: str, name: str, reason: str) -> HandlerBinding:
         resource = self._resources.get(name)

@@ -209,7 +209,9 @@ class CodeRepository:
             partition_key: One or several partition keys: a key, its display form, a `PartitionKeyRange`, a list.
             tags: Tags recorded with every event of the run.
             raise_on_error: Whether to raise the first failure; otherwise independent steps go on.
-            config: `{asset: {field: value}}`, which takes precedence over what the configuration classes read.
+            config: `{asset: {field: value}}`, which takes precedence over what the configuration classes read; or a
+                document `{"assets": {asset: {"config": ..., "metadata": ...}}, "resources": {name: {field: value}},
+                "execution": {"executor": name, ...}}`.
             run_id_override: Identifier of the run.
             include_upstream: Also run everything that the selected assets need.
             resume: Skip the steps that the run `run_id_override` already finished.
@@ -330,17 +332,21 @@ class CodeRepository:
     def _run(self, request: RunRequest, *, include_upstream: bool = False) -> RunResult:
         runtime = self._runtime
         runtime.open()
-        return run_plan(
-            runtime.graph,
-            runtime.plan(request.selection, include_upstream=include_upstream),
-            request,
-            runtime.storage,
-            request.executor or runtime.executor,
-            runtime.executors,
-            runtime.connections,
-            runtime.observers(),
-            runtime.definitions.resources,
-        )
+        scope = runtime.scope(request.config)
+        try:
+            execution = dict(scope.overrides.execution)
+            executor = runtime.executors.new(execution.pop("executor"), execution) if execution else None
+            return run_plan(
+                scope,
+                runtime.plan(request.selection, include_upstream=include_upstream, graph=scope.graph),
+                request,
+                runtime.storage,
+                request.executor or executor or runtime.executor,
+                runtime.executors,
+                runtime.observers(),
+            )
+        finally:
+            scope.close()
 
     def executor(self, name: str, **arguments: Any) -> Executor:
         """Return a new executor by its name.

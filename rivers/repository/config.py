@@ -38,7 +38,7 @@ def build_configs(graph: Graph, plan: Plan, overrides: Mapping[str, Any]) -> dic
         try:
             configs[step.name] = _build(step.config_type, _values_of(step, graph, overrides))
         except ValidationError as error:
-            findings += config_findings(step.name, error)
+            findings += config_findings(f"config of {step.name!r}", error)
         except TypeError as error:
             findings.append(f"config of {step.name!r}: {error}")
     if findings:
@@ -46,15 +46,15 @@ def build_configs(graph: Graph, plan: Plan, overrides: Mapping[str, Any]) -> dic
     return configs
 
 
-def config_findings(name: str, error: ValidationError) -> list[str]:
+def config_findings(subject: str, error: ValidationError) -> list[str]:
     """Return one finding per invalid field, without values, which may be secret.
 
     Args:
-        name: Name of the asset or task.
-        error: The error of its configuration class.
+        subject: What is not valid, such as `config of 'orders'`.
+        error: The error of its class.
     """
     return [
-        f"config of {name!r}: {'.'.join(map(str, item['loc'])) or 'all fields'}: {item['msg']}"
+        f"{subject}: {'.'.join(map(str, item['loc'])) or 'all fields'}: {item['msg']}"
         for item in error.errors()
     ]
 
@@ -101,12 +101,20 @@ def _build(config_type: type, values: Any) -> Any:
         raise TypeError(
             f"must be a dictionary of fields or a {config_type.__name__}, got {type(values).__name__}."
         )
-    _check_fields(config_type, values or {})
+    check_fields(config_type, values or {})
     return config_type(**(values or {}))
 
 
-def _check_fields(config_type: type, values: Mapping[str, Any]) -> None:
-    """Refuse unknown fields, which pydantic ignores by default, so that a misspelled one is not lost."""
+def check_fields(config_type: type, values: Mapping[str, Any]) -> None:
+    """Refuse unknown fields, which pydantic ignores by default, so that a misspelled one is not lost.
+
+    Args:
+        config_type: Class of a configuration or of a resource.
+        values: Values by name of the field.
+
+    Raises:
+        TypeError: The class has no field of a name.
+    """
     if not issubclass(config_type, BaseModel) or "extra" in config_type.model_config:
         return
     known = {*config_type.model_fields}

@@ -118,7 +118,9 @@ def _config(asset: Asset) -> Any:
     try:
         return config_type() if isinstance(config_type, type) else None
     except ValidationError as error:
-        raise ConfigurationError("Invalid configuration:", config_findings(asset.name, error)) from None
+        raise ConfigurationError(
+            "Invalid configuration:", config_findings(f"config of {asset.name!r}", error)
+        ) from None
 
 
 def _observe(asset: Asset, run_id: str, resources: Mapping[str, Any], config: Any) -> Observation:

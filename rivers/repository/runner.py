@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from rivers.definitions.retry import RetryPolicy
     from rivers.execution.keys import KeyRequest, PartitionMode
     from rivers.executors import Executor
-    from rivers.executors.placement import Connections, Executors, Placement
-    from rivers.graph.plan import Graph, Plan, Step, StoredOutput
+    from rivers.executors.placement import Executors, Placement
+    from rivers.graph.plan import Plan, Step, StoredOutput
+    from rivers.repository.runtime import RunScope
     from rivers.storage import EventStorage
     from rivers_core.partitions import PartitionKey
     from rivers_core.plugins import Observers
@@ -173,28 +174,24 @@ class RunResult:
 
 
 def run_plan(
-    graph: Graph,
+    scope: RunScope,
     plan: Plan,
     request: RunRequest,
     storage: EventStorage,
     executor: Executor,
     executors: Executors,
-    connections: Connections,
     observers: Observers,
-    resources: Mapping[str, Any],
 ) -> RunResult:
     """Run a plan and record the run.
 
     Args:
-        graph: The graph of the plan.
+        scope: Graph, resources and channels of the run.
         plan: The steps.
         request: The arguments of the run.
         storage: Event storage.
         executor: Executor of the steps.
         executors: Executors that assets name.
-        connections: Channels to the processes of executors.
         observers: Observers of plugins.
-        resources: Values that parameters may name besides assets.
 
     Returns:
         The outcome.
@@ -207,8 +204,8 @@ def run_plan(
         ConflictError: The run identifier exists, and the request does not resume it.
     """
     placement = _placed(plan, executor, executors)
-    run = _prepare(graph, plan, request, storage, observers, resources)
-    run.elsewhere, run.connections = placement.elsewhere, connections
+    run = _prepare(scope, plan, request, storage, observers)
+    run.elsewhere, run.connections = placement.elsewhere, scope.connections
     names = [step.name for step in plan.steps]
     since = time_ns()
     try:
@@ -230,7 +227,7 @@ def run_plan(
         _abort(run, since, error)
         raise
     finally:
-        connections.close_run(run)
+        scope.connections.close_run(run)
     if first is not None and request.raise_on_error:
         name, cause = first
         owner = next((step.owner for step in plan.steps if step.name == name), name)
@@ -249,12 +246,7 @@ def _placed(plan: Plan, executor: Executor, executors: Executors) -> Placement:
 
 
 def _prepare(
-    graph: Graph,
-    plan: Plan,
-    request: RunRequest,
-    storage: EventStorage,
-    observers: Observers,
-    resources: Mapping[str, Any],
+    scope: RunScope, plan: Plan, request: RunRequest, storage: EventStorage, observers: Observers
 ) -> Run:
     run = Run(
         request.run_id or str(uuid.uuid4()),
@@ -262,8 +254,8 @@ def _prepare(
         storage,
         observers,
         keys=keys_of_plan(plan, request.partition_key, storage, request.partition_mode),
-        configs=build_configs(graph, plan, request.config),
-        resources=resources,
+        configs=build_configs(scope.graph, plan, scope.overrides.configs),
+        resources=scope.resources,
         tags=request.tags,
         retry=request.retry,
         timeout=cast("float | None", request.timeout),

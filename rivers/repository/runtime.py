@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,14 @@ from rivers.graph.findings import suggest
 from rivers.graph.handlers import HandlerBinder
 from rivers.graph.resolve import resolve
 from rivers.graph.selection import make_plan, missing_upstreams
+from rivers.repository.overrides import Overrides, override_resources, parse_overrides
 from rivers.storage import EventStorage, Storage
+from rivers_core.handler import BaseIOHandler
 from rivers_core.keys import storage_key
 from rivers_core.plugins import get_registry
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from rivers.definitions.job import Job
@@ -28,8 +32,34 @@ if TYPE_CHECKING:
     from rivers.graph.plan import Graph, Plan
     from rivers.graph.symbols import Definitions
     from rivers_core.config import Config
-    from rivers_core.handler import BaseIOHandler
     from rivers_core.plugins import Observers, PluginRegistry
+
+
+@dataclass(slots=True, eq=False)
+class RunScope:
+    """What one run uses.
+
+    Attributes:
+        graph: The bound graph.
+        resources: Resources by name.
+        connections: Channels to the processes of executors.
+        overrides: Overrides that `graph` and `resources` do not include yet.
+        opened: Resources that were created for this run; None if its graph and resources are those of the repository.
+    """
+
+    graph: Graph
+    resources: Mapping[str, Any]
+    connections: Connections
+    overrides: Overrides = field(default_factory=Overrides)
+    opened: OpenResources | None = None
+
+    def close(self) -> None:
+        """Release what was created for this run."""
+        if self.opened is not None:
+            try:
+                self.connections.close()
+            finally:
+                self.opened.close()
 
 
 class Runtime:
@@ -69,7 +99,8 @@ class Runtime:
         self._storage = storage
         self._owns_storage = False
         self._resources: OpenResources | None = None
-        self.connections = Connections(self._make_bundle)
+        self._binder: HandlerBinder | None = None
+        self.connections = Connections(lambda: _make_bundle(self.graph, self.definitions.resources))
 
     def __reduce__(self) -> tuple[Any, ...]:
         storage = None if self._owns_storage else self._storage
@@ -88,7 +119,8 @@ class Runtime:
         """The bound graph."""
         with self._lock:
             if self._graph is None:
-                self._graph = self.bind()
+                self._binder = self._new_binder()
+                self._graph = self._resolve(self.definitions, self._binder)
             return self._graph
 
     @property
@@ -118,13 +150,46 @@ class Runtime:
         Raises:
             GraphValidationError: With all findings.
         """
-        return resolve(
-            self.definitions,
-            HandlerBinder(self.registry, self.config, self.definitions.resources, self.io_handler),
-            self._check_jobs,
-            self._check_config,
-            self._check_executors,
-        )
+        return self._resolve(self.definitions, self._new_binder())
+
+    def _new_binder(self) -> HandlerBinder:
+        return HandlerBinder(self.registry, self.config, self.definitions.resources, self.io_handler)
+
+    def _resolve(self, definitions: Definitions, binder: HandlerBinder) -> Graph:
+        return resolve(definitions, binder, self._check_jobs, self._check_config, self._check_executors)
+
+    def scope(self, config: Mapping[str, Any]) -> RunScope:
+        """Return what a run uses: the bound graph and the resources, with the overrides of the run.
+
+        Args:
+            config: Argument `config` of the run.
+
+        Raises:
+            ConfigurationError: An override is not valid, or a replaced resource could not be set up.
+            GraphValidationError: The graph is not valid with the overridden metadata.
+        """
+        resources = self.definitions.resources
+        if not config:
+            return RunScope(self.graph, resources, self.connections)
+        overrides = parse_overrides(config, self.graph)
+        step_resources, replaced, left = override_resources(self.graph, resources, overrides)
+        if not replaced and not overrides.metadata:
+            return RunScope(self.graph, resources, self.connections, left)
+        merged, graph = {**resources, **replaced}, self.graph
+        if overrides.metadata or any(isinstance(item, BaseIOHandler) for item in replaced.values()):
+            assert self._binder is not None
+            binder = self._binder.overridden(merged, overrides.metadata)
+            graph = self._resolve(replace(self.definitions, resources=merged), binder)
+        own = {name: replace(graph.steps[name], resources=pairs) for name, pairs in step_resources.items()}
+        graph = replace(graph, steps={**graph.steps, **own})
+        opened = OpenResources()
+        scope = RunScope(graph, merged, Connections(partial(_make_bundle, graph, merged)), left, opened)
+        try:
+            opened.set_up(replaced)
+        except BaseException:
+            scope.close()
+            raise
+        return scope
 
     @cached_property
     def executors(self) -> Executors:
@@ -138,11 +203,6 @@ class Runtime:
             return self.default_executor
         name = None if self.config is None else self.config.default_executor
         return self.executors.named(name or "in_process")
-
-    def _make_bundle(self) -> Bundle:
-        from rivers.executors.remote.bundle import make_bundle  # cloudpickle is needed only here
-
-        return make_bundle(self.graph.steps, self.definitions.resources)
 
     def policy(self, policy: RetryPolicy | str | None) -> RetryPolicy | None:
         """Return a retry policy that is given by name or as itself.
@@ -222,9 +282,13 @@ class Runtime:
                 self._release_storage()
                 self._storage, self._owns_storage = storage, False
 
-    def plan(self, names: tuple[str, ...] | None, *, include_upstream: bool = False) -> Plan:
-        """Return the plan of a selection, cached."""
+    def plan(
+        self, names: tuple[str, ...] | None, *, include_upstream: bool = False, graph: Graph | None = None
+    ) -> Plan:
+        """Return the plan of a selection, cached unless it is one of another graph."""
         key = (names, include_upstream)
+        if graph is not None and graph is not self.graph:
+            return make_plan(graph, names, include_upstream=include_upstream)
         if key not in self._plans:
             self._plans[key] = make_plan(self.graph, names, include_upstream=include_upstream)
         return self._plans[key]
@@ -251,6 +315,12 @@ class Runtime:
             self._storage.close()
         else:
             self._storage.flush()
+
+
+def _make_bundle(graph: Graph, resources: Mapping[str, Any]) -> Bundle:
+    from rivers.executors.remote.bundle import make_bundle  # cloudpickle is needed only here
+
+    return make_bundle(graph.steps, resources)
 
 
 def event_log_folder(config: Config) -> Path:
