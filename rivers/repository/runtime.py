@@ -18,6 +18,7 @@ from rivers.graph.resolve import resolve
 from rivers.graph.selection import make_plan, missing_upstreams
 from rivers.repository.overrides import Overrides, override_resources, parse_overrides
 from rivers.storage import EventStorage, Storage
+from rivers.storage.records import AssetFacts
 from rivers_core.handler import BaseIOHandler
 from rivers_core.keys import storage_key
 from rivers_core.plugins import get_registry
@@ -121,6 +122,7 @@ class Runtime:
             if self._graph is None:
                 self._binder = self._new_binder()
                 self._graph = self._resolve(self.definitions, self._binder)
+                self._declare_assets()
             return self._graph
 
     @property
@@ -133,6 +135,7 @@ class Runtime:
                     Storage.memory() if config is None else Storage.embedded(event_log_folder(config))
                 )
                 self._owns_storage = True
+                self._declare_assets()
             return self._storage
 
     @cached_property
@@ -281,6 +284,19 @@ class Runtime:
             if storage is not None and storage is not self._storage:
                 self._release_storage()
                 self._storage, self._owns_storage = storage, False
+                self._declare_assets()
+
+    def _declare_assets(self) -> None:
+        """Tell the storage which assets exist, as soon as both are known."""
+        if self._storage is not None and self._graph is not None:
+            outputs = self._graph.outputs.values()
+            self._storage.declare_assets(
+                {
+                    output.name: AssetFacts(output.tags, output.kinds, output.group, output.code_version)
+                    for output in outputs
+                    if output.is_asset
+                }
+            )
 
     def plan(
         self, names: tuple[str, ...] | None, *, include_upstream: bool = False, graph: Graph | None = None

@@ -5,23 +5,25 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from time import time_ns
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rivers.exceptions import DynamicPartitionError, PartitionDefinitionError, StorageError
-from rivers.storage.records import RunRecord, check_status
+from rivers.storage.records import AssetRecord, RunRecord, check_status
 from rivers_core.authoring import plain_text
 from rivers_core.partitions.keys import check_key_value
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
     from rivers.storage.events import Event
-    from rivers.storage.records import AssetRecord, RunStatus
+    from rivers.storage.records import AssetFacts, RunStatus
     from rivers_core.partitions import PartitionKey
 
 _LOG = logging.getLogger("rivers.storage")
@@ -42,6 +44,8 @@ class EventStorage(ABC):
         >>> [event.event_type for event in storage.get_events_for_run("r1")]
         ['RunStart', 'RunSuccess']
     """
+
+    _declared: Mapping[str, AssetFacts] = MappingProxyType({})
 
     @staticmethod
     def memory() -> EventStorage:
@@ -243,12 +247,28 @@ class EventStorage(ABC):
         return len(self.get_materialized_partitions(asset_key))
 
     def get_asset_record(self, asset_key: str) -> AssetRecord | None:
-        """Return the record of an asset, None if it has no events."""
-        return next(iter(self._asset_records(_name_of(asset_key))), None)
+        """Return the record of an asset, None if it has no events and no resolved repository has it."""
+        name = _name_of(asset_key)
+        record = next(iter(self._asset_records(name)), None)
+        facts = self._declared.get(name)
+        return _described(name, record, facts) if facts is not None else record
 
     def get_asset_records(self) -> list[AssetRecord]:
-        """Return the records of all assets with events, sorted by name."""
-        return self._asset_records(None)
+        """Return the records of all assets with events or in resolved repositories, sorted by name."""
+        records = self._asset_records(None)
+        if not self._declared:
+            return records
+        by_name: dict[str, AssetRecord | None] = dict.fromkeys(self._declared)
+        by_name |= {record.asset_key: record for record in records}
+        return [_described(name, by_name[name], self._declared.get(name)) for name in sorted(by_name)]
+
+    def declare_assets(self, assets: Mapping[str, AssetFacts]) -> None:
+        """Add the definitions of resolved assets to the records that this object returns; nothing is written.
+
+        Args:
+            assets: Facts by name of the asset.
+        """
+        self._declared = {**self._declared, **assets}
 
     def add_dynamic_partitions(self, partitions_def_name: str, partition_keys: Sequence[str]) -> None:
         """Add keys to a dynamic partitions definition; existing keys keep their position.
@@ -318,6 +338,12 @@ class EventStorage(ABC):
 
     @abstractmethod
     def _has_key(self, name: str, key: str) -> bool: ...
+
+
+def _described(name: str, record: AssetRecord | None, facts: AssetFacts | None) -> AssetRecord:
+    if record is None:
+        return AssetRecord(name, None, None, 0, 0, facts)
+    return replace(record, definition=facts)
 
 
 def _name_of(asset: str) -> str:

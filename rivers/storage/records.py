@@ -96,42 +96,81 @@ class RunRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class AssetFacts:
+    """What the definition of an asset says, as records show it.
+
+    Attributes:
+        tags: Tags.
+        kinds: Kinds.
+        group: Group, None without one.
+        code_version: Version of the code, None without one.
+    """
+
+    tags: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    group: str | None = None
+    code_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AssetRecord:
-    """Summary of the events of one asset.
+    """Definition of one asset, and summary of its events.
 
     Attributes:
         asset_key: Name of the asset.
-        last_event: The newest event of any kind.
+        last_event: The newest event of any kind; None if there is none.
         last_materialization: The newest materialization of any partition; None if there is none.
         materialization_count: Number of materializations, of all partitions.
         partition_count: Number of distinct partitions that were materialized.
+        definition: Facts of its definition; None if no repository with it was resolved with this storage.
     """
 
     asset_key: str
-    last_event: Event
+    last_event: Event | None
     last_materialization: Event | None
     materialization_count: int
     partition_count: int
+    definition: AssetFacts | None = None
+
+    @property
+    def tags(self) -> list[str] | None:
+        """Tags of the definition; None if it has none, or is unknown."""
+        return None if self.definition is None else list(self.definition.tags) or None
+
+    @property
+    def kinds(self) -> list[str]:
+        """Kinds of the definition; empty if it is unknown."""
+        return [] if self.definition is None else list(self.definition.kinds)
+
+    @property
+    def group(self) -> str | None:
+        """Group of the definition; None if it has none, or is unknown."""
+        return None if self.definition is None else self.definition.group
+
+    @property
+    def code_version(self) -> str | None:
+        """Code version of the definition; None if it has none, or is unknown."""
+        return None if self.definition is None else self.definition.code_version
 
     @property
     def last_event_id(self) -> int | None:
-        """Id of the last event."""
-        return self.last_event.id
+        """Id of the last event; None if there is none."""
+        return None if self.last_event is None else self.last_event.id
 
     @property
-    def last_run_id(self) -> str:
-        """Id of the run that recorded the last event."""
-        return self.last_event.run_id
+    def last_run_id(self) -> str | None:
+        """Id of the run that recorded the last event; None if there is none."""
+        return None if self.last_event is None else self.last_event.run_id
 
     @property
-    def last_timestamp(self) -> int:
-        """Nanoseconds since the epoch (UTC) of the last event."""
-        return self.last_event.timestamp
+    def last_timestamp(self) -> int | None:
+        """Nanoseconds since the epoch (UTC) of the last event; None if there is none."""
+        return None if self.last_event is None else self.last_event.timestamp
 
     @property
     def last_data_version(self) -> str | None:
         """Newest version of the data, of a materialization or an observation; None if unknown."""
-        newest = self.last_event.data_version
+        newest = None if self.last_event is None else self.last_event.data_version
         if newest is None and self.last_materialization is not None:
             newest = self.last_materialization.data_version
         return newest

@@ -363,6 +363,40 @@ def test_asset_record_has_the_published_attributes(tmp_path):
         storage.close()
 
 
+def test_asset_record_exists_from_resolve_on(tmp_path):
+    definition = asset(code_version="1", tags=["daily"], kinds="table", group="sales")
+    for storage in (rs.Storage.memory(), rs.Storage.embedded(tmp_path)):
+        assert storage.get_asset_record("a") is None
+        repo = rs.CodeRepository([definition], config=False).resolve(storage)
+        record = storage.get_asset_record("a")
+        facts = (["daily"], ["table"], "sales", "1")
+        assert (record.tags, record.kinds, record.group, record.code_version) == facts
+        assert (record.last_event, record.last_timestamp, record.last_data_version) == (None, None, None)
+        assert (record.last_event_id, record.last_run_id, record.last_input_data_versions) == (None, None, [])
+        assert storage.get_asset_records() == [record]
+        assert storage.get_asset_record("b") is None
+        repo.materialize()
+        record = storage.get_asset_record("a")
+        assert (record.tags, record.kinds, record.group, record.code_version) == facts
+        assert record.last_timestamp > 0
+        storage.close()
+    repo = rs.CodeRepository([definition], config=False).resolve()
+    assert repo.storage.get_asset_record("a").group == "sales"
+
+
+def test_asset_record_has_versions_of_observations():
+    def observe(context: rs.AssetExecutionContext):
+        context.register_data_version("v7")
+
+    handler = rs.InMemoryIOHandler()
+    repo = rs.CodeRepository(
+        [rs.Asset.external(observe, name="outside", io_handler=handler)], config=False
+    ).resolve()
+    repo.observe()
+    record = repo.storage.get_asset_record("outside")
+    assert (record.last_data_version, record.last_timestamp is None) == ("v7", False)
+
+
 def test_tags_of_results_are_read_back_as_given(tmp_path):
     @rs.Asset
     def a():

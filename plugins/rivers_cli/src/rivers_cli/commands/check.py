@@ -285,7 +285,7 @@ def _check_event_log(project: Project, report: Report) -> None:
     try:
         storage = project.storage(reading=True)
         storage.get_runs(limit=1)
-        count = len(storage.get_asset_records())
+        count = sum(record.last_event is not None for record in storage.get_asset_records())
     except RiversError as error:
         report.findings += findings_of(error)
     else:

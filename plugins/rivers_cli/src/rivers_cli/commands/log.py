@@ -88,7 +88,7 @@ def _not_found_error(storage: EventStorage, target: str, run_ids: list[str]) -> 
         return UsageError(
             f"{len(run_ids)} runs start with {target!r}: {', '.join(run_ids[:5])}. Use a longer prefix."
         )
-    names = [record.asset_key for record in storage.get_asset_records()]
+    names = [record.asset_key for record in storage.get_asset_records() if record.last_event]
     hint = suggest(target, names) if names else " The event log is empty."
     return UsageError(f"No asset and no run {target!r} in the event log.{hint}")
 
