@@ -105,7 +105,7 @@ def stored_context(
     if not binding.handler.has_versions:
         raise RiversError(
             f"Asset {output.name!r} has no earlier versions: its handler {binding.label!r} "
-            f"({type(binding.handler).__name__}) does not keep them. Use pickle with `keep_versions`."
+            f"({type(binding.handler).__name__}) does not keep them. Use delta, or pickle with `keep_versions`."
         )
     definition = output.partitions_def
     if (definition is None) != (partition_key is None):

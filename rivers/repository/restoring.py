@@ -54,8 +54,8 @@ def restore_stored(output: StoredOutput, context: InputContext, version: str, st
     )
     secrets = secrets_of(output.handler)
     try:
-        output.handler.restore(written, version)
-        event = _event(output, written, key, version, storage, secrets)
+        full = output.handler.restore(written, version) or version
+        event = _event(output, written, key, full, storage, secrets)
         storage.record(event)
     except BaseException as error:
         storage.finish_run(run_id, "failure", redact(f"{type(error).__name__}: {error}", secrets))
@@ -75,8 +75,6 @@ def _event(
     """Return the event of a restored value, with inputs and code version of the run that stored it first."""
     index, stored = VersionIndex(storage), written.content_version
     source = index.find(output.name, key, version)
-    if source is None and stored is not None:  # the version was abbreviated
-        source = index.find(output.name, key, stored)
     data_version = stored
     if source is not None and stored == stored_version(source):
         data_version = source.data_version  # its own, or the one that the author of the asset gave

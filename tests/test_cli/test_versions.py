@@ -57,6 +57,36 @@ def test_prune_requires_a_limit(project):
     assert project.rivers("handlers", "prune", "files").code == 2
 
 
+def test_partition_of_table_is_restored(project_of):
+    project = project_of("""
+from pathlib import Path
+import pyarrow as pa
+import rivers as rs
+
+@rs.Asset(
+    partitions_def=rs.PartitionsDefinition.static_(["eu", "us"]),
+    io_handler=rs.DeltaIOHandler("./lake"),
+    metadata={"delta/partition_expr": "r"},
+)
+def orders(context: rs.AssetExecutionContext) -> pa.Table:
+    return pa.table({"r": [context.partition_key], "n": [int(Path("number").read_text())]})
+
+repo = rs.CodeRepository([orders])
+""")
+    for number in "12":
+        project.write("number", number)
+        for key in ("eu", "us"):
+            project.ok("materialize", "orders", "--partition", key)
+    listed = project.ok("versions", "orders", "-p", "eu", "--json").document
+    assert [version["current"] for version in listed] == [True, False]
+    project.ok("restore", "orders", "-p", "eu", "--version", "0")
+    assert '"n": 1' in project.ok("load", "orders", "-p", "eu", "--json").out
+    assert '"n": 2' in project.ok("load", "orders", "-p", "us", "--json").out
+    assert (
+        '"n": 1' in project.ok("load", "orders", "-p", "eu", "--version", listed[1]["version"], "--json").out
+    )
+
+
 def test_handler_without_versions_cannot_be_pruned(project):
     done = project.rivers("handlers", "prune", "memory", "--keep", "1")
     assert done.code == 2

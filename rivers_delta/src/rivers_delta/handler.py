@@ -31,8 +31,9 @@ from rivers_objects.staging import sweep_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import timedelta
 
-    from rivers_core import InputContext, OutputContext, PartitionContext
+    from rivers_core import InputContext, OutputContext, PartitionContext, StoredVersion
     from rivers_core.authoring import Locality
 
 
@@ -79,6 +80,7 @@ class DeltaIOHandler(BaseIOHandler):
 
     partition_batches: ClassVar[bool] = True
     conditional_writes: ClassVar[bool] = True
+    has_versions: ClassVar[bool] = True
     option_namespace: ClassVar[str | None] = NAMESPACE
     location_fields: ClassVar[tuple[str, ...]] = ("table_uri",)
     positional_fields: ClassVar[tuple[str, ...]] = (
@@ -196,7 +198,8 @@ class DeltaIOHandler(BaseIOHandler):
 
         Raises:
             NotMaterializedError: The table or partition was never written.
-            InvalidMetadataError: A requested column or version does not exist.
+            VersionNotFoundError: `context.version` is set, and no such version is stored.
+            InvalidMetadataError: A requested column does not exist, nor does the version in `delta/version`.
         """
         from rivers_delta.read.load import load
 
@@ -235,6 +238,66 @@ class DeltaIOHandler(BaseIOHandler):
         from rivers_delta.read.load import stored_version
 
         return self._call("read", context, partial(stored_version, context=context))
+
+    def versions(self, context: InputContext) -> list[StoredVersion]:
+        """Return the commits that wrote a table, or a partition of it, and whose files are stored; the latest first.
+
+        A deleted partition has earlier versions, and no current one.
+
+        Args:
+            context: Asset and partition.
+        """
+        from rivers_delta.versions import list_versions
+
+        return self._call("read", context, partial(list_versions, context=context))
+
+    def restore(self, context: OutputContext, version: str) -> str:
+        """Make an earlier version the current one, in one commit; of a partition only its rows change.
+
+        Args:
+            context: Asset and partition; receives metadata and data version as in `handle_output`.
+            version: `<table id>@<number>` as `versions` lists it, a version number of the table, or a timestamp.
+
+        Returns:
+            The restored version, as `versions` lists it.
+
+        Raises:
+            VersionNotFoundError: The version is not stored.
+            PartitionValidationError: The table has partitions, and the context names none.
+            ConflictError: Other writers kept committing first.
+        """
+        from rivers_delta.versions import restore
+
+        return self._call(
+            "restore", context, lambda settings: restore(settings, context, version, self._cache)
+        )
+
+    def prune(
+        self,
+        context: InputContext,
+        *,
+        keep: int | None = None,
+        older_than: timedelta | None = None,
+        dry_run: bool = True,
+    ) -> list[StoredVersion]:
+        """Vacuum the files that only earlier versions need; by default only report the versions.
+
+        Files are removed without regard to the retention period of the table: a `LazyFrame` or reader that was loaded
+        before fails if it needs one of them.
+
+        Args:
+            context: The asset, without a partition.
+            keep: Number of earlier versions that stay, of the table or of each partition; None for any.
+            older_than: Age that a version must exceed, and the time since its files were replaced; None for any.
+            dry_run: Whether to change nothing.
+
+        Returns:
+            The versions that lack files afterwards.
+        """
+        from rivers_delta.versions import prune
+
+        work = partial(prune, context=context, keep=keep, older_than=older_than, dry_run=dry_run)
+        return self._call("read" if dry_run else "prune", context, work)
 
     def verify(self, context: InputContext) -> dict[str, int]:
         """Decode every data file of a table, and compare size, rows and recorded digest with the log.

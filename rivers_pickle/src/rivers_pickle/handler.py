@@ -185,12 +185,15 @@ class PickleIOHandler(ObjectIOHandler):
             ),
         ]
 
-    def restore(self, context: OutputContext, version: str) -> None:
+    def restore(self, context: OutputContext, version: str) -> str | None:
         """Write an earlier version again, as a new object with the same pickle stream; nothing is unpickled.
 
         Args:
             context: Context of the asset; receives metadata and data version as in `handle_output`.
             version: The version, or at least eight digits from its start.
+
+        Returns:
+            The version.
 
         Raises:
             VersionNotFoundError: The version is not stored.
@@ -202,8 +205,7 @@ class PickleIOHandler(ObjectIOHandler):
         )
         _, _, stream, header = self._read(source)
         if header is None:
-            super().restore(context, version)
-            return
+            return super().restore(context, version)
         path = self.object_path(context)
         digest = bytes.fromhex(header.data_version)
         footer = encode_footer(
@@ -220,6 +222,7 @@ class PickleIOHandler(ObjectIOHandler):
             self.fail("store", context, path, error.__cause__ or error)
         self._describe(context, path, len(stream) + len(footer))
         context.offer_content_version(header.data_version)
+        return header.data_version
 
     def prune(
         self,

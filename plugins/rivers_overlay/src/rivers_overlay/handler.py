@@ -19,11 +19,12 @@ from rivers_overlay.storage_identity import folder_between, handlers_in, is_same
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from datetime import timedelta
     from typing import Self
 
     from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-    from rivers_core import OutputContext
+    from rivers_core import OutputContext, StoredVersion
     from rivers_core.authoring import Locality
 
 TOP: Final = "top"
@@ -118,6 +119,11 @@ class OverlayIOHandler(BaseIOHandler):
         return bool(self.top.conditional_writes and self.base.conditional_writes)
 
     @property
+    def has_versions(self) -> bool:
+        """True if both layers keep earlier versions: a value is in either."""
+        return bool(self.top.has_versions and self.base.has_versions)
+
+    @property
     def is_signed(self) -> bool:
         """True if values of both layers are authenticated."""
         return bool(self.top.is_signed and self.base.is_signed)
@@ -180,6 +186,47 @@ class OverlayIOHandler(BaseIOHandler):
     def exists(self, context: InputContext) -> bool:
         """Return whether either layer has the value; of several partitions, each in one of them."""
         return all(has(self.top, part) or has(self.base, part) for part in one_by_one(context))
+
+    def versions(self, context: InputContext) -> list[StoredVersion]:
+        """Return the versions in the layer that serves the value.
+
+        Args:
+            context: Context of the asset.
+        """
+        return self._layer_with_versions(context)[1].versions(context)
+
+    def restore(self, context: OutputContext, version: str) -> str | None:
+        """Make an earlier version the current value of the top layer; one of the base is copied to the top.
+
+        Args:
+            context: Context of the asset; receives metadata and data version from the top.
+            version: A version that `versions` lists.
+
+        Raises:
+            VersionNotFoundError: The layer that serves the value does not have the version.
+        """
+        self._refuse_folder_between(context.asset_name)
+        place, layer = self._layer_with_versions(_input_context(context))
+        return layer.restore(context, version) if place == TOP else super().restore(context, version)
+
+    def prune(
+        self,
+        context: InputContext,
+        *,
+        keep: int | None = None,
+        older_than: timedelta | None = None,
+        dry_run: bool = True,
+    ) -> list[StoredVersion]:
+        """Remove earlier versions from the top layer; the base is not called.
+
+        Args:
+            context: Context of the asset.
+            keep: Number of earlier versions that stay.
+            older_than: Age that a version must exceed.
+            dry_run: Whether to change nothing.
+        """
+        self._refuse_folder_between(context.asset_name)
+        return self.top.prune(context, keep=keep, older_than=older_than, dry_run=dry_run)
 
     def verify(self, context: InputContext) -> dict[str, int]:
         """Verify the value in each layer that has it, and return the sums of what the layers count."""
@@ -257,6 +304,8 @@ class OverlayIOHandler(BaseIOHandler):
 
     async def _load(self, context: InputContext) -> Any:
         context.served_by = None
+        if context.version is not None:
+            return await self._load_from((self._layer_with_versions(context),), context)
         if not is_batch(context):
             return await self._load_from(((TOP, self.top), (BASE, self.base)), context)
         if self.is_async_input:
@@ -284,6 +333,10 @@ class OverlayIOHandler(BaseIOHandler):
                 _note_served(context, place, layer)
                 return value
         raise self._absence(context, absences) from absences[-1]
+
+    def _layer_with_versions(self, context: InputContext) -> tuple[str, BaseIOHandler]:
+        """Return the layer whose versions of a value count: the top if it has any, as its value takes precedence."""
+        return (TOP, self.top) if self.top.versions(context) else (BASE, self.base)
 
     def _is_in_base_only(self, context: OutputContext) -> bool:
         stored = _input_context(context)

@@ -213,14 +213,17 @@ class BaseIOHandler(BaseSettings, ABC):
         """
         raise self._without_versions(context)
 
-    def restore(self, context: OutputContext, version: str) -> None:
+    def restore(self, context: OutputContext, version: str) -> str | None:
         """Make an earlier version the current value. The default loads it and stores it again.
 
         Override it if `handle_output` adds to a value instead of replacing it, or to avoid building the value.
 
         Args:
             context: Asset and partition; receives metadata and version of the new value, as in `handle_output`.
-            version: A version that `versions` lists.
+            version: A version that `versions` lists; a handler may accept other forms, such as an abbreviation.
+
+        Returns:
+            The version as `versions` lists it; None if that is `version`.
 
         Raises:
             VersionNotFoundError: The version is not stored.
@@ -238,6 +241,7 @@ class BaseIOHandler(BaseSettings, ABC):
         )
         value = resolve_awaitable(self.load_input(source))
         resolve_awaitable(self.handle_output(context, value))
+        return None
 
     def prune(
         self,

@@ -137,8 +137,16 @@ def _columns(value: Any) -> tuple[str, ...]:
     return names
 
 
-def _version(value: Any) -> int | str:
-    """Return a number, or a timestamp in RFC 3339 and UTC, the only form that deltalake reads."""
+def parse_version(value: Any) -> int | str:
+    """Return a version: a number, or a timestamp in RFC 3339 and UTC, the only form that deltalake reads.
+
+    Args:
+        value: A number, a datetime or date, or text.
+
+    Raises:
+        ValueError: The value is ambiguous, or neither.
+        TypeError: It has another type.
+    """
     if isinstance(value, date):
         return _timestamp(value if isinstance(value, datetime) else datetime.combine(value, time()))
     if isinstance(value, bool) or not isinstance(value, (int, str)):
@@ -187,7 +195,7 @@ def _change_feed(value: Any) -> Mapping[str, int | str]:
         return {}
     if not isinstance(given, Mapping) or set(given) - {"start", "end"}:
         raise TypeError(f"must be true, or {{'start': version or timestamp, 'end': ...}}, got {value!r}")
-    return {name: _version(bound) for name, bound in given.items()}
+    return {name: parse_version(bound) for name, bound in given.items()}
 
 
 def _table_properties(value: Any) -> Mapping[str, str]:
@@ -213,7 +221,7 @@ _PARSERS: Final[dict[str, Callable[[Any], Any]]] = {
     "partition_expr": PartitionExpr.parse,
     "root_name": _root_name,
     "columns": _columns,
-    "version": _version,
+    "version": parse_version,
     "merge_predicate": _text,
     "merge_type": _one_of(MergeType),
     "change_feed": _change_feed,

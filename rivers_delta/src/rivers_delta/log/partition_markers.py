@@ -126,6 +126,42 @@ def data_version(table: Table, asset_name: str, partition: PartitionContext | No
     return f"{table.metadata().id}@{version}"
 
 
+def is_data_commit(commit: Iterable[dict[str, Any]]) -> bool:
+    """Return whether a commit changed a value: not maintenance, and not the creation of a table for a merge.
+
+    Args:
+        commit: The actions of the commit.
+    """
+    actions = list(commit)
+    is_unfinished_creation = any(
+        action["txn"]["appId"] == _UNFINISHED and action["txn"]["version"]
+        for action in actions
+        if "txn" in action
+    )
+    return not is_unfinished_creation and not _is_maintenance(actions)
+
+
+def written_partitions(
+    commit: Iterable[dict[str, Any]], asset_name: str = "", keys: Iterable[PartitionKey] | None = None
+) -> dict[str, int]:
+    """Return the markers of a commit with their versions; 0 for a partition that it deleted.
+
+    Args:
+        commit: The actions of the commit.
+        asset_name: The asset.
+        keys: The partitions to look for; None for all.
+    """
+    written = {
+        action["txn"]["appId"]: int(action["txn"]["version"])
+        for action in commit
+        if "txn" in action and action["txn"]["appId"].startswith(_PREFIX)
+    }
+    if keys is None:
+        return written
+    wanted = {_marker_id(asset_name, key) for key in keys}
+    return {marker: version for marker, version in written.items() if marker in wanted}
+
+
 def _last_data_commit(table: Table) -> int:
     """Return the version of the last commit that was not maintenance, as far as the log reaches back."""
     version = table.version()

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow import fs
 from pyarrow import types as pat
 
 from rivers_core.exceptions import IntegrityError, RiversError
@@ -102,6 +103,17 @@ class DataFiles:
                     f"{where}: data file {path!r} has {actual} bytes, and {size} in the log. It was changed or cut "
                     "off. Restore it, or write the asset again."
                 )
+
+    def absent(self) -> list[str]:
+        """Return the files that are not stored; of a remote table each is asked for."""
+        system = self._table.file_system()
+        with ThreadPoolExecutor(1 if self._table.settings.is_local else _THREADS) as pool:
+            infos = pool.map(lambda path: system.get_file_info(path), self._paths)
+            return [
+                path
+                for path, info in zip(self._paths, infos, strict=True)
+                if info.type == fs.FileType.NotFound
+            ]
 
     def are_in_folders(self) -> bool:
         """Return whether the folder of each file says what the log says about its partition.

@@ -13,7 +13,9 @@ from rivers_core.exceptions import (
     NotMaterializedError,
     PartitionValidationError,
     RiversError,
+    VersionNotFoundError,
 )
+from rivers_delta.config.options import parse_version
 from rivers_delta.errors import library_errors, subject_of
 from rivers_delta.log.partition_markers import absent_keys, data_version, is_unfinished
 from rivers_delta.log.protocol import refuse_unreadable_feed
@@ -50,7 +52,7 @@ def load(settings: TableSettings, context: InputContext) -> Any:
     """
     table = find_table(settings, context)
     options, columns = settings.options, table.columns()
-    if options.version is None:
+    if options.version is None or context.version is not None:
         # An earlier version that the consumer asks for is not an older value that somebody put back.
         context.register_loaded_version(data_version(table, context.asset_name, context.partition))
     predicate = requested_rows(settings, context, columns)
@@ -101,17 +103,14 @@ def find_table(settings: TableSettings, context: InputContext) -> Table:
 
     Raises:
         NotMaterializedError: The table or a partition was never written.
+        VersionNotFoundError: The context requests a version that is not stored.
         PartitionValidationError: The asset does not name the column of its partitions.
     """
+    if context.version is not None:
+        return _find_version(settings, context, context.version)
     table = open_table(settings, settings.options.version)
     if table is None or is_unfinished(table):
-        raise NotMaterializedError(
-            context.asset_name,
-            partition=None if context.partition is None else context.partition.key,
-            handler=settings.handler_name,
-            address=settings.shown_address,
-            nearest=lambda: _nearest_table(settings),
-        )
+        raise _not_materialized(settings, context)
     if context.partition is not None:
         absent = absent_partitions(settings, context, table)
         if absent:
@@ -122,6 +121,49 @@ def find_table(settings: TableSettings, context: InputContext) -> Table:
                 address=settings.shown_address,
             )
     return table
+
+
+def _not_materialized(settings: TableSettings, context: InputContext) -> NotMaterializedError:
+    return NotMaterializedError(
+        context.asset_name,
+        partition=None if context.partition is None else context.partition.key,
+        handler=settings.handler_name,
+        address=settings.shown_address,
+        nearest=lambda: _nearest_table(settings),
+    )
+
+
+def _find_version(settings: TableSettings, context: InputContext, text: str) -> Table:
+    """Open the version that a context requests: `<table id>@<number>`, a number or a timestamp."""
+    table_id, _, number = text.rpartition("@")
+    try:
+        version = parse_version(number)
+    except (TypeError, ValueError) as error:
+        raise _no_such_version(settings, context, f"it {error}") from None
+    try:
+        table = open_table(settings, version)
+    except InvalidMetadataError as error:
+        raise _no_such_version(settings, context, str(error).rstrip(".")) from error
+    if table is None and open_table(settings) is None:
+        raise _not_materialized(settings, context)
+    if table is None:
+        raise _no_such_version(settings, context, "the log of the table no longer reaches back to it")
+    if table_id not in ("", str(table.metadata().id)):
+        raise _no_such_version(settings, context, f"the table has another id, {table.metadata().id}")
+    if context.partition is not None and absent_partitions(settings, context, table):
+        raise _no_such_version(settings, context, f"the table did not have it at version {table.version()}")
+    absent = DataFiles(table, requested_rows(settings, context, table.columns())).absent()
+    if absent:
+        removed = f"{len(absent)} of its data files were removed, such as {absent[0]!r}"
+        raise _no_such_version(settings, context, removed)
+    return table
+
+
+def _no_such_version(settings: TableSettings, context: InputContext, reason: str) -> VersionNotFoundError:
+    return VersionNotFoundError(
+        f"Could not load version {context.version!r} of {subject_of(context)}, table {settings.shown_address!r}: "
+        f"{reason}. Use one that `rivers versions {context.asset_name}` lists."
+    )
 
 
 def absent_partitions(settings: TableSettings, context: InputContext, table: Table) -> list[Any]:

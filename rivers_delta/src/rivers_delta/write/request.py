@@ -117,8 +117,16 @@ class PreparedWrite:
     batches: Batches
 
 
-def build_request(settings: TableSettings, context: OutputContext, value: Any) -> WriteRequest:
+def build_request(
+    settings: TableSettings, context: OutputContext, value: Any, type_name: str | None = None
+) -> WriteRequest:
     """Build the request for a value.
+
+    Args:
+        settings: The table.
+        context: Asset, partition and run.
+        value: The value.
+        type_name: The type to record; None for that of the value.
 
     Raises:
         AssetOutputValidationError: No adapter accepts the value, or a column cannot be represented in Arrow.
@@ -144,7 +152,7 @@ def build_request(settings: TableSettings, context: OutputContext, value: Any) -
         subject=subject_of(context),
         value=prepared,
         adapter=adapter,
-        type_name=spec.type_name,
+        type_name=type_name or spec.type_name,
         is_replayable=adapter.is_replayable(prepared),
         merge=settings.merge() if settings.mode == "merge" else None,
         app_id=write_id(context),

@@ -38,7 +38,13 @@ _CONSTRAINT: Final = "delta.constraints."
 _VIOLATION: Final = re.compile(r"(?P<rows>\d+) rows failed validation check")
 
 
-def write_output(settings: TableSettings, context: OutputContext, value: Any, cache: TableCache) -> None:
+def write_output(
+    settings: TableSettings,
+    context: OutputContext,
+    value: Any,
+    cache: TableCache,
+    type_name: str | None = None,
+) -> None:
     """Store a value, and report it to the context.
 
     Args:
@@ -46,6 +52,7 @@ def write_output(settings: TableSettings, context: OutputContext, value: Any, ca
         context: Asset, partition and run.
         value: The value.
         cache: What the process knows of its tables.
+        type_name: The type to record; None for that of the value.
 
     Raises:
         AssetOutputValidationError: A column cannot be stored, or does not fit the table.
@@ -53,7 +60,7 @@ def write_output(settings: TableSettings, context: OutputContext, value: Any, ca
         ConflictError: Other writers kept committing first, or existing rows forbid the write.
     """
     started = time.perf_counter()
-    request = build_request(settings, context, value)
+    request = build_request(settings, context, value, type_name)
     history = cache.history(settings.address)
     outcome = commit_with_retries(
         "write",
@@ -167,7 +174,7 @@ def _is_repeated(request: WriteRequest, table: Table | None, history: WriteHisto
     """
     expected = request.context.expected_version
     if expected is not None:
-        stored = _stored_version(request, table)
+        stored = stored_version_of(request.settings, request.context, table)
         if stored == expected:
             return request.settings.mode in IDENTIFIED_MODES and _is_committed(request, table, history)
         if _is_committed(request, table, history):
@@ -186,9 +193,15 @@ def _is_committed(request: WriteRequest, table: Table | None, history: WriteHist
     return table is not None and history.is_committed(table, request.app_id)
 
 
-def _stored_version(request: WriteRequest, table: Table | None) -> str:
-    """Return the version of what is stored; empty if nothing is."""
-    context, partition, expr = request.context, request.partition, request.partition_expr
+def stored_version_of(settings: TableSettings, context: OutputContext, table: Table | None) -> str:
+    """Return the version of what is stored; empty if nothing is.
+
+    Args:
+        settings: The table.
+        context: Asset and partition.
+        table: The open table; None if it does not exist.
+    """
+    partition, expr = context.partition, settings.options.partition_expr
     if table is None or is_unfinished(table):
         return ""
     if partition is not None and expr is not None:
