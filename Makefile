@@ -4,6 +4,7 @@
 #   make test      run the tests                    make docs       build the site, warnings are errors
 #   make test-all  test each installed Python       make bench      print the benchmark ratios
 #   make test-kubernetes                            run the tests that need a Kubernetes control plane, which it builds and starts
+#   make control-plane        build that control plane into a cache folder
 #   make dist      build all distributions          make changelog  assemble changes/ (VERSION=x.y.z)
 #   make ui        build the page of rivers ui, with npm
 #   make clean     remove what the targets built
@@ -29,7 +30,7 @@ PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 SOURCES := rivers $(wildcard rivers_*/src/rivers_*) $(wildcard plugins/*/src/rivers_*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test test-kubernetes test-all check check-page check-pyright check-mypy check-imports format docs bench dist changelog constraints clean
+.PHONY: help demo ui test control-plane test-kubernetes test-all check check-page check-pyright check-mypy check-imports format docs bench dist changelog constraints clean
 
 help:
 	@sed -n 's/^#  *\(make .*\)/  \1/p' Makefile
@@ -43,6 +44,9 @@ test: $(VENV)/.test tests/node/node_modules/.installed ui
 	$(BIN)/python -m pytest -q -n $$($(BIN)/python -c 'import os; print(2 * (os.cpu_count() or 1))') --reruns 1 --only-rerun "worker .* crashed" $(if $(ARGS),$(ARGS),--cov)
 
 # The control plane is built into a cache folder unless it is there, started, and ended after the tests; see tests/cluster.
+control-plane:
+	@$(PYTHON) tests/cluster/control_plane.py build
+
 test-kubernetes: $(VENV)/.test
 	$(BIN)/python tests/cluster/control_plane.py run $(BIN)/python -m pytest -q -n 4 $(if $(ARGS),$(ARGS),tests/test_kubernetes)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,6 +29,9 @@ def pytest_configure() -> None:
             "the folder rivers_core/ was imported instead of the package inside it, because the checkout is "
             "not installed: run `make test`, or `pip install -e rivers_core` and the other folders"
         )
+    # a shell starts background commands with SIGINT ignored, and the programs of the tests would inherit that
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

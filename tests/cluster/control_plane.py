@@ -50,9 +50,22 @@ def build() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "complete").exists():
             print(f"Building a control plane in {folder}; this takes 6 to 12 minutes", flush=True)
-            subprocess.run(["bash", HERE / "build.sh", folder], check=True)
+            run_build(folder)
             (folder / "complete").touch()
     return folder
+
+
+def run_build(folder: Path) -> None:
+    """Build the programs into a folder; an interrupt also ends the compilers."""
+    process = subprocess.Popen(["bash", HERE / "build.sh", folder], start_new_session=True)
+    try:
+        code = process.wait()
+    except BaseException:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+        raise
+    if code:
+        raise SystemExit(f"The control plane could not be built; its log is {folder / 'build.log'}.")
 
 
 class ControlPlane:

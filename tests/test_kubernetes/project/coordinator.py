@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
 
@@ -38,6 +37,4 @@ def main(folder, namespace, run_id, *options):
 
 
 if __name__ == "__main__":
-    # a shell starts background commands with SIGINT ignored, and their processes inherit that
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     main(*sys.argv[1:])
