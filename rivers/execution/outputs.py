@@ -220,13 +220,16 @@ class Storing:
     ) -> None:
         binding = output.binding
         assert binding is not None
-        attempt = self.attempt
+        attempt, threads = self.attempt, self.run.write_threads
         failure: BaseException | None = None
         while True:
             context = first.context if first is not None else self._context(output, result, keys, attempt)
             try:
                 if first is None:
-                    stored = binding.handle_output(context, value)
+                    if threads is not None and threads.takes(self.step, self.run, binding):
+                        stored = await threads.store(binding, context, value)
+                    else:
+                        stored = binding.handle_output(context, value)
                 elif first.error is None:
                     stored = first.pending
                 else:

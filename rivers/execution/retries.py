@@ -39,6 +39,10 @@ def is_failure(error: BaseException, step: Step) -> bool:
     return task is None or not task.cancelling()
 
 
+class NotRunError(BaseException):
+    """A call was not started, or was abandoned, because the run ends; not a failure of its step."""
+
+
 class RetryElsewhere(Exception):  # noqa: N818 not an error
     """A failed attempt may be repeated, by the process that asked for it.
 

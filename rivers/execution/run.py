@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from rivers.definitions.retry import RetryPolicy
     from rivers.execution.lineage import Past
+    from rivers.execution.write_threads import WriteThreads
     from rivers.graph.plan import LoadedInput, Plan, Step, StoredOutput
     from rivers.storage import EventStorage
     from rivers_core.partitions import PartitionKey, PartitionsDefinition
@@ -73,6 +74,7 @@ class Run:
         retries_elsewhere: Whether another process waits and starts the next attempt.
         elsewhere: The executor of each step that leaves this process, by name of the step.
         connections: Channels to the processes of these executors.
+        write_threads: Threads in which handlers store values; None stores in the thread of the step.
         notes: What handlers reported about the inputs of a step, by its owner, where there is something to record.
     """
 
@@ -107,6 +109,7 @@ class Run:
         "storage",
         "tags",
         "timeout",
+        "write_threads",
     )
 
     def __init__(
@@ -138,6 +141,7 @@ class Run:
         self.retries_elsewhere = False
         self.elsewhere: Mapping[str, Any] = {}  # Any: executors are a layer above
         self.connections: Any = None
+        self.write_threads: WriteThreads | None = None
         self.may_skip: Callable[[Step], str | None] | None = None
         head, self._version_rest = str(uuid.uuid4()).split("-", 1)
         self._version_count = int(head, 16)

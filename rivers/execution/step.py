@@ -44,7 +44,7 @@ def execute_step(step: Step, run: Run, call: Call | None = None) -> Coroutine[An
     """Execute one step: once, or once per partition key unless one call of its function handles several.
 
     This is the only code that runs steps, under every executor. The coroutine never suspends unless the step
-    `needs_loop` or runs elsewhere, so that `run_sync` can run it without an event loop.
+    `needs_loop`, runs elsewhere or stores in `run.write_threads`, so that `run_sync` can run it without an event loop.
 
     Args:
         step: The bound step.
@@ -63,10 +63,21 @@ def execute_step(step: Step, run: Run, call: Call | None = None) -> Coroutine[An
         mapped = partial(execute_mapped, call=call)
         return mapped(step, run, keys) if keys is None else _execute_each(step, run, keys, mapped)
     if keys is None or step.partition_batches or (len(keys) == 1 and step.name not in run.narrowed):
-        return (call or execute_call)(step, run, keys)
+        return (call or _own_call(run))(step, run, keys)
     if call is None or any(step.needs_of(step.name)):
-        return _execute_each(step, run, keys, call or execute_call)
+        return _execute_each(step, run, keys, call or _own_call(run))
     return _execute_overlapping(step, run, keys, call)
+
+
+def _own_call(run: Run) -> Call:
+    """Return what executes one call of a step in this process."""
+    return execute_call if run.write_threads is None else _execute_unless_closing
+
+
+async def _execute_unless_closing(step: Step, run: Run, keys: Sequence[PartitionKey] | None) -> None:
+    assert run.write_threads is not None
+    run.write_threads.check_open()
+    await execute_call(step, run, keys)
 
 
 async def _execute_overlapping(step: Step, run: Run, keys: Sequence[PartitionKey], call: Call) -> None:
@@ -121,7 +132,7 @@ async def execute_mapped(
     """Execute one call of a mapped step: one call per element of its source; see `execute_step`."""
     overlaps = step.needs_loop or call is not None
     try:
-        await map_elements(step, run, keys, call or execute_call, overlaps=overlaps)
+        await map_elements(step, run, keys, call or _own_call(run), overlaps=overlaps)
     except BaseException as error:
         if is_failure(error, step):
             report_failure(step, run, keys, error, attempt=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rivers.exceptions import ConfigurationError
 from rivers.execution.retries import is_failure
 from rivers.execution.step import run_step
 from rivers.executors.base import Executor
@@ -18,12 +19,35 @@ class InProcess(Executor):
 
     If any step or handler is asynchronous, these steps run on an event loop in another thread while the others go on;
     this also works when the caller is inside a running loop, such as a notebook.
+
+    Args:
+        io_threads: Number of threads in which handlers store values while the next steps that do not need them run
+            in the calling thread; 0 stores each value before the next step starts. At most `io_threads` + 1 results
+            wait to be stored. A function must not change a value after it returned it.
+
+    Raises:
+        ConfigurationError: `io_threads` is not a whole number of 0 or more.
+
+    Examples:
+        >>> import rivers as rs
+        >>> rs.Executor.in_process(io_threads=2)
+        Executor.InProcess(io_threads=2)
     """
+
+    io_threads: int = 0
+
+    def __init__(self, *, io_threads: int = 0) -> None:
+        if type(io_threads) is not int or io_threads < 0:
+            raise ConfigurationError(
+                f"Executor.in_process: io_threads must be a whole number, 0 or more, got {io_threads!r}."
+            )
+        if io_threads:
+            self.io_threads = io_threads
 
     def execute(self, run: Run) -> None:
         """Run the plan; see `Executor.execute`."""
-        if run.plan.needs_loop or run.elsewhere:
-            run_overlapping(run)
+        if self.io_threads or run.plan.needs_loop or run.elsewhere:
+            run_overlapping(run, io_threads=self.io_threads)
         else:
             _run_in_order(run)
 

@@ -1,7 +1,8 @@
 """Scheduler of plans whose steps overlap: asynchronous steps on an event loop, steps that run elsewhere, and others.
 
 A step starts as soon as its upstreams are stored. Synchronous steps of this process run in the calling thread, one
-after the other, while the event loop in another thread drives the rest.
+after the other, while the event loop in another thread drives the rest. While a thread stores the result of one, the
+calling thread runs the next.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import asyncio
 import contextvars
 import threading
 from collections import deque
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
 
-from rivers.execution.retries import is_failure
+from rivers.execution.retries import NotRunError, is_failure
 from rivers.execution.step import execute_step, run_step
-from rivers.executors.remote.ending import Ending, NotRunError
+from rivers.execution.write_threads import WriteThreads
+from rivers.executors.remote.ending import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -26,22 +29,28 @@ if TYPE_CHECKING:
     from rivers.graph.plan import Step
 
 
-def run_overlapping(run: Run, max_async_concurrent: int | None = None) -> None:
+def run_overlapping(run: Run, max_async_concurrent: int | None = None, io_threads: int = 0) -> None:
     """Run every step of a plan as soon as its upstreams are stored.
 
     The event loop runs in another thread, so that a synchronous step does not block other steps, a function may call
     `asyncio.run`, and the caller may be inside a running loop. An early end cancels the asynchronous steps that are
-    still running and awaits them. Steps that run elsewhere finish, unless a second interrupt ends their processes.
+    still running and awaits them. Steps that run elsewhere finish, unless a second interrupt ends their processes, and
+    values that threads store are recorded.
 
     Args:
         run: The run.
         max_async_concurrent: Number of asynchronous steps of this process that may run at once; None for no limit.
+        io_threads: Number of threads that store results of synchronous steps of this process; 0 stores them in the
+            calling thread.
     """
     loop = _Loop()
     try:
         loop.open()
+        run.write_threads = WriteThreads(io_threads) if io_threads else None
         _Scheduler(run, loop, max_async_concurrent).run()
     finally:
+        if run.write_threads is not None:
+            run.write_threads.close()
         try:
             loop.close()
         except BaseException:  # an interrupt must not leave the thread with running steps
@@ -82,6 +91,13 @@ class _Loop:
         await self.loop.shutdown_default_executor()
 
 
+class _Suspended(NamedTuple):
+    """Step of the calling thread that waits until a thread has stored its result."""
+
+    step: Step
+    coroutine: Coroutine[Any, Any, None]
+
+
 class _Scheduler:
     """State of one run: steps that wait for upstreams, are ready, are running, or ended.
 
@@ -99,6 +115,9 @@ class _Scheduler:
                 self._followers[name].append(step)
         self._ready = deque(step for step in run.plan.steps if not run.plan.after[step.name])
         self._here: deque[Step] = deque()  # ready synchronous steps of the calling thread
+        self._stored: deque[_Suspended] = deque()  # to be continued in the calling thread
+        self._io_threads = 0 if run.write_threads is None else run.write_threads.count
+        self._storing = 0  # begun there, with a result that a thread stores
         self._async_slots = None if max_async_concurrent is None else asyncio.Semaphore(max_async_concurrent)
         # an event loop keeps only weak references to its tasks: without this one a waiting task may be collected
         self._running: dict[str, Future[BaseException | None]] = {}
@@ -109,26 +128,31 @@ class _Scheduler:
 
     def run(self) -> None:
         try:
-            while (step := self._next_here()) is not None:
-                self._run_here(step)
+            while (next_step := self._next_here()) is not None:
+                self._run_here(next_step)
         except BaseException:
+            self._finish_writes()
             self._drain(is_canceled=True)
             raise
+        self._finish_writes()
         if self._ended_by is not None:
             self._drain(is_canceled=True)
             raise self._ended_by
         self._drain()
 
-    def _next_here(self) -> Step | None:
-        """Return the next step of the calling thread, waiting for others; None when nothing is left to do."""
+    def _next_here(self) -> Step | _Suspended | None:
+        """Return what the calling thread runs next, waiting for others; None when nothing is left to do."""
         with self._change:
             while True:
                 self._start_ready()
                 if self._ended_by is not None or self._stopped:
                     return None
-                if self._here:
+                if self._stored:
+                    return self._stored.popleft()
+                # results wait in memory: no more of them than threads, and one behind these
+                if self._here and self._storing <= self._io_threads:
                     return self._here.popleft()
-                if not self._running:
+                if not self._running and not self._storing:
                     return None
                 self._change.wait()
 
@@ -153,19 +177,61 @@ class _Scheduler:
         future = self._running[step.name] = self._loop.start(_error_of_step(coroutine, step))
         future.add_done_callback(lambda done: self._end_of_task(step, done))
 
-    def _run_here(self, step: Step) -> None:
-        with self._change:
-            if not self._run.may_start(step):
-                self._release(step)
-                return
+    def _run_here(self, ready: Step | _Suspended) -> None:
+        if isinstance(ready, _Suspended):
+            step, coroutine = ready
+        else:
+            step, coroutine = ready, None
+            with self._change:
+                if not self._run.may_start(step):
+                    self._release(step)
+                    return
         error: BaseException | None = None
         try:
-            run_step(step, self._run)
+            if coroutine is None and self._run.write_threads is None:
+                run_step(step, self._run)
+            elif not self._advance(step, coroutine or execute_step(step, self._run)):
+                return
         except BaseException as raised:
             if not is_failure(raised, step):
                 raise
             error = raised
         self._end(step, error)
+
+    def _advance(self, step: Step, coroutine: Coroutine[Any, Any, None]) -> bool:
+        """Run a step until a thread stores its result; return whether it has ended."""
+        try:
+            write: Future[Any] = coroutine.send(None)
+        except StopIteration:
+            return True
+        with self._change:
+            self._storing += 1
+        write.add_done_callback(lambda _: self._continue(step, coroutine))
+        return False
+
+    def _continue(self, step: Step, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Let the calling thread continue a step whose result is stored; called in the thread that stored it."""
+        with self._change:
+            self._storing -= 1
+            self._stored.append(_Suspended(step, coroutine))
+            self._change.notify_all()
+
+    def _finish_writes(self) -> None:
+        """Record what threads store, when the run ends early: nothing else is begun."""
+        if self._run.write_threads is None:
+            return
+        self._run.write_threads.is_closing = True
+        with self._change:
+            self._stop()
+        while True:
+            with self._change:
+                while self._storing and not self._stored:
+                    self._change.wait()
+                if not self._stored:
+                    return
+                stored = self._stored.popleft()
+            with suppress(NotRunError):
+                self._run_here(stored)
 
     def _end_of_task(self, step: Step, done: Future[BaseException | None]) -> None:
         try:

@@ -12,12 +12,11 @@ from rivers.definitions.retry import Compute, FailureReason
 from rivers.exceptions import ExecutionError
 from rivers.execution.keys import dynamic_keys
 from rivers.execution.lineage import needed_keys
-from rivers.execution.retries import retry_delay
+from rivers.execution.retries import NotRunError, retry_delay
 from rivers.execution.step import report_failure
 from rivers.execution.time_limit import time_limit
 from rivers.executors.remote.bundle import dumps
 from rivers.executors.remote.channel import LostStepError
-from rivers.executors.remote.ending import NotRunError
 from rivers.executors.remote.errors import unpack_error
 from rivers.executors.remote.messages import RunTerms, StepOrder, StepReport, StepRequest
 from rivers.executors.remote.records import current_levels, handle_again

@@ -5,10 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-class NotRunError(BaseException):
-    """A call was not started, or was abandoned, because the run ends; not a failure of its step."""
-
-
 @dataclass(slots=True)
 class Ending:
     """How far a run has come to an early end.
