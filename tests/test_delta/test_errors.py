@@ -10,6 +10,8 @@ from polars.exceptions import PanicException
 from rivers_core.contexts import OutputContext
 from rivers_core.exceptions import AssetOutputValidationError, RiversError
 from rivers_delta.errors import redact_library_text, table_error
+from tests.test_delta.foreign import field, write_foreign
+from tests.test_delta.support import Lake
 
 ROW = pl.DataFrame({"id": [1], "v": ["x"]})
 
@@ -125,6 +127,49 @@ def test_errors_tell_transient_from_permanent(message, kind):
 def test_errors_do_not_take_port_for_status():
     error = OSError("Error performing GET http://127.0.0.1:40385/b - HTTP error: error sending request")
     assert "credentials" not in str(table_error("read", OutputContext("asset"), "s3://b/t", error, None))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "named"),
+    [
+        ({"delta.invariants": '{"expression": {"expression": "m > 0"}}'}, r"'m' \(m > 0\)"),
+        ({"delta.generationExpression": "n * 2"}, r"'m' \(= n \* 2\)"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["append", "overwrite", "merge"])
+def test_violated_rule_of_column_is_named(tmp_path, metadata, named, mode):
+    rows = pa.table({"n": [1], "m": [2]})
+    fields = [field("n", "long"), field("m", "long", **metadata)]
+    write_foreign(tmp_path / "asset", fields, {"f.parquet": (rows, {})}, protocol=(1, 4))
+    lake = Lake(tmp_path)
+    with pytest.raises(AssetOutputValidationError, match=f"asset 'asset'.*{named}"):
+        lake.store(pa.table({"n": [1], "m": [-1]}), mode=mode, merge_predicate="s.n = t.n")
+    assert lake.load(pa.Table).equals(rows)
+
+
+@pytest.mark.parametrize("mode", ["overwrite", "merge", "create_or_replace"])
+def test_change_of_append_only_table_names_property(tmp_path, mode):
+    rows = pa.table({"n": [1]})
+    configuration = {"delta.appendOnly": "true"}
+    write_foreign(
+        tmp_path / "asset", [field("n", "long")], {"f.parquet": (rows, {})}, configuration=configuration
+    )
+    lake = Lake(tmp_path)
+    with pytest.raises(RiversError, match="asset 'asset'.*delta.appendOnly"):
+        lake.store(rows, mode=mode, merge_predicate="s.n = t.n")
+    lake.store(pa.table({"n": [2]}), mode="append")
+    assert sorted(lake.load(pa.Table)["n"].to_pylist()) == [1, 2]
+
+
+def test_catalog_managed_table_is_refused_by_feature(tmp_path):
+    rows = pa.table({"n": [1]})
+    write_foreign(
+        tmp_path / "asset", [field("n", "long")], {"f.parquet": (rows, {})}, features=["catalogManaged"]
+    )
+    lake = Lake(tmp_path)
+    for attempt in (lambda: lake.load(pa.Table), lambda: lake.store(rows, mode="append")):
+        with pytest.raises(RiversError, match="asset 'asset'.*'catalogManaged'"):
+            attempt()
 
 
 def test_violated_constraint_is_named(lake):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -82,6 +83,80 @@ def test_load_equals_scan_of_deltalake(name, frame):
         schema = pa.schema(DeltaTable(f"{TABLES}/{name}").schema())
         expected = pa.Table.from_pylist(expected.to_pylist(), schema=schema).to_pandas()
     assert values(loaded) == values(expected)
+
+
+REFUSALS = r"feature '|INT96|data file '|partitioned by|occurs \d+ times|column-mapped|Unsupported CAST"
+"""Reasons for which a change of a foreign table may be refused; the table is then as it was."""
+
+
+def as_frame(rows: pa.Table, frame):
+    """Return rows as a frame of a type."""
+    if frame is pa.Table:
+        return rows
+    if frame is pa.RecordBatchReader:
+        return rows.to_reader()
+    if frame is pd.DataFrame:
+        return rows.to_pandas(types_mapper=pd.ArrowDtype)
+    return pl.from_arrow(rows) if frame is pl.DataFrame else pl.from_arrow(rows).lazy()
+
+
+def take(rows: pa.Table, positions) -> pa.Table:
+    """Return some rows; pyarrow does not take from all of its types."""
+    return pa.concat_tables([rows.slice(i, 1) for i in positions] or [rows.slice(0, 0)])
+
+
+def changes_of(rows: pa.Table, partition: list[str]):
+    """Yield mode, new rows, options and the expected rows of each change of a table.
+
+    Args:
+        rows: The rows of the table.
+        partition: Its partition columns.
+    """
+    new = rows.slice(0, 2)
+    yield "append", new, {}, values(rows) + values(new)
+    yield "overwrite", new, {}, values(new)
+    yield "create_or_replace", new, {}, values(new)
+    keys = [f'"{column.name}"' for column in rows.schema if not pa.types.is_nested(column.type)]
+    if keys:
+        one = rows.slice(0, 1)
+        condition = " AND ".join(f"(s.{key} IS NOT DISTINCT FROM t.{key})" for key in keys)
+        yield "merge", one, {"merge_predicate": condition}, values(rows)
+    if partition and rows.num_rows:
+        column = rows.column(partition[0]).to_pylist()
+        text = str(column[0]).lower() if isinstance(column[0], bool) else str(column[0])
+        (alike, others) = (
+            [i for i, key in enumerate(column) if (key == column[0]) is wanted] for wanted in (True, False)
+        )
+        one = take(rows, alike[:1])
+        options = {"keys": text.replace(" ", "T"), "partition_expr": partition[0]}
+        yield "overwrite", one, options, values(take(rows, others)) + values(one)
+
+
+@pytest.mark.skipif(not TABLES, reason="RIVERS_DELTA_TABLES does not name a folder of tables")
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("name", _tables())
+def test_change_equals_change_of_values(tmp_path, name, frame):
+    table = DeltaTable(f"{TABLES}/{name}")
+    rows, partition = pa.schema(table.schema()).empty_table(), table.metadata().partition_columns
+    has_files = True
+    try:
+        rows = Lake(TABLES).load(pa.Table, name)
+    except RiversError as error:
+        has_files = not isinstance(error, IntegrityError)
+    for number, (mode, new, options, expected) in enumerate(changes_of(rows, partition)):
+        lake = Lake(tmp_path / str(number))
+        copy = tmp_path / str(number) / name
+        shutil.copytree(f"{TABLES}/{name}", copy)
+        refusal = None
+        try:
+            lake.store(as_frame(new, frame), name, mode=mode, **options)
+        except RiversError as error:
+            refusal = str(error)
+        if refusal is not None:
+            assert re.search(REFUSALS, refusal), f"{mode}: {refusal}"
+            assert DeltaTable(str(copy)).version() == table.version()
+        elif has_files or mode != "append":
+            assert values(lake.load(pa.Table, name)) == sorted(expected), mode
 
 
 @pytest.mark.parametrize("frame", FRAMES)
@@ -271,6 +346,44 @@ def test_changes_refuse_to_rewrite_int96(tmp_path, change):
     with pytest.raises(RiversError, match="'t'.*INT96"):
         changes[change]()
     assert lake.table().version() == 0
+
+
+CHANGES = {
+    "merge": lambda lake: lake.store(pa.table({"n": [1]}), mode="merge", merge_predicate="s.n = t.n"),
+    "overwrite": lambda lake: lake.store(pa.table({"n": [1]}), keys="1", partition_expr="n"),
+    "delete": lambda lake: lake.handler.delete(lake.asked(keys="1", partition_expr="n")),
+    "optimize": lambda lake: lake.handler.maintain([lake.asked()], dry_run=False, vacuum=False),
+}
+
+
+@pytest.mark.parametrize("damage", ["longer", "missing", "outside"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_changes_refuse_to_rewrite_damaged_files(tmp_path, change, damage):
+    folder = tmp_path / "asset"
+    files = {name: (pa.table({"n": [1, 2]}), {}) for name in ("f.parquet", "g.parquet")}
+    write_foreign(folder, [field("n", "long")], files)
+    lake = Lake(tmp_path)
+    if damage == "longer":
+        with open(folder / "f.parquet", "ab") as file:
+            file.write(b"x")
+    elif damage == "missing":
+        os.remove(folder / "f.parquet")
+    else:
+        log = folder / "_delta_log" / f"{0:020d}.json"
+        log.write_text(log.read_text().replace("f.parquet", "../f.parquet"))
+    with pytest.raises(IntegrityError, match=r"f\.parquet"):
+        CHANGES[change](lake)
+    assert lake.table().version() == 0
+
+
+def test_merge_into_partition_ignores_damage_in_others(lake):
+    for key in ("a", "b"):
+        lake.store(pl.DataFrame({"k": [key], "n": [1]}), keys=key, partition_expr="k")
+    (path,) = (path for path in lake.table().file_uris() if "k=b" in path)
+    os.remove(path)
+    new = pl.DataFrame({"k": ["a"], "n": [2]})
+    lake.store(new, keys="a", partition_expr="k", mode="merge", merge_predicate="s.k = t.k")
+    assert lake.load(pl.DataFrame, keys="a", partition_expr="k").equals(new)
 
 
 def test_folder_without_log_is_damage(lake):

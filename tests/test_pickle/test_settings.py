@@ -86,6 +86,7 @@ def test_handler_locality_and_address_follow_store(store, locality, address):
         ("ftp://host/x", "known are file, memory, s3"),
         ("file://server/share", "file URL for the host 'server'"),
         ("", "is empty"),
+        (" ", "is empty"),
         (3, "got a builtins.int"),
         (None, "an obstore store"),
         ("s3://", "names no bucket"),

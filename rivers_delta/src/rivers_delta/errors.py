@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from rivers_core.authoring import missing_credentials, option_secrets, redact, shown_keys
-from rivers_core.exceptions import RiversError
+from rivers_core.exceptions import IntegrityError, RiversError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,6 +34,8 @@ _TRANSIENT: Final = re.compile(r"429|5(?!01)")  # 501 Not Implemented is permane
 _TIMEOUT: Final = re.compile(r"operation timed out|status code: 408\b", re.IGNORECASE)
 _NO_RESPONSE: Final = re.compile(r"HTTP error: (?!builder error)|error sending request")
 _PANIC: Final = ("pyo3_runtime", "PanicException")
+_ABSENT: Final = r"(?:No such file|not found|os error 2\b)"
+_MISSING_FILE: Final = rf"\.parquet\b.*{_ABSENT}|{_ABSENT}.*\.parquet\b"
 _ADVICE: Final = (
     (r"\b40[13]\b|Forbidden|SignatureDoesNotMatch|InvalidAccessKeyId|AuthenticationFailed|AccessDenied|Unauthorized",
      "The credentials are invalid or lack a permission. Check both."),
@@ -41,8 +43,12 @@ _ADVICE: Final = (
      "The bucket or container does not exist. Create it first."),
     (r"Permission denied|os error 13", "This process lacks a file permission."),
     (r"No space left|os error 28", "The disk is full."),
-    (r"\.parquet\b.*(?:No such file|not found|os error 2\b)|(?:No such file|not found|os error 2\b).*\.parquet\b",
+    (_MISSING_FILE,
      "A data file was removed after the table was opened, perhaps by a vacuum. Load the table again."),
+    (r"matched a target row with multiple source rows",
+     "Several rows of the value match one row of the table; keep one of them."),
+    (r"append-only", "Use 'delta/mode': 'append', or unset the table property 'delta.appendOnly'."),
+    (r"catalog-managed", "The feature 'catalogManaged' is not supported; use the engine of the table's catalog."),
     (r"failed validation check",
      "The rows have nulls that the table does not allow, perhaps in a nested field, or violate a constraint."),
 )  # fmt: skip
@@ -107,7 +113,8 @@ def table_error(
     reason = missing_credentials(address, str(error)) or " ".join(
         part for part in (message.rstrip(".") + ".", advice) if part
     )
-    failure = RiversError(f"Could not {verb} {subject_of(context)}, table {address!r}: {reason}")
+    kind = IntegrityError if re.search(_MISSING_FILE, str(error)) else RiversError
+    failure = kind(f"Could not {verb} {subject_of(context)}, table {address!r}: {reason}")
     failure.__cause__ = _redacted_cause(error, message)
     return failure
 

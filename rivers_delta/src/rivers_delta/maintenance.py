@@ -14,7 +14,7 @@ from rivers_delta.errors import is_panic, message_of
 from rivers_delta.log.location import is_local, shown
 from rivers_delta.log.protocol import refuse_unwritable
 from rivers_delta.log.table import open_table
-from rivers_delta.read.data_files import refuse_lossy_rewrite
+from rivers_delta.read.data_files import check_rewrite
 from rivers_delta.write.commit import commit_properties, writer_properties
 from rivers_objects import Folder
 from rivers_objects.uploads import stale_uploads
@@ -77,7 +77,8 @@ def maintain(
         except BaseException as error:
             if not isinstance(error, Exception) and not is_panic(error):
                 raise
-            raise RiversError(
+            kind = IntegrityError if isinstance(error, IntegrityError) else RiversError
+            raise kind(
                 f"Could not maintain table {settings.shown_address!r}: {message_of(error, settings.storage_options)}"
             ) from None
     return reports
@@ -117,7 +118,7 @@ def _optimize(
     if not dry_run:
         subject = f"asset {settings.asset_name!r}" if settings.asset_name else "the files"
         refuse_unwritable(table, subject)
-        refuse_lossy_rewrite(table, subject)
+        check_rewrite(table, subject)
     files, size = _compactable(table, target, everything=bool(z_order))
     report = {
         "table": settings.shown_address,

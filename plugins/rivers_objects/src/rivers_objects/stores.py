@@ -283,6 +283,6 @@ def _path_of_file_url(text: str) -> str:
 
 
 def _absolute(path: str) -> str:
-    if not path:
+    if not path.strip():
         raise ValueError("`store` is empty; give a folder, for instance './data', or a URL.")
     return os.path.abspath(os.path.expanduser(path))

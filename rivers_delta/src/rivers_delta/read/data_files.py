@@ -71,16 +71,17 @@ class DataFiles:
         """Yield path, bytes and rows of each file; rows are None if the log does not say."""
         return zip(self._paths, self._sizes, self._actions.column("num_records").to_pylist(), strict=True)
 
-    def check(self, subject: str) -> None:
+    def check(self, subject: str, verb: str = "read") -> None:
         """Compare the files with the log: all are in the table and, of a local table, exist with the same size.
 
         Args:
             subject: Asset and partition, for messages.
+            verb: What is attempted, for messages.
 
         Raises:
             IntegrityError: The message names the file.
         """
-        where = f"Could not read {subject}, table {self._table.address!r}"
+        where = f"Could not {verb} {subject}, table {self._table.address!r}"
         for path in self._paths:
             if _is_outside(path):
                 raise IntegrityError(
@@ -204,16 +205,19 @@ class DataFiles:
         return frozenset(leaf.path.partition(".")[0] for leaf in leaves if leaf.physical_type == "INT96")
 
 
-def refuse_lossy_rewrite(table: Table, subject: str) -> None:
-    """Refuse to rewrite data files with timestamps that deltalake would change.
+def check_rewrite(table: Table, subject: str, predicate: Predicate | None = None) -> None:
+    """Check files whose rows a change writes into new files: damage, and timestamps that deltalake would change.
 
     Args:
         table: The table.
-        subject: Asset and partition, for the message.
+        subject: Asset and partition, for messages.
+        predicate: The rows that the change concerns; None for all.
 
     Raises:
-        RiversError: The message names the columns.
+        IntegrityError: A file is missing or differs from the log.
+        RiversError: Columns hold timestamps in INT96; the message names them.
     """
+    DataFiles(table, predicate).check(subject, "change")
     columns = table.columns()
     if not any(contains(column.stored.type, pat.is_timestamp) for column in columns):
         return

@@ -22,7 +22,7 @@ from rivers_delta.log.partition_markers import deletion_markers, is_unfinished, 
 from rivers_delta.log.protocol import refuse_unwritable
 from rivers_delta.log.table import CREATION, LOG, open_table
 from rivers_delta.partitions.filters import partition_predicate
-from rivers_delta.read.data_files import refuse_lossy_rewrite
+from rivers_delta.read.data_files import check_rewrite
 from rivers_delta.read.load import absent_partitions
 from rivers_delta.write.commit import commit_info, commit_properties, writer_properties
 from rivers_delta.write.retry import commit_with_retries
@@ -77,7 +77,7 @@ def _attempt(
         return
     refuse_unwritable(table, subject_of(context))
     if not {*expr.columns} <= {*table.metadata().partition_columns}:
-        refuse_lossy_rewrite(table, subject_of(context))
+        check_rewrite(table, subject_of(context))
     columns, based_on = table.columns(), table.version()
     predicate = partition_predicate(context.asset_name, partition, expr, columns)
     markers = deletion_markers(context.asset_name, partition)

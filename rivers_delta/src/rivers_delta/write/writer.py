@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from functools import partial
@@ -19,7 +20,8 @@ from rivers_delta.log.partition_markers import (
     is_unfinished,
 )
 from rivers_delta.log.protocol import refuse_unwritable
-from rivers_delta.read.data_files import refuse_lossy_rewrite
+from rivers_delta.partitions.filters import partition_predicate
+from rivers_delta.read.data_files import check_rewrite
 from rivers_delta.write.commit import Outcome, commit
 from rivers_delta.write.digests import record_digests
 from rivers_delta.write.merge import insert_metrics
@@ -28,13 +30,18 @@ from rivers_delta.write.retry import commit_with_retries, is_conflict
 from rivers_frames.one_shot import refuse_consumed, remember
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rivers_core import OutputContext
     from rivers_delta.config.table_settings import TableSettings
     from rivers_delta.log.table import Table
     from rivers_delta.log.table_cache import TableCache, WriteHistory
+    from rivers_delta.partitions.predicates import Predicate
     from rivers_delta.write.request import WriteRequest
 
 _CONSTRAINT: Final = "delta.constraints."
+_INVARIANTS: Final = "delta.invariants"
+_GENERATION: Final = "delta.generationExpression"
 _VIOLATION: Final = re.compile(r"(?P<rows>\d+) rows failed validation check")
 
 
@@ -111,7 +118,7 @@ def _attempt(request: WriteRequest, history: WriteHistory, table: Table | None, 
     if table is not None:
         refuse_unwritable(table, request.subject)
         if _rewrites_files(request, table):
-            refuse_lossy_rewrite(table, request.subject)
+            check_rewrite(table, request.subject, _concerned_rows(request, table))
     if _is_repeated(request, table, history, number) and table is not None:
         return Outcome(table, is_written=False, is_repeated=True)
     if table is not None and request.settings.mode in {"error", "ignore"}:
@@ -147,16 +154,20 @@ def _rewrites_files(request: WriteRequest, table: Table) -> bool:
     return not set(request.partition_expr.columns) <= set(table.metadata().partition_columns)
 
 
+def _concerned_rows(request: WriteRequest, table: Table) -> Predicate | None:
+    """Return the rows that a change concerns, where files of other partitions stay as they are; None for all."""
+    partition, expr = request.partition, request.partition_expr
+    if partition is None or expr is None or not set(expr.columns) <= set(table.metadata().partition_columns):
+        return None
+    return partition_predicate(request.context.asset_name, partition, expr, table.columns())
+
+
 def _constraint_error(request: WriteRequest, table: Table | None, error: BaseException) -> Exception | None:
-    """Return an error that names the CHECK constraints of the table, if rows violate one."""
+    """Return an error that names the constraints of the table, if rows violate one."""
     match = _VIOLATION.search(str(error))
     if match is None or table is None:
         return None
-    constraints = [
-        f"{name.removeprefix(_CONSTRAINT)!r} ({expression})"
-        for name, expression in table.metadata().configuration.items()
-        if name.startswith(_CONSTRAINT)
-    ]
+    constraints = list(_constraints(table))
     if not constraints:
         return None
     which = "constraint" if len(constraints) == 1 else "one of the constraints"
@@ -164,6 +175,19 @@ def _constraint_error(request: WriteRequest, table: Table | None, error: BaseExc
         f"Cannot store {request.subject}; nothing was written: {match['rows']} rows violate {which} "
         f"{', '.join(constraints)} of the table, or have nulls that it does not allow. Correct or drop these rows."
     )
+
+
+def _constraints(table: Table) -> Iterator[str]:
+    """Yield name and expression of each CHECK constraint, invariant and generated column."""
+    for name, expression in table.metadata().configuration.items():
+        if name.startswith(_CONSTRAINT):
+            yield f"{name.removeprefix(_CONSTRAINT)!r} ({expression})"
+    for field in table.schema().fields:
+        if _INVARIANTS in field.metadata:
+            invariant = json.loads(str(field.metadata[_INVARIANTS]))
+            yield f"{field.name!r} ({invariant['expression']['expression']})"
+        if _GENERATION in field.metadata:
+            yield f"{field.name!r} (= {field.metadata[_GENERATION]})"
 
 
 def _is_repeated(request: WriteRequest, table: Table | None, history: WriteHistory, number: int) -> bool:
