@@ -1,0 +1,1 @@
+"""Data frames as tables of a DuckDB file, for rivers."""
