@@ -22,7 +22,7 @@ class TestFolder(IOHandlerTests):
 
     @pytest.fixture
     def handler(self, tmp_path: Path) -> PickleIOHandler:
-        return PickleIOHandler(tmp_path / "lake")
+        return PickleIOHandler(tmp_path / "lake", keep_versions=2)
 
 
 @pytest.mark.server
@@ -32,7 +32,7 @@ class TestS3(IOHandlerTests):
 
     @pytest.fixture
     def handler(self, s3_server: S3Server, s3_url: str) -> PickleIOHandler:
-        return PickleIOHandler(s3_url, storage_options=s3_server.options())
+        return PickleIOHandler(s3_url, keep_versions=2, storage_options=s3_server.options())
 
     def handler_for_endpoint(self, handler: BaseIOHandler, url: str) -> PickleIOHandler:
         return PickleIOHandler("s3://bucket", storage_options=faulty_store_options(url))

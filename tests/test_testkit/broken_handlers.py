@@ -12,7 +12,9 @@ import json
 import os
 import pickle
 import random
+import shutil
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar
@@ -21,9 +23,9 @@ import pytest
 from pydantic import PrivateAttr, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from rivers_core import BaseIOHandler, InputContext, storage_key
+from rivers_core import BaseIOHandler, InputContext, StoredVersion, storage_key
 from rivers_core.authoring import resolve_location
-from rivers_core.exceptions import ConflictError, NotMaterializedError, RiversError
+from rivers_core.exceptions import ConflictError, NotMaterializedError, RiversError, VersionNotFoundError
 from rivers_testkit import PYTHON_SAMPLES, IOHandlerTests
 
 Stored = dict[str, Any]
@@ -97,6 +99,71 @@ class FileIOHandler(BaseIOHandler):
             return path.read_bytes()
         except FileNotFoundError:
             raise absent(context, self) from None
+
+
+class VersionedFileIOHandler(FileIOHandler):
+    """Keeps every version of a value in a folder, named by time and digest."""
+
+    has_versions: ClassVar[Any] = True
+
+    def handle_output(self, context, obj):
+        super().handle_output(context, obj)
+        content = self.path(context).read_bytes()
+        folder = self.versions_folder(context)
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"{time.time_ns():020}-{hashlib.sha256(content).hexdigest()}"
+        self.write(folder / name, content)
+
+    def load_input(self, context):
+        content = self.content(context)
+        context.register_loaded_version(hashlib.sha256(content).hexdigest())
+        return pickle.loads(content[32:])
+
+    def content(self, context) -> bytes:
+        if context.version is None:
+            super().load_input(context)
+            return self.read(context, self.path(context))
+        files = self.files(context)
+        if context.version not in files:
+            raise VersionNotFoundError(f"Asset {context.asset_name!r} has no version {context.version!r}.")
+        return files[context.version].read_bytes()
+
+    def versions(self, context):
+        if not self.exists(context):
+            return []
+        current = hashlib.sha256(self.path(context).read_bytes()).hexdigest()
+        files = self.files(context)
+        names = [current, *(name for name in files if name != current)]
+        return [self.file_version(name, files[name], name == current) for name in names]
+
+    def file_version(self, name: str, file: Path, is_current: bool) -> StoredVersion:
+        stored_at = datetime.fromtimestamp(int(file.name.partition("-")[0]) / 1e9, UTC)
+        return StoredVersion(name, stored_at, file.stat().st_size, is_current)
+
+    def prune(self, context, *, keep=None, older_than=None, dry_run=True):
+        latest = None if older_than is None else datetime.now(UTC) - older_than
+        earlier = self.versions(context)[1 + (keep or 0) :]
+        removed = [version for version in earlier if latest is None or version.stored_at < latest]
+        names = {version.version for version in removed}
+        for file in [] if dry_run else self.versions_folder(context).iterdir():
+            if file.name.partition("-")[2] in names:
+                file.unlink()
+        return removed
+
+    def delete(self, context):
+        super().delete(context)
+        shutil.rmtree(self.versions_folder(context), ignore_errors=True)
+
+    def versions_folder(self, context) -> Path:
+        return Path(self.folder, ".versions", f"{context.storage_key}.all")
+
+    def files(self, context) -> dict[str, Path]:
+        """Return the newest file of each version, the newest first."""
+        folder = self.versions_folder(context)
+        result: dict[str, Path] = {}
+        for file in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else []:
+            result.setdefault(file.name.partition("-")[2], file)
+        return result
 
 
 def absent(context, handler) -> NotMaterializedError:
@@ -572,6 +639,73 @@ class StaleLoadedVersion(FileIOHandler):
         value = super().load_input(context)
         context.register_loaded_version("1")
         return value
+
+
+@breaks("test_listed_versions_load")
+class OldestVersionFirst(VersionedFileIOHandler):
+    def versions(self, context):
+        return super().versions(context)[::-1]
+
+
+@breaks("test_listed_versions_load")
+class LoadsCurrentForVersion(VersionedFileIOHandler):
+    def content(self, context):
+        return self.read(context, self.path(context))
+
+
+@breaks("test_unknown_version_raises")
+class UnknownVersionIsAbsent(VersionedFileIOHandler):
+    def content(self, context):
+        try:
+            return super().content(context)
+        except VersionNotFoundError:
+            raise absent(context, self) from None
+
+
+@breaks("test_version_is_registered")
+class RegistersCurrentVersion(VersionedFileIOHandler):
+    def load_input(self, context):
+        value = super().load_input(context)
+        context.register_loaded_version(hashlib.sha256(self.path(context).read_bytes()).hexdigest())
+        return value
+
+
+@breaks("test_versions_belong_to_partition")
+class VersionsOfAllPartitions(VersionedFileIOHandler):
+    def versions_folder(self, context):
+        return Path(self.folder, ".versions", f"{context.asset_storage_key}.all")
+
+
+@breaks("test_restored_version_is_current")
+class RestoresNothing(VersionedFileIOHandler):
+    def restore(self, context, version):
+        context.offer_content_version(version)
+
+
+@breaks("test_prune_reports_by_default")
+class PruneIgnoresDryRun(VersionedFileIOHandler):
+    def prune(self, context, *, keep=None, older_than=None, dry_run=True):
+        return super().prune(context, keep=keep, older_than=older_than, dry_run=False)
+
+
+@breaks("test_prune_keeps_current_value")
+class PrunesCurrentValue(VersionedFileIOHandler):
+    def prune(self, context, *, keep=None, older_than=None, dry_run=True):
+        removed = super().prune(context, keep=keep, older_than=older_than, dry_run=dry_run)
+        if not dry_run:
+            self.path(context).unlink()
+        return removed
+
+
+@breaks("test_deleted_value_has_no_versions")
+class DeleteKeepsVersions(VersionedFileIOHandler):
+    def delete(self, context):
+        self.path(context).unlink(missing_ok=True)
+
+    def versions(self, context):
+        return super().versions(context) or [
+            self.file_version(name, file, False) for name, file in self.files(context).items()
+        ]
 
 
 @breaks("test_conditional_write_notices_change")

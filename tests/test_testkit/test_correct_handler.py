@@ -1,11 +1,11 @@
-"""The handler that the broken ones derive from passes the kit."""
+"""The handlers that the broken ones derive from pass the kit: one derives from the other."""
 
 from __future__ import annotations
 
 import pytest
 
 from rivers_testkit import PYTHON_SAMPLES, IOHandlerTests
-from tests.test_testkit.broken_handlers import FileIOHandler
+from tests.test_testkit.broken_handlers import VersionedFileIOHandler
 
 
 class TestCorrect(IOHandlerTests):
@@ -14,4 +14,4 @@ class TestCorrect(IOHandlerTests):
 
     @pytest.fixture
     def handler(self, tmp_path):
-        return FileIOHandler(folder=str(tmp_path / "files"))
+        return VersionedFileIOHandler(folder=str(tmp_path / "files"))

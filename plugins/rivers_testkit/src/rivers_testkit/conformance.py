@@ -7,7 +7,7 @@ from typing import Any
 from rivers_core.authoring import did_you_mean
 from rivers_testkit.checks.absence import AbsenceChecks
 from rivers_testkit.checks.concurrency import ConcurrencyChecks
-from rivers_testkit.checks.contract import CapabilityChecks, MetadataChecks, VersionChecks
+from rivers_testkit.checks.contract import CapabilityChecks, MetadataChecks
 from rivers_testkit.checks.failed_writes import FailedWriteChecks
 from rivers_testkit.checks.keys import KeyChecks
 from rivers_testkit.checks.model import ModelChecks
@@ -17,6 +17,7 @@ from rivers_testkit.checks.pipelines import PipelineChecks
 from rivers_testkit.checks.registration import RegistrationChecks
 from rivers_testkit.checks.round_trip import RoundTripChecks
 from rivers_testkit.checks.settings import SettingsChecks
+from rivers_testkit.checks.versions import EarlierVersionChecks, VersionChecks
 
 MAX_EXCLUSIONS = 3
 
@@ -33,6 +34,7 @@ class IOHandlerTests(
     CapabilityChecks,
     MetadataChecks,
     VersionChecks,
+    EarlierVersionChecks,
     RegistrationChecks,
     PipelineChecks,
     ModelChecks,

@@ -1,4 +1,4 @@
-"""The rest of the contract: capabilities, options, metadata and versions."""
+"""The rest of the contract: capabilities, options and metadata."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import pytest
 
 from rivers_core import BaseIOHandler, MetadataValue, OutputContext
 from rivers_core.authoring import StoreRoot
-from rivers_core.exceptions import ConflictError
 from rivers_testkit.samples import PYTHON_SAMPLES
-from rivers_testkit.subject import HandlerChecks, load_value, shortened, store_value
+from rivers_testkit.subject import HandlerChecks, store_value
 
 FLAGS: Final = (
     "partition_batches",
@@ -20,6 +19,7 @@ FLAGS: Final = (
     "is_async_output",
     "is_async_input",
     "conditional_writes",
+    "has_versions",
     "is_signed",
 )
 
@@ -169,102 +169,3 @@ class MetadataChecks(HandlerChecks):
 
 
 SUFFIXES: Final[dict[str, type]] = {"_bytes": int, "num_rows": int, "duration_s": float}
-
-
-class VersionChecks(HandlerChecks):
-    """Versions of the stored data."""
-
-    documentation: ClassVar[str] = "versions"
-
-    def test_data_version_is_text(self, handler: BaseIOHandler) -> None:
-        """Offer the version of the content as non-empty text."""
-        version = self._version(handler, 1)
-        assert isinstance(version, str), f"It is {version!r}."
-        assert version.strip() == version != "", f"It is {version!r}."
-
-    def test_different_content_has_different_version(self, handler: BaseIOHandler) -> None:
-        """Give different content a different version; staleness of everything downstream depends on it."""
-        versions = {number: self._version(handler, number) for number in range(5)}
-        assert len(set(versions.values())) == len(versions), f"Versions: {versions}."
-
-    def test_equal_content_has_equal_version(self, handler: BaseIOHandler) -> None:
-        """Give equal content an equal version, if versions are digests of the content.
-
-        A digest of bytes that contain a time or a random number differs each time. Set `versions_are_digests = False`
-        in the test class if a version counts writes.
-        """
-        self.claim(self.versions_are_digests, "`versions_are_digests` is False")
-        first, second = self._version(handler, 1), self._version(handler, 1)
-        assert first == second, f"Versions {first!r} and {second!r} of equal content."
-
-    def test_loaded_version_is_stored_version(self, handler: BaseIOHandler) -> None:
-        """Register in `load_input` the version that `handle_output` offered for this value.
-
-        The engine compares them to notice an older value that was put back.
-        """
-        for number in range(3):
-            version = self._version(handler, number)
-            loaded = self._loaded_version(handler)
-            self.claim(loaded is not None, "`load_input` registers no version")
-            assert loaded == version, f"Stored as {version!r}, loaded as {loaded!r}."
-
-    def test_version_belongs_to_partition(self, handler: BaseIOHandler) -> None:
-        """Keep the version of a partition when another one is stored."""
-        context = self.store(handler, self.value(1, "a"), key="a")
-        before = self._loaded_version(handler, "a")
-        self.claim(before is not None, "`load_input` registers no version")
-        self.store(handler, self.value(2, "b"), key="b")
-        assert self._loaded_version(handler, "a") == before == context.content_version
-
-    def test_conditional_write_succeeds(self, handler: BaseIOHandler) -> None:
-        """Store if `context.expected_version` is the stored version, and if it is empty and nothing is stored."""
-        self._claim_conditions(handler)
-        self._store_if(handler, 1, "")
-        self._store_if(handler, 2, self._loaded_version(handler) or "")
-        self.expect(handler, self.value(2))
-
-    def test_conditional_write_notices_change(self, handler: BaseIOHandler) -> None:
-        """Raise ConflictError and change nothing if another version is stored than `context.expected_version`."""
-        self._claim_conditions(handler)
-        self.store(handler, self.value(1))
-        version = self._loaded_version(handler) or ""
-        self.store(handler, self.value(2))
-        for expected in (version, "no such version", ""):
-            with pytest.raises(ConflictError):
-                self._store_if(handler, 3, expected)
-            self.expect(handler, self.value(2))
-
-    def test_conditional_write_notices_absence(self, handler: BaseIOHandler) -> None:
-        """Raise ConflictError if a version is expected and nothing is stored."""
-        self._claim_conditions(handler)
-        with pytest.raises(ConflictError):
-            self._store_if(handler, 1, "no such version")
-        self.expect_absent(handler)
-
-    def test_unconditional_write_ignores_version(self, handler: BaseIOHandler) -> None:
-        """Store without a condition if `context.expected_version` is None."""
-        self._claim_conditions(handler)
-        for number in range(2):
-            self.store(handler, self.value(number))
-        self.expect(handler, self.value(1))
-
-    def _claim_conditions(self, handler: BaseIOHandler) -> None:
-        self.claim(handler.conditional_writes, "`conditional_writes` is False")
-
-    def _store_if(self, handler: BaseIOHandler, number: int, expected_version: str) -> None:
-        value = self.value(number)
-        context = self.output(value)
-        context.expected_version = expected_version
-        store_value(handler, context, value)
-
-    def _version(self, handler: BaseIOHandler, number: int) -> str:
-        version = self.store(handler, self.value(number)).data_version
-        if version is None:
-            pytest.skip("no data version is reported")
-        return version
-
-    def _loaded_version(self, handler: BaseIOHandler, key: str | None = None) -> str | None:
-        context = self.input(key=key)
-        value = load_value(handler, context)
-        assert value is not None, f"Loaded {shortened(value)}."
-        return context.loaded_version
