@@ -62,7 +62,7 @@ def test_version_is_that_of_engine(empty):
     assert empty.ok("--version").out == f"rivers {importlib.metadata.version('rivers-io')}\n"
 
 
-def test_without_arguments_help_is_shown(empty):
+def test_help_is_default_command(empty):
     done = empty.rivers()
     assert "Usage: rivers" in done.out + done.err
 
@@ -70,13 +70,13 @@ def test_without_arguments_help_is_shown(empty):
 @pytest.mark.parametrize(
     ("typed", "meant"), [("materialise", "materialize"), ("aset", "assets"), ("plugin", "plugins")]
 )
-def test_a_misspelt_command_names_the_nearest(empty, typed, meant):
+def test_misspelt_command_suggests_nearest(empty, typed, meant):
     done = empty.rivers(typed)
     assert done.code == 2
     assert f"Did you mean '{meant}'?" in done.err
 
 
-def test_options_of_every_command_stand_before_or_after_it(project):
+def test_options_before_or_after_command(project):
     before = project.ok("--env", "prod", "handlers", "show", "files", "--json").document
     after = project.ok("handlers", "show", "files", "--json", "--env", "prod").document
     assert before == after
@@ -108,7 +108,7 @@ def greeting(monkeypatch):
 
 
 @pytest.mark.usefixtures("greeting")
-def test_a_command_of_a_plugin_is_listed_run_and_explained(empty):
+def test_plugin_command_is_listed_and_runs(empty):
     assert "From plugins:" in empty.ok("--help").out
     assert empty.ok("greet", "--name", "Ada").out == "hello Ada\n"
     assert "$ rivers greet --name Ada" in empty.ok("greet", "--help").out
@@ -116,12 +116,12 @@ def test_a_command_of_a_plugin_is_listed_run_and_explained(empty):
 
 
 @pytest.mark.usefixtures("greeting")
-def test_a_plugin_takes_no_name_of_a_command_that_is_there(empty):
+def test_plugin_command_cannot_replace_builtin(empty):
     assert "Never shown" not in empty.ok("--help").out
 
 
 @pytest.mark.usefixtures("greeting")
-def test_a_command_that_cannot_be_imported_says_whose_it_is(empty):
+def test_broken_plugin_command_names_distribution(empty):
     done = empty.rivers("absent")
     assert done.code == 2
     assert "greeting" in done.err
@@ -129,7 +129,7 @@ def test_a_command_that_cannot_be_imported_says_whose_it_is(empty):
     assert "Traceback" not in done.err
 
 
-def test_a_broken_configuration_does_not_break_help(empty):
+def test_help_works_with_broken_configuration(empty):
     for text in ("this is not toml", "[plugins]\nallow = 3", "plugins = 3"):
         empty.write("rivers.toml", text)
         assert "materialize" in empty.ok("--help").out

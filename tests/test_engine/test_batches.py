@@ -46,13 +46,13 @@ def pipeline(repository):
     return repository(up, some, every)
 
 
-def test_several_keys_are_one_value(pipeline):
+def test_batch_input_of_several_keys_is_one_value(pipeline):
     pipeline.materialize(["up"], partition_key=["a", "b", "c"])
     pipeline.materialize(["every"])
     assert pipeline.load_node("every") == 3
 
 
-def test_a_missing_key_is_an_error_unless_the_mapping_may_miss_it(pipeline):
+def test_batch_input_of_missing_key(pipeline):
     pipeline.materialize(["up"], partition_key=["a", "c"])
     with pytest.raises(rs.exceptions.ExecutionError, match="b"):
         pipeline.materialize(["every"])
@@ -60,12 +60,12 @@ def test_a_missing_key_is_an_error_unless_the_mapping_may_miss_it(pipeline):
     assert pipeline.load_node("some") == 2
 
 
-def test_what_another_program_stored_counts_as_there(pipeline):
+def test_batch_input_accepts_foreign_partitions(pipeline):
     pipeline.io_handler_for_output("up").rows["up"] = [("b", 1)]
     pipeline.materialize(["some"])
     assert pipeline.load_node("some") == 1
 
 
-def test_when_nothing_is_there_the_error_says_what_gives_an_empty_dictionary(pipeline):
+def test_batch_input_of_nothing_suggests_dictionary(pipeline):
     with pytest.raises(rs.exceptions.ExecutionError, match="annotate the parameter as a dictionary"):
         pipeline.materialize(["some"])

@@ -45,7 +45,7 @@ def every_key(definition):
 
 
 @pytest.mark.parametrize("kind", ["memory", "pickle on disk", "pickle in memory"])
-def test_a_leap_year_of_days_comes_in_one_dictionary(repository, tmp_path, kind):
+def test_fan_in_of_leap_year_in_memory(repository, tmp_path, kind):
     handler = {
         "memory": rs.InMemoryIOHandler,
         "pickle on disk": lambda: rs.PickleIOHandler(tmp_path),
@@ -62,7 +62,7 @@ def test_a_leap_year_of_days_comes_in_one_dictionary(repository, tmp_path, kind)
     assert repo.storage.get_materialized_partitions("day") == keys
 
 
-def test_a_leap_year_of_days_survives_in_an_embedded_storage(repository, tmp_path):
+def test_fan_in_of_leap_year_with_embedded_storage(repository, tmp_path):
     all_days, received = collecting()
     handler = rs.PickleIOHandler(tmp_path / "values")
     with rs.Storage.embedded(tmp_path) as storage:
@@ -77,7 +77,7 @@ def test_a_leap_year_of_days_survives_in_an_embedded_storage(repository, tmp_pat
 
 
 @pytest.mark.server
-def test_a_leap_year_of_days_comes_from_an_s3_server(repository, s3_server, s3_url):
+def test_fan_in_of_leap_year_from_s3(repository, s3_server, s3_url):
     all_days, received = collecting()
     repo = repository(daily(rs.PickleIOHandler(s3_url, storage_options=s3_server.options())), all_days)
     repo.materialize(["day"], partition_key=Range.single("2024-01-01", "2024-03-31"))
@@ -147,7 +147,7 @@ class OnTheLoop(Meeting):
 
 
 @pytest.mark.parametrize("kind", [InThreads, OnTheLoop])
-def test_a_handler_that_reaches_outside_loads_many_keys_at_once(repository, kind):
+def test_fan_in_loads_concurrently_from_shared_handler(repository, kind):
     handler = kind(waits_for=len(DAYS_OF_WEEK))
     all_days, received = collecting()
     repo = repository(daily(handler, WEEK), all_days)
@@ -156,7 +156,7 @@ def test_a_handler_that_reaches_outside_loads_many_keys_at_once(repository, kind
     assert handler.most_at_once == len(DAYS_OF_WEEK)
 
 
-def test_load_node_loads_many_keys_at_once_too(repository):
+def test_load_node_loads_concurrently(repository):
     handler = InThreads(waits_for=len(DAYS_OF_WEEK))
     repo = repository(daily(handler, WEEK))
     repo.materialize(partition_key=every_key(WEEK))
@@ -164,7 +164,7 @@ def test_load_node_loads_many_keys_at_once_too(repository):
 
 
 @pytest.mark.parametrize("kind", [InThreads, OnTheLoop])
-def test_there_is_a_bound_to_that(repository, kind):
+def test_fan_in_bounds_concurrent_loads(repository, kind):
     handler = kind(waits_for=CONCURRENT_LOADS)
     four_rounds = rs.PartitionsDefinition.static_([f"k{place}" for place in range(4 * CONCURRENT_LOADS)])
     all_days, received = collecting()
@@ -174,7 +174,7 @@ def test_there_is_a_bound_to_that(repository, kind):
     assert handler.most_at_once == CONCURRENT_LOADS
 
 
-def test_a_handler_of_this_process_is_called_by_the_thread_that_runs_the_step(repository):
+def test_fan_in_calls_process_handler_in_thread_of_step(repository):
     class Here(Meeting):
         locality: ClassVar[str] = "process"
         _threads: set[int] = PrivateAttr(default_factory=set)
@@ -189,7 +189,7 @@ def test_a_handler_of_this_process_is_called_by_the_thread_that_runs_the_step(re
     assert handler._threads == {threading.get_ident()}
 
 
-def test_an_asynchronous_step_that_loads_many_keys_does_not_hold_up_another(repository):
+def test_fan_in_of_async_step_does_not_block_others(repository):
     released = threading.Event()
 
     class Waiting(Meeting):
@@ -211,7 +211,7 @@ def test_an_asynchronous_step_that_loads_many_keys_does_not_hold_up_another(repo
     assert repo.load_node("all_days") == len(DAYS_OF_WEEK)
 
 
-def test_many_keys_load_also_inside_a_running_loop(repository, tmp_path):
+def test_fan_in_inside_running_loop(repository, tmp_path):
     all_days, received = collecting()
     repo = repository(daily(rs.PickleIOHandler(tmp_path), WEEK), all_days)
 
@@ -223,7 +223,7 @@ def test_many_keys_load_also_inside_a_running_loop(repository, tmp_path):
     assert list(map(str, received[0])) == DAYS_OF_WEEK
 
 
-def test_the_first_failed_load_ends_the_others(repository):
+def test_fan_in_stops_after_first_failed_load(repository):
     class Failing(Meeting):
         _ended: list[str] = PrivateAttr(default_factory=list)
 
@@ -264,7 +264,7 @@ def handler(request, tmp_path):
     }[request.param]()
 
 
-def test_exactly_the_missing_keys_are_named(repository, handler):
+def test_fan_in_names_missing_keys(repository, handler):
     all_days, received = collecting()
     repo = repository(daily(handler), all_days)
     repo.materialize(["day"], partition_key=Range.single("2024-01-01", "2024-02-28"))
@@ -278,7 +278,7 @@ def test_exactly_the_missing_keys_are_named(repository, handler):
     assert received == []
 
 
-def test_a_subset_is_what_was_stored(repository, handler):
+def test_fan_in_subset_has_stored_keys(repository, handler):
     all_days, received = collecting(Mapping.subset())
     repo = repository(daily(handler, WEEK), all_days)
     repo.materialize(["day"], partition_key=["2024-02-29", "2024-03-02"])
@@ -286,13 +286,13 @@ def test_a_subset_is_what_was_stored(repository, handler):
     assert received == [{"2024-02-29": "of 2024-02-29", "2024-03-02": "of 2024-03-02"}]
 
 
-def test_a_subset_of_nothing_is_empty(repository, handler):
+def test_fan_in_subset_of_nothing_is_empty(repository, handler):
     all_days, received = collecting(Mapping.subset())
     repository(daily(handler, WEEK), all_days).materialize(["all_days"])
     assert received == [{}]
 
 
-def test_a_subset_does_not_forgive_other_errors(repository):
+def test_fan_in_subset_raises_other_errors(repository):
     class Forbidden(Meeting):
         def load_input(self, context):
             raise PermissionError("not yours")
@@ -304,7 +304,7 @@ def test_a_subset_does_not_forgive_other_errors(repository):
     assert received == []
 
 
-def test_only_the_listed_keys_are_needed(repository, handler):
+def test_fan_in_loads_only_listed_keys(repository, handler):
     all_days, received = collecting(Mapping.for_keys(["2024-03-02", "2024-02-29"]))
     repo = repository(daily(handler, WEEK), all_days)
     repo.materialize(["day"], partition_key=["2024-02-29", "2024-03-02"])
@@ -312,7 +312,7 @@ def test_only_the_listed_keys_are_needed(repository, handler):
     assert list(received[0].items()) == [("2024-02-29", "of 2024-02-29"), ("2024-03-02", "of 2024-03-02")]
 
 
-def test_a_listed_key_that_was_never_stored_is_an_error_unless_a_subset_is_asked_for(repository, handler):
+def test_fan_in_of_missing_listed_key(repository, handler):
     for_keys = Mapping.for_keys(["2024-02-29", "2024-03-02"])
     strict, _ = collecting(for_keys)
     repo = repository(daily(handler, WEEK), strict)
@@ -324,7 +324,7 @@ def test_a_listed_key_that_was_never_stored_is_an_error_unless_a_subset_is_asked
     assert received == [{"2024-02-29": "of 2024-02-29"}]
 
 
-def test_the_provenance_of_a_fan_in_changes_with_any_of_its_keys(repository):
+def test_fan_in_provenance_changes_with_any_key(repository):
     version = {"2024-02-29": "1"}
 
     @rs.Asset(partitions_def=WEEK)

@@ -154,7 +154,7 @@ def make_repository(down, up, mapping):
 
 @few
 @given(pairs())
-def test_what_a_mapping_says_is_needed_is_what_is_loaded(pair):
+def test_mapping_decides_which_keys_are_loaded(pair):
     down, up, mapping, keys, needed = pair
     repo, shelf, received = make_repository(down, up, mapping)
     shelf.values.update({("up", str(key)): f"of {key}" for key in keys_of(up)})
@@ -170,7 +170,7 @@ def test_what_a_mapping_says_is_needed_is_what_is_loaded(pair):
 
 @few
 @given(pairs(), st.data())
-def test_exactly_what_is_needed_and_was_never_stored_is_missing(pair, data):
+def test_mapping_reports_needed_keys_that_are_missing(pair, data):
     down, up, mapping, keys, needed = pair
     repo, shelf, received = make_repository(down, up, mapping)
     stored = data.draw(st.sets(st.sampled_from([str(key) for key in keys_of(up)])))
@@ -193,7 +193,7 @@ def test_exactly_what_is_needed_and_was_never_stored_is_missing(pair, data):
 
 @few
 @given(pairs())
-def test_included_upstreams_run_for_what_is_needed_so_that_nothing_is_missing(pair):
+def test_mapping_decides_keys_of_included_upstreams(pair):
     down, up, mapping, keys, needed = pair
     assume(down is not None and needed)
     repo, shelf, received = make_repository(down, up, mapping)
@@ -230,7 +230,7 @@ def test_provenance_does_not_depend_on_which_keys_run_together(pair):
 
 @few
 @given(DEFINITIONS, st.data())
-def test_every_way_to_write_keys_means_the_same(definition, data):
+def test_run_accepts_equivalent_forms_of_keys(definition, data):
     keys = data.draw(some_keys(definition))
     dynamic = {"customers": CUSTOMERS} if definition.is_dynamic else None
     written = [

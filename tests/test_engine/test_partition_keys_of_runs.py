@@ -60,7 +60,7 @@ def taking(name, upstream, definition, diary, mapping=None, worked=None):
         ),
     ],
 )
-def test_keys_of_one_dimension_may_be_written_in_every_form(repository, diary, request_, keys):
+def test_partition_keys_of_one_dimension_in_every_form(repository, diary, request_, keys):
     worked = {}
     repository(asset("a", DAYS, diary, worked=worked)).materialize(partition_key=request_)
     assert worked == {"a": keys}
@@ -95,7 +95,7 @@ def test_keys_of_one_dimension_may_be_written_in_every_form(repository, diary, r
         ),
     ],
 )
-def test_keys_of_several_dimensions_may_be_written_in_every_form(repository, diary, request_, keys):
+def test_partition_keys_of_several_dimensions_in_every_form(repository, diary, request_, keys):
     worked = {}
     repository(asset("a", BOTH, diary, worked=worked)).materialize(partition_key=request_)
     assert worked == {"a": keys}
@@ -116,7 +116,7 @@ def test_keys_of_several_dimensions_may_be_written_in_every_form(repository, dia
         (["2024-01-01", 5], "partition_key must be"),
     ],
 )
-def test_what_is_no_key_of_the_definition_is_refused_before_anything_runs(repository, diary, request_, said):
+def test_unknown_partition_key_is_refused(repository, diary, request_, said):
     repo = repository(asset("a", DAYS, diary))
     with pytest.raises(rs.exceptions.PartitionValidationError, match=said):
         repo.materialize(partition_key=request_)
@@ -132,25 +132,25 @@ def test_what_is_no_key_of_the_definition_is_refused_before_anything_runs(reposi
         (Range.single("2024-01-01", "2024-01-02"), "dimension"),
     ],
 )
-def test_what_is_no_key_of_several_dimensions_is_refused(repository, diary, request_, said):
+def test_unknown_key_of_several_dimensions_is_refused(repository, diary, request_, said):
     with pytest.raises(rs.exceptions.PartitionValidationError, match=said.replace("|", r"\|")):
         repository(asset("a", BOTH, diary)).materialize(partition_key=request_)
 
 
-def test_a_partitioned_asset_is_not_run_without_a_key(repository, diary):
+def test_partitioned_asset_requires_key(repository, diary):
     with pytest.raises(
         rs.exceptions.PartitionValidationError, match="'a' is partitioned.*60 keys.*2024-02-29"
     ):
         repository(asset("a", DAYS, diary)).materialize()
 
 
-def test_a_key_is_refused_when_nothing_is_partitioned(repository):
+def test_unpartitioned_run_refuses_key(repository):
     repo = repository(rs.Asset(lambda: 1, name="plain"))
     with pytest.raises(rs.exceptions.PartitionValidationError, match="none of the selected assets.*plain"):
         repo.materialize(partition_key="2024-01-01")
 
 
-def test_the_run_says_for_which_keys_it_was(repository, diary):
+def test_run_records_partition_keys(repository, diary):
     repo = repository(asset("a", BOTH, diary))
     result = repo.materialize(partition_key={"region": "us", "date": "2024-01-01"})
     assert repo.storage.get_run(result.run_id).partition_key == "date=2024-01-01|region=us"
@@ -159,21 +159,21 @@ def test_the_run_says_for_which_keys_it_was(repository, diary):
     assert days.storage.get_run(result.run_id).partition_key == "2024-01-01, 2024-01-02"
 
 
-def test_a_job_takes_keys_as_a_repository_does(repository, diary):
+def test_job_accepts_partition_keys(repository, diary):
     worked = {}
     repo = repository(asset("a", DAYS, diary, worked=worked), jobs=[rs.Job("j", ["a"])])
     repo.get_job("j").execute(partition_key=Range.single("2024-01-01", "2024-01-03"))
     assert worked == {"a": ["2024-01-01", "2024-01-02", "2024-01-03"]}
 
 
-def test_a_definition_may_be_named_on_the_repository(repository, diary):
+def test_definition_is_named_on_repository(repository, diary):
     worked = {}
     repo = repository(asset("a", "days", diary, worked=worked), partition_defs={"days": DAYS})
     repo.materialize(partition_key="2024-02-29")
     assert worked == {"a": ["2024-02-29"]}
 
 
-def test_every_kind_of_asset_may_name_its_definition(repository, diary):
+def test_every_kind_of_asset_names_its_definition(repository, diary):
     @rs.Task
     def node(context: rs.TaskExecutionContext) -> str:
         return context.partition_key
@@ -197,7 +197,7 @@ def test_every_kind_of_asset_may_name_its_definition(repository, diary):
     assert diary.values["last/2024-02-29"] == {"2024-02-29"}
 
 
-def test_an_unknown_definition_names_the_nearest(repository, diary):
+def test_unknown_definition_suggests_nearest(repository, diary):
     with pytest.raises(rs.exceptions.GraphValidationError, match="'day' not found.*'days'"):
         repository(asset("a", "day", diary), partition_defs={"days": DAYS}).resolve()
 
@@ -205,7 +205,7 @@ def test_an_unknown_definition_names_the_nearest(repository, diary):
 # ------------------------------------------------------------------ which step gets which keys
 
 
-def test_a_step_that_does_not_know_the_key_gets_those_that_are_needed_of_it(repository, diary):
+def test_step_without_key_runs_needed_keys(repository, diary):
     worked = {}
     repo = repository(
         asset("day", DAYS, diary, worked=worked), taking("month", "day", MONTHS, diary, worked=worked)
@@ -216,7 +216,7 @@ def test_a_step_that_does_not_know_the_key_gets_those_that_are_needed_of_it(repo
     assert list(diary.values["month/2024-02"].values())[-1] == "day 2024-02-29"
 
 
-def test_that_goes_through_several_steps_and_shapes(repository, diary):
+def test_needed_keys_pass_through_several_mappings(repository, diary):
     worked = {}
     repo = repository(
         asset("cell", BOTH, diary, worked=worked),
@@ -227,13 +227,13 @@ def test_that_goes_through_several_steps_and_shapes(repository, diary):
     assert (len(worked["cell"]), len(worked["day"]), worked["month"]) == (3 * 29, 29, ["2024-02"])
 
 
-def test_a_key_that_only_an_upstream_knows_is_refused_for_the_consumer(repository, diary):
+def test_key_of_upstream_is_refused_for_consumer(repository, diary):
     repo = repository(asset("day", DAYS, diary), taking("month", "day", MONTHS, diary))
     with pytest.raises(rs.exceptions.PartitionValidationError, match=r"'month': .*2024-02-01.*'2024-01'"):
         repo.materialize(partition_key="2024-02-01")
 
 
-def test_selected_assets_that_know_the_key_work_on_it(repository, diary):
+def test_selected_assets_with_the_key_run_it(repository, diary):
     """Both were asked for this key; what else the consumer needs comes from the store."""
     worked = {}
     mapping = rs.PartitionMapping.time_window(-1)
@@ -260,9 +260,7 @@ def test_selected_assets_that_know_the_key_work_on_it(repository, diary):
         ),
     ],
 )
-def test_what_is_included_as_upstream_runs_for_the_keys_that_are_needed(
-    repository, diary, mapping, key, needed
-):
+def test_included_upstream_runs_needed_keys(repository, diary, mapping, key, needed):
     worked = {}
     repo = repository(
         asset("up", DAYS, diary, worked=worked), taking("down", "up", DAYS, diary, mapping, worked=worked)
@@ -271,7 +269,7 @@ def test_what_is_included_as_upstream_runs_for_the_keys_that_are_needed(
     assert worked == {"up": needed, "down": [key]}
 
 
-def test_an_included_upstream_that_cannot_be_mapped_names_the_consumer(repository, diary):
+def test_unmappable_upstream_names_consumer(repository, diary):
     mapping = rs.PartitionMapping.time_window(-1)
     repo = repository(asset("up", DAYS, diary), taking("down", "up", DAYS, diary, mapping))
     with pytest.raises(rs.exceptions.PartitionValidationError, match="'down' cannot load 'up'.*'2023-12-31'"):
@@ -290,7 +288,7 @@ def test_context_has_one_key_of_several_dimensions(repository):
     assert seen == ["date=2024-01-01|region=us", "date=2024-01-01|region=eu"]
 
 
-def test_what_is_waited_for_without_being_loaded_gets_its_keys_from_the_mapping(repository, diary):
+def test_ordering_dependency_gets_keys_from_mapping(repository, diary):
     worked = {}
     repo = repository(
         asset("day", DAYS, diary, worked=worked),
@@ -301,7 +299,7 @@ def test_what_is_waited_for_without_being_loaded_gets_its_keys_from_the_mapping(
     assert diary.loaded == []
 
 
-def test_to_wait_for_an_asset_takes_no_mapping(repository, diary):
+def test_ordering_dependency_without_mapping(repository, diary):
     """Order can be had between partitions that have nothing to do with each other."""
     worked = {}
     repo = repository(
@@ -312,7 +310,7 @@ def test_to_wait_for_an_asset_takes_no_mapping(repository, diary):
     assert worked == {"day": ["2024-01-01"]}
 
 
-def test_unpartitioned_steps_run_along(repository, diary):
+def test_unpartitioned_steps_run_with_partitioned_ones(repository, diary):
     @rs.Asset(io_handler=diary)
     def rate() -> int:
         return 2
@@ -344,32 +342,32 @@ def customers(repository, diary):
     return repo
 
 
-def test_dynamic_keys_live_in_the_storage_in_their_order(customers, diary):
+def test_dynamic_keys_are_stored_in_order(customers, diary):
     customers.materialize(partition_key=Range.single("zoe", "mia"))
     assert [key for key in diary.values if key.startswith("b/")] == ["b/zoe", "b/adam", "b/mia"]
     assert diary.values["b/mia"] == "a mia"
 
 
-def test_an_unknown_dynamic_key_says_how_to_add_it(customers):
+def test_unknown_dynamic_key_error_shows_how_to_add_it(customers):
     with pytest.raises(rs.exceptions.PartitionValidationError, match="'eve'.*add_dynamic_partitions"):
         customers.materialize(partition_key="eve")
     customers.storage.add_dynamic_partitions("customers", ["eve"])
     assert customers.materialize(partition_key="eve").success
 
 
-def test_a_deleted_dynamic_key_is_no_longer_one(customers):
+def test_deleted_dynamic_key_is_unknown(customers):
     customers.storage.delete_dynamic_partition("customers", "mia")
     with pytest.raises(rs.exceptions.PartitionValidationError, match="'mia'"):
         customers.materialize(partition_key="mia")
 
 
-def test_without_dynamic_keys_the_error_says_how_to_add_some(repository, diary):
+def test_missing_dynamic_keys_error_shows_how_to_add_some(repository, diary):
     repo = repository(asset("a", rs.PartitionsDefinition.dynamic("customers"), diary))
     with pytest.raises(rs.exceptions.PartitionValidationError, match="no key yet.*add_dynamic_partitions"):
         repo.materialize()
 
 
-def test_all_partitions_of_a_dynamic_definition_are_those_of_the_storage(customers, repository, diary):
+def test_all_partitions_of_dynamic_definition(customers, repository, diary):
     @rs.Asset(io_handler=diary)
     def all_of_them(a: dict[str, str]) -> list[str]:
         return list(a)
@@ -381,7 +379,7 @@ def test_all_partitions_of_a_dynamic_definition_are_those_of_the_storage(custome
     assert diary.values["all_of_them"] == ["zoe", "adam", "mia"]
 
 
-def test_a_dimension_may_be_dynamic(repository, diary):
+def test_dynamic_dimension(repository, diary):
     both = rs.PartitionsDefinition.multi(
         {"who": rs.PartitionsDefinition.dynamic("customers"), "region": REGIONS}
     )

@@ -123,7 +123,7 @@ def test_job_takes_a_mode(repository, handler):
     assert calls == ["a", "b", "c"]
 
 
-def test_consumer_that_nobody_named_is_skipped_while_its_inputs_are_incomplete(repository, handler):
+def test_unselected_consumer_waits_for_complete_inputs(repository, handler):
     repo = repository(letters(handler, []), word(handler))
     result = repo.materialize(partition_key="a")
     assert result.success

@@ -61,7 +61,7 @@ def letters(handler, name="up", batches=False):
 # ------------------------------------------------------------------ out
 
 
-def test_a_step_over_one_key_returns_its_value(repository, diary):
+def test_step_over_one_key_returns_its_value(repository, diary):
     @rs.Asset(partitions_def=DAYS, io_handler=diary)
     def a(context: Context) -> str:
         return context.partition_key
@@ -73,7 +73,7 @@ def test_a_step_over_one_key_returns_its_value(repository, diary):
     assert repo.load_node("a", partition_key="2024-02-29") == "2024-02-29"
 
 
-def test_a_handler_that_takes_no_batches_is_called_once_per_key(repository, diary):
+def test_handler_without_batches_is_called_per_key(repository, diary):
     repo = repository(letters(diary))
     repo.materialize(partition_key=["c", "a"])
     assert [(str(context.partition.key), context.partition.is_single) for context in diary.stored] == [
@@ -84,7 +84,7 @@ def test_a_handler_that_takes_no_batches_is_called_once_per_key(repository, diar
     assert [event.partition_key for event in repo.storage.get_events_for_asset("up")] == ["c", "a"]
 
 
-def test_a_plain_value_for_a_batch_of_keys_is_refused_and_stored_nowhere(repository, diary):
+def test_plain_value_for_batch_is_refused(repository, diary):
     @rs.Asset(partitions_def=LETTERS, io_handler=diary, partition_batches=True)
     def up():
         return "one for all"
@@ -103,7 +103,7 @@ def test_a_plain_value_for_a_batch_of_keys_is_refused_and_stored_nowhere(reposit
         ({"a": 1, "b": 2, "c": 3}, r"1 not requested \(c\)"),
     ],
 )
-def test_a_partitioned_output_has_the_keys_of_the_step(repository, diary, values, said):
+def test_partitioned_output_must_have_keys_of_step(repository, diary, values, said):
     @rs.Asset(partitions_def=LETTERS, io_handler=diary, partition_batches=True)
     def up():
         return rs.PartitionedOutput(values)
@@ -113,7 +113,7 @@ def test_a_partitioned_output_has_the_keys_of_the_step(repository, diary, values
     assert diary.values == {}
 
 
-def test_each_value_of_a_partitioned_output_is_checked_before_any_is_stored(repository, diary):
+def test_partitioned_output_is_checked_before_storing(repository, diary):
     @rs.Asset(partitions_def=LETTERS, io_handler=diary, partition_batches=True)
     def up() -> int:
         return rs.PartitionedOutput({"a": 1, "b": "two"})
@@ -123,7 +123,7 @@ def test_each_value_of_a_partitioned_output_is_checked_before_any_is_stored(repo
     assert diary.values == {}
 
 
-def test_a_write_that_fails_says_for_which_key_and_what_was_stored_before(repository):
+def test_failed_write_names_key_and_stored_keys(repository):
     class SmallDisk(rs.BaseIOHandler):
         def handle_output(self, context, obj):
             if context.storage_key == "up/c":
@@ -141,7 +141,7 @@ def test_a_write_that_fails_says_for_which_key_and_what_was_stored_before(reposi
     assert repo.storage.get_materialized_partitions("up") == ["a", "b"]
 
 
-def test_a_partitioned_output_may_be_annotated_beside_the_value(repository, diary):
+def test_partitioned_output_in_union_annotation(repository, diary):
     @rs.Asset(partitions_def=LETTERS, io_handler=diary, partition_batches=True)
     def up(context: Context) -> int | rs.PartitionedOutput:
         keys = context.partition.keys
@@ -154,7 +154,7 @@ def test_a_partitioned_output_may_be_annotated_beside_the_value(repository, diar
     assert {context.type_hint for context in diary.stored} == {int}
 
 
-def test_an_asset_without_partitions_cannot_divide_its_output(repository, diary):
+def test_partitioned_output_requires_partitions(repository, diary):
     @rs.Asset(io_handler=diary)
     def up():
         return rs.PartitionedOutput({"a": 1})
@@ -165,7 +165,7 @@ def test_an_asset_without_partitions_cannot_divide_its_output(repository, diary)
 
 
 @pytest.mark.parametrize("inner", [rs.Materialization(), rs.Observation(), rs.PartitionedOutput({"a": 1})])
-def test_only_values_and_outputs_stand_in_a_partitioned_output(repository, diary, inner):
+def test_partitioned_output_accepts_values_and_outputs(repository, diary, inner):
     @rs.Asset(partitions_def=LETTERS, io_handler=diary)
     def up():
         return rs.PartitionedOutput({"a": inner})
@@ -175,7 +175,7 @@ def test_only_values_and_outputs_stand_in_a_partitioned_output(repository, diary
     assert diary.values == {}
 
 
-def test_each_key_may_have_metadata_and_a_version_of_its_own(repository, diary):
+def test_partitioned_output_metadata_and_version_per_key(repository, diary):
     @rs.Asset(partitions_def=LETTERS, io_handler=diary, partition_batches=True)
     def up():
         values = rs.PartitionedOutput(
@@ -194,7 +194,7 @@ def test_each_key_may_have_metadata_and_a_version_of_its_own(repository, diary):
     assert len({event.data_version for event in events.values()}) == 3
 
 
-def test_a_materialization_is_recorded_for_each_key(repository, diary):
+def test_materialization_is_recorded_per_key(repository, diary):
     @rs.Asset(partitions_def=LETTERS, io_handler=diary)
     def up():
         return rs.Materialization(data_version="v")
@@ -205,7 +205,7 @@ def test_a_materialization_is_recorded_for_each_key(repository, diary):
     assert diary.stored == []
 
 
-def test_the_outputs_of_a_multi_asset_are_divided_alike(repository, diary):
+def test_multi_asset_outputs_are_partitioned(repository, diary):
     defs = [rs.AssetDef("x", io_handler=diary), rs.AssetDef("y", io_handler=diary)]
 
     @rs.Asset.from_multi(output_defs=defs, partitions_def=LETTERS, partition_batches=True)
@@ -217,7 +217,7 @@ def test_the_outputs_of_a_multi_asset_are_divided_alike(repository, diary):
     assert diary.values == {"x/a": "xa", "x/b": "xb", "y/a": "ya", "y/b": "yb"}
 
 
-def test_partitions_flow_through_a_graph_asset(repository, diary):
+def test_graph_asset_passes_partitions_on(repository, diary):
     @rs.Task
     def shout(context: rs.TaskExecutionContext, up: str) -> str:
         return f"{up}! ({context.partition_key})"
@@ -238,7 +238,7 @@ def test_partitions_flow_through_a_graph_asset(repository, diary):
 # ------------------------------------------------------------------ in
 
 
-def test_a_consumer_of_one_key_receives_the_value(repository, diary):
+def test_input_of_one_key_is_the_value(repository, diary):
     @rs.Asset(partitions_def=LETTERS, io_handler=diary)
     def down(up: str) -> str:
         return up + up
@@ -247,7 +247,7 @@ def test_a_consumer_of_one_key_receives_the_value(repository, diary):
     assert diary.values["down/b"] == "BB"
 
 
-def test_a_batch_of_several_keys_receives_them_in_the_order_of_the_definition(repository, diary):
+def test_input_of_several_keys_is_in_definition_order(repository, diary):
     seen = []
 
     @rs.Asset(partitions_def=LETTERS, io_handler=diary, partition_batches=True)
@@ -262,7 +262,7 @@ def test_a_batch_of_several_keys_receives_them_in_the_order_of_the_definition(re
     assert diary.values["down/c"] == "C"
 
 
-def test_text_keys_come_when_they_are_annotated(repository, diary):
+def test_input_has_text_keys_if_annotated(repository, diary):
     seen = []
 
     @rs.Asset(io_handler=diary)
@@ -276,7 +276,7 @@ def test_text_keys_come_when_they_are_annotated(repository, diary):
     assert {context.type_hint for context in diary.loaded} == {bytes}
 
 
-def test_without_an_annotation_the_hint_is_what_the_producer_promised(repository, diary):
+def test_input_hint_defaults_to_producer_annotation(repository, diary):
     @rs.Asset
     def down(up):
         return len(up)
@@ -285,7 +285,7 @@ def test_without_an_annotation_the_hint_is_what_the_producer_promised(repository
     assert {context.type_hint for context in diary.loaded} == {str}
 
 
-def test_the_shape_depends_on_the_keys_asked_for_not_on_how_they_fall(repository, diary):
+def test_input_shape_depends_on_requested_keys(repository, diary):
     """Three days of one month: still `{key: value}`, as for days of two months."""
     seen = []
 
@@ -305,7 +305,7 @@ def test_the_shape_depends_on_the_keys_asked_for_not_on_how_they_fall(repository
     assert seen == [{"2024-01": "2024-01"}, "2024-01"]
 
 
-def test_several_dimensions_are_asked_by_their_display_form(repository, diary):
+def test_input_keys_of_several_dimensions(repository, diary):
     seen = []
 
     @rs.Asset(partitions_def=BOTH, io_handler=diary)
@@ -325,7 +325,7 @@ def test_several_dimensions_are_asked_by_their_display_form(repository, diary):
 # ------------------------------------------------------------------ handlers that take several keys
 
 
-def test_a_handler_that_takes_batches_gets_one_call(repository):
+def test_batching_handler_gets_one_call(repository):
     handler = BatchIOHandler()
 
     @rs.Asset(partitions_def=LETTERS, io_handler=handler, partition_batches=True)
@@ -346,7 +346,7 @@ def test_a_handler_that_takes_batches_gets_one_call(repository):
     assert repo.storage.get_materialized_partitions("down") == ["a", "b", "c"]
 
 
-def test_a_consumer_that_asks_for_a_dictionary_gets_one_value_per_key_from_it_too(repository):
+def test_batching_handler_loads_dictionary_per_key(repository):
     handler = BatchIOHandler()
 
     @rs.Asset
@@ -359,13 +359,13 @@ def test_a_consumer_that_asks_for_a_dictionary_gets_one_value_per_key_from_it_to
     ]
 
 
-def test_such_a_handler_takes_a_partitioned_output_key_by_key(repository):
+def test_batching_handler_stores_partitioned_output_per_key(repository):
     handler = BatchIOHandler()
     repository(letters(handler)).materialize(partition_key=["a", "b"])
     assert handler.rows == {"a": "A", "b": "B"}
 
 
-def test_a_handler_is_not_asked_for_no_keys_at_all(repository):
+def test_handler_is_not_called_without_keys(repository):
     handler, seen = BatchIOHandler(), []
 
     @rs.Asset(
@@ -404,7 +404,7 @@ ALL = ["a", "b", "c"]
         (Mapping.subset(Mapping.all_partitions()), "b", {"a": "A", "b": "B", "c": "C"}),
     ],
 )
-def test_a_mapping_between_equal_partitions(repository, diary, mapping, key, received):
+def test_mapping_between_equal_partitions(repository, diary, mapping, key, received):
     seen = []
 
     @rs.Asset(partitions_def=LETTERS, deps=[rs.AssetDef.input("up", mapping)])
@@ -429,7 +429,7 @@ def test_a_mapping_between_equal_partitions(repository, diary, mapping, key, rec
         (Mapping.subset(Mapping.specific_partitions(["b"])), {"b": "B"}),
     ],
 )
-def test_a_mapping_from_partitions_to_an_asset_without(repository, diary, mapping, received):
+def test_mapping_from_partitions_to_unpartitioned_asset(repository, diary, mapping, received):
     seen = []
 
     @rs.Asset(deps=[rs.AssetDef.input("up", mapping)])
@@ -441,7 +441,7 @@ def test_a_mapping_from_partitions_to_an_asset_without(repository, diary, mappin
 
 
 @pytest.mark.parametrize("mapping", [None, Mapping.identity(), Mapping.all_partitions(), Mapping.subset()])
-def test_a_mapping_from_an_asset_without_partitions_gives_its_value(repository, diary, mapping):
+def test_mapping_from_unpartitioned_asset(repository, diary, mapping):
     @rs.Asset(io_handler=diary)
     def rate() -> int:
         return 2
@@ -467,7 +467,7 @@ def test_a_mapping_from_an_asset_without_partitions_gives_its_value(repository, 
         ),
     ],
 )
-def test_a_mapping_from_several_dimensions_to_one(repository, diary, mapping, key, received):
+def test_mapping_from_several_dimensions_to_one(repository, diary, mapping, key, received):
     seen = []
 
     @rs.Asset(partitions_def=BOTH, io_handler=diary)
@@ -499,7 +499,7 @@ def test_a_mapping_from_several_dimensions_to_one(repository, diary, mapping, ke
         ),
     ],
 )
-def test_a_mapping_from_one_dimension_to_several(repository, diary, mapping, received):
+def test_mapping_from_one_dimension_to_several(repository, diary, mapping, received):
     seen = []
 
     @rs.Asset(partitions_def=DAYS, io_handler=diary)
@@ -516,7 +516,7 @@ def test_a_mapping_from_one_dimension_to_several(repository, diary, mapping, rec
     assert seen == [received]
 
 
-def test_a_mapping_per_dimension(repository, diary):
+def test_mapping_per_dimension(repository, diary):
     seen = []
 
     @rs.Asset(partitions_def=BOTH, io_handler=diary)
@@ -544,7 +544,7 @@ def test_a_mapping_per_dimension(repository, diary):
         Range.multi({"date": ("2024-01-02", "2024-01-02"), "region": ["eu"]}),
     ],
 )
-def test_a_mapping_lists_keys_of_several_dimensions_in_every_form(repository, diary, listed):
+def test_mapping_accepts_every_form_of_dimension_keys(repository, diary, listed):
     @rs.Asset(partitions_def=BOTH, io_handler=diary)
     def up(context: Context) -> str:
         return context.partition_key
@@ -559,7 +559,7 @@ def test_a_mapping_lists_keys_of_several_dimensions_in_every_form(repository, di
     assert diary.values["down"] == ["date=2024-01-02|region=eu"]
 
 
-def test_a_range_of_dynamic_keys_is_told_from_the_storage(repository, diary):
+def test_range_of_dynamic_keys_comes_from_storage(repository, diary):
     customers = rs.PartitionsDefinition.dynamic("customers")
     listed = Mapping.specific_partitions(Range.single("zoe", "mia"))
 
@@ -578,14 +578,14 @@ def test_a_range_of_dynamic_keys_is_told_from_the_storage(repository, diary):
     assert diary.values["down"] == ["zoe", "adam", "mia"]
 
 
-def test_a_range_beyond_the_definition_is_found_before_anything_runs(repository, diary):
+def test_range_beyond_definition_is_refused_at_resolve(repository, diary):
     deps = [rs.AssetDef.input("up", Mapping.for_keys(Range.single("a", "z")))]
     down = rs.Asset(lambda up: up, name="down", partitions_def=LETTERS, deps=deps)
     with pytest.raises(rs.exceptions.GraphValidationError, match="'down'.*'z'"):
         repository(letters(diary), down).validate()
 
 
-def test_an_output_of_a_multi_asset_may_say_the_mapping(repository, diary):
+def test_multi_asset_output_declares_mapping(repository, diary):
     seen = []
     defs = [rs.AssetDef("x", partition_mapping=Mapping.specific_partitions(["c"])), rs.AssetDef("y")]
 
@@ -600,7 +600,7 @@ def test_an_output_of_a_multi_asset_may_say_the_mapping(repository, diary):
     assert seen == [{"c": "C"}]
 
 
-def test_two_outputs_that_say_different_mappings_are_found_out(repository, diary):
+def test_multi_asset_outputs_with_different_mappings_are_refused(repository, diary):
     defs = [
         rs.AssetDef("x", partition_mapping=Mapping.specific_partitions(["c"])),
         rs.AssetDef("y", partition_mapping=Mapping.identity()),
@@ -616,7 +616,7 @@ def test_two_outputs_that_say_different_mappings_are_found_out(repository, diary
         repository(letters(diary), both).validate()
 
 
-def test_what_cannot_map_is_found_before_anything_runs_all_at_once(repository, diary):
+def test_impossible_mappings_are_reported_together(repository, diary):
     def consumer(name, definition, mapping):
         return rs.Asset(
             lambda up: up, name=name, partitions_def=definition, deps=[rs.AssetDef.input("up", mapping)]
@@ -641,7 +641,7 @@ def test_what_cannot_map_is_found_before_anything_runs_all_at_once(repository, d
         assert any(f"'{name}'" in text and key in text for text in texts), (name, texts)
 
 
-def test_an_offset_beyond_all_windows_is_found_before_anything_runs(repository, diary):
+def test_offset_beyond_all_windows_is_refused_at_resolve(repository, diary):
     up = rs.Asset(lambda: 1, name="up", partitions_def=DAYS)
     deps = [rs.AssetDef.input("up", Mapping.time_window(-90))]
     down = rs.Asset(lambda up: up, name="down", partitions_def=DAYS, deps=deps)
@@ -651,7 +651,7 @@ def test_an_offset_beyond_all_windows_is_found_before_anything_runs(repository, 
         repository(up, down).validate()
 
 
-def test_a_window_before_the_first_is_told_by_name_when_it_is_run(repository, diary):
+def test_window_before_the_first_is_named(repository, diary):
     up = rs.Asset(lambda: 1, name="up", partitions_def=DAYS)
     deps = [rs.AssetDef.input("up", Mapping.time_window(-1))]
     down = rs.Asset(lambda up: up, name="down", partitions_def=DAYS, deps=deps)
@@ -659,7 +659,7 @@ def test_a_window_before_the_first_is_told_by_name_when_it_is_run(repository, di
         repository(up, down).materialize(["down"], partition_key="2024-01-01")
 
 
-def test_a_definition_may_be_young(repository):
+def test_definition_without_complete_window_resolves(repository):
     """On its first day a daily asset has no window before: no mistake of the definitions."""
     days = rs.PartitionsDefinition.daily(datetime.now().replace(hour=0, minute=0, second=0, microsecond=0))
     up = rs.Asset(lambda: 1, name="up", partitions_def=days)
@@ -671,7 +671,7 @@ def test_a_definition_may_be_young(repository):
 
 
 @pytest.mark.parametrize("batches", [False, True])
-def test_the_provenance_of_a_key_names_what_went_into_this_key(repository, diary, batches):
+def test_provenance_of_key_names_its_inputs(repository, diary, batches):
     @rs.Asset(partitions_def=LETTERS, io_handler=diary)
     def up(context: Context):
         return rs.PartitionedOutput(
@@ -688,7 +688,7 @@ def test_the_provenance_of_a_key_names_what_went_into_this_key(repository, diary
     assert {key: events[key].input_data_versions for key in ALL} == {key: [("up", f"v{key}")] for key in ALL}
 
 
-def test_running_keys_together_or_one_by_one_records_the_same_provenance(repository, diary):
+def test_provenance_is_equal_for_joint_and_single_runs(repository, diary):
     mapping = Mapping.static_({"a": ["a", "b"], "b": ["b", "c"], "c": []})
 
     @rs.Asset(partitions_def=LETTERS, io_handler=diary)
@@ -716,7 +716,7 @@ def test_running_keys_together_or_one_by_one_records_the_same_provenance(reposit
     assert provenance(together)["c"] == []
 
 
-def test_an_asset_that_lost_its_partitions_keeps_its_history_apart(repository, diary):
+def test_asset_without_former_partitions_has_separate_history(repository, diary):
     """The newest event is of a partition that is no more; the value without partitions has its own event."""
     storage = rs.Storage.memory()
     plain = rs.Asset(lambda: rs.Output(1, data_version="plain"), name="up", io_handler=diary)
@@ -749,7 +749,7 @@ def test_an_asset_that_lost_its_partitions_keeps_its_history_apart(repository, d
         ),
     ],
 )
-def test_the_context_knows_the_window_of_its_key(repository, key, windows):
+def test_context_has_window_of_key(repository, key, windows):
     seen = []
 
     @rs.Asset(partitions_def=DAYS)
@@ -761,7 +761,7 @@ def test_the_context_knows_the_window_of_its_key(repository, key, windows):
     assert seen == windows
 
 
-def test_with_dimensions_it_is_the_window_of_the_one_of_time(repository):
+def test_context_has_window_of_time_dimension(repository):
     seen = []
 
     @rs.Asset(partitions_def=BOTH)
@@ -813,7 +813,7 @@ def test_with_dimensions_it_is_the_window_of_the_one_of_time(repository):
         ),
     ],
 )
-def test_every_window_of_a_grid_is_stored_and_loaded_once(repository, diary, definition, first, last, count):
+def test_every_window_of_grid_is_stored_and_loaded_once(repository, diary, definition, first, last, count):
     seen = []
 
     @rs.Asset(partitions_def=definition, io_handler=diary)
@@ -834,7 +834,7 @@ def test_every_window_of_a_grid_is_stored_and_loaded_once(repository, diary, def
     assert all(before[1] == after[0] for before, after in pairwise(windows))
 
 
-def test_days_go_into_months_by_default_also_in_a_leap_year(repository, diary):
+def test_days_map_to_months_in_leap_year(repository, diary):
     @rs.Asset(partitions_def=DAYS, io_handler=diary)
     def day(context: Context):
         return rs.PartitionedOutput(dict.fromkeys(context.partition.keys, 1))
@@ -861,24 +861,24 @@ def stored(repository, diary):
 
 
 @pytest.mark.parametrize("key", ["a", Key.single("a"), Key.single(["a"])])
-def test_load_node_gives_the_value_of_one_key(stored, key):
+def test_load_node_returns_value_of_one_key(stored, key):
     assert stored.load_node("up", partition_key=key) == "A"
 
 
 @pytest.mark.parametrize(
     "keys", [["b", "a"], Key.single(["b", "a"]), "b,a", Range.single("a", "b"), [Range.single("a", "b")]]
 )
-def test_load_node_gives_several_keys_in_order(stored, keys):
+def test_load_node_returns_several_keys_in_order(stored, keys):
     loaded = stored.load_node("up", partition_key=keys)
     assert list(loaded.items()) == [(Key.single("a"), "A"), (Key.single("b"), "B")]
 
 
 @pytest.mark.parametrize("keys", [["a"], Range.single("a", "a")])
-def test_a_list_or_range_always_gives_a_dictionary(stored, keys):
+def test_load_node_of_list_or_range_returns_dictionary(stored, keys):
     assert stored.load_node("up", partition_key=keys) == {"a": "A"}
 
 
-def test_load_node_takes_text_keys_and_the_hint_of_the_values_from_an_annotation(stored, diary):
+def test_load_node_applies_hint_of_dictionary(stored, diary):
     loaded = stored.load_node("up", partition_key=["a", "b"], type_hint=dict[str, bytes])
     assert loaded == {"a": "A", "b": "B"}
     assert [type(key) for key in loaded] == [str, str]
@@ -890,14 +890,14 @@ def test_load_node_names_every_missing_key(stored):
         stored.load_node("up", partition_key=["a", "b", "c"])
 
 
-def test_load_node_says_which_partitions_there_are(stored):
+def test_load_node_without_key_lists_partitions(stored):
     with pytest.raises(rs.exceptions.PartitionValidationError, match=r"\['a', 'b'\]"):
         stored.load_node("up")
     with pytest.raises(rs.exceptions.PartitionValidationError, match="'z'"):
         stored.load_node("up", partition_key="z")
 
 
-def test_load_node_of_an_asset_without_partitions_takes_no_key(repository):
+def test_load_node_refuses_key_of_unpartitioned_asset(repository):
     repo = repository(rs.Asset(lambda: 1, name="plain"))
     repo.materialize()
     with pytest.raises(rs.exceptions.PartitionValidationError, match="'plain' is not partitioned"):
@@ -907,7 +907,7 @@ def test_load_node_of_an_asset_without_partitions_takes_no_key(repository):
 # ------------------------------------------------------------------ status
 
 
-def test_partitions_that_no_longer_map_are_stale_and_do_not_keep_others_from_being_told(repository, diary):
+def test_status_of_partitions_that_no_longer_map(repository, diary):
     """The definition began a day earlier when the first day was stored."""
     storage = rs.Storage.memory()
 

@@ -39,7 +39,7 @@ def failed(**arguments):
     return repo, lambda: repo.materialize(**arguments)
 
 
-def test_events_and_results_hold_no_credential_of_a_handler():
+def test_events_and_results_show_no_credential():
     repo, run = failed(raise_on_error=False)
     result = run()
     texts = [str(result.failed_assets), str(repo.storage.get_run(result.run_id))]
@@ -48,7 +48,7 @@ def test_events_and_results_hold_no_credential_of_a_handler():
     assert not [text for text in texts if "planted" in text]
 
 
-def test_the_error_of_a_run_holds_none_either():
+def test_run_error_shows_no_credential():
     _, run = failed()
     with pytest.raises(rs.exceptions.ExecutionError) as caught:
         run()
@@ -76,7 +76,7 @@ SAID = {
 
 
 @pytest.mark.parametrize("who", SAID)
-def test_what_is_said_about_a_value_shows_no_credential(repository, who):
+def test_metadata_shows_no_credential(repository, who):
     @rs.Asset(io_handler=Quiet(password="planted-outside"))
     def orders(context: rs.AssetExecutionContext):
         return SAID[who](context)
@@ -89,7 +89,7 @@ def test_what_is_said_about_a_value_shows_no_credential(repository, who):
     assert not [text for text in said if "planted" in text]
 
 
-def test_a_data_version_that_only_looks_like_a_setting_stays(repository):
+def test_data_version_equal_to_plain_setting_is_kept(repository):
     @rs.Asset(io_handler=Quiet(password="planted-outside"))
     def orders():
         return rs.Output(1, data_version="rows=5;key=3", tags={"source": "token=1"})
@@ -112,7 +112,7 @@ class Unlikely(BaseModel):
     pin: SecretStr = Field(default=SecretStr("planted-pin"), max_length=3, validate_default=True)
 
 
-def test_observing_shows_no_credential_either(repository):
+def test_observations_show_no_credential(repository):
     handler = Quiet(password="planted-outside")
 
     @rs.Asset.external(name="orders", io_handler=handler)

@@ -42,7 +42,7 @@ def split(diary, calls):
     return raw, parts, pick, both
 
 
-def test_what_is_needed_of_a_multi_asset_is_all_that_is_run_of_it(repository, split, calls):
+def test_selection_runs_needed_outputs_of_multi_asset(repository, split, calls):
     repo = repository(*split)
     result = repo.materialize(["pick"], include_upstream=True)
     assert result.materialized_assets == ["raw", "left", "pick"]
@@ -50,25 +50,25 @@ def test_what_is_needed_of_a_multi_asset_is_all_that_is_run_of_it(repository, sp
     assert repo.storage.get_latest_materialization("right") is None
 
 
-def test_what_several_need_of_a_multi_asset_is_run_in_one_call(repository, split, calls):
+def test_selection_runs_multi_asset_once_for_several_consumers(repository, split, calls):
     result = repository(*split).materialize(["pick", "both"], include_upstream=True)
     assert result.materialized_assets == ["raw", "left", "right", "pick", "both"]
     assert calls == ["raw", ["left", "right"]]
 
 
-def test_a_selected_output_and_needed_ones_come_together(repository, split, calls):
+def test_selection_joins_selected_and_needed_outputs(repository, split, calls):
     repository(*split).materialize(["rest", "pick"], include_upstream=True)
     assert calls == ["raw", ["left", "rest"]]
 
 
-def test_a_multi_asset_by_its_own_name_is_all_of_it(repository, split, calls):
+def test_selection_of_multi_asset_by_name(repository, split, calls):
     repo = repository(*split)
     repo.materialize(["raw"])
     assert repo.materialize(["parts", "left"]).materialized_assets == ["left", "right", "rest"]
     assert calls == ["raw", ["left", "rest", "right"]]
 
 
-def test_an_output_that_was_not_selected_is_an_error_only_if_it_is_needed(repository, split):
+def test_selection_ignores_unselected_outputs_unless_needed(repository, split):
     repo = repository(*split)
     repo.materialize(["raw", "left"])
     repo.materialize(["pick"])
@@ -76,7 +76,7 @@ def test_an_output_that_was_not_selected_is_an_error_only_if_it_is_needed(reposi
         repo.materialize(["both"])
 
 
-def test_upstreams_of_partitions_run_for_their_keys(repository, diary):
+def test_selection_includes_upstreams_of_partitions(repository, diary):
     @rs.Asset(partitions_def=DAYS, io_handler=diary)
     def day(context: rs.AssetExecutionContext) -> str:
         return context.partition_key
@@ -93,7 +93,7 @@ def test_upstreams_of_partitions_run_for_their_keys(repository, diary):
 # ------------------------------------------------------------------ jobs
 
 
-def test_a_job_without_what_it_needs_is_found_before_anything_runs(repository, split):
+def test_incomplete_job_is_refused_at_resolve(repository, split):
     repo = repository(*split, jobs=[rs.Job("some", ["left", "both"])])
     with pytest.raises(rs.exceptions.GraphValidationError) as caught:
         repo.validate()
@@ -102,7 +102,7 @@ def test_a_job_without_what_it_needs_is_found_before_anything_runs(repository, s
     assert "'both' needs 'right'" in caught.value.findings[1]
 
 
-def test_a_job_that_may_be_incomplete_loads_what_it_leaves_out(repository, split, calls):
+def test_incomplete_job_loads_omitted_assets(repository, split, calls):
     repo = repository(*split, jobs=[rs.Job("some", ["pick"], allow_incomplete_deps=True)])
     repo.materialize(["raw", "left"])
     calls.clear()
@@ -110,7 +110,7 @@ def test_a_job_that_may_be_incomplete_loads_what_it_leaves_out(repository, split
     assert calls == []
 
 
-def test_such_a_job_says_what_was_never_stored(repository, split):
+def test_incomplete_job_names_missing_values(repository, split):
     repo = repository(*split, jobs=[rs.Job("some", ["pick"], allow_incomplete_deps=True)])
     with pytest.raises(rs.exceptions.ExecutionError) as caught:
         repo.get_job("some").execute()
@@ -119,7 +119,7 @@ def test_such_a_job_says_what_was_never_stored(repository, split):
     assert cause.asset_name == "left"
 
 
-def test_a_job_that_may_be_incomplete_needs_something_to_load_from(repository, diary):
+def test_incomplete_job_requires_persistent_handler(repository, diary):
     @rs.Asset(io_handler=diary)
     def report() -> rs.Materialization:
         return rs.Materialization()
@@ -132,7 +132,7 @@ def test_a_job_that_may_be_incomplete_needs_something_to_load_from(repository, d
     assert repo.get_job("j").execute().materialized_assets == ["after"]
 
 
-def test_an_external_asset_is_no_missing_part_of_a_job(repository, diary):
+def test_job_may_omit_external_asset(repository, diary):
     diary.values["orders"] = 3
 
     @rs.Asset(io_handler=diary)

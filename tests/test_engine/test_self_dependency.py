@@ -49,7 +49,7 @@ def handler(request, tmp_path):
     return rs.InMemoryIOHandler() if request.param == "memory" else rs.PickleIOHandler(tmp_path)
 
 
-def test_the_first_run_has_nothing_and_each_later_one_what_the_last_stored(repository, handler):
+def test_self_dependency_loads_value_of_previous_run(repository, handler):
     repo = repository(counter(handler))
     values = []
     for _ in range(3):
@@ -58,7 +58,7 @@ def test_the_first_run_has_nothing_and_each_later_one_what_the_last_stored(repos
     assert values == [1, 2, 3]
 
 
-def test_a_stored_none_is_no_first_run(repository, handler):
+def test_self_dependency_distinguishes_none_from_first_run(repository, handler):
     seen = []
 
     @rs.Asset(io_handler=handler)
@@ -71,7 +71,7 @@ def test_a_stored_none_is_no_first_run(repository, handler):
     assert seen == [(False, None), (True, None)]
 
 
-def test_the_type_reaches_the_handler(repository, diary):
+def test_self_dependency_passes_type_to_handler(repository, diary):
     @rs.Asset(io_handler=diary)
     def log(self: rs.SelfDependency[list[str]]) -> tuple[str, ...]:
         return ()
@@ -80,7 +80,7 @@ def test_the_type_reaches_the_handler(repository, diary):
     assert [context.type_hint for context in diary.loaded] == [list[str]]
 
 
-def test_without_a_type_the_handler_gets_what_the_function_promises(repository, diary):
+def test_self_dependency_hint_defaults_to_return_annotation(repository, diary):
     @rs.Asset(io_handler=diary)
     def log(self: rs.SelfDependency) -> tuple[str, ...]:
         return ()
@@ -102,7 +102,7 @@ def test_without_a_type_the_handler_gets_what_the_function_promises(repository, 
     ],
 )
 @pytest.mark.parametrize("definition", [None, DAYS])
-def test_any_other_error_aborts_and_nothing_is_stored(repository, error, definition):
+def test_self_dependency_aborts_on_load_error(repository, error, definition):
     class Failing(rs.BaseIOHandler):
         _stored: list[Any] = PrivateAttr(default_factory=list)
 
@@ -120,7 +120,7 @@ def test_any_other_error_aborts_and_nothing_is_stored(repository, error, definit
     assert handler._stored == []
 
 
-def test_a_damaged_pickle_is_no_first_run(repository, tmp_path):
+def test_self_dependency_aborts_on_damaged_pickle(repository, tmp_path):
     handler = rs.PickleIOHandler(tmp_path)
     repo = repository(counter(handler))
     repo.materialize()
@@ -136,7 +136,7 @@ def test_a_damaged_pickle_is_no_first_run(repository, tmp_path):
 @pytest.mark.parametrize(
     "absent", [FileNotFoundError("no file"), rs.exceptions.NotMaterializedError("count")]
 )
-def test_a_handler_that_finds_nothing_means_a_first_run(repository, absent):
+def test_self_dependency_accepts_file_not_found(repository, absent):
     class Empty(rs.BaseIOHandler):
         def handle_output(self, context, obj):
             assert obj == 1
@@ -147,7 +147,7 @@ def test_a_handler_that_finds_nothing_means_a_first_run(repository, absent):
     assert repository(counter(Empty())).materialize().success
 
 
-def test_an_asynchronous_handler_is_awaited(repository):
+def test_self_dependency_awaits_async_handler(repository):
     class Async(rs.BaseIOHandler):
         _values: dict[str, Any] = PrivateAttr(default_factory=dict)
 
@@ -166,7 +166,7 @@ def test_an_asynchronous_handler_is_awaited(repository):
     assert repo.load_node("count") == 2
 
 
-def test_its_own_value_is_not_an_input_that_makes_it_stale(repository, handler):
+def test_self_dependency_does_not_make_stale(repository, handler):
     repo = repository(counter(handler, code_version="1"))
     repo.materialize()
     assert repo.storage.get_latest_materialization("count").input_data_versions == []
@@ -176,7 +176,7 @@ def test_its_own_value_is_not_an_input_that_makes_it_stale(repository, handler):
 # ------------------------------------------------------------------ partitions
 
 
-def test_each_partition_has_a_first_run_of_its_own(repository, handler):
+def test_self_dependency_first_run_per_partition(repository, handler):
     repo = repository(counter(handler, partitions_def=DAYS))
     for key in ("2024-02-29", "2024-02-29", "2024-03-01"):
         repo.materialize(partition_key=key)
@@ -184,7 +184,7 @@ def test_each_partition_has_a_first_run_of_its_own(repository, handler):
     assert loaded == {"2024-02-29": 2, "2024-03-01": 1}
 
 
-def test_the_window_before_also_over_a_leap_day(repository, handler):
+def test_self_dependency_loads_previous_window_over_leap_day(repository, handler):
     repo = repository(running_total(handler))
     keys = DAYS.get_partition_keys()
     for key in keys:
@@ -192,27 +192,27 @@ def test_the_window_before_also_over_a_leap_day(repository, handler):
     assert list(repo.load_node("total", partition_key=keys).values()) == [1, 2, 3, 4, 5]
 
 
-def test_the_first_window_is_a_first_run_though_others_are_stored(repository, handler):
+def test_self_dependency_first_window_is_first_run(repository, handler):
     repo = repository(running_total(handler))
     for key in ("2024-02-28", "2024-02-29", "2024-02-28"):
         repo.materialize(partition_key=key)
     assert repo.load_node("total", partition_key="2024-02-28") == 1
 
 
-def test_a_window_whose_predecessor_was_never_stored_is_a_first_run(repository, handler):
+def test_self_dependency_missing_window_is_first_run(repository, handler):
     repo = repository(running_total(handler))
     repo.materialize(partition_key="2024-03-02")
     assert repo.load_node("total", partition_key="2024-03-02") == 1
 
 
-def test_a_definition_with_one_window_has_only_a_first_run(repository, handler):
+def test_self_dependency_of_single_window(repository, handler):
     one_day = rs.PartitionsDefinition.daily("2024-01-01", end="2024-01-02")
     repo = repository(running_total(handler, one_day))
     repo.materialize(partition_key="2024-01-01")
     assert repo.load_node("total", partition_key="2024-01-01") == 1
 
 
-def test_the_day_before_in_several_dimensions(repository, handler):
+def test_self_dependency_previous_day_in_several_dimensions(repository, handler):
     mapping = Mapping.multi({"date": YESTERDAY})
     repo = repository(running_total(handler, CELLS, mapping))
     for date in ("2024-02-28", "2024-02-29", "2024-03-01"):
@@ -222,7 +222,7 @@ def test_the_day_before_in_several_dimensions(repository, handler):
     assert loaded == {"date=2024-03-01|region=us": 1, "date=2024-03-01|region=eu": 3}
 
 
-def test_a_corrupt_window_before_aborts(repository, tmp_path):
+def test_self_dependency_aborts_on_corrupt_previous_window(repository, tmp_path):
     repo = repository(running_total(rs.PickleIOHandler(tmp_path)))
     repo.materialize(partition_key="2024-02-28")
     (tmp_path / "total" / "2024-02-28" / "data.pkl").write_bytes(b"\x80\x05not a pickle")
@@ -231,7 +231,7 @@ def test_a_corrupt_window_before_aborts(repository, tmp_path):
     assert repo.storage.get_materialized_partitions("total") == ["2024-02-28"]
 
 
-def test_several_keys_get_what_was_stored_of_them(repository, handler):
+def test_self_dependency_of_several_keys(repository, handler):
     """A key that was stored must not look like new because another one was not."""
     seen = []
 
@@ -253,7 +253,7 @@ def test_several_keys_get_what_was_stored_of_them(repository, handler):
     ]
 
 
-def test_all_of_its_own_partitions(repository, handler):
+def test_self_dependency_on_all_partitions(repository, handler):
     seen = []
 
     @rs.Asset(
@@ -275,7 +275,7 @@ def test_all_of_its_own_partitions(repository, handler):
     ]
 
 
-def test_a_mapping_that_does_not_fit_is_found_before_anything_runs(repository, handler):
+def test_self_dependency_refuses_unfit_mapping(repository, handler):
     repo = repository(running_total(handler, REGIONS))
     with pytest.raises(
         rs.exceptions.GraphValidationError, match=r"'total'.*time_window\(offset=-1\).*static_"
@@ -283,7 +283,7 @@ def test_a_mapping_that_does_not_fit_is_found_before_anything_runs(repository, h
         repo.validate()
 
 
-def test_an_asset_may_take_itself_and_others(repository, handler):
+def test_self_dependency_beside_other_inputs(repository, handler):
     @rs.Asset(partitions_def=DAYS, io_handler=handler)
     def new(context: Context) -> int:
         return int(context.partition_key[-2:])
@@ -302,7 +302,7 @@ def test_an_asset_may_take_itself_and_others(repository, handler):
     assert repo.load_node("total", partition_key="2024-03-01") == 28 + 29 + 1
 
 
-def test_its_own_name_as_a_plain_parameter_says_what_to_write(repository):
+def test_self_dependency_hint_for_parameter_with_own_name(repository):
     @rs.Asset
     def count(count: int) -> int:
         return count + 1

@@ -48,14 +48,14 @@ def states(repo):
     return {status.asset: status.state for status in repo.status()}
 
 
-def test_at_first_all_is_missing_and_then_fresh(pipeline):
+def test_status_is_missing_before_first_run_and_fresh_after(pipeline):
     repo = pipeline()
     assert states(repo) == {"up": "missing", "middle": "missing", "down": "missing"}
     repo.materialize()
     assert states(repo) == {"up": "fresh", "middle": "fresh", "down": "fresh"}
 
 
-def test_a_new_code_version_makes_stale_with_the_reason(pipeline):
+def test_status_stale_after_new_code_version(pipeline):
     pipeline().materialize()
     repo = pipeline(code="2")
     assert [(s.asset, s.reason) for s in repo.status() if s.state == "stale"] == [
@@ -63,7 +63,7 @@ def test_a_new_code_version_makes_stale_with_the_reason(pipeline):
     ]
 
 
-def test_a_new_data_version_upstream_makes_stale_with_the_reason(pipeline):
+def test_status_stale_after_new_upstream_data_version(pipeline):
     pipeline(value=1).materialize()
     repo = pipeline(value=2)
     repo.materialize(["up"])
@@ -72,14 +72,14 @@ def test_a_new_data_version_upstream_makes_stale_with_the_reason(pipeline):
     ]
 
 
-def test_an_upstream_rewritten_with_equal_content_makes_nothing_stale(pipeline):
+def test_status_fresh_after_upstream_rewrite_of_equal_content(pipeline):
     repo = pipeline()
     repo.materialize()
     repo.materialize(["up"])
     assert set(states(repo).values()) == {"fresh"}
 
 
-def test_another_handler_makes_stale_with_the_reason(pipeline, diary):
+def test_status_stale_after_change_of_handler(pipeline, diary):
     pipeline().materialize()
     repo = pipeline(other=diary)
     assert [(s.asset, s.reason) for s in repo.status() if s.state == "stale"] == [
@@ -87,7 +87,7 @@ def test_another_handler_makes_stale_with_the_reason(pipeline, diary):
     ]
 
 
-def test_only_stale_runs_what_is_not_fresh_and_says_what_was_skipped(pipeline):
+def test_only_stale_skips_and_reports_fresh_assets(pipeline):
     pipeline(value=1).materialize()
     repo = pipeline(value=1, code="2")
     result = repo.materialize(only_stale=True)
@@ -97,14 +97,14 @@ def test_only_stale_runs_what_is_not_fresh_and_says_what_was_skipped(pipeline):
     assert all("fresh" in why for _, why in result.skipped_assets)
 
 
-def test_only_stale_stops_where_the_new_content_equals_the_old(pipeline):
+def test_only_stale_stops_at_equal_content(pipeline):
     pipeline(value=1).materialize()
     repo = pipeline(value=11, code="2")
     repo.materialize(["up"])
     assert repo.materialize(only_stale=True).materialized_assets == ["middle"]
 
 
-def test_each_partition_has_its_own_status(repository):
+def test_status_per_partition(repository):
     days = rs.PartitionsDefinition.static_(["a", "b"])
     handler = Content(values={})
 
@@ -129,7 +129,7 @@ def test_each_partition_has_its_own_status(repository):
 
 
 @pytest.mark.parametrize("batches", [False, True])
-def test_of_several_keys_only_those_that_are_not_fresh_run_again(repository, batches):
+def test_only_stale_runs_stale_keys(repository, batches):
     letters = rs.PartitionsDefinition.static_(["a", "b", "c"])
     handler = Content(values={})
     now = {"a": 1, "b": 1, "c": 1}
@@ -160,7 +160,7 @@ def test_of_several_keys_only_those_that_are_not_fresh_run_again(repository, bat
     assert {status.state for status in repo.status()} == {"fresh"}
 
 
-def test_a_narrowed_step_that_fails_is_the_reason_why_others_are_skipped(repository):
+def test_only_stale_failed_step_skips_consumers(repository):
     letters = rs.PartitionsDefinition.static_(["a", "b"])
 
     @rs.Asset(partitions_def=letters)
@@ -185,7 +185,7 @@ def test_a_narrowed_step_that_fails_is_the_reason_why_others_are_skipped(reposit
     assert result.materialized_assets == []
 
 
-def test_an_upstream_that_is_waited_for_without_being_loaded_makes_stale_too(repository):
+def test_status_stale_after_ordering_dependency_changed(repository):
     version = ["1"]
 
     @rs.Asset
@@ -207,7 +207,7 @@ def test_an_upstream_that_is_waited_for_without_being_loaded_makes_stale_too(rep
     assert reasons == {"table": None, "report": "upstream 'table' has a new data version"}
 
 
-def test_partitions_that_are_waited_for_make_only_their_own_consumers_stale(repository):
+def test_status_stale_by_partition_of_ordering_dependency(repository):
     days = rs.PartitionsDefinition.daily("2024-01-01", "2024-01-04")
     handler = Content(values={})
     versions = {"2024-01-01": "1", "2024-01-02": "1", "2024-01-03": "1"}
@@ -232,7 +232,7 @@ def test_partitions_that_are_waited_for_make_only_their_own_consumers_stale(repo
     assert [s.partition for s in repo.status() if s.state == "stale"] == ["2024-01-03"]
 
 
-def test_outputs_of_one_call_that_wait_for_each_other_do_not_make_each_other_stale(repository):
+def test_status_of_outputs_that_depend_on_each_other(repository):
     @rs.Asset.from_multi(
         output_defs=[rs.AssetDef("first"), rs.AssetDef("second", deps=[rs.AssetDef.dep("first")])]
     )
@@ -244,7 +244,7 @@ def test_outputs_of_one_call_that_wait_for_each_other_do_not_make_each_other_sta
     assert states(repo) == {"first": "fresh", "second": "fresh"}
 
 
-def test_an_asset_that_returned_a_materialization_has_a_status_too(repository):
+def test_status_of_asset_with_materialization(repository):
     @rs.Asset
     def report():
         return rs.Materialization(data_version="1")
@@ -254,7 +254,7 @@ def test_an_asset_that_returned_a_materialization_has_a_status_too(repository):
     assert states(repo) == {"report": "fresh"}
 
 
-def test_a_graph_asset_is_stale_when_one_of_its_tasks_is(repository):
+def test_status_of_graph_asset_follows_its_tasks(repository):
     storage = rs.Storage.memory()
     handler = Content(values={})
 
@@ -313,27 +313,27 @@ def restarted(repository):
     return build
 
 
-def test_a_value_lost_with_its_process_is_missing_and_says_why(restarted):
+def test_status_missing_after_value_of_process_is_lost(restarted):
     restarted().materialize()
     status = {s.asset: (s.state, s.reason) for s in restarted().status()}
     assert status["raw"] == ("fresh", None)
     assert status["clean"] == ("missing", "its value was in the memory of a process that has ended")
 
 
-def test_a_lost_value_that_nobody_needs_is_not_made_again(restarted):
+def test_only_stale_skips_lost_value_without_consumer(restarted):
     restarted().materialize()
     restarted().materialize(only_stale=True)
     assert restarted.ran == []
 
 
-def test_a_lost_value_is_made_again_for_a_stale_consumer(restarted):
+def test_only_stale_recreates_lost_value_for_stale_consumer(restarted):
     restarted().materialize()
     result = restarted(code="2").materialize(only_stale=True)
     assert result.success
     assert restarted.ran == ["clean", "answer"]
 
 
-def test_a_lost_value_at_the_end_is_made_again(restarted):
+def test_only_stale_recreates_lost_final_value(restarted):
     restarted().materialize()
     restarted(leaf=False).materialize(only_stale=True)
     assert restarted.ran == ["clean"]
