@@ -1,7 +1,7 @@
 """Overhead of a step under the parallel and the Dask executor, as ratios to peers in the same run.
 
 - parallel: 64 steps of 10 ms on two warm workers; what a step takes beyond the work, compared with the published
-  framework of the same name (`rivers==0.6.2`, in an environment of its own).
+  framework of the same name (`rivers==0.6.2`, in a separate environment).
 - dask: 1,000 steps that store nothing, compared with 1,000 plain Dask futures of an empty function.
 """
 

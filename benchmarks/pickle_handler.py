@@ -64,7 +64,7 @@ def contestants(folder: str) -> dict[str, tuple[Writer, Reader]]:
 
 
 def seconds(call: Callable[[], object]) -> float:
-    # obstore is faster while its threads are still awake from the previous call, which favors whoever runs second
+    # obstore is faster while its threads are still awake from the previous call, which favors the one that runs second
     resume = time.perf_counter() + PAUSE_S
     while time.perf_counter() < resume:
         pass

@@ -42,7 +42,7 @@ class DepDef:
 
     @property
     def is_input(self) -> bool:
-        """Whether `AssetDef.input` created it."""
+        """True if `AssetDef.input` created it."""
         return self.is_loaded
 
     def __repr__(self) -> str:

@@ -136,7 +136,7 @@ class InvokedNodeOutput:
         return self.node_name
 
     def map(self, task: Task, *, max_concurrency: int | None = None) -> MappedOutput:
-        """Run a task once per element of this value, each as a node of its own.
+        """Run a task once per element of this value, each as a separate node.
 
         Args:
             task: The task; its first parameter receives the element.

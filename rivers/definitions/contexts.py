@@ -53,7 +53,7 @@ class _PartitionedContext(ABC):
 
     @property
     def has_partition_key(self) -> bool:
-        """Whether the step has a partition."""
+        """True if the step has a partition."""
         return self.partition is not None
 
     @property
@@ -258,8 +258,8 @@ class SelfDependency(Generic[T]):
 
     Args:
         value: The stored value; None if there is none.
-        is_stored: Whether a value was ever stored, which tells a stored None from a first run. By default a value
-            other than None counts as stored.
+        is_stored: Whether a value was ever stored, which distinguishes a stored None from a first run. By default
+            a value other than None counts as stored.
 
     Examples:
         >>> def total(self: SelfDependency[int], new: int) -> int:

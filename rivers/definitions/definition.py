@@ -83,7 +83,7 @@ class Definition(Configured):
 
     @property
     def is_async(self) -> bool:
-        """Whether the function is asynchronous."""
+        """True if the function is asynchronous."""
         return is_async_function(self.function)
 
     @cached_property

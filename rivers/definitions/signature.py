@@ -47,7 +47,7 @@ class ParameterSpec:
 
     @property
     def is_variadic(self) -> bool:
-        """Whether it is `*args` or `**kwargs`."""
+        """True for `*args` and `**kwargs`."""
         return self.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 

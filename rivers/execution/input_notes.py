@@ -20,7 +20,7 @@ _FEW_KEYS: Final = 8
 
 
 class InputNotes:
-    """What handlers reported about the inputs of one step: the places that served them, versions without an event."""
+    """Reports of handlers about the inputs of one step: the places that served them, versions without an event."""
 
     __slots__ = ("_served", "_unrecorded")
 

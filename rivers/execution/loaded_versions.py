@@ -57,7 +57,7 @@ def confirmed_version(
 ) -> str:
     """Return the data version that lineage records for a loaded value whose reported version is not that of the event.
 
-    The event may belong to another version because the function gave the value a data version of its own, because
+    The event may belong to another version because the function gave the value an explicit data version, because
     another process stored a newer value, because a process ended between the write and the event, or because somebody
     put an older value back. Only the last one is a fault; it is reported, and refused by a signed store.
 
@@ -74,7 +74,7 @@ def confirmed_version(
     """
     recorded = "" if event is None else event.data_version or ""
     if event is not None and (stored_version(event) == reported or event.handler != loaded.binding.label):
-        return recorded  # another handler than the one that stored it has versions of its own
+        return recorded  # another handler than the one that stored it has different versions
     if loaded.upstream.step_name is None:
         return recorded or reported
     match = run.version_index.find(loaded.upstream.name, key, reported)
@@ -93,7 +93,7 @@ def confirmed_version(
 def check_not_put_back(
     binding: HandlerBinding, context: InputContext, reported: str, event: Event, storage: EventStorage
 ) -> None:
-    """Check that a value which is loaded outside of a run is not older than its latest event.
+    """Check that a value which is loaded outside a run is not older than its latest event.
 
     Args:
         binding: The handler.

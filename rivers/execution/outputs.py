@@ -74,7 +74,7 @@ def store_plain(
 
     Returns:
         None if the value is stored and its event recorded. A write that failed, is not finished, or reported a
-        version of its own is left to `Storing.finish`.
+        separate version is left to `Storing.finish`.
     """
     binding = output.binding
     assert binding is not None
@@ -326,8 +326,8 @@ class Storing:
             metadata = {**(metadata or {}), STORED_VERSION: MetadataValue.text(of_handler)}
         self.recorded_metadata = metadata
         for key in keys or (None,):
-            made = version or self._made_version(content)
-            event = self._event(MATERIALIZATION, output, key, metadata, made, tags, binding.label)
+            stored_version = version or self._made_version(content)
+            event = self._event(MATERIALIZATION, output, key, metadata, stored_version, tags, binding.label)
             run.storage.record(event)
             run.latest[output.name, event.partition_key] = event
             for observe in run.observers.output_stored:

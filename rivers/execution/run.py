@@ -68,8 +68,8 @@ class Run:
         incomplete: Keys that failed or were skipped behind a failure, by step, with the reason for steps that need
             them; None is the key of a step without partitions.
         skipped: Why each skipped step was not run.
-        skips_incomplete: Names of steps that nobody named: they are skipped, or left out for a key, if a partition that
-            they need of a step of this plan is not stored.
+        skips_incomplete: Names of steps that were not selected by name: they are skipped, or left out for a key, if a
+            partition that they need of a step of this plan is not stored.
         narrowed: Descriptions of the keys that a step leaves out, by name of the step.
         retries_elsewhere: Whether another process waits and starts the next attempt.
         elsewhere: The executor of each step that leaves this process, by name of the step.
@@ -333,7 +333,7 @@ class Run:
         return not reasons or self._leave_out_keys(step, keys, reasons)
 
     def _has_partitions(self, step: Step) -> bool:
-        """Skip a step, or those of its keys, that need partitions which nobody stored; return whether some are left."""
+        """Skip a step, or its keys, whose needed partitions were never stored; return whether some are left."""
         keys = self.keys.get(step.name)
         reasons = {
             key: reason for key in keys or (None,) if (reason := self._unstored_input(step, key)) is not None

@@ -53,7 +53,7 @@ class TimeLimit:
 
     @property
     def has_passed(self) -> bool:
-        """Whether the time is over."""
+        """True if the time is over."""
         return (perf_counter_ns() - self._started) / 1e9 >= self._seconds
 
     def start(self) -> None:

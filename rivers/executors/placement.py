@@ -152,7 +152,7 @@ class Connections:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where the steps of a plan run.
+    """Placement of the steps of a plan.
 
     Attributes:
         elsewhere: The executor of each step that leaves this process, by name of the step.

@@ -101,7 +101,7 @@ class StoredOutput:
 
 @dataclass(frozen=True, slots=True)
 class ItemHint:
-    """How a consumer receives several keys.
+    """Form in which a consumer receives several keys.
 
     Attributes:
         value: Type hint of each value: the consumer's, else the producer's.
@@ -243,7 +243,7 @@ class Step:
         config_type: The `ConfigT` of the context, if any.
         awaited: The outputs that must exist first without being loaded.
         partition_batches: Whether one call handles several partition keys; `"allow_empty"` if it may store nothing
-            for some of them. Otherwise each key is a call of its own.
+            for some of them. Otherwise each key is a separate call.
         fan_out: For a mapped step, the value over whose elements it runs.
         instance_of: The mapped step of which this is the instance for one element.
         collected: Parameters that receive the values of mapped steps.
@@ -360,7 +360,7 @@ class Plan:
 
     @property
     def needs_loop(self) -> bool:
-        """Whether any step is asynchronous."""
+        """True if any step is asynchronous."""
         return any(map(_needs_loop, self.steps))
 
     @property

@@ -66,12 +66,12 @@ def plan_of(
 
 def missing_upstreams(graph: Graph, plan: Plan) -> list[tuple[str, str]]:
     """Return pairs of a step and an upstream that the plan does not run, external assets aside."""
-    made = set(plan.output_names)
+    produced = set(plan.output_names)
     return [
         (step.owner, name)
         for step in plan.steps
         for name in step.upstream_names()
-        if name not in made and graph.outputs[name].step_name not in (None, step.name)
+        if name not in produced and graph.outputs[name].step_name not in (None, step.name)
     ]
 
 

@@ -73,7 +73,7 @@ class PartitionMapping(ABC):
 
     @property
     def allows_missing(self) -> bool:
-        """Whether needed keys that were never stored are left out instead of raising an error."""
+        """True if needed keys that were never stored are left out instead of raising an error."""
         return False
 
     def check(

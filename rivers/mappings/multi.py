@@ -62,7 +62,7 @@ class MultiMapping(PartitionMapping):
 
     @property
     def allows_missing(self) -> bool:
-        """Whether any dimension leaves out keys that were never stored."""
+        """True if any dimension leaves out keys that were never stored."""
         return any(mapping.allows_missing for _, _, mapping in self._mappings)
 
     def _check(self, downstream: Partitions, upstream: PartitionsDefinition, *, lenient: bool) -> list[str]:
@@ -159,7 +159,7 @@ class MultiToSingleMapping(PartitionMapping):
 
     @property
     def allows_missing(self) -> bool:
-        """Whether the mapping of the dimension leaves out keys that were never stored."""
+        """True if the mapping of the dimension leaves out keys that were never stored."""
         return self._inner is not None and self._inner.allows_missing
 
     def _check(self, downstream: Partitions, upstream: PartitionsDefinition, *, lenient: bool) -> list[str]:

@@ -71,7 +71,7 @@ class ForKeysMapping(PartitionMapping):
 
     @property
     def allows_missing(self) -> bool:
-        """Whether the restricted mapping leaves out keys that were never stored."""
+        """True if the restricted mapping leaves out keys that were never stored."""
         return self.mapping is not None and self.mapping.allows_missing
 
     def _check(

@@ -174,7 +174,7 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """How the windows of a consumer lie among those of its upstream.
+    """Relation of the windows of a consumer to those of its upstream.
 
     Attributes:
         upstream: Windows of the upstream.

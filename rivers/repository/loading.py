@@ -1,4 +1,4 @@
-"""Load stored values outside of a run."""
+"""Load stored values outside a run."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class RunScope:
-    """What one run uses.
+    """Resources of one run.
 
     Attributes:
         graph: The bound graph.

@@ -97,7 +97,7 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class AssetFacts:
-    """What the definition of an asset says, as records show it.
+    """Facts from the definition of an asset, as records show them.
 
     Attributes:
         tags: Tags.

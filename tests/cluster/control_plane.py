@@ -139,7 +139,7 @@ class ControlPlane:
         log = (
             self._folder / f"{Path(arguments[0] if program == sys.executable else program).stem}.log"
         ).open("wb")
-        # a session of its own: an interrupt in the terminal ends the command, which still needs the cluster
+        # a separate session: an interrupt in the terminal ends the command, which still needs the cluster
         process = subprocess.Popen(
             [program, *arguments],
             stdout=log,

@@ -99,7 +99,7 @@ class Log:
 
 
 class Pod:
-    """One pod, run by a thread of its own."""
+    """One pod, run by a separate thread."""
 
     def __init__(self, manifest, node):
         metadata = manifest["metadata"]

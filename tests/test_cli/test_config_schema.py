@@ -156,8 +156,8 @@ def test_schema_broken_handler_has_no_fields(registry):
 
 
 def test_schema_conflicting_names_are_qualified(registry):
-    other = hookimpl(lambda: [HandlerSpec("disk", "handlers_with_schemas:Bare")])
-    registry.register(types.SimpleNamespace(rivers_io_handlers=other), name="zeta")
+    implementation = hookimpl(lambda: [HandlerSpec("disk", "handlers_with_schemas:Bare")])
+    registry.register(types.SimpleNamespace(rivers_io_handlers=implementation), name="zeta")
     assert {"acme:disk", "zeta:disk", "bare"} <= set(json_schema(registry)["$defs"])
 
 

@@ -82,7 +82,7 @@ def test_load_reports_missing_file_as_not_stored(project_of, asset, key):
 def test_load_node_keeps_cause_of_not_materialized():
     class Shelf(rs.BaseIOHandler):
         def handle_output(self, context, obj):
-            raise AssertionError("nobody stores")
+            raise AssertionError("not stored")
 
         def load_input(self, context):
             if context.asset_name == "broken":

@@ -106,8 +106,8 @@ def test_migrate_finds_values_without_event_log(run):
 
 def test_migrate_to_another_environment(run):
     assert set(states(migrate(run, target="files@prod")).values()) == {"copied"}
-    found = run.ok("assets", "--env", "prod", "--json").document
-    assert [item["values"][0]["state"] for item in found] == ["fresh"] * 3
+    listed = run.ok("assets", "--env", "prod", "--json").document
+    assert [item["values"][0]["state"] for item in listed] == ["fresh"] * 3
 
 
 def test_migrate_reports_damaged_value_and_copies_others(run):

@@ -1,4 +1,4 @@
-"""What the library of a store reads from the environment, from the `.env` beside the configuration."""
+"""Variables that the library of a store reads, in the `.env` beside the configuration."""
 
 from __future__ import annotations
 

@@ -39,13 +39,13 @@ def store(tmp_path):
 
 @pytest.fixture
 def repository(executor):
-    made = []
+    created = []
 
     def make(*assets, **options):
         options.setdefault("default_executor", executor)
-        made.append(rs.CodeRepository(list(assets), config=False, **options))
-        return made[-1]
+        created.append(rs.CodeRepository(list(assets), config=False, **options))
+        return created[-1]
 
     yield make
-    for repo in made:
+    for repo in created:
         repo.shutdown()

@@ -128,8 +128,8 @@ def test_asset_attributes_default_to_empty():
 
 
 def test_asset_wraps_function_given_in_call():
-    made = Asset(lambda: 1, name="one")
-    assert (made.name, made()) == ("one", 1)
+    created = Asset(lambda: 1, name="one")
+    assert (created.name, created()) == ("one", 1)
 
 
 def test_asset_is_immutable():
@@ -141,9 +141,9 @@ def test_asset_is_immutable():
 
 def test_asset_copies_metadata():
     given = {"columns": ["a"]}
-    made = Asset(lambda: 1, name="one", metadata=given)
+    created = Asset(lambda: 1, name="one", metadata=given)
     given["columns"].append("b")
-    assert made.metadata == {"columns": ["a"]}
+    assert created.metadata == {"columns": ["a"]}
 
 
 def test_asset_is_async():
@@ -166,8 +166,8 @@ def test_asset_of_module_is_pickled_by_reference():
 
 
 def test_asset_created_by_call_is_pickled_by_value():
-    made = Asset(copy.copy, name="copied", tags=["t"])
-    again = pickle.loads(pickle.dumps(made))
+    created = Asset(copy.copy, name="copied", tags=["t"])
+    again = pickle.loads(pickle.dumps(created))
     assert (again.name, again.tags, again([1])) == ("copied", ["t"], [1])
 
 
@@ -184,9 +184,9 @@ def test_multi_asset_keeps_order_of_outputs():
 
 
 def test_multi_asset_from_direct_call():
-    made = Asset.from_multi(wraps=pair, name="both", output_defs=[AssetDef("a"), AssetDef("b")])
-    assert isinstance(made, MultiAsset)
-    assert made.name == "both"
+    created = Asset.from_multi(wraps=pair, name="both", output_defs=[AssetDef("a"), AssetDef("b")])
+    assert isinstance(created, MultiAsset)
+    assert created.name == "both"
 
 
 def test_graph_asset_from_decorator_and_call():
@@ -198,20 +198,22 @@ def test_graph_asset_from_decorator_and_call():
     def bare():
         return one()
 
-    made = Asset.from_graph(wraps=lambda: one(), name="called", node_io_handler="memory", io_handler="pickle")
+    created = Asset.from_graph(
+        wraps=lambda: one(), name="called", node_io_handler="memory", io_handler="pickle"
+    )
     assert isinstance(bare, GraphAsset)
     assert bare.is_graph
     assert (bare.name, bare.node_io_handler) == ("bare", None)
-    assert (made.name, made.node_io_handler, made.io_handler) == ("called", "memory", "pickle")
+    assert (created.name, created.node_io_handler, created.io_handler) == ("called", "memory", "pickle")
 
 
 def test_external_asset_without_function():
-    made = Asset.external(name="raw", io_handler="pickle")
-    assert isinstance(made, ExternalAsset)
-    assert made.is_external
-    assert made.observe_fn is None
+    created = Asset.external(name="raw", io_handler="pickle")
+    assert isinstance(created, ExternalAsset)
+    assert created.is_external
+    assert created.observe_fn is None
     with pytest.raises(AssetDefinitionError, match="'raw' has no function to call"):
-        made()
+        created()
 
 
 @pytest.mark.parametrize("options", [{"name": "seen"}, {}])

@@ -130,11 +130,11 @@ def test_context_of_task_is_not_wired():
     from rivers import TaskExecutionContext
 
     @Task
-    def told(context: TaskExecutionContext, rows):
+    def summary(context: TaskExecutionContext, rows):
         return rows
 
-    nodes, _ = wiring(lambda orders: told(orders))
-    assert nodes["g/told"] == {"rows": AssetRef("orders")}
+    nodes, _ = wiring(lambda orders: summary(orders))
+    assert nodes["g/summary"] == {"rows": AssetRef("orders")}
 
 
 def test_bash_task_arguments_are_order_only():

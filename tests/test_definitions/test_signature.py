@@ -105,9 +105,9 @@ def test_signature_of_partial_and_callable():
         async def __call__(self, a: int) -> str:
             return str(a)
 
-    made = Asset(functools.partial(lambda a, b: a + b, b=2), name="p")
+    asset = Asset(functools.partial(lambda a, b: a + b, b=2), name="p")
     called = Asset(Callable(), name="c")
-    assert [p.name for p in made.signature.parameters] == ["a", "b"]
+    assert [p.name for p in asset.signature.parameters] == ["a", "b"]
     assert called.is_async
     assert called.signature.parameters[0].hint is int
 

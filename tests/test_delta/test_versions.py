@@ -92,7 +92,7 @@ def test_version_of_several_partitions_changes_with_each(lake):
 
 
 def test_load_of_requested_version_reports_none(lake):
-    """The engine would take it for an older value that somebody put back."""
+    """The engine would take it for an older value that was put back."""
     first = lake.store(ROW)
     lake.store(ROW)
     context = lake.asked(pl.DataFrame, version=0)

@@ -1,4 +1,4 @@
-"""What the engine's tests share: repositories without a configuration file, and a handler that keeps a diary."""
+"""Fixtures of the engine's tests: repositories without a configuration file, and a handler that keeps a diary."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def diary() -> DiaryIOHandler:
 @pytest.fixture
 def repository():
     """Make a repository that reads no configuration file and is shut down at the end."""
-    made: list[rs.CodeRepository] = []
+    created: list[rs.CodeRepository] = []
 
     def make(*assets: Any, **options: Any) -> rs.CodeRepository:
         repo = rs.CodeRepository(list(assets), config=options.pop("config", False), **options)
-        made.append(repo)
+        created.append(repo)
         return repo
 
     yield make
-    for repo in made:
+    for repo in created:
         repo.shutdown()

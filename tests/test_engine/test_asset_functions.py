@@ -165,10 +165,10 @@ def test_returned_coroutine_is_awaited(repository, name, io_handler):
 def test_returned_coroutine_sees_contextvars(repository):
     tenant = contextvars.ContextVar("tenant", default="nobody")
 
-    async def told():
+    async def current():
         return tenant.get()
 
-    repo = repository(rs.Asset(lambda: told(), name="who"))
+    repo = repository(rs.Asset(lambda: current(), name="who"))
     token = tenant.set("ada")
     try:
         repo.materialize()

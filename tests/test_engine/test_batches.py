@@ -22,11 +22,11 @@ class Rows(rs.BaseIOHandler):
 
     def load_input(self, context: rs.InputContext) -> Any:
         wanted = [str(key) for key in context.partition.keys]
-        found = [row for row in self.rows.get(context.asset_name, []) if row[0] in wanted]
-        absent = sorted(set(wanted) - {key for key, _ in found})
+        selected = [row for row in self.rows.get(context.asset_name, []) if row[0] in wanted]
+        absent = sorted(set(wanted) - {key for key, _ in selected})
         if absent:
             raise rs.exceptions.NotMaterializedError(context.asset_name, partition=", ".join(absent))
-        return found
+        return selected
 
 
 @pytest.fixture

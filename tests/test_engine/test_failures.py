@@ -96,11 +96,11 @@ def test_raised_cancellation_fails_step(repository):
 @pytest.mark.parametrize("is_async", [False, True])
 @pytest.mark.parametrize("beside_async", [False, True])
 def test_own_cancellation_is_a_failure(repository, is_async, beside_async):
-    told = []
+    reported = []
 
     @rs.Hook.failure
     def tell(context: rs.HookContext) -> None:
-        told.append(repr(context.exception))
+        reported.append(repr(context.exception))
 
     @rs.Asset
     async def beside() -> int:
@@ -108,12 +108,12 @@ def test_own_cancellation_is_a_failure(repository, is_async, beside_async):
 
     definition = raising(asyncio.CancelledError("me"), is_async=is_async)
     broken = rs.Asset(definition.function, name="broken", hooks=[tell])
-    other = beside if beside_async else rs.Asset(lambda: 1, name="beside")
-    repo = repository(broken, other)
+    neighbor = beside if beside_async else rs.Asset(lambda: 1, name="beside")
+    repo = repository(broken, neighbor)
     result = repo.materialize(raise_on_error=False)
     assert result.failed_assets == [("broken", "CancelledError: me")]
     assert result.materialized_assets == ["beside"]
-    assert told == ["CancelledError('me')"]
+    assert reported == ["CancelledError('me')"]
 
 
 @pytest.mark.parametrize("is_async", [False, True])
@@ -197,7 +197,7 @@ def test_long_cycle_is_shortened(repository):
 @rs.Hook.success
 async def notify(context: rs.HookContext) -> None:
     await asyncio.sleep(0)
-    context.output.append("told")
+    context.output.append("reported")
 
 
 @pytest.mark.parametrize("is_async", [False, True])
@@ -211,7 +211,7 @@ def test_async_hook_is_awaited(repository, is_async):
     asset = rs.Asset(late if is_async else plain, name="diary", hooks=[notify])
     repo = repository(asset)
     repo.materialize()
-    assert repo.load_node("diary") == ["told"]
+    assert repo.load_node("diary") == ["reported"]
 
 
 # ------------------------------------------------------------------ programs that are interrupted

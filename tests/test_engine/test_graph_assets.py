@@ -151,11 +151,11 @@ def test_graph_nodes_are_partitioned(repository, diary):
 
 
 def test_failed_node_fails_graph_and_calls_hooks(repository):
-    told = []
+    reported = []
 
     @rs.Hook.failure
     def page(context):
-        told.append((context.asset_name, str(context.exception)))
+        reported.append((context.asset_name, str(context.exception)))
 
     @rs.Task
     def breaks(x: int) -> int:
@@ -167,7 +167,7 @@ def test_failed_node_fails_graph_and_calls_hooks(repository):
 
     result = repository(base, answer).materialize(raise_on_error=False)
     assert [name for name, _ in result.failed_assets] == ["answer/breaks"]
-    assert told == [("answer/breaks", "no")]
+    assert reported == [("answer/breaks", "no")]
 
 
 def test_invalid_body_is_a_finding(repository):

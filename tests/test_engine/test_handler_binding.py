@@ -1,4 +1,4 @@
-"""Which handler an asset gets, and why."""
+"""Binding of assets to handlers."""
 
 from __future__ import annotations
 
@@ -47,14 +47,16 @@ def test_handler_name_resolves_to_resource_first(repository, diary):
 
 
 def test_multi_asset_output_uses_own_handler(repository, diary):
-    other = type(diary)()
+    another = type(diary)()
 
-    @rs.Asset.from_multi(output_defs=[rs.AssetDef("x", io_handler=other), rs.AssetDef("y")], io_handler=diary)
+    @rs.Asset.from_multi(
+        output_defs=[rs.AssetDef("x", io_handler=another), rs.AssetDef("y")], io_handler=diary
+    )
     def both():
         return {"x": 1, "y": 2}
 
     repo = repository(both)
-    assert (repo.io_handler_for_output("x"), repo.io_handler_for_output("y")) == (other, diary)
+    assert (repo.io_handler_for_output("x"), repo.io_handler_for_output("y")) == (another, diary)
 
 
 def test_plugin_selects_default_handler(repository, diary, plugin):

@@ -1,4 +1,4 @@
-"""What hooks and observers get to see of a failure."""
+"""Failures as hooks and observers receive them."""
 
 from __future__ import annotations
 

@@ -97,8 +97,8 @@ def multi_mappings(draw, down, up):
 def multi_to_single_mappings(draw, down, up):
     multi = up if isinstance(up, Definition.Multi) else down
     name = draw(st.sampled_from(list(multi.dimensions)))
-    one = multi.dimensions[name]
-    pair = (down, one) if multi is up else (one, up)
+    dimension = multi.dimensions[name]
+    pair = (down, dimension) if multi is up else (dimension, up)
     return Mapping.multi_to_single(name, draw(mappings(*pair, nested=False)))
 
 
@@ -180,8 +180,8 @@ def test_mapping_reports_needed_keys_that_are_missing(pair, data):
     receives_mapping = len(keys) > 1 or fans_in(mapping, down, up)
     if not missing or (mapping is not None and mapping.allows_missing and receives_mapping):
         assert result.success
-        there = {key: f"of {key}" for key in needed if str(key) in stored}
-        assert received[0] == there or [received[0]] == (list(there.values()) or [None])
+        expected = {key: f"of {key}" for key in needed if str(key) in stored}
+        assert received[0] == expected or [received[0]] == (list(expected.values()) or [None])
     else:
         assert not result.success
         assert received == []

@@ -74,15 +74,15 @@ def test_observe_passes_context_and_resources(repository, diary):
 
 
 @pytest.mark.parametrize(
-    ("parameter", "said"), [("buckt", "Did you mean 'bucket'"), ("plain", "is an asset")]
+    ("parameter", "message"), [("buckt", "Did you mean 'bucket'"), ("plain", "is an asset")]
 )
-def test_observe_parameter_must_be_a_resource(repository, diary, parameter, said):
+def test_observe_parameter_must_be_a_resource(repository, diary, parameter, message):
     scope = {}
     exec(f"def rows({parameter}): raise AssertionError", scope)
     repo = repository(
         external(scope["rows"], diary), rs.Asset(lambda: 1, name="plain"), resources={"bucket": "s3"}
     )
-    with pytest.raises(rs.exceptions.GraphValidationError, match=f"'rows'.*{parameter!r}.*{said}"):
+    with pytest.raises(rs.exceptions.GraphValidationError, match=f"'rows'.*{parameter!r}.*{message}"):
         repo.validate()
 
 

@@ -1,4 +1,4 @@
-"""Which partition keys a run works on: every way to write them, and which step gets which."""
+"""Partition keys of a run: their forms, and the keys of each step."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_partition_keys_of_several_dimensions_in_every_form(repository, diary, r
 
 
 @pytest.mark.parametrize(
-    ("request_", "said"),
+    ("request_", "message"),
     [
         ("2024-03-01", "'2024-01-01' to '2024-02-29'"),
         (["2024-01-01", "nope"], "nope"),
@@ -116,15 +116,15 @@ def test_partition_keys_of_several_dimensions_in_every_form(repository, diary, r
         (["2024-01-01", 5], "partition_key must be"),
     ],
 )
-def test_unknown_partition_key_is_refused(repository, diary, request_, said):
+def test_unknown_partition_key_is_refused(repository, diary, request_, message):
     repo = repository(asset("a", DAYS, diary))
-    with pytest.raises(rs.exceptions.PartitionValidationError, match=said):
+    with pytest.raises(rs.exceptions.PartitionValidationError, match=message):
         repo.materialize(partition_key=request_)
     assert repo.storage.get_runs() == []
 
 
 @pytest.mark.parametrize(
-    ("request_", "said"),
+    ("request_", "message"),
     [
         ("2024-01-01", "date=...|region=..."),
         ({"date": "2024-01-01"}, "dimensions"),
@@ -132,8 +132,8 @@ def test_unknown_partition_key_is_refused(repository, diary, request_, said):
         (Range.single("2024-01-01", "2024-01-02"), "dimension"),
     ],
 )
-def test_unknown_key_of_several_dimensions_is_refused(repository, diary, request_, said):
-    with pytest.raises(rs.exceptions.PartitionValidationError, match=said.replace("|", r"\|")):
+def test_unknown_key_of_several_dimensions_is_refused(repository, diary, request_, message):
+    with pytest.raises(rs.exceptions.PartitionValidationError, match=message.replace("|", r"\|")):
         repository(asset("a", BOTH, diary)).materialize(partition_key=request_)
 
 

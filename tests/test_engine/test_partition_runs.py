@@ -97,18 +97,18 @@ def test_plain_value_for_batch_is_refused(repository, diary):
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"a": 1}, r"1 missing \(b\)"),
         ({"a": 1, "b": 2, "c": 3}, r"1 not requested \(c\)"),
     ],
 )
-def test_partitioned_output_must_have_keys_of_step(repository, diary, values, said):
+def test_partitioned_output_must_have_keys_of_step(repository, diary, values, message):
     @rs.Asset(partitions_def=LETTERS, io_handler=diary, partition_batches=True)
     def up():
         return rs.PartitionedOutput(values)
 
-    with pytest.raises(rs.exceptions.ExecutionError, match=said):
+    with pytest.raises(rs.exceptions.ExecutionError, match=message):
         repository(up).materialize(partition_key=["a", "b"])
     assert diary.values == {}
 
@@ -923,7 +923,7 @@ def test_status_of_partitions_that_no_longer_map(repository, diary):
         before.materialize(["up"], partition_key=day)
     for day in ("2024-01-02", "2024-01-03"):
         before.materialize(["down"], partition_key=day)
-    told = {status.partition: status for status in windows("2024-01-02").status("down")}
-    assert [status.state for status in told.values()] == ["stale", "fresh"]
-    assert "no longer map" in told["2024-01-02"].reason
-    assert "'2024-01-01'" in told["2024-01-02"].reason
+    statuses = {status.partition: status for status in windows("2024-01-02").status("down")}
+    assert [status.state for status in statuses.values()] == ["stale", "fresh"]
+    assert "no longer map" in statuses["2024-01-02"].reason
+    assert "'2024-01-01'" in statuses["2024-01-02"].reason

@@ -78,25 +78,25 @@ PROMISED = {
 
 def parts(signature: inspect.Signature) -> list[str]:
     """Such as `["name", "tags=None", "*", "metadata=None"]`."""
-    found: list[str] = []
+    names: list[str] = []
     for parameter in signature.parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or parameter.name == "self":
             continue
-        if parameter.kind is parameter.KEYWORD_ONLY and "*" not in found:
-            found.append("*")
+        if parameter.kind is parameter.KEYWORD_ONLY and "*" not in names:
+            names.append("*")
         default = "" if parameter.default is parameter.empty else f"={parameter.default!r}"
-        found.append(parameter.name + default)
-    return found
+        names.append(parameter.name + default)
+    return names
 
 
 @pytest.mark.parametrize("path", PROMISED)
 def test_public_signature(path):
     promised = PROMISED[path].split(", ")
-    found = parts(inspect.signature(attrgetter(path)(rs)))[: len(promised)]
+    names = parts(inspect.signature(attrgetter(path)(rs)))[: len(promised)]
     # a name that stands without a default promises its place, and may have one
     assert [
         have if "=" in want or have.partition("=")[0] != want else want
-        for want, have in zip(promised, found, strict=True)
+        for want, have in zip(promised, names, strict=True)
     ] == promised
 
 

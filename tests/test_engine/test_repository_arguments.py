@@ -29,7 +29,7 @@ class Database(rs.Resource):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error", "said"),
+    ("arguments", "error", "message"),
     [
         ({"tags": "daily"}, errors.ConfigurationError, r"tags=\[\('team', 'sales'\)\]"),
         ({"tags": [("level", 1)]}, errors.ConfigurationError, "pairs of strings"),
@@ -44,9 +44,9 @@ class Database(rs.Resource):
         ({"executor": "parallel"}, errors.ConfigurationError, r"rs.Executor.parallel\(\)"),
     ],
 )
-def test_materialize_rejects_invalid_argument(repository, arguments, error, said):
+def test_materialize_rejects_invalid_argument(repository, arguments, error, message):
     repo = repository(orders, total)
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         repo.materialize(**arguments)
     assert repo.storage.get_runs() == []
 
@@ -67,7 +67,7 @@ def test_load_node_accepts_asset(repository):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error", "said"),
+    ("arguments", "error", "message"),
     [
         ({"assets": orders}, errors.AssetDefinitionError, "must be a list"),
         ({"assets": {"orders": orders}}, errors.AssetDefinitionError, "must be a list"),
@@ -87,8 +87,8 @@ def test_load_node_accepts_asset(repository):
         ({"config": 3}, errors.ConfigurationError, "the path of a rivers.toml"),
     ],
 )
-def test_repository_rejects_invalid_argument(arguments, error, said):
-    with pytest.raises(error, match=said):
+def test_repository_rejects_invalid_argument(arguments, error, message):
+    with pytest.raises(error, match=message):
         rs.CodeRepository(**{"assets": [orders], "config": False, **arguments})
 
 
@@ -111,15 +111,15 @@ def test_unknown_executor_option_is_a_finding(repository):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"io_handler": object()}, "BaseIOHandler"),
         ({"executor": "parallel"}, r"rs.Executor.parallel\(\)"),
         ({"resources": {"db": 1}}, "Resource 'db' not found"),
     ],
 )
-def test_override_rejects_invalid_argument(repository, arguments, said):
-    with pytest.raises(errors.ConfigurationError, match=said):
+def test_override_rejects_invalid_argument(repository, arguments, message):
+    with pytest.raises(errors.ConfigurationError, match=message):
         repository(orders).override(**arguments)
 
 
@@ -143,18 +143,18 @@ def test_all_findings_of_an_asset_are_reported(repository):
     )
     with pytest.raises(errors.GraphValidationError) as raised:
         repository(orders, asset).validate()
-    said = "\n".join(raised.value.findings)
+    message = "\n".join(raised.value.findings)
     for name in ("nothing", "nowhere", "never", "none", "rivers/executr", "Did you mean 'orders'"):
-        assert name in said
+        assert name in message
     assert len(raised.value.findings) == 6
 
 
 def test_repository_is_resolved_once_by_threads(repository):
-    made = []
+    created = []
 
     class Client(rs.Resource):
         def setup(self):
-            made.append(self)
+            created.append(self)
 
     repo = repository(
         *(rs.Asset(lambda client: 1, name=f"a{i}") for i in range(50)), resources={"client": Client()}
@@ -168,7 +168,7 @@ def test_repository_is_resolved_once_by_threads(repository):
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(use, range(8))) == [1] * 8
-    assert len(made) == 1
+    assert len(created) == 1
     assert len(repo.storage.get_runs()) == 8
 
 

@@ -220,7 +220,7 @@ def test_run_config_of_graph_reaches_its_tasks(graph, config, opened, closed):
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "message"),
     [
         ({"bare": {"days": 1}}, "config of 'bare': none of its tasks"),
         (
@@ -235,8 +235,8 @@ def test_run_config_of_graph_reaches_its_tasks(graph, config, opened, closed):
         ({1: {"days": 1}}, "got 1.*config={'1': ...}"),
     ],
 )
-def test_run_config_rejects_unused_values(graph, config, said):
-    with pytest.raises(rs.exceptions.ConfigurationError, match=said):
+def test_run_config_rejects_unused_values(graph, config, message):
+    with pytest.raises(rs.exceptions.ConfigurationError, match=message):
         graph.materialize(config=config)
 
 

@@ -1,4 +1,4 @@
-"""What a function returns decides what is stored and recorded."""
+"""Results of functions: what is stored and recorded for each."""
 
 from __future__ import annotations
 

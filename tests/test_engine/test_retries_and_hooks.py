@@ -105,8 +105,10 @@ def test_retry_policy_precedence(repository, asset, job, run, repo, calls):
         return None if retries is None else rs.RetryPolicy(retries)
 
     flaky = Flaky(9)
-    made = flaky_asset(flaky, retry=policy(asset))
-    built = repository(made, jobs=[rs.Job("j", [made], retry=policy(job))], default_retry_policy=policy(repo))
+    created = flaky_asset(flaky, retry=policy(asset))
+    built = repository(
+        created, jobs=[rs.Job("j", [created], retry=policy(job))], default_retry_policy=policy(repo)
+    )
     built.get_job("j").execute(raise_on_error=False)
     assert flaky.calls == calls
 
@@ -126,7 +128,7 @@ def test_retry_policy_by_name(repository):
 
 def test_failed_write_is_retried_with_same_value(repository):
     flaky = Flaky(2, OSError("stream reset"))
-    stored, made, attempts = [], [], []
+    stored, calls, attempts = [], [], []
 
     class Shaky(rs.BaseIOHandler):
         def handle_output(self, context, obj):
@@ -138,16 +140,16 @@ def test_failed_write_is_retried_with_same_value(repository):
             raise AssertionError
 
     def make():
-        made.append(1)
+        calls.append(1)
         return object()
 
     repo = repository(rs.Asset(make, name="a", io_handler=Shaky(), retry=rs.RetryPolicy(2)))
     assert repo.materialize().success
-    assert (len(made), len(stored), attempts) == (1, 1, [1, 2, 3])
+    assert (len(calls), len(stored), attempts) == (1, 1, [1, 2, 3])
 
 
 def test_failed_write_does_not_repeat_function(repository):
-    made = []
+    calls = []
 
     class Full(rs.BaseIOHandler):
         def handle_output(self, context, obj):
@@ -157,12 +159,12 @@ def test_failed_write_does_not_repeat_function(repository):
             raise AssertionError
 
     def make():
-        made.append(1)
+        calls.append(1)
 
     repo = repository(rs.Asset(make, name="a", io_handler=Full(), retry=rs.RetryPolicy(3)))
     with pytest.raises(rs.exceptions.ExecutionError, match="disk full"):
         repo.materialize()
-    assert len(made) == 1
+    assert len(calls) == 1
 
 
 def test_async_asset_is_retried(repository):
@@ -178,11 +180,11 @@ def test_async_asset_is_retried(repository):
 
 
 def test_hooks_get_outcome_of_step(repository):
-    told = []
+    reported = []
 
     @rs.Hook.success
     def well(context):
-        told.append(
+        reported.append(
             (
                 context.hook_type,
                 context.asset_name,
@@ -193,7 +195,7 @@ def test_hooks_get_outcome_of_step(repository):
 
     @rs.Hook.failure(name="page")
     def badly(context):
-        told.append((context.hook_type, context.asset_name, context.error))
+        reported.append((context.hook_type, context.asset_name, context.error))
 
     @rs.Asset(hooks=[well, badly])
     def fine():
@@ -204,9 +206,9 @@ def test_hooks_get_outcome_of_step(repository):
         raise ValueError("no")
 
     repository(fine, wrong).materialize(raise_on_error=False)
-    assert told[0][:2] == ("success", "fine")
-    assert told[0][3] == 3
-    assert told[1] == ("failure", "wrong", "ValueError: no")
+    assert reported[0][:2] == ("success", "fine")
+    assert reported[0][3] == 3
+    assert reported[1] == ("failure", "wrong", "ValueError: no")
 
 
 def test_hook_error_does_not_fail_step(repository, caplog):

@@ -276,11 +276,11 @@ class Forgetful(type(rs.Storage.memory())):
 
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_unrecordable_value_is_not_retried(repository, elsewhere):
-    made = []
+    calls = []
 
     @rs.Asset(retry=rs.RetryPolicy(3))
     def costly():
-        made.append(1)
+        calls.append(1)
         return rs.Materialization() if elsewhere else 1
 
     repo = repository(costly).resolve(Forgetful())
@@ -291,7 +291,7 @@ def test_unrecordable_value_is_not_retried(repository, elsewhere):
         == "StorageError: disk full (the value of 'costly' is stored, but its event could not be recorded)"
     )
     assert result.materialized_assets == []
-    assert made == [1]
+    assert calls == [1]
 
 
 def test_generator_handler_is_rejected(repository):

@@ -1,4 +1,4 @@
-"""What a handler's own error quotes of its credentials is not recorded."""
+"""Redaction of credentials that the error of a handler quotes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Chatty(BaseIOHandler):
     inner: BaseIOHandler | None = None
 
     def handle_output(self, context, obj):
-        said = f"no connection with {self.password.get_secret_value()} to {self.dsn}"
+        text = f"no connection with {self.password.get_secret_value()} to {self.dsn}"
         if self.inner is not None:
-            said += f" through {self.inner.password.get_secret_value()}"
-        raise ConnectionError(said)
+            text += f" through {self.inner.password.get_secret_value()}"
+        raise ConnectionError(text)
 
     def load_input(self, context):
         return None
@@ -84,9 +84,9 @@ def test_metadata_shows_no_credential(repository, who):
     repo = repository(orders)
     repo.materialize(tags=[("team", "sales")])
     (event,) = repo.storage.get_events_for_asset("orders")
-    said = [event.data_version, *map(str, event.metadata), *map(str, event.tags)]
+    recorded = [event.data_version, *map(str, event.metadata), *map(str, event.tags)]
     assert "**********" in event.data_version
-    assert not [text for text in said if "planted" in text]
+    assert not [text for text in recorded if "planted" in text]
 
 
 def test_data_version_equal_to_plain_setting_is_kept(repository):

@@ -1,4 +1,4 @@
-"""What is run when only a part is asked for: upstreams, outputs of multi-assets, jobs that leave something out."""
+"""Selection of steps: upstreams, outputs of multi-assets, incomplete jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an asset stored before: only that nothing ever was is a first run."""
+"""Self-dependencies: the previous value, or a first run if nothing was ever stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is missing, fresh or stale, and running only what is not fresh."""
+"""Status (missing, fresh, stale), and runs of stale assets only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Content(rs.BaseIOHandler):
 
 @pytest.fixture
 def pipeline(repository):
-    """up -> middle -> down over one storage; `build` makes it anew with other values or code."""
+    """up -> middle -> down over one storage; `build` creates it again with other values or code."""
     storage = rs.Storage.memory()
     handler = Content(values={})
 

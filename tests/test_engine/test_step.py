@@ -201,21 +201,21 @@ def test_static_metadata_reaches_handler(repository, diary):
 
 
 def test_input_uses_own_handler_and_metadata(repository, diary):
-    other = type(diary)()
-    other.values["up"] = "from the other"
+    upstream_handler = type(diary)()
+    upstream_handler.values["up"] = "from the other"
 
     @rs.Asset(io_handler=diary, metadata={"kept": 1, "columns": "a"})
     def up() -> str:
         return "own"
 
-    @rs.Asset(deps=[rs.AssetDef.input("up", io_handler=other, metadata={"columns": "b"})])
+    @rs.Asset(deps=[rs.AssetDef.input("up", io_handler=upstream_handler, metadata={"columns": "b"})])
     def down(up: str) -> str:
         return up
 
     repo = repository(up, down)
     repo.materialize()
     assert repo.load_node("down") == "from the other"
-    assert other.loaded[0].asset_metadata == {"kept": 1, "columns": "b"}
+    assert upstream_handler.loaded[0].asset_metadata == {"kept": 1, "columns": "b"}
 
 
 def test_order_only_dep_is_not_loaded(repository, diary):

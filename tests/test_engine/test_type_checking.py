@@ -104,9 +104,9 @@ def checked(tmp_path_factory):
     def check(source: str) -> list[str]:
         (folder / "user.py").write_text(source)
         options = ["--strict", "--config-file=", f"--cache-dir={folder / 'cache'}"]
-        said, problems, _ = api.run([*options, str(folder / "user.py")])
+        output, problems, _ = api.run([*options, str(folder / "user.py")])
         assert not problems
-        return [line for line in said.splitlines() if "error:" in line]
+        return [line for line in output.splitlines() if "error:" in line]
 
     return check
 

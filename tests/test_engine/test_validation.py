@@ -1,4 +1,4 @@
-"""All that is wrong with a repository is said at once, before anything runs."""
+"""Validation: all problems of a repository are reported together, before anything runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a channel of another package may rely on: hooks around a run, and interruption."""
+"""Channels of other packages: hooks around a run, and interruption."""
 
 from __future__ import annotations
 

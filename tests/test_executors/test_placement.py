@@ -1,4 +1,4 @@
-"""Where the steps of a plan run, and what is refused before the first one starts."""
+"""Placement of the steps of a plan, and what is refused before the first one starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What only the JSON handler does: annotations, and values that JSON would change."""
+"""JSON handler: annotations, and values that JSON would change."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 @dataclass
 class Fault:
-    """What happens to requests of a method whose path contains a text.
+    """Treatment of requests of a method whose path contains a text.
 
     Attributes:
         method: Method of the request.

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.server
 
 @pytest.fixture
 def coordinator(folder, namespace):
-    """Start a coordinator in a process of its own; those that still run are ended."""
+    """Start a coordinator in a separate process; those that still run are ended."""
     processes = []
 
     def start(*options):

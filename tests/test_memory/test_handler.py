@@ -164,11 +164,11 @@ def test_handler_refuses_several_partition_keys(handler):
 )
 def test_handler_pickles_without_values(handler, travel):
     stored(handler, threading.Lock())
-    other = travel(handler)
-    assert isinstance(other, InMemoryIOHandler)
-    assert not other.exists(InputContext("asset", "next"))
-    stored(other, 1)
-    assert loaded(handler) is not loaded(other)
+    rebuilt = travel(handler)
+    assert isinstance(rebuilt, InMemoryIOHandler)
+    assert not rebuilt.exists(InputContext("asset", "next"))
+    stored(rebuilt, 1)
+    assert loaded(handler) is not loaded(rebuilt)
 
 
 def test_locality_is_process(handler):

@@ -71,11 +71,13 @@ class Batching(Shelf):
         self._calls.append("read")
         if self.on_read is not None:
             self.on_read(context)
-        found = {str(key): self._values.get((context.asset_name, str(key))) for key in context.partition.keys}
-        missing = [key for key, value in found.items() if value is None]
-        if missing and (self.all_or_nothing or len(missing) == len(found)):
+        by_key = {
+            str(key): self._values.get((context.asset_name, str(key))) for key in context.partition.keys
+        }
+        missing = [key for key, value in by_key.items() if value is None]
+        if missing and (self.all_or_nothing or len(missing) == len(by_key)):
             raise NotMaterializedError(context.asset_name, partition=", ".join(missing), handler="Batching")
-        return self.as_one([value for value in found.values() if value is not None])
+        return self.as_one([value for value in by_key.values() if value is not None])
 
 
 class WaitingForBatches(Batching):

@@ -1,4 +1,4 @@
-"""What the tests of the parallel executor share: two worker processes for all tests of a module."""
+"""Fixtures of the parallel executor: two worker processes for all tests of a module."""
 
 from __future__ import annotations
 
@@ -54,16 +54,16 @@ def store(tmp_path):
 @pytest.fixture
 def repository(parallel):
     """Make a repository whose steps run in the shared workers."""
-    made = []
+    created = []
 
     def make(*assets, **options):
         options.setdefault("default_executor", parallel)
         repo = rs.CodeRepository(list(assets), config=False, **options)
-        made.append(repo)
+        created.append(repo)
         return repo
 
     yield make
-    for repo in made:
+    for repo in created:
         repo.shutdown()
 
 

@@ -83,8 +83,8 @@ def test_types_of_foreign_file_follow_default_type(tables):
     tables.file().parent.mkdir()
     pl.DataFrame(ROWS).write_parquet(tables.file())
     assert isinstance(tables.load(), pl.DataFrame)
-    other = type(tables)(tables.store_address, default_type="pyarrow.Table")
-    assert isinstance(other.load(), pa.Table)
+    with_default = type(tables)(tables.store_address, default_type="pyarrow.Table")
+    assert isinstance(with_default.load(), pa.Table)
 
 
 def test_types_refuse_value_that_is_not_a_frame(tables):

@@ -163,15 +163,15 @@ def test_handler_pickles_as_configuration(tmp_path):
     for store in (str(tmp_path), LocalStore(tmp_path)):
         handler = PickleIOHandler(store, prefix="p", signing_key="key", storage_options={} or {})
         assert stored_in(handler, tmp_path / "p")
-        other = pickle.loads(pickle.dumps(handler))
-        assert other.load_input(InputContext("asset", "next")) == 1
+        restored = pickle.loads(pickle.dumps(handler))
+        assert restored.load_input(InputContext("asset", "next")) == 1
 
 
 def test_model_copy_validates_updates(tmp_path):
     handler = PickleIOHandler(tmp_path / "one")
     assert stored_in(handler, tmp_path / "one")
-    other = handler.model_copy(update={"store": tmp_path / "two"})
-    assert stored_in(other, tmp_path / "two")
+    restored = handler.model_copy(update={"store": tmp_path / "two"})
+    assert stored_in(restored, tmp_path / "two")
     assert stored_in(handler.model_copy(), tmp_path / "one")
     with pytest.raises(ValidationError, match="plain path below"):
         handler.model_copy(update={"prefix": ".."})

@@ -16,6 +16,6 @@ if TYPE_CHECKING:
 @pytest.fixture(params=["memory", "embedded"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventStorage]:
     """Each kind of storage, empty."""
-    made = Storage.memory() if request.param == "memory" else Storage.embedded(tmp_path / "history")
-    with made:
-        yield made
+    opened = Storage.memory() if request.param == "memory" else Storage.embedded(tmp_path / "history")
+    with opened:
+        yield opened

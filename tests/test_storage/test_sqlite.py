@@ -480,13 +480,13 @@ def test_sqlite_reports_lock_of_another_process(tmp_path, monkeypatch):
     with Storage.embedded(tmp_path):
         pass
     monkeypatch.setattr("rivers.storage.sqlite.connection.BUSY_SECONDS", 0.01)
-    other = sqlite3.connect(tmp_path / "rivers.db", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
+    blocker = sqlite3.connect(tmp_path / "rivers.db", isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
     try:
         with pytest.raises(StorageError, match="another process kept it locked"):
             Storage.embedded(tmp_path).open()
     finally:
-        other.close()
+        blocker.close()
 
 
 def test_sqlite_close_removes_lock_files(tmp_path):

@@ -1,4 +1,4 @@
-"""What type checkers infer from the public API; `make check` runs mypy --strict and pyright on this file."""
+"""Types that checkers infer from the public API; `make check` runs mypy --strict and pyright on this file."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Ending:
-    """How far a run has come to an early end.
+    """State of the early end of a run.
 
     Attributes:
         starts_nothing: Whether no further call may start.

@@ -77,7 +77,7 @@ class RunTerms:
 
 @dataclass(slots=True)
 class StepOrder:
-    """What the process that runs a step needs besides the steps of the repository.
+    """Requirements of a process that runs a step, besides the steps of the repository.
 
     Attributes:
         run_id: Identifier of the run.
@@ -111,7 +111,7 @@ class StepOrder:
 
 
 class HandlerCall(NamedTuple):
-    """A call of a handler that observers of the coordinator are told of.
+    """A call of a handler that is reported to observers of the coordinator.
 
     Attributes:
         hook: `output_stored`, `input_loaded` or `io_failed`.
@@ -134,13 +134,13 @@ class HandlerCall(NamedTuple):
 
 @dataclass(slots=True)
 class StepReport:
-    """What comes back from one attempt: never a value.
+    """Report of one attempt; never contains a value.
 
     Attributes:
         place: Where it ran, such as `process 4711`.
         events: Recorded events, in order.
         logs: Attributes of each log record, in order.
-        calls: Calls of handlers that observers are told of.
+        calls: Calls of handlers that are reported to observers.
         retry_after: Seconds to wait before the next attempt; None if there is none.
         retry_reason: Category of the failure that the next attempt follows.
         error: The packed error that failed the step; None if it succeeded.

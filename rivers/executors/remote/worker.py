@@ -204,7 +204,7 @@ class _StepStorage(MemoryStorage):
 
 
 def _observers(terms: RunTerms, calls: list[HandlerCall], events: list[Event]) -> Observers:
-    """Return observers that note the calls which those of the coordinator are told of."""
+    """Return observers that record calls, which are reported to observers of the coordinator."""
 
     def stored(context: OutputContext, _handler: Any, _event: Event) -> None:
         calls.append(_handler_call("output_stored", context, event=len(events) - 1))

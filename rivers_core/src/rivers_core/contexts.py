@@ -298,14 +298,14 @@ class InputContext(_Context):
     ) -> None:
         """Report the version of the value that was loaded, which the engine records as the version of this input.
 
-        Without a report the engine assumes the version of the latest event, which is another one if somebody put an
-        older value back, or if a process ended after it had stored the value and before it had recorded the event.
+        Without a report the engine assumes the version of the latest event, which is another one if an older
+        value was put back, or if a process ended after it had stored the value and before it had recorded the event.
 
         Args:
             version: The text that `offer_content_version` or `register_data_version` got when the value was stored.
             key: In a context with several partition keys, the one that has this version.
-            stored_at: When the value was stored, with a time zone. It tells a value that was put back from an equal
-                one that was stored again.
+            stored_at: When the value was stored, with a time zone. It distinguishes a value that was put back from
+                an equal one that was stored again.
 
         Raises:
             TypeError: `version` is not a non-empty string.

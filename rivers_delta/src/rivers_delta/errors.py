@@ -173,7 +173,7 @@ def _without_traceback(text: str) -> str:
 def _redacted_cause(error: BaseException, message: str) -> BaseException:
     """Return the library's error if its text needed no redaction, else one of its type with the redacted text.
 
-    The type tells whether a failure is transient: libraries have one type for every response of a server.
+    The type shows whether a failure is transient: libraries have one type for every response of a server.
     """
     if not isinstance(error, Exception):
         return RuntimeError(message)

@@ -1,7 +1,7 @@
 """Calls of remote stores: interruptible while a store does not answer.
 
 deltalake handles Ctrl-C and timer signals only when its own call ends. Calls of remote stores therefore run in a daemon
-thread, and the caller waits for it in Python. A call that was interrupted goes on in its thread: nobody knows yet
+thread, and the caller waits for it in Python. A call that was interrupted goes on in its thread: it is not known yet
 whether its commit succeeds. The next call for the same table waits for it, so that it reads the outcome.
 """
 

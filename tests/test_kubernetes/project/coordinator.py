@@ -1,4 +1,4 @@
-"""A coordinator in a process of its own: python coordinator.py FOLDER NAMESPACE RUN_ID [resume]."""
+"""A coordinator in a separate process: python coordinator.py FOLDER NAMESPACE RUN_ID [resume]."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class ScanColumn(Protocol):
 
     @property
     def extras(self) -> Mapping[str, str]:
-        """What the adapter that wrote the column returned from `extras`."""
+        """Result of `extras` of the adapter that wrote the column."""
         ...
 
     @property
@@ -222,5 +222,5 @@ class Frame:
 
     @property
     def is_replayable(self) -> bool:
-        """Whether the value can be read again."""
+        """True if the value can be read again."""
         return self.adapter.is_replayable(self.value)

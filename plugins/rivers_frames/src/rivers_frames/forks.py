@@ -21,7 +21,7 @@ _TASKS: Final = Path("/proc/self/task")
 
 
 def _mark_polars() -> None:
-    """Mark polars as used before this process forks, if code outside of this package has started its threads."""
+    """Mark polars as used before this process forks, if code outside this package has started its threads."""
     if "polars" in sys.modules and _has_threads():
         # a parent that was forked itself is refused already
         with suppress(RiversError):

@@ -99,7 +99,7 @@ class PandasDataFrameAdapter(PyarrowTableAdapter):
 
 
 def _own_types(columns: Sequence[ScanColumn]) -> Iterator[tuple[str, str]]:
-    """Yield columns with a pandas type of their own, and the name of that type."""
+    """Yield columns whose type only pandas has, and the name of that type."""
     for column in columns:
         if _OWN_METADATA in column.extras:
             yield column.name, column.extras[_OWN_METADATA]

@@ -119,7 +119,7 @@ class FrameTypeRegistry:
         return adapter
 
     def can_store(self, hint: Any) -> bool:
-        """Return whether values of an annotation can be stored, as far as it tells.
+        """Return whether values of an annotation can be stored, as far as the annotation shows.
 
         Args:
             hint: An annotation.
@@ -133,7 +133,7 @@ class FrameTypeRegistry:
         return any(self._checked(self.for_class(cls)) is not None for cls in classes)
 
     def can_load(self, hint: Any) -> bool:
-        """Return whether an annotation can be satisfied, as far as it tells.
+        """Return whether an annotation can be satisfied, as far as the annotation shows.
 
         Args:
             hint: An annotation; of a dictionary of partitions, its values count.

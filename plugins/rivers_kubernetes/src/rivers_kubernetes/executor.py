@@ -90,7 +90,7 @@ class Kubernetes(Executor):
 
     @property
     def reach(self) -> Locality:
-        """Where steps run: on other hosts, which with a shared file system see the same files."""
+        """Reach of the executor: other hosts, which with a shared file system see the same files."""
         return "host" if self.shared_filesystem else "shared"
 
     def connect(self) -> Channel:

@@ -41,7 +41,7 @@ _GPU: Final = "nvidia.com/gpu"
 
 @dataclass(frozen=True, slots=True)
 class JobTerms:
-    """What all Jobs of an executor have in common.
+    """Properties that all Jobs of an executor share.
 
     Attributes:
         image: Image of the worker, unless the template has one.

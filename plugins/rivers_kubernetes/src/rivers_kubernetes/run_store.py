@@ -1,7 +1,7 @@
 """Run store: the object store through which coordinator and pods exchange requests and reports.
 
 Everything in it is signed with a key that only the coordinator and the pods of one run have: a request and a report
-are pickled, so that whoever could change one would run code.
+are pickled, so that a user who can change one can run code.
 """
 
 from __future__ import annotations

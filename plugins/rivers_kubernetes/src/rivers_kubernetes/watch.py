@@ -71,7 +71,7 @@ class RunWatch:
         items, version = self._cluster.items(resource, self._selector)
         names = {item["metadata"]["name"] for item in items}
         if resource == "jobs":
-            # a Job that is missing may have been created after the list: whoever awaits it asks for it
+            # a Job that is missing may have been created after the list: the thread that awaits it requests it
             for name in [name for name in self.jobs if name not in names]:
                 del self.jobs[name]
         else:

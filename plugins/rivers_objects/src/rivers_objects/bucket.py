@@ -42,7 +42,7 @@ _PARTS_IN_FLIGHT: Final = 4
 _PAGE: Final = 1000
 _CHUNK: Final = 8 * 1024 * 1024
 
-# obstore waits in threads of its own, which a forked process does not have
+# obstore waits in its threads, which a forked process does not have
 _GUARD: Final = ForkGuard("obstore")
 _CONNECTING: Final = threading.Lock()
 

@@ -72,7 +72,7 @@ class Uploads:
 
     @property
     def has_key(self) -> bool:
-        """Whether an access key is known; those of a role are known to obstore and deltalake only."""
+        """True if an access key is known; those of a role are known to obstore and deltalake only."""
         return {"access_key_id", "secret_access_key"} <= self._options.keys()
 
     def below(self, prefix: str) -> Iterator[Upload]:

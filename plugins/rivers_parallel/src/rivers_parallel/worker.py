@@ -49,7 +49,7 @@ def _leave_terminal() -> None:
 
 
 class _Watch:
-    """Ends this process soon after the coordinator: at once if a step runs, since nobody would record its result.
+    """Ends this process soon after the coordinator: at once if a step runs, since its result would not be recorded.
 
     Args:
         lifeline: See `run_worker`.

@@ -40,7 +40,7 @@ class FileChangedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """What the footer of a file says.
+    """Facts from the footer of a file.
 
     Args:
         seal: The digests; None for a file that rivers did not write.
@@ -58,7 +58,7 @@ class Footer:
 
     @property
     def has_int96(self) -> bool:
-        """Whether a column holds timestamps in INT96, which polars reads as nanoseconds and thereby wraps."""
+        """True if a column holds timestamps in INT96, which polars reads as nanoseconds and thereby wraps."""
         columns = self.metadata.schema
         return any(columns.column(place).physical_type == "INT96" for place in range(len(columns)))
 

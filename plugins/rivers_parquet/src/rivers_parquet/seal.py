@@ -3,7 +3,7 @@
 The end of a file is `... pages | seal | footer | length of the footer | PAR1`. Readers find the footer by its length
 and pages by their offsets, so that they never see the seal. It holds two BLAKE3 digests: of the footer, from which
 readers take types, offsets and statistics, and of the whole file without the seal, which is the data version. A random
-number tells files of equal content apart, so that a conditional write recognizes its own file.
+number distinguishes files of equal content, so that a conditional write recognizes its own file.
 
 Source: https://parquet.apache.org/docs/file-format/
 """

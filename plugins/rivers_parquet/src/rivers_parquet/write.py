@@ -27,7 +27,7 @@ _MAX_BYTES: Final = 128 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a file is written.
+    """Settings with which a file is written.
 
     Args:
         compression: Compression of the pages.

@@ -125,7 +125,7 @@ class _SystemCallFault(Fault, ABC):
                 listener = _install_filter()
             except OSError as error:
                 reason = f"seccomp user notifications are not available here: {error}"
-        # not `connection.send`: the filter already stops `write`, and nobody answers before the listener arrives
+        # not `connection.send`: the filter already stops `write`, and there is no answer before the listener arrives
         with socket.socket(fileno=os.dup(connection.fileno())) as channel:
             if reason is None:
                 socket.send_fds(channel, [_READY], [listener])

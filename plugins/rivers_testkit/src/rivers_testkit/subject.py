@@ -25,7 +25,7 @@ ASSET = "orders"
 
 
 class HandlerChecks:
-    """What an author declares about a handler. Each attribute and method has a default that a subclass may override."""
+    """Declarations of an author about a handler. A subclass overrides the defaults that do not fit its handler."""
 
     samples: ClassVar[Sequence[Sample]] = JSON_SAMPLES
     """Values that the handler claims to store; each is a test case of the round-trip checks."""

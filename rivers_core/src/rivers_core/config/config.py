@@ -88,7 +88,7 @@ class Config:
 
     @property
     def repository(self) -> str | None:
-        """What the command line loads: `"package.module:name"`."""
+        """Repository that the command line loads: `"package.module:name"`."""
         return self._name("repository")
 
     @property

@@ -103,7 +103,7 @@ class BaseIOHandler(BaseSettings, ABC):
     lists them."""
 
     is_signed: ClassVar[Any] = False
-    """`bool`: stored values are authenticated, so that the engine refuses an older one that somebody put back."""
+    """`bool`: stored values are authenticated, so that the engine refuses an older one that was put back."""
 
     can_delete: ClassVar[Any] = property(lambda self: type(self).delete is not BaseIOHandler.delete)
     """`bool`: `delete` is supported. By default true for a class that overrides `delete`."""

@@ -117,7 +117,7 @@ class PluginPolicy:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the policy neither restricts nor pins anything."""
+        """True if the policy neither restricts nor pins anything."""
         return self.allow is None and not self.deny and not self.pin
 
     def refusal(self, distribution: str) -> str | None:
@@ -289,7 +289,7 @@ def package_to_install(names: Iterable[str]) -> str | None:
 def pip_command(module: str, distribution: str) -> str | None:
     """Return the command that installs a module that a distribution could not import.
 
-    Names of modules and distributions differ (`yaml`, PyYAML), and nobody checked what a guessed name installs.
+    Names of modules and distributions differ (`yaml`, PyYAML), and a guessed name may install something else.
     Therefore the command contains only requirements that the distribution declares.
 
     Args:

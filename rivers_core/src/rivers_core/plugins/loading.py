@@ -1,4 +1,4 @@
-"""Loading: import plugin modules and targets under guard, so that a broken plugin affects nobody else."""
+"""Loading: import plugin modules and targets under guard, so that a broken plugin does not affect others."""
 
 from __future__ import annotations
 

@@ -225,7 +225,7 @@ class PluginRegistry:
     def refusal(self, distribution: str) -> str | None:
         """Return why the policies do not allow to import modules of a distribution; None if they do.
 
-        For libraries that find further plugins in an entry-point group of their own.
+        For libraries that find further plugins in a separate entry-point group.
 
         Args:
             distribution: Name of the distribution.

@@ -231,7 +231,7 @@ class MergeOperationsConfig(_Part):
 
 @dataclass(frozen=True, repr=False, config=_STRICT)
 class MergeConfig(_Part):
-    """How the rows of a value are merged into a table.
+    """Configuration of how the rows of a value are merged into a table.
 
     Args:
         merge_type: `deduplicate_insert` inserts rows that match none; `update_only` updates those that match;
@@ -270,7 +270,7 @@ class MergeConfig(_Part):
 
     @property
     def inserts_everything(self) -> bool:
-        """Whether a merge into an empty table inserts every row of the value."""
+        """True if a merge into an empty table inserts every row of the value."""
         return self.merge_type in {"deduplicate_insert", "upsert", "replace_delete_unmatched"}
 
     def resolved(self) -> MergeOperationsConfig:

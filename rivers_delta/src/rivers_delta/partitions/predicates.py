@@ -62,7 +62,7 @@ class Predicate:
 
     @property
     def is_rounded(self) -> bool:
-        """Whether bounds of a file's columns may be wrong, so that no file may be skipped by them."""
+        """True if bounds of a file's columns may be wrong, so that no file may be skipped by them."""
         return any(isinstance(term, OneOf) and term.is_rounded for group in self.groups for term in group)
 
     def sql(self, alias: str | None = None) -> str:

@@ -85,7 +85,7 @@ class DataFiles:
         for path in self._paths:
             if _is_outside(path):
                 raise IntegrityError(
-                    f"{where}: its log refers to {path!r}, a file outside of the table. Copy the files into one table, "
+                    f"{where}: its log refers to {path!r}, a file outside the table. Copy the files into one table, "
                     "such as with a deep clone."
                 )
         if not self._table.settings.is_local:

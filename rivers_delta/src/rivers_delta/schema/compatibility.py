@@ -55,7 +55,7 @@ def merge_mismatches(
     """Return one message for each column whose values a merge would change, lose or make unreadable.
 
     deltalake casts the source of a merge to the table's types and ignores columns that the table does not have. Single
-    values are verified while they are written, for columns that go only into the column of their own name.
+    values are verified while they are written, for columns that go only into the column of the same name.
 
     Args:
         encoding: The columns of the source.

@@ -105,14 +105,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How the columns of a value are stored, and which of them cannot be."""
+    """Stored form of the columns of a value, and those that cannot be stored."""
 
     columns: tuple[Column, ...]
     problems: tuple[str, ...] = ()
 
     @property
     def is_identity(self) -> bool:
-        """Whether the batches of the value can be passed on unchanged."""
+        """True if the batches of the value can be passed on unchanged."""
         return not any(column.is_cast or column.hint for column in self.columns)
 
     def schema(self) -> pa.Schema:

@@ -35,7 +35,7 @@ def widens(given: pa.DataType, wanted: pa.DataType) -> bool:
 
 
 def may_hold(given: pa.DataType, wanted: pa.DataType) -> bool:
-    """Return whether some values of one type are values of another, so that casting there and back tells which.
+    """Return whether some values of one type are values of another, so that casting there and back shows which.
 
     Args:
         given: The type of the values.

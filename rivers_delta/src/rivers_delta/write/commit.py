@@ -155,7 +155,7 @@ def writer_properties(settings: TableSettings, columns: Iterable[Column]) -> Wri
 
     Args:
         settings: The table, with the user's properties.
-        columns: The columns to write; some need properties of their own. Of two with one name, the last one counts.
+        columns: The columns to write; some need separate properties. Of two with one name, the last one counts.
     """
     arguments = without_rounded_bounds(settings.writer_properties, [column.stored for column in columns])
     if not arguments:

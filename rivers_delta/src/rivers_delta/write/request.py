@@ -83,7 +83,7 @@ class WriteRequest:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How the columns of a value fit a table.
+    """Fit of the columns of a value to a table.
 
     Args:
         encoding: The casts and hints to apply.

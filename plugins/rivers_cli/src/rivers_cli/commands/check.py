@@ -134,7 +134,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether no problem was found."""
+        """True if no problem was found."""
         return not self.findings and not self._failed
 
     @property

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class AbsenceChecks(HandlerChecks):
-    """What was never stored, what was deleted, and what is damaged."""
+    """Values that were never stored, were deleted, or are damaged."""
 
     documentation: ClassVar[str] = "absence"
 
@@ -163,7 +163,7 @@ class AbsenceChecks(HandlerChecks):
 
 
 def local_files(handler: BaseIOHandler, context: Any) -> list[Path]:
-    """Return the files of a value on this machine, as far as `describe_address` tells.
+    """Return the files of a value on this machine, as far as `describe_address` names them.
 
     Args:
         handler: The handler.

@@ -135,7 +135,7 @@ class FailedWriteChecks(HandlerChecks):
         pytest.skip("the handler stores any object")
 
     def _claim_files(self, handler: BaseIOHandler) -> None:
-        self.claim(handler.locality == "host", "`locality` is not 'host', so that values are no local files")
+        self.claim(handler.locality == "host", "`locality` is not 'host', so that values are not local files")
 
     def _expect_old_or_new(self, handler: BaseIOHandler, server: ProcessServer, fault: Fault) -> RunningCall:
         """Store a value in a process with a fault; afterwards either the old or the new value is stored."""

@@ -33,7 +33,7 @@ print(json.dumps(sorted(set(sys.modules) - before - set(sys.stdlib_module_names)
 
 
 class RegistrationChecks(HandlerChecks):
-    """How rivers finds, imports and calls the handler."""
+    """Discovery, import and signature of the handler."""
 
     documentation: ClassVar[str] = "registration"
 
@@ -148,7 +148,7 @@ def plugin_module(registration: Registration[HandlerSpec]) -> str:
 
 
 def modules_imported_by(module: str) -> list[str]:
-    """Return the modules outside of the standard library that a fresh interpreter imports with a module.
+    """Return the modules outside the standard library that a fresh interpreter imports with a module.
 
     Args:
         module: Name of the module.
@@ -164,7 +164,7 @@ def imported_modules(cls: type) -> set[str]:
     """Return the modules that the package of a class imports, those in functions included.
 
     Args:
-        cls: The class; a class outside of a package stands for its module.
+        cls: The class; a class outside a package stands for its module.
     """
     spec = importlib.util.find_spec(cls.__module__.partition(".")[0])
     folders = list(spec.submodule_search_locations or []) if spec is not None and spec.origin else []
