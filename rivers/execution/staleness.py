@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from rivers.execution.input_notes import UNRECORDED_INPUTS
 from rivers.execution.lineage import events_of, input_versions
+from rivers.graph.selection import narrowed
 from rivers_core.authoring import resolve_awaitable, shown_keys
 from rivers_core.contexts import InputContext
 from rivers_core.exceptions import PartitionValidationError
@@ -79,7 +80,7 @@ def status_of_asset(graph: Graph, output: StoredOutput, key: PartitionKey | None
         past: Lookups in the storage.
     """
     assert output.step_name is not None
-    own = status_of(output, graph.steps[output.step_name], key, past)
+    own = status_of(output, narrowed(graph.steps[output.step_name], (output.name,)), key, past)
     if own.state != "fresh" or graph.steps[output.step_name].is_multi:
         return own
     for name in graph.members[output.name]:

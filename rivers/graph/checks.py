@@ -50,12 +50,13 @@ def _check_stored_type(output: StoredOutput, findings: Findings) -> None:
 
 
 def _check_partitions(step: Step, findings: Findings) -> None:
-    """Require equal partitions of all outputs, since one call returns them for the same keys."""
-    for output in step.outputs[1:]:
-        if output.partitions_def != step.partitions_def:
+    """Require common partition keys of all outputs, since one call returns them for the same keys."""
+    for output in step.outputs:
+        if output.partitions_def is not None and step.partitions_def is None:
             findings.add(
-                f"asset {step.name!r}: its outputs {step.outputs[0].name!r} and {output.name!r} have different "
-                "partitions, but one call returns both; use the same partitions, or two assets",
+                f"asset {step.name!r}: its outputs {', '.join(repr(item.name) for item in step.outputs)} have no "
+                "partition key in common, but one call returns all for the same key; use the same partitions, or several "
+                "assets",
                 PartitionValidationError,
             )
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from rivers.exceptions import AssetNotFoundError, GraphValidationError
 from rivers.graph.findings import suggest
 from rivers.graph.plan import Plan
 from rivers.graph.terms import select_names
+from rivers.mappings import common_partitions, first_without_common_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rivers.graph.plan import Graph
+    from rivers.graph.plan import Graph, Step
 
 
 def make_plan(
@@ -59,7 +62,11 @@ def plan_of(
     included: frozenset[str] = frozenset(),
 ) -> Plan:
     """Return the plan over a set of steps."""
-    steps = tuple(step for name, step in graph.steps.items() if name in chosen)
+    steps = tuple(
+        narrowed(step, selected_outputs.get(name)) if step.is_multi else step
+        for name, step in graph.steps.items()
+        if name in chosen
+    )
     after = {step.name: tuple(sorted(graph.producers(step) & chosen)) for step in steps}
     return Plan(steps, after, selected_outputs, included)
 
@@ -73,6 +80,33 @@ def missing_upstreams(graph: Graph, plan: Plan) -> list[tuple[str, str]]:
         for name in step.upstream_names()
         if name not in produced and graph.outputs[name].step_name not in (None, step.name)
     ]
+
+
+def without_common_key(plan: Plan) -> tuple[list[str], str] | None:
+    """Return assets of a plan, and one that has no partition key in common with them; None if one key can run all.
+
+    Steps that others of the plan need run for the keys that these need.
+    """
+    steps = [step for step in plan.steps if step.partitions_def is not None]
+    needed = {producer for step in steps for producer in plan.after[step.name] if any(step.mappings())}
+    return first_without_common_key(
+        {step.owner: step.partitions_def for step in steps if step.name not in needed and step.partitions_def}
+    )
+
+
+def narrowed(step: Step, outputs: Iterable[str] | None) -> Step:
+    """Return a step for some of its outputs: with the partitions that all of these have.
+
+    Args:
+        step: The step.
+        outputs: Names of the outputs; None for all.
+    """
+    definitions = [
+        output.partitions_def for output in step.outputs if outputs is None or output.name in outputs
+    ]
+    if all(definition == step.partitions_def for definition in definitions):
+        return step
+    return replace(step, partitions_def=reduce(common_partitions, definitions))
 
 
 def _members(graph: Graph, name: str) -> tuple[str, ...]:

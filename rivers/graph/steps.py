@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import is_dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import BaseModel
@@ -17,6 +18,7 @@ from rivers.exceptions import AssetDefinitionError, ConfigurationError, Partitio
 from rivers.graph.findings import Findings, suggest
 from rivers.graph.inputs import InputBinder
 from rivers.graph.plan import CollectedInput, Step
+from rivers.mappings import common_partitions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -126,8 +128,8 @@ class StepBuilder:
         subject = f"asset {asset.name!r}"
         signature = asset.signature
         mapping = self._common_mapping(asset, subject)
-        binder = InputBinder(self._symbols, subject, outputs[0].partitions_def, _all_deps(asset), mapping)
         step = self._step(asset.name, asset, signature, outputs, subject)
+        binder = InputBinder(self._symbols, subject, step.partitions_def, _all_deps(asset), mapping)
         if signature.self_parameter is not None:
             step.own_value = binder.own_value(signature.self_parameter, outputs[0], signature.self_dependency)
         self._bind_context(step, binder, signature)
@@ -241,7 +243,7 @@ class StepBuilder:
             context_parameter=signature.context_parameter,
             context_is_task=signature.context_type is TaskExecutionContext,
             config_type=self._config_type(signature, subject),
-            partitions_def=outputs[0].partitions_def,
+            partitions_def=reduce(common_partitions, (output.partitions_def for output in outputs)),
             retry=self._policy(definition.retry, subject),
             is_multi=is_multi,
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from rivers.mappings.all_partitions import AllPartitionsMapping
 from rivers.mappings.base import PartitionMapping
+from rivers.mappings.common import common_partitions, first_without_common_key
 from rivers.mappings.defaults import check_mapping, default_mapping
 from rivers.mappings.identity import IdentityMapping
 from rivers.mappings.multi import MultiMapping, MultiToSingleMapping
@@ -17,7 +18,14 @@ from rivers.mappings.static import StaticMapping
 from rivers.mappings.time_window import TimeWindowMapping
 from rivers.mappings.upstream import upstream_keys
 
-__all__ = ["PartitionMapping", "check_mapping", "default_mapping", "upstream_keys"]
+__all__ = [
+    "PartitionMapping",
+    "check_mapping",
+    "common_partitions",
+    "default_mapping",
+    "first_without_common_key",
+    "upstream_keys",
+]
 
 _VARIANTS: dict[str, type[PartitionMapping]] = {
     "AllPartitions": AllPartitionsMapping,

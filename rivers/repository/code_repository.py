@@ -524,7 +524,7 @@ class CodeRepository:
         for step in plan.steps:
             for output in plan.outputs_of(step):
                 if output.is_asset:
-                    definition = step.partitions_def
+                    definition = output.partitions_def
                     for key in (None,) if definition is None else history.all_keys(definition):
                         yield output, key
 

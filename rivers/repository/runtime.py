@@ -8,14 +8,14 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.retry import RetryPolicy
-from rivers.exceptions import ConfigurationError
+from rivers.exceptions import ConfigurationError, PartitionValidationError
 from rivers.execution.resources import OpenResources
 from rivers.executors import Executor
 from rivers.executors.placement import Connections, Executors, place_steps
 from rivers.graph.findings import suggest
 from rivers.graph.handlers import HandlerBinder
 from rivers.graph.resolve import resolve
-from rivers.graph.selection import make_plan, missing_upstreams
+from rivers.graph.selection import make_plan, missing_upstreams, without_common_key
 from rivers.repository.overrides import Overrides, override_resources, parse_overrides
 from rivers.storage import EventStorage, Storage
 from rivers.storage.records import AssetFacts
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from rivers.graph.symbols import Definitions
     from rivers_core.config import Config
     from rivers_core.plugins import Observers, PluginRegistry
+
+
+_SHOWN = 5
 
 
 @dataclass(slots=True, eq=False)
@@ -240,6 +243,12 @@ class Runtime:
                             f"{subject}: {consumer!r} needs {missing!r}, which is not in the job. Add it, or load its "
                             "stored value with allow_incomplete_deps=True."
                         )
+                if (clash := without_common_key(plan)) is not None:
+                    findings.add(
+                        f"{subject}: no partition key can run all of its assets: {clash[1]!r} has none in common with "
+                        f"{', '.join(map(repr, clash[0][:_SHOWN]))}. Use separate jobs.",
+                        PartitionValidationError,
+                    )
             with findings.collecting(subject):
                 check_executor("executor", job.executor)
                 if job.executor is not None:

@@ -22,6 +22,7 @@ from rivers.executors.remote.errors import pack_error
 from rivers.executors.remote.messages import HandlerCall, StepReport
 from rivers.executors.remote.records import RecordCollector
 from rivers.graph.plan import Plan
+from rivers.graph.selection import narrowed
 from rivers.storage.memory import MemoryStorage
 from rivers_core.awaitables import run_sync
 from rivers_core.plugins import Observers
@@ -140,6 +141,7 @@ def run_request(digest: str, bundle: bytes | None, encoded: bytes, *, place: str
 
 def _run(step: Step, order: StepOrder, repository: OpenRepository, report: StepReport) -> None:
     terms: RunTerms = pickle.loads(order.terms)
+    step = narrowed(step, order.outputs)
     calls: list[HandlerCall] = []
     run = _run_of(step, order, repository, terms, _observers(terms, calls, report.events), report.events)
     with _records.collecting(terms.log_levels, run.without_secrets) as records:
