@@ -10,6 +10,55 @@ from rivers_core.authoring import lazy_exports
 
 __version__ = "0.1.0"
 
+__all__ = [
+    "Asset",
+    "AssetDef",
+    "AssetExecutionContext",
+    "AssetStatus",
+    "Backoff",
+    "BaseIOHandler",
+    "BashTask",
+    "CodeRepository",
+    "Compute",
+    "ComputeEscalation",
+    "DepDef",
+    "DynamicOutput",
+    "Executor",
+    "ExternalAsset",
+    "FailureReason",
+    "GraphAsset",
+    "Hook",
+    "HookContext",
+    "InputContext",
+    "InvokedNodeOutput",
+    "Job",
+    "Materialization",
+    "MetadataValue",
+    "MultiAsset",
+    "Observation",
+    "Output",
+    "OutputContext",
+    "PartitionContext",
+    "PartitionKey",
+    "PartitionKeyRange",
+    "PartitionMapping",
+    "PartitionedOutput",
+    "PartitionsDefinition",
+    "Resource",
+    "RetryOn",
+    "RetryPolicy",
+    "RunPlan",
+    "RunResult",
+    "Schema",
+    "SelfDependency",
+    "SingleAsset",
+    "Storage",
+    "Task",
+    "TaskExecutionContext",
+    "exceptions",
+    "testing",
+]
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rivers import exceptions as exceptions
@@ -66,7 +115,7 @@ if TYPE_CHECKING:
     from rivers_pickle import PickleIOHandler as PickleIOHandler
 
 else:
-    _export, _, __all__ = lazy_exports(
+    _export, _, _ = lazy_exports(
         __name__,
         {
             "rivers.exceptions": [""],

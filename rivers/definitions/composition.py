@@ -59,10 +59,12 @@ class CollectedRef:
     Attributes:
         node_name: The mapped node.
         is_stream: Whether they arrive as an iterator instead of a list.
+        is_ordered: Whether they arrive in the order of the source instead of that in which the instances ended.
     """
 
     node_name: str
-    is_stream: bool
+    is_stream: bool = False
+    is_ordered: bool = True
 
 
 Reference = NodeRef | AssetRef | Constant | CollectedRef
@@ -214,16 +216,16 @@ class MappedOutput:
 
     def collect(self) -> InvokedNodeOutput:
         """Return all values as one list, in the order of the source."""
-        return InvokedNodeOutput(self._recorder, CollectedRef(self.node_name, is_stream=False))
+        return InvokedNodeOutput(self._recorder, CollectedRef(self.node_name))
 
     def collect_stream(self, *, ordered: bool = False) -> InvokedNodeOutput:
         """Return an iterator over all values, each loaded when it is reached.
 
         Args:
-            ordered: Whether values come in the order of the source; otherwise also in the order in which they end.
+            ordered: Whether values come in the order of the source; otherwise in that in which the instances ended.
         """
-        del ordered  # instances end in the order of the source, in one process
-        return InvokedNodeOutput(self._recorder, CollectedRef(self.node_name, is_stream=True))
+        reference = CollectedRef(self.node_name, is_stream=True, is_ordered=bool(ordered))
+        return InvokedNodeOutput(self._recorder, reference)
 
     def __repr__(self) -> str:
         return f"the values of the mapped node {self.node_name!r}"

@@ -33,6 +33,7 @@ else:
 __all__ = ["DynamicOutput", "dynamic_items"]
 
 DYNAMIC_KEYS = "rivers/dynamic_keys"
+ENDED_KEYS = "rivers/ended_keys"
 """Metadata of a source and of a mapped node: the keys of the instances, a JSON list."""
 
 

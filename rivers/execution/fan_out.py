@@ -8,7 +8,7 @@ from dataclasses import replace
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from rivers.definitions.fan_out import DYNAMIC_KEYS
+from rivers.definitions.fan_out import DYNAMIC_KEYS, ENDED_KEYS
 from rivers.exceptions import ExecutionError, NotMaterializedError
 from rivers.execution.fan_in import load_each
 from rivers.execution.handler_calls import add_location
@@ -64,19 +64,25 @@ async def map_elements(step: Step, run: Run, keys: Keys, call: Call, *, overlaps
         run.configs = {**run.configs, **{instance.name: config for instance in instances}}
     done = _stored_before(run, keys, instances)
     to_run = [instance for instance in instances if instance.name not in done]
-    errors = await _run_instances(step, to_run, run, keys, call, overlaps=overlaps)
+    ended: list[str] = []
+    errors = await _run_instances(step, to_run, run, keys, call, ended, overlaps=overlaps)
     for name, error in errors.items():
         run.failed[name] = redact_error(error, run.without_secrets)
     if errors:
         raise next(iter(errors.values()))
     stored = [(instance.name, run.stored(instance.name, key)) for instance in instances]
     versions = [(name, (event and event.data_version) or "") for name, event in stored]
+    metadata = {DYNAMIC_KEYS: MetadataValue.json(names)}
+    order = [name for name in names if f"{step.name}__{name}" not in ended]
+    order += [name.removeprefix(f"{step.name}__") for name in ended]
+    if order != names:
+        metadata[ENDED_KEYS] = MetadataValue.json(order)
     event = Event(
         MATERIALIZATION,
         run_id=run.run_id,
         asset_key=step.name,
         partition_key=key,
-        metadata=run.recordable({DYNAMIC_KEYS: MetadataValue.json(names)}),
+        metadata=run.recordable(metadata),
         data_version=combined_version(versions),
         code_version=step.outputs[0].code_version,
         input_data_versions=input_versions(step, keys or (), run.history_of(step)),
@@ -159,9 +165,16 @@ def _stored_before(run: Run, keys: Keys, instances: Sequence[Step]) -> set[str]:
 
 
 async def _run_instances(
-    step: Step, instances: Sequence[Step], run: Run, keys: Keys, call: Call, *, overlaps: bool
+    step: Step,
+    instances: Sequence[Step],
+    run: Run,
+    keys: Keys,
+    call: Call,
+    ended: list[str],
+    *,
+    overlaps: bool,
 ) -> dict[str, BaseException]:
-    """Run instances, at once if they may overlap; return the error of each that failed."""
+    """Run instances, at once if they may overlap; return the error of each that failed, and list others in `ended`."""
     assert step.fan_out is not None
     errors: dict[str, BaseException] = {}
 
@@ -172,6 +185,8 @@ async def _run_instances(
             if not is_failure(error, step):
                 raise
             errors[instance.name] = error
+        else:
+            ended.append(instance.name)
 
     if not overlaps:
         for instance in instances:
@@ -194,7 +209,7 @@ async def _run_instances(
 
 
 async def load_collected(collected: CollectedInput, step: Step, run: Run, keys: Keys) -> Any:
-    """Load the values of all instances of a mapped step, as a list or an iterator in the order of the source.
+    """Load the values of all instances of a mapped step, as a list or an iterator.
 
     Raises:
         NotMaterializedError: The mapped step has not run, or the value of an instance is gone.
@@ -206,6 +221,9 @@ async def load_collected(collected: CollectedInput, step: Step, run: Run, keys: 
     recorded = None if event is None else event.typed_metadata.get(DYNAMIC_KEYS)
     if recorded is None:
         raise NotMaterializedError(mapped.name, handler=binding.label)
+    assert event is not None
+    if not collected.is_ordered:
+        recorded = event.typed_metadata.get(ENDED_KEYS, recorded)
     partition = None if keys is None else PartitionContext(keys, mapped.partitions_def)
     contexts = [
         InputContext(

@@ -55,7 +55,7 @@ def _check_partitions(step: Step, findings: Findings) -> None:
         if output.partitions_def is not None and step.partitions_def is None:
             findings.add(
                 f"asset {step.name!r}: its outputs {', '.join(repr(item.name) for item in step.outputs)} have no "
-                "partition key in common, but one call returns all for the same key; use the same partitions, or several "
+                "partition key in common, but one call returns all for one key; use the same partitions, or several "
                 "assets",
                 PartitionValidationError,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.composition import NodeRef
@@ -10,6 +11,7 @@ from rivers.graph.findings import suggest
 from rivers.graph.plan import Awaited, ItemHint, LoadedInput, MappedInput, OwnValue
 from rivers.graph.types import stated
 from rivers.mappings import PartitionMapping, check_mapping, default_mapping
+from rivers_core.authoring import hint_classes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -245,11 +247,25 @@ class InputBinder:
         # a batching handler loads one value for all keys, unless a dictionary is asked for
         is_batch = loaded.binding.handler.partition_batches and not loaded.items.is_mapping
         wanted = loaded.items.value if loaded.fans_in and not is_batch else loaded.type_hint
+        if loaded.fans_in and not is_batch and not loaded.items.is_mapping and not _accepts_mapping(hint):
+            self._findings.add(
+                f"{self._subject}: parameter {loaded.parameter!r} receives the values of several partitions of "
+                f"{loaded.upstream.name!r} as a dictionary by key, but its annotation is {_shown(hint)}; use "
+                f"dict[str, {_shown(hint)}], or map it to one partition"
+            )
+            return
         if stated(hint) is not None and not loaded.binding.handler.can_load_type(wanted):
             self._findings.add(
                 f"{self._subject}: handler {loaded.binding.label!r} cannot load {loaded.upstream.name!r} as "
                 f"{_shown(wanted)}"
             )
+
+
+def _accepts_mapping(hint: Any) -> bool:
+    """Return whether a dictionary may fit an annotation."""
+    with suppress(TypeError):  # protocols that cannot be checked at run time
+        return not (classes := hint_classes(hint)) or issubclass(dict, classes)
+    return True
 
 
 def _shown(hint: Any) -> str:

@@ -216,11 +216,13 @@ class CollectedInput:
         parameter: The function's parameter.
         mapped: Output of the mapped step, whose handler stores the instances.
         is_stream: Whether it receives an iterator instead of a list.
+        is_ordered: Whether the values have the order of the source instead of that in which the instances ended.
     """
 
     parameter: str
     mapped: StoredOutput
     is_stream: bool
+    is_ordered: bool
 
 
 @dataclass(slots=True, eq=False)

@@ -186,7 +186,7 @@ class StepBuilder:
         for parameter, reference in node.arguments.items():
             if isinstance(reference, CollectedRef):
                 mapped = self._symbols.outputs[reference.node_name]
-                collected.append(CollectedInput(parameter, mapped, reference.is_stream))
+                collected.append(CollectedInput(parameter, mapped, reference.is_stream, reference.is_ordered))
             elif isinstance(reference, NodeRef):
                 binder.load(parameter, reference.node_name, hints.get(parameter))
             elif isinstance(reference, AssetRef):

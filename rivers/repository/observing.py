@@ -70,7 +70,7 @@ def observe_assets(
             try:
                 config = _config(asset)
                 secrets += secrets_of(config)
-                observation = _observe(asset, run_id, resources, config)
+                observation = _observe(asset, run_id, resources, config, graph.outputs[name].metadata)
             except Exception as error:
                 failures[name] = error
                 event = Event("StepFailure", run_id=run_id, asset_key=name, step=name, message=message(error))
@@ -123,7 +123,9 @@ def _config(asset: Asset) -> Any:
         ) from None
 
 
-def _observe(asset: Asset, run_id: str, resources: Mapping[str, Any], config: Any) -> Observation:
+def _observe(
+    asset: Asset, run_id: str, resources: Mapping[str, Any], config: Any, metadata: Mapping[str, Any]
+) -> Observation:
     signature = asset.signature
     arguments: dict[str, Any] = {}
     context: AssetExecutionContext[Any] = AssetExecutionContext(
@@ -132,7 +134,7 @@ def _observe(asset: Asset, run_id: str, resources: Mapping[str, Any], config: An
         asset.kinds,
         asset.group,
         asset.code_version,
-        asset.metadata,
+        dict(metadata) or None,
         config=config,
         run_id=run_id,
     )

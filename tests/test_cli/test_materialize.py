@@ -96,6 +96,25 @@ def test_failure_skips_only_dependent_assets(project_of):
     assert [item["asset"] for item in document["skipped"]] == ["needs_bad"]
 
 
+def test_failure_names_every_partition_key(project_of):
+    definitions = """
+import rivers as rs
+
+@rs.Asset(partitions_def=rs.PartitionsDefinition.static_(["a", "b", "c"]))
+def odd(context: rs.AssetExecutionContext) -> int:
+    if context.partition_key != "b":
+        raise ValueError(f"no number for {context.partition_key}")
+    return 1
+
+repo = rs.CodeRepository([odd])
+"""
+    (failed,) = (
+        project_of(definitions).rivers("materialize", "--partitions", "all", "--json").document["failed"]
+    )
+    assert failed["asset"] == "odd"
+    assert all(fact in failed["message"] for fact in ("2 partition keys", "a, c", "no number for a"))
+
+
 def test_fail_fast_stops_at_first_failure(project_of):
     project = project_of(FAILING)
     done = project.rivers("materialize", "--fail-fast", "--json")

@@ -345,3 +345,16 @@ def test_fan_in_provenance_changes_with_any_key(repository):
     assert provenance() == before
     version["2024-02-29"] = "2"
     assert provenance() != before
+
+
+@pytest.mark.parametrize("hint", [int, list[int], int | None])
+def test_fan_in_refuses_annotation_of_one_value(hint):
+    source = rs.Asset(lambda: 1, name="source", partitions_def=rs.PartitionsDefinition.static_(["a", "b"]))
+
+    def total(source):
+        return source
+
+    total.__annotations__ = {"source": hint}
+    with pytest.raises(rs.exceptions.GraphValidationError) as caught:
+        rs.CodeRepository([source, rs.Asset(total)], config=False).validate()
+    assert all(fact in str(caught.value) for fact in ("'total'", "'source'", "dict[str, "))

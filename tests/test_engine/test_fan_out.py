@@ -105,6 +105,27 @@ def test_stream_is_an_iterator_in_source_order(repository):
     assert repo.load_node("g") == [6, 2, 4]
 
 
+@pytest.mark.parametrize(("ordered", "expected"), [(False, [1, 2, 3]), (True, [3, 1, 2])])
+def test_stream_has_the_order_in_which_instances_ended(repository, ordered, expected):
+    ended: list[int] = []
+
+    @rs.Task
+    async def in_turn(x: int) -> int:
+        while len(ended) < x - 1:
+            await asyncio.sleep(0)
+        ended.append(x)
+        return x
+
+    @rs.Task
+    def listed(values: Iterator[int]) -> list[int]:
+        return [*values]
+
+    repo = repository(graph(lambda: listed(numbers().map(in_turn).collect_stream(ordered=ordered))))
+    repo.materialize()
+    assert ended == [1, 2, 3]
+    assert repo.load_node("g") == expected
+
+
 @pytest.mark.parametrize("as_parameter", [True, False])
 def test_asset_can_be_the_source(repository, as_parameter):
     source = rs.Asset(lambda: (n for n in (1, 2)), name="source")

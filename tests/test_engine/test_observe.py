@@ -302,3 +302,15 @@ def test_observe_merges_context_into_observation(repository, diary):
     }
     assert repo.storage.get_events_for_asset("orders")[0].data_version == "v1"
     assert repo.storage.get_events_for_asset("returned")[0].data_version == "v2"
+
+
+def test_observe_context_has_configured_metadata(tmp_path):
+    (tmp_path / "rivers.toml").write_text('[assets]\n"orders" = { metadata = { "owner" = "sales" } }\n')
+
+    @rs.Asset.external(io_handler=rs.InMemoryIOHandler(), metadata={"size": "small"})
+    def orders(context: rs.AssetExecutionContext):
+        return dict(context.asset_metadata)
+
+    repo = rs.CodeRepository([orders], config=tmp_path / "rivers.toml")
+    seen = repo.observe()["orders"]
+    assert {name: value.raw_value() for name, value in seen.items()} == {"owner": "sales", "size": "small"}

@@ -104,6 +104,17 @@ def test_type_checkers_see_all_public_names():
     # and the handlers of this checkout, which are not exported by `*`, so that this works without their packages
     assert imported - {None} == set(dir(rs)) - {"__version__"}
     assert rs.__all__ == sorted(rs.__all__)
+    literal = next(
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and node.targets[0].id == "__all__"
+    )
+    assert literal == rs.__all__
+    assert set(literal) == {name for name in imported if name and not name.endswith("IOHandler")} | {
+        "BaseIOHandler"
+    }
 
 
 def test_dir_lists_public_names_and_handler_classes():

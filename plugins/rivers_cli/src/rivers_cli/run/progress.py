@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 from time import monotonic_ns, strftime
 from typing import TYPE_CHECKING, Final, Literal
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from rivers_cli.handler_usage import storing_handler
 from rivers_cli.humanize import format_duration, format_size, stored_size
 from rivers_cli.output import create_console, escape_control, is_terminal
+from rivers_core.authoring import shown_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +57,7 @@ class StepProgress:
         duration_ns: Longest time that a value took.
         state: Current state.
         message: Why it failed, was skipped or is retried.
+        failures: Message of each failed partition key; None without partitions.
     """
 
     name: str
@@ -67,6 +69,24 @@ class StepProgress:
     duration_ns: int = 0
     state: State = "waiting"
     message: str = ""
+    failures: dict[str | None, str] = field(default_factory=dict)
+
+    def fail(self, key: str | None, message: str) -> None:
+        """Set the state, and a message that names the partition keys that failed.
+
+        Args:
+            key: Partition key of the failure, None without partitions.
+            message: Its message.
+        """
+        self.state = "failed"
+        self.failures.setdefault(key, message)
+        first, text = next(iter(self.failures.items()))
+        keys = shown_keys([str(failed) for failed in self.failures])
+        if len(self.failures) > 1:
+            text = f"{len(self.failures)} partition keys ({keys}); the first: {text}"
+        elif first is not None:
+            text = f"partition key {keys}: {text}"
+        self.message = text
 
 
 class Progress:
@@ -127,7 +147,7 @@ class Progress:
         elif event.event_type == "StepFailure" and _is_interruption(event):
             step.state, step.message = "stopped", ""
         elif event.event_type == "StepFailure":
-            step.state, step.message = "failed", self.message_of(event)
+            step.fail(event.partition_key, self.message_of(event))
         elif event.event_type == "StepSkipped" and (to_store := event.typed_metadata.get(_TO_STORE)):
             step.expected = int(to_store.raw_value())
         elif event.event_type == "StepSkipped":
