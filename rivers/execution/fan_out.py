@@ -20,7 +20,7 @@ from rivers.execution.staleness import is_gone_from_memory
 from rivers.graph.plan import MappedInstance
 from rivers.storage import Event
 from rivers.storage.events import MATERIALIZATION
-from rivers_core.authoring import resolve_awaitable
+from rivers_core.authoring import counted, resolve_awaitable
 from rivers_core.awaitables import run_sync
 from rivers_core.contexts import InputContext
 from rivers_core.metadata import MetadataValue
@@ -118,8 +118,8 @@ async def _elements(step: Step, run: Run, keys: Keys) -> tuple[list[str], list[A
     names = [str(number) for number in range(len(elements))] if dynamic is None else dynamic.raw_value()
     if len(names) != len(elements):
         raise ExecutionError(
-            f"node {step.name!r}: {source.upstream.name!r} has {len(elements)} elements, but {len(names)} keys were "
-            "recorded with it. Materialize it again."
+            f"node {step.name!r}: {source.upstream.name!r} has {counted(len(elements), 'element')}, but "
+            f"{counted(len(names), 'key')} were recorded with it. Materialize it again."
         )
     return names, elements
 
@@ -202,9 +202,9 @@ async def _run_instances(
                 await run_one(instance)
 
     # all are awaited, also after an interrupt: a value that was stored elsewhere must be recorded
-    for ended in await asyncio.gather(*map(run_gated, instances), return_exceptions=True):
-        if ended is not None:
-            raise ended
+    for outcome in await asyncio.gather(*map(run_gated, instances), return_exceptions=True):
+        if outcome is not None:
+            raise outcome
     return {instance.name: errors[instance.name] for instance in instances if instance.name in errors}
 
 

@@ -32,6 +32,7 @@ from rivers.graph.findings import suggest
 from rivers.graph.symbols import Definitions
 from rivers.graph.terms import select_names
 from rivers.repository.accepting import accept_stored
+from rivers.repository.deleting import delete_values, values_of
 from rivers.repository.html import html_table
 from rivers.repository.loading import load_stored, stored_context
 from rivers.repository.observing import observe_assets
@@ -451,6 +452,32 @@ class CodeRepository:
         output = self._output(name)
         context = stored_context(output, self.storage, partition_key, "restore")
         return restore_stored(output, context, str(version), self.storage)
+
+    def delete(
+        self, name: str | Asset | Task, *, partition_key: KeyRequest | None = None
+    ) -> list[tuple[str, str | None]]:
+        """Delete stored values, and record an event "Deletion" for each. The events of earlier runs stay.
+
+        Of a graph asset also the values of its nodes are deleted.
+
+        Args:
+            name: Name of an asset, a task or a node.
+            partition_key: One or several partition keys; None for all that are recorded.
+
+        Returns:
+            Asset and partition of each deleted value.
+
+        Raises:
+            NodeNotFoundError: The name is unknown.
+            GraphValidationError: The asset is external, or its function stores its values itself.
+            PartitionValidationError: The asset is not partitioned, or does not have the keys.
+            RiversError: Its handler does not support deletion.
+        """
+        graph, storage, given = self.graph, self.storage, _name(name)
+        step = graph.steps.get(given)
+        outputs = step.outputs if step is not None and step.is_multi else (self._output(given),)
+        values = [value for output in outputs for value in values_of(graph, output, storage, partition_key)]
+        return delete_values(values, storage)
 
     def io_handler_for_output(self, name: str | Asset | Task) -> BaseIOHandler:
         """Return the handler of an asset or node; runs nothing.

@@ -223,7 +223,7 @@ class EventStorage(ABC):
     def get_latest_materialization(
         self, asset_key: str, partition: str | PartitionKey | None = None
     ) -> Event | None:
-        """Return the newest materialization of an asset, None if there is none.
+        """Return the newest materialization of an asset, None if there is none or the value was deleted.
 
         Args:
             asset_key: Name of the asset.

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 MATERIALIZATION: Final = "Materialization"
 OBSERVATION: Final = "Observation"
+DELETION: Final = "Deletion"
 STEP_FAILURE: Final = "StepFailure"
 STEP_RETRY: Final = "StepRetry"
 STEP_SKIPPED: Final = "StepSkipped"
@@ -33,7 +34,7 @@ class Event:
 
     Attributes:
         id: Ascending number of the event in its storage; None until it is stored.
-        event_type: "Materialization", "Observation", "StepFailure", "StepRetry", "StepSkipped", "RunStart",
+        event_type: "Materialization", "Observation", "Deletion", "StepFailure", "StepRetry", "StepSkipped", "RunStart",
             "RunSuccess", "RunFailure", "RunCanceled" or "RunInterrupted".
         run_id: Id of the run.
         asset_key: Name of the asset or node; None for events of a whole run.

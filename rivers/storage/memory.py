@@ -8,7 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from rivers.storage.base import EventStorage
-from rivers.storage.events import MATERIALIZATION
+from rivers.storage.events import DELETION, MATERIALIZATION
 from rivers.storage.records import AssetRecord, check_startable, never_started
 
 if TYPE_CHECKING:
@@ -21,26 +21,30 @@ _by_id = attrgetter("id")
 class _AssetHistory:
     """Events of one asset, and the newest materialization of each partition."""
 
-    __slots__ = ("events", "latest", "latest_by_partition", "materialization_count")
+    __slots__ = ("counts", "events", "latest", "latest_by_partition")
 
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.latest: Event | None = None
         self.latest_by_partition: dict[str | None, Event] = {}
-        self.materialization_count = 0
+        self.counts: dict[str | None, int] = {}
 
     def add(self, event: Event) -> None:
         self.events.append(event)
         if event.event_type == MATERIALIZATION:
             self.latest = self.latest_by_partition[event.partition_key] = event
-            self.materialization_count += 1
+            self.counts[event.partition_key] = self.counts.get(event.partition_key, 0) + 1
+        elif event.event_type == DELETION:
+            self.latest_by_partition.pop(event.partition_key, None)
+            self.counts.pop(event.partition_key, None)
+            self.latest = max(self.latest_by_partition.values(), key=_by_id, default=None)
 
     def record(self, asset: str) -> AssetRecord:
         return AssetRecord(
             asset_key=asset,
             last_event=self.events[-1],
             last_materialization=self.latest,
-            materialization_count=self.materialization_count,
+            materialization_count=sum(self.counts.values()),
             partition_count=len(self.latest_by_partition) - (None in self.latest_by_partition),
         )
 

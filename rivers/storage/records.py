@@ -119,9 +119,9 @@ class AssetRecord:
     Attributes:
         asset_key: Name of the asset.
         last_event: The newest event of any kind; None if there is none.
-        last_materialization: The newest materialization of any partition; None if there is none.
-        materialization_count: Number of materializations, of all partitions.
-        partition_count: Number of distinct partitions that were materialized.
+        last_materialization: The newest materialization of any partition that was not deleted; None if there is none.
+        materialization_count: Number of materializations of all partitions, without deleted values.
+        partition_count: Number of distinct partitions that are materialized.
         definition: Facts of its definition; None if no repository with it was resolved with this storage.
     """
 

@@ -149,7 +149,7 @@ repo = rs.CodeRepository([rows])
     assert (planned["action"], planned["files"], planned["done"]) == ("optimize", 3, False)
     (done, _) = actions(project.ok("handlers", "maintain", "lake", "--run", "--json"))
     assert done["done"] is True
-    assert project.ok("load", "rows", "--json").document["extent"] == "3 rows, 1 columns"
+    assert project.ok("load", "rows", "--json").document["extent"] == "3 rows, 1 column"
 
 
 def verified(done):

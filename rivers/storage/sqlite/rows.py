@@ -6,7 +6,7 @@ import json
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from rivers.storage.events import MATERIALIZATION, Event
+from rivers.storage.events import DELETION, MATERIALIZATION, Event
 from rivers.storage.records import RunRecord, check_status, stored_status
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ _COUNT_MATERIALIZATIONS: Final = """
     DO UPDATE SET last_id = excluded.last_id, count = count + excluded.count
 """
 
+_DELETE_MATERIALIZED: Final = "DELETE FROM materialized WHERE asset_key = ? AND partition_key = ?"
+
 
 def insert_events(connection: sqlite3.Connection, events: Sequence[Event]) -> None:
     """Number events and write them; call it within a transaction, so that the numbers stay unique."""
@@ -39,7 +41,13 @@ def insert_events(connection: sqlite3.Connection, events: Sequence[Event]) -> No
     for number, event in enumerate(events, last + 1):
         event.id = number
     _insert_rows(connection, _INSERT_EVENT, [event_row(event) for event in events])
-    _insert_rows(connection, _COUNT_MATERIALIZATIONS, _materialized_rows(events))
+    start = 0
+    for position, event in enumerate(events):
+        if event.event_type == DELETION:
+            _insert_rows(connection, _COUNT_MATERIALIZATIONS, _materialized_rows(events[start:position]))
+            _insert_rows(connection, _DELETE_MATERIALIZED, [(event.asset_key, event.partition_key or "")])
+            start = position + 1
+    _insert_rows(connection, _COUNT_MATERIALIZATIONS, _materialized_rows(events[start:] if start else events))
 
 
 def is_stored(connection: sqlite3.Connection, event: Event) -> bool:

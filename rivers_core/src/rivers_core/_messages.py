@@ -35,6 +35,20 @@ def did_you_mean(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str
     return f" Did you mean {by_lower_case[matches[0]]!r}?" if matches else ""
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun, for a message.
+
+    Args:
+        count: The number.
+        noun: The noun, whose plural ends in `s`.
+
+    Examples:
+        >>> counted(1, "row"), counted(2, "row")
+        ('1 row', '2 rows')
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def shown_keys(keys: Collection[object]) -> str:
     """Return partition keys as text for a message: at most five, and the number of the others.
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rivers_core._locations import missing_credentials as missing_credentials
     from rivers_core._locations import resolve_location as resolve_location
     from rivers_core._locations import store_variables as store_variables
+    from rivers_core._messages import counted as counted
     from rivers_core._messages import did_you_mean as did_you_mean
     from rivers_core._messages import shown_keys as shown_keys
     from rivers_core._values import plain_text as plain_text
@@ -52,7 +53,7 @@ else:
                 "resolve_location",
                 "store_variables",
             ],
-            "rivers_core._messages": ["did_you_mean", "shown_keys"],
+            "rivers_core._messages": ["counted", "did_you_mean", "shown_keys"],
             "rivers_core._values": ["plain_text"],
             "rivers_core.awaitables": ["resolve_awaitable", "run_sync"],
             "rivers_core.handler.base": ["Locality"],

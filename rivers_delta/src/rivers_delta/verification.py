@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
+from rivers_core.authoring import counted
 from rivers_core.exceptions import IntegrityError
 from rivers_delta.errors import subject_of
 from rivers_delta.read.data_files import DataFiles
@@ -43,14 +44,18 @@ def verify(settings: TableSettings, context: InputContext) -> dict[str, int]:
         with system.open_input_file(path) as file:
             data = file.read()
         if len(data) != size:
-            raise IntegrityError(f"{where} has {len(data)} bytes, and {size} in the log. {_ADVICE}")
+            raise IntegrityError(
+                f"{where} has {counted(len(data), 'byte')}, and {size} in the log. {_ADVICE}"
+            )
         if path in digests:
             counts["digests"] += 1
             if digest(data) != digests[path]:
                 raise IntegrityError(f"{where} differs from the digest in the log. {_ADVICE}")
         rows = _decoded_rows(data, where)
         if None not in (rows, recorded_rows) and rows != recorded_rows:
-            raise IntegrityError(f"{where} has {rows} rows, and {recorded_rows} in the log. {_ADVICE}")
+            raise IntegrityError(
+                f"{where} has {counted(rows or 0, 'row')}, and {recorded_rows} in the log. {_ADVICE}"
+            )
         counts["files"] += 1
         counts["rows"] += rows or 0
         counts["bytes"] += size

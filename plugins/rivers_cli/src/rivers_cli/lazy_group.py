@@ -43,6 +43,7 @@ COMMANDS: Final = {
         ("materialize", "materialize", "Run assets and store their results.", "Run"),
         ("migrate", "migrate", "Copy stored values to another handler.", "Run"),
         ("restore", "restore", "Make an earlier version of a value current.", "Run"),
+        ("delete", "delete", "Delete the stored values of an asset.", "Run"),
         ("assets", "assets", "List assets with handler, last run and status.", "Inspect"),
         ("load", "load", "Show the stored value of an asset.", "Inspect"),
         ("versions", "versions", "List the stored versions of a value.", "Inspect"),

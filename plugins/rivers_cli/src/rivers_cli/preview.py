@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from rich.pretty import pretty_repr
 
 from rivers_cli.output import is_terminal
+from rivers_core.authoring import counted
 
 _WIDTH: Final = 100
 _POLARS_UNLIMITED_WIDTH: Final = 65_535
@@ -61,14 +62,14 @@ def _preview_lazy_frame(value: Any, count: int) -> Preview:
 def _preview_frame(value: Any, count: int) -> Preview:
     rows, *columns = value.shape
     head = value.head(count)
-    extent = f"{rows} rows" + (f", {columns[0]} columns" if columns else "")
+    extent = counted(rows, "row") + (f", {counted(columns[0], 'column')}" if columns else "")
     return Preview(extent, _frame_text(head), _frame_rows(head))
 
 
 def _preview_arrow(value: Any, count: int) -> Preview:
     head = value.slice(0, count).to_pylist()
     names = ", ".join(f"{field.name}: {field.type}" for field in value.schema)
-    extent = f"{value.num_rows} rows, {value.num_columns} columns"
+    extent = f"{counted(value.num_rows, 'row')}, {counted(value.num_columns, 'column')}"
     return Preview(extent, f"{names}\n{_lines(head)}", _jsonable(head))
 
 
@@ -84,7 +85,7 @@ def _preview_bytes(value: Any, count: int) -> Preview:
         line = head[start : start + _BYTES_PER_LINE]
         characters = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in line)
         lines.append(f"{start:08x}  {line.hex(' '):<{_BYTES_PER_LINE * 3}} {characters}")
-    return Preview(f"{len(value)} bytes", "\n".join(lines), head.hex())
+    return Preview(counted(len(value), "byte"), "\n".join(lines), head.hex())
 
 
 def _preview_text(value: str, count: int) -> Preview:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rivers_cli.errors import ProjectImportError, UsageError
+from rivers_core.authoring import counted
 from rivers_core.exceptions import ConfigurationError, RiversError
 
 if TYPE_CHECKING:
@@ -175,7 +176,9 @@ class Project:
         findings = self.config.findings()  # one of them may be about a misspelled `repository`
         if findings:
             findings = [*findings, message]
-            raise ConfigurationError(f"{len(findings)} problems found in {self.config.path}:", findings)
+            raise ConfigurationError(
+                f"{counted(len(findings), 'problem')} found in {self.config.path}:", findings
+            )
         raise UsageError(message)
 
 

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from pyarrow import fs
 from pyarrow import types as pat
 
+from rivers_core.authoring import counted
 from rivers_core.exceptions import IntegrityError, RiversError
 from rivers_frames.arrow_types import contains
 
@@ -101,8 +102,8 @@ class DataFiles:
                 ) from None
             if actual != size:
                 raise IntegrityError(
-                    f"{where}: data file {path!r} has {actual} bytes, and {size} in the log. It was changed or cut "
-                    "off. Restore it, or write the asset again."
+                    f"{where}: data file {path!r} has {counted(actual, 'byte')}, and {size} in the log. It was "
+                    "changed or cut off. Restore it, or write the asset again."
                 )
 
     def absent(self) -> list[str]:

@@ -20,6 +20,7 @@ from rivers_cli.output import (
     print_table,
     project_output_to_stderr,
 )
+from rivers_core.authoring import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -117,9 +118,9 @@ class AssetSummary:
         counts = Counter(status.state for status in self.statuses)
         stored = len(self.statuses) - counts["missing"]
         if counts["fresh"] == len(self.statuses):
-            return f"fresh, {stored} partitions"
+            return f"fresh, {counted(stored, 'partition')}"
         stale = f", {counts['stale']} stale" if counts["stale"] else ""
-        return f"{stored} of {len(self.statuses)} partitions{stale}" if stored else "missing"
+        return f"{stored} of {counted(len(self.statuses), 'partition')}{stale}" if stored else "missing"
 
     def row(self) -> tuple[str, ...]:
         """Return the asset as a row: name, handler, age, size, state."""

@@ -25,6 +25,7 @@ from rivers_cli.errors import (
 from rivers_cli.humanize import format_duration
 from rivers_cli.options import AsJson
 from rivers_cli.output import Column, print_document, print_error, print_table, project_output_to_stderr
+from rivers_core.authoring import counted
 from rivers_core.exceptions import NotMaterializedError, RiversError
 
 if TYPE_CHECKING:
@@ -275,8 +276,8 @@ def _check_repository(project: Project, report: Report) -> CodeRepository | None
     except RiversError as error:
         report.findings += [text for text in findings_of(error) if text not in report.findings]
         return None
-    jobs = f", {len(repository.jobs)} jobs" if repository.jobs else ""
-    report.facts["Repository"] = f"{len(repository.assets)} assets{jobs}"
+    jobs = f", {counted(len(repository.jobs), 'job')}" if repository.jobs else ""
+    report.facts["Repository"] = f"{counted(len(repository.assets), 'asset')}{jobs}"
     return repository
 
 
@@ -289,7 +290,7 @@ def _check_event_log(project: Project, report: Report) -> None:
     except RiversError as error:
         report.findings += findings_of(error)
     else:
-        report.facts["Event log"] = f"{count} assets" if count else "empty"
+        report.facts["Event log"] = counted(count, "asset") if count else "empty"
 
 
 def _unused_rules(project: Project, repository: CodeRepository) -> Iterator[str]:

@@ -22,6 +22,7 @@ from rivers_cli.lazy_group import Command, Group
 from rivers_cli.options import AsJson, Assets, HandlerName
 from rivers_cli.output import Column, print_document, print_error, print_table, project_output_to_stderr
 from rivers_cli.parsing import parse_pair, parse_value
+from rivers_core.authoring import counted
 from rivers_core.exceptions import RiversError
 
 if TYPE_CHECKING:
@@ -171,9 +172,53 @@ def verify(context: typer.Context, name: HandlerName, assets: Assets = None, as_
         if results:
             columns = [Column("Asset"), Column("Partition"), Column("Result", wraps=True)]
             print_table(columns, [result.row() for result in results])
-        print(f"{name}: {len(results)} values verified, {failures} failed.")
+        print(f"{name}: {counted(len(results), 'value')} verified, {failures} failed.")
     if failures:
         raise ExitError
+
+
+@app.command(cls=Command)
+def orphans(
+    context: typer.Context,
+    name: HandlerName,
+    run: Annotated[bool, typer.Option("--run", help="Delete them; by default they are only listed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the values whose asset no longer exists: it was removed, or renamed.
+
+    The event log tells which values the handler stored. Options of an asset that is gone, such as another name for its
+    table, are unknown. By default the values are only listed; --run deletes them.
+
+    Exit codes: 0, 1 a value could not be deleted, 2 the handler does not exist or does not support deletion.
+
+    Examples:
+      $ rivers handlers orphans lake
+      $ rivers handlers orphans lake --run
+    """
+    from rivers.repository.deleting import delete_values, find_orphans
+
+    project = context.obj.project
+    with project_output_to_stderr(as_json):
+        repository = project.open()
+        handler = find_handler(project, HandlerUsage.of_repository(repository), name)
+        if run and not handler.can_delete:
+            raise UsageError(f"{name}: {type(handler).__name__} does not support deletion.")
+        values = find_orphans(repository.graph, repository.storage, name, handler)
+        if run:
+            delete_values(values, repository.storage)
+    rows = [(value.asset, partition) for value in values for partition in value.partitions]
+    if as_json:
+        items = [{"asset": asset, "partition": partition} for asset, partition in rows]
+        print_document({"handler": name, "dry_run": not run, "values": items})
+        return
+    if not rows:
+        print(f"{name}: no orphans.")
+        return
+    print_table(
+        [Column("Asset"), Column("Partition")], [(asset, partition or "") for asset, partition in rows]
+    )
+    amount = counted(len(rows), "value")
+    print(f"\nDeleted {amount}." if run else f"\nDry run, nothing was changed. Use --run to delete {amount}.")
 
 
 @app.command(cls=Command)

@@ -15,6 +15,7 @@ from rivers_cli.handler_usage import HandlerUsage, find_handler
 from rivers_cli.humanize import format_duration
 from rivers_cli.options import AsJson, Assets, Exclude, complete_endpoint, select_assets
 from rivers_cli.output import Column, print_document, print_error, print_table, project_output_to_stderr
+from rivers_core.authoring import counted
 from rivers_core.exceptions import ConflictError, IntegrityError, NotMaterializedError
 
 if TYPE_CHECKING:
@@ -235,12 +236,14 @@ class Migration:
                     print_error(f"{copy.name}  {copy.state}{duration}{remark}")
             failed = sum(copy.state == "failed" for copy in copies)
             status, message = (
-                ("failure", f"{failed} values could not be copied") if failed else ("success", None)
+                ("failure", f"{counted(failed, 'value')} could not be copied")
+                if failed
+                else ("success", None)
             )
         except KeyboardInterrupt:
             status, message = "canceled", "interrupted; the same call continues"
             print_error(
-                f"Interrupted after {completed} of {len(copies)} values. Repeat the call to continue."
+                f"Interrupted after {completed} of {counted(len(copies), 'value')}. Repeat the call to continue."
             )
             raise
         finally:
@@ -458,6 +461,6 @@ def _print_summary(migration: Migration, copies: Sequence[Copy]) -> None:
         f"{states.count(state)} {state}" for state in ("copied", "there already", "failed") if state in states
     ]
     source, target = migration.source.name, migration.target.name
-    print(f"{len(copies)} values from {source} to {target}: {', '.join(counts)}.")
+    print(f"{counted(len(copies), 'value')} from {source} to {target}: {', '.join(counts)}.")
     if "failed" not in states and "@" not in target:
         print(f"Next: name handler {target!r} for these assets in rivers.toml or in the code.")
