@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -37,41 +36,18 @@ def test_new_project_works_in_two_environments(empty, monkeypatch):
     assert empty.files("data-prod") == empty.files("data") == ["averages.pkl", "readings.pkl", "report.pkl"]
 
 
-def test_new_project_passes_its_tests(empty):
-    empty.ok("new", "rain-gauge")
-    folder = empty.path / "rain-gauge"
-    environment = {
-        key: value for key, value in os.environ.items() if not key.startswith(("RIVERS", "PYTEST"))
-    }
+def test_new_project_passes_linter(empty):
+    ruff = Path(sys.executable).with_name("ruff")
+    if not ruff.exists():
+        pytest.skip("ruff comes with the group `check`")
+    empty.ok("new", "shop")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
-        cwd=folder,
-        env=environment | {"PYTHONDONTWRITEBYTECODE": "1"},
+        [ruff, "check", "--no-cache", "--isolated", "--line-length=120", "."],
+        cwd=empty.path / "shop",
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert not (folder / ".rivers").exists()
-    assert not (folder / "data").exists()
-
-
-def test_new_project_passes_linter_and_type_checker(empty, pytestconfig):
-    # one cache for all projects: checking rivers itself takes most of the time
-    cache = getattr(pytestconfig, "cache", None)
-    known = "/dev/null" if cache is None else cache.mkdir("mypy-of-new-projects")
-    empty.ok("new", "shop")
-    folder = empty.path / "shop"
-    bin_folder = Path(sys.executable).parent
-    if not (bin_folder / "ruff").exists() or not (bin_folder / "mypy").exists():
-        pytest.skip("ruff and mypy come with the group `check`")
-    for command in (
-        ["ruff", "check", "--no-cache", "--isolated", "--line-length=120", "."],
-        ["mypy", "--strict", f"--cache-dir={known}", "shop", "tests"],
-    ):
-        done = subprocess.run(
-            [bin_folder / command[0], *command[1:]], cwd=folder, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_new_does_not_overwrite_files(empty):

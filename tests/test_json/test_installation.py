@@ -1,16 +1,13 @@
-"""Wheels in a fresh environment: rivers-json, and what `rivers new` writes."""
+"""Wheels in fresh environments: rivers-json, the kit without the engine, and what `rivers new` writes."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import pytest
 
-from tests.test_repository.checkout import DISTRIBUTIONS
+from tests.environments import Environment, build_wheel, run
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.server]
 
@@ -23,86 +20,60 @@ print(type(handler).__name__, handler.load_input(InputContext("orders", "report"
 """
 
 
-def run(command, folder):
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("RIVERS_", "PYTEST_", "PYTHON"))
-    }
-    process = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert process.returncode == 0, f"{command}\n{process.stdout}\n{process.stderr}"
-    return process.stdout
-
-
-@pytest.fixture
-def wheels(tmp_path):
-    """A folder with wheels of the distributions of this checkout."""
-    folder = tmp_path / "wheels"
-    for distribution in DISTRIBUTIONS:
-        run(
-            [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
-            distribution.folder,
-        )
-    return folder
-
-
-@pytest.fixture
-def environment(tmp_path, wheels):
-    """A fresh environment with our wheels; other distributions come from the package index."""
-    folder = tmp_path / "environment"
-    venv.create(folder, with_pip=True)
-    install(folder, wheels, "rivers-json", "rivers-testkit", "rivers-io", "hatchling")
-    return folder
-
-
-def install(environment, wheels, *requirements):
-    command = ["install", "-q", "--disable-pip-version-check", "--find-links", str(wheels), *requirements]
-    run([program(environment, "python"), "-m", "pip", *command], wheels)
-
-
-def program(environment, name):
-    return str(environment / ("Scripts" if sys.platform == "win32" else "bin") / name)
-
-
-# one test: the environment takes longer than everything that is done in it
-def test_packages_work_in_fresh_environment(environment, wheels, tmp_path):
+# one test: the environments and the caches of the type checkers take longer than everything that is done in them
+def test_packages_work_in_fresh_environment(tmp_path):
+    environment = Environment(tmp_path / "environment", "rivers-json", "rivers-testkit", "rivers-io")
     check_json(environment, tmp_path / "json")
-    check_new_handler(environment, wheels, tmp_path / "handler")
-    check_new_project(environment, tmp_path / "project")
+    folder = tmp_path / "projects"
+    folder.mkdir()
+    for arguments in (["new", "--handler", "acme-duck"], ["new", "rain-gauge"]):
+        run([environment.program("rivers"), *arguments], folder)
+    wheel = build_wheel(folder / "acme-duck", environment.wheels)
+    environment.install(str(wheel))
+    check_new_project(environment, folder / "rain-gauge")
+    check_tests(environment, folder / "acme-duck", "-k", "pipeline or registration or entry_point")
+    check_types(
+        environment, folder, "acme-duck/src", "acme-duck/tests", "rain-gauge/rain_gauge", "rain-gauge/tests"
+    )
+    check_kit_without_engine(tmp_path / "core", wheel, folder / "acme-duck")
 
 
 def check_json(environment, folder):
     """Use the handler by its name from a configuration."""
     folder.mkdir()
     (folder / "rivers.toml").write_text('[io_handlers.documents]\nuse = "json"\nstore = "file:./data"\n')
-    assert run([program(environment, "python"), "-c", USE], folder) == "JsonIOHandler {'ada': 30}\n"
+    assert environment.run(folder, "-c", USE) == "JsonIOHandler {'ada': 30}\n"
     assert (folder / "data" / "orders.json").read_text() == '{"ada":30}\n'
 
 
-def check_new_handler(environment, wheels, folder):
-    """Create a handler package, install it, and run its tests and the type checkers."""
-    folder.mkdir()
-    run([program(environment, "rivers"), "new", "--handler", "acme-duck"], folder)
-    project = folder / "acme-duck"
-    install(environment, wheels, "--no-build-isolation", "--no-deps", str(project))
-    output = run([program(environment, "pytest"), "-q", "-p", "no:cacheprovider"], project)
+def check_new_project(environment, project):
+    """Run the tests of a created pipeline project, which leave no values behind."""
+    check_tests(environment, project)
+    assert not (project / ".rivers").exists()
+    assert not (project / "data").exists()
+
+
+def check_kit_without_engine(folder, wheel, project):
+    """Run all tests of a created handler package where only the core and the kit are installed."""
+    environment = Environment(folder, "rivers-core", "rivers-testkit")
+    environment.install(str(wheel))
+    installed = environment.run(
+        folder, "-c", "import importlib.util as i; print(i.find_spec('rivers'), i.find_spec('rivers_cli'))"
+    )
+    assert installed == "None None\n"
+    output = check_tests(environment, project)
     assert " 0 failed" in output
     assert "no installed distribution provides" not in output
-    check_types(environment, project, "src", "tests")
 
 
-def check_new_project(environment, folder):
-    """Create a pipeline project, and run its tests and the type checkers."""
-    folder.mkdir()
-    run([program(environment, "rivers"), "new", "shop"], folder)
-    project = folder / "shop"
-    run([program(environment, "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider"], project)
-    check_types(environment, project, "shop", "tests")
+def check_tests(environment, project, *arguments):
+    """Run the tests of a project."""
+    return environment.run(project, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments)
 
 
-def check_types(environment, project, *sources):
+def check_types(environment, folder, *sources):
     """Run the type checkers of the checkout on the packages of the environment; they come with the group `check`."""
-    tools, interpreter = Path(sys.executable).parent, program(environment, "python")
+    tools = Path(sys.executable).parent
     if (tools / "mypy").exists():
-        run([str(tools / "mypy"), "--strict", "--python-executable", interpreter, *sources], project)
-        run([str(tools / "pyright"), "--pythonpath", interpreter, *sources], project)
+        run([str(tools / "mypy"), "--strict", "--python-executable", environment.python, *sources], folder)
+        run([str(tools / "pyright"), "--pythonpath", environment.python, *sources], folder)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tarfile
 import zipfile
 from email import message_from_string
@@ -11,22 +9,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.environments import build_source_archive, build_wheel
 from tests.test_repository.checkout import Distribution, each_distribution
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def build(folder: Path, target: Path) -> None:
-    command = [sys.executable, "-m", "hatchling", "build", "-d", str(target)]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-
-
 @pytest.fixture
 def archives(distribution: Distribution, tmp_path: Path) -> tuple[Path, Path]:
     """Build the wheel and the source archive of a distribution."""
-    build(distribution.folder, tmp_path)
-    return next(tmp_path.glob("*.whl")), next(tmp_path.glob("*.tar.gz"))
+    return (
+        build_wheel(distribution.folder, tmp_path),
+        build_source_archive(distribution.folder, tmp_path),
+    )
 
 
 @each_distribution
@@ -55,7 +51,6 @@ def test_source_archive_builds_same_wheel(archives: tuple[Path, Path], tmp_path:
         # Python 3.11.0 to 3.11.3 have no extraction filters; Python 3.12 warns without one
         archive.extraction_filter = getattr(tarfile, "data_filter", None)
         archive.extractall(tmp_path / "unpacked")
-    build(next((tmp_path / "unpacked").iterdir()), tmp_path / "rebuilt")
-    rebuilt = next((tmp_path / "rebuilt").glob("*.whl"))
+    rebuilt = build_wheel(next((tmp_path / "unpacked").iterdir()), tmp_path / "rebuilt")
     with zipfile.ZipFile(wheel) as expected, zipfile.ZipFile(rebuilt) as result:
         assert set(result.namelist()) == set(expected.namelist())
