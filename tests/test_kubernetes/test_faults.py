@@ -112,3 +112,20 @@ def test_quota_is_awaited_and_other_refusals_are_not():
     fault = faults.pending_fault("x", 5, faults.pending_words(None, [quota]))
     assert "exceeded quota: small" in str(fault)
     assert "quota" in str(fault).rpartition("small")[2]
+
+
+@pytest.mark.parametrize(
+    ("deleted", "grace", "expected"),
+    [
+        ("2024-01-01T00:00:40Z", 30, True),
+        ("2024-01-01T00:00:39Z", 30, False),
+        ("2024-01-01T00:00:10Z", None, True),
+        (None, None, False),
+    ],
+)
+def test_pod_deleted_at_the_deadline_is_recognized(deleted, grace, expected):
+    job = {"spec": {"activeDeadlineSeconds": 10}, "status": {"startTime": "2024-01-01T00:00:00Z"}}
+    state = pod("Failed", ended(143))
+    state["metadata"] |= {"deletionTimestamp": deleted, "deletionGracePeriodSeconds": grace}
+    assert faults.is_past_deadline(job, state) is expected
+    assert not faults.is_past_deadline({"spec": {}}, state)

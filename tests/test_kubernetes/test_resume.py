@@ -1,5 +1,6 @@
 """Coordinators that end before their run does, and runs that are canceled."""
 
+import os
 import random
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pod_steps as steps
 import pytest
 
 import rivers as rs
+from rivers_kubernetes import run_objects
 from tests.test_kubernetes.support import PROJECT, eventually, repository
 
 pytestmark = pytest.mark.server
@@ -77,7 +79,7 @@ def test_report_of_a_lost_coordinator_is_used(coordinator, folder, batch, namesp
         assert storage.get_run("run-1").status == "Success"
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(int(os.environ.get("RIVERS_KILLS", "3"))))
 def test_coordinator_killed_at_any_moment(coordinator, folder, batch, namespace, seed):
     (folder / "go").touch()
     first = coordinator()
@@ -100,6 +102,28 @@ def test_coordinator_killed_at_any_moment(coordinator, folder, batch, namespace,
     resumed(coordinator)
     assert counts == {name: calls(folder, name) for name in stored}
     eventually(lambda: not batch.list_namespaced_job(namespace).items)
+
+
+def test_run_that_is_never_resumed_is_deleted(
+    coordinator, folder, core, executor, namespace, tmp_path, monkeypatch
+):
+    first = coordinator()
+    eventually(lambda: calls(folder, "held"))
+    first.kill()
+    first.wait()
+    names = lambda: [item.metadata.name for item in core.list_namespaced_config_map(namespace).items]  # noqa: E731
+    abandoned = [name for name in names() if name.startswith("rivers-run")]
+    assert len(abandoned) == 1
+    with rs.Storage.embedded(str(folder / "log")) as storage:
+        run = {"executor": executor(run_store=str(folder / "runs")), "storage": storage}
+        with repository([steps.numbers], folder, **run) as repo:
+            repo.materialize()  # it may still be resumed
+        assert set(abandoned) <= set(names())
+        monkeypatch.setattr(run_objects, "_KEPT_SECONDS", 0)
+        with repository([steps.numbers], folder, **run) as repo:
+            repo.materialize()
+    assert not set(abandoned) & set(names())
+    assert not [path for path in (folder / "runs").rglob("*") if path.is_file()]
 
 
 def test_interrupt_deletes_running_jobs(coordinator, folder, batch, namespace):

@@ -112,6 +112,7 @@ class _OpenRun:
         self.run = run
         self.objects = RunObjects(cluster, terms.run_store, run.run_id)
         self.store = self.objects.open()
+        self.objects.delete_abandoned(self.store, run.storage)
         self.waiting: dict[str, _Attempt] = {}
         self.is_interrupted = False
         self.watch = RunWatch(cluster, run.run_id, self._changed)
@@ -283,6 +284,8 @@ class _Attempt:
         fault = faults.fault_of_job(job, where)
         if fault is not None:
             return fault
+        if any(faults.is_past_deadline(job, item) for item in (*deleted.values(), pod) if item is not None):
+            return faults.deadline_fault(where, None)
         if any(map(faults.is_started, deleted.values())):
             # its replacement must not run the step again
             return self._fault_of_deleted(list(deleted.values())[-1])

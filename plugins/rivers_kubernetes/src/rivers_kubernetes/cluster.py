@@ -162,7 +162,12 @@ class Cluster:
             answer.close()
 
     def _listing(self, resource: str) -> Callable[..., Any]:
-        return {"jobs": self._batch.list_namespaced_job, "pods": self._core.list_namespaced_pod}[resource]
+        functions: dict[str, Callable[..., Any]] = {
+            "configmaps": self._core.list_namespaced_config_map,
+            "jobs": self._batch.list_namespaced_job,
+            "pods": self._core.list_namespaced_pod,
+        }
+        return functions[resource]
 
     # ------------------------------------------------------------------ requests
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from rivers.definitions.retry import FailureReason
@@ -139,6 +140,21 @@ def fault_of_job(job: Manifest, where: str) -> LostStepError | None:
     if failed is not None and failed.get("reason") == "DeadlineExceeded":
         return deadline_fault(where, failed.get("message"))
     return None
+
+
+def is_past_deadline(job: Manifest, pod: Manifest) -> bool:
+    """Return whether the Job controller deleted a Pod because of the deadline of its Job.
+
+    The controller deletes the Pod first and marks the Job as failed later.
+    """
+    started, seconds = job.get("status", {}).get("startTime"), job["spec"].get("activeDeadlineSeconds")
+    deleted = pod["metadata"].get("deletionTimestamp")
+    if not (started and seconds and deleted):
+        return False
+    # the time of the request plus the time that the Pod has to end
+    grace = pod["metadata"].get("deletionGracePeriodSeconds") or 0
+    limit = datetime.fromisoformat(started) + timedelta(seconds=seconds)
+    return datetime.fromisoformat(deleted) - timedelta(seconds=grace) >= limit
 
 
 def is_failed(job: Manifest) -> bool:

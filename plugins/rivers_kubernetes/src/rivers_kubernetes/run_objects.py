@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import logging
 import secrets
+import time
 import zlib
 from typing import TYPE_CHECKING, Final
 
@@ -17,8 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rivers.executors.remote.bundle import Bundle
+    from rivers.storage import EventStorage
     from rivers_kubernetes.cluster import Cluster
     from rivers_kubernetes.types import Manifest
+
+_LOG = logging.getLogger("rivers.run")
+
+_KEPT_SECONDS: Final = 24 * 3600
+"""Time in which an interrupted run may be resumed with the reports of its Jobs."""
 
 _SECRET_BYTES: Final = 1_000_000  # the API server accepts a mebibyte with all names
 
@@ -62,6 +70,28 @@ class RunObjects:
         """Delete the ConfigMap, and thereby all that it owns, and the objects in the run store."""
         self._cluster.delete("configmaps", self.name)
         store.delete_all(self.folder)
+
+    def delete_abandoned(self, store: RunStore, storage: EventStorage) -> None:
+        """Delete what runs that were never resumed left, a day after they ended.
+
+        Args:
+            store: The run store.
+            storage: Event log that knows these runs; those of other logs are left alone.
+        """
+        try:
+            owners, _ = self._cluster.items("configmaps", RUN_LABEL)
+        except ConfigurationError as error:
+            _LOG.debug("Could not look for runs that were never resumed: %s", error)
+            return
+        latest = time.time_ns() - _KEPT_SECONDS * 10**9
+        for owner in owners:
+            run_id = owner.get("data", {}).get("run")
+            record = None if run_id in (None, self._run_id) else storage.get_run(run_id)
+            if record is not None and record.end_time is not None and record.end_time < latest:
+                name = owner["metadata"]["name"]
+                _LOG.info("Deleting what run %s left in the cluster", run_id)
+                self._cluster.delete("configmaps", name)
+                store.delete_all(run_folder(name))
 
     def secrets_with(self, bundle: Bundle, store: RunStore) -> list[str]:
         """Return the names of the Secrets with the key and a bundle, which are created on first use.
