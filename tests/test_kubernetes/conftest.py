@@ -10,6 +10,7 @@ import pytest
 
 import rivers as rs
 from tests.test_kubernetes.support import PROJECT
+from tests.test_repository.checkout import ROOT
 
 sys.path.append(str(PROJECT))
 
@@ -62,7 +63,9 @@ def executor(namespace, tmp_path):
         if own is None:
             own = {"name": "rivers"}
             containers.append(own)
-        own.setdefault("env", []).append({"name": "PYTHONPATH", "value": str(PROJECT)})
+        own.setdefault("env", []).append(
+            {"name": "PYTHONPATH", "value": os.pathsep.join(map(str, (PROJECT, ROOT)))}
+        )
         return rs.Executor.kubernetes(
             image,
             **{
