@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import subprocess
 import sys
+import time
 import uuid
 
 import pytest
+from pydantic import SecretStr
 
 import rivers as rs
 from rivers.definitions.retry import FailureReason, classify
@@ -93,21 +96,74 @@ def kept_repositories():
     return len(repositories._open)
 
 
-def test_cluster_is_left_clean(repository, store, client):
-    class Client(rs.Resource):
-        url: str = "db"
+def left_on_scheduler(dask_scheduler):
+    names = [name for name in dask_scheduler.plugins if name.startswith("rivers")]
+    handlers = [name for name in dask_scheduler.handlers if name.startswith("rivers")]
+    extensions = [name for name in dask_scheduler.extensions if name.startswith("rivers")]
+    return list(dask_scheduler.tasks), names, handlers, extensions
 
-    repo = repository(rs.Asset(lambda client: 1, name="a", io_handler=store), resources={"client": Client()})
+
+class Connection(rs.Resource):
+    url: str = "db"
+    password: SecretStr = SecretStr("")
+
+
+def test_cluster_is_left_clean(repository, store, client):
+    repo = repository(rs.Asset(lambda c: 1, name="a", io_handler=store), resources={"c": Connection()})
     repo.materialize()
     repo.shutdown()
-
-    def left(dask_scheduler):
-        names = [name for name in dask_scheduler.plugins if name.startswith("rivers")]
-        handlers = [name for name in dask_scheduler.handlers if name.startswith("rivers")]
-        return list(dask_scheduler.tasks), names, handlers, "rivers-claims" in dask_scheduler.extensions
-
-    assert client.run_on_scheduler(left) == ([], [], [], False)
+    assert client.run_on_scheduler(left_on_scheduler) == ([], [], [], [])
     assert set(client.run(kept_repositories).values()) == {0}
+
+
+COORDINATOR = """
+import sys
+import rivers as rs
+
+store = rs.PickleIOHandler(f"file:{sys.argv[2]}/values")
+
+@rs.Asset(io_handler=store)
+def first() -> int:
+    return 1
+
+@rs.Asset(io_handler=store)
+def second(first: int) -> int:
+    import os
+    os.kill(COORDINATOR, 9)
+    return 2
+
+if __name__ == "__main__":
+    import os
+    COORDINATOR = os.getpid()
+    repo = rs.CodeRepository([first, second], config=False)
+    repo.materialize(executor=rs.Executor.dask(sys.argv[1], shared_filesystem=True))
+"""
+
+
+def test_killed_coordinator_leaves_nothing_on_the_cluster(cluster, client, tmp_path):
+    # before it connects: the plugin takes the value of its own process along
+    source = "import rivers_dask.tasks as t; t.RECONNECT_SECONDS = 0.1\n" + COORDINATOR
+    (tmp_path / "program.py").write_text(source)
+    command = [sys.executable, str(tmp_path / "program.py"), cluster.scheduler_address, str(tmp_path)]
+    process = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert process.returncode == -signal.SIGKILL, process.stderr
+    end = time.monotonic() + 60
+    while client.run_on_scheduler(left_on_scheduler) != ([], [], [], []):
+        assert time.monotonic() < end, client.run_on_scheduler(left_on_scheduler)
+        time.sleep(0.1)
+    while set(client.run(kept_repositories).values()) != {0}:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_credentials_without_encryption_are_warned_about(repository, store, caplog, cluster):
+    asset = rs.Asset(lambda c: 1, name="a", io_handler=store)
+    repository(asset, resources={"c": Connection()}).materialize()
+    assert caplog.records == []
+    repository(asset, resources={"c": Connection(password=SecretStr("correct-horse"))}).materialize()
+    (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert cluster.scheduler_address in record.getMessage()
+    assert "correct-horse" not in record.getMessage()
 
 
 def test_process_local_handlers_are_refused_with_the_list(repository, store):

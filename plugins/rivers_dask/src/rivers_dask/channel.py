@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,13 @@ from rivers_dask import tasks
 
 if TYPE_CHECKING:
     from rivers.definitions.retry import Compute
+    from rivers.execution.run import Run
     from rivers.executors.remote import StepRequest
     from rivers_dask.executor import Dask
 
 CONNECT_SECONDS = 10
+
+_LOG = logging.getLogger("rivers.run")
 
 
 class DaskChannel(Channel):
@@ -47,15 +51,27 @@ class DaskChannel(Channel):
         self._lock = threading.Lock()
         try:
             self._check_versions()
+            close_bundle = cloudpickle.dumps(tasks.close_bundle)
             # by value: the scheduler need not have this package
             cloudpickle.register_pickle_by_value(tasks)
             try:
-                self._client.register_plugin(tasks.ClaimPlugin(self._name))
+                self._client.register_plugin(tasks.ClaimPlugin(self._name, self._client.id, close_bundle))
             finally:
                 cloudpickle.unregister_pickle_by_value(tasks)
         except BaseException:
             self._disconnect()
             raise
+
+    def open_run(self, run: Run) -> None:
+        """Warn if credentials of the run travel without encryption."""
+        address = self._executor.address
+        if address is not None and not address.startswith(("tls://", "wss://")) and run.secrets:
+            _LOG.warning(
+                "Run %s sends credentials of its handlers and resources to the Dask cluster at %s without encryption. "
+                "Use TLS (tls://), or let the workers take credentials from their environment.",
+                run.run_id,
+                address,
+            )
 
     async def send(self, request: StepRequest) -> bytes:
         """Run one attempt of a step on a worker; see `Channel.send`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import pickle
 from typing import TYPE_CHECKING, Any
 
 from distributed import SchedulerPlugin, get_worker
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from distributed import Scheduler
 
 PACKAGES = ("rivers-core", "rivers-io", "rivers-dask")
+
+RECONNECT_SECONDS = 10.0
+"""Time in which a coordinator may connect again before what it left on the cluster is removed."""
 
 
 def load_bundle(digest: str, data: bytes) -> None:
@@ -45,43 +50,74 @@ def run_step(digest: str, data: bytes | None, encoded: bytes, claim: str, channe
     if data is None and digest not in repositories:
         return None
     worker = get_worker()
-    if not sync(worker.loop, worker.scheduler.rivers_claim, channel=channel, claim=claim):
+    if not sync(worker.loop, worker.scheduler.rivers_claim, channel=channel, claim=claim, digest=digest):
         return b""
     return run_request(digest, data, encoded, place=f"Dask worker {worker.address}")
 
 
 class ClaimPlugin(SchedulerPlugin):
-    """Remembers on the scheduler which attempts have started.
+    """Remembers on the scheduler which attempts have started, and cleans up after a coordinator that was killed.
 
     Args:
         channel: Identifies the coordinator.
+        client: Id of its Dask client.
+        close_bundle: The function of this name, pickled: the scheduler need not have this package.
     """
 
-    def __init__(self, channel: str) -> None:
+    def __init__(self, channel: str, client: str, close_bundle: bytes) -> None:
         self.name = f"rivers-{channel}"
         self.channel = channel
+        self.client = client
+        self.close_bundle = close_bundle
+        self.cleaning: asyncio.Task[None] | None = None
 
     async def start(self, scheduler: Scheduler) -> None:
         """Add the handler that workers call."""
         claims: dict[str, set[str]] = scheduler.extensions.setdefault("rivers-claims", {})
-        claims[self.channel] = set()
+        digests: dict[str, set[str]] = scheduler.extensions.setdefault("rivers-digests", {})
+        claims[self.channel], digests[self.channel] = set(), set()
 
-        async def claim_attempt(channel: str, claim: str) -> bool:
+        async def claim_attempt(channel: str, claim: str, digest: str) -> bool:
             started = claims.get(channel)
             if started is None or claim in started:
                 return False
             started.add(claim)
+            digests[channel].add(digest)
             return True
 
         scheduler.handlers["rivers_claim"] = claim_attempt
+
+    def remove_client(self, scheduler: Scheduler, client: str) -> None:
+        """Clean up if the connection to the coordinator is lost and does not come back."""
+        if client == self.client:
+            self.cleaning = asyncio.ensure_future(self._clean_up(scheduler))
+
+    async def _clean_up(self, scheduler: Scheduler) -> None:
+        await asyncio.sleep(RECONNECT_SECONDS)
+        if self.client in scheduler.clients:
+            return
+        digests = scheduler.extensions["rivers-digests"].get(self.channel, ())
+        forget_claims(self.channel, scheduler)
+        scheduler.remove_plugin(name=self.name)
+        for digest in digests:
+            message = {
+                "op": "run",
+                "function": self.close_bundle,
+                "args": pickle.dumps((digest,)),
+                "wait": True,
+            }
+            await scheduler.broadcast(msg=message, on_error="ignore")
 
 
 def forget_claims(channel: str, dask_scheduler: Any = None) -> None:
     """Remove what the plugin of a coordinator left on the scheduler."""
     claims = dask_scheduler.extensions.get("rivers-claims", {})
+    digests = dask_scheduler.extensions.get("rivers-digests", {})
     claims.pop(channel, None)
+    digests.pop(channel, None)
     if not claims:
         dask_scheduler.extensions.pop("rivers-claims", None)
+        dask_scheduler.extensions.pop("rivers-digests", None)
         dask_scheduler.handlers.pop("rivers_claim", None)
 
 
