@@ -5,6 +5,7 @@
 #   make test-all  test each installed Python       make bench      print the benchmark ratios
 #   make test-kubernetes                            run the tests that need a Kubernetes control plane, which it builds and starts
 #   make control-plane        build that control plane into a cache folder
+#   make torture   kill runs at hundreds of moments
 #   make dist      build all distributions          make changelog  assemble changes/ (VERSION=x.y.z)
 #   make ui        build the page of rivers ui, with npm
 #   make clean     remove what the targets built
@@ -30,7 +31,7 @@ PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 SOURCES := rivers $(wildcard rivers_*/src/rivers_*) $(wildcard plugins/*/src/rivers_*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test control-plane test-kubernetes test-all check check-page check-pyright check-mypy check-imports format docs bench dist changelog constraints clean
+.PHONY: help demo ui test torture control-plane test-kubernetes test-all check check-page check-pyright check-mypy check-imports format docs bench dist changelog constraints clean
 
 help:
 	@sed -n 's/^#  *\(make .*\)/  \1/p' Makefile
@@ -42,6 +43,10 @@ test: $(VENV)/.test tests/node/node_modules/.installed ui
 	@# a native thread of a store or table library may crash a worker; only a test that crashed is run again;
 	@# two workers per CPU, since tests with servers and other processes wait about half of their time
 	$(BIN)/python -m pytest -q -n $$($(BIN)/python -c 'import os; print(2 * (os.cpu_count() or 1))') --reruns 1 --only-rerun "worker .* crashed" $(if $(ARGS),$(ARGS),--cov)
+
+# Kill coordinators at 100 random moments under each executor, and runs at each of their system calls.
+torture: $(VENV)/.test
+	RIVERS_KILLS=100 $(BIN)/python -m pytest -q -n $$($(BIN)/python -c 'import os; print(os.cpu_count() or 1)') $(if $(ARGS),$(ARGS),tests/test_executors/test_killed_coordinator.py tests/robustness)
 
 # The control plane is built into a cache folder unless it is there, started, and ended after the tests; see tests/cluster.
 control-plane:

@@ -1,0 +1,61 @@
+"""Coordinators that are killed at random moments: `make torture` repeats each test a hundred times."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+
+import pytest
+
+import rivers as rs
+from tests.test_executors.programs import Program
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+
+EXECUTORS = {"parallel": "rs.Executor.parallel(2)", "dask": "rs.Executor.dask(n_workers=2)"}
+# the run does not end before the coordinator is killed, however busy the machine is
+BODY = "while len(list(folder.glob('called-*'))) > LIMIT and not (folder / 'go').exists(): time.sleep(0.01)"
+NAMES = [f"a{number}" for number in range(12)]
+
+
+def materializations(program):
+    events, run = program.events
+    stored = [event for event in events if event.event_type == "Materialization"]
+    return {event.asset_key: event.data_version for event in stored}, len(stored), run
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("RIVERS_KILLS", "2"))))
+@pytest.mark.parametrize("name", EXECUTORS)
+def test_killed_coordinator_is_resumed(tmp_path, monkeypatch, name, seed):
+    pytest.importorskip("distributed")
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    moment = random.Random(seed)
+    calls = moment.randrange(10)
+    program = Program(tmp_path, EXECUTORS[name], body=BODY.replace("LIMIT", str(calls)))
+    program.start()
+    program.wait_for("log")
+    program.wait_for("called-*", calls)
+    time.sleep(moment.uniform(0, 0.03))
+    program.note_workers()
+    program.process.kill()
+    program.process.wait()
+    program.assert_no_process_is_left()
+
+    stored, _, run = materializations(program)
+    assert run is None or run.status == "Interrupted"
+    (tmp_path / "go").touch()
+    for asset, version in stored.items():
+        context = rs.InputContext(asset, "test")
+        rs.PickleIOHandler(f"file:{tmp_path}/values").load_input(context)
+        assert context.loaded_version == version
+
+    assert program.start(*([] if run is None else ["--resume"])).wait(120) == 0, program.errors
+    versions, count, run = materializations(program)
+    assert run.status == "Success"
+    assert (sorted(versions), count) == (sorted(NAMES), len(NAMES))
+    assert {asset: versions[asset] for asset in stored} == stored
+    assert {path.name for path in (tmp_path / "values").iterdir()} == {f"{asset}.pkl" for asset in NAMES}
+    left = {path.name for path in (tmp_path / "temporary").rglob("*") if path.is_file()}
+    assert left <= {"global.lock", "purge.lock"}  # empty files of Dask, one of each for a machine
