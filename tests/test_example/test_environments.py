@@ -104,6 +104,14 @@ def test_lake_environment_stores_delta_tables(project: Path) -> None:
     assert stored < len(pickle.dumps(flights)) / 10
 
 
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("executor", ["parallel", "dask"])
+def test_executor_environment_computes_the_same(project: Path, executor: str) -> None:
+    rivers(project, "materialize", "--env", executor, "--partition", "2013-01..2013-12")
+    assert "Leave before nine: 1 flight in 15" in rivers(project, "load", "advice", "--env", executor)
+    assert (project / "data" / "departures.pkl").exists()
+
+
 @pytest.mark.server
 def test_s3_environment_runs_readme_commands(project: Path, in_bucket: str, s3_server) -> None:
     rivers(project, "materialize", "--env", "s3", "--partition", "2013-01..2013-12")
