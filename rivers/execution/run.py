@@ -282,6 +282,10 @@ class Run:
             self._secrets = secret_spellings(secret for holder in holders for secret in secrets_of(holder))
         return self._secrets
 
+    @secrets.setter
+    def secrets(self, spellings: tuple[str, ...]) -> None:
+        self._secrets = spellings
+
     def may_start(self, step: Step) -> bool:
         """Return whether a step runs; skip it, or those of its keys whose inputs are incomplete."""
         if step.name in self.finished:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import pickle
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -48,11 +48,13 @@ class OpenRepository:
         steps: Bound steps by name.
         resources: Resources by name, each set up when a step first uses it.
         opened: The resources that are set up.
+        secrets: Spellings of the credentials of each step that has run, which cost as much as the rest of a request.
     """
 
     steps: Mapping[str, Step]
     resources: Mapping[str, Any]
     opened: OpenResources
+    secrets: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def step(self, name: str) -> Step:
         """Return a step, with its resources set up.
@@ -182,6 +184,9 @@ def _run_of(
         stop_at_failure=terms.stop_at_failure,
         timeout=terms.timeout,
     )
+    if order.config is None:
+        known = repository.secrets.get(order.step)
+        run.secrets = repository.secrets[order.step] = run.secrets if known is None else known
     run.latest.update(order.stored)
     run.retries_elsewhere = True
     if order.is_narrowed:

@@ -21,7 +21,7 @@ from loky.backend import get_context
 
 from rivers.definitions.retry import FailureReason
 from rivers.executors.remote import Channel, LostStepError
-from rivers_parallel.processes import kill_tree, out_of_memory_kills
+from rivers_parallel.processes import MemoryKills, kill_tree
 from rivers_parallel.worker import run_worker
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class WorkerPool(Channel):
         self._lock = threading.Lock()
         self._idle: list[_Worker] = []
         self._busy: set[_Worker] = set()
+        self._kills = MemoryKills()
         self._threads = ThreadPoolExecutor(max_workers, "rivers-worker")
         # registered after multiprocessing's own function, and so called before that waits for the processes
         atexit.register(self.close)
@@ -63,7 +64,7 @@ class WorkerPool(Channel):
     async def send(self, request: StepRequest) -> bytes:
         """Run one attempt of a step in a worker; see `Channel.send`."""
         with self._lock:
-            worker = self._idle.pop() if self._idle else _Worker()
+            worker = self._idle.pop() if self._idle else _Worker(self._kills)
             self._busy.add(worker)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, worker.exchange, request)
@@ -97,9 +98,14 @@ class WorkerPool(Channel):
 
 
 class _Worker:
-    """One worker process and the pipe to it."""
+    """One worker process and the pipe to it.
 
-    def __init__(self) -> None:
+    Args:
+        kills: Count of processes that were killed for lack of memory.
+    """
+
+    def __init__(self, kills: MemoryKills) -> None:
+        self._kills = kills
         self.is_ended = False
         self._process: Any = None
         self._pipe: Connection | None = None
@@ -115,7 +121,7 @@ class _Worker:
         """
         self._start()
         assert self._pipe is not None
-        kills = out_of_memory_kills()
+        kills = self._kills.before_step()
         digest = request.bundle.digest
         data = None if digest in self._bundles else request.bundle.data
         try:
@@ -184,7 +190,7 @@ class _Worker:
             else f"was ended by {_signal_name(-code)}"
         )
         reason = FailureReason.INFRASTRUCTURE
-        if code == -getattr(signal, "SIGKILL", 9) and out_of_memory_kills() > kills:
+        if code == -getattr(signal, "SIGKILL", 9) and self._kills.has_grown(kills):
             ending, reason = f"{ending}, since memory ran out", FailureReason.OUT_OF_MEMORY
         return LostStepError(
             f"Worker process {process.pid} {ending} while it ran {request.subject}, attempt {request.attempt}.",

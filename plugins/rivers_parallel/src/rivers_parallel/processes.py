@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import time
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 _CGROUPS = Path("/sys/fs/cgroup")
+_COUNT_SECONDS = 1.0
 
 
 def kill_tree(pid: int) -> None:
@@ -21,6 +24,29 @@ def kill_tree(pid: int) -> None:
         for item in (*process.children(recursive=True), process):
             with suppress(psutil.Error):
                 item.kill()
+
+
+class MemoryKills:
+    """Count of processes that were killed for lack of memory, read at most once a second.
+
+    Reading it costs a tenth of a small step.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._read_at = -math.inf
+
+    def before_step(self) -> int:
+        """Return the count of at most a second ago."""
+        now = time.monotonic()
+        if now - self._read_at > _COUNT_SECONDS:
+            self._count, self._read_at = out_of_memory_kills(), now
+        return self._count
+
+    def has_grown(self, since: int) -> bool:
+        """Return whether processes were killed since `before_step` returned a count."""
+        self._read_at = -math.inf
+        return out_of_memory_kills() > since
 
 
 def out_of_memory_kills(
