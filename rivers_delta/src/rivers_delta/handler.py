@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeVar
 
-from pydantic import PrivateAttr, SecretStr, field_validator
+from pydantic import PrivateAttr, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from rivers_core import BaseIOHandler
@@ -25,6 +26,7 @@ from rivers_delta.config.options import (
 from rivers_delta.config.properties import HandlerConfig, check_commit_properties, check_writer_properties
 from rivers_delta.config.table_settings import TableSettings
 from rivers_delta.errors import library_errors
+from rivers_delta.log.durability import flushed
 from rivers_delta.log.location import is_local, normalized, shown, table_address, table_root
 from rivers_delta.log.table_cache import TableCache
 from rivers_objects.staging import sweep_once
@@ -32,6 +34,7 @@ from rivers_objects.staging import sweep_once
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import timedelta
+    from typing import Self
 
     from rivers_core import InputContext, OutputContext, PartitionContext, StoredVersion
     from rivers_core.authoring import Locality
@@ -70,6 +73,7 @@ class DeltaIOHandler(BaseIOHandler):
         table_config: Table properties (`delta.*`) of tables that are created.
         merge_config: How mode `merge` merges rows.
         handler_config: Retries, checkpoints and the default type of loaded values.
+        fsync: Flush data files, log and folders to the disk before a call returns; local tables only.
 
     Examples:
         >>> DeltaIOHandler(table_uri="s3://bucket/lake", mode="append").mode
@@ -104,6 +108,7 @@ class DeltaIOHandler(BaseIOHandler):
     table_config: dict[str, str] | None = None
     merge_config: MergeConfig | None = None
     handler_config: HandlerConfig = HandlerConfig()
+    fsync: bool = False
 
     _cache: TableCache = PrivateAttr(default_factory=TableCache)
     _known_settings: dict[str, _KnownSettings] = PrivateAttr(default_factory=dict)
@@ -122,12 +127,25 @@ class DeltaIOHandler(BaseIOHandler):
             table_config: Mapping[str, Any] | None = None,
             merge_config: MergeConfig | None = None,
             handler_config: HandlerConfig | Mapping[str, Any] | None = None,
+            *,
+            fsync: bool = False,
         ) -> None: ...
 
     @property
     def locality(self) -> Locality:
         """`host` for tables in a local folder, `shared` for any other root."""
         return "host" if is_local(table_root(self.table_uri)) else "shared"
+
+    @classmethod
+    def durable_settings(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return `fsync` for tables on a local file system."""
+        uri = values.get("table_uri")
+        if not isinstance(uri, (str, os.PathLike)):
+            return {}  # reported when the settings are validated
+        try:
+            return {"fsync": True} if is_local(table_root(os.fsdecode(uri))) else {}
+        except ValueError:
+            return {}
 
     @classmethod
     def settings_from_variables(
@@ -170,6 +188,15 @@ class DeltaIOHandler(BaseIOHandler):
         return {
             key: str(item).lower() if isinstance(item, bool) else str(item) for key, item in value.items()
         }
+
+    @model_validator(mode="after")
+    def _fsync_requires_a_disk(self) -> Self:
+        if self.fsync and not is_local(table_root(self.table_uri)):
+            raise ValueError(
+                "`fsync` requires tables on a local file system: an object store answers when an object is durable. "
+                "Remove it."
+            )
+        return self
 
     def handle_output(self, context: OutputContext, obj: Any) -> None:
         """Store a value in one commit.
@@ -331,9 +358,15 @@ class DeltaIOHandler(BaseIOHandler):
         """
         from rivers_delta.maintenance import maintain
 
-        work = partial(maintain, self._tables(contexts), dry_run=dry_run, **options)
+        tables = list(self._tables(contexts))
+        work = partial(maintain, tables, dry_run=dry_run, **options)
         root = table_root(self.table_uri)
         _GUARD.enter()
+        if self.fsync and not dry_run:
+            with ExitStack() as stack:
+                for table in tables:
+                    stack.enter_context(flushed(table.address))
+                return work()
         return work() if is_local(root) else remote_calls.call(None, root, work)
 
     def check_options(self, metadata: Mapping[str, Any]) -> list[str]:
@@ -465,6 +498,9 @@ class DeltaIOHandler(BaseIOHandler):
             if not self._is_swept:
                 sweep_once(settings.root)
                 self._is_swept = True
+            if self.fsync and verb != "read":
+                with flushed(settings.address):
+                    return function(settings)
             return function(settings)
 
     def _tables(self, contexts: Sequence[InputContext]) -> Iterator[TableSettings]:

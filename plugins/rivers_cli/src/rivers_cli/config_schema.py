@@ -160,6 +160,7 @@ def _section_schemas(names: list[str]) -> dict[str, Any]:
         "repository": {"type": "string", "description": "What the command loads: 'package.module:name'."},
         "default_io_handler": handler,
         "default_executor": {"type": "string", "description": "The name of an executor."},
+        "durable": {"type": "boolean", "description": "Flush to the disk before a write counts as done."},
         "executors": _table(
             {"type": "object", "properties": {"use": {"type": "string"}}, "required": ["use"]},
             "Name to an executor (`use`) and its arguments.",

@@ -172,6 +172,17 @@ class Bucket:
         )
         return [entry["path"] for entry in page]
 
+    def all_paths(self, below: str) -> Iterator[str]:
+        """Yield the paths of all objects in a folder and its folders, page by page.
+
+        Args:
+            below: Path of a folder; empty for the whole store.
+        """
+        page = self.paths(below)
+        while page:
+            yield from page
+            page = self.paths(below, max(page))
+
     def target(self, path: str, condition: Condition | None = None, history: History | None = None) -> Target:
         """Return an object to write.
 

@@ -14,6 +14,7 @@ from itertools import islice
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, Final
 
+from rivers_objects.durability import flush_folder
 from rivers_objects.staging import (
     HAS_LOCKS,
     files_below,
@@ -104,6 +105,8 @@ class Folder:
         file = self.file(path)
         with suppress(FileNotFoundError), _changing(os.path.dirname(file)):
             os.unlink(file)
+            if self._fsync:
+                flush_folder(os.path.dirname(file))
 
     def paths(self, below: str, offset: str | None = None) -> list[str]:
         """Return paths of objects, in no order; a large folder is not listed completely.
@@ -115,6 +118,24 @@ class Folder:
         del offset
         files = (file for file in files_below(self.file(below)) if not is_staging(file))
         return [os.path.relpath(file, self._root).replace(os.sep, "/") for file in islice(files, _LISTED)]
+
+    def all_paths(self, below: str) -> Iterator[str]:
+        """Yield the paths of all objects in a folder and its folders, in no order.
+
+        Args:
+            below: Path of a folder in this one; empty for all of it.
+        """
+        visited: set[tuple[int, int]] = set()
+        # links to folders are followed, as they are in reading and writing
+        for parent, folders, names in os.walk(self.file(below), followlinks=True):
+            status = os.stat(parent)
+            if (status.st_dev, status.st_ino) in visited:
+                folders.clear()
+                continue
+            visited.add((status.st_dev, status.st_ino))
+            for name in names:
+                if not is_staging(name):
+                    yield os.path.relpath(os.path.join(parent, name), self._root).replace(os.sep, "/")
 
     def target(
         self, path: str, condition: Condition | None = None, history: History | None = None
@@ -250,14 +271,12 @@ class LocalFile:
             self._flush_folders(history.folder)
 
     def _flush_folders(self, folder: str | None = None) -> None:
-        if os.name == "nt":  # folders cannot be opened there; the rename is journalled
-            return
         folder = folder or os.path.dirname(self._file)
         while folder != self._root and folder != os.path.dirname(folder):
-            _flush_folder(folder)
+            flush_folder(folder)
             folder = os.path.dirname(folder)
-        _flush_folder(self._root)
-        _flush_folder(os.path.dirname(self._root))
+        flush_folder(self._root)
+        flush_folder(os.path.dirname(self._root))
 
 
 class _Complete:
@@ -349,11 +368,3 @@ def _prune(history: History) -> None:
         for name in history.obsolete(names):
             with suppress(FileNotFoundError):
                 os.unlink(os.path.join(history.folder, name))
-
-
-def _flush_folder(folder: str) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

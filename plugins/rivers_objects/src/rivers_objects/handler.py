@@ -104,6 +104,15 @@ class ObjectIOHandler(BaseIOHandler):
         return self
 
     @classmethod
+    def durable_settings(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return `fsync` for a store on a local file system."""
+        store = values.get("store")
+        try:
+            return {"fsync": True} if stores.is_local(stores.checked_store(store)) else {}
+        except (TypeError, ValueError, RiversError):
+            return {}  # reported when the settings are validated
+
+    @classmethod
     def settings_from_variables(
         cls, values: Mapping[str, Any], variables: Mapping[str, str]
     ) -> dict[str, dict[str, str]]:

@@ -102,6 +102,12 @@ class Config:
         return self._name("default_executor")
 
     @property
+    def durable(self) -> bool:
+        """Whether everything is flushed to the disk before a write counts as done."""
+        setting = self._document.durable
+        return setting is not None and bool(setting.value)
+
+    @property
     def executor_names(self) -> list[str]:
         """Names of the configured executors, sorted."""
         return sorted(self._document.executors)
@@ -277,7 +283,10 @@ class Config:
         sources = [*self._document.handlers[name]]
         if settings:
             sources.append(HandlerSettings.from_table(settings, "code", "code"))
-        return resolve(name, sources, self.root, self._registry, self._find_handler, self._document.dotenv)
+        document = self._document
+        return resolve(
+            name, sources, self.root, self._registry, self._find_handler, document.dotenv, document.durable
+        )
 
     def _find_handler(self, name: str) -> BaseIOHandler:
         """Return the handler that a field names: a configured one, or an installed one without settings."""

@@ -33,7 +33,8 @@ RULE_METADATA: Final = "metadata"
 _HANDLER_NAME: Final = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?")
 _MAX_DEPTH: Final = 100
 _NAMES: Final = ("repository", "default_io_handler", "default_executor")
-_SECTIONS: Final = (*_NAMES, "io_handlers", "executors", "assets", "plugins")
+_DURABLE: Final = "durable"
+_SECTIONS: Final = (*_NAMES, _DURABLE, "io_handlers", "executors", "assets", "plugins")
 
 
 TableT = TypeVar("TableT", bound=Mapping[str, Any])
@@ -154,6 +155,7 @@ class Document:
     dotenv: Mapping[str, str] = field(default_factory=dict)
     """The variables of the `.env` beside the file."""
     names: dict[str, Setting] = field(default_factory=dict)
+    durable: Setting | None = None
     """`repository`, `default_io_handler` and `default_executor`."""
     handlers: dict[str, list[HandlerSettings]] = field(default_factory=dict)
     handlers_elsewhere: set[str] = field(default_factory=set)
@@ -215,10 +217,19 @@ class Document:
         names = {key: tables[key] for key in _NAMES if key in tables}
         for key, text in self._texts(names, parent).items():
             self.names[key] = Setting((key,), text, origin, self.place(parent)).expanded(self.lookup)
+        if _DURABLE in tables:
+            self._add_durable(tables[_DURABLE], parent, origin)
         self._add_handlers(tables.get("io_handlers", {}), f"{parent}io_handlers", origin)
         self._add_executors(tables.get("executors", {}), f"{parent}executors", origin)
         self._add_rules(tables.get("assets", {}), f"{parent}assets", origin)
         self.add_plugins(tables.get("plugins", {}), f"{parent}plugins")
+
+    def _add_durable(self, value: Any, parent: str, origin: str) -> None:
+        place = self.place(parent)
+        if isinstance(value, bool):
+            self.durable = Setting((_DURABLE,), value, origin, place)
+        else:
+            self.findings.append(f"{place} {_DURABLE}: must be true or false, got {value!r}.")
 
     def _add_handlers(self, value: Any, section: str, origin: str) -> None:
         for name, table in self._table(value, section).items():

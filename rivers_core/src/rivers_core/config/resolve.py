@@ -143,6 +143,7 @@ def resolve(
     registry: PluginRegistry,
     find_handler: Callable[[str], BaseIOHandler],
     dotenv: Mapping[str, str],
+    durable: Setting | None = None,
 ) -> ResolvedSettings:
     """Resolve the settings of a configured handler.
 
@@ -153,6 +154,7 @@ def resolve(
         registry: Registry to look the class up in.
         find_handler: Returns another handler by its name.
         dotenv: The variables of the `.env`, for the library of the handler's store.
+        durable: The setting that asks every handler to flush what it stores; None if there is none.
 
     Raises:
         ConfigurationError: No class is named, or it is not available.
@@ -169,6 +171,13 @@ def resolve(
             replace(item, path=(fields.get(item.path[0], item.path[0]), *item.path[1:])) for item in decoded
         ]
     settings += _store_settings(cls, merge(settings), dotenv)
+    if durable is not None and durable.value:
+        values = merge(settings)
+        settings += [
+            replace(durable, path=(name,), value=value)
+            for name, value in cls.durable_settings(values).items()
+            if name not in values
+        ]
     result = ResolvedSettings(handler, selector.place, cls, settings, {})
     result.findings += _setting_findings(settings)
     for name, value in merge(settings).items():

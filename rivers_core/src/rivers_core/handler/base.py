@@ -270,6 +270,24 @@ class BaseIOHandler(BaseSettings, ABC):
         del keep, older_than, dry_run
         raise self._without_versions(context)
 
+    def resign(self, *, accept_unsigned: bool = False, dry_run: bool = True) -> dict[str, int]:
+        """Sign everything stored with the key that signs now, after a key was replaced. The default raises.
+
+        Args:
+            accept_unsigned: Whether to sign values without a signature, too.
+            dry_run: Whether to change nothing.
+
+        Returns:
+            Numbers of values for the report.
+
+        Raises:
+            RiversError: This handler does not sign values.
+        """
+        del accept_unsigned, dry_run
+        raise RiversError(
+            f"{type(self).__name__} does not sign values. Use the pickle handler with `signing_keys`."
+        )
+
     def verify(self, context: InputContext) -> Mapping[str, int]:
         """Read a stored value completely, and compare it with what the store recorded of it. The default loads it.
 
@@ -377,6 +395,21 @@ class BaseIOHandler(BaseSettings, ABC):
         """
         values = {name: self.__dict__[name] for name in type(self).model_fields if name in self.__dict__}
         return type(self), values | (self.model_extra or {})
+
+    @classmethod
+    def durable_settings(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings that make a write durable before it returns. The default returns none.
+
+        Called when a handler is built from a configuration with `durable = true`.
+
+        Args:
+            values: The settings of the handler, not validated.
+
+        Returns:
+            Settings below the given ones; none if writes are durable anyway, as in an object store.
+        """
+        del values
+        return {}
 
     @classmethod
     def settings_from_variables(

@@ -65,6 +65,7 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
                 "repository": config.repository,
                 "default_io_handler": config.default_io_handler,
                 "default_executor": config.default_executor,
+                "durable": config.durable,
                 "assets": config.rules,
                 "asset_metadata": metadata,
                 "io_handlers": {
@@ -80,7 +81,8 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
     print(f"{config.path}, environment: {config.environment or 'none'}")
     print(f"repository: {config.repository or 'none'}")
     print(f"default_io_handler: {config.default_io_handler or 'none'}")
-    print(f"default_executor: {config.default_executor or 'in_process'}\n")
+    print(f"default_executor: {config.default_executor or 'in_process'}")
+    print(f"durable: {'yes' if config.durable else 'no'}\n")
     columns = [Column("Handler"), Column("Setting"), Column("Value", wraps=True), Column("Origin")]
     rows = [
         (name, item.field, format_setting(item.value), item.origin)
