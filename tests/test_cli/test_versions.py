@@ -91,3 +91,15 @@ def test_handler_without_versions_cannot_be_pruned(project):
     done = project.rivers("handlers", "prune", "memory", "--keep", "1")
     assert done.code == 2
     assert "versions" in done.err
+
+
+def test_resign_plans_and_signs(project):
+    assert project.rivers("handlers", "resign", "files").code == 2
+    project.edit(
+        "rivers.toml", "keep_versions = 5", 'keep_versions = 5\nsigning_key = "a key of enough characters"'
+    )
+    plan = project.rivers("handlers", "resign", "files", "--json")
+    assert (plan.code, plan.document["refused"]) == (1, 3)
+    done = project.ok("handlers", "resign", "files", "--accept-unsigned", "--run", "--json").document
+    assert (done["resigned"], done["refused"]) == (3, 0)
+    assert project.ok("load", "orders", "--json").document["head"] == 3

@@ -24,7 +24,7 @@ SAME = {
     "a link": ({"store": "./link"}, {"store": "./prod"}),
     "below a link": ({"store": "./link/lake"}, {"store": "./prod/lake"}),
     "flushing": ({"store": "./prod", "fsync": True}, {"store": "./prod"}),
-    "a signature": ({"store": "./prod", "signing_key": "k"}, {"store": "./prod"}),
+    "a signature": ({"store": "./prod", "signing_key": "0123456789abcdef"}, {"store": "./prod"}),
     "a prefix in a bucket": ({"store": "s3://b/x"}, {"store": "s3://b", "prefix": "x"}),
     "another name of the scheme": ({"store": "s3a://b/x"}, {"store": "s3://b/x"}),
     "options": ({"store": "s3://b/x", "storage_options": {"region": "eu"}}, {"store": "s3://b/x"}),
@@ -108,7 +108,9 @@ def test_overlay_compares_store_objects_by_location():
         OverlayIOHandler(top=PickleIOHandler(bucket), base=PickleIOHandler("s3://b/x"))
     memory = MemoryStore()
     with pytest.raises(ValueError, match=REFUSED):
-        OverlayIOHandler(top=PickleIOHandler(memory, signing_key="k"), base=PickleIOHandler(memory))
+        OverlayIOHandler(
+            top=PickleIOHandler(memory, signing_key="0123456789abcdef"), base=PickleIOHandler(memory)
+        )
     assert OverlayIOHandler(top=PickleIOHandler(memory, prefix="mine"), base=PickleIOHandler(memory))
     assert OverlayIOHandler(top=PickleIOHandler(MemoryStore()), base=PickleIOHandler(memory))
 
@@ -146,7 +148,7 @@ def test_overlay_compares_location_fields_without_store_root():
 
 def test_overlay_checks_handlers_inside_wrappers(tmp_path):
     production = PickleIOHandler(tmp_path / "prod")
-    twin = PickleIOHandler(tmp_path / "prod", signing_key="k")
+    twin = PickleIOHandler(tmp_path / "prod", signing_key="0123456789abcdef")
     with pytest.raises(ValueError, match=REFUSED):
         OverlayIOHandler(top=Around(inner=[twin]), base=production)
     with pytest.raises(ValueError, match=REFUSED):

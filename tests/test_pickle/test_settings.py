@@ -32,11 +32,11 @@ def test_relative_store_keeps_its_folder(tmp_path, monkeypatch, spelt):
 
 
 def test_settings_are_accepted_by_position(tmp_path):
-    handler = PickleIOHandler(tmp_path, "below", "secret")
-    assert (handler.prefix, handler.signing_key.get_secret_value()) == ("below", "secret")
-    assert handler == PickleIOHandler(store=tmp_path, prefix="below", signing_key="secret")
+    handler = PickleIOHandler(tmp_path, "below", "0123456789abcdef")
+    assert (handler.prefix, handler.signing_key.get_secret_value()) == ("below", "0123456789abcdef")
+    assert handler == PickleIOHandler(store=tmp_path, prefix="below", signing_key="0123456789abcdef")
     with pytest.raises(TypeError, match=r"more than 3 settings by position; name them, as in .*fsync=\.\.\."):
-        PickleIOHandler(tmp_path, "below", "secret", True)
+        PickleIOHandler(tmp_path, "below", "0123456789abcdef", True)
     with pytest.raises(TypeError, match="'store' by position and by name"):
         PickleIOHandler(tmp_path, store=tmp_path)
 
@@ -117,7 +117,9 @@ def test_store_refuses_url_with_credentials(url):
 
 def test_repr_and_dumps_hide_secrets():
     handler = PickleIOHandler(
-        "s3://bucket", signing_key="hunter2", storage_options={"secret_access_key": "hunter2", "timeout": 5}
+        "s3://bucket",
+        signing_key="hunter2hunter2hunter2",
+        storage_options={"secret_access_key": "hunter2", "timeout": 5},
     )
     shown = f"{handler!r} {handler} {handler.model_dump()} {handler.model_dump_json()}"
     assert "hunter2" not in shown
@@ -128,11 +130,11 @@ def test_environment_needs_prefix(tmp_path, monkeypatch):
     monkeypatch.setenv("STORE", "/wrong")
     monkeypatch.setenv("RIVERS_PICKLE_STORE", str(tmp_path))
     monkeypatch.setenv("RIVERS_PICKLE_PREFIX", "right")
-    monkeypatch.setenv("RIVERS_PICKLE_SIGNING_KEY", "key")
+    monkeypatch.setenv("RIVERS_PICKLE_SIGNING_KEY", "0123456789abcdef")
     monkeypatch.setenv("RIVERS_PICKLE_STORAGE_OPTIONS", '{"region": "here"}')
     handler = PickleIOHandler()
     assert (handler.store, handler.prefix) == (str(tmp_path), "right")
-    assert handler.signing_key.get_secret_value() == "key"
+    assert handler.signing_key.get_secret_value() == "0123456789abcdef"
     assert handler.storage_options["region"].get_secret_value() == "here"
     assert PickleIOHandler("/given").store == "/given"
 
@@ -149,7 +151,7 @@ def test_dotenv_file_is_read(tmp_path, monkeypatch):
         ({"store": "memory://", "fsync": True}, "`fsync` requires a store on a local file system"),
         ({"store": "s3://bucket", "fsync": True}, "`fsync` requires a store on a local file system"),
         ({"store": MemoryStore(), "storage_options": {"a": "b"}}, "an obstore store has its own"),
-        ({"store": "x", "signing_key": ""}, "at least 1"),
+        ({"store": "x", "signing_key": "fifteen letters"}, "at least 16"),
         ({"store": "x", "sign_key": "k"}, "Did you mean 'signing_key'"),
         ({}, "Field required"),
     ],
@@ -161,7 +163,7 @@ def test_invalid_settings_are_refused(settings, message):
 
 def test_handler_pickles_as_configuration(tmp_path):
     for store in (str(tmp_path), LocalStore(tmp_path)):
-        handler = PickleIOHandler(store, prefix="p", signing_key="key", storage_options={} or {})
+        handler = PickleIOHandler(store, prefix="p", signing_key="0123456789abcdef", storage_options={} or {})
         assert stored_in(handler, tmp_path / "p")
         restored = pickle.loads(pickle.dumps(handler))
         assert restored.load_input(InputContext("asset", "next")) == 1

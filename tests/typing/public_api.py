@@ -116,10 +116,10 @@ everything: list[rs.Asset] = [orders, total, report, both, monthly, look, graph]
 
 function: Callable[[int], int] = double
 pickled: rs.BaseIOHandler = rs.PickleIOHandler(
-    "memory:", prefix="x", signing_key=SecretStr("secret"), fsync=True
+    "memory:", prefix="x", signing_key=SecretStr("0123456789abcdef"), fsync=True
 )
 signed: rs.BaseIOHandler = rs.PickleIOHandler(
-    store="memory:", signing_key="secret", storage_options={"region": "eu"}
+    store="memory:", signing_key="0123456789abcdef", storage_options={"region": "eu"}
 )
 from_environment: rs.BaseIOHandler = rs.PickleIOHandler()
 memory: rs.BaseIOHandler = rs.InMemoryIOHandler()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from rivers_core import InputContext, OutputContext
     from rivers_pickle.format import Header
+    from rivers_pickle.unpickling import ForbiddenGlobalError
 
 
 def damaged(context: InputContext, address: str, reason: str) -> IntegrityError:
@@ -43,6 +44,21 @@ def no_such_version(context: InputContext, address: str, versions: Sequence[str]
     return VersionNotFoundError(
         f"Could not load version {context.version!r} of {named(context)} at {address!r}: it is not stored. Stored are "
         f"{stored}. Earlier versions are kept by a handler with `keep_versions`."
+    )
+
+
+def forbidden(context: InputContext, address: str, error: ForbiddenGlobalError) -> IntegrityError:
+    """Return the error for an object that refers to a class or function that is not allowed.
+
+    Args:
+        context: Context of the asset.
+        address: Address of the object.
+        error: Error of the unpickler.
+    """
+    return IntegrityError(
+        f"Could not load {named(context)} at {address!r}: the object refers to {error.name!r} of module "
+        f"{error.module!r}, which is not in `allow` of its handler. If the value needs it, add "
+        f"'{error.module}:{error.name}'."
     )
 
 

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 from blake3 import blake3
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rivers_core import OutputContext
 
 FORMAT: Final = "rivers-pickle/1"
@@ -99,6 +101,15 @@ def derive_key(secret: str) -> bytes:
     return blake3(secret.encode(), derive_key_context=_KEY_CONTEXT).digest()
 
 
+def is_signed_object(data: memoryview) -> bool:
+    """Return whether an object says that it is signed; its signature is not verified.
+
+    Args:
+        data: The whole object.
+    """
+    return _has_magic(data) and bool(_LENGTHS.unpack(data[-_TRAILER_SIZE:][: _LENGTHS.size])[3])
+
+
 def is_rivers_object(data: memoryview) -> bool:
     """Return whether an object was written in this format, even if it is truncated or damaged.
 
@@ -125,29 +136,30 @@ def encode_footer(header: Header, *, stream_length: int, stream_digest: bytes, k
     return text + lengths + _seal(stream_digest, text, lengths, key) + MAGIC
 
 
-def verify(data: memoryview, key: bytes | None) -> tuple[memoryview, Header]:
+def verify(data: memoryview, keys: Sequence[bytes]) -> tuple[memoryview, Header]:
     """Verify an object of this format, without unpickling anything.
 
     Args:
         data: The whole object.
-        key: Key that it must be signed with; None if it must not be signed.
+        keys: Keys, one of which it must be signed with; empty if it must not be signed.
 
     Returns:
         Pickle stream and header, both unchanged since they were written.
 
     Raises:
-        FormatError: The object is damaged, of a newer version, or not signed with this key.
+        FormatError: The object is damaged, of a newer version, or not signed with one of the keys.
     """
     stream, text, lengths, seal = _split(data)
     _, _, _, signed = _LENGTHS.unpack(lengths)
-    if signed and key is None:
+    if signed and not keys:
         raise FormatError("is signed, but this handler has no `signing_key` to verify it")
-    if key is not None and not signed:
+    if keys and not signed:
         raise FormatError("is not signed, but this handler only loads objects signed with its `signing_key`")
     digest = blake3(stream).digest()
-    if not hmac.compare_digest(seal, _seal(digest, text, lengths, key)):
+    seals = [_seal(digest, text, lengths, key) for key in keys or (None,)]
+    if not any(hmac.compare_digest(seal, expected) for expected in seals):
         changed = "was changed after it was stored: its digest does not match its bytes"
-        raise FormatError(changed if key is None else "was signed with another key, or changed after signing")
+        raise FormatError("was signed with another key, or changed after signing" if keys else changed)
     return stream, _header(text, digest)
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import pickle
+import logging
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, NoReturn
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from rivers_core import InputContext, MetadataValue, StoredVersion
+from rivers_core.exceptions import ConfigurationError
 from rivers_objects import Condition, History, ObjectIOHandler
 from rivers_objects.layout import versions_folder
 from rivers_pickle import errors
@@ -22,6 +23,7 @@ from rivers_pickle.format import (
     encode_footer,
     header_for,
     is_rivers_object,
+    is_signed_object,
     object_name,
     parse_object_name,
     verify,
@@ -29,16 +31,24 @@ from rivers_pickle.format import (
     version_of,
 )
 from rivers_pickle.stream import TargetError, Written, write_pickle
+from rivers_pickle.unpickling import ForbiddenGlobalError, parse_allowed, unpickle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import timedelta
+    from typing import Self
 
     from rivers_core import OutputContext
     from rivers_objects import Target
 
 
+_LOG: Final = logging.getLogger("rivers.handlers")
 _SHORTEST_VERSION: Final = 8
+_SHORTEST_KEY: Final = 16
+_MARKER: Final = ".rivers-signed"
+_MARKER_TEXT: Final = (
+    b"Pickle objects in this folder are signed. rivers refuses to write here without a signing key.\n"
+)
 _warned_names: Final[set[str]] = set()
 
 
@@ -68,7 +78,11 @@ class PickleIOHandler(ObjectIOHandler):
         store: An obstore store, a URL (`file:`, `s3://`, `gs://`, `az://`, `memory://`, ...) or a path. A
             relative path is relative to the working folder, in a config file to that file.
         prefix: Path in the store below which all objects lie.
-        signing_key: Key that signs objects; then no unsigned, foreign or changed object is ever unpickled.
+        signing_key: Key that signs objects; then no unsigned, foreign or changed object is ever unpickled. At least
+            16 characters.
+        signing_keys: Instead of `signing_key`: the first one signs, and all verify, so that a key can be replaced.
+        allow: The classes and functions that a value may refer to, as pairs of module and name or text
+            `module:name`; None for any. A second layer behind a signature.
         keep_versions: How many earlier versions of each value stay loadable, besides the current one.
         fsync: Flush an object and its folder to the disk before `handle_output` returns; local stores only.
         storage_options: Options of the store that a URL names, with obstore's names: `access_key_id`, `region`,
@@ -90,12 +104,20 @@ class PickleIOHandler(ObjectIOHandler):
 
     signing_key: SecretStr | None = Field(
         default=None,
-        min_length=1,
+        min_length=_SHORTEST_KEY,
         description="Key that signs objects; then only objects signed with it are loaded.",
+    )
+    signing_keys: tuple[Annotated[SecretStr, Field(min_length=_SHORTEST_KEY)], ...] = Field(
+        default=(), description="Several keys: the first signs, all verify."
+    )
+    allow: Annotated[tuple[tuple[str, str], ...] | None, BeforeValidator(parse_allowed)] = Field(
+        default=None, description="Classes and functions that a value may refer to, as `module:name`."
     )
     keep_versions: int = Field(
         default=0, ge=0, description="How many earlier versions of each value stay loadable."
     )
+
+    _is_guarded: bool = PrivateAttr(default=False)
 
     if TYPE_CHECKING:
 
@@ -107,13 +129,23 @@ class PickleIOHandler(ObjectIOHandler):
             *,
             fsync: bool = False,
             storage_options: Mapping[str, SecretStr | str] | None = None,
+            signing_keys: Iterable[SecretStr | str] = (),
             keep_versions: int = 0,
+            allow: Iterable[tuple[str, str] | str] | None = None,
         ) -> None: ...
+
+    @model_validator(mode="after")
+    def _has_one_setting_for_keys(self) -> Self:
+        if self.signing_key is not None and self.signing_keys:
+            raise ValueError(
+                "`signing_key` and `signing_keys` exclude each other. Move the key into the list."
+            )
+        return self
 
     @property
     def is_signed(self) -> bool:
         """True with a signing key."""
-        return self.signing_key is not None
+        return bool(self._secrets())
 
     def handle_output(self, context: OutputContext, obj: Any) -> None:
         """Pickle a value and write it atomically.
@@ -154,9 +186,11 @@ class PickleIOHandler(ObjectIOHandler):
             stored_at=None if header is None else datetime.fromisoformat(header.created),
         )
         try:
-            return pickle.loads(stream)
+            return unpickle(stream, self.allow)
         except MemoryError:
             raise
+        except ForbiddenGlobalError as error:
+            raise errors.forbidden(context, self.object_address(path), error) from None
         except Exception as error:
             raise errors.not_rebuilt(context, self.object_address(path), header, error) from error
 
@@ -212,12 +246,14 @@ class PickleIOHandler(ObjectIOHandler):
             replace(header, created=datetime.now(UTC).isoformat(timespec="microseconds"), write_id=None),
             stream_length=len(stream),
             stream_digest=digest,
-            key=self._key(),
+            key=self._signing_key(),
         )
         try:
             with self._target(context, path).open() as writer:
                 writer.write(stream)
                 writer.write(footer)
+        except ConfigurationError:
+            raise
         except Exception as error:
             self.fail("store", context, path, error.__cause__ or error)
         self._describe(context, path, len(stream) + len(footer))
@@ -282,6 +318,62 @@ class PickleIOHandler(ObjectIOHandler):
         _, header = self._checked(context, path, data)
         return {"bytes": len(data), "digests": 0 if header is None else 1}
 
+    def resign(self, *, accept_unsigned: bool = False, dry_run: bool = True) -> dict[str, int]:
+        """Sign all objects below the prefix with the first key; by default only count them. Nothing is unpickled.
+
+        An object that no key of the handler signed is refused, never signed: it may be anybody's.
+
+        Args:
+            accept_unsigned: Whether to sign objects without a signature, when a store becomes a signed one.
+            dry_run: Whether to change nothing.
+
+        Returns:
+            Numbers of objects: `current` (signed with the first key), `resigned`, `refused`.
+
+        Raises:
+            ConfigurationError: The handler has no signing key.
+        """
+        key = self._signing_key()
+        if key is None:
+            raise ConfigurationError(
+                f"{type(self).__name__} has no signing key to sign with. Set `signing_keys`."
+            )
+        counts = {"current": 0, "resigned": 0, "refused": 0}
+        try:
+            for path in self.objects.all_paths(self.prefix):
+                if path.endswith(self.suffix):
+                    counts[self._resign(path, key, accept_unsigned=accept_unsigned, dry_run=dry_run)] += 1
+            if not dry_run:
+                self._guard_signatures()
+        except Exception as error:
+            self._fail_resign(error)
+        return counts
+
+    def _resign(self, path: str, key: bytes, *, accept_unsigned: bool, dry_run: bool) -> str:
+        data = self.objects.read(path)
+        try:
+            if is_signed_object(data) or not accept_unsigned:
+                stream, header = verify(data, self._keys())
+            else:
+                stream, header = verify(data, ())
+        except FormatError as error:
+            _LOG.warning("Did not sign %s: the object %s", self.object_address(path), error)
+            return "refused"
+        footer = encode_footer(
+            header, stream_length=len(stream), stream_digest=bytes.fromhex(header.data_version), key=key
+        )
+        if bytes(data[len(stream) :]) == footer:
+            return "current"
+        if not dry_run:
+            with self.objects.target(path, Condition(header.data_version, version_in_tail)).open() as writer:
+                writer.write(stream)
+                writer.write(footer)
+        return "resigned"
+
+    def _fail_resign(self, error: Exception) -> NoReturn:
+        context = InputContext("any", "resign")
+        self.fail("sign", context, self.prefix, error)
+
     def _read(self, context: InputContext) -> tuple[str, memoryview, memoryview, Header | None]:
         """Return path, bytes, verified stream and header of the object that a context requests."""
         path = self.object_path(context)
@@ -335,7 +427,7 @@ class PickleIOHandler(ObjectIOHandler):
             written = write_pickle(target, obj, self._footer_for(context, obj))
         except TargetError as error:
             self.fail("store", context, path, error.__cause__ or error)
-        except MemoryError:
+        except (MemoryError, ConfigurationError):
             raise
         except Exception as error:
             raise errors.unpicklable(context, obj, error) from error
@@ -345,7 +437,7 @@ class PickleIOHandler(ObjectIOHandler):
         def footer_for(stream_length: int, stream_digest: bytes) -> bytes:
             header = header_for(context, obj, stream_digest)
             return encode_footer(
-                header, stream_length=stream_length, stream_digest=stream_digest, key=self._key()
+                header, stream_length=stream_length, stream_digest=stream_digest, key=self._signing_key()
             )
 
         return footer_for
@@ -354,15 +446,15 @@ class PickleIOHandler(ObjectIOHandler):
         self, context: InputContext, path: str, data: memoryview
     ) -> tuple[memoryview, Header | None]:
         """Return the verified stream; the header is None for an object that rivers did not write."""
-        key = self._key()
+        keys = self._keys()
         try:
             if not is_rivers_object(data):
-                if key is None:
+                if not keys:
                     return data, None
                 raise FormatError(
                     "has no footer, but this handler only loads objects signed with its `signing_key`"
                 )
-            stream, header = verify(data, key)
+            stream, header = verify(data, keys)
             if header.key != context.storage_key:
                 raise FormatError(f"was stored as {header.key!r} and does not belong here")
         except FormatError as error:
@@ -376,12 +468,53 @@ class PickleIOHandler(ObjectIOHandler):
         if self.keep_versions:
             history = History(versions_folder(self.prefix, path), self.keep_versions, object_name)
         try:
+            self._guard_signatures()
             return self.objects.target(path, condition, history)
+        except ConfigurationError:
+            raise
         except Exception as error:
             raise TargetError from error
 
-    def _key(self) -> bytes | None:
-        return None if self.signing_key is None else derive_key(self.signing_key.get_secret_value())
+    def _guard_signatures(self) -> None:
+        """Mark a store as signed; without a key refuse to write to one. The store is asked once."""
+        if self._is_guarded:
+            return
+        parts = self.prefix.split("/") if self.prefix else []
+        if self.is_signed:
+            marker = "/".join([*parts, _MARKER])
+            if not self.objects.exists(marker):
+                self.objects.target(marker).put(_MARKER_TEXT)
+        else:
+            # a prefix may lie in a signed one
+            for depth in range(len(parts) + 1):
+                marker = "/".join([*parts[:depth], _MARKER])
+                if self._has_marker(marker):
+                    raise ConfigurationError(
+                        f"{type(self).__name__} has no signing key, and {self.object_address(marker)!r} says that the "
+                        "objects there are signed: they would be replaced by unsigned ones, which nobody could load. "
+                        "Nothing was stored. Set `signing_key`, or remove this object if the store is no longer signed."
+                    )
+        self._is_guarded = True
+
+    def _has_marker(self, path: str) -> bool:
+        try:
+            return self.objects.exists(path)
+        except Exception as error:
+            from obstore.exceptions import PermissionDeniedError
+
+            # so answers S3 for an absent object to those who may not list
+            if isinstance(error, (PermissionError, PermissionDeniedError)):
+                return False
+            raise
+
+    def _secrets(self) -> tuple[SecretStr, ...]:
+        return self.signing_keys if self.signing_key is None else (self.signing_key,)
+
+    def _keys(self) -> tuple[bytes, ...]:
+        return tuple(derive_key(secret.get_secret_value()) for secret in self._secrets())
+
+    def _signing_key(self) -> bytes | None:
+        return next(iter(self._keys()), None)
 
 
 def _stored_version(name: str, size: int, *, is_current: bool = False) -> StoredVersion:

@@ -269,6 +269,45 @@ def prune(
         print("\nDry run, nothing was changed. Use --run to apply.")
 
 
+@app.command(cls=Command)
+def resign(
+    context: typer.Context,
+    name: HandlerName,
+    accept_unsigned: Annotated[
+        bool,
+        typer.Option(
+            "--accept-unsigned", help="Sign objects without a signature, too: trust what is stored."
+        ),
+    ] = False,
+    run: Annotated[
+        bool, typer.Option("--run", help="Apply the plan; by default it is only printed.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Sign everything that a handler stores with its first signing key, after a key was replaced.
+
+    Objects that no key of the handler signed are refused. By default only the plan is printed; --run applies it.
+
+    Exit codes: 0, 1 an object was refused or the store failed, 2 the handler does not exist.
+
+    Examples:
+      $ rivers handlers resign scratch
+      $ rivers handlers resign scratch --run
+    """
+    with project_output_to_stderr(as_json):
+        project = context.obj.project
+        handler = find_handler(project, HandlerUsage.of_project(project), name).storing_handler()
+        counts = handler.resign(accept_unsigned=accept_unsigned, dry_run=not run)
+    if as_json:
+        print_document({"handler": name, "dry_run": not run, **counts})
+    else:
+        print(f"{name}: " + ", ".join(f"{count} {what}" for what, count in counts.items()) + ".")
+        if not run:
+            print("\nDry run, nothing was changed. Use --run to apply.")
+    if counts.get("refused"):
+        raise ExitError
+
+
 @dataclass(frozen=True, slots=True)
 class PrunedVersion:
     """An earlier version that was (or would be) removed.
