@@ -1,4 +1,4 @@
-"""Layered layout of a directed acyclic graph: nodes and edges in, positions out.
+"""Layered layout of a directed graph: nodes and edges in, positions out.
 
 Columns run from left to right. The method is that of Sugiyama, Tagawa and Toda (1981): columns by longest path,
 placeholders where an edge crosses a column, order within a column by the mean position of the neighbors, and
@@ -21,6 +21,8 @@ ROW_HEIGHT: Final = 46.0
 BOX_HEIGHT: Final = 30.0
 _LANE_HEIGHT: Final = 18.0
 _COLUMN_GAP: Final = 64.0
+_BLOCK_GAP: Final = 18.0
+_ASPECT: Final = 1.7  # width to height of a screen
 _SWEEPS: Final = 12
 _RELAXATIONS: Final = 24
 
@@ -73,34 +75,135 @@ class Layout:
 def compute_layout(widths: Mapping[str, float], edges: Iterable[tuple[str, str]]) -> Layout:
     """Compute a position for every node and every edge.
 
+    Parts of the graph that no edge connects are laid out one by one and packed into rows. An edge that closes a cycle
+    runs from right to left.
+
     Args:
         widths: Width of the box of each node, by name. The order of the nodes decides ties.
         edges: Source and target of each edge.
 
     Returns:
         The layout; equal arguments give equal layouts.
-
-    Raises:
-        ValueError: The edges form a cycle.
     """
     edges = list(edges)
-    columns = _assign_columns(widths, edges)
-    boxes = {name: Box(name, columns[name], width) for name, width in widths.items()}
-    layers: list[list[Box]] = [[] for _ in range(max(columns.values(), default=-1) + 1)]
-    for box in boxes.values():
-        layers[box.column].append(box)
-    paths = {(source, target): _connect(boxes[source], boxes[target], layers) for source, target in edges}
-    for sweep in range(_SWEEPS):
-        _sort_layers(layers, forward=sweep % 2 == 0)
+    boxes: dict[str, Box] = {}
+    paths: dict[tuple[str, str], list[Box]] = {}
+    blocks: list[_Block] = []
+    for names, part in _components(widths, edges):
+        layers = _lay_out({name: widths[name] for name in names}, part, boxes, paths)
+        blocks.append(_Block.of_layers(layers))
+    width, height = _pack(blocks)
+    return Layout(
+        {name: boxes[name] for name in widths}, {edge: paths[edge] for edge in edges}, width, height
+    )
+
+
+@dataclass(slots=True, eq=False)
+class _Block:
+    """A connected part of the graph, laid out with its upper left corner at the origin."""
+
+    boxes: list[Box]
+    width: float
+    height: float
+
+    @classmethod
+    def of_layers(cls, layers: list[list[Box]]) -> _Block:
+        boxes = [box for layer in layers for box in layer]
+        width = max(box.x + box.width for box in boxes)
+        return cls(boxes, width, max(box.y + box.space / 2 for box in boxes))
+
+    def move(self, x: float, y: float) -> None:
+        for box in self.boxes:
+            box.x += x
+            box.y += y
+
+
+def _components(
+    names: Iterable[str], edges: Sequence[tuple[str, str]]
+) -> list[tuple[list[str], list[tuple[str, str]]]]:
+    """Return nodes and edges of each connected part, in the order of their first nodes."""
+    parents = {name: name for name in names}
+
+    def root(name: str) -> str:
+        while parents[name] != name:
+            parents[name] = parents[parents[name]]
+            name = parents[name]
+        return name
+
+    for source, target in edges:
+        parents[root(target)] = root(source)
+    parts: dict[str, tuple[list[str], list[tuple[str, str]]]] = {}
+    for name in parents:
+        parts.setdefault(root(name), ([], []))[0].append(name)
+    for edge in edges:
+        parts[root(edge[0])][1].append(edge)
+    return list(parts.values())
+
+
+def _pack(blocks: list[_Block]) -> tuple[float, float]:
+    """Move the blocks into rows, the highest first, about as wide as a screen; return width and height of all."""
+    area = sum((block.width + _COLUMN_GAP) * (block.height + _BLOCK_GAP) for block in blocks)
+    limit = max([(area * _ASPECT) ** 0.5, *(block.width for block in blocks)])
+    x = y = row_height = total_width = 0.0
+    for block in sorted(blocks, key=lambda block: -block.height):
+        if x > 0 and x + block.width > limit:
+            x, y, row_height = 0.0, y + row_height + _BLOCK_GAP, 0.0
+        block.move(x, y)
+        total_width = max(total_width, x + block.width)
+        x += block.width + _COLUMN_GAP
+        row_height = max(row_height, block.height)
+    return total_width, y + row_height
+
+
+def _lay_out(
+    widths: Mapping[str, float],
+    edges: Sequence[tuple[str, str]],
+    boxes: dict[str, Box],
+    paths: dict[tuple[str, str], list[Box]],
+) -> list[list[Box]]:
+    """Lay out one connected part: add its boxes and paths, and return its columns."""
+    back = _back_edges(widths, edges)
+    forward = [edge[::-1] if edge in back else edge for edge in edges]
+    columns = _assign_columns(widths, forward)
+    boxes.update({name: Box(name, columns[name], width) for name, width in widths.items()})
+    layers: list[list[Box]] = [[] for _ in range(max(columns.values()) + 1)]
+    for name in widths:
+        layers[columns[name]].append(boxes[name])
+    for edge, (source, target) in zip(edges, forward, strict=True):
+        path = _connect(boxes[source], boxes[target], layers)
+        paths[edge] = path[::-1] if edge in back else path
+    if edges:
+        for sweep in range(_SWEEPS):
+            _sort_layers(layers, forward=sweep % 2 == 0)
     _place_horizontally(layers)
     _place_vertically(layers)
-    placed = [box for layer in layers for box in layer]
-    return Layout(
-        boxes,
-        paths,
-        max((box.x + box.width for box in placed), default=0.0),
-        max((box.y + box.space / 2 for box in placed), default=0.0),
-    )
+    return layers
+
+
+def _back_edges(names: Iterable[str], edges: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return edges without which the graph has no cycle: those that lead to a node that is still being visited."""
+    targets: dict[str, list[str]] = {name: [] for name in names}
+    for source, target in edges:
+        targets[source].append(target)
+    back: set[tuple[str, str]] = set()
+    done: dict[str, bool] = {}
+    for start in targets:
+        if start in done:
+            continue
+        done[start] = False
+        stack = [(start, iter(targets[start]))]
+        while stack:
+            name, remaining = stack[-1]
+            target = next(remaining, None)
+            if target is None:
+                done[name] = True
+                stack.pop()
+            elif target not in done:
+                done[target] = False
+                stack.append((target, iter(targets[target])))
+            elif not done[target]:
+                back.add((name, target))
+    return back
 
 
 def _assign_columns(names: Iterable[str], edges: Sequence[tuple[str, str]]) -> dict[str, int]:

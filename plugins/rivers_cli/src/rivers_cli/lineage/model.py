@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -71,10 +72,44 @@ class Lineage:
         names = set(names)
         upstream = _reachable(names, [(edge.target, edge.source) for edge in self.edges])
         downstream = _reachable(names, [(edge.source, edge.target) for edge in self.edges])
-        kept = names | upstream | downstream
+        return self.only(names | upstream | downstream)
+
+    def only(self, names: Iterable[str]) -> Lineage:
+        """Return the lineage of exactly these assets."""
+        kept = set(names)
         return Lineage(
             tuple(node for node in self.nodes if node.name in kept),
             tuple(edge for edge in self.edges if edge.source in kept and edge.target in kept),
+        )
+
+    def near(self, name: str, depth: int) -> Lineage:
+        """Return the lineage of an asset and what is at most so many edges upstream or downstream of it.
+
+        Args:
+            name: The asset.
+            depth: Number of edges.
+        """
+        upstream = _reachable({name}, [(edge.target, edge.source) for edge in self.edges], depth)
+        downstream = _reachable({name}, [(edge.source, edge.target) for edge in self.edges], depth)
+        return self.only({name} | upstream | downstream)
+
+    def by_group(self) -> Lineage:
+        """Return the lineage of groups: one node per group, named like it, and per asset without one.
+
+        Groups may depend on each other in both directions.
+        """
+        owners = {node.name: node.group or node.name for node in self.nodes}
+        members: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            members.setdefault(owners[node.name], []).append(node)
+        edges: dict[tuple[str, str], bool] = {}
+        for edge in self.edges:
+            pair = owners[edge.source], owners[edge.target]
+            if pair[0] != pair[1]:
+                edges[pair] = edges.get(pair, False) or edge.is_loaded
+        return Lineage(
+            tuple(_group_node(name, nodes) for name, nodes in members.items()),
+            tuple(Edge(source, target, is_loaded) for (source, target), is_loaded in edges.items()),
         )
 
     def document(self) -> dict[str, Any]:
@@ -160,14 +195,30 @@ def _targets(step: Step, owners: Mapping[str, str]) -> list[str]:
     return assets or ([owners[step.name]] if step.name in owners else [])
 
 
-def _reachable(names: Iterable[str], edges: Iterable[tuple[str, str]]) -> set[str]:
+def _group_node(name: str, nodes: list[Node]) -> Node:
+    handler = Counter(node.handler for node in nodes).most_common(1)[0][0]
+    kinds = tuple(dict.fromkeys(kind for node in nodes for kind in node.kinds))
+    return Node(
+        name,
+        handler,
+        f"stores most of its {len(nodes)} assets",
+        nodes[0].group,
+        kinds,
+        all(node.is_external for node in nodes),
+        any(node.is_partitioned for node in nodes),
+    )
+
+
+def _reachable(names: Iterable[str], edges: Iterable[tuple[str, str]], depth: int | None = None) -> set[str]:
+    """Return what the edges lead to from these names, in any number of steps or at most `depth`."""
     neighbors: dict[str, list[str]] = {}
     for source, target in edges:
         neighbors.setdefault(source, []).append(target)
     reached: set[str] = set()
     pending = list(names)
-    while pending:
-        new = [name for name in neighbors.get(pending.pop(), ()) if name not in reached]
-        reached.update(new)
-        pending += new
+    while pending and depth != 0:
+        new = {name for source in pending for name in neighbors.get(source, ())} - reached
+        reached |= new
+        pending = list(new)
+        depth = None if depth is None else depth - 1
     return reached
