@@ -97,7 +97,7 @@ check-page: $(FRONTEND)/node_modules/.installed
 check-pyright:
 	$(BIN)/pyright
 check-mypy:
-	$(BIN)/mypy $(SOURCES) docs/examples/flights/flights docs/examples/rivers_duckdb/src/rivers_duckdb docs/examples/flights/run.py tests/typing
+	$(BIN)/mypy $(SOURCES) docs/examples/flights/flights docs/examples/rivers_duckdb/src/rivers_duckdb docs/examples/rivers_zstd/src/rivers_zstd docs/examples/flights/run.py tests/typing
 check-imports:
 	$(BIN)/lint-imports
 

@@ -1,0 +1,1 @@
+"""Values compressed with Zstandard, in the store of another handler."""
