@@ -151,7 +151,7 @@ def _stored_before(run: Run, keys: Keys, instances: Sequence[Step]) -> set[str]:
     key = None if keys is None else str(keys[0])
     events = {
         event.asset_key: event
-        for event in run.storage.get_events_for_run(run.run_id)
+        for event in run.storage.get_events_for_run(run.run_id, with_steps=False)
         if event.event_type == MATERIALIZATION and event.partition_key == key
     }
     kept: set[str] = set()

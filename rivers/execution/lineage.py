@@ -200,5 +200,5 @@ def latest_observation(storage: EventStorage, asset_name: str) -> Event | None:
         storage: The event storage.
         asset_name: The asset.
     """
-    events = storage.get_events_for_asset(asset_name, limit=_RECENT_EVENTS)
+    events = storage.get_events_for_asset(asset_name, limit=_RECENT_EVENTS, with_steps=False)
     return next((event for event in events if event.event_type == "Observation" and event.data_version), None)

@@ -43,7 +43,7 @@ class VersionIndex:
         """Return the newest event that stored a version of an asset under a key; None if no event did."""
         events = self._by_asset.get(asset_name)
         if events is None:
-            newest_first = self._storage.get_events_for_asset(asset_name, limit=None)
+            newest_first = self._storage.get_events_for_asset(asset_name, limit=None, with_steps=False)
             events = self._by_asset[asset_name] = {
                 (event.partition_key, stored_version(event)): event
                 for event in reversed(newest_first)

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 MAX_UPDATES: Final = 10
 """Attempts of a step that continues its own stored value, while other processes replace that value."""
 
+CANCELLATION_SECONDS: Final = 0.1
+"""A waiting coroutine notices after this time that its run was canceled."""
+
+CONFLICT: Final = "CONFLICT"
+"""Begins the message of a retry that another writer caused, which uses up no attempt of the retry policy."""
+
 _MAX_UPDATE_PAUSE_S: Final = 0.25
 
 
@@ -48,13 +54,14 @@ class RetryElsewhere(Exception):  # noqa: N818 not an error
 
     Args:
         delay: Seconds to wait before the next attempt.
-        reason: Category of the failure.
+        error: Why the attempt failed.
     """
 
-    def __init__(self, delay: float, reason: FailureReason) -> None:
+    def __init__(self, delay: float, error: BaseException) -> None:
         super().__init__(delay)
         self.delay = delay
-        self.reason = reason
+        self.error = error
+        self.reason = classify(error)
 
 
 def record_failure(
@@ -74,10 +81,17 @@ def record_failure(
         "rivers/failure_reason": MetadataValue.text(classify(error).value),
         "rivers/exc_type": MetadataValue.json(classes),
     }
-    message = error_text(error)
+    message, duration_ns = error_text(error), run.duration_of(step, keys)
     for name in _affected(step, run, keys):
         run.record(
-            "StepFailure", step, keys=keys, asset=name, attempt=attempt, message=message, metadata=metadata
+            "StepFailure",
+            step,
+            keys=keys,
+            asset=name,
+            attempt=attempt,
+            message=message,
+            metadata=metadata,
+            duration_ns=duration_ns,
         )
 
 
@@ -107,7 +121,7 @@ async def may_retry(
         asset: The output whose write failed, None if the function failed.
 
     Returns:
-        Whether to start another attempt now.
+        Whether to start another attempt now; not if the run is canceled before the delay has passed.
 
     Raises:
         RetryElsewhere: The function failed, and the run leaves retries to another process.
@@ -116,9 +130,8 @@ async def may_retry(
     if delay is None:
         return False
     if run.retries_elsewhere and asset is None:
-        raise RetryElsewhere(delay, classify(error))
-    await _pause(step, delay)
-    return True
+        raise RetryElsewhere(delay, error)
+    return await _pause(step, run, delay)
 
 
 def retry_delay(
@@ -132,16 +145,27 @@ def retry_delay(
     """Return the seconds before the next attempt and record the retry; None if there is none. See `may_retry`."""
     policy = step.retry or run.retry
     reason = policy.should_retry(error, attempt) if policy is not None else None
-    if policy is None or reason is None:
+    if policy is None or reason is None or run.is_canceled:
         return None
     delay = policy.delay(attempt)
     what = f"writing {asset!r} failed" if asset is not None else "failed"
     message = f"{reason.name}: {what}, attempt {attempt} of {policy.max_retries + 1}: {error_text(error)}"
     metadata = _retry_metadata(attempt, reason, delay)
+    # repeating only the write is not another attempt of the function
+    duration_ns = run.duration_of(step, keys) if asset is None else None
     for name in _affected(step, run, keys) if asset is None else (asset,):
         run.record(
-            "StepRetry", step, keys=keys, asset=name, attempt=attempt, message=message, metadata=metadata
+            "StepRetry",
+            step,
+            keys=keys,
+            asset=name,
+            attempt=attempt,
+            message=message,
+            metadata=metadata,
+            duration_ns=duration_ns,
         )
+    if asset is None:
+        run.end_call(step, keys)
     return delay
 
 
@@ -167,11 +191,18 @@ async def may_rerun(
         return False
     # random, so that processes that collided do not collide again
     delay = random.uniform(0, min(0.002 * 2**conflicts, _MAX_UPDATE_PAUSE_S))
-    message = f"CONFLICT: attempt {conflicts} of {MAX_UPDATES}: {error_text(error)}"
+    message = f"{CONFLICT}: attempt {conflicts} of {MAX_UPDATES}: {error_text(error)}"
     metadata = _retry_metadata(conflicts, FailureReason.ERROR, delay)
-    run.record("StepRetry", step, keys=keys, attempt=conflicts, message=message, metadata=metadata)
-    await _pause(step, delay)
-    return True
+    run.record(
+        "StepRetry",
+        step,
+        keys=keys,
+        attempt=conflicts,
+        message=message,
+        metadata=metadata,
+        duration_ns=run.duration_of(step, keys),
+    )
+    return await _pause(step, run, delay)
 
 
 def _retry_metadata(attempt: int, reason: FailureReason, delay: float) -> dict[str, MetadataValue]:
@@ -182,8 +213,18 @@ def _retry_metadata(attempt: int, reason: FailureReason, delay: float) -> dict[s
     }
 
 
-async def _pause(step: Step, seconds: float) -> None:
+async def _pause(step: Step, run: Run, seconds: float) -> bool:
+    """Wait, and return whether the run goes on."""
     if step.needs_loop:
-        await asyncio.sleep(seconds)
-    elif seconds:
-        time.sleep(seconds)
+        return await sleep_unless_canceled(run, seconds)
+    if seconds:
+        run.pause(seconds)
+    return not run.is_canceled
+
+
+async def sleep_unless_canceled(run: Run, seconds: float) -> bool:
+    """Wait on the event loop, until the run is canceled at the latest; return whether it goes on."""
+    end = time.monotonic() + seconds
+    while not run.is_canceled and (left := end - time.monotonic()) > 0:
+        await asyncio.sleep(min(left, CANCELLATION_SECONDS))
+    return not run.is_canceled

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from contextlib import suppress
+from dataclasses import replace
 from operator import attrgetter
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
+from rivers.exceptions import StorageError
 from rivers.execution.input_notes import InputNotes
 from rivers.execution.keys import existing_keys
 from rivers.execution.lineage import History, is_selected, latest_observation, needed_keys
 from rivers.execution.loaded_versions import VersionIndex
 from rivers.execution.redaction import redact_error, redact_metadata, redact_recorded
 from rivers.storage import Event
+from rivers.storage.live_runs import RunningCall
 from rivers_core.authoring import resolve_awaitable, shown_keys
 from rivers_core.contexts import InputContext
 from rivers_core.exceptions import PartitionValidationError
@@ -23,11 +28,12 @@ from rivers_core.redaction import redact, secret_spellings, secrets_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from rivers.definitions.retry import RetryPolicy
+    from rivers.definitions.retry import FailureReason, RetryPolicy
     from rivers.execution.lineage import Past
     from rivers.execution.write_threads import WriteThreads
     from rivers.graph.plan import LoadedInput, Plan, Step, StoredOutput
     from rivers.storage import EventStorage
+    from rivers.storage.records import LogRecord
     from rivers_core.partitions import PartitionKey, PartitionsDefinition
     from rivers_core.plugins import Observers
 
@@ -35,6 +41,16 @@ if TYPE_CHECKING:
 FEW_KEYS = 8
 
 TO_STORE = "rivers/to_store"
+
+MAX_LOGS = 10_000
+"""Number of log records of a step that are kept."""
+
+CANCELED = "not run, since the run was canceled"
+
+
+def key_text(keys: Sequence[PartitionKey] | None) -> str | None:
+    """Return the display form of the key of a call as events have it: None without partitions, or with several."""
+    return str(keys[0]) if keys is not None and len(keys) == 1 else None
 
 
 def is_stored_unrecorded(needed: LoadedInput, key: PartitionKey) -> bool:
@@ -72,18 +88,26 @@ class Run:
             partition that they need of a step of this plan is not stored.
         narrowed: Descriptions of the keys that a step leaves out, by name of the step.
         retries_elsewhere: Whether another process waits and starts the next attempt.
+        spent: Why attempts of an earlier part of a resumed run failed, by step and display form of the key.
+        allows_plain: Whether plain steps may run without a coroutine: the run has no time limit, and no spent attempts.
         elsewhere: The executor of each step that leaves this process, by name of the step.
         connections: Channels to the processes of these executors.
         write_threads: Threads in which handlers store values; None stores in the thread of the step.
         notes: What handlers reported about the inputs of a step, by its owner, where there is something to record.
+        log_counts: Number of log records of each step.
+        running: Start of each running call; see `LiveRun`.
+        is_canceled: Whether cancellation was requested; no further call starts.
+        when_canceled: Called once when cancellation is requested, in any thread.
     """
 
     __slots__ = (
+        "_canceled",
         "_histories",
         "_secrets",
         "_version_count",
         "_version_index",
         "_version_rest",
+        "allows_plain",
         "configs",
         "connections",
         "elsewhere",
@@ -91,8 +115,10 @@ class Run:
         "failed_keys",
         "finished",
         "incomplete",
+        "is_canceled",
         "keys",
         "latest",
+        "log_counts",
         "may_skip",
         "narrowed",
         "notes",
@@ -103,12 +129,15 @@ class Run:
         "retries_elsewhere",
         "retry",
         "run_id",
+        "running",
         "skipped",
         "skips_incomplete",
+        "spent",
         "stop_at_failure",
         "storage",
         "tags",
         "timeout",
+        "when_canceled",
         "write_threads",
     )
 
@@ -159,6 +188,13 @@ class Run:
         if tags:
             self.tags = tuple((name, self.recordable_text(value)) for name, value in tags)
         self.notes: dict[str, InputNotes] = {}
+        self.running: dict[RunningCall | str, int] = {}
+        self.log_counts: dict[str, int] = {}
+        self.spent: dict[tuple[str, str | None], tuple[FailureReason, ...]] = {}
+        self.allows_plain = timeout is None
+        self.is_canceled = False
+        self.when_canceled: Callable[[], None] | None = None
+        self._canceled = threading.Event()
         self._version_index: VersionIndex | None = None
 
     def stored(self, asset_name: str, key: str | None) -> Event | None:
@@ -220,20 +256,21 @@ class Run:
         attempt: int = 1,
         message: str,
         metadata: Mapping[str, MetadataValue] | None = None,
+        duration_ns: int | None = None,
     ) -> None:
         """Record an event of a step other than a stored value, by default for all its keys."""
-        key = keys or self.keys.get(step.name)
         self.storage.record(
             Event(
                 event_type,
                 run_id=self.run_id,
                 asset_key=asset or step.owner,
-                partition_key=str(key[0]) if key is not None and len(key) == 1 else None,
+                partition_key=key_text(keys or self.keys.get(step.name)),
                 metadata=metadata,
                 tags=self.tags,
                 step=step.name,
                 attempt=attempt,
                 message=self.without_secrets(message),
+                duration_ns=duration_ns,
             )
         )
 
@@ -286,9 +323,80 @@ class Run:
     def secrets(self, spellings: tuple[str, ...]) -> None:
         self._secrets = spellings
 
+    def begin_call(
+        self,
+        step: Step,
+        keys: Sequence[PartitionKey] | None,
+        attempt: int,
+        place: str | None = None,
+        started_ns: int | None = None,
+    ) -> None:
+        """Note that an attempt of a call of a step runs now.
+
+        Args:
+            step: The step.
+            keys: The partition keys of the call; None without partitions.
+            attempt: Number of the attempt, from 1.
+            place: Where it runs; None in this process.
+            started_ns: `perf_counter_ns` of its start; None for now.
+        """
+        call = RunningCall(step.name, step.owner, key_text(keys), attempt, place)
+        self.running.pop(call, None)  # the key of an earlier attempt is equal, and would stay
+        self.running[call] = started_ns or perf_counter_ns()
+
+    def end_call(self, step: Step, keys: Sequence[PartitionKey] | None) -> None:
+        """End what `begin_call` began."""
+        self.running.pop(RunningCall(step.name, step.owner, key_text(keys)), None)
+
+    def duration_of(self, step: Step, keys: Sequence[PartitionKey] | None) -> int | None:
+        """Return for how many nanoseconds an attempt of a call has been running; None if none is running."""
+        started = self.running.get(RunningCall(step.name, step.owner, key_text(keys)))
+        return None if started is None else perf_counter_ns() - started
+
+    def spent_by(self, step: Step, keys: Sequence[PartitionKey] | None) -> tuple[FailureReason, ...]:
+        """Return why attempts of a call failed in an earlier part of a resumed run, in their order."""
+        return self.spent.get((step.name, key_text(keys)), ()) if self.spent else ()
+
+    def keep_log(self, log: LogRecord) -> None:
+        """Keep a log record of a step in the event log, unless the step has logged too much."""
+        count = self.log_counts[log.step] = self.log_counts.get(log.step, 0) + 1
+        if count > MAX_LOGS:
+            if count > MAX_LOGS + 1:
+                return
+            log = replace(
+                log, level="WARNING", message=f"More than {MAX_LOGS:,} log records; the rest is not kept."
+            )
+        with suppress(StorageError):  # the next event of the run reports it
+            self.storage.record_log(log)
+
+    def cancel(self) -> None:
+        """Start no further call and no further attempt; called from any thread, any number of times."""
+        is_first, self.is_canceled = not self.is_canceled, True
+        self._canceled.set()
+        if is_first and self.when_canceled is not None:
+            self.when_canceled()
+
+    def pause(self, seconds: float) -> None:
+        """Wait in this thread, until the run is canceled at the latest."""
+        self._canceled.wait(seconds)
+
+    def skip_canceled(self) -> bool:
+        """Skip every step that a cancellation kept from running; return whether it stopped anything."""
+        if not self.is_canceled:
+            return False
+        ended = self.finished | self.failed.keys() | self.skipped.keys()
+        for step in self.plan.steps:
+            if step.name not in ended:
+                self.skip(step, CANCELED)
+        reasons = [
+            *self.skipped.values(),
+            *(text for lost in self.incomplete.values() for text in lost.values()),
+        ]
+        return bool(self.failed) or CANCELED in reasons
+
     def may_start(self, step: Step) -> bool:
         """Return whether a step runs; skip it, or those of its keys whose inputs are incomplete."""
-        if step.name in self.finished:
+        if step.name in self.finished or self.is_canceled:
             return False
         if self.incomplete and not self._has_inputs(step):
             return False

@@ -13,13 +13,16 @@ from rivers.definitions.contexts import AssetExecutionContext, TaskExecutionCont
 from rivers.definitions.error_text import error_text
 from rivers.definitions.hook import HookContext
 from rivers.definitions.results import Output, Result
+from rivers.definitions.step_logger import keeping_records
 from rivers.execution.fan_out import load_collected, map_elements
 from rivers.execution.inputs import load_input, load_own_value, load_plain
 from rivers.execution.lineage import awaited_versions
 from rivers.execution.outputs import FirstWrite, LostUpdateError, Storing, WriteFailedError, store_plain
 from rivers.execution.redaction import redact_error
 from rivers.execution.results import closed, named_results
-from rivers.execution.retries import is_failure, may_rerun, may_retry, record_failure
+from rivers.execution.retries import NotRunError, is_failure, may_rerun, may_retry, record_failure
+from rivers.execution.run import CANCELED
+from rivers.execution.step_logs import StepLogs
 from rivers.execution.time_limit import TimeLimit
 from rivers_core.awaitables import await_result, resolve_awaitable, run_sync
 from rivers_core.exceptions import OneShotValueError
@@ -105,6 +108,9 @@ async def _execute_each(step: Step, run: Run, keys: Sequence[PartitionKey], call
     run.history_of(step)  # lookups that are equal for all keys
     try:
         for key in keys:
+            if run.is_canceled:
+                skipped[key] = CANCELED
+                continue
             lost = run.lost_input(step, key, step.name, (*failed, *skipped)) if failed else None
             if lost is not None:
                 skipped[key] = f"not run, since its partition {lost} failed"
@@ -114,6 +120,10 @@ async def _execute_each(step: Step, run: Run, keys: Sequence[PartitionKey], call
                 run.notes.pop(step.owner, None)
             try:
                 await call(step, run, (key,))
+            except NotRunError:
+                if not run.is_canceled:
+                    raise
+                skipped[key] = CANCELED
             except BaseException as error:
                 failed[key] = error
                 if run.stop_at_failure or not is_failure(error, step):
@@ -131,12 +141,15 @@ async def execute_mapped(
 ) -> None:
     """Execute one call of a mapped step: one call per element of its source; see `execute_step`."""
     overlaps = step.needs_loop or call is not None
+    run.begin_call(step, keys, 1)
     try:
         await map_elements(step, run, keys, call or _own_call(run), overlaps=overlaps)
     except BaseException as error:
         if is_failure(error, step):
             report_failure(step, run, keys, error, attempt=1)
         raise
+    finally:
+        run.end_call(step, keys)
 
 
 def run_step(step: Step, run: Run) -> None:
@@ -145,10 +158,10 @@ def run_step(step: Step, run: Run) -> None:
     Most steps are plain (see `Step.is_plain`). They run here without a coroutine per call, which would take a third of
     the time of a small step. Whatever is out of the ordinary continues in `execute_call`.
     """
-    if not step.is_plain or run.timeout is not None:
+    if not step.is_plain or not run.allows_plain:
         run_sync(execute_step(step, run))
         return
-    started = perf_counter_ns()
+    started = run.running[step.name] = perf_counter_ns()
     versions: list[tuple[str, str]] = []
     arguments: dict[str, Any] = dict(step.constants) if step.constants else {}
     output = step.outputs[0]
@@ -171,9 +184,12 @@ def run_step(step: Step, run: Run) -> None:
         ):
             write = store_plain(output, returned, step, run, versions, started)
             if write is None:
+                del run.running[step.name]
                 return
     except BaseException as error:
         failure = error
+    run.begin_call(step, None, 1, started_ns=started)
+    del run.running[step.name]
     storing = Storing(step, run, None, None, versions, 1, started)
     run_sync(execute_call(step, run, None, begun=_continued(output, returned, storing, write, failure)))
 
@@ -201,7 +217,7 @@ async def execute_call(
     step: Step,
     run: Run,
     keys: Sequence[PartitionKey] | None,
-    attempt: int = 1,
+    attempt: int | None = None,
     begun: Coroutine[Any, Any, list[Stored]] | None = None,
 ) -> None:
     """Execute one call of a step, with the retries that its policy allows.
@@ -212,7 +228,7 @@ async def execute_call(
         step: The bound step.
         run: The run of the step.
         keys: The partition keys of this call; None without partitions.
-        attempt: Number of the first attempt.
+        attempt: Number of the first attempt; None continues after those of an earlier part of a resumed run.
         begun: The rest of the first attempt, if it has begun already.
 
     Raises:
@@ -221,6 +237,8 @@ async def execute_call(
     """
     conflicts = 0
     limit = run.timeout if step.timeout is None else step.timeout  # as `time_limit`, without its call
+    if attempt is None:
+        attempt = 1 + len(run.spent_by(step, keys))
     while True:
         try:
             if begun is not None:
@@ -250,13 +268,9 @@ async def execute_call(
                 continue
             report_failure(step, run, keys, error, attempt)
             raise
+    run.end_call(step, keys)
     if step.success_hooks:
-        for output, value, metadata in stored:
-            name = output.name if step.is_multi else step.owner
-            context = _hook_context(step, run, keys, "success", output, name)
-            context.output = value.value if isinstance(value, Output) else value
-            context.output_metadata = metadata
-            _call_hooks(step.success_hooks, context, run)
+        _call_success_hooks(step, run, keys, stored)
 
 
 async def _attempt_in_time(
@@ -283,12 +297,29 @@ async def _attempt(
     limit: TimeLimit | None = None,
 ) -> list[Stored]:
     """Run the function once; return each stored output with the result and the recorded metadata, for hooks."""
+    if run.is_canceled:
+        raise NotRunError
+    run.begin_call(step, keys, attempt)
+    if step.context_parameter is None:
+        return await _attempt_logged(step, run, keys, attempt, limit, None)
+    context = _context(step, run, keys)
+    with keeping_records(context.log.name, StepLogs(step, run, keys, attempt)):
+        return await _attempt_logged(step, run, keys, attempt, limit, context)
+
+
+async def _attempt_logged(
+    step: Step,
+    run: Run,
+    keys: Sequence[PartitionKey] | None,
+    attempt: int,
+    limit: TimeLimit | None,
+    context: AssetExecutionContext[Any] | TaskExecutionContext[Any] | None,
+) -> list[Stored]:
     started = perf_counter_ns()
     versions: list[tuple[str, str]] = []
     arguments: dict[str, Any] = dict(step.constants)
-    context = None
     if step.context_parameter is not None:
-        context = arguments[step.context_parameter] = _context(step, run, keys)
+        arguments[step.context_parameter] = context
     for loaded in step.inputs:
         arguments[loaded.parameter] = await load_input(loaded, step, run, keys, versions)
     expected: dict[str | None, str] | None = None
@@ -403,6 +434,7 @@ def report_failure(
         attempt: Number of the failed attempt.
     """
     record_failure(step, run, keys, error, attempt)
+    run.end_call(step, keys)
     if step.failure_hooks:
         affected = run.missing_outputs(step, keys) if step.is_multi else [step.outputs[-1]]
         for output in affected:
@@ -411,6 +443,17 @@ def report_failure(
             context.error = run.without_secrets(error_text(error))
             context.exception = redact_error(error, run.without_secrets)
             _call_hooks(step.failure_hooks, context, run)
+
+
+def _call_success_hooks(
+    step: Step, run: Run, keys: Sequence[PartitionKey] | None, stored: list[Stored]
+) -> None:
+    for output, value, metadata in stored:
+        name = output.name if step.is_multi else step.owner
+        context = _hook_context(step, run, keys, "success", output, name)
+        context.output = value.value if isinstance(value, Output) else value
+        context.output_metadata = metadata
+        _call_hooks(step.success_hooks, context, run)
 
 
 def _hook_context(

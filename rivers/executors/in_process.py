@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rivers.exceptions import ConfigurationError
-from rivers.execution.retries import is_failure
+from rivers.execution.retries import NotRunError, is_failure
 from rivers.execution.step import run_step
 from rivers.executors.base import Executor
 from rivers.executors.scheduler import run_overlapping
@@ -58,6 +58,8 @@ def _run_in_order(run: Run) -> None:
             continue
         try:
             run_step(step, run)
+        except NotRunError:
+            continue
         except BaseException as error:
             if not is_failure(error, step):
                 raise

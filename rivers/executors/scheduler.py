@@ -127,7 +127,10 @@ class _Scheduler:
         self._calls, self._ending = _remote_calls(run)
 
     def run(self) -> None:
+        self._run.when_canceled = self._cancel
         try:
+            if self._run.is_canceled:
+                self._cancel()
             while (next_step := self._next_here()) is not None:
                 self._run_here(next_step)
         except BaseException:
@@ -193,7 +196,7 @@ class _Scheduler:
             elif not self._advance(step, coroutine or execute_step(step, self._run)):
                 return
         except BaseException as raised:
-            if not is_failure(raised, step):
+            if not is_failure(raised, step) and not isinstance(raised, NotRunError):
                 raise
             error = raised
         self._end(step, error)
@@ -265,6 +268,17 @@ class _Scheduler:
         if self._ending is not None:
             self._ending.starts_nothing = True
 
+    def _cancel(self) -> None:
+        """Start nothing more, and end calls elsewhere that a canceled run does not wait for."""
+        if self._ending is not None:
+            self._ending.starts_nothing = True
+            self._interrupt_unfinished()
+
+    def _interrupt_unfinished(self) -> None:
+        for calls in set(self._calls.values()):
+            if not calls.finishes_running:
+                calls.interrupt()
+
     def _release(self, step: Step) -> None:
         for follower in self._followers[step.name]:
             self._waits[follower.name] -= 1
@@ -278,9 +292,8 @@ class _Scheduler:
         try:
             with self._change:
                 self._stop()
-            for calls in set(self._calls.values()) if is_canceled else ():
-                if not calls.finishes_running:
-                    calls.interrupt()
+            if is_canceled:
+                self._interrupt_unfinished()
             with self._change:
                 while self._running:
                     self._change.wait()
@@ -301,7 +314,9 @@ def _remote_calls(run: Run) -> tuple[Mapping[str, RemoteCalls], Ending | None]:
     ending = Ending()
     bundle = run.connections.bundle
     calls = {
-        executor: RemoteCalls(run, run.connections.channel(executor), bundle, ending)
+        executor: RemoteCalls(
+            run, run.connections.channel(executor), bundle, ending, f"Executor.{type(executor).__name__}"
+        )
         for executor in dict.fromkeys(run.elsewhere.values())
     }
     return {name: calls[executor] for name, executor in run.elsewhere.items()}, ending

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rivers.definitions.retry import FailureReason
 from rivers.exceptions import ConflictError, StorageError
+from rivers.execution.retries import CONFLICT
 from rivers.execution.staleness import is_gone_from_memory
+from rivers.storage.events import MATERIALIZATION, STEP_RETRY
 from rivers_core.authoring import shown_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rivers.execution.run import Run
     from rivers.graph.plan import Step
@@ -43,10 +46,13 @@ def skip_finished_steps(run: Run, *, resume: bool) -> None:
         raise ConflictError(
             f"Run {run.run_id!r} exists. Use resume=True to continue it, or another identifier."
         )
+    events_before = run.storage.get_events_for_run(run.run_id, with_steps=False)
+    run.spent = _spent_attempts(events_before)
+    run.allows_plain = run.allows_plain and not run.spent
     done = {
         (event.asset_key, event.partition_key): event
-        for event in run.storage.get_events_for_run(run.run_id)
-        if event.event_type == "Materialization" and event.asset_key is not None
+        for event in events_before
+        if event.event_type == MATERIALIZATION and event.asset_key is not None
     }
     followers: dict[str, list[str]] = {step.name: [] for step in run.plan.steps}
     for step in run.plan.steps:
@@ -73,6 +79,20 @@ def skip_finished_steps(run: Run, *, resume: bool) -> None:
         run.latest.update(events)
     run.finished.update(skipped)
     run.skipped.update((step.name, skipped[step.name]) for step in run.plan.steps if step.name in skipped)
+
+
+def _spent_attempts(events: Iterable[Event]) -> dict[tuple[str, str | None], tuple[FailureReason, ...]]:
+    """Return why attempts of each call were repeated, by step and display form of the key.
+
+    They count against the retry policy: a run that is resumed again and again does not retry for ever.
+    """
+    spent: dict[tuple[str, str | None], dict[int, FailureReason]] = {}
+    for event in events:
+        is_retry = event.event_type == STEP_RETRY and not (event.message or "").startswith(CONFLICT)
+        if is_retry and event.step is not None:
+            reason = dict(event.metadata).get("rivers/failure_reason", FailureReason.ERROR.value)
+            spent.setdefault((event.step, event.partition_key), {})[event.attempt] = FailureReason(reason)
+    return {call: tuple(reasons.values()) for call, reasons in spent.items()}
 
 
 def _values(run: Run, step: Step, key: Key) -> list[Value]:

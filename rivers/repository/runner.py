@@ -133,12 +133,12 @@ class RunResult:
     """Outcome of a run.
 
     Attributes:
-        success: Whether no step failed.
+        success: Whether no step failed, and none was left out because the run was canceled.
         run_id: Identifier of the run in the event storage.
         materialized_assets: Assets and tasks with a new value or `Materialization`, in the order of the plan.
         failed_assets: Asset and message of each failure.
         skipped_assets: Asset and reason of each that did not run, or not for all its partition keys: an upstream
-            failed, or it was fresh or already finished.
+            failed, it was fresh or already finished, or the run was canceled.
         errors: Error of each failed asset, with its traceback; not part of a pickled result.
     """
 
@@ -220,13 +220,17 @@ def run_plan(
         run.record_narrowed()
         for observe in observers.run_start:
             observe(run.run_id, names, run.tags)
+        storage.attach_run(run)
         executor.execute(run)
+        is_canceled = run.skip_canceled()
         first = next(iter(run.failed.items()), None)
-        _finish(run, "success" if first is None else "failure", None if first is None else first[1])
+        status = "canceled" if is_canceled else "success" if first is None else "failure"
+        _finish(run, status, None if first is None else first[1])
     except BaseException as error:
         _abort(run, since, error)
         raise
     finally:
+        storage.detach_run(run)
         scope.connections.close_run(run)
     if first is not None and request.raise_on_error:
         name, cause = first
@@ -234,7 +238,7 @@ def run_plan(
         raise step_error(
             f"asset {owner!r} failed in run {run.run_id}: {_failure(run, name, cause)}", cause
         ) from cause
-    return _result(run)
+    return _result(run, is_canceled=is_canceled)
 
 
 def _placed(plan: Plan, executor: Executor, executors: Executors) -> Placement:
@@ -282,9 +286,12 @@ def _not_named(request: RunRequest, plan: Plan) -> frozenset[str]:
 
 
 def _finish(run: Run, status: str, error: BaseException | None) -> None:
-    run.storage.finish_run(run.run_id, status, None if error is None else _message(run, error))
+    message = None if error is None else _message(run, error)
+    if message is None and status == "canceled":
+        message = "Its cancellation was requested."
+    run.storage.finish_run(run.run_id, status, message)
     for observe in run.observers.run_end:
-        observe(run.run_id, error is None, error)
+        observe(run.run_id, status == "success", error)
 
 
 def _abort(run: Run, since: int, error: BaseException) -> None:
@@ -351,11 +358,11 @@ def _are_stored(run: Run, step: Step, output: StoredOutput, keys: Sequence[Parti
     return all(name in run.latest for name in names) and not run.resumed.issuperset(names)
 
 
-def _result(run: Run) -> RunResult:
+def _result(run: Run, *, is_canceled: bool) -> RunResult:
     owners = {step.name: step.owner for step in run.plan.steps}
     skipped = (*run.skipped.items(), *((name, "; ".join(texts)) for name, texts in run.narrowed.items()))
     return RunResult(
-        success=not run.failed,
+        success=not run.failed and not is_canceled,
         run_id=run.run_id,
         materialized_assets=_materialized_assets(run),
         failed_assets=[

@@ -12,7 +12,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rivers.exceptions import DynamicPartitionError, PartitionDefinitionError, StorageError
+from rivers.storage.live_runs import live_runs
 from rivers.storage.records import AssetRecord, RunRecord, check_status
+from rivers.storage.step_events import with_step_events
 from rivers_core.authoring import plain_text
 from rivers_core.partitions.keys import check_key_value
 
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from rivers.storage.events import Event
-    from rivers.storage.records import AssetFacts, RunStatus
+    from rivers.storage.live_runs import LiveRun
+    from rivers.storage.records import AssetFacts, LogRecord, RunningStep, RunStatus
     from rivers_core.partitions import PartitionKey
 
 _LOG = logging.getLogger("rivers.storage")
@@ -100,6 +103,10 @@ class EventStorage(ABC):
     @abstractmethod
     def record(self, event: Event) -> None:
         """Add an event to the log; it gets its id when it is stored."""
+
+    @abstractmethod
+    def record_log(self, log: LogRecord) -> None:
+        """Keep a record that a step logged; it gets its id when it is stored."""
 
     @contextmanager
     def watching(self, watcher: Callable[[Event], None]) -> Iterator[None]:
@@ -208,17 +215,124 @@ class EventStorage(ABC):
         """
         return self._list_runs(_checked_limit(limit), None if status is None else check_status(status))
 
-    def get_events_for_asset(self, asset_key: str, limit: int | None = 100) -> list[Event]:
-        """Return the events of an asset, newest first; at most `limit`, None for all.
+    def attach_run(self, run: LiveRun) -> None:
+        """Make the running steps of a run of this process visible, and cancel it when that is requested."""
+        live_runs.add(run, self)
+        if self.is_cancelled(run.run_id):
+            run.cancel()
+
+    def detach_run(self, run: LiveRun) -> None:
+        """End what `attach_run` began."""
+        live_runs.remove(run)
+
+    @abstractmethod
+    def replace_running_steps(self, run_id: str, steps: Sequence[RunningStep]) -> None:
+        """Show these as the running steps of a run, unless it has ended; called in the background."""
+
+    def request_cancellation(self, run_id: str) -> bool:
+        """Ask the process of a run to cancel it, from any process.
+
+        The run starts no further step and no further attempt, and ends with status "Canceled". A running attempt
+        finishes, unless its executor can end it. A request for a run that was never started applies when it starts.
+
+        Args:
+            run_id: Id of the run.
+
+        Returns:
+            Whether the request applies; False if the run has ended.
+        """
+        applies = self._request_cancellation(run_id, time_ns())
+        live_runs.refresh(run_id)
+        return applies
+
+    @abstractmethod
+    def is_cancelled(self, run_id: str) -> bool:
+        """Return whether cancellation of a run was requested since it was last started."""
+
+    def get_running_steps(self, run_id: str | None = None) -> list[RunningStep]:
+        """Return the steps that run now, the longest first.
+
+        A file lists those that have been running for more than 0.25 seconds, of all processes.
+
+        Args:
+            run_id: Only those of this run.
+        """
+        return self._running(run_id)
+
+    def get_run_logs(
+        self, run_id: str, step: str | None = None, *, after: int | None = None, limit: int | None = None
+    ) -> list[LogRecord]:
+        """Return what the steps of a run logged with `context.log`, oldest first.
+
+        Records from level INFO up are kept whatever the level of the logger, without credentials, and at most 10,000
+        of a step.
+
+        Args:
+            run_id: Id of the run.
+            step: Only those of this step.
+            after: Only those with a greater id.
+            limit: Maximum number, None for all.
 
         Raises:
             StorageError: `limit` is negative.
         """
-        return self._asset_events(_name_of(asset_key), _checked_limit(limit))
+        return self._run_logs(run_id, step, after or 0, _checked_limit(limit))
 
-    def get_events_for_run(self, run_id: str) -> list[Event]:
-        """Return all events of a run, oldest first."""
-        return self._run_events(run_id)
+    def get_events_for_asset(
+        self, asset_key: str, limit: int | None = 100, *, with_steps: bool = True
+    ) -> list[Event]:
+        """Return the events of an asset, newest first.
+
+        Args:
+            asset_key: Name of the asset.
+            limit: Maximum number, None for all.
+            with_steps: Whether to include "StepStart" and "StepSuccess", which are derived from the other events.
+
+        Raises:
+            StorageError: `limit` is negative.
+        """
+        events = self._asset_events(_name_of(asset_key), _checked_limit(limit))
+        if not with_steps:
+            return events
+        return with_step_events(events[::-1], self._running_calls())[::-1][:limit]
+
+    def get_events_for_run(
+        self, run_id: str, after: int | None = None, *, with_steps: bool = True
+    ) -> list[Event]:
+        """Return all events of a run, oldest first.
+
+        Args:
+            run_id: Id of the run.
+            after: Only events with a greater id.
+            with_steps: Whether to include "StepStart" and "StepSuccess", which are derived from the other events; to
+                read on after an id without them is faster, since they take a look at all events of the run.
+        """
+        if not with_steps:
+            return self._run_events(run_id, after or 0)
+        events = with_step_events(self._run_events(run_id, 0), self._running_calls(run_id))
+        return events if after is None else [event for event in events if (event.id or 0) > after]
+
+    def get_events_after(self, cursor: int, limit: int | None = 1000) -> list[Event]:
+        """Return recorded events of all runs with an id greater than a cursor, oldest first.
+
+        Args:
+            cursor: Id of the last event that the caller knows; 0 for none.
+            limit: Maximum number, None for all.
+
+        Raises:
+            StorageError: `limit` is negative.
+        """
+        return self._events_after(cursor, _checked_limit(limit))
+
+    @abstractmethod
+    def change_token(self) -> str:
+        """Return a text that changes whenever anything is recorded, by any process.
+
+        It is cheap enough for a poll, and comparable only with other tokens of this object.
+        """
+
+    def _running_calls(self, run_id: str | None = None) -> set[tuple[str, str | None, int]]:
+        return {(item.step, item.partition_key, item.attempt) for item in self._running(run_id)}
 
     def get_latest_materialization(
         self, asset_key: str, partition: str | PartitionKey | None = None
@@ -313,7 +427,19 @@ class EventStorage(ABC):
     def _asset_events(self, asset: str, limit: int | None) -> list[Event]: ...
 
     @abstractmethod
-    def _run_events(self, run_id: str) -> list[Event]: ...
+    def _run_events(self, run_id: str, after: int) -> list[Event]: ...
+
+    @abstractmethod
+    def _events_after(self, cursor: int, limit: int | None) -> list[Event]: ...
+
+    @abstractmethod
+    def _request_cancellation(self, run_id: str, at: int) -> bool: ...
+
+    @abstractmethod
+    def _running(self, run_id: str | None) -> list[RunningStep]: ...
+
+    @abstractmethod
+    def _run_logs(self, run_id: str, step: str | None, after: int, limit: int | None) -> list[LogRecord]: ...
 
     @abstractmethod
     def _latest(self, asset: str, partition: str | None) -> Event | None: ...

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 MATERIALIZATION: Final = "Materialization"
 OBSERVATION: Final = "Observation"
 DELETION: Final = "Deletion"
+STEP_START: Final = "StepStart"
+STEP_SUCCESS: Final = "StepSuccess"
 STEP_FAILURE: Final = "StepFailure"
 STEP_RETRY: Final = "StepRetry"
 STEP_SKIPPED: Final = "StepSkipped"
@@ -33,9 +35,10 @@ class Event:
     The constructor accepts `metadata` as typed values by name, or as the JSON text of `metadata_json`.
 
     Attributes:
-        id: Ascending number of the event in its storage; None until it is stored.
-        event_type: "Materialization", "Observation", "Deletion", "StepFailure", "StepRetry", "StepSkipped", "RunStart",
-            "RunSuccess", "RunFailure", "RunCanceled" or "RunInterrupted".
+        id: Ascending number of the event in its storage; None until it is stored. "StepStart" and "StepSuccess" are
+            derived when events are read, and have the number of the event beside them.
+        event_type: "StepStart", "Materialization", "Observation", "Deletion", "StepSuccess", "StepFailure",
+            "StepRetry", "StepSkipped", "RunStart", "RunSuccess", "RunFailure", "RunCanceled" or "RunInterrupted".
         run_id: Id of the run.
         asset_key: Name of the asset or node; None for events of a whole run.
         partition_key: Display form of the partition key; None without partitions.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count, islice
 from operator import attrgetter
 from threading import Lock
@@ -9,11 +10,15 @@ from typing import TYPE_CHECKING
 
 from rivers.storage.base import EventStorage
 from rivers.storage.events import DELETION, MATERIALIZATION
+from rivers.storage.live_runs import running_steps
 from rivers.storage.records import AssetRecord, check_startable, never_started
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rivers.storage.events import Event
-    from rivers.storage.records import RunRecord, RunStatus
+    from rivers.storage.live_runs import LiveRun
+    from rivers.storage.records import LogRecord, RunningStep, RunRecord, RunStatus
 
 _by_id = attrgetter("id")
 
@@ -67,6 +72,11 @@ class MemoryStorage(EventStorage):
         self._by_run: dict[str, list[Event]] = {}
         self._runs: dict[str, RunRecord] = {}
         self._dynamic: dict[str, dict[str, None]] = {}
+        self._logs: list[LogRecord] = []
+        self._log_ids = count(1)
+        self._live: list[LiveRun] = []
+        self._cancelled: set[str] = set()
+        self._changes = 0  # of what is neither an event nor a log record
         self._lock = Lock()
 
     def __reduce__(self) -> tuple[type[MemoryStorage], tuple[()]]:
@@ -89,9 +99,69 @@ class MemoryStorage(EventStorage):
         event.id = next(self._ids)
         self._append(event)
 
+    def record_log(self, log: LogRecord) -> None:
+        """Keep a record of a step."""
+        self._logs.append(replace(log, id=next(self._log_ids)))
+
+    def attach_run(self, run: LiveRun) -> None:
+        """Make the running steps of a run visible; no other process can see them, or cancel it."""
+        with self._lock:
+            self._live.append(run)
+        if run.run_id in self._cancelled:
+            run.cancel()
+
+    def detach_run(self, run: LiveRun) -> None:
+        """End what `attach_run` began."""
+        with self._lock:
+            self._live = [item for item in self._live if item is not run]
+
+    def is_cancelled(self, run_id: str) -> bool:
+        """Return whether cancellation of a run was requested since it was last started."""
+        return run_id in self._cancelled
+
+    def replace_running_steps(self, run_id: str, steps: Sequence[RunningStep]) -> None:
+        """Do nothing: running steps are read from the runs."""
+
+    def change_token(self) -> str:
+        """Return a text that changes whenever anything is recorded."""
+        with self._lock:
+            return f"{len(self._events)}-{len(self._logs)}-{self._changes}-{len(self._running_now(None))}"
+
+    def _request_cancellation(self, run_id: str, at: int) -> bool:
+        del at
+        with self._lock:
+            run = self._runs.get(run_id)
+            if run is not None and run.end_time is not None:
+                return False
+            self._cancelled.add(run_id)
+            self._changes += 1
+            runs = [item for item in self._live if item.run_id == run_id]
+        for live in runs:
+            live.cancel()
+        return True
+
+    def _running(self, run_id: str | None) -> list[RunningStep]:
+        with self._lock:
+            return self._running_now(run_id)
+
+    def _running_now(self, run_id: str | None) -> list[RunningStep]:
+        runs = (run for run in self._live if run_id in (None, run.run_id))
+        return sorted((step for run in runs for step in running_steps(run)), key=attrgetter("started_at"))
+
+    def _run_logs(self, run_id: str, step: str | None, after: int, limit: int | None) -> list[LogRecord]:
+        logs = (
+            log
+            for log in self._logs.copy()
+            if log.run_id == run_id and step in (None, log.step) and (log.id or 0) > after
+        )
+        return list(islice(logs, limit))
+
     def _begin(self, run: RunRecord) -> None:
         with self._lock:
-            check_startable(self._runs.get(run.run_id))
+            earlier = self._runs.get(run.run_id)
+            check_startable(earlier)
+            if earlier is not None:
+                self._cancelled.discard(run.run_id)
             self._runs.pop(run.run_id, None)
             self._runs[run.run_id] = run
             self.record(run.event())
@@ -131,10 +201,14 @@ class MemoryStorage(EventStorage):
         with self._lock:
             return list(islice(reversed(self._history(asset).events), limit))
 
-    def _run_events(self, run_id: str) -> list[Event]:
+    def _run_events(self, run_id: str, after: int) -> list[Event]:
         with self._lock:
             self._catch_up()
-            return list(self._by_run.get(run_id, ()))
+            return [event for event in self._by_run.get(run_id, ()) if not after or (event.id or 0) > after]
+
+    def _events_after(self, cursor: int, limit: int | None) -> list[Event]:
+        newer = [event for event in self._events.copy() if (event.id or 0) > cursor]
+        return sorted(newer, key=_by_id)[:limit]
 
     def _latest(self, asset: str, partition: str | None) -> Event | None:
         with self._lock:
@@ -157,10 +231,12 @@ class MemoryStorage(EventStorage):
     def _add_keys(self, name: str, keys: list[str]) -> None:
         with self._lock:
             self._dynamic.setdefault(name, {}).update(dict.fromkeys(keys))
+            self._changes += 1
 
     def _delete_key(self, name: str, key: str) -> None:
         with self._lock:
             self._dynamic.get(name, {}).pop(key, None)
+            self._changes += 1
 
     def _keys(self, name: str) -> list[str]:
         with self._lock:

@@ -186,6 +186,56 @@ class AssetRecord:
         return [] if self.last_materialization is None else self.last_materialization.input_data_versions
 
 
+@dataclass(frozen=True, slots=True)
+class RunningStep:
+    """A call of a step that runs now.
+
+    Attributes:
+        run_id: Id of the run.
+        step: Name of the step.
+        asset_key: Name of the asset or task that users know.
+        partition_key: Display form of the partition key, None without partitions and for several in one call.
+        attempt: Number of the attempt, from 1.
+        started_at: Nanoseconds since the epoch (UTC).
+        place: Where it runs, such as `process 4711 on laptop`, or the executor that runs it elsewhere.
+    """
+
+    run_id: str
+    step: str
+    asset_key: str
+    partition_key: str | None
+    attempt: int
+    started_at: int
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """A record that a step logged with `context.log`.
+
+    Attributes:
+        run_id: Id of the run.
+        step: Name of the step.
+        timestamp: Nanoseconds since the epoch (UTC).
+        level: Name of the level, such as "INFO".
+        message: Text with its arguments, and the traceback if there is one; without credentials.
+        asset_key: Name of the asset or task that users know.
+        partition_key: Display form of the partition key, None without partitions and for several in one call.
+        attempt: Number of the attempt, from 1.
+        id: Ascending number of the record in its storage; None until it is stored.
+    """
+
+    run_id: str
+    step: str
+    timestamp: int
+    level: str
+    message: str
+    asset_key: str | None = None
+    partition_key: str | None = None
+    attempt: int = 1
+    id: int | None = None
+
+
 def stored_status(status: RunStatus) -> str:
     """Return a status as storages keep it."""
     return "running" if status == "Started" else status.lower()

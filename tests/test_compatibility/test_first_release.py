@@ -740,7 +740,7 @@ def test_event_log_reads_runs(event_log):
 
 
 def test_event_log_reads_materializations(event_log):
-    events = event_log.get_events_for_run("run-daily-2024-01-02")
+    events = event_log.get_events_for_run("run-daily-2024-01-02", with_steps=False)
     assert [(event.event_type, event.asset_key, event.partition_key) for event in events] == [
         ("RunStart", None, "2024-01-02"),
         ("Materialization", "daily_revenue", "2024-01-02"),
@@ -805,13 +805,13 @@ def test_event_log_reads_delta_metadata(event_log):
 
 
 def test_event_log_reads_observations(event_log):
-    (event,) = event_log.get_events_for_asset("bookings")
+    (event,) = event_log.get_events_for_asset("bookings", with_steps=False)
     assert (event.event_type, event.data_version) == ("Observation", "b7")
     assert event.typed_metadata == {"rows": MetadataValue.int(7)}
 
 
 def test_event_log_reads_external_materialization(event_log):
-    (event,) = event_log.get_events_for_asset("exported")
+    (event,) = event_log.get_events_for_asset("exported", with_steps=False)
     assert (event.event_type, event.data_version, event.handler) == ("Materialization", "export-1", None)
     assert list(event.tags) == [("target", "mail"), ("target", "ftp")]
 
@@ -827,7 +827,7 @@ def test_event_log_reads_partitions(event_log):
 
 
 def test_event_log_reads_retry(incidents):
-    events = incidents.get_events_for_run("run-retried")
+    events = incidents.get_events_for_run("run-retried", with_steps=False)
     assert [event.event_type for event in events] == [
         "RunStart",
         "StepRetry",
@@ -842,7 +842,7 @@ def test_event_log_reads_retry(incidents):
 def test_event_log_reads_failure(incidents):
     run = incidents.get_run("run-failed")
     assert (run.status, run.message) == ("Failure", "ValueError: no data for größe")
-    events = incidents.get_events_for_run("run-failed")
+    events = incidents.get_events_for_run("run-failed", with_steps=False)
     assert [(event.event_type, event.asset_key) for event in events] == [
         ("RunStart", None),
         ("Materialization", "flaky"),
@@ -863,7 +863,7 @@ def test_event_log_closes_killed_run(incidents, tmp_path):
     run = incidents.get_run("run-killed")
     assert run.status == "Interrupted"
     assert run.end_time > run.start_time
-    events = incidents.get_events_for_run("run-killed")
+    events = incidents.get_events_for_run("run-killed", with_steps=False)
     assert [event.event_type for event in events] == ["RunStart", "Materialization", "RunInterrupted"]
     assert not list((tmp_path / "incidents" / "event_log").rglob("*.owner"))
 
@@ -937,7 +937,7 @@ def test_project_continues_self_dependency(project):
     project.repo.materialize(selection, partition_key="2024-01-03")
     day = PartitionKey.single("2024-01-03")
     assert project.repo.load_node("running_total", partition_key=day) == 18.0
-    assert len(project.repo.storage.get_events_for_asset("running_total")) == 3
+    assert len(project.repo.storage.get_events_for_asset("running_total", with_steps=False)) == 3
 
 
 # ---------------------------------------------------------------------- configuration

@@ -139,7 +139,11 @@ def test_observation_is_recorded(repository, diary):
 
     repo = repository(a)
     result = repo.materialize()
-    assert [event.event_type for event in repo.storage.get_events_for_asset("a")] == ["Observation"]
+    assert [event.event_type for event in repo.storage.get_events_for_asset("a")] == [
+        "StepSuccess",
+        "Observation",
+        "StepStart",
+    ]
     assert result.materialized_assets == []
     assert diary.stored == []
 

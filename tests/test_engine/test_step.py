@@ -58,7 +58,7 @@ def test_failed_write_records_no_materialization(repository):
         repo.materialize()
     assert isinstance(caught.value.__cause__, OSError)
     types = [event.event_type for event in repo.storage.get_events_for_asset("numbers")]
-    assert types == ["StepFailure"]
+    assert types == ["StepFailure", "StepStart"]
 
 
 def test_type_hints_reach_handler(repository, diary):

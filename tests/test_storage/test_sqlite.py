@@ -432,26 +432,25 @@ def test_schema_rejects_newer_version(tmp_path):
 def test_schema_migrates_older_file(tmp_path, monkeypatch):
     with Storage.embedded(tmp_path) as storage:
         storage.record(materialization(1))
-    monkeypatch.setattr(schema, "VERSION", 3)
-    monkeypatch.setattr(
-        schema,
-        "MIGRATIONS",
-        {1: ["CREATE TABLE notes (text)"], 2: ["INSERT INTO notes VALUES ('from two to three')"]},
-    )
+    oldest = schema.VERSION
+    monkeypatch.setattr(schema, "VERSION", oldest + 2)
+    steps = ["CREATE TABLE notes (text)"], ["INSERT INTO notes VALUES ('from two to three')"]
+    monkeypatch.setattr(schema, "MIGRATIONS", {oldest: steps[0], oldest + 1: steps[1]})
     with Storage.embedded(tmp_path) as storage:
         assert storage.get_latest_materialization("orders").data_version == "1"
-    assert rows_on_disk(tmp_path, "PRAGMA user_version") == 3
+    assert rows_on_disk(tmp_path, "PRAGMA user_version") == oldest + 2
     assert rows_on_disk(tmp_path, "SELECT text FROM notes") == "from two to three"
-    assert rows_on_disk(tmp_path, "SELECT GROUP_CONCAT(version) FROM schema_history") == "1,2,3"
+    assert rows_on_disk(tmp_path, "SELECT GROUP_CONCAT(version) FROM schema_history") == "2,3,4"
 
 
 def test_schema_rolls_back_failed_migration(tmp_path, monkeypatch):
     Storage.embedded(tmp_path).open()
-    monkeypatch.setattr(schema, "VERSION", 2)
-    monkeypatch.setattr(schema, "MIGRATIONS", {1: ["CREATE TABLE notes (text)", "CREATE nonsense"]})
+    before = schema.VERSION
+    monkeypatch.setattr(schema, "VERSION", before + 1)
+    monkeypatch.setattr(schema, "MIGRATIONS", {before: ["CREATE TABLE notes (text)", "CREATE nonsense"]})
     with pytest.raises(StorageError, match="syntax error"):
         Storage.embedded(tmp_path).open()
-    assert rows_on_disk(tmp_path, "PRAGMA user_version") == 1
+    assert rows_on_disk(tmp_path, "PRAGMA user_version") == before
     assert rows_on_disk(tmp_path, "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'notes'") == 0
 
 

@@ -6,13 +6,13 @@ import asyncio
 import logging
 import pickle
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rivers.definitions.retry import Compute, FailureReason
 from rivers.exceptions import ExecutionError
 from rivers.execution.keys import dynamic_keys
 from rivers.execution.lineage import needed_keys
-from rivers.execution.retries import NotRunError, retry_delay
+from rivers.execution.retries import NotRunError, retry_delay, sleep_unless_canceled
 from rivers.execution.step import report_failure
 from rivers.execution.time_limit import time_limit
 from rivers.executors.remote.bundle import dumps
@@ -51,13 +51,15 @@ class RemoteCalls:
         channel: The channel.
         bundle: The pickled steps.
         ending: How far the run has come to its end.
+        place: Where the calls run, as running steps show it.
     """
 
-    def __init__(self, run: Run, channel: Channel, bundle: Bundle, ending: Ending) -> None:
+    def __init__(self, run: Run, channel: Channel, bundle: Bundle, ending: Ending, place: str) -> None:
         self._run = run
         self._channel = channel
         self._bundle = bundle
         self._ending = ending
+        self._place = place
         self._is_interrupted = False
         self.finishes_running = channel.finishes_running
         limit = channel.max_concurrent
@@ -80,9 +82,11 @@ class RemoteCalls:
             NotRunError: The run ends before the call could start, or while it waits for a retry.
             BaseException: See `execute_step`.
         """
-        reasons: list[FailureReason] = []
-        while (delay := await self._attempt(step, keys, reasons)) is not None:
-            await asyncio.sleep(delay)
+        reasons = list(run.spent_by(step, keys))
+        while (retry := await self._attempt(step, keys, reasons)) is not None:
+            if not await sleep_unless_canceled(run, retry.delay):
+                report_failure(step, run, keys, retry.error, len(reasons))
+                raise retry.error
 
     def interrupt(self) -> None:
         """End the processes of running calls, and do not repeat them."""
@@ -91,8 +95,8 @@ class RemoteCalls:
 
     async def _attempt(
         self, step: Step, keys: Sequence[PartitionKey] | None, reasons: list[FailureReason]
-    ) -> float | None:
-        """Run one attempt; return the seconds to wait before the next one, None if the call succeeded.
+    ) -> _Retry | None:
+        """Run one attempt; return how to go on after a failure, None if the call succeeded.
 
         The reason of a failure is added to those of earlier attempts.
         """
@@ -101,12 +105,16 @@ class RemoteCalls:
             report = await self._report(step, keys, reasons)
         except LostStepError as error:
             reasons.append(error.failure_reason)
-            return self._lost(step, keys, attempt, error)
+            return _Retry(self._lost(step, keys, attempt, error), error)
+        finally:
+            self._run.end_call(step, keys)
         self._record(step, report, attempt)
         if report.error is None:
-            reasons.append(report.retry_reason)
-            return report.retry_after
+            return None
         failure = unpack_error(report.error)
+        if report.retry_after is not None:
+            reasons.append(report.retry_reason)
+            return _Retry(report.retry_after, failure)
         if report.is_refused:
             report_failure(step, self._run, keys, failure, attempt)
         raise failure
@@ -126,6 +134,7 @@ class RemoteCalls:
             raise NotRunError
         try:
             request = self._request(step, keys, reasons)
+            self._run.begin_call(step, keys, request.attempt, self._place)
             limit = None if self._channel.limits_time else request.timeout
             encoded = await asyncio.wait_for(self._channel.send(request), limit)
         except TimeoutError as error:
@@ -143,7 +152,7 @@ class RemoteCalls:
 
     def _lost(
         self, step: Step, keys: Sequence[PartitionKey] | None, attempt: int, error: LostStepError
-    ) -> float | None:
+    ) -> float:
         if self._is_interrupted:
             raise NotRunError from error
         delay = retry_delay(step, self._run, keys, error, attempt)
@@ -210,6 +219,8 @@ class RemoteCalls:
         _LOG.info("step %r, attempt %d, ran in %s", step.name, attempt, report.place)
         for plain in report.logs:
             handle_again(plain)
+        for log in report.step_logs:
+            run.keep_log(log)
         for event in report.events:
             run.storage.record(event)
             if event.event_type == MATERIALIZATION and event.asset_key is not None:
@@ -217,6 +228,18 @@ class RemoteCalls:
         if report.calls:
             for call in report.calls:
                 _tell_observers(call, step, run, report.events)
+
+
+class _Retry(NamedTuple):
+    """How a call goes on after a failed attempt.
+
+    Attributes:
+        delay: Seconds to wait before the next attempt.
+        error: Why the attempt failed.
+    """
+
+    delay: float
+    error: BaseException
 
 
 def _in_bundle(step: Step) -> tuple[str, tuple[str, bytes] | None]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from rivers.definitions.retry import Compute, RetryPolicy
     from rivers.executors.remote.bundle import Bundle
-    from rivers.storage import Event
+    from rivers.storage import Event, LogRecord
     from rivers_core.metadata import MetadataValue
     from rivers_core.partitions import PartitionKey
 
@@ -140,16 +140,18 @@ class StepReport:
         place: Where it ran, such as `process 4711`.
         events: Recorded events, in order.
         logs: Attributes of each log record, in order.
+        step_logs: Records of the logger of the step's context, which the event log keeps.
         calls: Calls of handlers that are reported to observers.
         retry_after: Seconds to wait before the next attempt; None if there is none.
         retry_reason: Category of the failure that the next attempt follows.
-        error: The packed error that failed the step; None if it succeeded.
+        error: The packed error that failed the attempt; None if it succeeded.
         is_refused: Whether the error is about the request, such as missing code, instead of the step.
     """
 
     place: str
     events: list[Event] = field(default_factory=list)
     logs: list[dict[str, Any]] = field(default_factory=list)
+    step_logs: list[LogRecord] = field(default_factory=list)
     calls: Sequence[HandlerCall] = ()
     retry_after: float | None = None
     retry_reason: FailureReason = FailureReason.ERROR

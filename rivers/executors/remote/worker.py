@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from rivers.executors.remote.messages import RunTerms, StepOrder
     from rivers.graph.plan import Step
-    from rivers.storage import Event
+    from rivers.storage import Event, LogRecord
     from rivers_core.contexts import InputContext, OutputContext
 
 _KEPT_REPOSITORIES = 8
@@ -145,7 +145,7 @@ def _run(step: Step, order: StepOrder, repository: OpenRepository, report: StepR
     terms: RunTerms = pickle.loads(order.terms)
     step = narrowed(step, order.outputs)
     calls: list[HandlerCall] = []
-    run = _run_of(step, order, repository, terms, _observers(terms, calls, report.events), report.events)
+    run = _run_of(step, order, repository, terms, _observers(terms, calls, report.events), report)
     with _records.collecting(terms.log_levels, run.without_secrets) as records:
         try:
             coroutine = execute_call(step, run, order.keys, order.attempt)
@@ -155,6 +155,7 @@ def _run(step: Step, order: StepOrder, repository: OpenRepository, report: StepR
                 run_sync(coroutine)
         except RetryElsewhere as retry:
             report.retry_after, report.retry_reason = retry.delay, retry.reason
+            report.error = pack_error(redact_error(retry.error, run.without_secrets))
         except (Exception, asyncio.CancelledError) as error:
             report.error = pack_error(redact_error(error, run.without_secrets))
     report.logs, report.calls = records, calls
@@ -166,7 +167,7 @@ def _run_of(
     repository: OpenRepository,
     terms: RunTerms,
     observers: Observers,
-    events: list[Event],
+    report: StepReport,
 ) -> Run:
     selected = {} if order.outputs is None else {step.name: order.outputs}
     config = {} if order.config is None else {step.name: pickle.loads(order.config)}
@@ -174,7 +175,7 @@ def _run_of(
     run = Run(
         order.run_id,
         Plan((step,), {step.name: ()}, selected),
-        _StepStorage(order, events),
+        _StepStorage(order, report),
         observers,
         keys={} if keys is None else {step.name: keys},
         configs=config,
@@ -197,17 +198,21 @@ def _run_of(
 class _StepStorage(MemoryStorage):
     """Storage of one request: it knows what the step needs of the past, and records events for the report."""
 
-    def __init__(self, order: StepOrder, events: list[Event]) -> None:
+    def __init__(self, order: StepOrder, report: StepReport) -> None:
         super().__init__()
         for event in order.observed.values():
             super().record(event)
         for name, keys in order.dynamic_keys.items():
             self.add_dynamic_partitions(name, keys)
-        self._report = events
+        self._report = report
 
     def record(self, event: Event) -> None:
         """Add an event to the report."""
-        self._report.append(event)
+        self._report.events.append(event)
+
+    def record_log(self, log: LogRecord) -> None:
+        """Add a log record to the report."""
+        self._report.step_logs.append(log)
 
 
 def _observers(terms: RunTerms, calls: list[HandlerCall], events: list[Event]) -> Observers:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from rivers.exceptions import StorageError
 from rivers.storage.sqlite import owners, schema
 from rivers.storage.sqlite.file_lock import lock, unlock
-from rivers.storage.sqlite.rows import RUN_COLUMNS, end_run, read_run
+from rivers.storage.sqlite.rows import RUN_COLUMNS, interrupt_run, read_run
 
 if TYPE_CHECKING:
     import os
@@ -51,6 +51,7 @@ class Database:
         self._read_only = read_only
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
+        self._openings = 0
 
     def transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Call a function in one transaction and return its result.
@@ -74,6 +75,18 @@ class Database:
             _roll_back(connection)
             return connection.execute(statement, values).fetchall()
 
+    def change_token(self) -> str:
+        """Return a text that changes with every commit of any process, and every row that this one writes.
+
+        Raises:
+            StorageError: The file cannot be opened or read.
+        """
+        ((version,),) = self.query("PRAGMA data_version")
+        with self.lock:
+            # `data_version` does not count the commits of this connection
+            written = 0 if self._connection is None else self._connection.total_changes
+            return f"{self._openings}-{version}-{written}"
+
     def claim(self) -> owners.Owner:
         """Create the lock file that marks runs of this process as alive.
 
@@ -93,6 +106,7 @@ class Database:
     def _open(self) -> sqlite3.Connection:
         connect = self._connect_read_only if self._read_only else lambda: self._exclusively(self._connect)
         connection = self._connection = connect()
+        self._openings += 1
         return connection
 
     def _connect(self) -> sqlite3.Connection:
@@ -203,9 +217,7 @@ def interrupt_orphans(connection: sqlite3.Connection, folder: Path, run_id: str 
     gone = {owner: owners.is_gone(folder, owner) for owner in {row[-1] for row in rows}}
     for row in rows:
         if gone[row[-1]]:
-            run = read_run(row)
-            seen = connection.execute("SELECT MAX(timestamp) FROM events WHERE run_id = ?", (run.run_id,))
-            end_run(connection, run.interrupted(time_ns(), seen.fetchone()[0]))
+            interrupt_run(connection, read_run(row), time_ns())
 
 
 def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:

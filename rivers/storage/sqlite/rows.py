@@ -6,8 +6,9 @@ import json
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from rivers.storage.events import DELETION, MATERIALIZATION, Event
-from rivers.storage.records import RunRecord, check_status, stored_status
+from rivers.storage.events import DELETION, MATERIALIZATION, STEP_FAILURE, Event
+from rivers.storage.records import LogRecord, RunningStep, RunRecord, check_status, stored_status
+from rivers_core.metadata import MetadataValue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,9 +22,13 @@ EVENT_COLUMNS: Final = (
 RUN_COLUMNS: Final = (
     "run_id, status, start_time, end_time, job, partition_key, message, tags, steps, selection, owner"
 )
+RUNNING_COLUMNS: Final = "run_id, step, asset_key, partition_key, attempt, started_at, place"
+LOG_COLUMNS: Final = "run_id, step, timestamp, level, message, asset_key, partition_key, attempt, id"
 
 _INSERT_EVENT: Final = f"INSERT INTO events VALUES ({', '.join('?' * 16)})"
 _INSERT_RUN: Final = f"INSERT OR REPLACE INTO runs ({RUN_COLUMNS}) VALUES ({', '.join('?' * 11)})"
+_INSERT_RUNNING: Final = f"INSERT INTO running_steps ({RUNNING_COLUMNS}) VALUES ({', '.join('?' * 7)})"
+_INSERT_LOG: Final = f"INSERT INTO logs ({LOG_COLUMNS}) VALUES ({', '.join('?' * 8)}, NULL)"
 _COUNT_MATERIALIZATIONS: Final = """
     INSERT INTO materialized (asset_key, partition_key, first_id, last_id, count) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (asset_key, partition_key)
@@ -105,7 +110,74 @@ def end_run(connection: sqlite3.Connection, run: RunRecord) -> None:
         "UPDATE runs SET status = ?, end_time = ?, message = ?, owner = NULL WHERE run_id = ?",
         [ending],
     )
+    connection.execute("DELETE FROM running_steps WHERE run_id = ?", (run.run_id,))
     insert_events(connection, [run.event()])
+
+
+def interrupt_run(connection: sqlite3.Connection, run: RunRecord, at: int) -> None:
+    """Write that the process of a run is gone: its running steps failed, and the run is interrupted.
+
+    Args:
+        connection: Open connection to the file, within a transaction.
+        run: The run.
+        at: Time of detection, in nanoseconds since the epoch.
+    """
+    last = connection.execute("SELECT MAX(timestamp) FROM events WHERE run_id = ?", (run.run_id,))
+    seen: int = last.fetchone()[0] or run.start_time
+    running = connection.execute(
+        f"SELECT {RUNNING_COLUMNS} FROM running_steps WHERE run_id = ?", (run.run_id,)
+    )
+    lost = [_lost_step(read_running(row), seen) for row in running.fetchall()]
+    insert_events(connection, lost)
+    end_run(connection, run.interrupted(at, seen))
+
+
+def _lost_step(step: RunningStep, seen: int) -> Event:
+    return Event(
+        STEP_FAILURE,
+        run_id=step.run_id,
+        asset_key=step.asset_key,
+        partition_key=step.partition_key,
+        timestamp=max(seen, step.started_at),
+        metadata={"rivers/failure_reason": MetadataValue.text("infrastructure")},
+        step=step.step,
+        attempt=step.attempt,
+        message=f"Its process ended before it finished ({step.place}).",
+        duration_ns=max(seen - step.started_at, 0),
+    )
+
+
+def replace_running(connection: sqlite3.Connection, run_id: str, steps: Sequence[RunningStep]) -> None:
+    """Write the running steps of a run, unless it has ended."""
+    connection.execute("DELETE FROM running_steps WHERE run_id = ?", (run_id,))
+    if connection.execute("SELECT 1 FROM runs WHERE run_id = ? AND status = 'running'", (run_id,)).fetchone():
+        _insert_rows(
+            connection,
+            _INSERT_RUNNING,
+            [
+                (s.run_id, s.step, s.asset_key, s.partition_key, s.attempt, s.started_at, s.place)
+                for s in steps
+            ],
+        )
+
+
+def read_running(row: Row) -> RunningStep:
+    """Return the running step of a row of `RUNNING_COLUMNS`."""
+    return RunningStep(*row)
+
+
+def insert_logs(connection: sqlite3.Connection, logs: Sequence[LogRecord]) -> None:
+    """Write records of steps; their numbers ascend."""
+    rows = [
+        (log.run_id, log.step, log.timestamp, log.level, log.message, log.asset_key, log.partition_key, log.attempt)
+        for log in logs
+    ]  # fmt: skip
+    _insert_rows(connection, _INSERT_LOG, rows)
+
+
+def read_log(row: Row) -> LogRecord:
+    """Return the log record of a row of `LOG_COLUMNS`."""
+    return LogRecord(*row)
 
 
 def read_run(row: Row) -> RunRecord:

@@ -13,13 +13,49 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 # "RIVR": marks the file as one of rivers, not of another program that uses SQLite.
 APPLICATION_ID: Final = 0x52495652
 
+# What runs now, what steps logged, and which runs shall end: beside the events, so that a page can show it.
+_LIVE_TABLES: Final = (
+    """
+    CREATE TABLE running_steps (
+        run_id TEXT NOT NULL,
+        step TEXT NOT NULL,
+        asset_key TEXT NOT NULL,
+        partition_key TEXT,
+        attempt INTEGER NOT NULL,
+        started_at INTEGER NOT NULL,
+        place TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX running_steps_of_run ON running_steps (run_id)",
+    """
+    CREATE TABLE logs (
+        id INTEGER PRIMARY KEY,
+        run_id TEXT NOT NULL,
+        step TEXT NOT NULL,
+        timestamp INTEGER NOT NULL,
+        level TEXT NOT NULL,
+        message TEXT NOT NULL,
+        asset_key TEXT,
+        partition_key TEXT,
+        attempt INTEGER NOT NULL
+    )
+    """,
+    "CREATE INDEX logs_of_run ON logs (run_id)",
+    """
+    CREATE TABLE cancellations (
+        run_id TEXT PRIMARY KEY,
+        requested_at INTEGER NOT NULL
+    ) WITHOUT ROWID
+    """,
+)
+
 # Statements that migrate from the version that is the key to the next one.
-MIGRATIONS: Final[dict[int, Sequence[str]]] = {}
+MIGRATIONS: Final[dict[int, Sequence[str]]] = {1: _LIVE_TABLES}
 
 _TABLES: Final = (
     """
@@ -87,6 +123,7 @@ _TABLES: Final = (
         UNIQUE (name, partition_key)
     )
     """,
+    *_LIVE_TABLES,
     f"PRAGMA application_id = {APPLICATION_ID}",
 )
 

@@ -19,12 +19,18 @@ from rivers.storage.records import AssetRecord, check_startable, never_started, 
 from rivers.storage.sqlite.connection import Database, interrupt_orphans
 from rivers.storage.sqlite.rows import (
     EVENT_COLUMNS,
+    LOG_COLUMNS,
     RUN_COLUMNS,
+    RUNNING_COLUMNS,
     end_run,
     insert_events,
+    insert_logs,
     is_stored,
     read_event,
+    read_log,
     read_run,
+    read_running,
+    replace_running,
     write_run,
 )
 
@@ -33,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from rivers.storage.events import Event
-    from rivers.storage.records import RunRecord, RunStatus
+    from rivers.storage.records import LogRecord, RunningStep, RunRecord, RunStatus
     from rivers.storage.sqlite.owners import Owner
     from rivers.storage.sqlite.rows import Row
 
@@ -83,6 +89,7 @@ class SQLiteStorage(EventStorage):
     def _fresh(self) -> None:
         self._database = Database(self.path, read_only=self._read_only)
         self._pending: list[Event] = []
+        self._pending_logs: list[LogRecord] = []
         self._is_unsettled = False
         self._written_at = 0.0
         self._long_step_ns = LONG_STEP_NS
@@ -113,7 +120,7 @@ class SQLiteStorage(EventStorage):
         Raises:
             StorageError: The file cannot be written; pending events are kept for the next attempt.
         """
-        if self._pending:
+        if self._pending or self._pending_logs:
             self._write(lambda _: None)
 
     def close(self) -> None:
@@ -147,6 +154,18 @@ class SQLiteStorage(EventStorage):
         elif self._timer is None or (is_long and self._timer.interval == BATCH_SECONDS):
             self._write_later(self._long_step_ns / 1e9 if is_long else BATCH_SECONDS)
 
+    def record_log(self, log: LogRecord) -> None:
+        """Keep a record of a step in the next batch.
+
+        Raises:
+            StorageError: The batch cannot be written; it is kept for the next attempt.
+        """
+        self._pending_logs.append(log)
+        if len(self._pending_logs) >= BATCH_EVENTS or monotonic() - self._written_at > BATCH_SECONDS:
+            self.flush()
+        elif self._timer is None:
+            self._write_later(BATCH_SECONDS)
+
     def _write_later(self, seconds: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -166,6 +185,7 @@ class SQLiteStorage(EventStorage):
         """Write all pending events and call a function in the same transaction."""
         with self._database.lock:
             batch, is_unsettled, written_ns, is_refused = self._pending[:], self._is_unsettled, 0, False
+            logs = self._pending_logs[:]
 
             def write(connection: sqlite3.Connection) -> T:
                 nonlocal written_ns, is_refused
@@ -173,6 +193,8 @@ class SQLiteStorage(EventStorage):
                     insert_events(connection, [event for event in batch if not is_stored(connection, event)])
                 else:
                     insert_events(connection, batch)
+                if logs:
+                    insert_logs(connection, logs)
                 try:
                     result = work(connection)
                 except StorageError:  # the call is not valid; nothing is wrong with the file
@@ -185,6 +207,7 @@ class SQLiteStorage(EventStorage):
             try:
                 result = self._database.transaction(write)
                 del self._pending[: len(batch)]
+                del self._pending_logs[: len(logs)]
                 self._is_unsettled = False
                 self._long_step_ns = max(LONG_STEP_NS, COMMITS_PER_STEP * (perf_counter_ns() - written_ns))
             except StorageError as error:
@@ -212,6 +235,8 @@ class SQLiteStorage(EventStorage):
                 interrupt_orphans(connection, self._database.owners, run.run_id)
                 row = connection.execute(f"{_RUNS} WHERE run_id = ?", (run.run_id,)).fetchone()
                 check_startable(row and read_run(row))
+                if row is not None:  # a request was for the part of the run that has ended
+                    connection.execute("DELETE FROM cancellations WHERE run_id = ?", (run.run_id,))
                 write_run(connection, run, owner)
                 insert_events(connection, [run.event()])
 
@@ -240,8 +265,46 @@ class SQLiteStorage(EventStorage):
     def _asset_events(self, asset: str, limit: int | None) -> list[Event]:
         return self._events("WHERE asset_key = ? ORDER BY id DESC LIMIT ?", asset, _sql_limit(limit))
 
-    def _run_events(self, run_id: str) -> list[Event]:
-        return self._events("WHERE run_id = ? ORDER BY id", run_id)
+    def _run_events(self, run_id: str, after: int) -> list[Event]:
+        return self._events("WHERE run_id = ? AND id > ? ORDER BY id", run_id, after)
+
+    def _events_after(self, cursor: int, limit: int | None) -> list[Event]:
+        return self._events("WHERE id > ? ORDER BY id LIMIT ?", cursor, _sql_limit(limit))
+
+    def change_token(self) -> str:
+        """Return a text that changes whenever anything is recorded, by any process."""
+        self.flush()
+        return self._database.change_token()
+
+    def is_cancelled(self, run_id: str) -> bool:
+        """Return whether cancellation of a run was requested since it was last started."""
+        return bool(self._database.query("SELECT 1 FROM cancellations WHERE run_id = ?", (run_id,)))
+
+    def replace_running_steps(self, run_id: str, steps: Sequence[RunningStep]) -> None:
+        """Show these as the running steps of a run, unless it has ended."""
+        self._write(lambda connection: replace_running(connection, run_id, steps))
+
+    def _request_cancellation(self, run_id: str, at: int) -> bool:
+        def request(connection: sqlite3.Connection) -> bool:
+            row = connection.execute("SELECT status FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+            if row not in (None, ("running",)):
+                return False
+            insert = "INSERT OR REPLACE INTO cancellations (run_id, requested_at) VALUES (?, ?)"
+            connection.execute(insert, (run_id, at))
+            return True
+
+        return self._write(request)
+
+    def _running(self, run_id: str | None) -> list[RunningStep]:
+        where = "" if run_id is None else "WHERE run_id = ?"
+        values = () if run_id is None else (run_id,)
+        rows = self._read(f"SELECT {RUNNING_COLUMNS} FROM running_steps {where} ORDER BY started_at", *values)
+        return [read_running(row) for row in rows]
+
+    def _run_logs(self, run_id: str, step: str | None, after: int, limit: int | None) -> list[LogRecord]:
+        where = "WHERE run_id = ? AND step = COALESCE(?, step) AND id > ? ORDER BY id LIMIT ?"
+        rows = self._read(f"SELECT {LOG_COLUMNS} FROM logs {where}", run_id, step, after, _sql_limit(limit))
+        return [read_log(row) for row in rows]
 
     def _latest(self, asset: str, partition: str | None) -> Event | None:
         newest, values = "SELECT MAX(last_id) FROM materialized WHERE asset_key = ?", [asset]

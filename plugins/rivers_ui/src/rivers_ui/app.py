@@ -93,7 +93,9 @@ class Page:
     def list_asset_events(self, request: Request) -> Any:
         """Return the newest events of an asset; one without events has to exist in the project."""
         storage, limit, name = self._events(), _limit(request), request.path_params["name"]
-        events = [] if storage is None else storage.get_events_for_asset(name, limit=limit + 1)
+        events = (
+            [] if storage is None else storage.get_events_for_asset(name, limit=limit + 1, with_steps=False)
+        )
         if not events:
             self._worker.call("asset", name=name)
         return {"events": [_event(event) for event in events[:limit]], "truncated": len(events) > limit}
@@ -110,7 +112,7 @@ class Page:
         run = None if storage is None else storage.get_run(run_id)
         if storage is None or run is None:
             raise HTTPException(404, f"Run {run_id!r} not found in the event log.")
-        events = storage.get_events_for_run(run_id)
+        events = storage.get_events_for_run(run_id, with_steps=False)
         return {
             **run_document(run),
             "events": [_event(event) for event in events[-limit:]],

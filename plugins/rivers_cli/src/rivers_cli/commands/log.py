@@ -67,16 +67,20 @@ def _find_events(project: Project, target: str | None, limit: int) -> list[Event
     storage: EventStorage = project.storage(reading=True)
     if target is None:
         latest = storage.get_runs(limit=1)
-        return storage.get_events_for_run(latest[0].run_id)[-limit:] if latest else []
-    events = storage.get_events_for_asset(target, limit=limit)
+        return storage.get_events_for_run(latest[0].run_id, with_steps=False)[-limit:] if latest else []
+    events = storage.get_events_for_asset(target, limit=limit, with_steps=False)
     if events:
         return events[::-1]
     run_ids = [run.run_id for run in storage.get_runs(limit=None) if run.run_id.startswith(target)]
     if len(run_ids) == 1:
-        return storage.get_events_for_run(run_ids[0])[-limit:]
+        return storage.get_events_for_run(run_ids[0], with_steps=False)[-limit:]
     if not run_ids and _TERM.search(target):
         names = project.inspect().select(target) or ()
-        events = [event for name in names for event in storage.get_events_for_asset(name, limit=limit)]
+        events = [
+            event
+            for name in names
+            for event in storage.get_events_for_asset(name, limit=limit, with_steps=False)
+        ]
         return sorted(events, key=lambda event: event.id or 0)[-limit:]
     raise _not_found_error(storage, target, run_ids)
 

@@ -408,7 +408,7 @@ def _select_outputs(
 def _last_materializations(endpoint: Endpoint, output: StoredOutput) -> dict[str | None, Event]:
     """Return the last event with which a handler stored each partition, whatever other handlers stored since."""
     events: dict[str | None, Event] = {}
-    for event in endpoint.storage.get_events_for_asset(output.name, limit=None):
+    for event in endpoint.storage.get_events_for_asset(output.name, limit=None, with_steps=False):
         if event.event_type == "Materialization" and event.handler == endpoint.label:
             events.setdefault(event.partition_key, event)
     return events

@@ -1,0 +1,168 @@
+"""Runs of this process while they run: which steps run now, and whether another process asked to cancel."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from dataclasses import dataclass, field
+from operator import itemgetter
+from time import perf_counter_ns, time_ns
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from rivers.exceptions import StorageError
+from rivers.storage.records import RunningStep
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rivers.storage.base import EventStorage
+
+INTERVAL_SECONDS: Final = 0.25
+"""A step that runs longer is visible to other processes; their requests to cancel are noticed after this time."""
+
+_LOG = logging.getLogger("rivers.storage")
+
+
+@dataclass(frozen=True, slots=True)
+class RunningCall:
+    """Key of a running call in `LiveRun.running`; attempts of one call are equal.
+
+    Attributes:
+        step: Name of the step.
+        asset_key: Name of the asset or task that users know.
+        partition_key: Display form of the partition key, None without partitions and for several in one call.
+        attempt: Number of the attempt, from 1.
+        place: Where it runs; None in this process.
+    """
+
+    step: str
+    asset_key: str
+    partition_key: str | None
+    attempt: int = field(default=1, compare=False)
+    place: str | None = field(default=None, compare=False)
+
+
+class LiveRun(Protocol):
+    """What a storage needs to know about a run of this process.
+
+    Attributes:
+        run_id: Id of the run.
+        running: `perf_counter_ns` of the start of each running call. The key is a `RunningCall`, or only the name of
+            a plain step, which costs nothing to create.
+    """
+
+    @property
+    def run_id(self) -> str:
+        """Id of the run."""
+        ...
+
+    @property
+    def running(self) -> dict[Any, int]:
+        """Start of each running call."""
+        ...
+
+    def cancel(self) -> None:
+        """Start no further call; called from any thread, any number of times."""
+
+
+def running_steps(run: LiveRun, longer_than_s: float = 0.0) -> list[RunningStep]:
+    """Return the calls of a run that have been running for some time, the longest first.
+
+    Args:
+        run: The run.
+        longer_than_s: Leave out calls that started less than this many seconds ago.
+    """
+    calls = run.running.copy()  # one operation: other threads change it
+    now, now_ns = perf_counter_ns(), time_ns()
+    return [
+        _shown(run.run_id, call, now_ns - (now - started))
+        for call, started in sorted(calls.items(), key=itemgetter(1))
+        if now - started >= longer_than_s * 1e9
+    ]
+
+
+def _shown(run_id: str, call: RunningCall | str, started_at: int) -> RunningStep:
+    if isinstance(call, str):
+        call = RunningCall(call, call, None, 1)
+    from platform import node
+
+    place = call.place or f"process {os.getpid()} on {node()}"
+    return RunningStep(run_id, call.step, call.asset_key, call.partition_key, call.attempt, started_at, place)
+
+
+class LiveRuns:
+    """Thread that reports running steps to storages, and asks them for requests to cancel, while runs are open.
+
+    One thread serves all runs of the process. It ends when there is no run, and is started for the next one, so that
+    short runs share it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runs: dict[int, tuple[LiveRun, EventStorage]] = {}
+        self._shown: dict[int, Sequence[tuple[object, ...]]] = {}
+        self._thread: threading.Thread | None = None
+        self._never = threading.Event()
+
+    def add(self, run: LiveRun, storage: EventStorage) -> None:
+        """Watch a run until `remove`."""
+        with self._lock:
+            self._runs[id(run)] = run, storage
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._watch, name="rivers-live-runs", daemon=True)
+                try:
+                    self._thread.start()
+                except RuntimeError:  # the interpreter is shutting down
+                    self._thread = None
+
+    def remove(self, run: LiveRun) -> None:
+        """Watch a run no longer."""
+        with self._lock:
+            self._runs.pop(id(run), None)
+            self._shown.pop(id(run), None)
+
+    def refresh(self, run_id: str) -> None:
+        """Ask the storages of the runs with this id for requests to cancel now, instead of at the next interval."""
+        with self._lock:
+            runs = [(run, storage) for run, storage in self._runs.values() if run.run_id == run_id]
+        for run, storage in runs:
+            self._refresh(run, storage)
+
+    def forget(self) -> None:
+        """Forget all runs: in a forked child they and the thread are those of the parent."""
+        self._lock, self._never = threading.Lock(), threading.Event()
+        self._runs, self._shown, self._thread = {}, {}, None
+
+    def _watch(self) -> None:
+        while True:
+            self._never.wait(INTERVAL_SECONDS)
+            with self._lock:
+                if not self._runs:
+                    self._thread = None
+                    return
+                runs = list(self._runs.values())
+            for run, storage in runs:
+                self._refresh(run, storage)
+
+    def _refresh(self, run: LiveRun, storage: EventStorage) -> None:
+        calls = running_steps(run, INTERVAL_SECONDS)
+        shown = [(call.step, call.partition_key, call.attempt) for call in calls]
+        try:
+            if shown != self._shown.get(id(run), []):
+                storage.replace_running_steps(run.run_id, calls)
+                with self._lock:
+                    if id(run) in self._runs:
+                        self._shown[id(run)] = shown
+            if storage.is_cancelled(run.run_id):
+                run.cancel()
+        except StorageError as error:  # the next event of the run fails too, and reports it
+            _LOG.debug("running steps of run %s are not recorded: %s", run.run_id, error)
+
+
+live_runs = LiveRuns()
+"""Open runs of this process."""
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=live_runs.forget)
