@@ -195,3 +195,45 @@ def test_frames_round_trip(tmp_path_factory, columns, height, data):
         else:
             assert loaded.equals(value)
     assert tables.load(pl.LazyFrame).select(pl.all()).collect().columns == list(columns)
+
+
+@pytest.mark.parametrize("store", ["folder", "memory"])
+def test_verify_reads_all_partitions(tmp_path, store):
+    tables = Tables(tmp_path if store == "folder" else "memory://", prefix="area")
+    for key in ("2024-01-01", "a/b", ".."):
+        tables.store(FRAME, keys=key)
+    tables.store(FRAME, name="asset2")
+    counts = tables.handler.verify(tables.asked())
+    assert counts["bytes"] > 0
+    assert counts | {"bytes": 0} == {"files": 3, "rows": 1500, "bytes": 0, "digests": 3}
+    assert tables.handler.verify(tables.asked(keys=["a/b", ".."]))["files"] == 2
+
+
+def test_verify_detects_damage_of_one_partition(tables):
+    for key in ("a", "b"):
+        tables.store(FRAME, keys=key)
+    file = tables.file("asset/b/data.parquet")
+    damaged = bytearray(file.read_bytes())
+    damaged[100] ^= 1
+    file.write_bytes(damaged)
+    with pytest.raises(IntegrityError, match="asset/b/data"):
+        tables.handler.verify(tables.asked())
+    tables.file("asset/a/data.parquet").replace(file)
+    with pytest.raises(IntegrityError, match="asset/a"):
+        tables.handler.verify(tables.asked())
+
+
+def test_verify_decodes_foreign_file(tables):
+    tables.file().parent.mkdir(parents=True)
+    pq.write_table(FRAME.to_arrow(), tables.file(), compression="none")
+    assert tables.handler.verify(tables.asked())["digests"] == 0
+    damaged = bytearray(tables.file().read_bytes())
+    damaged[8:40] = bytes(32)
+    tables.file().write_bytes(damaged)
+    with pytest.raises(IntegrityError, match=r"asset\.parquet"):
+        tables.handler.verify(tables.asked())
+
+
+def test_verify_of_absent_asset_raises(tables):
+    with pytest.raises(NotMaterializedError, match="'asset'"):
+        tables.handler.verify(tables.asked())

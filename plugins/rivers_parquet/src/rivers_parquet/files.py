@@ -112,6 +112,16 @@ class ParquetFile:
         verify(data, seal)
         return seal.version
 
+    @property
+    def size_bytes(self) -> int:
+        """Size of the file."""
+        return len(self.source) if isinstance(self.source, bytes) else os.stat(self.source).st_size
+
+    def decoded_rows(self) -> int:
+        """Decode all columns, one batch after the other, and return the number of rows."""
+        with pq.ParquetFile(self.arrow_source(), memory_map=True) as file:
+            return sum(batch.num_rows for batch in file.iter_batches())
+
     def arrow_source(self) -> str | pa.BufferReader:
         """Return the file as pyarrow opens it."""
         return pa.BufferReader(self.source) if isinstance(self.source, bytes) else self.source

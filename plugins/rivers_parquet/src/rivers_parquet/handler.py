@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -14,6 +15,7 @@ from rivers_core import InputContext, MetadataValue, PartitionContext
 from rivers_core.exceptions import ConflictError, IntegrityError, PartitionValidationError, RiversError
 from rivers_frames.registry import get_frame_types
 from rivers_objects import Condition, Folder, ObjectIOHandler
+from rivers_objects.layout import asset_folder
 from rivers_parquet.options import (
     NAMESPACE,
     Compression,
@@ -170,10 +172,7 @@ class ParquetIOHandler(ObjectIOHandler):
             if len(versions) == 1 and versions[0] is not None:
                 context.register_loaded_version(versions[0])
             return value
-        raise ConflictError(
-            f"Could not load {_subject(context)}: another process replaced the file while it was read, "
-            f"{_MAX_REOPENED} times. Run it again when the other process is done."
-        )
+        raise self._replaced(context)
 
     def exists(self, context: InputContext) -> bool:
         """Return whether the file, or that of every partition, exists; it is neither read nor verified."""
@@ -183,6 +182,26 @@ class ParquetIOHandler(ObjectIOHandler):
         """Remove the file, or that of every partition; what was never stored is ignored."""
         for one in _one_by_one(context):
             super().delete(one)
+
+    def verify(self, context: InputContext) -> dict[str, int]:
+        """Read and decode each file of an asset, and compare it with its seal and its number of rows.
+
+        Args:
+            context: Asset and partitions; without one all files of the asset.
+
+        Returns:
+            The numbers of `files`, `rows`, `bytes`, and of `digests` that were compared: none for a file that rivers
+            did not write.
+
+        Raises:
+            NotMaterializedError: There is no file.
+            IntegrityError: A file is damaged or misplaced.
+            ConflictError: Other processes kept replacing a file while it was read.
+        """
+        counts: Counter[str] = Counter()
+        for key, path in self._stored_files(context):
+            counts.update(self._verified_counts(context, path, key))
+        return dict(counts)
 
     def check_options(self, metadata: Mapping[str, Any]) -> list[str]:
         """Return one sentence for each `parquet/` option that is unknown or has an invalid value."""
@@ -273,10 +292,10 @@ class ParquetIOHandler(ObjectIOHandler):
         requested = types.for_hint(context.type_hint)
         is_lazy = requested is not None and types.adapter(requested).is_lazy
         if isinstance(self.objects, Folder) or len(contexts) == 1:
-            files = [self._open(one, is_lazy=is_lazy) for one in contexts]
+            files = [self._open_one(one, is_lazy=is_lazy) for one in contexts]
         else:
             with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-                files = list(pool.map(lambda one: self._open(one, is_lazy=is_lazy), contexts))
+                files = list(pool.map(lambda one: self._open_one(one, is_lazy=is_lazy), contexts))
         recorded = files[0].footer.details
         spec = types.for_loading(
             context.type_hint,
@@ -288,14 +307,63 @@ class ParquetIOHandler(ObjectIOHandler):
         if adapter.is_lazy:
             seals = (file.footer.seal for file in files)
             return files, adapter, [None if seal is None else seal.version for seal in seals]
-        return files, adapter, [self._verify(one, file) for one, file in zip(contexts, files, strict=True)]
+        return (
+            files,
+            adapter,
+            [
+                self._verify(one, file, self.object_path(one))
+                for one, file in zip(contexts, files, strict=True)
+            ],
+        )
 
-    def _open(self, context: InputContext, *, is_lazy: bool) -> ParquetFile:
+    def _stored_files(self, context: InputContext) -> list[tuple[str, str]]:
+        """Return storage key and path of each partition of a context; without one, of all files of the asset."""
+        if context.partition is not None:
+            return [(one.storage_key, self.object_path(one)) for one in _one_by_one(context)]
+        folder, end = asset_folder(self.prefix, context, self.suffix), f"/data{self.suffix}"
+        files = [
+            (f"{context.asset_storage_key}{path.removeprefix(folder).removesuffix(end)}", path)
+            for path in sorted(self.objects.all_paths(folder))
+            if path.endswith(end)
+        ]
+        path = self.object_path(context)
+        if not files or self.objects.exists(path):
+            files.insert(0, (context.storage_key, path))
+        return files
+
+    def _verified_counts(self, context: InputContext, path: str, key: str) -> dict[str, int]:
+        import pyarrow as pa
+
+        from rivers_parquet.files import FileChangedError
+
+        for _ in range(_MAX_REOPENED):
+            file = self._open(context, path, key, is_lazy=False)
+            try:
+                self._verify(context, file, path)
+            except FileChangedError:
+                continue
+            try:
+                rows = file.decoded_rows()
+            except (OSError, ValueError, pa.ArrowException) as error:
+                self._fail_damaged(context, path, f"cannot be decoded ({error})")
+            if rows != file.footer.metadata.num_rows:
+                self._fail_damaged(context, path, f"has {rows} rows, not {file.footer.metadata.num_rows}")
+            digests = 0 if file.footer.seal is None else 1
+            return {"files": 1, "rows": rows, "bytes": file.size_bytes, "digests": digests}
+        raise self._replaced(context)
+
+    def _replaced(self, context: InputContext) -> ConflictError:
+        return ConflictError(
+            f"Could not load {_subject(context)}: another process replaced the file while it was read, "
+            f"{_MAX_REOPENED} times. Run it again when the other process is done."
+        )
+
+    def _open(self, context: InputContext, path: str, key: str, *, is_lazy: bool) -> ParquetFile:
         from rivers_parquet.files import download, open_local, open_remote
         from rivers_parquet.remote import scan_options
         from rivers_parquet.seal import DamagedError
 
-        path, label, objects = self.object_path(context), _subject(context), self.objects
+        label, objects = _subject(context), self.objects
         try:
             if isinstance(objects, Folder):
                 file = open_local(objects.file(path), label)
@@ -312,19 +380,22 @@ class ParquetIOHandler(ObjectIOHandler):
         except Exception as error:
             self.fail_read(context, path, error)
         details = file.footer.details
-        if details is not None and details.key != context.storage_key:
+        if details is not None and details.key != key:
             self._fail_damaged(context, path, f"was stored as {details.key!r} and does not belong here")
         return file
 
-    def _verify(self, context: InputContext, file: ParquetFile) -> str:
+    def _open_one(self, context: InputContext, *, is_lazy: bool) -> ParquetFile:
+        return self._open(context, self.object_path(context), context.storage_key, is_lazy=is_lazy)
+
+    def _verify(self, context: InputContext, file: ParquetFile, path: str) -> str:
         from rivers_parquet.seal import DamagedError
 
         try:
             return file.verify()
         except DamagedError as error:
-            self._fail_damaged(context, self.object_path(context), error)
+            self._fail_damaged(context, path, error)
         except OSError as error:
-            self.fail_read(context, self.object_path(context), error)
+            self.fail_read(context, path, error)
 
     def _fail_damaged(self, context: InputContext, path: str, reason: object) -> NoReturn:
         raise IntegrityError(
