@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import pytest
 import uvicorn
-from playwright.sync_api import Error, sync_playwright
+from playwright.sync_api import Error, expect, sync_playwright
 
 from rivers_ui.app import Page, PageProject, create_app, read_static
 from rivers_ui.client import WorkerClient
@@ -100,6 +100,12 @@ class Server:
         assert answer.status == 200, answer.body
         return answer.document
 
+    def assets(self) -> dict[str, dict[str, Any]]:
+        """Return the assets of the page by name."""
+        answer = self.get("assets")
+        rows = zip(*answer["columns"].values(), strict=True)
+        return {row[0]: dict(zip(answer["columns"], row, strict=True)) for row in rows}
+
     def command(self, *arguments: str) -> str:
         """Run the command in the project as another process."""
         result = subprocess.run(
@@ -132,9 +138,9 @@ def server(ui_folder) -> Iterator[Server]:
 @contextmanager
 def serve(folder: Path) -> Iterator[Server]:
     """Serve the project in a folder on a free port of this process."""
-    worker = WorkerClient(folder, (None, None, None))
+    workers = [WorkerClient(folder, (None, None, None)) for _ in range(2)]
     project = PageProject(folder.name, None, folder / ".rivers", lambda text: text.replace("hunter2", "****"))
-    page = Page(project, worker)
+    page = Page(project, *workers)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         config = uvicorn.Config(create_app(page, port, TOKEN), log_level="error", lifespan="off", ws="none")
@@ -210,8 +216,20 @@ class Tab:
     def open(self, path: str) -> None:
         """Open a page and wait until everything on it is loaded."""
         self.page.goto(self.origin + path)
+        self.settle()
+
+    def go(self, path: str) -> None:
+        """Show another page without loading the document again, as a link does."""
+        self.page.evaluate(
+            "(path) => { history.pushState(null, '', path); dispatchEvent(new PopStateEvent('popstate')); }",
+            path,
+        )
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until everything on the page is loaded."""
         self.page.locator("main h1").wait_for()
-        self.page.locator("main .loading").first.wait_for(state="detached")
+        expect(self.page.locator("main .loading")).to_have_count(0, timeout=30_000)
 
     def _on_dialog(self, dialog: Any) -> None:
         self.incidents.append(f"dialog {dialog.message}")

@@ -13,34 +13,41 @@ from rivers_cli.main import main
 from rivers_ui.client import WorkerClient, WorkerError
 
 
-def without_state(documents):
-    return [{key: value for key, value in item.items() if key != "state"} for item in documents]
-
-
 def test_page_follows_a_run_of_another_process(server):
     before = server.get("changes")
-    assert {item["state"] for item in server.get("assets")} == {"missing"}
+    assert {item["state"] for item in server.assets().values()} == {"missing"}
     assert server.get("runs")["runs"] == []
     assert not (server.folder / ".rivers").exists()
 
     server.command("materialize", "orders", "counts")
 
     assert server.get("changes", after=before["token"])["token"] != before["token"]
-    assert without_state(server.get("assets")) == json.loads(server.command("assets", "--json"))
     [run] = server.get("runs")["runs"]
     assert [run] == json.loads(server.command("runs", "--json"))
-    events = server.get(f"runs/{run['run_id']}")["events"]
-    assert [event["event"] for event in events] == [
-        "RunStart",
-        "Materialization",
-        "Materialization",
-        "RunSuccess",
-    ]
-    [stored] = server.get("assets/orders/events")["events"]
-    assert stored["asset"] == "orders"
-    assert stored["run_id"] == run["run_id"]
+    answer = server.get(f"runs/{run['run_id']}")
+    stored = [event["asset"] for event in answer["events"] if event["event"] == "Materialization"]
+    assert stored == ["orders", "counts"]
+    assert {step["step"]: step["state"] for step in answer["progress"]} == {
+        "orders": "done",
+        "counts": "done",
+    }
+    events = server.get("assets/orders/events")["events"]
+    assert {(event["asset"], event["run_id"]) for event in events} == {("orders", run["run_id"])}
     after = server.get("changes")["token"]
     assert server.get("changes", after=after) == {"token": after, "running": None}
+
+
+def test_assets_are_those_of_the_command(server):
+    server.command("materialize", "orders", "regions", "counts", "-p", "north")
+    page, command = server.assets(), json.loads(server.command("assets", "--json"))
+    assert list(page) == [item["asset"] for item in command]
+    for item in command:
+        row = page[item["asset"]]
+        assert (row["group"], row["handler"], row["kinds"]) == (item["group"], item["handler"], item["kinds"])
+        assert (row["run_id"], row["size"]) == (item["last"]["run_id"], item["last"]["size_bytes"])
+        states = [value["state"] for value in item["values"]]
+        assert row["counts"] == [states.count(state) for state in ("fresh", "stale", "missing")]
+    assert [page[name]["state"] for name in ("orders", "counts", "regions")] == ["fresh", "fresh", "partial"]
 
 
 def test_server_redacts_every_text_of_an_answer(server, ui_folder):
@@ -62,20 +69,78 @@ def test_lineage_is_that_of_the_command_with_positions(server):
     lineage = server.get("lineage")
     document = json.loads(server.command("graph", "--json"))
     assert {key: lineage[key] for key in document} == document
-    assert set(lineage["boxes"]) == {"orders", "counts", "regions"}
-    assert (
-        lineage["boxes"]["orders"]["x"] < lineage["boxes"]["counts"]["x"] < lineage["boxes"]["regions"]["x"]
-    )
+    lefts = {asset["name"]: box[0] for asset, box in zip(lineage["assets"], lineage["boxes"], strict=True)}
+    assert lefts["orders"] < lefts["counts"] < lefts["regions"]
     assert len(lineage["paths"]) == len(lineage["edges"]) == 2
+
+
+def test_lineage_shows_neighbors_of_an_asset_or_groups(server):
+    near = server.get("lineage", focus="orders", depth="1")
+    assert [asset["name"] for asset in near["assets"]] == ["orders", "counts"]
+    groups = server.get("lineage", collapse="group")
+    assert [asset["name"] for asset in groups["assets"]] == ["raw", "answers"]
+    assert groups["edges"] == [{"from": "raw", "to": "answers", "loaded": True}]
 
 
 def test_asset_shows_definition_and_neighbors(server):
     asset = server.get("assets/counts")
     assert (asset["upstream"], asset["downstream"]) == (["orders"], ["regions"])
-    assert asset["description"] == "How often each was sold."
-    assert server.get("assets/orders")["description"] == "Orders of the bakery."
-    assert [value["partition"] for value in server.get("assets/regions")["values"]] == ["north", "south"]
-    assert [item["asset"] for item in server.get("assets", select="group:answers")] == ["counts", "regions"]
+    assert asset["description"] == [["p", {}, ["How often each was sold."]]]
+    assert server.get("assets/orders")["description"] == [["p", {}, ["Orders of the bakery."]]]
+    assert asset["source"]["file"].endswith("definitions.py")
+    assert server.get("select", select="group:answers") == ["counts", "regions"]
+
+
+def test_partitions_are_ranges_of_equal_state(server):
+    server.command("materialize", "orders", "counts", "regions", "-p", "south")
+    partitions = server.get("assets/regions/partitions")
+    assert partitions["keys"] == ["north", "south"]
+    assert [(state, count) for state, _, count in partitions["ranges"]] == [("missing", 1), ("fresh", 1)]
+    assert partitions["kind"] == "grid"
+    assert server.get("assets/orders/partitions")["kind"] is None
+
+
+def test_preview_shows_a_value_only_after_confirmation(server):
+    server.command("materialize", "orders")
+    assert server.request("/api/v1/assets/orders/preview").status == 500
+    value = server.get("assets/orders/preview", confirm="1")
+    assert (value["type"], value["extent"]) == ("list", "3 items")
+    assert "bread" in value["text"]
+
+
+def test_compare_pairs_facts_and_metadata_of_two_events(server):
+    server.command("materialize", "orders")
+    server.command("materialize", "orders")
+    events = [
+        event for event in server.get("assets/orders/events")["events"] if event["event"] == "Materialization"
+    ]
+    answer = server.get("assets/orders/compare", a=str(events[1]["id"]), b=str(events[0]["id"]))
+    assert [answer["a"]["id"], answer["b"]["id"]] == [events[1]["id"], events[0]["id"]]
+    facts = {name: (a, b) for name, a, b in answer["facts"]}
+    assert facts["run"] == (events[1]["run_id"], events[0]["run_id"])
+    series = server.get("assets/orders/series")
+    assert len(series["points"]) == 2
+    assert {"duration", "size"} <= {item["name"] for item in series["series"]}
+    assert server.request("/api/v1/assets/orders/compare?a=0&b=0").status == 404
+
+
+def test_check_and_config_are_those_of_the_command(server):
+    assert (
+        server.get("check")["findings"]
+        == json.loads(server.command("check", "--json", "--no-probe"))["findings"]
+    )
+    assert server.get("config") == json.loads(server.command("config", "show", "--json"))
+    assert not (server.folder / "data").exists()
+    [store] = server.get("check", probe="1")["stores"]
+    assert store["state"] == "ok"
+
+
+def test_log_has_the_events_of_the_newest_runs(server):
+    server.command("materialize", "orders")
+    lines = server.get("logs")["lines"]
+    assert lines[0]["event"] == "RunStart"
+    assert {line["asset"] for line in lines} == {None, "orders"}
+    assert server.get("logs", asset="orders")["lines"][-1]["asset"] == "orders"
 
 
 def test_handlers_show_settings_with_origin(server):
@@ -91,10 +156,12 @@ def test_handlers_show_settings_with_origin(server):
     [
         ("assets/unknown", 404),
         ("assets/unknown/events", 404),
-        ("assets?select=unknown", 404),
+        ("select?select=unknown", 404),
         ("runs/unknown", 404),
         ("runs?limit=0", 400),
         ("runs?limit=1001", 400),
+        ("lineage?focus=unknown", 404),
+        ("lineage?depth=x", 400),
         ("unknown", 404),
     ],
 )

@@ -9,7 +9,8 @@ from rivers_ui.client import WorkerClient
 
 
 def route_paths(folder):
-    page = Page(PageProject("p", None, folder, str), WorkerClient(folder, (None, None, None)))
+    worker = WorkerClient(folder, (None, None, None))
+    page = Page(PageProject("p", None, folder, str), worker, worker)
     return [
         route.path.replace("{name:path}", "orders").replace("{run_id}", "r1") for route in create_routes(page)
     ]

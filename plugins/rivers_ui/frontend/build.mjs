@@ -9,7 +9,7 @@ const options = {
   bundle: true,
   minify: true,
   format: "esm",
-  target: "es2022",
+  target: "es2023",
   jsx: "automatic",
   jsxImportSource: "preact",
   legalComments: "none",
@@ -19,7 +19,7 @@ await rm(target, { recursive: true, force: true });
 await mkdir(target, { recursive: true });
 await copyFile("src/index.html", `${target}/index.html`);
 await copyFile("src/icon.svg", `${target}/icon.svg`);
-const license = await readFile("node_modules/preact/LICENSE", "utf8");
-await writeFile(`${target}/LICENSES.txt`, `preact\n\n${license}`);
+const licenses = await Promise.all(["preact", "uplot"].map(async (name) => `${name}\n\n${await readFile(`node_modules/${name}/LICENSE`, "utf8")}`));
+await writeFile(`${target}/LICENSES.txt`, licenses.join("\n\n"));
 if (process.argv.includes("--watch")) await (await context(options)).watch();
 else await build(options);

@@ -29,16 +29,24 @@ class Project:
         environment: Environment of the configuration; None leaves it to `RIVERS_ENV`.
         config: Configuration file; None searches for it from the current folder upwards.
         repository: `module:name` of the repository; None uses the configured one.
+        read_only: Whether event logs are opened read-only, so that nothing is migrated and no run closed.
     """
 
-    def __init__(self, environment: str | None, config: str | None, repository: str | None) -> None:
+    def __init__(
+        self,
+        environment: str | None,
+        config: str | None,
+        repository: str | None,
+        *,
+        read_only: bool = False,
+    ) -> None:
         # the project's code loads the configuration too, and must find the same
         if environment is not None:
             os.environ["RIVERS_ENV"] = environment
         if config is not None:
             os.environ["RIVERS_CONFIG"] = str(Path(config).absolute())
         self._environment, self._config_file = environment, config
-        self._repository_target = repository
+        self._repository_target, self._read_only = repository, read_only
         self._storages: list[EventStorage] = []
         self._run_secrets: set[str] = set()
 
@@ -121,7 +129,9 @@ class Project:
         from rivers.storage import Storage
 
         is_new = not (folder / "rivers.db").exists() and not folder.is_file()
-        storage = Storage.memory() if reading and is_new else Storage.embedded(folder)
+        storage = (
+            Storage.memory() if reading and is_new else Storage.embedded(folder, read_only=self._read_only)
+        )
         self._storages.append(storage)
         return storage
 

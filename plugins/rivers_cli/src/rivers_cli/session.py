@@ -21,18 +21,19 @@ class Session:
         environment: Value of `--env`; None leaves it to `RIVERS_ENV`.
         config: Value of `--config`; None searches for `rivers.toml` from the current folder upwards.
         repository: Value of `--repository`; None uses the configured one.
+        read_only: Whether event logs are opened read-only.
         traceback: Whether to print whole tracebacks.
     """
 
     __slots__ = (
-        "_arguments", "_plugin_commands", "_project", "config", "environment", "repository", "traceback",
+        "_arguments", "_plugin_commands", "_project", "config", "environment", "read_only", "repository", "traceback",
     )  # fmt: skip
 
     def __init__(self, arguments: Sequence[str] = ()) -> None:
         self.environment: str | None = None
         self.config: str | None = None
         self.repository: str | None = None
-        self.traceback = False
+        self.read_only = self.traceback = False
         self._arguments = arguments
         self._plugin_commands: PluginCommands | None = None
         self._project: Project | None = None
@@ -52,7 +53,7 @@ class Session:
         if self._project is None:
             from rivers_cli.project import Project
 
-            self._project = Project(self.environment, self.config, self.repository)
+            self._project = Project(self.environment, self.config, self.repository, read_only=self.read_only)
         return self._project
 
     def redact(self, text: str, *, is_own_message: bool = False) -> str:

@@ -1,37 +1,84 @@
 // Requests to the server. The token arrives in the fragment of the address and never appears in a request line.
 import { useEffect, useRef, useState } from "preact/hooks";
+import type { State } from "./format";
+import type { Tree } from "./markup";
 
-export interface StoredValue { partition: string | null; state: string; reason: string | null }
-export interface Last { event: string; at: string; run_id: string; data_version: string | null; size_bytes: number | null }
 export interface Asset {
-  asset: string; group: string | null; kinds: string[]; handler: string; handler_reason: string;
-  external: boolean; last: Last | null; values: StoredValue[]; state: string;
+  name: string; group: string | null; kinds: string[]; handler: string; state: State; detail: string;
+  partitions: number | null; counts: [fresh: number, stale: number, missing: number];
+  at: number | null; run_id: string | null; size: number | null; rows: number | null; duration: number | null;
 }
-export interface AssetDetail extends Asset { upstream: string[]; downstream: string[]; description: string | null }
+export interface AssetDetail extends Asset {
+  handler_reason: string; address: string | null; data_version: string | null; code_version: string | null;
+  upstream: string[]; downstream: string[]; description: Tree | null; tags: string[]; options: [string, string][];
+  type: string | null; partitions_def: string | null; runs_code: boolean;
+  source: { file: string; line: number; tree: Tree } | null;
+}
+export interface Value {
+  type: string; value?: unknown; tree?: Tree; text?: string; note?: string | null; data?: string; values?: Value[];
+  columns?: { name: string; type: string }[]; start?: string; end?: string;
+}
 export interface Event {
   id: number; event: string; at: string; run_id: string; asset: string | null; partition: string | null;
-  step: string | null; attempt: number; handler: string | null; data_version: string | null;
-  duration_s: number | null; message: string | null; metadata: [string, string, string][];
+  step: string | null; attempt: number; handler: string | null; data_version: string | null; code_version: string | null;
+  inputs: Record<string, string>; duration_s: number | null; size: number | null; message: string | null;
+  metadata: [string, Value][];
 }
 export interface Run {
   run_id: string; status: string; started: string; ended: string | null; job: string | null;
-  selection: string[] | null; partition: string | null; steps: string[]; message: string | null;
+  selection: string[] | null; partition: string | null; steps: string[]; tags: Record<string, string>; message: string | null;
 }
-export interface RunDetail extends Run { events: Event[]; truncated: boolean }
-export interface LineageNode { name: string; handler: string; group: string | null; external: boolean; partitioned: boolean }
+/** State, begin and end in milliseconds, partition, attempt. */
+export type Bar = [state: string, begin: number, end: number | null, partition: string | null, attempt: number];
+export interface Step { step: string; state: string; keys: number; failed: number; bars: Bar[]; message: string | null }
+export interface RunDetail extends Run { progress: Step[]; events: Event[]; truncated: boolean }
+export interface LineageNode {
+  name: string; handler: string; handler_reason: string; group: string | null; external: boolean; partitioned: boolean;
+}
 export interface Lineage {
   assets: LineageNode[]; edges: { from: string; to: string; loaded: boolean }[];
-  boxes: Record<string, { x: number; y: number; width: number; height: number }>;
-  paths: [number, number, number][][]; width: number; height: number;
+  boxes: [x: number, y: number, width: number][]; box_height: number;
+  paths: [right: number, y: number, left: number][][]; width: number; height: number; total: number;
 }
+export interface Field { field: string; value: string; origin: string }
 export interface Handler {
-  name: string; class: string | null; assets: string[]; problem: string | null;
-  fields: { field: string; value: string; origin: string }[];
+  name: string; class: string | null; assets: string[]; problem: string | null; fields: Field[];
+  summary: string | null; distribution: string | null; capabilities: string[]; runs_code: boolean;
 }
 export interface Plugin {
   distribution: string; version: string; entry_point: string; state: string; provides: string[]; error: string | null;
 }
-export interface Project { name: string; environment: string | null; event_log: string }
+export interface Config {
+  path: string; environment: string | null; repository: string | null; default_io_handler: string | null;
+  default_executor: string | null; assets: Record<string, string>; asset_metadata: Record<string, Record<string, unknown>>;
+  io_handlers: Record<string, Field[]>;
+}
+export interface Report {
+  ok: boolean; facts: Record<string, string>; findings: string[]; warnings: string[];
+  stores: { name: string; class: string; state: string; assets: string[]; address: string | null;
+    seconds: Record<string, number>; remark: string | null }[];
+}
+export interface Partitions {
+  kind: "hour" | "day" | "week" | "month" | "matrix" | "grid" | null; keys: string[];
+  ranges: [state: State, reason: string | null, count: number][]; at: (number | null)[];
+  dimensions: { name: string; keys: string[] }[] | null; starts: string[] | null;
+}
+export interface Series {
+  points: { id: number; at: number; run_id: string; partition: string | null }[];
+  series: { name: string; kind: string; values: (number | null)[] }[];
+}
+export interface Comparison {
+  a: Event; b: Event; facts: [string, string | null, string | null][]; inputs: [string, string | null, string | null][];
+  columns: [string, string | null, string | null][]; metadata: [string, Value | null, Value | null, boolean][];
+}
+export interface Preview {
+  type: string; extent: string | null; handler: string; text: string | null; columns: string[] | null;
+  rows: unknown[][] | null; hidden?: number;
+}
+export interface LogLine {
+  at: number; event: string; run_id: string; asset: string | null; partition: string | null; attempt: number; message: string | null;
+}
+export interface Project { name: string; environment: string | null; event_log: string; preview: boolean }
 interface Changes { token: string; running: Run[] | null }
 
 export class ApiError extends Error {
@@ -61,13 +108,22 @@ export async function get<T>(path: string): Promise<T> {
 
 export interface Answer<T> { data: T | null; error: ApiError | null }
 
-/** Load a path, and again after every change of `version`; keep the last answer meanwhile. */
-export function useApi<T>(path: string, version: string): Answer<T> {
-  const [answer, setAnswer] = useState<Answer<T> & { path: string }>({ data: null, error: null, path });
+const answers = new Map<string, unknown>();
+const MAX_ANSWERS = 40;
+
+/** Load a path, and again after every change of `version`; show the last answer meanwhile, also after leaving a page. */
+export function useApi<T>(path: string | null, version: string): Answer<T> {
+  const [answer, setAnswer] = useState<Answer<T> & { path: string | null }>({ data: null, error: null, path: null });
   useEffect(() => {
+    if (path === null) return;
     let isCurrent = true;
     get<T>(path).then(
-      (data) => isCurrent && setAnswer({ data, error: null, path }),
+      (data) => {
+        answers.delete(path);
+        answers.set(path, data);
+        if (answers.size > MAX_ANSWERS) answers.delete(answers.keys().next().value as string);
+        if (isCurrent) setAnswer({ data, error: null, path });
+      },
       (error: unknown) => {
         const problem = error instanceof ApiError ? error : new ApiError(0, String(error), null);
         if (isCurrent) setAnswer({ data: null, error: problem, path });
@@ -75,10 +131,28 @@ export function useApi<T>(path: string, version: string): Answer<T> {
     );
     return () => { isCurrent = false; };
   }, [path, version]);
-  return answer.path === path ? answer : { data: null, error: null };
+  if (answer.path === path) return answer;
+  return { data: path === null ? null : (answers.get(path) as T | undefined) ?? null, error: null };
 }
 
-export interface Live { token: string; running: Run[]; state: "live" | "paused" | "disconnected"; }
+interface Columns { count: number; columns: Record<string, unknown[]> }
+const lists = new WeakMap<object, Asset[]>();
+
+/** All assets; the answer has one list per fact. */
+export function useAssets(version: string): Answer<Asset[]> {
+  const { data, error } = useApi<Columns>("assets", version);
+  if (data === null) return { data, error };
+  let list = lists.get(data);
+  if (!list) {
+    const names = Object.keys(data.columns);
+    list = Array.from({ length: data.count }, (_, row) =>
+      Object.fromEntries(names.map((name) => [name, data.columns[name]?.[row]])) as unknown as Asset);
+    lists.set(data, list);
+  }
+  return { data: list, error };
+}
+
+export interface Live { token: string; running: Run[]; state: "live" | "paused" | "disconnected" }
 
 /** Poll for changes of the event log: often while a run is active, not at all while the tab is hidden. */
 export function useLive(): Live {
@@ -96,7 +170,7 @@ export function useLive(): Live {
       } catch {
         update({ ...last.current, state: "disconnected" });
       }
-      timer = window.setTimeout(() => void poll(), last.current.running.length ? 500 : 2000);
+      timer = window.setTimeout(() => void poll(), last.current.running.length ? 500 : IDLE);
     };
     const wake = () => { window.clearTimeout(timer); void poll(); };
     document.addEventListener("visibilitychange", wake);
@@ -105,3 +179,6 @@ export function useLive(): Live {
   }, []);
   return live;
 }
+
+/** Milliseconds between two requests without a running run; an event of another process is on screen within a second. */
+const IDLE = 800;

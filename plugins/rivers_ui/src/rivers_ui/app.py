@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections import OrderedDict
 from dataclasses import dataclass
 from importlib.resources import files
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
@@ -14,10 +17,10 @@ from starlette.routing import Route
 
 from rivers.exceptions import StorageError
 from rivers.storage import Storage
-from rivers_cli.commands.log import event_document
 from rivers_cli.commands.runs import run_document
 from rivers_ui.client import WorkerError
 from rivers_ui.guard import Guard
+from rivers_ui.records import comparison_record, event_record, run_record, series_record
 from rivers_ui.worker import redact_texts
 
 if TYPE_CHECKING:
@@ -38,7 +41,9 @@ _MEDIA_TYPES: Final = {
 }
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1_000
-MAX_TEXT: Final = 10_000
+MAX_ANSWER: Final = 8_000_000
+PREVIEW_TIMEOUT: Final = 10.0
+_CACHED_ANSWERS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,72 +55,158 @@ class PageProject:
         environment: Name of the environment; None without one.
         event_log: Folder of the event log.
         redact: Removes credentials from a text; applied to every text of every answer.
+        has_preview: Whether stored values may be shown.
     """
 
     name: str
     environment: str | None
     event_log: Path
     redact: Callable[[str], str]
+    has_preview: bool = True
 
 
 class Page:
-    """Answers of the server. Everything about the project's code comes from the worker.
+    """Answers of the server. Everything about the project's code comes from the workers.
 
     Args:
         project: The project.
-        worker: Client of the worker process.
+        worker: Client of the worker process that describes the project.
+        loader: Client of a second process, which loads values and tests stores, so that a value that takes
+            long to load delays nothing else.
     """
 
-    def __init__(self, project: PageProject, worker: WorkerClient) -> None:
-        self._project, self._worker = project, worker
+    def __init__(self, project: PageProject, worker: WorkerClient, loader: WorkerClient) -> None:
+        self._project, self._worker, self._loader = project, worker, loader
         self._storage: EventStorage | None = None
 
     def describe_project(self, request: Request) -> Any:
-        """Return name, environment and event log of the project."""
+        """Return name, environment and event log of the project, and what this server allows."""
         return {
             "name": self._project.name,
             "environment": self._project.environment,
             "event_log": str(self._project.event_log),
+            "preview": self._project.has_preview,
         }
 
     def list_assets(self, request: Request) -> Any:
-        """Return the assets that a selection stands for, all without one."""
-        return self._worker.call("assets", select=request.query_params.get("select", ""))
+        """Return all assets, in columns."""
+        return self._worker.call("assets")
+
+    def select_assets(self, request: Request) -> Any:
+        """Return the names of the assets that a selection stands for."""
+        return self._worker.call("select", select=request.query_params.get("select", ""))
 
     def draw_lineage(self, request: Request) -> Any:
         """Return nodes, edges and coordinates."""
-        return self._worker.call("lineage", select=request.query_params.get("select", ""))
+        query = request.query_params
+        depth = _number(request, "depth", 2, 20)
+        return self._worker.call(
+            "lineage",
+            select=query.get("select", ""),
+            focus=query.get("focus", ""),
+            depth=depth,
+            by_group=query.get("collapse") == "group",
+        )
 
     def describe_asset(self, request: Request) -> Any:
         """Return one asset."""
         return self._worker.call("asset", name=request.path_params["name"])
 
+    def list_partitions(self, request: Request) -> Any:
+        """Return the keys of an asset and their states, as ranges."""
+        return self._worker.call("partitions", name=request.path_params["name"])
+
     def list_asset_events(self, request: Request) -> Any:
         """Return the newest events of an asset; one without events has to exist in the project."""
-        storage, limit, name = self._events(), _limit(request), request.path_params["name"]
-        events = (
-            [] if storage is None else storage.get_events_for_asset(name, limit=limit + 1, with_steps=False)
+        limit = _number(request, "limit", DEFAULT_LIMIT, MAX_LIMIT)
+        before, partition = request.query_params.get("before"), request.query_params.get("partition")
+        events = self._asset_events(request, None if before or partition else limit + 1)
+        if partition:
+            events = [event for event in events if event.partition_key == partition]
+        if before:
+            last = _number(request, "before", 0, 2**63)
+            events = [event for event in events if event.id is not None and event.id < last]
+        return {
+            "events": [event_record(event) for event in events[:limit]],
+            "truncated": len(events) > limit,
+        }
+
+    def list_series(self, request: Request) -> Any:
+        """Return every number in the metadata of an asset over its newest materializations."""
+        return series_record(self._asset_events(request, MAX_LIMIT))
+
+    def compare_events(self, request: Request) -> Any:
+        """Return the differences between two events of an asset."""
+        events = {event.id: event for event in self._asset_events(request, None)}
+        pair = [events.get(_number(request, name, 0, 2**63)) for name in ("a", "b")]
+        if pair[0] is None or pair[1] is None:
+            raise HTTPException(404, "An event with this id not found among the events of the asset.")
+        return comparison_record(pair[0], pair[1])
+
+    def preview_value(self, request: Request) -> Any:
+        """Load the first rows of a stored value, in the second process."""
+        if not self._project.has_preview:
+            raise HTTPException(403, "Values are not shown: `rivers ui` runs with --no-preview.")
+        query = request.query_params
+        self._loader.call("prepare")
+        return self._loader.call(
+            "preview",
+            timeout=PREVIEW_TIMEOUT,
+            name=request.path_params["name"],
+            partition=query.get("partition", ""),
+            is_confirmed=query.get("confirm") == "1",
         )
-        if not events:
-            self._worker.call("asset", name=name)
-        return {"events": [_event(event) for event in events[:limit]], "truncated": len(events) > limit}
 
     def list_runs(self, request: Request) -> Any:
-        """Return the newest runs."""
-        storage, limit = self._events(), _limit(request)
-        runs = [] if storage is None else storage.get_runs(limit=limit + 1)
+        """Return the newest runs, of one status if given."""
+        storage, limit = self._events(), _number(request, "limit", DEFAULT_LIMIT, MAX_LIMIT)
+        status = request.query_params.get("status") or None
+        runs = [] if storage is None else storage.get_runs(limit=limit + 1, status=status)
         return {"runs": [run_document(run) for run in runs[:limit]], "truncated": len(runs) > limit}
 
     def describe_run(self, request: Request) -> Any:
-        """Return a run with its events."""
-        storage, run_id, limit = self._events(), request.path_params["run_id"], MAX_LIMIT
+        """Return a run with the progress of its steps and its newest events."""
+        storage, run_id = self._events(), request.path_params["run_id"]
         run = None if storage is None else storage.get_run(run_id)
         if storage is None or run is None:
             raise HTTPException(404, f"Run {run_id!r} not found in the event log.")
         events = storage.get_events_for_run(run_id, with_steps=False)
+        steps = storage.get_running_steps(run_id) if run.end_time is None else []
+        running = [(step.step, step.attempt, step.started_at) for step in steps]
         return {
-            **run_document(run),
-            "events": [_event(event) for event in events[-limit:]],
+            **run_record(run, events, running),
+            "events": [event_record(event) for event in events[-DEFAULT_LIMIT:]],
+            "truncated": len(events) > DEFAULT_LIMIT,
+        }
+
+    def list_logs(self, request: Request) -> Any:
+        """Return the newest events of one run, of one asset, or of the newest runs."""
+        storage, query = self._events(), request.query_params
+        limit = _number(request, "limit", MAX_LIMIT, MAX_LIMIT)
+        events: list[Event] = []
+        if storage is not None and query.get("run"):
+            events = storage.get_events_for_run(query["run"], with_steps=False)
+        elif storage is not None and query.get("asset"):
+            events = storage.get_events_for_asset(query["asset"], limit=limit + 1, with_steps=False)[::-1]
+        elif storage is not None:
+            for run in storage.get_runs(limit=DEFAULT_LIMIT):
+                events = [*storage.get_events_for_run(run.run_id, with_steps=False), *events]
+                if len(events) > limit:
+                    break
+            events.sort(key=lambda event: event.timestamp)
+        return {
+            "lines": [
+                {
+                    "at": event.timestamp / 1e9,
+                    "event": event.event_type,
+                    "run_id": event.run_id,
+                    "asset": event.asset_key,
+                    "partition": event.partition_key,
+                    "attempt": event.attempt,
+                    "message": event.message,
+                }
+                for event in events[-limit:]
+            ],
             "truncated": len(events) > limit,
         }
 
@@ -123,27 +214,47 @@ class Page:
         """Return the handlers with settings and origins."""
         return self._worker.call("handlers")
 
+    def check_project(self, request: Request) -> Any:
+        """Return the report of `rivers check`; with `probe=1` the stores are tested, which writes a probe."""
+        return self._loader.call("check", has_probe=request.query_params.get("probe") == "1")
+
     def list_plugins(self, request: Request) -> Any:
         """Return the installed plugins."""
         return self._worker.call("plugins")
 
+    def describe_config(self, request: Request) -> Any:
+        """Return the configuration with the origin of each setting."""
+        return self._worker.call("config")
+
     def report_changes(self, request: Request) -> Any:
-        """Return a token that differs after every commit to the event log, and the runs in progress."""
-        state = []
-        for suffix in ("", "-wal"):
-            path = self._project.event_log / f"rivers.db{suffix}"
-            status = path.stat() if path.exists() else None
-            state.append("0" if status is None else f"{status.st_mtime_ns:x}.{status.st_size:x}")
-        token = "-".join(state)
+        """Return a token that differs after every change of event log or project, and the runs in progress."""
+        token = self.token()
         if request.query_params.get("after") == token:
             return {"token": token, "running": None}
         storage = self._events()
         running = [] if storage is None else storage.get_runs(limit=DEFAULT_LIMIT, status="running")
         return {"token": token, "running": [run_document(run) for run in running]}
 
+    def token(self) -> str:
+        """Return a text that differs after every commit to the event log and every change of the project's files."""
+        state = [f"{hash(self._worker.fingerprint()) & 0xFFFFFFFF:x}"]
+        for suffix in ("", "-wal"):
+            path = self._project.event_log / f"rivers.db{suffix}"
+            status = path.stat() if path.exists() else None
+            state.append("0" if status is None else f"{status.st_mtime_ns:x}.{status.st_size:x}")
+        return "-".join(state)
+
     def redact(self, answer: Any) -> Any:
         """Return an answer without credentials: the single exit of all data."""
         return redact_texts(answer, self._project.redact)
+
+    def _asset_events(self, request: Request, limit: int | None) -> list[Event]:
+        """Return the newest events of the asset in the path."""
+        storage, name = self._events(), request.path_params["name"]
+        events = [] if storage is None else storage.get_events_for_asset(name, limit=limit, with_steps=False)
+        if not events:
+            self._worker.call("asset", name=name)  # raises for an unknown name
+        return events
 
     def _events(self) -> EventStorage | None:
         """Return the event log, opened read-only; None if there is none yet."""
@@ -158,18 +269,42 @@ class Page:
             storage.close()
 
     def close(self) -> None:
-        """Close the event log and end the worker."""
+        """Close the event log and end the workers."""
         self.reopen()
         self._worker.close()
+        self._loader.close()
 
 
-def _event(event: Event) -> dict[str, Any]:
-    """Return an event as `rivers log --json` prints it, with its id and with metadata as name, type and text."""
-    metadata = [
-        [name, str(value.to_plain()["type"]), value.to_text()[:MAX_TEXT]]
-        for name, value in event.typed_metadata.items()
-    ]
-    return {**event_document(event), "id": event.id, "metadata": metadata}
+class AnswerCache:
+    """Serialized answers that hold until the event log or the project changes.
+
+    Args:
+        page: Answers of the server.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._answers: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
+        self._lock = Lock()
+
+    def answer(self, call: Callable[[Request], Any], request: Request) -> bytes:
+        """Return the body of an answer.
+
+        Args:
+            call: Computes the answer.
+            request: The request.
+        """
+        token, key = self._page.token(), f"{request.url.path}?{request.url.query}"
+        with self._lock:
+            known = self._answers.get(key)
+        if known is not None and known[0] == token:
+            return known[1]
+        body = _serialize(self._page.redact(call(request)))
+        with self._lock:
+            self._answers[key] = token, body
+            while len(self._answers) > _CACHED_ANSWERS:
+                self._answers.popitem(last=False)
+        return body
 
 
 def create_app(page: Page, port: int, token: str) -> Guard:
@@ -187,35 +322,42 @@ def create_app(page: Page, port: int, token: str) -> Guard:
 
 def create_routes(page: Page) -> list[Route]:
     """Return all routes: the data, the static files, and the page for every other path."""
-    calls = {
-        "project": page.describe_project,
+    cached = {
         "assets": page.list_assets,
-        "assets/{name:path}/events": page.list_asset_events,
-        "assets/{name:path}": page.describe_asset,
+        "select": page.select_assets,
         "lineage": page.draw_lineage,
-        "runs": page.list_runs,
-        "runs/{run_id}": page.describe_run,
+        "assets/{name:path}/partitions": page.list_partitions,
+        "assets/{name:path}/series": page.list_series,
         "handlers": page.list_handlers,
         "plugins": page.list_plugins,
+        "config": page.describe_config,
+    }
+    fresh = {
+        "project": page.describe_project,
+        "assets/{name:path}/events": page.list_asset_events,
+        "assets/{name:path}/compare": page.compare_events,
+        "assets/{name:path}/preview": page.preview_value,
+        "assets/{name:path}": page.describe_asset,
+        "runs": page.list_runs,
+        "runs/{run_id}": page.describe_run,
+        "logs": page.list_logs,
+        "check": page.check_project,
         "changes": page.report_changes,
     }
-    routes = [Route(f"/api/v1/{path}", _json(page, call), methods=["GET"]) for path, call in calls.items()]
+    answers = AnswerCache(page)
+    calls: list[tuple[str, Callable[[Request], bytes]]] = [
+        *((path, _cached(answers, call)) for path, call in cached.items()),
+        *((path, _fresh(page, call)) for path, call in fresh.items()),
+    ]
+    routes = [Route(f"/api/v1/{path}", _json(page, call), methods=["GET"]) for path, call in calls]
     static = read_static()
     routes += [
         Route(f"/static/{name}", _content(content, name), methods=["GET"]) for name, content in static.items()
     ]
     shell = _content(static.get("index.html", b""), "index.html")
-    views = (
-        "/",
-        "/assets",
-        "/lineage",
-        "/runs",
-        "/runs/{run_id}",
-        "/handlers",
-        "/plugins",
-        "/assets/{name:path}",
-    )
-    return [*routes, *(Route(path, shell, methods=["GET"]) for path in views)]
+    pages = ("assets", "lineage", "runs", "runs/{run_id}", "handlers", "plugins", "logs", "config")
+    views = ("", *pages, "assets/{name:path}")
+    return [*routes, *(Route(f"/{path}", shell, methods=["GET"]) for path in views)]
 
 
 def read_static() -> dict[str, bytes]:
@@ -226,10 +368,27 @@ def read_static() -> dict[str, bytes]:
     return {item.name: item.read_bytes() for item in folder.iterdir() if item.is_file()}
 
 
-def _json(page: Page, call: Callable[[Request], Any]) -> Callable[[Request], Any]:
+def _cached(answers: AnswerCache, call: Callable[[Request], Any]) -> Callable[[Request], bytes]:
+    return lambda request: answers.answer(call, request)
+
+
+def _fresh(page: Page, call: Callable[[Request], Any]) -> Callable[[Request], bytes]:
+    return lambda request: _serialize(page.redact(call(request)))
+
+
+def _serialize(answer: Any) -> bytes:
+    body = json.dumps(answer, ensure_ascii=False, separators=(",", ":"), default=str).encode(errors="replace")
+    if len(body) > MAX_ANSWER:
+        raise HTTPException(
+            413, f"The answer of {len(body):,} bytes is too large for the page. Select fewer assets."
+        )
+    return body
+
+
+def _json(page: Page, call: Callable[[Request], bytes]) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
         try:
-            return JSONResponse(page.redact(await run_in_threadpool(call, request)))
+            return Response(await run_in_threadpool(call, request), media_type="application/json")
         except WorkerError as error:
             status = 404 if error.error.endswith("NotFoundError") else 500
             content = {"error": error.error, "message": error.message, "detail": error.detail}
@@ -258,8 +417,10 @@ async def _http_error(request: Request, error: Exception) -> Response:
     )
 
 
-def _limit(request: Request) -> int:
-    text = request.query_params.get("limit", str(DEFAULT_LIMIT))
-    if not text.isdecimal() or not 1 <= int(text) <= MAX_LIMIT:
-        raise HTTPException(400, f"limit must be a whole number from 1 to {MAX_LIMIT}, got {text!r}.")
+def _number(request: Request, name: str, default: int, most: int) -> int:
+    """Return a whole number of the query."""
+    text = request.query_params.get(name, str(default))
+    least = 1 if name == "limit" else 0
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise HTTPException(400, f"{name} must be a whole number from {least} to {most}, got {text!r}.")
     return int(text)

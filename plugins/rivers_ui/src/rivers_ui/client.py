@@ -10,12 +10,14 @@ from itertools import count, islice
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Lock, Thread
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TIMEOUT: Final = 60.0
+FINGERPRINT_AGE: Final = 2.0
 _MAX_FILES: Final = 2_000
 _SKIPPED: Final = {"node_modules", "__pycache__", "site-packages"}
 
@@ -50,26 +52,40 @@ class WorkerClient:
         self._process: subprocess.Popen[str] | None = None
         self._answers: Queue[str] = Queue()
         self._fingerprint: tuple[int, int] | None = None
+        self._current: tuple[int, int] | None = None
+        self._looked = 0.0
         self._lock = Lock()
         self._ids = count(1)
 
-    def call(self, name: str, /, **arguments: str) -> Any:
+    def call(self, call: str, /, *, timeout: float | None = None, **arguments: str | int | bool) -> Any:
         """Ask the worker and return its answer.
+
+        Args:
+            call: Name of the question.
+            timeout: Seconds that it may take before the process is killed; None for the limit of all calls.
+            arguments: Arguments of the question.
 
         Raises:
             WorkerError: The project raised an error, hung, or ended the process.
         """
         with self._lock:
-            fingerprint = _fingerprint(self._root)
+            fingerprint = self.fingerprint()
             if fingerprint != self._fingerprint:
                 self._stop()
             if self._process is None or self._process.poll() is not None:
                 self._start()
                 self._fingerprint = fingerprint
-            answer = self._exchange({"id": next(self._ids), "call": name, "arguments": arguments})
+            request = {"id": next(self._ids), "call": call, "arguments": arguments}
+            answer = self._exchange(request, self._timeout if timeout is None else timeout)
         if "error" in answer:
             raise WorkerError(**answer["error"])
         return answer["result"]
+
+    def fingerprint(self) -> tuple[int, int]:
+        """Return number and newest time of the project's source files, at most two seconds old."""
+        if monotonic() - self._looked > FINGERPRINT_AGE or self._current is None:
+            self._current, self._looked = _fingerprint(self._root), monotonic()
+        return self._current
 
     def close(self) -> None:
         """Kill the worker process."""
@@ -96,18 +112,18 @@ class WorkerClient:
             if process.stdin is not None:
                 process.stdin.close()
 
-    def _exchange(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _exchange(self, request: dict[str, Any], timeout: float) -> dict[str, Any]:
         process = self._process
         assert process is not None
         assert process.stdin is not None
         try:
             process.stdin.write(json.dumps(request) + "\n")
             process.stdin.flush()
-            line = self._answers.get(timeout=self._timeout)
+            line = self._answers.get(timeout=timeout)
         except Empty:
             self._stop()
             raise WorkerError(
-                "TimeoutError", f"The project did not answer {request['call']!r} within {self._timeout:g} s."
+                "TimeoutError", f"The project did not answer {request['call']!r} within {timeout:g} s."
             ) from None
         except OSError:
             line = ""

@@ -33,6 +33,7 @@ def ui(
         typer.Option("--port", help="Port; by default the first free one from 8765.", min=1, max=65535),
     ] = None,
     no_open: Annotated[bool, typer.Option("--no-open", help="Only print the address.")] = False,
+    preview: Annotated[bool, typer.Option(help="Show the first rows of a stored value on click.")] = True,
 ) -> None:
     """Show assets, lineage, runs and handlers in the browser.
 
@@ -48,7 +49,7 @@ def ui(
         raise UsageError("The page is not built. Run `make ui` in the checkout.")
     session = context.obj
     project = session.project
-    worker = WorkerClient(project.root, (session.environment, session.config, session.repository))
+    options = (session.environment, session.config, session.repository)
     environment = None if project.config is None else project.config.environment
     page = Page(
         PageProject(
@@ -56,8 +57,10 @@ def ui(
             environment,
             project.event_log,
             lambda text: str(session.redact(text, is_own_message=True)),
+            preview,
         ),
-        worker,
+        WorkerClient(project.root, options),
+        WorkerClient(project.root, options),
     )
     with _listen(host, port) as listener:
         bound = listener.getsockname()[1]
@@ -65,7 +68,7 @@ def ui(
         address = f"http://{'[::1]' if host == '::1' else '127.0.0.1'}:{bound}/#token={token}"
         print(f"rivers ui: {address}\nPress Ctrl+C to stop.", flush=True)
         redirect = None if no_open else _open_browser(address)
-        options = uvicorn.Config(
+        config = uvicorn.Config(
             create_app(page, bound, token),
             log_level="warning",
             access_log=False,
@@ -78,7 +81,7 @@ def ui(
             timeout_graceful_shutdown=1,
         )
         try:
-            uvicorn.Server(options).run(sockets=[listener])
+            uvicorn.Server(config).run(sockets=[listener])
         except KeyboardInterrupt:
             pass
         finally:

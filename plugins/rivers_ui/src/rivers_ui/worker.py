@@ -6,22 +6,37 @@ A request is `{"id": 1, "call": "assets", "arguments": {}}`, an answer `{"id": 1
 
 from __future__ import annotations
 
+import importlib.util
+import inspect
 import json
 import os
 import sys
+import textwrap
 import traceback
+from collections import Counter
+from contextlib import suppress
+from datetime import datetime
 from functools import partial
+from itertools import groupby, islice, pairwise
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from rivers_cli.errors import HandlerFailedError, ProjectImportError, describe_error
+from rivers_cli.errors import HandlerFailedError, ProjectImportError, UsageError, describe_error
+from rivers_cli.humanize import stored_size
 from rivers_cli.session import Session
 from rivers_core.authoring import redact_secrets
 from rivers_core.exceptions import RiversError
+from rivers_ui.markup import code_tree, markdown_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from rivers.definitions.asset import Asset
     from rivers.repository import CodeRepository
+    from rivers.storage import Event
+    from rivers_cli.commands.assets import AssetSummary
+    from rivers_cli.handler_usage import HandlerUsage
+    from rivers_core.handler import BaseIOHandler
+    from rivers_core.partitions import PartitionsDefinition
 
 Document = dict[str, Any]
 
@@ -51,23 +66,78 @@ class Worker:
         return self._repository
 
 
-def list_assets(worker: Worker, select: str = "") -> list[Document]:
-    """Return the assets as `rivers assets --json` prints them."""
+def prepare(worker: Worker) -> None:
+    """Import and resolve the project, so that the time of the next answer is that of the answer alone."""
+    worker.repository()
+
+
+def list_assets(worker: Worker) -> Document:
+    """Return all assets in columns: one list per fact, all in the order of execution."""
     from rivers_cli.commands.assets import summarize_assets
 
+    rows = [_asset_row(summary) for summary in summarize_assets(worker.repository(), None)]
+    names = list(rows[0]) if rows else []
+    return {"count": len(rows), "columns": {name: [row[name] for row in rows] for name in names}}
+
+
+def _asset_row(summary: AssetSummary) -> Document:
+    last, counts = summary.last, Counter(status.state for status in summary.statuses)
+    return {
+        "name": summary.name,
+        "group": summary.group,
+        "kinds": list(summary.kinds),
+        "handler": summary.handler,
+        "state": state_word(summary),
+        "detail": summary.state,
+        "partitions": summary.partitions,
+        "counts": [counts["fresh"], counts["stale"], counts["missing"]],
+        "at": None if last is None else last.timestamp / 1e9,
+        "run_id": None if last is None else last.run_id,
+        "size": None if last is None else stored_size(last),
+        "rows": None if last is None else row_count(last),
+        "duration": None if last is None or last.duration_ns is None else last.duration_ns / 1e9,
+    }
+
+
+def state_word(summary: AssetSummary) -> str:
+    """Return the state of an asset as one word: failed, external, stale, fresh, partial or missing."""
+    states = {status.state for status in summary.statuses}
+    if summary.failed:
+        return "failed"
+    if not summary.statuses:
+        return "external" if summary.partitions is None else "missing"
+    if "stale" in states:
+        return "stale"
+    return "fresh" if states == {"fresh"} else "partial" if "fresh" in states else "missing"
+
+
+def row_count(event: Event) -> int | None:
+    """Return the number of rows in the metadata of an event: `rows`, `row_count` or `<handler>/rows`."""
+    for name, value in event.typed_metadata.items():
+        if name.rpartition("/")[2] in ("rows", "row_count", "num_rows"):
+            raw = value.raw_value()
+            return raw if isinstance(raw, int) else None
+    return None
+
+
+def select_assets(worker: Worker, select: str) -> list[str]:
+    """Return the names of the assets that a selection stands for."""
     repository = worker.repository()
-    names = repository.select(select.split()) if select.strip() else None
-    if names is not None and not names:
-        return []
-    return [{**summary.document(), "state": summary.state} for summary in summarize_assets(repository, names)]
+    return list((repository.select(select.split()) if select.strip() else None) or repository.assets)
 
 
-def draw_lineage(worker: Worker, select: str = "") -> Document:
+def draw_lineage(worker: Worker, select: str, focus: str, depth: int, *, by_group: bool) -> Document:
     """Return the lineage as `rivers graph --json` prints it, with the position of each node and edge.
 
     Args:
         worker: The worker with the project.
-        select: Selection; its assets are shown with everything upstream and downstream. Empty shows all.
+        select: Selection; exactly its assets are shown. Empty shows all.
+        focus: An asset; what is more than `depth` edges away from it is left out. Empty shows all.
+        depth: Number of edges.
+        by_group: Whether each group is one node.
+
+    Raises:
+        NodeNotFoundError: An asset does not exist.
     """
     from rivers_cli.lineage.layout import BOX_HEIGHT, compute_layout
     from rivers_cli.lineage.model import build_lineage
@@ -75,20 +145,26 @@ def draw_lineage(worker: Worker, select: str = "") -> Document:
     repository = worker.repository()
     lineage = build_lineage(repository.graph)
     if select.strip():
-        lineage = lineage.around(repository.select(select.split()) or ())
+        lineage = lineage.only(repository.select(select.split()) or ())
+    if focus:
+        repository.handler_binding(focus)  # raises for an unknown name
+        lineage = lineage.near(focus, depth)
+    if by_group:
+        lineage = lineage.by_group()
     edges = [(edge.source, edge.target) for edge in lineage.edges]
     layout = compute_layout({node.name: _box_width(node.name) for node in lineage.nodes}, edges)
-    boxes = {
-        name: {"x": box.x, "y": box.y, "width": box.width, "height": BOX_HEIGHT}
-        for name, box in layout.boxes.items()
-    }
-    paths = [[[box.x + box.width, box.y, box.x] for box in layout.paths[edge]] for edge in edges]
+    boxes = [layout.boxes[node.name] for node in lineage.nodes]
     return {
         **lineage.document(),
-        "boxes": boxes,
-        "paths": paths,
+        "boxes": [[round(box.x), round(box.y - BOX_HEIGHT / 2), round(box.width)] for box in boxes],
+        "paths": [
+            [[round(box.x + box.width), round(box.y), round(box.x)] for box in layout.paths[edge]]
+            for edge in edges
+        ],
+        "box_height": BOX_HEIGHT,
         "width": layout.width,
         "height": layout.height,
+        "total": len(repository.graph.outputs),
     }
 
 
@@ -100,18 +176,222 @@ def describe_asset(worker: Worker, name: str) -> Document:
     """
     from rivers_cli.commands.assets import summarize_assets
     from rivers_cli.lineage.model import build_lineage
+    from rivers_core.authoring import redact_value
+    from rivers_core.contexts import InputContext
 
     repository = worker.repository()
     [summary] = summarize_assets(repository, [name])
     edges = build_lineage(repository.graph).edges
-    definition = repository.assets.get(name)
+    output, definition = repository.graph.outputs[name], repository.assets.get(name)
+    description = None if definition is None else definition.description
+    address = None
+    if output.binding is not None and summary.partitions is None and not output.returns_materialization:
+        with suppress(Exception):  # an address is a convenience; the handler may be out of reach
+            context = InputContext(output.name, "inspect", output.metadata, None, output.type_hint)
+            address = output.handler.describe_address(context)
     return {
-        **summary.document(),
-        "state": summary.state,
+        **_asset_row(summary),
+        "handler_reason": summary.reason,
+        "address": address,
+        "data_version": None if summary.last is None else summary.last.data_version,
+        "code_version": output.code_version,
         "upstream": [edge.source for edge in edges if edge.target == name],
         "downstream": [edge.target for edge in edges if edge.source == name],
-        "description": None if definition is None else definition.description,
+        "description": None if not description else markdown_tree(description),
+        "tags": [str(tag) for tag in output.tags],
+        "options": [
+            [key, value if isinstance(value, str) else json.dumps(value, default=str)]
+            for key, value in redact_value(dict(output.metadata or {})).items()
+        ],
+        "type": None if output.type_hint is None else _type_text(output.type_hint),
+        "partitions_def": None if output.partitions_def is None else repr(output.partitions_def),
+        "source": _source(definition),
+        "runs_code": runs_stored_code(output.handler) if output.binding is not None else False,
     }
+
+
+def _type_text(hint: Any) -> str:
+    return hint.__qualname__ if isinstance(hint, type) else str(hint)
+
+
+def _source(definition: Asset | None) -> Document | None:
+    """Return file, line and highlighted code of the function of an asset."""
+    function = getattr(definition, "function", None)
+    try:
+        lines, first = inspect.getsourcelines(inspect.unwrap(function))  # type: ignore[arg-type]
+        file = inspect.getsourcefile(inspect.unwrap(function))  # type: ignore[arg-type]
+    except (OSError, TypeError):
+        return None
+    return {"file": file, "line": first, "tree": code_tree(textwrap.dedent("".join(lines)), "python")}
+
+
+def runs_stored_code(handler: BaseIOHandler) -> bool:
+    """Return whether loading a value runs code that is part of the stored value, as pickle does."""
+    return any(
+        base.__module__.partition(".")[0] == "rivers_pickle"
+        for base in type(handler.storing_handler()).__mro__
+    )
+
+
+def list_partitions(worker: Worker, name: str) -> Document:
+    """Return the partition keys of an asset and their states, as ranges of equal state and reason.
+
+    Raises:
+        NodeNotFoundError: The asset does not exist.
+    """
+    from rivers_core.partitions.definitions import DynamicPartitions, MultiPartitions
+
+    repository = worker.repository()
+    repository.handler_binding(name)  # raises for an unknown name
+    definition = repository.graph.outputs[name].partitions_def
+    if definition is None:
+        return {"kind": None, "keys": [], "ranges": [], "at": [], "dimensions": None, "starts": None}
+    statuses = repository.status([name])
+    events = repository.storage.get_latest_materializations(name)
+    stored = [None if status.partition is None else events.get(status.partition) for status in statuses]
+    dimensions = None
+    if isinstance(definition, MultiPartitions):
+        dynamic = {
+            keys.name: repository.storage.get_dynamic_partitions(keys.name)
+            for keys in definition.dimensions.values()
+            if isinstance(keys, DynamicPartitions)
+        }
+        dimensions = [
+            {"name": dimension, "keys": [str(key) for key in keys.get_partition_keys(dynamic)]}
+            for dimension, keys in definition.dimensions.items()
+        ]
+    starts = _window_starts(definition, len(statuses))
+    return {
+        "kind": _partition_kind(starts, dimensions),
+        "keys": [status.partition for status in statuses],
+        "ranges": [
+            [state, reason, sum(1 for _ in items)]
+            for (state, reason), items in groupby(statuses, key=lambda status: (status.state, status.reason))
+        ],
+        "at": [None if event is None else event.timestamp // 1_000_000_000 for event in stored],
+        "dimensions": dimensions,
+        "starts": None if starts is None else [start.isoformat(timespec="minutes") for start in starts],
+    }
+
+
+def _window_starts(definition: PartitionsDefinition, count: int) -> list[datetime] | None:
+    """Return the start of each time window; None for other partitions."""
+    from rivers_core.partitions.definitions import TimeWindowPartitions
+
+    if not isinstance(definition, TimeWindowPartitions):
+        return None
+    starts = list(islice(definition.grid.starts(definition.end or datetime.max), count))
+    return starts if len(starts) == count else None
+
+
+def _partition_kind(starts: list[datetime] | None, dimensions: list[Document] | None) -> str:
+    """Return how the keys are best drawn: hour, day, week, month, matrix or grid."""
+    if dimensions is not None:
+        return "matrix" if len(dimensions) > 1 else "grid"
+    if starts is None or len(starts) < 2:
+        return "grid" if starts is None else "day"
+    gap = min((later - earlier).total_seconds() for earlier, later in pairwise(starts[:50])) / 86_400
+    return "hour" if gap < 1 else "day" if gap < 7 else "week" if gap < 28 else "month"
+
+
+MAX_ROWS: Final = 50
+MAX_COLUMNS: Final = 200
+MAX_CELL: Final = 1_000
+MAX_PREVIEW: Final = 1_000_000
+
+
+def preview(worker: Worker, name: str, partition: str, *, is_confirmed: bool) -> Document:
+    """Return the first rows of a stored value.
+
+    Args:
+        worker: The worker with the project.
+        name: The asset.
+        partition: Display form of a key; empty without partitions.
+        is_confirmed: Whether the user has agreed to run code of the stored value.
+
+    Raises:
+        NodeNotFoundError: The asset does not exist.
+        UsageError: Loading would run code, and the user has not agreed.
+    """
+    from rivers_cli.preview import preview_value, type_name
+
+    repository = worker.repository()
+    binding = repository.handler_binding(name)
+    output = repository.graph.outputs[name]
+    if runs_stored_code(binding.handler) and not is_confirmed:
+        raise UsageError(
+            f"Loading {name!r} runs code that is part of the stored value. Confirm it on the page."
+        )
+    key = (
+        output.partitions_def.parse_partition_key(partition) if output.partitions_def and partition else None
+    )
+    try:
+        value = repository.load_node(name, partition_key=key, type_hint=_lazy_hint(binding.handler))
+        result = preview_value(value, MAX_ROWS)
+    except RiversError:
+        raise
+    except Exception as error:
+        raise HandlerFailedError(
+            f"Could not load asset {name!r} with handler {binding.label!r}", error
+        ) from error
+    document: Document = {"type": type_name(value), "extent": result.extent, "handler": binding.label}
+    return {**document, **_table(result.head, result.text)}
+
+
+def _lazy_hint(handler: BaseIOHandler) -> Any:
+    """Return the type of a frame that is read only as far as it is shown, if the handler has one; else None."""
+    from rivers_core.handler import BaseIOHandler
+
+    decides = type(handler).can_load_type is not BaseIOHandler.can_load_type
+    if not decides or importlib.util.find_spec("polars") is None:
+        return None
+    import polars as pl
+
+    return pl.LazyFrame if handler.can_load_type(pl.LazyFrame) and not handler.can_load_type(dict) else None
+
+
+def _table(head: Any, text: str) -> Document:
+    """Return a list of records as a table, anything else as text, within the limits."""
+    is_table = isinstance(head, list) and head and all(isinstance(row, dict) for row in head)
+    if not is_table:
+        return {"text": text[:MAX_PREVIEW], "columns": None, "rows": None}
+    columns = list(dict.fromkeys(name for row in head for name in row))
+    rows = [[_cell(row.get(name)) for name in columns[:MAX_COLUMNS]] for row in head]
+    while len(rows) > 1 and len(json.dumps(rows)) > MAX_PREVIEW:
+        rows = rows[: len(rows) // 2]
+    return {
+        "text": None,
+        "columns": columns[:MAX_COLUMNS],
+        "rows": rows,
+        "hidden": len(columns[MAX_COLUMNS:]),
+    }
+
+
+def _cell(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= MAX_CELL else f"{text[: MAX_CELL - 1]}…"
+
+
+def check(worker: Worker, *, has_probe: bool) -> Document:
+    """Return the report of `rivers check`.
+
+    Args:
+        worker: The worker with the project.
+        has_probe: Whether the stores are tested, which writes, reads and deletes a small value in each.
+    """
+    from rivers_cli.commands.check import check_project
+
+    return check_project(worker.session, probe=has_probe, timeout=30.0).document()
+
+
+def describe_config(worker: Worker) -> Document:
+    """Return the configuration as `rivers config show --json` prints it; empty without one."""
+    from rivers_cli.commands.config import config_document
+
+    config = worker.session.project.config
+    return {} if config is None else config_document(config)
 
 
 def list_handlers(worker: Worker) -> list[Document]:
@@ -139,8 +419,28 @@ def list_handlers(worker: Worker) -> list[Document]:
                 ],
                 "problem": None,
             }
-        documents.append(document)
+        documents.append(document | _handler_facts(usage, name))
     return documents
+
+
+def _handler_facts(usage: HandlerUsage, name: str) -> Document:
+    """Return the summary, the distribution and the capabilities of a handler."""
+    from rivers_core.plugins import get_registry
+
+    installed = next((item for item in get_registry().handlers() if item.spec.name == name), None)
+    outputs = usage.outputs_of(name)
+    capabilities = []
+    if outputs:
+        handler = outputs[0].handler
+        names = ("partition_batches", "can_delete", "conditional_writes")
+        capabilities = [f"{handler.locality} access"]
+        capabilities += [text.replace("_", " ") for text in names if getattr(handler, text, False)]
+    return {
+        "summary": None if installed is None else installed.spec.summary,
+        "distribution": None if installed is None else f"{installed.distribution} {installed.version}",
+        "capabilities": capabilities,
+        "runs_code": bool(outputs) and runs_stored_code(outputs[0].handler),
+    }
 
 
 def list_plugins(worker: Worker) -> list[Document]:
@@ -154,8 +454,14 @@ def list_plugins(worker: Worker) -> list[Document]:
 
 CALLS: Final[Mapping[str, Callable[..., Any]]] = {
     "assets": list_assets,
+    "select": select_assets,
     "lineage": draw_lineage,
     "asset": describe_asset,
+    "partitions": list_partitions,
+    "prepare": prepare,
+    "preview": preview,
+    "check": check,
+    "config": describe_config,
     "handlers": list_handlers,
     "plugins": list_plugins,
 }
@@ -179,6 +485,7 @@ def main() -> None:
     """Serve on stdin and stdout; everything that the project prints goes to stderr."""
     session = Session()
     session.environment, session.config, session.repository = json.loads(sys.argv[1])
+    session.read_only = True
     with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as answers:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         try:
@@ -216,7 +523,7 @@ def redact_texts(value: Any, redact: Callable[[str], str]) -> Any:
 
 
 def _box_width(name: str) -> float:
-    return 42.0 + 7.3 * min(len(name), 40)
+    return 48.0 + 8.0 * min(len(name), 40)
 
 
 if __name__ == "__main__":

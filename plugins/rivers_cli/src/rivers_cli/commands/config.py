@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import typer
 
 from rivers_cli.errors import UsageError
@@ -9,6 +11,9 @@ from rivers_cli.handler_usage import format_setting
 from rivers_cli.lazy_group import Command, Group
 from rivers_cli.options import AsJson
 from rivers_cli.output import Column, print_document, print_table
+
+if TYPE_CHECKING:
+    from rivers_core.config import Config
 
 app = typer.Typer(cls=Group, rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 
@@ -58,25 +63,7 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
     handlers = {name: config.fields(name) for name in config.handler_names}
     metadata = redact_value(config.metadata_rules)
     if as_json:
-        print_document(
-            {
-                "path": str(config.path),
-                "environment": config.environment,
-                "repository": config.repository,
-                "default_io_handler": config.default_io_handler,
-                "default_executor": config.default_executor,
-                "durable": config.durable,
-                "assets": config.rules,
-                "asset_metadata": metadata,
-                "io_handlers": {
-                    name: [
-                        {"field": item.field, "value": format_setting(item.value), "origin": item.origin}
-                        for item in fields
-                    ]
-                    for name, fields in handlers.items()
-                },
-            }
-        )
+        print_document(config_document(config))
         return
     print(f"{config.path}, environment: {config.environment or 'none'}")
     print(f"repository: {config.repository or 'none'}")
@@ -101,3 +88,30 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
             for key, value in keys.items()
         ]
         print_table([Column("Assets"), Column("Metadata"), Column("Value", wraps=True)], values)
+
+
+def config_document(config: Config) -> dict[str, Any]:
+    """Return a configuration as a JSON document, without secrets.
+
+    Args:
+        config: The configuration.
+    """
+    from rivers_core.authoring import redact_value
+
+    return {
+        "path": str(config.path),
+        "environment": config.environment,
+        "repository": config.repository,
+        "default_io_handler": config.default_io_handler,
+        "default_executor": config.default_executor,
+        "durable": config.durable,
+        "assets": config.rules,
+        "asset_metadata": redact_value(config.metadata_rules),
+        "io_handlers": {
+            name: [
+                {"field": item.field, "value": format_setting(item.value), "origin": item.origin}
+                for item in config.fields(name)
+            ]
+            for name in config.handler_names
+        },
+    }

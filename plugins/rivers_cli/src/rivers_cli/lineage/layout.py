@@ -194,15 +194,15 @@ def _back_edges(names: Iterable[str], edges: Sequence[tuple[str, str]]) -> set[t
         stack = [(start, iter(targets[start]))]
         while stack:
             name, remaining = stack[-1]
-            target = next(remaining, None)
-            if target is None:
+            following = next(remaining, None)
+            if following is None:
                 done[name] = True
                 stack.pop()
-            elif target not in done:
-                done[target] = False
-                stack.append((target, iter(targets[target])))
-            elif not done[target]:
-                back.add((name, target))
+            elif following not in done:
+                done[following] = False
+                stack.append((following, iter(targets[following])))
+            elif not done[following]:
+                back.add((name, following))
     return back
 
 

@@ -1,0 +1,111 @@
+// Handlers, plugins, log and configuration.
+import { useEffect, useMemo } from "preact/hooks";
+import { useApi, useAssets, type Config, type Field, type Handler, type Live, type LogLine, type Plugin } from "../api";
+import { count, STATES } from "../format";
+import { assetPath, Copy, Link, Loaded, StackedBar, useQuery } from "../parts";
+import { Check, countStates } from "./overview";
+
+export function Handlers({ live }: { live: Live }) {
+  const answer = useApi<Handler[]>("handlers", live.token);
+  const assets = useAssets(live.token);
+  const [query] = useQuery();
+  const name = query.get("name");
+  useEffect(() => { if (name) document.getElementById(`handler-${name}`)?.scrollIntoView({ block: "start" }); }, [name, answer.data === null]);
+  const byHandler = useMemo(() => {
+    const lists = new Map<string, NonNullable<typeof assets.data>>();
+    for (const asset of assets.data ?? []) lists.set(asset.handler, [...(lists.get(asset.handler) ?? []), asset]);
+    return lists;
+  }, [assets.data]);
+  return <><h1>Handlers</h1><Loaded answer={answer}>{(list) => <>
+    {[...list].sort((a, b) => b.assets.length - a.assets.length).map((handler) => {
+      const counts = countStates(byHandler.get(handler.name) ?? []);
+      return (
+        <section key={handler.name} id={`handler-${handler.name}`} class={`card handler ${handler.assets.length ? "" : "unused"}`}>
+          <h2>{handler.name} <span class="note"><code>{handler.class}</code></span></h2>
+          {handler.problem && <p class="problem">{handler.problem}</p>}
+          <p class="note">{handler.summary}{handler.distribution && ` ${handler.distribution}.`} {handler.capabilities.map((text) => <span key={text} class="chip">{text}</span>)}
+            {handler.runs_code && <span class="chip warn">loading runs stored code</span>}</p>
+          {handler.assets.length > 0 && <div class="shares-line"><Link to={`/assets?select=${encodeURIComponent(`handler:${handler.name}`)}`}>{count(handler.assets.length, "asset")}</Link>
+            <StackedBar parts={STATES.map((state) => [state, counts.get(state) ?? 0])} label={STATES.filter((state) => counts.get(state)).map((state) => `${counts.get(state)} ${state}`).join(", ")} /></div>}
+          {handler.fields.length > 0 && <details open={handler.assets.length > 0 && list.filter((item) => item.assets.length).length < 6}><summary>{count(handler.fields.length, "setting")}</summary><Settings fields={handler.fields} /></details>}
+        </section>
+      );
+    })}
+    <Check stores />
+  </>}</Loaded></>;
+}
+
+function Settings({ fields }: { fields: Field[] }) {
+  return <div class="x-scroll"><table class="tight settings"><thead><tr><th>Setting</th><th>Value</th><th>Origin</th></tr></thead>
+    <tbody>{fields.map((field) => <tr key={field.field} class={field.origin === "default" ? "quiet-row" : ""}><td><code>{field.field}</code></td><td class="text">{field.value}</td><td><span class="chip">{field.origin}</span></td></tr>)}</tbody></table></div>;
+}
+
+export function Plugins() {
+  const answer = useApi<Plugin[]>("plugins", "");
+  return <><h1>Plugins</h1><section class="card flush x-scroll"><Loaded answer={answer}>{(list) => (
+    <table><thead><tr><th>Distribution</th><th>Provides</th><th>State</th><th class="wide">Version</th></tr></thead><tbody>{list.map((plugin) => (
+      <tr key={`${plugin.distribution} ${plugin.entry_point}`}><td class="name">{plugin.distribution}</td>
+        <td>{plugin.provides.length ? plugin.provides.map((name) => <span key={name} class="chip">{name}</span>) : <span class="note">{plugin.entry_point}</span>}
+          {plugin.error && <pre class="bad">{plugin.error}</pre>}</td><td>{plugin.state}</td><td class="wide note">{plugin.version}</td></tr>
+    ))}</tbody></table>
+  )}</Loaded></section></>;
+}
+
+const LEVELS = ["error", "warning", "info"];
+
+function levelOf(line: LogLine): string {
+  if (["StepFailure", "RunFailure"].includes(line.event)) return "error";
+  return ["StepRetry", "RunInterrupted", "RunCanceled", "StepSkipped"].includes(line.event) ? "warning" : "info";
+}
+
+export function Logs({ live }: { live: Live }) {
+  const [query, setQuery] = useQuery();
+  const run = query.get("run") ?? "", asset = query.get("asset") ?? "", level = query.get("level") ?? "";
+  const answer = useApi<{ lines: LogLine[]; truncated: boolean }>(`logs?run=${encodeURIComponent(run)}&asset=${encodeURIComponent(asset)}`, live.token);
+  const shown = (answer.data?.lines ?? []).filter((line) => !level || LEVELS.indexOf(levelOf(line)) <= LEVELS.indexOf(level));
+  const text = () => shown.map((line) => `${new Date(line.at * 1000).toISOString()} ${line.event} ${line.asset ?? ""} ${line.partition ?? ""} ${line.message ?? ""}`.trimEnd()).join("\n");
+  return <>
+    <div class="head"><h1>Log</h1><span class="note">{answer.data && count(shown.length, "line")}{answer.data?.truncated && ", the newest"}</span>
+      <button type="button" class="end" onClick={() => download("rivers-log.txt", text())}>Download</button></div>
+    <div class="toolbar">
+      <input aria-label="Run" placeholder="Run id" value={run} onChange={(event) => setQuery({ run: event.currentTarget.value.trim() })} />
+      <input aria-label="Asset" placeholder="Asset" value={asset} onChange={(event) => setQuery({ asset: event.currentTarget.value.trim() })} />
+      <select aria-label="Level" value={level} onChange={(event) => setQuery({ level: event.currentTarget.value })}>
+        <option value="">every level</option><option value="error">errors</option><option value="warning">errors and warnings</option></select></div>
+    <Loaded answer={answer}>{() => shown.length ? <ol class="log card flush" tabIndex={0} aria-label="Log, newest first">{[...shown].reverse().map((line, index) => (
+      <li key={index} class={levelOf(line)}><time title={new Date(line.at * 1000).toISOString()}>{new Date(line.at * 1000).toLocaleTimeString()}</time>
+        <Link to={`/runs/${line.run_id}`} class="note">{line.run_id.slice(0, 8)}</Link><b>{line.event}</b>
+        <span class="grow">{line.asset && <Link to={assetPath(line.asset)}>{line.asset}</Link>}{line.partition && <span class="chip">{line.partition.slice(0, 60)}</span>} {line.message}</span></li>))}</ol>
+      : <p class="empty card">No events{run || asset ? " match" : " yet"}.</p>}</Loaded>
+  </>;
+}
+
+function download(name: string, text: string): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+export function Configuration() {
+  const answer = useApi<Config | Record<string, never>>("config", "");
+  const project = useApi<{ event_log: string }>("project", "");
+  return <><h1>Configuration</h1><Loaded answer={answer}>{(data) => {
+    const config = "path" in data ? data as Config : null;
+    if (!config) return <p class="empty card">This project has no rivers.toml.</p>;
+    const rules = Object.entries(config.assets), metadata = Object.entries(config.asset_metadata);
+    return <>
+      <section class="card"><dl class="pairs">
+        <dt>File</dt><dd><Copy text={config.path} /></dd><dt>Environment</dt><dd>{config.environment ?? <span class="note">none</span>}</dd>
+        <dt>Repository</dt><dd><code>{config.repository}</code></dd><dt>Event log</dt><dd>{project.data && <Copy text={project.data.event_log} />}</dd>
+        <dt>Default handler</dt><dd>{config.default_io_handler ? <span class="chip">{config.default_io_handler}</span> : <span class="note">none</span>}</dd>
+        <dt>Default executor</dt><dd>{config.default_executor ?? "in_process"}</dd></dl></section>
+      {rules.length > 0 && <section class="card"><h2>Handlers by pattern</h2><table class="tight"><thead><tr><th>Assets</th><th>Handler</th></tr></thead><tbody>{rules.map(([pattern, handler]) => (
+        <tr key={pattern}><td><code>{pattern}</code></td><td><span class="chip">{handler}</span></td></tr>))}</tbody></table></section>}
+      {metadata.length > 0 && <section class="card"><h2>Metadata by pattern</h2><table class="tight"><thead><tr><th>Assets</th><th>Key</th><th>Value</th></tr></thead><tbody>{metadata.flatMap(([pattern, values]) => Object.entries(values).map(([key, value]) => (
+        <tr key={`${pattern} ${key}`}><td><code>{pattern}</code></td><td><code>{key}</code></td><td class="text">{typeof value === "string" ? value : JSON.stringify(value)}</td></tr>)))}</tbody></table></section>}
+      {Object.entries(config.io_handlers).map(([name, fields]) => <section key={name} class="card"><h2>{name}</h2><Settings fields={fields} /></section>)}
+    </>;
+  }}</Loaded></>;
+}
