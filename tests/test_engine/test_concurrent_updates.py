@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 
+import pyarrow as pa
 import pytest
 from pydantic import PrivateAttr
 
@@ -15,8 +16,8 @@ import rivers as rs
 from rivers.exceptions import ConflictError, ExecutionError, NotMaterializedError
 from rivers.graph import resolve
 
-# the full proof is RIVERS_UPDATES=100
-PROCESSES, RUNS = 4, int(os.environ.get("RIVERS_UPDATES", "8"))
+# FULL=1 is the full proof: 1,000 of 1,000 updates
+FULL, PROCESSES = bool(os.environ.get("FULL")), 4
 
 COUNTER = """
 import sys
@@ -24,9 +25,17 @@ import rivers as rs
 
 folder, runs = sys.argv[1], int(sys.argv[2])
 
-@rs.Asset(io_handler=rs.PickleIOHandler(folder + "/values"))
-def count(self: rs.SelfDependency[int]) -> int:
-    return (self.get_inner() or 0) + 1
+if sys.argv[3] == "pickle":
+    @rs.Asset(io_handler=rs.PickleIOHandler(folder + "/values"))
+    def count(self: rs.SelfDependency[int]) -> int:
+        return (self.get_inner() or 0) + 1
+else:
+    import pyarrow as pa
+
+    @rs.Asset(io_handler=rs.DeltaIOHandler(folder + "/values"))
+    def count(self: rs.SelfDependency[pa.Table]) -> pa.Table:
+        table = self.get_inner()
+        return pa.table({"n": [1 if table is None else table["n"][0].as_py() + 1]})
 
 with rs.CodeRepository([count], config=False).resolve(rs.Storage.embedded(folder + "/events")) as repo:
     for _ in range(runs):
@@ -82,13 +91,19 @@ def counter(handler, **options):
     return count
 
 
-def test_processes_lose_no_update(tmp_path):
-    command = [sys.executable, "-c", COUNTER, str(tmp_path), str(RUNS)]
+@pytest.mark.timeout(3600 if FULL else 120)
+@pytest.mark.parametrize(("kind", "runs"), [("pickle", 250 if FULL else 25), ("delta", 250 if FULL else 5)])
+def test_processes_lose_no_update(tmp_path, kind, runs):
+    command = [sys.executable, "-c", COUNTER, str(tmp_path), str(runs), kind]
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(PROCESSES)]
     errors = [process.communicate()[1] for process in processes]
     assert [process.returncode for process in processes] == [0] * PROCESSES, errors
-    handler = rs.PickleIOHandler(tmp_path / "values")
-    assert handler.load_input(rs.InputContext("count", "test")) == PROCESSES * RUNS
+    context = rs.InputContext("count", "test")
+    if kind == "pickle":
+        assert rs.PickleIOHandler(tmp_path / "values").load_input(context) == PROCESSES * runs
+    else:
+        table = rs.DeltaIOHandler(str(tmp_path / "values")).load_input(context)
+        assert pa.table(table)["n"].to_pylist() == [PROCESSES * runs]
 
 
 def test_threads_lose_no_update_in_memory(repository):

@@ -1,0 +1,228 @@
+"""Hostile names of assets and keys of partitions, and symbolic links, for every handler and event storage."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import unicodedata
+
+import pyarrow as pa
+import pytest
+
+import rivers as rs
+from rivers_core import InputContext, OutputContext, PartitionContext, PartitionKey
+from rivers_core.exceptions import NotMaterializedError, RiversError
+from rivers_delta import DeltaIOHandler
+from rivers_json import JsonIOHandler
+from rivers_memory import InMemoryIOHandler
+from rivers_overlay import OverlayIOHandler
+from rivers_parquet import ParquetIOHandler
+from rivers_pickle import PickleIOHandler
+
+FULL = bool(os.environ.get("FULL"))
+PIECES = [
+    "..",
+    ".",
+    "/",
+    "\\",
+    "%",
+    "%2F",
+    "%2e%2e",
+    "~",
+    "~_2F",
+    "$HOME",
+    "`id`",
+    ";",
+    "&",
+    "*",
+    "?",
+    "[a]",
+    "'",
+    '"',
+    " ",
+    "\t",
+    "\n",
+    "\r",
+    "\x00",
+    "\x7f",
+    "\u200b",
+    "\u202e",
+    "\ufeff",
+    "é",
+    "e\u0301",
+    "ß",
+    "\u0130",
+    "\u0131",
+    "\u017f",
+    "漢",
+    "😀",
+    "CON",
+    "nul.pkl",
+    "a" * 120,
+    "A",
+    "a",
+    ":",
+    "C:",
+    "://",
+    "s3://x",
+    "@",
+    "#",
+    "=",
+    "__HIVE_DEFAULT_PARTITION__",
+    ".pkl",
+    ".versions",
+    ".rivers-signed",
+    "_delta_log",
+    "data",
+    "--help",
+    "-x",
+    "{0}",
+    "%s",
+    "<script>",
+    "${SECRET}",
+    "OR 1=1 --",
+    "NULL",
+    "0",
+    "-1",
+    "1e999",
+    "True",
+    "\\\\host\\share",
+    "trailing.",
+    "trailing ",
+    "🏳️‍🌈",
+]
+
+
+def hostile_names(count):
+    """Return different texts, the same for each run."""
+    chance, names = random.Random(14), dict.fromkeys(PIECES)
+    while len(names) < count:
+        names["".join(chance.choices(PIECES, k=chance.randint(2, 4)))] = None
+    return list(names)[:count]
+
+
+def handlers(root):
+    return {
+        "pickle": PickleIOHandler(root / "pickle", keep_versions=1),
+        "json": JsonIOHandler(root / "json"),
+        "parquet": ParquetIOHandler(root / "parquet"),
+        "delta": DeltaIOHandler(str(root / "delta")),
+        "memory": InMemoryIOHandler(),
+        "overlay": OverlayIOHandler(top=PickleIOHandler(root / "top"), base=PickleIOHandler(root / "base")),
+    }
+
+
+def value_of(kind, name, number):
+    columns = {"key": [name], "n": [number]}
+    return columns if kind == "json" else pa.table(columns)
+
+
+def number_in(kind, handler, asked):
+    value = handler.load_input(asked)
+    return value["n"][0] if kind == "json" else value["n"][0].as_py()
+
+
+def context_of(kind, asset, metadata, partition):
+    return InputContext(asset, "next", metadata, partition, dict if kind == "json" else pa.Table)
+
+
+def outside(root):
+    return sorted(path.name for path in root.parent.iterdir() if path != root)
+
+
+@pytest.mark.parametrize("kind", ["pickle", "json", "parquet", "delta", "memory", "overlay"])
+@pytest.mark.parametrize("place", ["asset", "partition"])
+def test_handlers_keep_hostile_names_apart(tmp_path, kind, place):
+    root = tmp_path / "root"
+    root.mkdir()
+    handler, before = handlers(root)[kind], outside(root)
+    names = hostile_names(500 if FULL or kind == "memory" else 50)
+    stored = {}
+    for number, name in enumerate(names):
+        asset, partition = name, None
+        metadata = {}
+        if place == "partition":
+            asset, metadata = "asset", {"delta/partition_expr": "key"} if kind == "delta" else {}
+            try:
+                partition = PartitionContext([PartitionKey(name)])
+            except RiversError:
+                continue  # keys with a reserved character are refused where they are made
+        try:
+            handler.handle_output(OutputContext(asset, metadata, partition), value_of(kind, name, number))
+        except RiversError:
+            continue
+        stored[name] = (asset, metadata, partition, number)
+    assert len(stored) > len(names) * 0.7
+    for asset, metadata, partition, number in stored.values():
+        context = context_of(kind, asset, metadata, partition)
+        assert number_in(kind, handler, context) == number
+    assert outside(root) == before
+    for asset, metadata, partition, _ in list(stored.values())[::10]:
+        context = context_of(kind, asset, metadata, partition)
+        handler.delete(context)
+        with pytest.raises(NotMaterializedError):
+            handler.load_input(context)
+
+
+@pytest.mark.parametrize("kind", ["memory", "embedded"])
+def test_event_storages_keep_hostile_names_apart(tmp_path, kind):
+    storage = rs.Storage.memory() if kind == "memory" else rs.Storage.embedded(tmp_path / "log")
+    names = [name for name in hostile_names(500 if FULL else 100) if _is_recordable(name)]
+    with storage:
+        accepted = []
+        for name in names:
+            try:
+                storage.add_dynamic_partitions("hostile", [name])
+            except RiversError:
+                continue
+            accepted.append(name)
+        assert sorted(storage.get_dynamic_partitions("hostile")) == sorted(accepted)
+        assert len(accepted) > len(names) * 0.7
+        storage.delete_dynamic_partition("hostile", accepted[0])
+        assert not storage.has_dynamic_partition("hostile", accepted[0])
+        assert all(storage.has_dynamic_partition("hostile", name) for name in accepted[1:])
+
+
+def _is_recordable(name):
+    return unicodedata.normalize("NFC", name) == name and "\x00" not in name
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="creating links needs a privilege")
+@pytest.mark.parametrize("kind", ["pickle", "parquet", "delta"])
+def test_linked_folder_works_like_a_folder(tmp_path, kind):
+    root, disk = tmp_path / "root", tmp_path / "bigger-disk"
+    disk.mkdir()
+    (root / kind).mkdir(parents=True)
+    (root / kind / "asset").symlink_to(disk, target_is_directory=True)
+    handler = handlers(root)[kind]
+    metadata = {"delta/partition_expr": "key"} if kind == "delta" else {}
+    context = OutputContext("asset", metadata, PartitionContext([PartitionKey("a")]))
+    asked = InputContext("asset", "next", metadata, context.partition, pa.Table)
+    for number in range(2):
+        handler.handle_output(context, pa.table({"key": ["a"], "n": [number]}))
+        assert handler.load_input(asked)["n"].to_pylist() == [number]
+    assert any(disk.iterdir())
+    handler.delete(asked)
+    assert not handler.exists(asked)
+    assert (root / kind / "asset").is_symlink()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="creating links needs a privilege")
+@pytest.mark.parametrize("kind", ["pickle", "parquet"])
+def test_link_in_place_of_a_file_is_never_written_through(tmp_path, kind):
+    root, victim = tmp_path / "root", tmp_path / "victim"
+    handler = handlers(root)[kind]
+    handler.handle_output(OutputContext("asset"), pa.table({"n": [1]}))
+    (file,) = (path for path in (root / kind).rglob("asset.*") if path.is_file())
+    victim.write_bytes(b"precious")
+    file.unlink()
+    file.symlink_to(victim)
+    handler.handle_output(OutputContext("asset"), pa.table({"n": [2]}))
+    assert victim.read_bytes() == b"precious"
+    assert not file.is_symlink()
+    assert handler.load_input(InputContext("asset", "next", type_hint=pa.Table))["n"].to_pylist() == [2]
+    file.unlink()
+    file.symlink_to(victim)
+    handler.delete(InputContext("asset", "next"))
+    assert victim.read_bytes() == b"precious"
