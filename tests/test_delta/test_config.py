@@ -17,6 +17,7 @@ from rivers_core import InputContext, OutputContext, get_registry, load_config
 from rivers_core.authoring import option_secrets
 from rivers_core.exceptions import InvalidMetadataError, RiversError
 from rivers_delta import DeltaIOHandler, HandlerConfig, PartitionExpr, errors
+from tests.test_delta.support import Lake
 
 SECRET = "hunter2-very-secret-indeed"
 
@@ -64,6 +65,32 @@ def test_table_config_variable_keeps_its_letters(tmp_path, monkeypatch):
     monkeypatch.setenv(name, "true")
     config = load_config({"io_handlers": {"lake": {"use": "delta", "table_uri": str(tmp_path)}}})
     assert config.handler("lake").table_config == {"delta.enableChangeDataFeed": "true"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("delta.enableChangeDatafeed", "true", "Did you mean 'delta.enableChangeDataFeed'"),
+        ("owner", "me", "'owner' is not a table property"),
+        ("delta.logRetentionDuration", "7 days", "'interval 7 days'"),
+        ("delta.appendOnly", "yes", "'true' or 'false'"),
+        ("delta.checkpointInterval", "0", "1 or more"),
+        ("delta.dataSkippingNumIndexedCols", "-2", "-1 for all"),
+    ],
+)
+def test_table_properties_are_checked_before_the_first_write(tmp_path, name, value, message):
+    with pytest.raises(ValidationError, match=message):
+        DeltaIOHandler(tmp_path, table_config={name: value})
+    (problem,) = DeltaIOHandler(tmp_path).check_options({"delta/table_configuration": {name: value}})
+    assert re.search(message, problem)
+
+
+def test_valid_table_properties_reach_table(tmp_path):
+    properties = {"delta.logRetentionDuration": "interval 2 weeks", "delta.checkpointInterval": 5}
+    lake = Lake(tmp_path, table_config=properties)
+    lake.store(pl.DataFrame({"n": [1]}), table_configuration={"delta.appendOnly": False})
+    expected = {name: str(value) for name, value in properties.items()} | {"delta.appendOnly": "false"}
+    assert expected.items() <= lake.table().metadata().configuration.items()
 
 
 def test_writer_property_misspelled_gets_suggestion(tmp_path):

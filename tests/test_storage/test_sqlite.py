@@ -273,14 +273,15 @@ def test_sqlite_rejects_damaged_file(tmp_path):
         Storage.embedded(tmp_path).get_events_for_asset("orders", limit=None)
 
 
-def test_sqlite_rejects_empty_file(tmp_path):
+@pytest.mark.parametrize("content", [b"", b"S", b"SQLite format 3\0"])
+def test_sqlite_rejects_empty_file(tmp_path, content):
     with Storage.embedded(tmp_path) as storage:
         storage.record(materialization())
-    (tmp_path / "rivers.db").write_bytes(b"")
+    (tmp_path / "rivers.db").write_bytes(content)
     for _ in range(2):
         with pytest.raises(StorageError, match=r"rivers\.db: the file is empty.*Restore a copy"):
             Storage.embedded(tmp_path).open()
-    assert (tmp_path / "rivers.db").stat().st_size == 0
+    assert (tmp_path / "rivers.db").read_bytes() == content
 
 
 def test_sqlite_ignores_log_and_partial_file_of_deleted_file(tmp_path):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BUSY_SECONDS: Final = 30.0
+_HEADER_BYTES: Final = 100
 
 _ADVICE: Final = {
     "SQLITE_NOTADB": "not a SQLite file. Use another directory, or move the file to start a new event log",
@@ -112,9 +113,10 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         if not self.path.exists():
             self._create()
-        elif not self.path.stat().st_size:
+        elif self.path.stat().st_size < _HEADER_BYTES:
+            # SQLite treats a file of no byte or one as a new database.
             raise StorageError(
-                f"{self.path}: the file is empty, so its events are lost; rivers never leaves an empty file. "
+                f"{self.path}: the file is empty or cut off, so its events are lost; rivers never leaves such a file. "
                 "Restore a copy, or remove the file to start a new event log."
             )
         connection = sqlite3.connect(

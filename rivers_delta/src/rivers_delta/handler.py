@@ -23,7 +23,12 @@ from rivers_delta.config.options import (
     find_problems,
     parse_options,
 )
-from rivers_delta.config.properties import HandlerConfig, check_commit_properties, check_writer_properties
+from rivers_delta.config.properties import (
+    HandlerConfig,
+    check_commit_properties,
+    check_table_properties,
+    check_writer_properties,
+)
 from rivers_delta.config.table_settings import TableSettings
 from rivers_delta.errors import library_errors
 from rivers_delta.log.durability import flushed
@@ -185,9 +190,12 @@ class DeltaIOHandler(BaseIOHandler):
     def _as_texts(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        return {
-            key: str(item).lower() if isinstance(item, bool) else str(item) for key, item in value.items()
-        }
+        return check_table_properties(
+            {
+                str(key): str(item).lower() if isinstance(item, bool) else str(item)
+                for key, item in value.items()
+            }
+        )
 
     @model_validator(mode="after")
     def _fsync_requires_a_disk(self) -> Self:

@@ -13,7 +13,11 @@ from rivers_core.authoring import did_you_mean
 from rivers_core.exceptions import InvalidMetadataError
 from rivers_delta.config.merge_config import MergeType
 from rivers_delta.config.partition_expr import PartitionExpr
-from rivers_delta.config.properties import check_commit_properties, check_writer_properties
+from rivers_delta.config.properties import (
+    check_commit_properties,
+    check_table_properties,
+    check_writer_properties,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,7 +206,8 @@ def _table_properties(value: Any) -> Mapping[str, str]:
     given = _from_json(value)
     if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
         raise TypeError(f"must be a dictionary of table properties, got {value!r}")
-    return {key: item if isinstance(item, str) else json.dumps(item) for key, item in given.items()}
+    texts = {key: item if isinstance(item, str) else json.dumps(item) for key, item in given.items()}
+    return check_table_properties(texts)
 
 
 def _from_json(value: Any) -> Any:

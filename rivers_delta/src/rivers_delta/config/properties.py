@@ -28,6 +28,63 @@ _OBJECTS: Final = {
 _COMPRESSION: Final = re.compile(r"(?P<name>\w+)(?:\((?P<level>\d+)\))?")
 
 
+_FLAG: Final = (re.compile("true|false"), "'true' or 'false'")
+_POSITIVE: Final = (re.compile(r"[1-9]\d*"), "an integer of 1 or more")
+_INTERVAL: Final = (
+    re.compile(r"interval \d+ (?:nano|micro|milli)?(?:second|minute|hour|day|week)s?", re.IGNORECASE),
+    "an interval such as 'interval 7 days'",
+)
+_ANY: Final = (re.compile(".+"), "text")
+_TABLE: Final = {
+    "appendOnly": _FLAG,
+    "autoOptimize.autoCompact": _ANY,
+    "autoOptimize.optimizeWrite": _FLAG,
+    "checkpoint.writeStatsAsJson": _FLAG,
+    "checkpoint.writeStatsAsStruct": _FLAG,
+    "checkpointInterval": _POSITIVE,
+    "checkpointPolicy": _ANY,
+    "columnMapping.mode": _ANY,
+    "dataSkippingNumIndexedCols": (re.compile(r"-1|\d+"), "an integer of 0 or more, or -1 for all columns"),
+    "dataSkippingStatsColumns": _ANY,
+    "deletedFileRetentionDuration": _INTERVAL,
+    "enableChangeDataFeed": _FLAG,
+    "enableDeletionVectors": _FLAG,
+    "enableExpiredLogCleanup": _FLAG,
+    "isolationLevel": _ANY,
+    "logRetentionDuration": _INTERVAL,
+    "minReaderVersion": _POSITIVE,
+    "minWriterVersion": _POSITIVE,
+    "randomizeFilePrefixes": _FLAG,
+    "randomPrefixLength": _POSITIVE,
+    "setTransactionRetentionDuration": _INTERVAL,
+    "targetFileSize": _ANY,
+    "tuneFileSizesForRewrites": _FLAG,
+}
+"""Properties that deltalake (1.6) accepts for a new table; it ignores values that it cannot parse."""
+
+
+def check_table_properties(given: Mapping[str, str]) -> Mapping[str, str]:
+    """Return properties of a table after checking names and values.
+
+    Args:
+        given: Name (`delta.*`) to value.
+
+    Raises:
+        ValueError: A name is unknown, or a value would be ignored.
+
+    Source: "Delta table properties reference" of Delta Lake, and
+    https://github.com/delta-io/delta/blob/master/PROTOCOL.md.
+    """
+    known = {f"delta.{name}": rule for name, rule in _TABLE.items()}
+    for name, value in given.items():
+        if name not in known:
+            raise ValueError(f"{name!r} is not a table property.{did_you_mean(name, known)}")
+        pattern, expected = known[name]
+        if not pattern.fullmatch(value):
+            raise ValueError(f"{name!r} must be {expected}, got {value!r}.")
+    return given
+
+
 class HandlerConfig(BaseModel):
     """Behavior of the handler itself.
 
