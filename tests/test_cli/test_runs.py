@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rivers.storage import LogRecord, Storage
+
 
 def test_runs_lists_latest_first_and_by_status(run):
     run.edit("definitions.py", "return {name", "1 / 0\n    return {name")
@@ -11,3 +13,40 @@ def test_runs_lists_latest_first_and_by_status(run):
     assert failed["selection"] == ["counts"]
     assert "division by zero" in failed["message"]
     assert run.rivers("runs", "--status", "lost").code == 1
+
+
+def test_runs_cancel_requests_the_cancellation(run):
+    with Storage.embedded(run.path / ".rivers") as storage:
+        storage.start_run("nightly-1")
+        assert "nightly-1" in run.ok("runs", "cancel", "nightly").out
+        assert storage.is_cancelled("nightly-1")
+        storage.finish_run("nightly-1", "canceled")
+    done = run.rivers("runs", "cancel", "nightly-1")
+    assert done.code == 1
+    assert "Canceled" in done.err
+
+
+def test_runs_cancel_reports_unknown_and_ambiguous_ids(run):
+    with Storage.embedded(run.path / ".rivers") as storage:
+        storage.start_run("same-1")
+        storage.start_run("same-2")
+        for start in ("same", "nothing"):
+            done = run.rivers("runs", "cancel", start)
+            assert done.code == 2
+            assert start in done.err
+        assert not storage.is_cancelled("same-1")
+
+
+def test_log_shows_log_records_of_a_run(run):
+    with Storage.embedded(run.path / ".rivers") as storage:
+        storage.start_run("r-1")
+        for number in range(3):
+            storage.record_log(LogRecord("r-1", "orders", 5, "INFO", f"text {number}", "orders", "2024"))
+        storage.finish_run("r-1", "success")
+    assert "orders [2024]" in run.ok("log", "r-1", "--logs").out
+    records = run.ok("log", "--logs", "--limit", "2", "--json").document
+    assert [(record["level"], record["message"]) for record in records] == [
+        ("INFO", "text 1"),
+        ("INFO", "text 2"),
+    ]
+    assert (records[0]["step"], records[0]["partition"], records[0]["run_id"]) == ("orders", "2024", "r-1")

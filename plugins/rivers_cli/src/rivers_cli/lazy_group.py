@@ -48,7 +48,7 @@ COMMANDS: Final = {
         ("load", "load", "Show the stored value of an asset.", "Inspect"),
         ("versions", "versions", "List the stored versions of a value.", "Inspect"),
         ("graph", "graph", "Draw the lineage as SVG, HTML or Mermaid.", "Inspect"),
-        ("runs", "runs", "List runs, the latest first.", "Inspect"),
+        ("runs", "app", "List runs, the latest first; cancel one.", "Inspect"),
         ("log", "log", "Show the events of an asset or a run.", "Inspect"),
         ("check", "check", "Report all problems and test every store.", "Set up"),
         ("handlers", "app", "List handlers; show the settings of one.", "Set up"),

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from rivers_cli.commands.runs import find_run, several_runs
 from rivers_cli.errors import UsageError
 from rivers_cli.humanize import format_duration, format_iso, format_size, format_time, stored_size
 from rivers_cli.options import AsJson
 from rivers_cli.output import Column, escape_control, print_document, print_table
 
 if TYPE_CHECKING:
-    from rivers.storage import Event, EventStorage
+    from rivers.storage import Event, EventStorage, LogRecord
     from rivers_cli.project import Project
 
 
@@ -26,9 +27,14 @@ def log(
             help="An asset, a selection such as group:x, or the start of a run's id; default: the latest run.",
         ),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Maximum number of events.")] = 50,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, help="Maximum number of events or records.")
+    ] = 50,
     metadata: Annotated[
         bool, typer.Option("--metadata", "-m", help="Show the metadata of each event.")
+    ] = False,
+    logs: Annotated[
+        bool, typer.Option("--logs", help="Show what the steps of a run logged with context.log instead.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -39,7 +45,11 @@ def log(
       $ rivers log orders -m       an asset, with its metadata
       $ rivers log group:sales     the assets of a group
       $ rivers log 3f2a91c0        a run
+      $ rivers log 3f2a91c0 --logs what its steps logged
     """
+    if logs:
+        _show_logs(context.obj.project.storage(reading=True), target, limit, as_json=as_json)
+        return
     events = _find_events(context.obj.project, target, limit)
     if as_json:
         print_document([event_document(event) for event in events])
@@ -58,6 +68,37 @@ def log(
     if metadata:
         for event in events:
             _print_metadata(event)
+
+
+def _show_logs(storage: EventStorage, target: str | None, limit: int, *, as_json: bool) -> None:
+    """Show the last log records of a run, by default of the latest one."""
+    run = next(iter(storage.get_runs(limit=1)), None) if target is None else find_run(storage, target)
+    records = [] if run is None else storage.get_run_logs(run.run_id)[-limit:]
+    if as_json:
+        print_document([_log_document(record) for record in records])
+    elif not records:
+        print("No log records.")
+    else:
+        columns = [Column("Time"), Column("Level"), Column("Step"), Column("Message", wraps=True)]
+        print_table(columns, [_log_row(record) for record in records])
+
+
+def _log_row(record: LogRecord) -> tuple[str, ...]:
+    key = f" [{record.partition_key}]" if record.partition_key else ""
+    return format_time(record.timestamp), record.level, f"{record.step}{key}", record.message
+
+
+def _log_document(record: LogRecord) -> dict[str, Any]:
+    return {
+        "at": format_iso(record.timestamp),
+        "run_id": record.run_id,
+        "step": record.step,
+        "asset": record.asset_key,
+        "partition": record.partition_key,
+        "attempt": record.attempt,
+        "level": record.level,
+        "message": record.message,
+    }
 
 
 _TERM: Final = re.compile(r"[+*?\[\s]|^(group|tag|kind|handler):")
@@ -89,9 +130,7 @@ def _not_found_error(storage: EventStorage, target: str, run_ids: list[str]) -> 
     from rivers.graph.findings import suggest
 
     if run_ids:
-        return UsageError(
-            f"{len(run_ids)} runs start with {target!r}: {', '.join(run_ids[:5])}. Use a longer prefix."
-        )
+        return UsageError(several_runs(target, run_ids))
     names = [record.asset_key for record in storage.get_asset_records() if record.last_event]
     hint = suggest(target, names) if names else " The event log is empty."
     return UsageError(f"No asset and no run {target!r} in the event log.{hint}")

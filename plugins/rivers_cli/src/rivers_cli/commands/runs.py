@@ -1,4 +1,4 @@
-"""`rivers runs`: list runs."""
+"""`rivers runs`: list runs, cancel one."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from rivers_cli.errors import UsageError
 from rivers_cli.humanize import format_duration, format_iso, format_time
+from rivers_cli.lazy_group import Command, Group
 from rivers_cli.options import AsJson
 from rivers_cli.output import Column, print_document, print_table
+from rivers_core.exceptions import RiversError
 
 if TYPE_CHECKING:
-    from rivers.storage import RunRecord
+    from rivers.storage import EventStorage, RunRecord
 
 _SHORT_ID: Final = 8
 _SHOWN_ASSETS: Final = 3
 
 
+app = typer.Typer(cls=Group, rich_markup_mode=None, add_completion=False, invoke_without_command=True)
+
+
+@app.callback()
 def runs(
     context: typer.Context,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Maximum number of runs.")] = 20,
@@ -33,7 +40,10 @@ def runs(
     Examples:
       $ rivers runs
       $ rivers runs --status failure --limit 5
+      $ rivers runs cancel 3f2a91c0
     """
+    if context.invoked_subcommand is not None:
+        return
     records = context.obj.project.storage(reading=True).get_runs(limit=limit, status=status)
     if as_json:
         print_document([run_document(run) for run in records])
@@ -45,6 +55,46 @@ def runs(
             Column("Selection", wraps=True), Column("Message", wraps=True),
         ]  # fmt: skip
         print_table(columns, [_row(run) for run in records])
+
+
+@app.command("cancel", cls=Command)
+def cancel(
+    context: typer.Context,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, or its start.")],
+) -> None:
+    """Ask the process of a run to end it.
+
+    It starts no further step and no retry, and the run ends as canceled; `rivers materialize --resume RUN` continues
+    it. A function that is running finishes, except in Kubernetes, where its Job is deleted.
+
+    Examples:
+      $ rivers runs cancel 3f2a91c0
+    """
+    storage = context.obj.project.storage(reading=True)
+    record = find_run(storage, run)
+    if not storage.request_cancellation(record.run_id):
+        raise RiversError(f"Run {record.run_id} has ended already, with status {record.status}.")
+    print(f"Requested the cancellation of run {record.run_id}.")
+
+
+def find_run(storage: EventStorage, start: str) -> RunRecord:
+    """Return the run whose id begins with a text.
+
+    Raises:
+        UsageError: There is no such run, or more than one.
+    """
+    exact = storage.get_run(start)
+    records = [run for run in storage.get_runs(limit=None) if run.run_id.startswith(start)]
+    if exact is None and len(records) != 1:
+        if not records:
+            raise UsageError(f"Run {start!r} not found in the event log. 'rivers runs' lists the runs.")
+        raise UsageError(several_runs(start, [run.run_id for run in records]))
+    return exact or records[0]
+
+
+def several_runs(start: str, run_ids: list[str]) -> str:
+    """Return the message about an ambiguous start of a run's id."""
+    return f"{len(run_ids)} runs start with {start!r}: {', '.join(run_ids[:5])}. Use a longer prefix."
 
 
 def run_document(run: RunRecord) -> dict[str, Any]:
