@@ -40,6 +40,15 @@ class AzureServer:
         """Return `storage_options` for deltalake, which reads the address from `AZURITE_BLOB_STORAGE_URL`."""
         return {"azure_storage_use_emulator": "true"} | changed
 
+    def endpoint_options(self, **changed: str) -> dict[str, str]:
+        """Return `storage_options` with address and key, which need no variable."""
+        return {
+            "azure_storage_endpoint": f"{self.url}/{ACCOUNT}",
+            "azure_storage_account_name": ACCOUNT,
+            "azure_storage_account_key": KEY,
+            "allow_http": "true",
+        } | changed
+
 
 @pytest.fixture(scope="session")
 def azure_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureServer]:

@@ -1,4 +1,4 @@
-"""The Delta handler passes the conformance kit."""
+"""The Delta handler passes the conformance kit, on a folder and on an S3 server."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rivers_core import PartitionContext
+    from tests.s3_server import S3Server
 
 
-class TestTables(IOHandlerTests):
+class TableTests(IOHandlerTests):
     samples = (
         Sample("polars", lambda: pl.DataFrame({"a": [1, None], "b": ["x", "ä"]})),
         Sample("pyarrow", lambda: pl.DataFrame({"a": [1.5, 2.5]}).to_arrow()),
@@ -25,10 +26,6 @@ class TestTables(IOHandlerTests):
     )
     versions_are_digests = False
     model_examples = 4
-
-    @pytest.fixture
-    def handler(self, tmp_path: Path) -> DeltaIOHandler:
-        return DeltaIOHandler(table_uri=str(tmp_path / "lake"))
 
     def make_value(
         self, number: int, *, rows: int = 1, partition: PartitionContext | None = None
@@ -46,3 +43,19 @@ class TestTables(IOHandlerTests):
             return None
         columns: Any = "key" if dimensions == ["key"] else {name: name for name in dimensions}
         return {"delta/partition_expr": columns}
+
+
+class TestFolder(TableTests):
+    @pytest.fixture
+    def handler(self, tmp_path: Path) -> DeltaIOHandler:
+        return DeltaIOHandler(table_uri=str(tmp_path / "lake"))
+
+
+@pytest.mark.server
+class TestS3(TableTests):
+    samples = TableTests.samples[:1]
+    model_examples = 2
+
+    @pytest.fixture
+    def handler(self, s3_server: S3Server, s3_url: str) -> DeltaIOHandler:
+        return DeltaIOHandler(table_uri=s3_url, storage_options=s3_server.options())

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from pyarrow import types as pat
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _DAY: Final = timedelta(days=1)
 _UNREADABLE_IN_FOLDERS: Final = "/="
 _MAX_NAME_BYTES: Final = 255
+_MAX_OBJECT_BYTES: Final = 1024  # of the name of an object in S3, Azure and Google Cloud Storage
+_DATA_FILE_BYTES: Final = 100  # of the name of a data file, such as part-00000-<UUID>-c000.snappy.parquet
 _NULL_FOLDER: Final = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -148,6 +150,38 @@ def refuse_long_folders(
                 f"Asset {asset_name!r}: partition key {key[:30] + '...'!r} is too long: the table has a folder for "
                 f"each {column!r}, whose name would have {length} bytes, and file systems accept {_MAX_NAME_BYTES}. "
                 "Shorten the key; or delete the table and write this partition first, so that it gets no such folders."
+            )
+
+
+def refuse_long_objects(
+    asset_name: str, partition: PartitionContext, expr: PartitionExpr, folders: Sequence[str], address: str
+) -> None:
+    """Refuse keys for whose data files an object store has no name, in a table that has folders.
+
+    Args:
+        asset_name: The asset, for the message.
+        partition: The keys and their definition.
+        expr: The columns that hold them.
+        folders: The columns by which the table has folders.
+        address: URL of the table.
+
+    Raises:
+        PartitionValidationError: A key is too long.
+    """
+    room = _MAX_OBJECT_BYTES - _DATA_FILE_BYTES - len(urlsplit(address).path.encode())
+    for box in _boxes(partition, expr):
+        lengths = [
+            max((_folder_length(dimension.column, key) + 1, key) for key in dimension.keys)
+            for dimension in box
+            if dimension.column in folders
+        ]
+        length = sum(length for length, _ in lengths)
+        if length > room:
+            _, key = max(lengths)
+            raise PartitionValidationError(
+                f"Asset {asset_name!r}: partition key {key[:30] + '...'!r} is too long: the folders of its data files "
+                f"would have {length} bytes, and object stores accept {room} for this table. Shorten the key; or "
+                "delete the table and write this partition first, so that it gets no such folders."
             )
 
 

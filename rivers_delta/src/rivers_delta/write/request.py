@@ -13,6 +13,7 @@ from rivers_delta.partitions.filters import (
     partition_predicate,
     refuse_inexact_columns,
     refuse_long_folders,
+    refuse_long_objects,
 )
 from rivers_delta.schema import compatibility
 from rivers_delta.schema.encoding import Encoding, encode
@@ -352,9 +353,12 @@ def _check_partitioning(request: WriteRequest, table: Table) -> None:
     """Refuse a value without partition that would replace all partitions, and a key without a possible folder."""
     settings, partition, expr = request.settings, request.partition, request.partition_expr
     if partition is not None:
-        if expr is not None and settings.is_local:
-            folders = table.metadata().partition_columns
-            refuse_long_folders(request.context.asset_name, partition, expr, folders)
+        if expr is not None:
+            folders, name = table.metadata().partition_columns, request.context.asset_name
+            if settings.is_local:
+                refuse_long_folders(name, partition, expr, folders)
+            else:
+                refuse_long_objects(name, partition, expr, folders, settings.shown_address)
         return
     merge = request.merge
     replaces_by_merge = merge is not None and merge.merge_type == "replace_delete_unmatched"
