@@ -8,6 +8,7 @@
 #   make torture   kill runs at hundreds of moments
 #   make dist      build all distributions          make changelog  assemble changes/ (VERSION=x.y.z)
 #   make ui        build the page of rivers ui, with npm
+#   make pictures  make the pictures of README and docs from the flights example
 #   make clean     remove what the targets built
 
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
@@ -31,12 +32,12 @@ PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 SOURCES := rivers $(wildcard rivers_*/src/rivers_*) $(wildcard plugins/*/src/rivers_*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test torture control-plane test-kubernetes test-all check check-page check-pyright check-mypy check-imports format docs bench dist changelog constraints clean
+.PHONY: help demo ui pictures test torture control-plane test-kubernetes test-all check check-page check-pyright check-mypy check-imports format docs bench dist changelog constraints clean
 
 help:
 	@sed -n 's/^#  *\(make .*\)/  \1/p' Makefile
 
-demo: $(VENV)/.demo
+demo: $(VENV)/.demo ui
 	@$(BIN)/python docs/examples/flights/run.py
 
 test: $(VENV)/.test tests/node/node_modules/.installed ui
@@ -108,6 +109,9 @@ format: $(VENV)/.check
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "The site is in site/index.html"
+
+pictures: $(VENV)/.test ui
+	$(BIN)/python docs/pictures/make.py
 
 bench: $(VENV)/.test .venvs/hamilton/.installed .venvs/published/.installed
 	@for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script || exit 1; done

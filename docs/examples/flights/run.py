@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,9 @@ def main() -> None:
     console.print(f"  {here / 'reports' / 'punctuality.html'}   the report, for your browser")
     console.print(f"  {here / 'flights'}   the pipeline: raw, tables, answers")
     console.print(f"  {here / 'README.md'}   a walk through the example")
+    console.print(
+        f"\nSee it in the browser: [bold]cd {here} && {Path(sys.executable).parent / 'rivers'} ui[/bold]"
+    )
 
 
 if __name__ == "__main__":
