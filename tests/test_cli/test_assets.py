@@ -31,7 +31,7 @@ def test_assets_suggests_closest_name(project):
     assert "Did you mean 'orders'" in done.err
 
 
-def test_assets_verify_asks_the_handlers_and_accept_records_the_values(run):
+def test_assets_verify_and_accept_current_values(run):
     stored = next(run.path.rglob("orders.pkl"))
     stored.unlink()
     assert run.ok("assets", "orders", "--json").document[0]["values"][0]["state"] == "fresh"

@@ -325,7 +325,7 @@ def test_findings_of_several_kinds_are_of_none():
     assert not isinstance(error, (rs.exceptions.ConfigurationError, rs.exceptions.NodeNotFoundError))
 
 
-def test_run_of_a_dynamic_asset_without_a_key_is_an_execution_error():
+def test_run_of_dynamic_asset_requires_key():
     repo = rs.CodeRepository([asset(partitions_def=D.dynamic("d"))], config=False)
     for key in (None, "unknown"):
         with pytest.raises(rs.exceptions.ExecutionError) as raised:

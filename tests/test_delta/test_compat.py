@@ -58,7 +58,7 @@ def test_deltalake_drops_compression_with_any_writer_property(folder):
     assert "snappy" not in path
 
 
-def test_deltalake_skips_timestamps_in_maps_when_it_picks_features(folder):
+def test_deltalake_ignores_timestamps_in_maps(folder):
     kind = pa.map_(pa.string(), pa.timestamp("us"))
     with pytest.raises(Exception, match="does not have the required 'timestampNtz' feature"):
         write_deltalake(folder, pa.table({"m": pa.array([[("a", 0)]], kind)}))

@@ -55,7 +55,7 @@ def test_load_reports_version_that_write_offered(lake, options, keys):
         assert loaded(lake, **placed) == written.content_version
 
 
-def test_version_of_partition_ignores_other_partitions_and_maintenance(lake):
+def test_partition_version_ignores_other_commits(lake):
     for number in range(2):
         lake.store(rows("eu", number), keys="eu", mode="append", **REGION)
     before = loaded(lake, keys="eu", **REGION)

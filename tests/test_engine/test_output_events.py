@@ -83,7 +83,7 @@ def test_failure_events_are_machine_readable(repository):
     assert classes[1:3] == ["builtins.ConnectionError", "builtins.OSError"]
 
 
-def test_failure_of_the_last_node_is_reported_under_node_and_graph(repository):
+def test_failure_of_last_node_names_node_and_graph(repository):
     @rs.Task
     def compute():
         raise ValueError("no")

@@ -203,7 +203,7 @@ def test_run_tags_show_no_credential(repository):
     assert "planted" not in str(repo.storage.get_events_for_run(result.run_id))
 
 
-def test_url_password_in_metadata_is_redacted_without_known_secrets(repository):
+def test_url_password_in_metadata_is_redacted(repository):
     @rs.Asset
     def orders() -> rs.Output:
         address = "postgres://ada:planted-in-url@host/db"
