@@ -16,6 +16,7 @@ from rivers.execution.keys import existing_keys
 from rivers.execution.lineage import History, is_selected, latest_observation, needed_keys
 from rivers.execution.loaded_versions import VersionIndex
 from rivers.execution.redaction import redact_error, redact_metadata, redact_recorded
+from rivers.execution.run_log import log_problem
 from rivers.storage import Event
 from rivers.storage.live_runs import RunningCall
 from rivers_core.authoring import resolve_awaitable, shown_keys
@@ -258,21 +259,22 @@ class Run:
         metadata: Mapping[str, MetadataValue] | None = None,
         duration_ns: int | None = None,
     ) -> None:
-        """Record an event of a step other than a stored value, by default for all its keys."""
-        self.storage.record(
-            Event(
-                event_type,
-                run_id=self.run_id,
-                asset_key=asset or step.owner,
-                partition_key=key_text(keys or self.keys.get(step.name)),
-                metadata=metadata,
-                tags=self.tags,
-                step=step.name,
-                attempt=attempt,
-                message=self.without_secrets(message),
-                duration_ns=duration_ns,
-            )
+        """Record an event of a step other than a stored value, by default for all its keys, and log it."""
+        event = Event(
+            event_type,
+            run_id=self.run_id,
+            asset_key=asset or step.owner,
+            partition_key=key_text(keys or self.keys.get(step.name)),
+            metadata=metadata,
+            tags=self.tags,
+            step=step.name,
+            attempt=attempt,
+            message=self.without_secrets(message),
+            duration_ns=duration_ns,
         )
+        self.storage.record(event)
+        if event.asset_key == step.owner or step.is_multi:  # the last node of a graph is recorded twice
+            log_problem(event)
 
     def missing_outputs(self, step: Step, keys: Sequence[PartitionKey] | None) -> list[StoredOutput]:
         """Return the outputs of a step that this run has not stored for all these keys."""

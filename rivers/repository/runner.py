@@ -13,6 +13,7 @@ from rivers.definitions.field_checks import FieldChecks
 from rivers.exceptions import ConfigurationError, StorageError, step_error
 from rivers.execution.keys import MODE_PREFIX, check_partition_mode, keys_of_plan, shown_request
 from rivers.execution.run import Run
+from rivers.execution.run_log import logging_values
 from rivers.execution.staleness import Skipping
 from rivers.executors.placement import place_steps
 from rivers.graph.findings import Findings
@@ -221,7 +222,8 @@ def run_plan(
         for observe in observers.run_start:
             observe(run.run_id, names, run.tags)
         storage.attach_run(run)
-        executor.execute(run)
+        with logging_values(run):
+            executor.execute(run)
         is_canceled = run.skip_canceled()
         first = next(iter(run.failed.items()), None)
         status = "canceled" if is_canceled else "success" if first is None else "failure"
