@@ -11,7 +11,6 @@ import asyncio
 import contextvars
 import threading
 from collections import deque
-from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from rivers.execution.retries import NotRunError, is_failure
@@ -96,6 +95,7 @@ class _Suspended(NamedTuple):
 
     step: Step
     coroutine: Coroutine[Any, Any, None]
+    context: contextvars.Context
 
 
 class _Scheduler:
@@ -182,18 +182,18 @@ class _Scheduler:
 
     def _run_here(self, ready: Step | _Suspended) -> None:
         if isinstance(ready, _Suspended):
-            step, coroutine = ready
+            step, suspended = ready.step, ready
         else:
-            step, coroutine = ready, None
+            step, suspended = ready, None
             with self._change:
                 if not self._run.may_start(step):
                     self._release(step)
                     return
         error: BaseException | None = None
         try:
-            if coroutine is None and self._run.write_threads is None:
+            if suspended is None and self._run.write_threads is None:
                 run_step(step, self._run)
-            elif not self._advance(step, coroutine or execute_step(step, self._run)):
+            elif not self._advance(suspended or self._begun(step)):
                 return
         except BaseException as raised:
             if not is_failure(raised, step) and not isinstance(raised, NotRunError):
@@ -201,22 +201,26 @@ class _Scheduler:
             error = raised
         self._end(step, error)
 
-    def _advance(self, step: Step, coroutine: Coroutine[Any, Any, None]) -> bool:
+    def _begun(self, step: Step) -> _Suspended:
+        # a copy of the context variables, as of asynchronous steps: those of steps that take turns stay apart
+        return _Suspended(step, execute_step(step, self._run), contextvars.copy_context())
+
+    def _advance(self, suspended: _Suspended) -> bool:
         """Run a step until a thread stores its result; return whether it has ended."""
         try:
-            write: Future[Any] = coroutine.send(None)
+            write: Future[Any] = suspended.context.run(suspended.coroutine.send, None)
         except StopIteration:
             return True
         with self._change:
             self._storing += 1
-        write.add_done_callback(lambda _: self._continue(step, coroutine))
+        write.add_done_callback(lambda _: self._continue(suspended))
         return False
 
-    def _continue(self, step: Step, coroutine: Coroutine[Any, Any, None]) -> None:
+    def _continue(self, suspended: _Suspended) -> None:
         """Let the calling thread continue a step whose result is stored; called in the thread that stored it."""
         with self._change:
             self._storing -= 1
-            self._stored.append(_Suspended(step, coroutine))
+            self._stored.append(suspended)
             self._change.notify_all()
 
     def _finish_writes(self) -> None:
@@ -233,8 +237,7 @@ class _Scheduler:
                 if not self._stored:
                     return
                 stored = self._stored.popleft()
-            with suppress(NotRunError):
-                self._run_here(stored)
+            self._run_here(stored)
 
     def _end_of_task(self, step: Step, done: Future[BaseException | None]) -> None:
         try:

@@ -168,6 +168,57 @@ def test_context_variables_reach_handler(run) -> None:
     assert seen == ["acme"]
 
 
+def test_context_variables_of_steps_that_take_turns_stay_apart(run) -> None:
+    from contextvars import ContextVar
+
+    tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
+    b_runs = threading.Event()
+    seen: dict[str, str] = {}
+
+    def store(name: str) -> None:
+        if name == "a":
+            wait(b_runs)
+        seen[name] = tenant.get()
+
+    handler = WatchedIOHandler(store)
+
+    @rs.Asset(io_handler=handler)
+    def a() -> int:
+        tenant.set("acme")
+        return 1
+
+    @rs.Asset(io_handler=handler)
+    def b() -> int:
+        seen["function of b"] = tenant.get()
+        b_runs.set()
+        return 2
+
+    _, materialize = run(a, b)
+    materialize()
+    assert seen == {"a": "acme", "b": "nobody", "function of b": "nobody"}
+
+
+def test_logs_of_steps_that_take_turns_are_kept_by_step(run) -> None:
+    b_runs = threading.Event()
+    handler = WatchedIOHandler(lambda name: wait(b_runs) if name == "a" else None)
+
+    @rs.Asset(io_handler=handler)
+    def a(context: rs.AssetExecutionContext[Any]) -> int:
+        context.log.info("from a")
+        return 1
+
+    @rs.Asset(io_handler=handler)
+    def b(context: rs.AssetExecutionContext[Any]) -> int:
+        b_runs.set()
+        context.log.info("from b")
+        return 2
+
+    repo, materialize = run(a, b)
+    result = materialize()
+    logs = repo.storage.get_run_logs(result.run_id)
+    assert [(log.step, log.message) for log in logs] == [("a", "from a"), ("b", "from b")]
+
+
 def test_failed_write_is_retried_in_thread(run) -> None:
     failures = [OSError("disk full")]
 
