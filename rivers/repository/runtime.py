@@ -135,7 +135,9 @@ class Runtime:
             if self._storage is None:
                 config = None if self._is_override else self.config
                 self._storage = (
-                    Storage.memory() if config is None else Storage.embedded(event_log_folder(config))
+                    Storage.memory()
+                    if config is None
+                    else Storage.embedded(event_log_folder(config), durable=config.durable)
                 )
                 self._owns_storage = True
                 self._declare_assets()

@@ -61,7 +61,9 @@ class EventStorage(ABC):
         return MemoryStorage()
 
     @staticmethod
-    def embedded(path: str | os.PathLike[str], *, read_only: bool = False) -> EventStorage:
+    def embedded(
+        path: str | os.PathLike[str], *, read_only: bool = False, durable: bool = False
+    ) -> EventStorage:
         """Return a storage in a SQLite file on this machine, shared by any number of threads and processes.
 
         The file is opened on first use: the folder is created, an older file is migrated, and runs whose
@@ -70,6 +72,8 @@ class EventStorage(ABC):
         Args:
             path: A directory, created if needed; the file inside is `rivers.db`.
             read_only: Only read an existing file: nothing is created or migrated, no run is closed, and writing raises.
+            durable: Flush each commit to the disk, so that what is written survives a power cut, not only the end of
+                the process.
 
         Raises:
             StorageError: On first use, if the file belongs to another program or a newer rivers, or cannot be
@@ -77,7 +81,7 @@ class EventStorage(ABC):
         """
         from rivers.storage.sqlite.storage import SQLiteStorage
 
-        return SQLiteStorage(path, read_only=read_only)
+        return SQLiteStorage(path, read_only=read_only, durable=durable)
 
     def __enter__(self) -> Self:
         self.open()

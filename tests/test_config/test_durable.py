@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import rivers as rs
 from rivers_core.config import load_config
 from rivers_core.exceptions import ConfigurationError
 
@@ -55,3 +56,11 @@ def test_durable_is_off_by_default_and_by_environment(tmp_path):
 def test_durable_must_be_true_or_false(tmp_path, value):
     with pytest.raises(ConfigurationError, match="durable"):
         load(tmp_path, f"durable = {value}").check()
+
+
+@pytest.mark.parametrize(("switch", "synchronous"), [("false", 1), ("true", 2)])
+def test_durable_reaches_the_event_log(tmp_path, switch, synchronous):
+    file = tmp_path / "rivers.toml"
+    file.write_text(f"durable = {switch}")
+    with rs.CodeRepository([], config=file) as repo:
+        assert repo.storage._read("PRAGMA synchronous") == [(synchronous,)]

@@ -495,3 +495,12 @@ def test_sqlite_close_removes_lock_files(tmp_path):
         storage.finish_run("r", "success")
     files = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
     assert files in ([Path("owners/opening.lock"), Path("rivers.db")], [Path("rivers.db")])
+
+
+@pytest.mark.parametrize(("durable", "synchronous"), [(False, 1), (True, 2)])
+def test_sqlite_flushes_commits_of_a_durable_log(tmp_path, durable, synchronous):
+    with Storage.embedded(tmp_path, durable=durable) as storage:
+        assert storage._read("PRAGMA synchronous") == [(synchronous,)]
+        copy = pickle.loads(pickle.dumps(storage))
+        assert copy._read("PRAGMA synchronous") == [(synchronous,)]
+        copy.close()

@@ -43,13 +43,15 @@ class Database:
     Args:
         directory: Directory of the file.
         read_only: Open an existing file without changing anything: no migration, no interrupted run is closed.
+        durable: Flush each commit to the disk.
     """
 
-    def __init__(self, directory: Path, *, read_only: bool = False) -> None:
+    def __init__(self, directory: Path, *, read_only: bool = False, durable: bool = False) -> None:
         self.path = directory / "rivers.db"
         self.owners = directory / "owners"
         self.lock = RLock()
         self._read_only = read_only
+        self._durable = durable
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         self._openings = 0
@@ -125,7 +127,8 @@ class Database:
         try:
             _in_transaction(connection, lambda opened: schema.prepare(opened, self.path))
             connection.execute("PRAGMA journal_mode = WAL").fetchall()
-            connection.execute("PRAGMA synchronous = NORMAL")
+            # in a write-ahead log NORMAL keeps the file intact in a power cut, but loses the last commits
+            connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}")
             _in_transaction(connection, lambda opened: interrupt_orphans(opened, self.owners))
             owners.remove_stale(self.owners)
         except BaseException:

@@ -79,15 +79,19 @@ class SQLiteStorage(EventStorage):
     Args:
         path: The directory, created on first use.
         read_only: Only read an existing file.
+        durable: Flush each commit to the disk.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, read_only: bool = False) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, read_only: bool = False, durable: bool = False
+    ) -> None:
         self.path = Path(path).expanduser().absolute()
         self._read_only = read_only
+        self._durable = durable
         self._fresh()
 
     def _fresh(self) -> None:
-        self._database = Database(self.path, read_only=self._read_only)
+        self._database = Database(self.path, read_only=self._read_only, durable=self._durable)
         self._pending: list[Event] = []
         self._pending_logs: list[LogRecord] = []
         self._is_unsettled = False
@@ -97,7 +101,8 @@ class SQLiteStorage(EventStorage):
         self._owner: Owner | None = None
 
     def __reduce__(self) -> tuple[Callable[..., SQLiteStorage], tuple[str]]:
-        return partial(SQLiteStorage, read_only=self._read_only), (str(self.path),)
+        make = partial(SQLiteStorage, read_only=self._read_only, durable=self._durable)
+        return make, (str(self.path),)
 
     def __repr__(self) -> str:
         return f"Storage.embedded({str(self.path)!r})"

@@ -129,8 +129,11 @@ class Project:
         from rivers.storage import Storage
 
         is_new = not (folder / "rivers.db").exists() and not folder.is_file()
+        durable = self.config is not None and self.config.durable
         storage = (
-            Storage.memory() if reading and is_new else Storage.embedded(folder, read_only=self._read_only)
+            Storage.memory()
+            if reading and is_new
+            else Storage.embedded(folder, read_only=self._read_only, durable=durable)
         )
         self._storages.append(storage)
         return storage
