@@ -130,13 +130,6 @@ def test_store_accepts_value_without_size(handler):
     assert stored(handler, Moody())["size_bytes"] > 0
 
 
-def test_store_keeps_existing_metadata(handler):
-    context = OutputContext("asset")
-    context.add_output_metadata({"rows": 3})
-    handler.handle_output(context, [])
-    assert set(context.output_metadata) == {"rows", "storage", "size_bytes"}
-
-
 def test_not_materialized_names_nearest(handler):
     stored(handler, 1, "orders")
     stored(handler, 1, "daily", "2024-01-01")
@@ -204,17 +197,6 @@ def conditional_write(handler, value, expected):
     context = OutputContext("total")
     context.expected_version = expected
     handler.handle_output(context, value)
-
-
-def test_conditional_write_replaces_expected_version(handler):
-    conditional_write(handler, 1, "")
-    loaded = InputContext("total", "total")
-    handler.load_input(loaded)
-    conditional_write(handler, 2, loaded.loaded_version)
-    assert handler.load_input(loaded) == 2
-    with pytest.raises(ConflictError):
-        conditional_write(handler, 3, "")
-    assert handler.load_input(loaded) == 2
 
 
 def test_conditional_write_keeps_concurrent_value(handler):

@@ -157,13 +157,6 @@ def test_signing_keeps_data_version(lake, signed):
     assert lake.store([1]).data_version == signed.store([1]).data_version
 
 
-def test_store_replaces_value(lake):
-    lake.store("x" * 10_000)
-    lake.store("y")
-    assert lake.load() == "y"
-    assert lake.files() == ["asset.pkl"]
-
-
 def test_not_materialized_names_address_and_nearest(lake):
     for name in ("orders", "customers"):
         lake.store(1, name)
