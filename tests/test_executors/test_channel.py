@@ -142,6 +142,45 @@ def test_canceled_run_interrupts_running_steps(tmp_path):
     assert "StepRetry" not in events
 
 
+class Canceling(Slow):
+    """Requests the cancellation of the run while its steps run; a slow one never ends without an interrupt."""
+
+    def __init__(self, *, finishes_running):
+        super().__init__()
+        self.finishes_running = finishes_running
+        self.storage = None
+
+    async def send(self, request):
+        self.calls.append(f"send {request.step}")
+        self.seen = self.storage.get_running_steps("r")
+        self.running = asyncio.get_running_loop().create_future()
+        self.storage.request_cancellation("r")
+        if not self.finishes_running:
+            await self.running
+        return run_request(request.bundle.digest, request.bundle.data, request.encoded)
+
+
+@rs.Asset(io_handler="store")
+def after(waiting):
+    return waiting
+
+
+@pytest.mark.parametrize("finishes_running", [True, False])
+def test_requested_cancellation_reaches_the_channel(tmp_path, finishes_running):
+    channel = Canceling(finishes_running=finishes_running)
+    with repository(channel, tmp_path, waiting, after).resolve(rs.Storage.memory()) as repo:
+        channel.storage = repo.storage
+        result = repo.materialize(run_id_override="r")
+        assert repo.storage.get_run("r").status == "Canceled"
+    assert not result.success
+    assert result.materialized_assets == (["waiting"] if finishes_running else [])
+    assert result.failed_assets == []
+    assert channel.calls[:2] == ["open r", "send waiting"]
+    assert "send after" not in channel.calls
+    ((step, place),) = [(item.step, item.place) for item in channel.seen]
+    assert (step, place) == ("waiting", "Executor.Elsewhere")
+
+
 def test_worker_entry_reports_unknown_executors(capsys):
     assert main(["nowhere"]) == 1
     assert "nowhere" in capsys.readouterr().err
