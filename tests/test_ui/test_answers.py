@@ -9,6 +9,7 @@ import pytest
 
 from rivers.exceptions import StorageError
 from rivers.storage import Storage
+from rivers.storage.records import LogRecord
 from rivers_cli.main import main
 from rivers_ui.client import WorkerClient, WorkerError
 
@@ -141,6 +142,15 @@ def test_log_has_the_events_of_the_newest_runs(server):
     assert lines[0]["event"] == "RunStart"
     assert {line["asset"] for line in lines} == {None, "orders"}
     assert server.get("logs", asset="orders")["lines"][-1]["asset"] == "orders"
+
+
+def test_log_has_the_records_of_the_steps_of_a_run(server):
+    with Storage.embedded(server.folder / ".rivers") as storage:
+        storage.start_run("r1", steps=["orders"])
+        storage.record_log(LogRecord("r1", "orders", 10**18, "WARNING", "low on bread", "orders"))
+        storage.finish_run("r1", "success")
+    lines = server.get("logs", run="r1")["lines"]
+    assert ("WARNING", "low on bread") in [(line["event"], line["message"]) for line in lines]
 
 
 def test_handlers_show_settings_with_origin(server):

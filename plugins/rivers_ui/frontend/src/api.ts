@@ -76,7 +76,7 @@ export interface Preview {
   rows: unknown[][] | null; hidden?: number;
 }
 export interface LogLine {
-  at: number; event: string; run_id: string; asset: string | null; partition: string | null; attempt: number; message: string | null;
+  at: number; event: string; level: string | null; run_id: string; asset: string | null; partition: string | null; attempt: number; message: string | null;
 }
 export interface Project { name: string; environment: string | null; event_log: string; preview: boolean }
 interface Changes { token: string; running: Run[] | null }

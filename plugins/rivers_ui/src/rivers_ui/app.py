@@ -20,7 +20,7 @@ from rivers.storage import Storage
 from rivers_cli.commands.runs import run_document
 from rivers_ui.client import WorkerError
 from rivers_ui.guard import Guard
-from rivers_ui.records import comparison_record, event_record, run_record, series_record
+from rivers_ui.records import comparison_record, event_record, log_line, run_record, series_record
 from rivers_ui.worker import redact_texts
 
 if TYPE_CHECKING:
@@ -180,35 +180,24 @@ class Page:
         }
 
     def list_logs(self, request: Request) -> Any:
-        """Return the newest events of one run, of one asset, or of the newest runs."""
+        """Return the newest events and log records of one run, of one asset, or of the newest runs."""
         storage, query = self._events(), request.query_params
         limit = _number(request, "limit", MAX_LIMIT, MAX_LIMIT)
-        events: list[Event] = []
-        if storage is not None and query.get("run"):
-            events = storage.get_events_for_run(query["run"], with_steps=False)
-        elif storage is not None and query.get("asset"):
-            events = storage.get_events_for_asset(query["asset"], limit=limit + 1, with_steps=False)[::-1]
+        lines: list[dict[str, Any]] = []
+        if storage is not None and query.get("asset") and not query.get("run"):
+            events = storage.get_events_for_asset(query["asset"], limit=limit + 1, with_steps=False)
+            lines = [log_line(event) for event in events]
         elif storage is not None:
-            for run in storage.get_runs(limit=DEFAULT_LIMIT):
-                events = [*storage.get_events_for_run(run.run_id, with_steps=False), *events]
-                if len(events) > limit:
+            runs = [query["run"]] if query.get("run") else [run.run_id for run in storage.get_runs(limit=20)]
+            for run_id in runs:
+                lines += [log_line(event) for event in storage.get_events_for_run(run_id, with_steps=False)]
+                lines += [log_line(record) for record in storage.get_run_logs(run_id)]
+                if len(lines) > limit:
                     break
-            events.sort(key=lambda event: event.timestamp)
-        return {
-            "lines": [
-                {
-                    "at": event.timestamp / 1e9,
-                    "event": event.event_type,
-                    "run_id": event.run_id,
-                    "asset": event.asset_key,
-                    "partition": event.partition_key,
-                    "attempt": event.attempt,
-                    "message": event.message,
-                }
-                for event in events[-limit:]
-            ],
-            "truncated": len(events) > limit,
-        }
+            if query.get("asset"):
+                lines = [line for line in lines if line["asset"] == query["asset"]]
+        lines.sort(key=lambda line: line["at"])
+        return {"lines": lines[-limit:], "truncated": len(lines) > limit}
 
     def list_handlers(self, request: Request) -> Any:
         """Return the handlers with settings and origins."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any, Final
 
+from rivers.storage import Event
 from rivers_cli.commands.log import event_document
 from rivers_cli.commands.runs import run_document
 from rivers_cli.humanize import stored_size
@@ -13,7 +14,8 @@ from rivers_ui.markup import MAX_TEXT, code_tree, markdown_tree
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from rivers.storage import Event, RunRecord
+    from rivers.storage import RunRecord
+    from rivers.storage.records import LogRecord
 
 Document = dict[str, Any]
 
@@ -99,6 +101,21 @@ def _image_record(plain: Mapping[str, Any]) -> Document:
             "value": "image of a format that is not shown (only PNG, JPEG, GIF and WebP are)",
         }
     return {"type": "image", "data": f"data:image/{name};base64,{text}"}
+
+
+def log_line(entry: Event | LogRecord) -> Document:
+    """Return an event, or a record that a step logged, as a line of the log."""
+    kind, level = (entry.event_type, None) if isinstance(entry, Event) else (entry.level, entry.level.lower())
+    return {
+        "at": entry.timestamp / 1e9,
+        "event": kind,
+        "level": level,
+        "run_id": entry.run_id,
+        "asset": entry.asset_key,
+        "partition": entry.partition_key,
+        "attempt": entry.attempt,
+        "message": entry.message,
+    }
 
 
 def run_record(

@@ -54,6 +54,7 @@ export function Plugins() {
 const LEVELS = ["error", "warning", "info"];
 
 function levelOf(line: LogLine): string {
+  if (line.level) return ["error", "critical"].includes(line.level) ? "error" : line.level === "warning" ? "warning" : "info";
   if (["StepFailure", "RunFailure"].includes(line.event)) return "error";
   return ["StepRetry", "RunInterrupted", "RunCanceled", "StepSkipped"].includes(line.event) ? "warning" : "info";
 }
