@@ -5,7 +5,7 @@
 #   make test-all  test each installed Python       make bench      print the benchmark ratios
 #   make test-kubernetes                            run the tests that need a Kubernetes control plane, which it builds and starts
 #   make control-plane        build that control plane into a cache folder
-#   make torture   kill runs at hundreds of moments
+#   make torture   kill runs at hundreds of moments, and let system calls of writes fail (FULL=1: each of them)
 #   make dist      build all distributions          make changelog  assemble changes/ (VERSION=x.y.z)
 #   make ui        build the page of rivers ui, with npm
 #   make pictures  make the pictures of README and docs from the flights example
@@ -45,9 +45,10 @@ test: $(VENV)/.test tests/node/node_modules/.installed ui
 	@# two workers per CPU, since tests with servers and other processes wait about half of their time
 	$(BIN)/python -m pytest -q -n $$($(BIN)/python -c 'import os; print(2 * (os.cpu_count() or 1))') --reruns 1 --only-rerun "worker .* crashed" $(if $(ARGS),$(ARGS),--cov)
 
-# Kill coordinators at 100 random moments under each executor, and runs at each of their system calls.
+# Kill coordinators at 100 random moments under each executor, and writes and runs at a tenth of their system calls, which also
+# fail and pause; FULL=1 takes all of them.
 torture: $(VENV)/.test
-	RIVERS_KILLS=100 $(BIN)/python -m pytest -q -n $$($(BIN)/python -c 'import os; print(os.cpu_count() or 1)') $(if $(ARGS),$(ARGS),tests/test_executors/test_killed_coordinator.py tests/robustness)
+	RIVERS_KILLS=100 TORTURE=$(if $(FULL),full,tenth) $(BIN)/python -m pytest -q --timeout 3600 -n $$($(BIN)/python -c 'import os; print(os.cpu_count() or 1)') $(if $(ARGS),$(ARGS),tests/test_executors/test_killed_coordinator.py tests/robustness)
 
 # The control plane is built into a cache folder unless it is there, started, and ended after the tests; see tests/cluster.
 control-plane:
