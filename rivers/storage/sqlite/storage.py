@@ -59,13 +59,18 @@ _EVENTS: Final = f"SELECT {EVENT_COLUMNS} FROM events"
 _RUNS: Final = f"SELECT {RUN_COLUMNS} FROM runs"
 
 # A skip scan: seeks each asset name in the index instead of reading every event.
-_ASSET_NAMES: Final = """
+_LAST_EVENTS: Final = """
+WHERE id IN (
     WITH RECURSIVE assets (name) AS (
         SELECT MIN(asset_key) FROM events WHERE asset_key IS NOT NULL
         UNION ALL
         SELECT (SELECT MIN(asset_key) FROM events WHERE asset_key > name) FROM assets WHERE name IS NOT NULL
     )
-    SELECT name FROM assets WHERE name IS NOT NULL
+    SELECT (SELECT MAX(id) FROM events WHERE asset_key = name) FROM assets WHERE name IS NOT NULL
+)"""
+_LAST_MATERIALIZATIONS: Final = "WHERE id IN (SELECT MAX(last_id) FROM materialized GROUP BY asset_key)"
+_TOTALS: Final = """
+    SELECT asset_key, SUM(count), COUNT(NULLIF(partition_key, '')), MAX(last_id) FROM materialized GROUP BY asset_key
 """
 
 
@@ -329,9 +334,20 @@ class SQLiteStorage(EventStorage):
         return [read_event(row) for row in self._read(f"{_EVENTS} {where}", *values)]
 
     def _asset_records(self, asset: str | None) -> list[AssetRecord]:
-        names = [name for (name,) in self._read(_ASSET_NAMES)] if asset is None else [asset]
-        records = (self._asset_record(name) for name in names)
-        return [record for record in records if record is not None]
+        if asset is not None:
+            record = self._asset_record(asset)
+            return [] if record is None else [record]
+        # three queries for all assets, instead of three for each
+        last = {event.asset_key or "": event for event in self._events(_LAST_EVENTS)}
+        totals = {name: counts for name, *counts in self._read(_TOTALS)}
+        events = {event.id: event for event in last.values()}
+        if not events.keys() >= {number for *_, number in totals.values()}:
+            events.update((event.id, event) for event in self._events(_LAST_MATERIALIZATIONS))
+        records = []
+        for name in sorted(last):
+            count, partitions, number = totals.get(name, (0, 0, None))
+            records.append(AssetRecord(name, last[name], events.get(number), count, partitions))
+        return records
 
     def _asset_record(self, asset: str) -> AssetRecord | None:
         if not (last := self._asset_events(asset, 1)):
