@@ -11,6 +11,7 @@ from rivers.definitions.asset_def import AssetDef, check_deps
 from rivers.definitions.composition import AssetRef, GraphRecording, current_recorder, record
 from rivers.definitions.definition import Decorator, Definition, Option, accepts
 from rivers.definitions.field_checks import FieldChecks
+from rivers.definitions.html import html_facts
 from rivers.definitions.signature import parameter_names
 from rivers.exceptions import AssetDefinitionError
 from rivers_core.authoring import did_you_mean
@@ -208,6 +209,19 @@ class Asset(Definition):
     retry = Option(FieldChecks.retry)
     compute = Option(FieldChecks.compute)
     timeout = Option(FieldChecks.timeout)
+
+    def _repr_html_(self) -> str:
+        """Return the definition as a table, which notebooks show."""
+        facts = {
+            "description": self.description,
+            "group": self.group,
+            "kinds": ", ".join(self.kinds),
+            "tags": ", ".join(self.tags or ()),
+            "code version": self.code_version,
+            "handler": self.io_handler,
+            "partitions": self.partitions_def,
+        }
+        return html_facts(f"{type(self).__name__} {self.name}", facts)
 
     @property
     def description(self) -> str | None:

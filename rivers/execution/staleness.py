@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from rivers.definitions.html import html_table
 from rivers.execution.input_notes import UNRECORDED_INPUTS
 from rivers.execution.lineage import events_of, input_versions
 from rivers.graph.selection import narrowed
@@ -38,6 +39,14 @@ class AssetStatus:
     partition: str | None
     state: Literal["missing", "fresh", "stale"]
     reason: str | None = None
+
+    def _repr_html_(self) -> str:
+        """Return the status as a table, which notebooks show."""
+        return html_table(
+            f"Status of {self.asset}",
+            ("Partition", "State", "Reason"),
+            [(self.partition or "", self.state, self.reason or "")],
+        )
 
 
 def status_of(output: StoredOutput, step: Step, key: PartitionKey | None, past: Past) -> AssetStatus:

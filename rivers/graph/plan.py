@@ -70,6 +70,7 @@ class StoredOutput:
         whole_key: Key of its value without a partition in `Run.latest`.
         type_hint: Return annotation of the producer, None without one.
         accepted: Types of which a returned value must be an instance; None accepts all.
+        description: Text for people: what was given, else the docstring of the function.
         returns_materialization: Whether the annotation declares that the function stores its result itself.
     """
 
@@ -84,6 +85,7 @@ class StoredOutput:
     tags: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     group: str | None = None
+    description: str | None = None
     is_asset: bool = True
     returns_materialization: bool = False
     whole_key: tuple[str, None] = field(init=False)

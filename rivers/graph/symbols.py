@@ -141,6 +141,7 @@ class SymbolTable:
             tags=tuple(owner.tags or ()),
             kinds=tuple(getattr(owner, "kinds", None) or ()),
             group=getattr(owner, "group", None),
+            description=getattr(owner, "description", None),
             returns_materialization=says_materialization(hint),
         )
         with self.findings.collecting(f"asset {name!r}"):

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from rivers.definitions.asset import Asset
 from rivers.definitions.definition import Definition
 from rivers.definitions.field_checks import FieldChecks
+from rivers.definitions.html import html_table
 from rivers.definitions.job import Job
 from rivers.definitions.retry import RetryPolicy
 from rivers.definitions.task import Task
@@ -20,6 +21,7 @@ from rivers.exceptions import (
     AssetDefinitionError,
     AssetNotFoundError,
     ConfigurationError,
+    ExecutionError,
     GraphValidationError,
     NodeNotFoundError,
     TaskDefinitionError,
@@ -33,13 +35,13 @@ from rivers.graph.symbols import Definitions
 from rivers.graph.terms import select_names
 from rivers.repository.accepting import accept_stored
 from rivers.repository.deleting import delete_values, values_of
-from rivers.repository.html import html_table
 from rivers.repository.loading import load_stored, stored_context
 from rivers.repository.observing import observe_assets
 from rivers.repository.restoring import restore_stored
 from rivers.repository.run_preview import preview
 from rivers.repository.runner import RunRequest, run_plan
 from rivers.repository.runtime import Runtime, check_executor
+from rivers.repository.tracebacks import keeps_frames
 from rivers_core.partitions import PartitionsDefinition
 
 if TYPE_CHECKING:
@@ -346,6 +348,11 @@ class CodeRepository:
                 runtime.executors,
                 runtime.observers(),
             )
+        except ExecutionError as error:
+            if keeps_frames() or error.__cause__ is None:
+                raise
+            # from here on, and not from where the engine raised it
+            raise error.with_traceback(None) from error.__cause__
         finally:
             scope.close()
 

@@ -6,10 +6,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rivers.definitions.html import html_table
 from rivers.execution.keys import keys_of_plan
 from rivers.execution.lineage import History
 from rivers.execution.staleness import status_of
-from rivers.repository.html import html_table
 from rivers_core.authoring import shown_keys
 from rivers_core.contexts import OutputContext
 from rivers_core.partitions import PartitionContext

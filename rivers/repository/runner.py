@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rivers.definitions.error_text import error_text
 from rivers.definitions.field_checks import FieldChecks
+from rivers.definitions.html import html_table
 from rivers.exceptions import ConfigurationError, StorageError, step_error
 from rivers.execution.keys import MODE_PREFIX, check_partition_mode, keys_of_plan, shown_request
 from rivers.execution.run import Run
@@ -18,9 +19,9 @@ from rivers.execution.staleness import Skipping
 from rivers.executors.placement import place_steps
 from rivers.graph.findings import Findings
 from rivers.repository.config import build_configs
-from rivers.repository.html import html_table
 from rivers.repository.resume import skip_finished_steps
 from rivers.repository.runtime import check_executor
+from rivers.repository.tracebacks import trim_traceback
 from rivers_core.authoring import plain_text, shown_keys
 
 if TYPE_CHECKING:
@@ -234,6 +235,8 @@ def run_plan(
     finally:
         storage.detach_run(run)
         scope.connections.close_run(run)
+    for cause in run.failed.values():
+        trim_traceback(cause)
     if first is not None and request.raise_on_error:
         name, cause = first
         owner = next((step.owner for step in plan.steps if step.name == name), name)
@@ -362,14 +365,15 @@ def _are_stored(run: Run, step: Step, output: StoredOutput, keys: Sequence[Parti
 
 def _result(run: Run, *, is_canceled: bool) -> RunResult:
     owners = {step.name: step.owner for step in run.plan.steps}
+    nodes = {step.name for step in run.plan.steps if len(step.outputs) > 1 and not step.is_multi}
+    labels = {name: name if name in nodes else owners.get(name, name) for name in run.failed}
+    behind = [(owners[name], f"its node {name!r} failed") for name in run.failed if name in nodes]
     skipped = (*run.skipped.items(), *((name, "; ".join(texts)) for name, texts in run.narrowed.items()))
     return RunResult(
         success=not run.failed and not is_canceled,
         run_id=run.run_id,
         materialized_assets=_materialized_assets(run),
-        failed_assets=[
-            (owners.get(name, name), _failure(run, name, error)) for name, error in run.failed.items()
-        ],
-        skipped_assets=[(owners[name], reason) for name, reason in skipped],
-        errors={owners.get(name, name): error for name, error in run.failed.items()},
+        failed_assets=[(labels[name], _failure(run, name, error)) for name, error in run.failed.items()],
+        skipped_assets=[*behind, *((owners[name], reason) for name, reason in skipped)],
+        errors={labels[name]: error for name, error in run.failed.items()},
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from time import time_ns
 from typing import TYPE_CHECKING, Final
 
@@ -175,6 +176,24 @@ class Event:
     def __setstate__(self, state: tuple[object, ...]) -> None:
         for name, value in zip(self.__slots__, state, strict=True):
             setattr(self, name, value)
+
+    def _repr_html_(self) -> str:
+        """Return the event as a table, with its metadata, which notebooks show."""
+        from rivers.definitions.html import html_facts
+
+        duration = None if self.duration_ns is None else f"{self.duration_ns / 1e9:.3g} s"
+        facts = {
+            "asset": self.asset_key,
+            "partition": self.partition_key,
+            "run": self.run_id,
+            "time": f"{datetime.fromtimestamp(self.timestamp / 1e9, UTC):%Y-%m-%d %H:%M:%S} UTC",
+            "duration": duration,
+            "handler": self.handler,
+            "data version": self.data_version,
+            "message": self.message,
+            **dict(self.metadata),
+        }
+        return html_facts(self.event_type, facts)
 
     def __repr__(self) -> str:
         shown = ("asset_key", "partition_key", "run_id", "timestamp", "data_version", "message")

@@ -25,6 +25,26 @@ def test_assets_show_failed_attempt(project):
     assert "missing; the last attempt failed" in project.ok("assets", "counts").out
 
 
+def test_assets_show_descriptions(project):
+    project.edit(
+        "definitions.py", '    print("fetching orders")', '    """Orders of <today>.\n\n    All of them."""'
+    )
+    (orders,) = (item for item in project.ok("assets", "--json").document if item["asset"] == "orders")
+    assert orders["description"] == "Orders of <today>.\n\nAll of them."
+    table = project.ok("assets").out
+    assert "Orders of <today>." in table
+    assert "All of them" not in table
+    page = project.ok("graph", "--html").out
+    assert "All of them." in page
+    assert "<today>" not in page
+    (drawn,) = (item for item in project.ok("graph", "--json").document["assets"] if item["name"] == "orders")
+    assert drawn["description"] == orders["description"]
+
+
+def test_graph_shows_groups(project):
+    assert project.ok("graph", "--svg").out.count('class="group"') == 3
+
+
 def test_assets_suggests_closest_name(project):
     done = project.rivers("assets", "ordrs")
     assert done.code == 2

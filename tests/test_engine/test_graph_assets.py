@@ -170,6 +170,23 @@ def test_failed_node_fails_graph_and_calls_hooks(repository):
     assert reported == [("answer/breaks", "no")]
 
 
+def test_failed_last_node_is_reported_by_its_name(repository):
+    @rs.Task
+    def breaks(x: int) -> int:
+        raise ValueError("no")
+
+    @rs.Asset.from_graph
+    def answer(base):
+        return breaks(base)
+
+    result = repository(base, answer).materialize(raise_on_error=False)
+    assert [name for name, _ in result.failed_assets] == ["answer/breaks"]
+    assert list(result.errors) == ["answer/breaks"]
+    ((name, reason),) = result.skipped_assets
+    assert name == "answer"
+    assert "'answer/breaks'" in reason
+
+
 def test_invalid_body_is_a_finding(repository):
     @rs.Asset.from_graph
     def answer(base):

@@ -71,10 +71,12 @@ def assets(
         Column("Asset"), Column("Handler"), Column("Stored"), Column("Size", right=True, optional=1),
         Column("State", wraps=True),
     ]  # fmt: skip
+    if any(summary.description for summary in summaries):
+        columns.append(Column("Description", wraps=True, optional=2))
     if is_terminal() and any(summary.group for summary in summaries):
-        print_table(columns, list(_tree_rows(summaries)))
+        print_table(columns, [row[: len(columns)] for row in _tree_rows(summaries)])
     else:
-        rows = [(summary.group or "", *summary.row()) for summary in summaries]
+        rows = [(summary.group or "", *summary.row()[: len(columns)]) for summary in summaries]
         print_table([Column("Group"), *columns], rows)
 
 
@@ -92,6 +94,7 @@ class AssetSummary:
         statuses: Status of each value; empty for an external asset.
         partitions: Number of partition keys; None without partitions.
         failed: Whether its last step failed.
+        description: Text for people, if any.
     """
 
     name: str
@@ -103,6 +106,7 @@ class AssetSummary:
     statuses: tuple[AssetStatus, ...]
     partitions: int | None
     failed: bool
+    description: str | None = None
 
     @property
     def state(self) -> str:
@@ -123,10 +127,13 @@ class AssetSummary:
         return f"{stored} of {counted(len(self.statuses), 'partition')}{stale}" if stored else "missing"
 
     def row(self) -> tuple[str, ...]:
-        """Return the asset as a row: name, handler, age, size, state."""
+        """Return the asset as a row: name, handler, age, size, state, first line of the description."""
         size = None if self.last is None or self.partitions is not None else stored_size(self.last)
         age = "" if self.last is None else format_age(self.last.timestamp)
-        return self.name, self.handler, age, "" if size is None else format_size(size), self.state
+        description = (self.description or "").partition("\n")[0]
+        return (
+            self.name, self.handler, age, "" if size is None else format_size(size), self.state, description,
+        )  # fmt: skip
 
     def document(self) -> dict[str, Any]:
         """Return the asset as a JSON document."""
@@ -135,6 +142,7 @@ class AssetSummary:
             "asset": self.name,
             "group": self.group,
             "kinds": list(self.kinds),
+            "description": self.description,
             "handler": self.handler,
             "handler_reason": self.reason,
             "external": not self.statuses and self.partitions is None,
@@ -200,6 +208,7 @@ def _summarize(repository: CodeRepository, output: StoredOutput, statuses: list[
         tuple(statuses),
         None if output.partitions_def is None else len(statuses),
         event is not None and event.event_type == "StepFailure",
+        output.description,
     )
 
 
@@ -209,7 +218,7 @@ def _tree_rows(summaries: list[AssetSummary]) -> Iterator[tuple[str, ...]]:
         if group is None:
             yield from (summary.row() for summary in members)
             continue
-        yield (f"{group}/", " ", " ", " ", " ")
+        yield (f"{group}/", *" " * 5)
         for summary in members:
             branch = "└─" if summary is members[-1] else "├─"
             name, *rest = summary.row()

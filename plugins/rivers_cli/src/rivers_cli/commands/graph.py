@@ -11,6 +11,7 @@ import typer
 from rivers_cli.errors import UsageError
 from rivers_cli.options import AsJson, Assets, Exclude, select_assets
 from rivers_cli.output import print_document, print_error, project_output_to_stderr
+from rivers_core.authoring import counted
 
 if TYPE_CHECKING:
     from rivers.repository import CodeRepository
@@ -70,7 +71,7 @@ def graph(
         sys.stdout.write(drawing)
         return
     output.write_text(drawing, encoding="utf-8")
-    print_error(f"Wrote {output} ({len(lineage.nodes)} assets).")
+    print_error(f"Wrote {output} ({counted(len(lineage.nodes), 'asset')}).")
     if open_browser:
         typer.launch(output.absolute().as_uri())
 
@@ -109,6 +110,7 @@ def _facts(lineage: Lineage, repository: CodeRepository) -> dict[str, dict[str, 
     facts = {}
     for summary in summarize_assets(repository, [node.name for node in lineage.nodes]):
         candidates = {
+            "Description": summary.description,
             "Handler": f"{summary.handler}, {summary.reason}",
             "Group": summary.group,
             "Kinds": ", ".join(summary.kinds),

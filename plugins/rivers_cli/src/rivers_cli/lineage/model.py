@@ -26,6 +26,7 @@ class Node:
         kinds: Kinds of the asset.
         is_external: Whether another system produces it.
         is_partitioned: Whether it has partitions.
+        description: Text for people, if any.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Node:
     kinds: tuple[str, ...]
     is_external: bool
     is_partitioned: bool
+    description: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ class Lineage:
                     "kinds": list(node.kinds),
                     "external": node.is_external,
                     "partitioned": node.is_partitioned,
+                    "description": node.description,
                 }
                 for node in self.nodes
             ],
@@ -150,6 +153,7 @@ def build_lineage(graph: Graph) -> Lineage:
             output.kinds,
             output.step_name is None,
             output.partitions_def is not None,
+            output.description,
         )
         for output in assets
     )

@@ -31,11 +31,12 @@ _FONT: Final = 'font-family="ui-sans-serif, system-ui, sans-serif" font-size="13
 _STYLE: Final = """
 text { font: 13px ui-sans-serif, system-ui, sans-serif; fill: #1a1a1a }
 .legend text, .empty { font-size: 12px; fill: #444 }
+.node .group { font-size: 9px; fill: #666 }
 .edge { fill: none; stroke: #8a8f98; stroke-width: 1.4 }
 .edge.order { stroke-dasharray: 4 4 }
 .node rect { stroke-width: 1.4 }
 .node.external rect { stroke-dasharray: 5 3 }
-@media (prefers-color-scheme: dark) { .legend text, .empty { fill: #c9c9c9 } .edge { stroke: #7c828c } }
+@media (prefers-color-scheme: dark) { .legend text, .empty, .node .group { fill: #c9c9c9 } .edge { stroke: #7c828c } }
 """.strip()
 
 
@@ -74,7 +75,7 @@ def render_svg(lineage: Lineage) -> str:
 
     Returns:
         An SVG document. External assets have a dashed border, partitioned assets a second box, dependencies without
-        a loaded value a dashed line.
+        a loaded value a dashed line. The group of an asset is written above its box.
     """
     widths = {node.name: len(node.name) * _CHARACTER + _PADDING for node in lineage.nodes}
     layout = compute_layout(widths, [(edge.source, edge.target) for edge in lineage.edges])
@@ -145,11 +146,16 @@ def _svg_node(node: Node, box: Box, color: Color) -> str:
     shape = f'width="{box.width:.1f}" height="{BOX_HEIGHT:.0f}" rx="7" fill="{color.fill}" stroke="{color.border}"'
     second_box = f'<rect x="{box.x + 3:.1f}" y="{top + 3:.1f}" {shape}/>' if node.is_partitioned else ""
     kind = "node external" if node.is_external else "node"
+    group = (
+        f'<text class="group" x="{box.x + 2:.1f}" y="{top - 3:.1f}" font-size="9">{escape(node.group)}</text>'
+        if node.group
+        else ""
+    )
     return (
         f'<g class="{kind}" data-asset={quoteattr(node.name)}><title>{escape(_tooltip(node))}</title>{second_box}'
         f'<rect x="{box.x:.1f}" y="{top:.1f}" {shape}/>'
         f'<text x="{box.x + box.width / 2:.1f}" y="{box.y + 4.5:.1f}" text-anchor="middle">{escape(node.name)}</text>'
-        "</g>"
+        f"{group}</g>"
     )
 
 
@@ -159,7 +165,7 @@ def _tooltip(node: Node) -> str:
     facts += [", ".join(node.kinds)] if node.kinds else []
     facts += ["partitioned"] if node.is_partitioned else []
     facts += ["external"] if node.is_external else []
-    return "; ".join(facts)
+    return "; ".join(facts) + (f"\n{node.description}" if node.description else "")
 
 
 def _svg_edge(edge: Edge, path: Sequence[Box]) -> str:

@@ -1,0 +1,40 @@
+"""Tracebacks of failed steps: the frames of the project, without those of the engine."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+FULL_TRACEBACKS: Final = "RIVERS_FULL_TRACEBACKS"
+"""Variable that keeps all frames, if it is set to anything but 0."""
+
+_ENGINE: Final = ("rivers", "rivers_core", "asyncio")
+
+
+def trim_traceback(error: BaseException) -> None:
+    """Remove the frames of the engine that called the code which raised an error.
+
+    An error within the engine keeps them all, as does any error if `RIVERS_FULL_TRACEBACKS` is set.
+
+    Args:
+        error: The error of a step.
+    """
+    if keeps_frames():
+        return
+    trace = error.__traceback__
+    while trace is not None and _is_of_engine(trace.tb_frame):
+        trace = trace.tb_next
+    if trace is not None:
+        error.__traceback__ = trace
+
+
+def keeps_frames() -> bool:
+    """Return whether tracebacks are shown with all frames."""
+    return os.environ.get(FULL_TRACEBACKS, "0") != "0"
+
+
+def _is_of_engine(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] in _ENGINE
