@@ -243,7 +243,8 @@ def test_sqlite_queries_use_indexes(storage):
         sqlite_storage._EVENTS + " WHERE asset_key = 'a' ORDER BY id DESC LIMIT 5": "events_of_asset",
         sqlite_storage._EVENTS + " WHERE run_id = 'r' ORDER BY id": "events_of_run",
         "SELECT MAX(last_id) FROM materialized WHERE asset_key = 'a' AND partition_key = 'p'": "PRIMARY KEY",
-        sqlite_storage._ASSET_NAMES: "events_of_asset",
+        f"{sqlite_storage._EVENTS} {sqlite_storage._LAST_EVENTS}": "events_of_asset",
+        f"{sqlite_storage._EVENTS} WHERE run_id = 'r' AND id > 5 ORDER BY id": "events_of_run",
     }
     for question, index in questions.items():
         plan = " ".join(row[-1] for row in storage._read(f"EXPLAIN QUERY PLAN {question}"))
