@@ -502,3 +502,23 @@ def test_execution_error_is_raised_when_the_run_stops(repository, store):
     repo = repository(rs.Asset(lambda: 1 / 0, name="bad", io_handler=store))
     with pytest.raises(ExecutionError, match="asset 'bad'"):
         repo.materialize()
+
+
+def test_own_value_replaced_by_another_process_is_loaded_again(repository, store, counter):
+    note, count = counter
+
+    @rs.Asset(io_handler=store)
+    def total(self: rs.SelfDependency[int]) -> int:
+        note("call")
+        loaded = self.get_inner() or 0
+        if count("call") == 2:
+            store.handle_output(rs.OutputContext("total"), 100)
+        return loaded + 1
+
+    repo = repository(total)
+    repo.materialize()
+    assert repo.materialize().success
+    assert repo.load_node("total") == 101
+    assert count("call") == 3
+    kinds = [event.event_type for event in repo.storage.get_events_for_asset("total")]
+    assert kinds.count("Materialization") == 2
