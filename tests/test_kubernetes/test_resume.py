@@ -138,6 +138,18 @@ def test_interrupt_deletes_running_jobs(coordinator, folder, batch, namespace):
         assert storage.get_run("run-1").status == "Canceled"
 
 
+def test_cancellation_by_another_process_deletes_running_jobs(coordinator, folder, batch, namespace):
+    process = coordinator()
+    eventually(lambda: calls(folder, "held") and calls(folder, "total"))
+    with rs.Storage.embedded(str(folder / "log")) as storage:
+        assert storage.request_cancellation("run-1")
+        process.communicate(timeout=60)
+        assert storage.get_run("run-1").status == "Canceled"
+        assert any("Pod rivers-numbers-" in log.message for log in storage.get_run_logs("run-1"))
+    eventually(lambda: not batch.list_namespaced_job(namespace).items)
+    assert calls(folder, "behind") == 0
+
+
 def test_failed_step_lets_running_steps_finish(executor, folder):
     repo = repository([steps.broken, steps.held], folder, executor())
     with repo:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import pickle
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +14,7 @@ from rivers.exceptions import ExecutionError
 from rivers.execution.keys import dynamic_keys
 from rivers.execution.lineage import needed_keys
 from rivers.execution.retries import NotRunError, retry_delay, sleep_unless_canceled
+from rivers.execution.run import key_text
 from rivers.execution.step import report_failure
 from rivers.execution.time_limit import time_limit
 from rivers.executors.remote.bundle import dumps
@@ -22,6 +24,7 @@ from rivers.executors.remote.messages import RunTerms, StepOrder, StepReport, St
 from rivers.executors.remote.records import current_levels, handle_again
 from rivers.graph.plan import LoadedInput
 from rivers.storage.events import MATERIALIZATION
+from rivers.storage.records import LogRecord
 from rivers_core.contexts import InputContext, OutputContext
 from rivers_core.exceptions import PartitionValidationError
 from rivers_core.partitions import PartitionContext
@@ -108,7 +111,7 @@ class RemoteCalls:
             return _Retry(self._lost(step, keys, attempt, error), error)
         finally:
             self._run.end_call(step, keys)
-        self._record(step, report, attempt)
+        self._record(step, keys, report, attempt)
         if report.error is None:
             return None
         failure = unpack_error(report.error)
@@ -214,9 +217,17 @@ class RemoteCalls:
 
     # ------------------------------------------------------------------ report
 
-    def _record(self, step: Step, report: StepReport, attempt: int) -> None:
+    def _record(
+        self, step: Step, keys: Sequence[PartitionKey] | None, report: StepReport, attempt: int
+    ) -> None:
         run = self._run
         _LOG.info("step %r, attempt %d, ran in %s", step.name, attempt, report.place)
+        text = f"Ran in {report.place}"
+        run.keep_log(
+            LogRecord(
+                run.run_id, step.name, time.time_ns(), "INFO", text, step.owner, key_text(keys), attempt
+            )
+        )
         for plain in report.logs:
             handle_again(plain)
         for log in report.step_logs:
