@@ -268,14 +268,19 @@ class _Scheduler:
 
     def _stop(self) -> None:
         self._stopped = True
-        if self._ending is not None:
-            self._ending.starts_nothing = True
+        self._withdraw()
 
     def _cancel(self) -> None:
         """Start nothing more, and end calls elsewhere that a canceled run does not wait for."""
+        self._withdraw()
+        self._interrupt_unfinished()
+
+    def _withdraw(self) -> None:
+        """Let no call start elsewhere, not even one that waits for a process there."""
         if self._ending is not None:
             self._ending.starts_nothing = True
-            self._interrupt_unfinished()
+            for calls in set(self._calls.values()):
+                calls.withdraw()
 
     def _interrupt_unfinished(self) -> None:
         for calls in set(self._calls.values()):

@@ -12,11 +12,12 @@ from tests.test_executors.programs import Program
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
 STEPS = 30
-EXECUTORS = {"parallel": "rs.Executor.parallel(2)"}
+EXECUTORS = {"parallel": "rs.Executor.parallel(2)", "dask": "rs.Executor.dask(n_workers=2)"}
 
 
 @pytest.mark.parametrize("name", EXECUTORS)
 def test_canceled_run_finishes_running_steps_and_starts_none(tmp_path, name):
+    pytest.importorskip("distributed")
     # the coordinator notices the request while many steps are still to come
     body = "time.sleep(0.5)"
     program = Program(tmp_path, EXECUTORS[name], body=body, count=STEPS)

@@ -64,6 +64,7 @@ class RemoteCalls:
         self._ending = ending
         self._place = place
         self._is_interrupted = False
+        self._is_withdrawn = False
         self.finishes_running = channel.finishes_running
         limit = channel.max_concurrent
         self._slots = asyncio.Semaphore(limit) if limit is not None else None
@@ -90,6 +91,12 @@ class RemoteCalls:
             if not await sleep_unless_canceled(run, retry.delay):
                 report_failure(step, run, keys, retry.error, len(reasons))
                 raise retry.error
+
+    def withdraw(self) -> None:
+        """Take back calls that have not started elsewhere."""
+        if not self._is_withdrawn:
+            self._is_withdrawn = True
+            self._channel.withdraw(self._run.run_id)
 
     def interrupt(self) -> None:
         """End the processes of running calls, and do not repeat them."""

@@ -73,6 +73,16 @@ class Channel(ABC):
             RiversError: The request cannot be sent: no process can be reached, or code is missing there.
         """
 
+    def withdraw(self, run_id: str) -> None:
+        """Take back the requests of a run whose steps have not started elsewhere, since the run ends early.
+
+        Their `send` raises `NotRunError`. A channel that queues nothing does not override this.
+
+        Args:
+            run_id: Identifier of the run.
+        """
+        return
+
     def interrupt(self) -> None:
         """End all running steps at once, from any thread: their `send` raises `LostStepError`."""
         return

@@ -13,6 +13,7 @@ import cloudpickle
 from distributed import Client, Future, LocalCluster
 
 from rivers.exceptions import RiversError
+from rivers.execution.retries import NotRunError
 from rivers.executors.remote import Channel, LostStepError
 from rivers_dask import tasks
 
@@ -48,6 +49,7 @@ class DaskChannel(Channel):
         self._client = self._connected()
         self._running: set[Future[Any]] = set()
         self._bundles: dict[str, asyncio.Task[None]] = {}
+        self._withdrawn: set[str] = set()
         self._lock = threading.Lock()
         try:
             self._check_versions()
@@ -63,7 +65,10 @@ class DaskChannel(Channel):
             raise
 
     def open_run(self, run: Run) -> None:
-        """Warn if credentials of the run travel without encryption."""
+        """Accept the requests of a run, and warn if its credentials travel without encryption."""
+        if run.run_id in self._withdrawn:  # it is resumed
+            self._withdrawn.discard(run.run_id)
+            self._client.run_on_scheduler(_by_value(tasks.set_withdrawn), self._name, run.run_id, False)
         address = self._executor.address
         if address is not None and not address.startswith(("tls://", "wss://")) and run.secrets:
             _LOG.warning(
@@ -79,6 +84,12 @@ class DaskChannel(Channel):
         loop: Any = self._client.loop  # of tornado, which runs on the one of asyncio
         on_client_loop = asyncio.run_coroutine_threadsafe(self._send(request, resources), loop.asyncio_loop)
         return await asyncio.wrap_future(on_client_loop)
+
+    def withdraw(self, run_id: str) -> None:
+        """Let the scheduler refuse steps of a run that have not started; see `Channel.withdraw`."""
+        self._withdrawn.add(run_id)
+        with suppress(OSError, RuntimeError):  # the cluster may be gone
+            self._client.run_on_scheduler(_by_value(tasks.set_withdrawn), self._name, run_id, True)
 
     def interrupt(self) -> None:
         """Cancel all running tasks; see `Channel.interrupt`."""
@@ -102,10 +113,12 @@ class DaskChannel(Channel):
         if digest not in self._bundles:
             self._bundles[digest] = asyncio.ensure_future(self._broadcast(digest, request.bundle.data))
         await asyncio.shield(self._bundles[digest])
-        claim = uuid4().hex
+        claim = f"{uuid4().hex} {request.run_id}"
         report = await self._run(request, None, claim, resources)
         if report is None:  # a worker that came later
             report = await self._run(request, request.bundle.data, claim, resources)
+        if not report and request.run_id in self._withdrawn:
+            raise NotRunError
         if not report:
             raise LostStepError(
                 f"The Dask worker that ran {request.subject}, attempt {request.attempt}, was lost "

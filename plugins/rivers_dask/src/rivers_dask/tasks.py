@@ -40,12 +40,12 @@ def run_step(digest: str, data: bytes | None, encoded: bytes, claim: str, channe
         digest: Digest of the bundle.
         data: The pickled steps; None if the worker should have loaded them.
         encoded: The encoded request.
-        claim: Identifies the attempt.
+        claim: Identifies the attempt, and its run after a blank.
         channel: Identifies the coordinator.
 
     Returns:
-        The encoded report; empty if the attempt had started on a worker that was lost, None if this worker
-        needs the steps.
+        The encoded report; empty if the run was withdrawn, or the attempt had started on a worker that was lost; None
+        if this worker needs the steps.
     """
     if data is None and digest not in repositories:
         return None
@@ -79,7 +79,7 @@ class ClaimPlugin(SchedulerPlugin):
 
         async def claim_attempt(channel: str, claim: str, digest: str) -> bool:
             started = claims.get(channel)
-            if started is None or claim in started:
+            if started is None or claim in started or claim.partition(" ")[2] in started:
                 return False
             started.add(claim)
             digests[channel].add(digest)
@@ -119,6 +119,15 @@ def forget_claims(channel: str, dask_scheduler: Any = None) -> None:
         dask_scheduler.extensions.pop("rivers-claims", None)
         dask_scheduler.extensions.pop("rivers-digests", None)
         dask_scheduler.handlers.pop("rivers_claim", None)
+
+
+def set_withdrawn(channel: str, run_id: str, is_withdrawn: bool, dask_scheduler: Any = None) -> None:
+    """Refuse, or accept again, attempts of a run that have not started."""
+    started = dask_scheduler.extensions.get("rivers-claims", {}).get(channel, set())
+    if is_withdrawn:
+        started.add(run_id)
+    else:
+        started.discard(run_id)
 
 
 def installed_versions() -> dict[str, str | None]:
