@@ -26,7 +26,11 @@ from rivers_pickle import PickleIOHandler
 from rivers_pickle.format import object_name, parse_object_name, version_in_tail
 
 FULL = bool(os.environ.get("FULL"))
-fuzzed = settings(max_examples=20_000 if FULL else 25, deadline=None, suppress_health_check=list(HealthCheck))
+fuzzed = settings(
+    max_examples=20_000 if FULL else 25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 names = st.text(min_size=1, max_size=300)
 documents = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates(),

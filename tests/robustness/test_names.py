@@ -105,8 +105,8 @@ def hostile_names(count):
 def handlers(root):
     return {
         "pickle": PickleIOHandler(root / "pickle", keep_versions=1),
-        "json": JsonIOHandler(root / "json"),
-        "parquet": ParquetIOHandler(root / "parquet"),
+        "json": JsonIOHandler(store=root / "json"),
+        "parquet": ParquetIOHandler(store=root / "parquet"),
         "delta": DeltaIOHandler(str(root / "delta")),
         "memory": InMemoryIOHandler(),
         "overlay": OverlayIOHandler(top=PickleIOHandler(root / "top"), base=PickleIOHandler(root / "base")),
