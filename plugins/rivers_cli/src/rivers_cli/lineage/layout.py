@@ -163,7 +163,7 @@ def _lay_out(
 ) -> list[list[Box]]:
     """Lay out one connected part: add its boxes and paths, and return its columns."""
     back = _back_edges(widths, edges)
-    forward = [edge[::-1] if edge in back else edge for edge in edges]
+    forward = [(target, source) if (source, target) in back else (source, target) for source, target in edges]
     columns = _assign_columns(widths, forward)
     boxes.update({name: Box(name, columns[name], width) for name, width in widths.items()})
     layers: list[list[Box]] = [[] for _ in range(max(columns.values()) + 1)]
