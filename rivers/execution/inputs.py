@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +20,17 @@ from rivers.execution.lineage import is_selected, source_of
 from rivers.execution.loaded_versions import confirmed_version
 from rivers.storage.events import MATERIALIZATION
 from rivers_core.awaitables import resolve_awaitable
+from rivers_core.contexts import InputContext
 from rivers_core.contexts import input_context as plain_context
+from rivers_core.partitions import PartitionContext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rivers.execution.outputs import Expected
     from rivers.execution.run import Run
     from rivers.graph.plan import LoadedInput, OwnValue, Step
     from rivers.storage import Event
-    from rivers_core.contexts import InputContext
     from rivers_core.partitions import PartitionKey
 
 
@@ -142,6 +145,38 @@ async def load_own_value(
     if of_keys and isinstance(value, dict) and not value:
         return SelfDependency(None, is_stored=False)
     return SelfDependency(value, is_stored=True)
+
+
+async def versions_to_replace(step: Step, run: Run, keys: Sequence[PartitionKey] | None) -> Expected:
+    """Return the stored versions of the outputs whose handlers replace only what was stored when the step began.
+
+    Args:
+        step: The step, before it loads anything.
+        run: The run.
+        keys: The partition keys of this call of the step; None without partitions.
+
+    Returns:
+        The version of each value, empty text if none is stored.
+    """
+    expected: Expected = {}
+    for output in run.plan.outputs_of(step):
+        if output.binding is None or not output.binding.handler.always_conditional:
+            continue
+        handler = output.binding.handler
+        for key in keys or (None,):
+            partition = None if key is None else PartitionContext([key], output.partitions_def)
+            context = InputContext(output.name, step.owner, output.metadata, partition)
+            context.run_id = run.run_id
+            try:
+                if step.needs_loop:  # the handler may block, and other steps run on the loop
+                    version = await asyncio.to_thread(handler.stored_version, context)
+                else:
+                    version = handler.stored_version(context)
+            except FileNotFoundError:
+                version = ""
+            if version is not None:
+                expected[output.name, None if key is None else str(key)] = version
+    return expected
 
 
 async def _load_unpartitioned(

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from rivers.graph.plan import Step, StoredOutput
     from rivers_core.partitions import PartitionKey
 
+    Expected = dict[tuple[str, str | None], str]
+
 
 class WriteFailedError(Exception):
     """The last attempt to store a value failed; running the function again would not help.
@@ -121,8 +123,9 @@ class Storing:
         versions: Asset and data version of each input.
         attempt: Number of the attempt, from 1.
         started_ns: `perf_counter_ns` at the start of the attempt.
-        expected: Versions of the step's own stored values that it loaded, by display form of the key; a handler that
-            can stores on the condition that they are still there.
+        expected: Versions that the step replaces, by output and display form of the key, empty text for none: of its
+            own stored values that it loaded, or that a handler asks for. The handler stores on the condition that they
+            are still there.
 
     Attributes:
         recorded_metadata: Metadata of the last recorded event.
@@ -149,7 +152,7 @@ class Storing:
         versions: Sequence[tuple[str, str]],
         attempt: int,
         started_ns: int,
-        expected: Mapping[str | None, str] | None = None,
+        expected: Expected | None = None,
     ) -> None:
         self.step = step
         self.run = run
@@ -290,17 +293,17 @@ class Storing:
         if isinstance(error, OneShotValueError):
             raise error from earlier or error.__cause__
         if isinstance(error, ConflictError) and context.expected_version is not None:
+            own = self.step.own_value
+            if own is None or output is not own.loaded.upstream:
+                raise error  # of the attempt: writing the same value again would lose again
             raise LostUpdateError(error) from error
 
     def _condition(self, output: StoredOutput, keys: tuple[PartitionKey, ...] | None) -> str | None:
         """Return the version that a write replaces; None if it is unconditional."""
-        own = self.step.own_value
         assert self.expected is not None
-        if own is None or not own.is_conditional or output is not own.loaded.upstream:
-            return None
         if keys is None:
-            return self.expected.get(None)
-        return self.expected.get(str(keys[0])) if len(keys) == 1 else None
+            return self.expected.get((output.name, None))
+        return self.expected.get((output.name, str(keys[0]))) if len(keys) == 1 else None
 
     def _stored(
         self,

@@ -15,7 +15,7 @@ from rivers.definitions.hook import HookContext
 from rivers.definitions.results import Output, Result
 from rivers.definitions.step_logger import keeping_records
 from rivers.execution.fan_out import load_collected, map_elements
-from rivers.execution.inputs import load_input, load_own_value, load_plain
+from rivers.execution.inputs import load_input, load_own_value, load_plain, versions_to_replace
 from rivers.execution.lineage import awaited_versions
 from rivers.execution.outputs import FirstWrite, LostUpdateError, Storing, WriteFailedError, store_plain
 from rivers.execution.redaction import redact_error
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from rivers.definitions.hook import Hook, HookType
+    from rivers.execution.outputs import Expected
     from rivers.execution.run import Run
     from rivers.graph.plan import Step, StoredOutput
     from rivers_core.metadata import MetadataValue
@@ -320,11 +321,11 @@ async def _attempt_logged(
     arguments: dict[str, Any] = dict(step.constants)
     if step.context_parameter is not None:
         arguments[step.context_parameter] = context
+    expected = await versions_to_replace(step, run, keys) if step.is_guarded else None
     for loaded in step.inputs:
         arguments[loaded.parameter] = await load_input(loaded, step, run, keys, versions)
-    expected: dict[str | None, str] | None = None
     if step.own_value is not None or step.resources or step.collected:
-        expected = await _load_other_arguments(step, run, keys, arguments)
+        expected = {**(expected or {}), **await _load_other_arguments(step, run, keys, arguments)}
     if step.needs_loop:
         returned = await _called(step, arguments)
     else:
@@ -350,11 +351,14 @@ async def _attempt_logged(
 
 async def _load_other_arguments(
     step: Step, run: Run, keys: Sequence[PartitionKey] | None, arguments: dict[str, Any]
-) -> dict[str | None, str]:
-    """Add arguments other than inputs; return the versions of the step's own values that were loaded."""
-    expected: dict[str | None, str] = {}
+) -> Expected:
+    """Add arguments other than inputs; return the versions of the step's own values that the next ones replace."""
+    expected: Expected = {}
     if step.own_value is not None:
-        arguments[step.own_value.parameter] = await load_own_value(step.own_value, step, run, keys, expected)
+        own, loaded = step.own_value, dict[str | None, str]()
+        arguments[own.parameter] = await load_own_value(own, step, run, keys, loaded)
+        if own.is_conditional:
+            expected = {(own.loaded.upstream.name, key): version for key, version in loaded.items()}
     for parameter, name in step.resources:
         arguments[parameter] = run.resources[name]
     for collected in step.collected:

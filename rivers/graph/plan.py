@@ -242,6 +242,7 @@ class Step:
             and nothing asynchronous, so that it runs without coroutines.
         outputs: Stored outputs. The last node of a graph has two: itself and the graph asset.
         is_multi: Whether the returned value names its outputs.
+        is_guarded: Whether a handler stores an output only in the place of the version that the step found.
         context_parameter: The parameter that receives the context, if any.
         context_is_task: Whether that context is a `TaskExecutionContext`.
         config_type: The `ConfigT` of the context, if any.
@@ -281,6 +282,7 @@ class Step:
     is_multi: bool = False
     needs_loop: bool = False
     is_plain: bool = False
+    is_guarded: bool = False
     fan_out: MappedInput | None = None
     instance_of: MappedInstance | None = None
     collected: tuple[CollectedInput, ...] = ()

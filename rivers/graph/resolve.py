@@ -50,12 +50,27 @@ def resolve(
     check_graph(graph, findings)
     for check in further_checks:
         check(graph, findings)
+    for step in graph.steps.values():
+        _guard_outputs(step, findings)
     findings.report()
     for step in graph.steps.values():
         step.needs_loop = needs_loop(step)
         step.is_plain = is_plain(step)
         _warn_of_lost_updates(step)
     return graph
+
+
+def _guard_outputs(step: Step, findings: Findings) -> None:
+    """Note whether a handler replaces only a known version, which a call for several keys cannot name."""
+    bindings = [output.binding for output in step.outputs if output.binding is not None]
+    guarded = next((binding for binding in bindings if binding.handler.always_conditional), None)
+    step.is_guarded = guarded is not None
+    if guarded is not None and step.partition_batches:
+        findings.add(
+            f"asset {step.owner!r} stores several partition keys in one call, and handler {guarded.label!r} replaces "
+            "each value only if nobody else stored one since the step began (conflict='error'). Remove "
+            "partition_batches, or use a handler with conflict='overwrite'."
+        )
 
 
 def _warn_of_lost_updates(step: Step) -> None:

@@ -323,6 +323,7 @@ def is_plain(step: Step) -> bool:
         step.context_parameter,
         step.resources,
         step.own_value,
+        step.is_guarded,
         step.awaited,
         step.collected,
         step.fan_out,

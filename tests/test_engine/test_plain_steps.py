@@ -113,9 +113,9 @@ def outcome(function: Any, handler: dict[str, Any], repository: Any, **options: 
     repo.materialize("number")
     for name, value in handler.items():
         setattr(faulty, name, value)
-    error = None
+    error, policy = None, rs.RetryPolicy(max_retries=1)
     try:
-        repo.materialize("consumer", retry=rs.RetryPolicy(max_retries=1, delay=0), **options)
+        repo.materialize("consumer", retry=policy, **options)
     except BaseException as raised:
         error = type(raised), type(raised.__cause__), getattr(raised.__cause__, "__notes__", None)
     events = [

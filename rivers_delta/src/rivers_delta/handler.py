@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, TypeVar
 
 from pydantic import PrivateAttr, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -114,6 +114,7 @@ class DeltaIOHandler(BaseIOHandler):
     merge_config: MergeConfig | None = None
     handler_config: HandlerConfig = HandlerConfig()
     fsync: bool = False
+    conflict: Literal["overwrite", "error"] = "overwrite"
 
     _cache: TableCache = PrivateAttr(default_factory=TableCache)
     _known_settings: dict[str, _KnownSettings] = PrivateAttr(default_factory=dict)
@@ -134,7 +135,13 @@ class DeltaIOHandler(BaseIOHandler):
             handler_config: HandlerConfig | Mapping[str, Any] | None = None,
             *,
             fsync: bool = False,
+            conflict: Literal["overwrite", "error"] = "overwrite",
         ) -> None: ...
+
+    @property
+    def always_conditional(self) -> bool:
+        """True with `conflict="error"`."""
+        return self.conflict == "error"
 
     @property
     def locality(self) -> Locality:

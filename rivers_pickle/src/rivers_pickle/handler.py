@@ -6,7 +6,7 @@ import logging
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, NoReturn
 
 from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -84,6 +84,10 @@ class PickleIOHandler(ObjectIOHandler):
         allow: The classes and functions that a value may refer to, as pairs of module and name or text
             `module:name`; None for any. A second layer behind a signature.
         keep_versions: How many earlier versions of each value stay loadable, besides the current one.
+        conflict: `error` replaces a value only if it is still the one that was stored when the step began; otherwise
+            the step fails with `ConflictError`, which its retry policy may repeat. Each write reads the stored object
+            before the step, and keeps the new one in memory in a bucket. `overwrite` does so only for a step that
+            continues its own value.
         fsync: Flush an object and its folder to the disk before `handle_output` returns; local stores only.
         storage_options: Options of the store that a URL names, with obstore's names: `access_key_id`, `region`,
             `endpoint`, `allow_http`, `timeout`, `max_retries`, ... Their values are never shown.
@@ -116,6 +120,9 @@ class PickleIOHandler(ObjectIOHandler):
     keep_versions: int = Field(
         default=0, ge=0, description="How many earlier versions of each value stay loadable."
     )
+    conflict: Literal["overwrite", "error"] = Field(
+        default="overwrite", description="Whether a value is replaced that was stored while the step ran."
+    )
 
     _is_guarded: bool = PrivateAttr(default=False)
 
@@ -131,6 +138,7 @@ class PickleIOHandler(ObjectIOHandler):
             storage_options: Mapping[str, SecretStr | str] | None = None,
             signing_keys: Iterable[SecretStr | str] = (),
             keep_versions: int = 0,
+            conflict: Literal["overwrite", "error"] = "overwrite",
             allow: Iterable[tuple[str, str] | str] | None = None,
         ) -> None: ...
 
@@ -141,6 +149,11 @@ class PickleIOHandler(ObjectIOHandler):
                 "`signing_key` and `signing_keys` exclude each other. Move the key into the list."
             )
         return self
+
+    @property
+    def always_conditional(self) -> bool:
+        """True with `conflict="error"`."""
+        return self.conflict == "error"
 
     @property
     def is_signed(self) -> bool:

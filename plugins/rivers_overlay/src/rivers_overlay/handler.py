@@ -119,6 +119,11 @@ class OverlayIOHandler(BaseIOHandler):
         return bool(self.top.conditional_writes and self.base.conditional_writes)
 
     @property
+    def always_conditional(self) -> bool:
+        """True if every write to the top layer is conditional."""
+        return bool(self.conditional_writes and self.top.always_conditional)
+
+    @property
     def has_versions(self) -> bool:
         """True if both layers keep earlier versions: a value is in either."""
         return bool(self.top.has_versions and self.base.has_versions)

@@ -98,6 +98,11 @@ class BaseIOHandler(BaseSettings, ABC):
     raises `ConflictError`, with nothing stored, if another version is stored. Such a handler reports the version of
     each value that it loads with `InputContext.register_loaded_version`."""
 
+    always_conditional: ClassVar[Any] = False
+    """`bool`: every write of a step is conditional on the version that was stored when the step began, which the
+    engine asks of `stored_version`; otherwise only that of a step which continues its own value. Needs
+    `conditional_writes`."""
+
     has_versions: ClassVar[Any] = False
     """`bool`: earlier versions of a value can be loaded. `load_input` honors `InputContext.version`, and `versions`
     lists them."""

@@ -71,6 +71,11 @@ class ZstdIOHandler(BaseIOHandler):
         return bool(self.inner.conditional_writes)
 
     @property
+    def always_conditional(self) -> bool:
+        """Whether every write of the handler inside is conditional."""
+        return bool(self.inner.always_conditional)
+
+    @property
     def has_versions(self) -> bool:
         """Whether the handler inside keeps earlier versions."""
         return bool(self.inner.has_versions)

@@ -19,6 +19,7 @@ FLAGS: Final = (
     "is_async_output",
     "is_async_input",
     "conditional_writes",
+    "always_conditional",
     "has_versions",
     "is_signed",
 )
