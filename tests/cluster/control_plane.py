@@ -1,7 +1,6 @@
 """Start a Kubernetes control plane on this machine, run a command with its KUBECONFIG, and end it.
 
     python tests/cluster/control_plane.py build             # build it into the cache folder, unless it is there
-    python tests/cluster/control_plane.py is-built          # exit with 0 if it is there, else with 1
     python tests/cluster/control_plane.py run COMMAND ...   # build it if needed, and run a command
 
 The programs are cached in RIVERS_CLUSTER_CACHE, by default `rivers/cluster` in the user's cache folder, under the hash
@@ -231,8 +230,6 @@ def main() -> int:
         case ["build"]:
             build()
             return 0
-        case ["is-built"]:
-            return 0 if (cache_folder() / "complete").exists() else 1
         case ["run", *command] if command:
             return run(command)
     print(__doc__)
