@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
 FULL_TRACEBACKS: Final = "RIVERS_FULL_TRACEBACKS"
 """Variable that keeps all frames, if it is set to anything but 0."""
+
+_keeping: ContextVar[bool] = ContextVar("rivers_keeps_frames", default=False)
 
 _ENGINE: Final = ("rivers", "rivers_core", "asyncio")
 
@@ -31,9 +36,19 @@ def trim_traceback(error: BaseException) -> None:
         error.__traceback__ = trace
 
 
+@contextmanager
+def keeping_frames() -> Iterator[None]:
+    """Keep all frames of the errors of runs within the block."""
+    token = _keeping.set(True)
+    try:
+        yield
+    finally:
+        _keeping.reset(token)
+
+
 def keeps_frames() -> bool:
     """Return whether tracebacks are shown with all frames."""
-    return os.environ.get(FULL_TRACEBACKS, "0") != "0"
+    return _keeping.get() or os.environ.get(FULL_TRACEBACKS, "0") != "0"
 
 
 def _is_of_engine(frame: FrameType) -> bool:

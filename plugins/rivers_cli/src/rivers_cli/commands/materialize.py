@@ -84,6 +84,9 @@ def materialize(
       $ rivers materialize --only-stale --dry-run
       $ rivers materialize "+report" group:sales --exclude "raw_*"
     """
+    from contextlib import nullcontext
+
+    from rivers.repository.tracebacks import keeping_frames
     from rivers_cli.run.request import RunOptions, create_request
 
     session: Session = context.obj
@@ -107,7 +110,8 @@ def materialize(
     with project_output_to_stderr(as_json):
         request = create_request(options, session.project.open())
         session.project.add_secrets(request.secrets())
-        outcome = run_request(request, session.redact, silent=as_json)
+        with keeping_frames() if session.traceback else nullcontext():
+            outcome = run_request(request, session.redact, silent=as_json)
     for text in outcome.tracebacks(whole=session.traceback):
         print_error(f"\n{session.redact(text)}\n")
     if as_json:
