@@ -37,7 +37,7 @@ from rivers_delta.log.table_cache import TableCache
 from rivers_objects.staging import sweep_once
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import timedelta
     from typing import Self
 
@@ -373,16 +373,14 @@ class DeltaIOHandler(BaseIOHandler):
         """
         from rivers_delta.maintenance import maintain
 
-        tables = list(self._tables(contexts))
-        work = partial(maintain, tables, dry_run=dry_run, **options)
         root = table_root(self.table_uri)
         _GUARD.enter()
-        if self.fsync and not dry_run:
-            with ExitStack() as stack:
-                for table in tables:
-                    stack.enter_context(flushed(table.address))
-                return work()
-        return work() if is_local(root) else remote_calls.call(None, root, work)
+        with ExitStack() as stack:
+            tables = self._tables(contexts)
+            if self.fsync and not dry_run:
+                tables = _flushed_each(tables, stack)
+            work = partial(maintain, tables, dry_run=dry_run, **options)
+            return work() if is_local(root) else remote_calls.call(None, root, work)
 
     def check_options(self, metadata: Mapping[str, Any]) -> list[str]:
         """Return one message for each `delta/` option that is unknown or has an invalid value.
@@ -562,3 +560,10 @@ class DeltaIOHandler(BaseIOHandler):
             merge_config=self.merge_config,
             config=self.handler_config,
         )
+
+
+def _flushed_each(tables: Iterable[TableSettings], stack: ExitStack) -> Iterator[TableSettings]:
+    """Yield tables; what is added to them is flushed when the stack closes."""
+    for table in tables:
+        stack.enter_context(flushed(table.address))
+        yield table

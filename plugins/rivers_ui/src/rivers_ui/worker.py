@@ -6,7 +6,6 @@ A request is `{"id": 1, "call": "assets", "arguments": {}}`, an answer `{"id": 1
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import json
 import os
@@ -17,6 +16,8 @@ from collections import Counter
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import groupby, islice, pairwise
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -343,11 +344,12 @@ def _lazy_hint(handler: BaseIOHandler) -> Any:
     from rivers_core.handler import BaseIOHandler
 
     decides = type(handler).can_load_type is not BaseIOHandler.can_load_type
-    if not decides or importlib.util.find_spec("polars") is None:
+    if not decides or find_spec("polars") is None:
         return None
-    import polars as pl
-
-    return pl.LazyFrame if handler.can_load_type(pl.LazyFrame) and not handler.can_load_type(dict) else None
+    lazy_frame = import_module(
+        "polars"
+    ).LazyFrame  # not a dependency: the user has installed it, or has no such frames
+    return lazy_frame if handler.can_load_type(lazy_frame) and not handler.can_load_type(dict) else None
 
 
 def _table(head: Any, text: str) -> Document:
