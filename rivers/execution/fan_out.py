@@ -75,7 +75,7 @@ async def map_elements(step: Step, run: Run, keys: Keys, call: Call, *, overlaps
     metadata = {DYNAMIC_KEYS: MetadataValue.json(names)}
     order = [name for name in names if f"{step.name}__{name}" not in ended]
     order += [name.removeprefix(f"{step.name}__") for name in ended]
-    if order != names:
+    if order != names and _is_collected_in_any_order(step, run):
         metadata[ENDED_KEYS] = MetadataValue.json(order)
     event = Event(
         MATERIALIZATION,
@@ -92,6 +92,11 @@ async def map_elements(step: Step, run: Run, keys: Keys, call: Call, *, overlaps
     )
     run.storage.record(event)
     run.latest[step.name, key] = event
+
+
+def _is_collected_in_any_order(step: Step, run: Run) -> bool:
+    collected = (parameter for other in run.plan.steps for parameter in other.collected)
+    return any(not parameter.is_ordered for parameter in collected if parameter.mapped.name == step.name)
 
 
 async def _loaded_elements(
