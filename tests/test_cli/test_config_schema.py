@@ -91,6 +91,7 @@ def test_schema_is_json_and_closed(schema):
         "io_handlers",
         "executors",
         "assets",
+        "durable",
         "plugins",
         "environments",
     }
