@@ -77,6 +77,10 @@ def take(page: Page, origin: str, path: str, file: Path) -> None:
     page.locator("main h1").wait_for()
     expect(page.locator("main .loading")).to_have_count(0, timeout=60_000)
     page.wait_for_timeout(300)  # the drawing of a canvas follows the loading
+    # the example runs in a temporary folder
+    page.locator(".log-path").evaluate_all(
+        "paths => paths.forEach(path => path.textContent = 'flights/.rivers')"
+    )
     page.screenshot(path=file)
 
 

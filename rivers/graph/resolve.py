@@ -89,7 +89,7 @@ def _warn_of_lost_updates(step: Step) -> None:
     )
     _LOG.warning(
         "asset %r continues its own stored value, and %s: of two concurrent runs, the update of one is lost. Use a "
-        "handler with conditional_writes (memory, pickle), or do not run it concurrently.",
+        "handler with conditional_writes, or do not run it concurrently.",
         step.name,
         reason,
     )
