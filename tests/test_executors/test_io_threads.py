@@ -101,31 +101,30 @@ def test_event_of_input_is_recorded_before_step_starts(run) -> None:
 
 @pytest.mark.parametrize("io_threads", [1, 2, 3])
 def test_results_that_wait_are_bounded(run, io_threads: int) -> None:
-    lock = threading.Lock()
-    computed: list[int] = []
-    waiting: list[int] = []
+    count = 30
+    begun = [threading.Event() for _ in range(count)]
     stored: list[str] = []
+    waiting: list[int] = []
 
     def store(name: str) -> None:
-        with lock:
-            waiting.append(len(computed) - len(stored))
-        with lock:
-            stored.append(name)
+        # not before as many other steps began as may
+        wait(begun[min(int(name[1:]) + io_threads, count - 1)])
+        stored.append(name)
 
     handler = WatchedIOHandler(store)
 
     def asset(number: int) -> Any:
         def compute() -> int:
-            with lock:
-                computed.append(number)
+            waiting.append(number - len(stored))
+            begun[number].set()
             return number
 
         return rs.Asset(io_handler=handler, name=f"a{number}")(compute)
 
-    _, materialize = run(*map(asset, range(30)), io_threads=io_threads)
+    _, materialize = run(*map(asset, range(count)), io_threads=io_threads)
     materialize()
-    assert len(stored) == 30
-    assert max(waiting) <= io_threads + 2  # those that wait, and one that was returned meanwhile
+    assert len(stored) == count
+    assert max(waiting) == io_threads
 
 
 def test_functions_hooks_and_observers_stay_in_calling_thread(run) -> None:
