@@ -24,7 +24,7 @@ from rivers_objects.uploads import stale_uploads
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from obstore import PutMode, UpdateVersion
+    from obstore import ObjectMeta, PutMode, UpdateVersion
     from obstore.store import ObjectStore
     from typing_extensions import Buffer
 
@@ -41,6 +41,8 @@ _PART_SIZE: Final = 16 * 1024 * 1024
 _PARTS_IN_FLIGHT: Final = 4
 _PAGE: Final = 1000
 _CHUNK: Final = 8 * 1024 * 1024
+# attempts to read an object that others replace at the same time
+_READS: Final = 20
 
 # obstore waits in its threads, which a forked process does not have
 _GUARD: Final = ForkGuard("obstore")
@@ -85,38 +87,16 @@ class Bucket:
         response = self._run(lambda: obstore.get(client, path))
         return response.meta["size"], self._received(iter(response.stream(min_chunk_size=_CHUNK)))
 
-    def size(self, path: str) -> int:
-        """Return the size of an object in bytes.
+    def tail(self, path: str, length: int = TAIL_SIZE) -> tuple[bytes, int]:
+        """Return the last bytes of an object, and its size in bytes.
 
         Args:
             path: The object's path in the store.
+            length: Number of bytes; a smaller object is returned as a whole.
         """
         client = self._connected()
-        import obstore
-
-        return self._run(lambda: obstore.head(client, path)["size"])
-
-    def read_range(self, path: str, start: int, end: int) -> bytes:
-        """Return some bytes of an object.
-
-        Args:
-            path: The object's path in the store.
-            start: Offset of the first byte.
-            end: Offset after the last byte.
-        """
-        client = self._connected()
-        import obstore
-
-        return self._run(lambda: bytes(obstore.get_range(client, path, start=start, end=end)))
-
-    def tail(self, path: str) -> tuple[bytes, int]:
-        """Return the last `TAIL_SIZE` bytes of an object, and its size in bytes.
-
-        Args:
-            path: The object's path in the store.
-        """
-        size = self.size(path)
-        return self.read_range(path, max(0, size - TAIL_SIZE), size) if size else b"", size
+        data, meta = self._run(lambda: _tail(client, path, length))
+        return data, meta["size"]
 
     def entries(self, folder: str) -> list[tuple[str, int]]:
         """Return name and size of each object in a folder, without those in its folders.
@@ -213,12 +193,23 @@ class Bucket:
         client = self._connected()
         import obstore
 
-        try:
-            tail, size = self.tail(path)
-            name = history.name_of(tail, size <= TAIL_SIZE) or history.name_of(bytes(self.read(path)), True)
-            self._run(lambda: obstore.copy(client, path, f"{history.folder}/{name}"))
-        except FileNotFoundError:
-            return
+        def is_kept() -> bool:
+            tail, meta = _tail(client, path, TAIL_SIZE)
+            name = history.name_of(tail, meta["size"] <= TAIL_SIZE)
+            if name is None:
+                name = history.name_of(obstore.get(client, path).bytes().to_bytes(), True)
+            copy = f"{history.folder}/{name}"
+            obstore.copy(client, path, copy)
+            if _is_same(obstore.head(client, path), meta):
+                return True
+            # replaced by a concurrent write: the copy may be of another object than its name says
+            obstore.delete(client, copy)
+            return False
+
+        with suppress(FileNotFoundError):
+            for _ in range(_READS):
+                if self._run(is_kept):
+                    return
 
     def prune_versions(self, history: History) -> None:
         """Remove the versions beyond the number to keep; a failure is logged, and the next write tries again.
@@ -428,16 +419,9 @@ class ConditionalObject:
 
     def _stored(self) -> tuple[bytes, str, PutMode]:
         """Return the end of the stored object, its version, and the condition that it is unchanged."""
-        import obstore
-
         try:
-            meta = obstore.head(self._client, self._path)
-            size = meta["size"]
-            start = max(0, size - TAIL_SIZE)
-            tail = (
-                obstore.get_range(self._client, self._path, start=start, end=size).to_bytes() if size else b""
-            )
-            version = self._condition.version_of(tail, size <= TAIL_SIZE)
+            tail, meta = _tail(self._client, self._path, TAIL_SIZE)
+            version = self._condition.version_of(tail, meta["size"] <= TAIL_SIZE)
             if version is None:
                 tail = self._whole()
                 version = self._condition.version_of(tail, True)
@@ -449,6 +433,39 @@ class ConditionalObject:
         import obstore
 
         return obstore.get(self._client, self._path).bytes().to_bytes()
+
+
+def _tail(client: ObjectStore, path: str, length: int) -> tuple[bytes, ObjectMeta]:
+    """Return the last bytes of an object, and what the store says of the same object.
+
+    Azure cannot be asked for a number of bytes from the end, so that there are two requests. The object may be replaced
+    between them: its bytes would be of another object, or the range be refused.
+    """
+    import obstore
+
+    meta = obstore.head(client, path)
+    for reads_left in reversed(range(_READS)):
+        size = meta["size"]
+        if not size:
+            return b"", meta
+        try:
+            response = obstore.get(client, path, options={"range": (max(0, size - length), size)})
+            data, current = response.bytes().to_bytes(), response.meta
+        except FileNotFoundError:
+            raise
+        except Exception:
+            current = obstore.head(client, path)
+            if _is_same(current, meta) or not reads_left:
+                raise
+        else:
+            if _is_same(current, meta):
+                return data, meta
+        meta = current
+    raise RiversError(f"Object {path!r} was replaced {_READS} times while it was read.")
+
+
+def _is_same(one: ObjectMeta, other: ObjectMeta) -> bool:
+    return (one["size"], one["e_tag"], one["version"]) == (other["size"], other["e_tag"], other["version"])
 
 
 def _unchanged(e_tag: str | None, version: str | None) -> PutMode:

@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 
 from rivers_parquet.details import KEY, Details
 from rivers_parquet.seal import (
+    FIRST_TAIL,
     PARQUET,
     DamagedError,
     Seal,
-    first_tail,
     foreign_version,
     read_seal,
     verify,
@@ -141,11 +141,12 @@ def open_local(path: str, label: str) -> ParquetFile:
     with open(path, "rb") as file:
         state = os.fstat(file.fileno())
 
-        def read_tail(length: int) -> bytes:
-            file.seek(state.st_size - length)
-            return file.read(length)
+        def read_tail(length: int) -> tuple[bytes, int]:
+            size = os.fstat(file.fileno()).st_size
+            file.seek(max(0, size - length))
+            return file.read(length), size
 
-        footer = _footer(state.st_size, read_tail)
+        footer = _footer(read_tail)
     return ParquetFile(footer, path, stamp=_stamp(state), label=label)
 
 
@@ -164,7 +165,7 @@ def download(bucket: Bucket, path: str, label: str) -> ParquetFile:
     size, chunks = bucket.chunks(path)
     if size <= _MAX_IN_MEMORY:
         data = b"".join(chunks)
-        return ParquetFile(_footer(len(data), lambda length: data[len(data) - length :]), data, label=label)
+        return ParquetFile(_footer(lambda length: (data[-length:], len(data))), data, label=label)
     temporary = _Temporary(chunks)
     local = open_local(temporary.path, label)
     return ParquetFile(local.footer, local.source, label=label, temporary=temporary)
@@ -184,8 +185,7 @@ def open_remote(bucket: Bucket, path: str, url: str, options: Mapping[str, str],
         FileNotFoundError: It does not exist.
         DamagedError: It is not an intact Parquet file.
     """
-    size = bucket.size(path)
-    footer = _footer(size, lambda length: bucket.read_range(path, size - length, size))
+    footer = _footer(lambda length: bucket.tail(path, length))
     return ParquetFile(footer, url, options=options, label=label)
 
 
@@ -205,14 +205,14 @@ def _remove(path: str) -> None:
         os.unlink(path)
 
 
-def _footer(size: int, read_tail: Callable[[int], bytes]) -> Footer:
+def _footer(read_tail: Callable[[int], tuple[bytes, int]]) -> Footer:
+    tail, size = read_tail(FIRST_TAIL)
     if not size:
         raise DamagedError("is empty")
-    tail = read_tail(first_tail(size))
     seal, needed = read_seal(size, tail)
-    if needed > len(tail):
-        tail = read_tail(needed)
-        seal, _ = read_seal(size, tail)
+    while needed > len(tail):
+        tail, size = read_tail(needed)
+        seal, needed = read_seal(size, tail)
     # the footer alone is enough for its metadata; a file has to begin with the same four bytes
     try:
         parsed = pq.ParquetFile(pa.BufferReader(PARQUET + tail[-needed:] if needed < size else tail))

@@ -29,7 +29,7 @@ _SEAL: Final = struct.Struct("<16sI12s32s32s")
 _TRAILER: Final = struct.Struct("<I4s")
 SIZE: Final = _SEAL.size
 _PIECE: Final = 8 * 1024 * 1024
-_GUESS: Final = 64 * 1024
+FIRST_TAIL: Final = 64 * 1024
 """Bytes at the end of a file that usually hold the footer, in one request to a store."""
 
 
@@ -114,15 +114,6 @@ def read_seal(size: int, tail: bytes) -> tuple[Seal | None, int]:
     if blake3(tail[len(tail) - footer_size :]).digest() != footer:
         raise DamagedError("was changed after it was stored: its footer does not match its digest")
     return Seal(content, footer, size - needed), needed
-
-
-def first_tail(size: int) -> int:
-    """Return how many bytes to read from the end of a file first.
-
-    Args:
-        size: Size of the file.
-    """
-    return min(size, _GUESS)
 
 
 def verify(data: bytes | mmap.mmap, seal: Seal) -> None:
