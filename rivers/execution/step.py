@@ -13,7 +13,6 @@ from rivers.definitions.contexts import AssetExecutionContext, TaskExecutionCont
 from rivers.definitions.error_text import error_text
 from rivers.definitions.hook import HookContext
 from rivers.definitions.results import Output, Result
-from rivers.definitions.step_logger import keeping_records
 from rivers.execution.fan_out import load_collected, map_elements
 from rivers.execution.inputs import load_input, load_own_value, load_plain, versions_to_replace
 from rivers.execution.lineage import awaited_versions
@@ -22,7 +21,7 @@ from rivers.execution.redaction import redact_error
 from rivers.execution.results import closed, named_results
 from rivers.execution.retries import NotRunError, is_failure, may_rerun, may_retry, record_failure
 from rivers.execution.run import CANCELED
-from rivers.execution.step_logs import StepLogs
+from rivers.execution.step_logs import StepLogs, keeping_records
 from rivers.execution.time_limit import TimeLimit
 from rivers_core.awaitables import await_result, resolve_awaitable, run_sync
 from rivers_core.exceptions import OneShotValueError
