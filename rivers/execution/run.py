@@ -16,7 +16,7 @@ from rivers.execution.keys import existing_keys
 from rivers.execution.lineage import History, is_selected, latest_observation, needed_keys
 from rivers.execution.loaded_versions import VersionIndex
 from rivers.execution.redaction import redact_error, redact_metadata, redact_recorded
-from rivers.execution.run_log import log_problem
+from rivers.execution.run_logger import log_problem
 from rivers.storage import Event
 from rivers.storage.live_runs import RunningCall
 from rivers_core.authoring import resolve_awaitable, shown_keys

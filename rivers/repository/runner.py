@@ -14,7 +14,7 @@ from rivers.definitions.html import html_table
 from rivers.exceptions import ConfigurationError, StorageError, step_error
 from rivers.execution.keys import MODE_PREFIX, check_partition_mode, keys_of_plan, shown_request
 from rivers.execution.run import Run
-from rivers.execution.run_log import logging_values
+from rivers.execution.run_logger import logging_values
 from rivers.execution.staleness import Skipping
 from rivers.executors.placement import place_steps
 from rivers.graph.findings import Findings

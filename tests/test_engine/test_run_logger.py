@@ -1,4 +1,4 @@
-"""Steps in `logging`."""
+"""Logger `rivers.run`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps in `logging`: logger `rivers.run` reports each stored value, retry and failure, silent unless configured."""
+"""Logger `rivers.run`: report each stored value, retry and failure to `logging`; silent unless configured."""
 
 from __future__ import annotations
 
