@@ -1,4 +1,4 @@
-"""Select the steps of a run."""
+"""Plan a run: select its steps, with their upstreams and outputs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rivers.exceptions import AssetNotFoundError, GraphValidationError
 from rivers.graph.findings import suggest
 from rivers.graph.plan import Plan
-from rivers.graph.terms import select_names
+from rivers.graph.selection_syntax import select_names
 from rivers.mappings import common_partitions, first_without_common_key
 
 if TYPE_CHECKING:

@@ -31,8 +31,8 @@ from rivers.execution.loaded_versions import VersionIndex
 from rivers.execution.staleness import status_of_asset
 from rivers.execution.verification import verified_status
 from rivers.graph.findings import suggest
+from rivers.graph.selection_syntax import select_names
 from rivers.graph.symbols import Definitions
-from rivers.graph.terms import select_names
 from rivers.repository.accepting import accept_stored
 from rivers.repository.deleting import delete_values, values_of
 from rivers.repository.loading import load_stored, stored_context
