@@ -31,7 +31,7 @@ from rivers_delta.config.properties import (
 )
 from rivers_delta.config.table_settings import TableSettings
 from rivers_delta.errors import library_errors
-from rivers_delta.log.durability import flushed
+from rivers_delta.log.flush import flushed
 from rivers_delta.log.location import is_local, normalized, shown, table_address, table_root
 from rivers_delta.log.table_cache import TableCache
 from rivers_objects.staging import sweep_once

@@ -14,7 +14,7 @@ from itertools import islice
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, Final
 
-from rivers_objects.durability import flush_folder
+from rivers_objects.flush import flush_folder
 from rivers_objects.staging import (
     HAS_LOCKS,
     files_below,

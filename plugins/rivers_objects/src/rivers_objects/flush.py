@@ -1,4 +1,4 @@
-"""Flushing of files and folders to the disk."""
+"""Flush files and folders to the disk."""
 
 from __future__ import annotations
 

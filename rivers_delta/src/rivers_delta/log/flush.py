@@ -1,4 +1,4 @@
-"""Durability: flush what a call added to a local table to the disk before the call returns.
+"""Flush what a call added to a local table to the disk before the call returns.
 
 deltalake (up to 1.6) flushes nothing: after a power cut the log may name data files that are empty or absent.
 """
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from rivers_objects.durability import flush_file, flush_folder
+from rivers_objects.flush import flush_file, flush_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
