@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from rivers.execution.retries import NotRunError, is_failure
 from rivers.execution.step import execute_step, run_step
 from rivers.execution.write_threads import WriteThreads
-from rivers.executors.remote.ending import Ending
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rivers.execution.run import Run
-    from rivers.executors.remote.call import RemoteCalls
+    from rivers.executors.remote.call import Ending, RemoteCalls
     from rivers.graph.plan import Step
 
 
@@ -315,7 +314,7 @@ def _remote_calls(run: Run) -> tuple[Mapping[str, RemoteCalls], Ending | None]:
     """Return the calls of each step that runs elsewhere, by name of the step."""
     if not run.elsewhere:
         return {}, None
-    from rivers.executors.remote.call import RemoteCalls
+    from rivers.executors.remote.call import Ending, RemoteCalls
 
     assert run.connections is not None
     run.connections.open_run(run)

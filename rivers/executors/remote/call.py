@@ -7,6 +7,7 @@ import logging
 import pickle
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rivers.definitions.retry import Compute, FailureReason
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from rivers.execution.run import Run
     from rivers.executors.remote.bundle import Bundle
     from rivers.executors.remote.channel import Channel
-    from rivers.executors.remote.ending import Ending
     from rivers.executors.remote.messages import HandlerCall
     from rivers.graph.plan import Awaited, Step
     from rivers.storage import Event
@@ -46,6 +46,17 @@ _LOG = logging.getLogger("rivers.run")
 _WATCHED = ("output_stored", "input_loaded", "io_failed")
 
 
+@dataclass(slots=True)
+class Ending:
+    """State of the early end of a run, shared by its calls on all channels.
+
+    Attributes:
+        starts_nothing: Whether no further call may start.
+    """
+
+    starts_nothing: bool = False
+
+
 class RemoteCalls:
     """Calls of one run that are sent to one channel.
 
@@ -53,7 +64,7 @@ class RemoteCalls:
         run: The run.
         channel: The channel.
         bundle: The pickled steps.
-        ending: How far the run has come to its end.
+        ending: Whether the run ends early.
         place: Where the calls run, as running steps show it.
     """
 
