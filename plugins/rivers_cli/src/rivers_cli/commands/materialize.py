@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
-import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic_ns
@@ -15,7 +13,6 @@ import typer
 
 from rivers_cli.errors import (
     EXIT_FAILED,
-    EXIT_INTERRUPTED,
     ExitError,
     comes_from_project,
     project_traceback,
@@ -23,6 +20,7 @@ from rivers_cli.errors import (
 from rivers_cli.humanize import format_duration
 from rivers_cli.options import AsJson, Assets, Exclude, Job, PartitionMode, Partitions, complete_executors
 from rivers_cli.output import Column, print_document, print_error, print_table, project_output_to_stderr
+from rivers_cli.run.interrupts import describe_interruption, sigterm_interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -157,12 +155,6 @@ def _show_plan(options: RunOptions, session: Session, *, as_json: bool) -> None:
         print_table(columns, [step.row() for step in plan])
 
 
-class Terminated(KeyboardInterrupt):
-    """The process received SIGTERM."""
-
-    code = 143
-
-
 @dataclass(slots=True)
 class Outcome:
     """Outcome of a run.
@@ -256,45 +248,18 @@ def run_request(request: RunRequest, redact: Callable[[str], str], *, silent: bo
     started = monotonic_ns()
     try:
         watching = request.repository.storage.watching(view.update)
-        with _sigterm_interrupts(), _logs_to_stderr(redact), view, watching:
+        with sigterm_interrupts(), _logs_to_stderr(redact), view, watching:
             errors = dict(request.run().errors)
     except ExecutionError as error:
         failed = progress.names("failed")
         errors = {failed[0] if failed else "?": error.__cause__ or error}
     except (KeyboardInterrupt, SystemExit) as error:
-        code, message = _describe_interruption(error)
+        code, message = describe_interruption(error)
         return Outcome(request, progress, "canceled", monotonic_ns() - started, {}, code, message)
     duration = monotonic_ns() - started
     if errors:
         return Outcome(request, progress, "failure", duration, errors, EXIT_FAILED)
     return Outcome(request, progress, "success", duration)
-
-
-def _describe_interruption(error: KeyboardInterrupt | SystemExit) -> tuple[int, str]:
-    """Return the exit code and the cause: Ctrl-C, SIGTERM, or a function that called `sys.exit`."""
-    if isinstance(error, Terminated):
-        return error.code, "Terminated (SIGTERM)."
-    if isinstance(error, KeyboardInterrupt):
-        return EXIT_INTERRUPTED, "Interrupted (Ctrl-C)."
-    return EXIT_FAILED, f"The project's code called sys.exit({error.code!r})."
-
-
-@contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Make SIGTERM end a run like Ctrl-C: recorded, without partial values."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: object) -> None:
-        raise Terminated
-
-    previous = signal.getsignal(signal.SIGTERM)
-    try:
-        signal.signal(signal.SIGTERM, interrupt)
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 class _StderrHandler(logging.Handler):

@@ -1,1 +1,1 @@
-"""A run that the command starts: its request and its progress."""
+"""A run that the command starts: its request, its progress, and its interruption."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from rivers_cli.handler_usage import storing_handler
 from rivers_cli.humanize import format_duration, format_size, stored_size
 from rivers_cli.output import create_console, escape_control, is_terminal
+from rivers_cli.run.interrupts import is_interruption
 from rivers_core.authoring import shown_keys
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ State = Literal["waiting", "running", "done", "failed", "skipped", "stopped"]
 
 _TO_STORE: Final = "rivers/to_store"
 """Metadata of `StepSkipped` when a step skips its fresh partitions: the number of values that it will store."""
-_INTERRUPTIONS: Final = ("KeyboardInterrupt", "SystemExit", "Terminated", "CancelledError")
 _REFRESHES_PER_SECOND: Final = 8
 _LONG_RUN: Final = 60
 _RESERVED_LINES: Final = 4  # lines of the terminal that are not for steps
@@ -144,7 +144,7 @@ class Progress:
                 "skipped",
             ):  # some of its other partition keys failed or were skipped
                 step.state, step.message = ("done" if step.stored >= step.expected else "running"), ""
-        elif event.event_type == "StepFailure" and _is_interruption(event):
+        elif event.event_type == "StepFailure" and is_interruption(event):
             step.state, step.message = "stopped", ""
         elif event.event_type == "StepFailure":
             step.fail(event.partition_key, self.message_of(event))
@@ -307,14 +307,10 @@ def _describe(event: Event, message: str) -> str:
             format_duration(event.duration_ns or 0),
         ]
         return "  ".join(part for part in parts if part)
-    if _is_interruption(event):
+    if is_interruption(event):
         return "stopped"
     labels = {"StepFailure": "failed: ", "StepSkipped": "skipped: ", "StepRetry": "retrying after: "}
     return f"{labels.get(event.event_type, f'{event.event_type} ')}{message}".rstrip()
-
-
-def _is_interruption(event: Event) -> bool:
-    return (event.message or "").partition(":")[0] in _INTERRUPTIONS
 
 
 def _handler_names(step: Step) -> str:
