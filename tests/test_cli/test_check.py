@@ -10,7 +10,7 @@ import threading
 import pytest
 
 import rivers as rs
-from rivers_cli.commands.check import probe_value, run_store_tests, stores_to_test
+from rivers.inspection.check import probe_value, run_store_tests, stores_to_test
 from rivers_core.handler import BaseIOHandler
 
 DEAD = (

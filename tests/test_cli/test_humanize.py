@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rivers_cli.humanize import format_age, format_duration, format_iso, format_size
+from rivers.inspection.events import format_iso
+from rivers_cli.humanize import format_age, format_duration, format_size
 
 SECOND = 1_000_000_000
 

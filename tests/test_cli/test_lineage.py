@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rivers as rs
-from rivers_cli.lineage.layout import BOX_HEIGHT, compute_layout
-from rivers_cli.lineage.model import Edge, Lineage, Node, build_lineage
-from rivers_cli.lineage.render import render_html, render_mermaid, render_svg
+from rivers.inspection.layout import BOX_HEIGHT, compute_layout
+from rivers.inspection.lineage import Edge, Lineage, Node, build_lineage
+from rivers_cli.lineage_drawing import render_html, render_mermaid, render_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 NASTY_NAMES = ["a", "<b>", 'say "c"', "d & e", "f --> g", "</script>", "ü", "h]h", "%% i"]

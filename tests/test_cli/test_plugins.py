@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rivers_cli.commands.check import foreign_distribution_message
+from rivers.inspection.check import foreign_distribution_message
 
 
 def test_plugins_are_listed_without_import(project):

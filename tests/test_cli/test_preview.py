@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from rivers_cli.preview import preview_value, type_name
+from rivers.inspection.preview import preview_value, type_name
 
 ROWS = {"a": list(range(30)), "b": ["x"] * 30}
 FIRST_TWO = [{"a": 0, "b": "x"}, {"a": 1, "b": "x"}]

@@ -13,7 +13,7 @@ from deltalake.fs import DeltaStorageHandler
 from pyarrow.fs import FileSelector
 
 import rivers as rs
-from rivers_cli.commands.check import run_store_tests, stores_to_test
+from rivers.inspection.check import run_store_tests, stores_to_test
 from rivers_core import PartitionKey
 from rivers_core.exceptions import ConflictError, IntegrityError, NotMaterializedError, RiversError
 from rivers_delta.compat import remote_files

@@ -1,13 +1,10 @@
-"""Sizes, durations and timestamps for people, timestamps and sizes for programs."""
+"""Sizes, durations and timestamps for people."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from time import time_ns
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from rivers.storage import Event
+from typing import Final
 
 _SECOND: Final = 1_000_000_000
 _AGES: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
@@ -48,22 +45,4 @@ def format_age(timestamp: int, now: int | None = None) -> str:
 
 def format_time(timestamp: int) -> str:
     """Format a timestamp in nanoseconds as local date and time, to the second."""
-    return _datetime(timestamp).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def format_iso(timestamp: int) -> str:
-    """Format a timestamp in nanoseconds as ISO 8601 in UTC, to the microsecond."""
-    return _datetime(timestamp).isoformat(timespec="microseconds")
-
-
-def stored_size(event: Event) -> int | None:
-    """Return the number of bytes that a handler reported: its metadata `size_bytes` or `<handler>/size_bytes`."""
-    for name, value in event.typed_metadata.items():
-        if name.rpartition("/")[2] == "size_bytes":
-            raw = value.raw_value()
-            return raw if isinstance(raw, int) else None
-    return None
-
-
-def _datetime(timestamp: int) -> datetime:
-    return datetime.fromtimestamp(timestamp // 1000 / 1_000_000, UTC)
+    return datetime.fromtimestamp(timestamp // 1_000_000_000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rivers.inspection.project import Project
     from rivers_cli.plugin_commands import PluginCommands
-    from rivers_cli.project import Project
 
 
 class Session:
@@ -21,19 +21,18 @@ class Session:
         environment: Value of `--env`; None leaves it to `RIVERS_ENV`.
         config: Value of `--config`; None searches for `rivers.toml` from the current folder upwards.
         repository: Value of `--repository`; None uses the configured one.
-        read_only: Whether event logs are opened read-only.
         traceback: Whether to print whole tracebacks.
     """
 
     __slots__ = (
-        "_arguments", "_plugin_commands", "_project", "config", "environment", "read_only", "repository", "traceback",
+        "_arguments", "_plugin_commands", "_project", "config", "environment", "repository", "traceback",
     )  # fmt: skip
 
     def __init__(self, arguments: Sequence[str] = ()) -> None:
         self.environment: str | None = None
         self.config: str | None = None
         self.repository: str | None = None
-        self.read_only = self.traceback = False
+        self.traceback = False
         self._arguments = arguments
         self._plugin_commands: PluginCommands | None = None
         self._project: Project | None = None
@@ -51,9 +50,9 @@ class Session:
     def project(self) -> Project:
         """The project, located on first use; its code is imported when the repository is first used."""
         if self._project is None:
-            from rivers_cli.project import Project
+            from rivers.inspection.project import Project
 
-            self._project = Project(self.environment, self.config, self.repository, read_only=self.read_only)
+            self._project = Project(self.environment, self.config, self.repository)
         return self._project
 
     def redact(self, text: str, *, is_own_message: bool = False) -> str:
@@ -64,13 +63,7 @@ class Session:
             is_own_message: Whether rivers wrote it. In other texts, anything that looks like a credential is redacted
                 too, except in lines of code.
         """
-        from rivers_core.authoring import redact, redact_secrets
-
-        text = redact_secrets(text, () if self._project is None else self._project.secrets())
-        if is_own_message:
-            return text
-        lines = text.splitlines(keepends=True)
-        return "".join(line if line.startswith("  ") else redact(line) for line in lines)
+        return self.project.redact(text, is_own_message=is_own_message)
 
     def close(self) -> None:
         """Release everything that the call opened."""

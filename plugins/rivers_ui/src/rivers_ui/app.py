@@ -16,8 +16,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from rivers.exceptions import StorageError
+from rivers.inspection import run_document
 from rivers.storage import Storage
-from rivers_cli.commands.runs import run_document
 from rivers_ui.client import WorkerError
 from rivers_ui.guard import Guard
 from rivers_ui.records import comparison_record, event_record, log_line, run_record, series_record
@@ -56,6 +56,7 @@ class PageProject:
         event_log: Folder of the event log.
         redact: Removes credentials from a text; applied to every text of every answer.
         has_preview: Whether stored values may be shown.
+        plugin_warnings: Warnings about commands of plugins.
     """
 
     name: str
@@ -63,6 +64,7 @@ class PageProject:
     event_log: Path
     redact: Callable[[str], str]
     has_preview: bool = True
+    plugin_warnings: tuple[str, ...] = ()
 
 
 class Page:
@@ -205,7 +207,9 @@ class Page:
 
     def check_project(self, request: Request) -> Any:
         """Return the report of `rivers check`; with `probe=1` the stores are tested, which writes a probe."""
-        return self._loader.call("check", has_probe=request.query_params.get("probe") == "1")
+        report = self._loader.call("check", has_probe=request.query_params.get("probe") == "1")
+        report["warnings"] += self._project.plugin_warnings
+        return report
 
     def list_plugins(self, request: Request) -> Any:
         """Return the installed plugins."""

@@ -15,7 +15,7 @@ from typing import Annotated, Final
 import typer
 import uvicorn
 
-from rivers_cli.errors import UsageError
+from rivers_core.exceptions import RiversError
 from rivers_ui.app import Page, PageProject, create_app, read_static
 from rivers_ui.client import WorkerClient
 
@@ -46,7 +46,7 @@ def ui(
     """
     _check_host(host)
     if "app.js" not in read_static():
-        raise UsageError("The page is not built. Run `make ui` in the checkout.")
+        raise RiversError("The page is not built. Run `make ui` in the checkout.")
     session = context.obj
     project = session.project
     options = (session.environment, session.config, session.repository)
@@ -58,6 +58,7 @@ def ui(
             project.event_log,
             lambda text: str(session.redact(text, is_own_message=True)),
             preview,
+            tuple(message for _, message in session.plugin_commands.conflicts()),
         ),
         WorkerClient(project.root, options),
         WorkerClient(project.root, options),
@@ -96,9 +97,10 @@ def _check_host(host: str) -> None:
     except ValueError:
         is_own = False
     if not is_own:
-        raise UsageError(
-            f"--host {host}: the page is reachable from this machine only. Use 127.0.0.1 or ::1. To see it from "
-            f"another machine, run `ssh -L {FIRST_PORT}:127.0.0.1:{FIRST_PORT} THIS_MACHINE` there."
+        raise typer.BadParameter(
+            f"{host}: the page is reachable from this machine only. Use 127.0.0.1 or ::1. To see it from "
+            f"another machine, run `ssh -L {FIRST_PORT}:127.0.0.1:{FIRST_PORT} THIS_MACHINE` there.",
+            param_hint="--host",
         )
 
 
@@ -116,7 +118,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
             listener.close()
         else:
             return listener
-    raise UsageError(f"Port {candidates[0]} of {host} is in use. Use another --port.")
+    raise typer.BadParameter(f"{candidates[0]} of {host} is in use. Use another port.", param_hint="--port")
 
 
 def _open_browser(address: str) -> Path:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any, Final
 
+from rivers.inspection import event_document, run_document, stored_size
 from rivers.storage import Event
-from rivers_cli.commands.log import event_document
-from rivers_cli.commands.runs import run_document
-from rivers_cli.humanize import stored_size
 from rivers_ui.markup import MAX_TEXT, code_tree, markdown_tree
 
 if TYPE_CHECKING:

@@ -21,9 +21,14 @@ from importlib.util import find_spec
 from itertools import groupby, islice, pairwise
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from rivers_cli.errors import HandlerFailedError, ProjectImportError, UsageError, describe_error
-from rivers_cli.humanize import stored_size
-from rivers_cli.session import Session
+from rivers.inspection import (
+    HandlerFailedError,
+    Project,
+    ProjectError,
+    ProjectImportError,
+    describe_error,
+    stored_size,
+)
 from rivers_core.authoring import redact_secrets
 from rivers_core.exceptions import RiversError
 from rivers_ui.markup import code_tree, markdown_tree
@@ -32,10 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from rivers.definitions.asset import Asset
+    from rivers.inspection import AssetSummary, HandlerUsage
     from rivers.repository import CodeRepository
     from rivers.storage import Event
-    from rivers_cli.commands.assets import AssetSummary
-    from rivers_cli.handler_usage import HandlerUsage
     from rivers_core.handler import BaseIOHandler
     from rivers_core.partitions import PartitionsDefinition
 
@@ -46,11 +50,11 @@ class Worker:
     """Project of one worker process; its repository is resolved once.
 
     Args:
-        session: Session with the options of the command.
+        project: The project, whose event log is opened read-only.
     """
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
+    def __init__(self, project: Project) -> None:
+        self.project = project
         self._repository: CodeRepository | None = None
         self._has_event_log = False
 
@@ -58,11 +62,11 @@ class Worker:
         """Return the repository with the event log, which is opened read-only; an absent one counts as empty."""
         from rivers.storage import Storage
 
-        folder = self.session.project.event_log
+        folder = self.project.event_log
         has_event_log = (folder / "rivers.db").exists()
         if self._repository is None or has_event_log != self._has_event_log:
             storage = Storage.embedded(folder, read_only=True) if has_event_log else Storage.memory()
-            self._repository = self.session.project.repository.resolve(storage, set_up=False)
+            self._repository = self.project.repository.resolve(storage, set_up=False)
             self._has_event_log = has_event_log
         return self._repository
 
@@ -74,7 +78,7 @@ def prepare(worker: Worker) -> None:
 
 def list_assets(worker: Worker) -> Document:
     """Return all assets in columns: one list per fact, all in the order of execution."""
-    from rivers_cli.commands.assets import summarize_assets
+    from rivers.inspection import summarize_assets
 
     rows = [_asset_row(summary) for summary in summarize_assets(worker.repository(), None)]
     names = list(rows[0]) if rows else []
@@ -140,8 +144,7 @@ def draw_lineage(worker: Worker, select: str, focus: str, depth: int, *, by_grou
     Raises:
         NodeNotFoundError: An asset does not exist.
     """
-    from rivers_cli.lineage.layout import BOX_HEIGHT, compute_layout
-    from rivers_cli.lineage.model import build_lineage
+    from rivers.inspection import BOX_HEIGHT, build_lineage, compute_layout
 
     repository = worker.repository()
     lineage = build_lineage(repository.graph)
@@ -175,8 +178,7 @@ def describe_asset(worker: Worker, name: str) -> Document:
     Raises:
         NodeNotFoundError: The asset does not exist.
     """
-    from rivers_cli.commands.assets import summarize_assets
-    from rivers_cli.lineage.model import build_lineage
+    from rivers.inspection import build_lineage, summarize_assets
     from rivers_core.authoring import redact_value
     from rivers_core.contexts import InputContext
 
@@ -312,15 +314,15 @@ def preview(worker: Worker, name: str, partition: str, *, is_confirmed: bool) ->
 
     Raises:
         NodeNotFoundError: The asset does not exist.
-        UsageError: Loading would run code, and the user has not agreed.
+        ProjectError: Loading would run code, and the user has not agreed.
     """
-    from rivers_cli.preview import preview_value, type_name
+    from rivers.inspection import preview_value, type_name
 
     repository = worker.repository()
     binding = repository.handler_binding(name)
     output = repository.graph.outputs[name]
     if runs_stored_code(binding.handler) and not is_confirmed:
-        raise UsageError(
+        raise ProjectError(
             f"Loading {name!r} runs code that is part of the stored value. Confirm it on the page."
         )
     key = (
@@ -383,33 +385,32 @@ def check(worker: Worker, *, has_probe: bool) -> Document:
         worker: The worker with the project.
         has_probe: Whether the stores are tested, which writes, reads and deletes a small value in each.
     """
-    from rivers_cli.commands.check import check_project
+    from rivers.inspection import check_project
 
-    return check_project(worker.session, probe=has_probe, timeout=30.0).document()
+    return check_project(worker.project, probe=has_probe, timeout=30.0).document()
 
 
 def describe_config(worker: Worker) -> Document:
     """Return the configuration as `rivers config show --json` prints it; empty without one."""
-    from rivers_cli.commands.config import config_document
+    from rivers.inspection import config_document
 
-    config = worker.session.project.config
+    config = worker.project.config
     return {} if config is None else config_document(config)
 
 
 def list_handlers(worker: Worker) -> list[Document]:
     """Return the handlers with their settings and the assets that each one stores."""
-    from rivers_cli.commands.handlers import handler_settings
-    from rivers_cli.handler_usage import HandlerUsage, format_setting, handler_names
+    from rivers.inspection import HandlerUsage, format_setting, handler_names, handler_settings
 
     try:
         usage = HandlerUsage.of_repository(worker.repository())
     except RiversError as error:
         usage = HandlerUsage(problem=str(error))
     documents: list[Document] = []
-    for name in handler_names(worker.session.project, usage):
+    for name in handler_names(worker.project, usage):
         document: Document = {"name": name, "assets": [output.name for output in usage.outputs_of(name)]}
         try:
-            handler_class, fields = handler_settings(worker.session.project, usage, name)
+            handler_class, fields = handler_settings(worker.project, usage, name)
         except RiversError as error:
             document |= {"class": None, "fields": [], "problem": str(error)}
         else:
@@ -447,10 +448,10 @@ def _handler_facts(usage: HandlerUsage, name: str) -> Document:
 
 def list_plugins(worker: Worker) -> list[Document]:
     """Return the installed plugins as `rivers plugins --json` prints them; remarks would require loading them."""
-    from rivers_cli.commands.plugins import plugin_document
+    from rivers.inspection import plugin_document
     from rivers_core.plugins import get_registry
 
-    _ = worker.session.project.config  # puts its plugin policy in force
+    _ = worker.project.config  # puts its plugin policy in force
     return [plugin_document(status) for status in get_registry().plugins()]
 
 
@@ -477,26 +478,24 @@ def serve(worker: Worker, requests: TextIO, answers: TextIO) -> None:
         try:
             answer["result"] = CALLS[request["call"]](worker, **request["arguments"])
         except (Exception, SystemExit) as error:
-            answer["error"] = _describe(worker.session, error)
-        redact = partial(redact_secrets, secrets=worker.session.project.secrets())
+            answer["error"] = _describe(worker.project, error)
+        redact = partial(redact_secrets, secrets=worker.project.secrets())
         answers.write(json.dumps(redact_texts(answer, redact), default=str) + "\n")
         answers.flush()
 
 
 def main() -> None:
     """Serve on stdin and stdout; everything that the project prints goes to stderr."""
-    session = Session()
-    session.environment, session.config, session.repository = json.loads(sys.argv[1])
-    session.read_only = True
+    project = Project(*json.loads(sys.argv[1]), read_only=True)
     with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as answers:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         try:
-            serve(Worker(session), sys.stdin, answers)
+            serve(Worker(project), sys.stdin, answers)
         finally:
-            session.close()
+            project.close()
 
 
-def _describe(session: Session, error: BaseException) -> Document:
+def _describe(project: Project, error: BaseException) -> Document:
     text = describe_error(error)
     detail = None
     if isinstance(error, (ProjectImportError, HandlerFailedError)) and error.__cause__ is not None:
@@ -505,8 +504,8 @@ def _describe(session: Session, error: BaseException) -> Document:
         detail = "".join(traceback.format_exception(error)).rstrip()
     return {
         "error": type(error).__name__,
-        "message": session.redact(text, is_own_message=isinstance(error, RiversError)),
-        "detail": None if detail is None else session.redact(detail),
+        "message": project.redact(text, is_own_message=isinstance(error, RiversError)),
+        "detail": None if detail is None else project.redact(detail),
     }
 
 

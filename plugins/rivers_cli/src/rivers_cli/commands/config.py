@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
+from rivers.inspection.handlers import format_setting
+from rivers.inspection.settings import config_document
 from rivers_cli.errors import UsageError
-from rivers_cli.handler_usage import format_setting
 from rivers_cli.lazy_group import Command, Group
 from rivers_cli.options import AsJson
 from rivers_cli.output import Column, print_document, print_table
 
 if TYPE_CHECKING:
-    from rivers_core.config import Config
+    pass
 
 app = typer.Typer(cls=Group, rich_markup_mode=None, add_completion=False, no_args_is_help=True)
 
@@ -88,30 +89,3 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
             for key, value in keys.items()
         ]
         print_table([Column("Assets"), Column("Metadata"), Column("Value", wraps=True)], values)
-
-
-def config_document(config: Config) -> dict[str, Any]:
-    """Return a configuration as a JSON document, without secrets.
-
-    Args:
-        config: The configuration.
-    """
-    from rivers_core.authoring import redact_value
-
-    return {
-        "path": str(config.path),
-        "environment": config.environment,
-        "repository": config.repository,
-        "default_io_handler": config.default_io_handler,
-        "default_executor": config.default_executor,
-        "durable": config.durable,
-        "assets": config.rules,
-        "asset_metadata": redact_value(config.metadata_rules),
-        "io_handlers": {
-            name: [
-                {"field": item.field, "value": format_setting(item.value), "origin": item.origin}
-                for item in config.fields(name)
-            ]
-            for name in config.handler_names
-        },
-    }

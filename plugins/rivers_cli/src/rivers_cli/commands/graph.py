@@ -14,8 +14,8 @@ from rivers_cli.output import print_document, print_error, project_output_to_std
 from rivers_core.authoring import counted
 
 if TYPE_CHECKING:
+    from rivers.inspection.lineage import Lineage
     from rivers.repository import CodeRepository
-    from rivers_cli.lineage.model import Lineage
 
 _FORMATS: Final = {
     ".svg": "svg",
@@ -53,7 +53,7 @@ def graph(
       $ rivers graph --open
       $ rivers graph report --mermaid
     """
-    from rivers_cli.lineage.model import build_lineage
+    from rivers.inspection.lineage import build_lineage
 
     format_name = _select_format(svg=svg, html=html or open_browser, mermaid=mermaid, output=output)
     with project_output_to_stderr():
@@ -94,7 +94,7 @@ def _select_format(*, svg: bool, html: bool, mermaid: bool, output: Path | None)
 
 
 def _render(format_name: str, lineage: Lineage, repository: CodeRepository, title: str) -> str:
-    from rivers_cli.lineage.render import render_html, render_mermaid, render_svg
+    from rivers_cli.lineage_drawing import render_html, render_mermaid, render_svg
 
     if format_name == "mermaid":
         return render_mermaid(lineage)
@@ -104,7 +104,7 @@ def _render(format_name: str, lineage: Lineage, repository: CodeRepository, titl
 
 
 def _facts(lineage: Lineage, repository: CodeRepository) -> dict[str, dict[str, Any]]:
-    from rivers_cli.commands.assets import summarize_assets
+    from rivers.inspection.assets import summarize_assets
     from rivers_cli.humanize import format_time
 
     facts = {}

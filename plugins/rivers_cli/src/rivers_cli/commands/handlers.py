@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rivers_cli.commands.versions import VERSION_COLUMNS, version_document, version_row
-from rivers_cli.errors import ExitError, UsageError, findings_of
-from rivers_cli.handler_usage import (
+from rivers.inspection.errors import findings_of
+from rivers.inspection.handlers import (
     HandlerUsage,
     find_handler,
     format_setting,
     handler_names,
-    installed_handler,
+    handler_settings,
 )
+from rivers_cli.commands.versions import VERSION_COLUMNS, version_document, version_row
+from rivers_cli.errors import ExitError, UsageError
 from rivers_cli.humanize import format_size
 from rivers_cli.lazy_group import Command, Group
 from rivers_cli.options import AsJson, Assets, HandlerName
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rivers.graph.plan import StoredOutput
-    from rivers_cli.project import Project
-    from rivers_core.config import FieldValue
+    from rivers.inspection import Project
     from rivers_core.contexts import InputContext
     from rivers_core.handler import BaseIOHandler, StoredVersion
 
@@ -415,38 +415,6 @@ def _describe(project: Project, usage: HandlerUsage, name: str) -> HandlerEntry:
             return HandlerEntry(name, type(output.handler).__name__, output.binding.reason, assets, summary)
     item = installed[0]
     return HandlerEntry(name, item.spec.class_name, f"{item.distribution} {item.version}", assets, summary)
-
-
-def handler_settings(
-    project: Project, usage: HandlerUsage, name: str
-) -> tuple[type[BaseIOHandler], list[FieldValue]]:
-    """Return the class of a handler, and each of its fields with value and origin.
-
-    Args:
-        project: The project.
-        usage: Usage of its repository, for handlers that the code defines.
-        name: Name of the handler.
-
-    Raises:
-        HandlerNotFoundError: The handler does not exist.
-        ConfigurationError: Its configuration is not valid.
-    """
-    from rivers_core.authoring import redact_value
-    from rivers_core.config import FieldValue, load_config
-
-    config = project.config
-    if config is not None and config.has_handler(name):
-        fields = config.fields(name)
-        return type(config.handler(name)), fields
-    for output in usage.outputs_of(name):
-        handler_class, values = output.handler.configuration()
-        fields = []
-        for field_name, field in handler_class.model_fields.items():
-            value = values.get(field_name, field.get_default(call_default_factory=True))
-            fields.append(FieldValue(field_name, redact_value(value, field_name), "code"))
-        return handler_class, fields
-    handler_class = installed_handler(project, usage, name)
-    return handler_class, load_config({"io_handlers": {name: {"use": name}}}).fields(name)
 
 
 def maintain_handler(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from shutil import get_terminal_size
 from typing import Annotated
 
 import typer
 
-from rivers_cli.errors import HandlerFailedError
+from rivers.inspection.errors import HandlerFailedError
 from rivers_cli.options import AsJson, Asset, Partitions
-from rivers_cli.output import escape_control, print_document, project_output_to_stderr
+from rivers_cli.output import escape_control, is_terminal, print_document, project_output_to_stderr
 from rivers_cli.parsing import parse_partitions
 from rivers_core.exceptions import RiversError
 
@@ -38,13 +39,13 @@ def load(
       $ rivers load orders --version 3f2a91c0
       $ rivers load orders --env prod --json
     """
-    from rivers_cli.preview import preview_value, type_name
+    from rivers.inspection.preview import preview_value, type_name
 
     with project_output_to_stderr(as_json):
         repository = context.obj.project.inspect()
         try:
             value = repository.load_node(asset, partition_key=parse_partitions(partition), version=version)
-            preview = preview_value(value, head)
+            preview = preview_value(value, head, get_terminal_size().columns if is_terminal() else None)
         except RiversError:
             raise
         except Exception as error:

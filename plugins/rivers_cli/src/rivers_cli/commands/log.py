@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from rivers.inspection.events import event_document, log_document, stored_size
 from rivers_cli.commands.runs import find_run, several_runs
 from rivers_cli.errors import UsageError
-from rivers_cli.humanize import format_duration, format_iso, format_size, format_time, stored_size
+from rivers_cli.humanize import format_duration, format_size, format_time
 from rivers_cli.options import AsJson
 from rivers_cli.output import Column, escape_control, print_document, print_table
 
 if TYPE_CHECKING:
+    from rivers.inspection import Project
     from rivers.storage import Event, EventStorage, LogRecord
-    from rivers_cli.project import Project
 
 
 def log(
@@ -75,7 +76,7 @@ def _show_logs(storage: EventStorage, target: str | None, limit: int, *, as_json
     run = next(iter(storage.get_runs(limit=1)), None) if target is None else find_run(storage, target)
     records = [] if run is None else storage.get_run_logs(run.run_id)[-limit:]
     if as_json:
-        print_document([_log_document(record) for record in records])
+        print_document([log_document(record) for record in records])
     elif not records:
         print("No log records.")
     else:
@@ -86,19 +87,6 @@ def _show_logs(storage: EventStorage, target: str | None, limit: int, *, as_json
 def _log_row(record: LogRecord) -> tuple[str, ...]:
     key = f" [{record.partition_key}]" if record.partition_key else ""
     return format_time(record.timestamp), record.level, f"{record.step}{key}", record.message
-
-
-def _log_document(record: LogRecord) -> dict[str, Any]:
-    return {
-        "at": format_iso(record.timestamp),
-        "run_id": record.run_id,
-        "step": record.step,
-        "asset": record.asset_key,
-        "partition": record.partition_key,
-        "attempt": record.attempt,
-        "level": record.level,
-        "message": record.message,
-    }
 
 
 _TERM: Final = re.compile(r"[+*?\[\s]|^(group|tag|kind|handler):")
@@ -134,27 +122,6 @@ def _not_found_error(storage: EventStorage, target: str, run_ids: list[str]) -> 
     names = [record.asset_key for record in storage.get_asset_records() if record.last_event]
     hint = suggest(target, names) if names else " The event log is empty."
     return UsageError(f"No asset and no run {target!r} in the event log.{hint}")
-
-
-def event_document(event: Event) -> dict[str, Any]:
-    """Return an event as a JSON document."""
-    return {
-        "event": event.event_type,
-        "at": format_iso(event.timestamp),
-        "run_id": event.run_id,
-        "asset": event.asset_key,
-        "partition": event.partition_key,
-        "step": event.step,
-        "attempt": event.attempt,
-        "handler": event.handler,
-        "data_version": event.data_version,
-        "code_version": event.code_version,
-        "inputs": dict(event.input_data_versions),
-        "duration_s": None if event.duration_ns is None else event.duration_ns / 1e9,
-        "message": event.message,
-        "tags": [tag if isinstance(tag, str) else list(tag) for tag in event.tags],
-        "metadata": dict(event.metadata),
-    }
 
 
 def _row(event: Event) -> tuple[str, ...]:

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from rivers.inspection.errors import comes_from_project, project_traceback
 from rivers_cli.errors import (
     EXIT_FAILED,
     ExitError,
-    comes_from_project,
-    project_traceback,
 )
 from rivers_cli.humanize import format_duration
 from rivers_cli.options import AsJson, Assets, Exclude, Job, PartitionMode, Partitions, complete_executors

@@ -10,8 +10,9 @@ from uuid import uuid4
 
 import typer
 
-from rivers_cli.errors import ExitError, UsageError, describe_error
-from rivers_cli.handler_usage import HandlerUsage, find_handler
+from rivers.inspection.errors import describe_error
+from rivers.inspection.handlers import HandlerUsage, find_handler
+from rivers_cli.errors import ExitError, UsageError
 from rivers_cli.humanize import format_duration
 from rivers_cli.options import AsJson, Assets, Exclude, complete_endpoint, select_assets
 from rivers_cli.output import Column, print_document, print_error, print_table, project_output_to_stderr
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from rivers.graph.plan import StoredOutput
+    from rivers.inspection import Project
     from rivers.storage import Event, EventStorage
-    from rivers_cli.project import Project
     from rivers_core.contexts import InputContext, OutputContext
     from rivers_core.handler import BaseIOHandler
     from rivers_core.partitions import PartitionKey
@@ -425,7 +426,7 @@ def _exists(endpoint: Endpoint, asset: str, input_context: InputContext) -> bool
 
 def _is_same(left: Any, right: Any) -> bool:
     """Return whether two values are equal; objects without a comparison are compared by their pickle."""
-    from rivers_cli.commands.check import values_equal
+    from rivers.inspection.check import values_equal
 
     if values_equal(left, right):
         return True

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rivers.inspection.settings import plugin_document
 from rivers_cli.errors import ExitError
 from rivers_cli.options import AsJson
 from rivers_cli.output import Column, print_document, print_error, print_table
 from rivers_core.exceptions import PluginLoadError
 
 if TYPE_CHECKING:
-    from rivers_core.plugins import PluginStatus
+    pass
 
 
 def plugins(
@@ -36,7 +37,7 @@ def plugins(
       $ rivers plugins
       $ rivers plugins --load --json
     """
-    from rivers_cli.commands.check import foreign_distribution_message
+    from rivers.inspection.check import foreign_distribution_message
     from rivers_core.plugins import get_registry
 
     _ = context.obj.project.config  # puts its plugin policy in force
@@ -67,18 +68,6 @@ def plugins(
         print_error(f"\nWarning: {message}")
     if load and any(status.state == "broken" for status in statuses):
         raise ExitError
-
-
-def plugin_document(status: PluginStatus) -> dict[str, Any]:
-    """Return a plugin as a JSON document, without remarks."""
-    return {
-        "distribution": status.distribution,
-        "version": status.version,
-        "entry_point": status.entry_point,
-        "state": status.state,
-        "provides": list(status.provides),
-        "error": status.error,
-    }
 
 
 def _row(document: dict[str, Any]) -> tuple[str, ...]:

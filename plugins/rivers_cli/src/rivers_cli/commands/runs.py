@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from rivers.inspection.events import run_document
 from rivers_cli.errors import UsageError
-from rivers_cli.humanize import format_duration, format_iso, format_time
+from rivers_cli.humanize import format_duration, format_time
 from rivers_cli.lazy_group import Command, Group
 from rivers_cli.options import AsJson
 from rivers_cli.output import Column, print_document, print_table
@@ -95,22 +96,6 @@ def find_run(storage: EventStorage, start: str) -> RunRecord:
 def several_runs(start: str, run_ids: list[str]) -> str:
     """Return the message about an ambiguous start of a run's id."""
     return f"{len(run_ids)} runs start with {start!r}: {', '.join(run_ids[:5])}. Use a longer prefix."
-
-
-def run_document(run: RunRecord) -> dict[str, Any]:
-    """Return a run as a JSON document."""
-    return {
-        "run_id": run.run_id,
-        "status": run.status,
-        "started": format_iso(run.start_time),
-        "ended": None if run.end_time is None else format_iso(run.end_time),
-        "job": run.job_name,
-        "selection": None if run.selection is None else list(run.selection),
-        "partition": run.partition_key,
-        "steps": list(run.node_names),
-        "tags": dict(run.tags),
-        "message": run.message,
-    }
 
 
 def _row(run: RunRecord) -> tuple[str, ...]:

@@ -8,8 +8,9 @@ from threading import Lock
 from time import monotonic_ns, strftime
 from typing import TYPE_CHECKING, Final, Literal
 
-from rivers_cli.handler_usage import storing_handler
-from rivers_cli.humanize import format_duration, format_size, stored_size
+from rivers.inspection.events import stored_size
+from rivers.inspection.handlers import storing_handler
+from rivers_cli.humanize import format_duration, format_size
 from rivers_cli.output import create_console, escape_control, is_terminal
 from rivers_cli.run.interrupts import is_interruption
 from rivers_core.authoring import shown_keys

@@ -9,8 +9,9 @@ from rivers_core.exceptions import HandlerNotFoundError, RiversError
 
 if TYPE_CHECKING:
     from rivers.graph.plan import StoredOutput
+    from rivers.inspection.project import Project
     from rivers.repository import CodeRepository
-    from rivers_cli.project import Project
+    from rivers_core.config import FieldValue
     from rivers_core.handler import BaseIOHandler
 
 
@@ -110,3 +111,35 @@ def format_setting(value: Any) -> str:
     if type(value).__name__ == "PydanticUndefinedType":
         return "(required)"
     return value if isinstance(value, str) else repr(value)
+
+
+def handler_settings(
+    project: Project, usage: HandlerUsage, name: str
+) -> tuple[type[BaseIOHandler], list[FieldValue]]:
+    """Return the class of a handler, and each of its fields with value and origin.
+
+    Args:
+        project: The project.
+        usage: Usage of its repository, for handlers that the code defines.
+        name: Name of the handler.
+
+    Raises:
+        HandlerNotFoundError: The handler does not exist.
+        ConfigurationError: Its configuration is not valid.
+    """
+    from rivers_core.authoring import redact_value
+    from rivers_core.config import FieldValue, load_config
+
+    config = project.config
+    if config is not None and config.has_handler(name):
+        fields = config.fields(name)
+        return type(config.handler(name)), fields
+    for output in usage.outputs_of(name):
+        handler_class, values = output.handler.configuration()
+        fields = []
+        for field_name, info in handler_class.model_fields.items():
+            value = values.get(field_name, info.get_default(call_default_factory=True))
+            fields.append(FieldValue(field_name, redact_value(value, field_name), "code"))
+        return handler_class, fields
+    handler_class = installed_handler(project, usage, name)
+    return handler_class, load_config({"io_handlers": {name: {"use": name}}}).fields(name)

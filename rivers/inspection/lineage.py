@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rivers_cli.handler_usage import storing_handler
+from rivers.inspection.handlers import storing_handler
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Project of a call: its configuration, its repository, its event log."""
+"""Project: its configuration, its repository, its event log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rivers_cli.errors import ProjectImportError, UsageError
+from rivers.inspection.errors import ProjectError, ProjectImportError
 from rivers_core.authoring import counted
 from rivers_core.exceptions import ConfigurationError, RiversError
 
@@ -56,13 +56,13 @@ class Project:
 
         Raises:
             ConfigurationError: The file is not valid.
-            UsageError: An environment was requested without a configuration file.
+            ProjectError: An environment was requested without a configuration file.
         """
         from rivers_core.config import find_config, load_config
 
         path = find_config() if self._config_file is None else Path(self._config_file).absolute()
         if path is None and self._environment is not None:
-            raise UsageError(
+            raise ProjectError(
                 f"--env {self._environment}: rivers.toml not found in {Path.cwd()} or its parents. Go to the folder "
                 "of the project, or use --config FILE."
             )
@@ -81,7 +81,7 @@ class Project:
         """The repository; imports the project's code.
 
         Raises:
-            UsageError: The repository is not configured, or not found.
+            ProjectError: The repository is not configured, or not found.
             ProjectImportError: The project's code raised.
         """
         from rivers.repository import CodeRepository
@@ -91,7 +91,7 @@ class Project:
         if callable(result) and not isinstance(result, CodeRepository):
             result = _run_project_code(target, result)
         if not isinstance(result, CodeRepository):
-            raise UsageError(
+            raise ProjectError(
                 f"{target!r} must be a CodeRepository, or a function without arguments that returns one, got "
                 f"{type(result).__name__}."
             )
@@ -152,6 +152,22 @@ class Project:
                 secrets.update(secrets_of(holder))
         return sorted(secrets, key=len, reverse=True)
 
+    def redact(self, text: str, *, is_own_message: bool = False) -> str:
+        """Return a message or traceback without the credentials that the project uses.
+
+        Args:
+            text: The text.
+            is_own_message: Whether rivers wrote it. In other texts, anything that looks like a credential is redacted
+                too, except in lines of code.
+        """
+        from rivers_core.authoring import redact, redact_secrets
+
+        text = redact_secrets(text, self.secrets())
+        if is_own_message:
+            return text
+        lines = text.splitlines(keepends=True)
+        return "".join(line if line.startswith("  ") else redact(line) for line in lines)
+
     def _loaded_holders(self) -> Iterator[Any]:
         config: Config | None = self.__dict__.get("config")
         repository: CodeRepository | None = self.__dict__.get("repository")
@@ -178,7 +194,7 @@ class Project:
         if target is not None:
             return target
         if self.config is None:
-            raise UsageError(
+            raise ProjectError(
                 f"rivers.toml not found in {Path.cwd()} or its parents. Create a project with `rivers new NAME`, go "
                 "to the folder of one, or use --repository MODULE:NAME."
             )
@@ -192,13 +208,13 @@ class Project:
             raise ConfigurationError(
                 f"{counted(len(findings), 'problem')} found in {self.config.path}:", findings
             )
-        raise UsageError(message)
+        raise ProjectError(message)
 
 
 def _import(target: str, root: Path) -> Any:
     module_name, _, attribute = target.partition(":")
     if not module_name or not attribute:
-        raise UsageError(f"repository must be MODULE:NAME, got {target!r}.")
+        raise ProjectError(f"repository must be MODULE:NAME, got {target!r}.")
     for folder in (root / "src", root):
         if folder.is_dir() and str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
@@ -206,7 +222,7 @@ def _import(target: str, root: Path) -> Any:
     value: Any = module
     for part in attribute.split("."):
         if not hasattr(value, part):
-            raise UsageError(_missing_attribute(module_name, attribute, module))
+            raise ProjectError(_missing_attribute(module_name, attribute, module))
         value = getattr(value, part)
     return value
 
@@ -218,7 +234,7 @@ def _import_module(name: str, root: Path) -> Any:
         missing = error.__cause__.name if isinstance(error.__cause__, ModuleNotFoundError) else None
         if missing is None or not f"{name}.".startswith(f"{missing}."):
             raise
-        raise UsageError(f"Module {missing!r} of repository {name!r} not found in {root}.") from None
+        raise ProjectError(f"Module {missing!r} of repository {name!r} not found in {root}.") from None
 
 
 def _run_project_code(name: str, function: Callable[[], Any]) -> Any:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from itertools import islice
-from shutil import get_terminal_size
 from typing import Any, Final, NamedTuple
 
 from rich.pretty import pretty_repr
 
-from rivers_cli.output import is_terminal
 from rivers_core.authoring import counted
 
 _WIDTH: Final = 100
@@ -32,14 +30,17 @@ class Preview(NamedTuple):
     head: Any
 
 
-def preview_value(value: Any, count: int) -> Preview:
+def preview_value(value: Any, count: int, width: int | None = None) -> Preview:
     """Preview the beginning of a value.
 
     Args:
         value: Any value that a handler loads: frames and tables of any library, containers, bytes, text, objects.
             An iterator is consumed as far as it is shown.
         count: Number of rows, items or lines.
+        width: Characters per line of a frame, which leaves out columns; None shows all columns.
     """
+    if _is_frame(value):
+        return _preview_frame(value, count, width)
     for matches, preview in _PREVIEWS:
         if matches(value):
             return preview(value, count)
@@ -54,16 +55,17 @@ def type_name(value: Any) -> str:
     return f"{cls.__module__.partition('.')[0]}.{cls.__name__}"
 
 
-def _preview_lazy_frame(value: Any, count: int) -> Preview:
-    frame = value.head(count).collect()
-    return Preview("not computed beyond what is shown", _frame_text(frame), _frame_rows(frame))
+def _is_frame(value: Any) -> bool:
+    return hasattr(value, "head") and (hasattr(value, "shape") or hasattr(value, "collect"))
 
 
-def _preview_frame(value: Any, count: int) -> Preview:
-    rows, *columns = value.shape
-    head = value.head(count)
-    extent = counted(rows, "row") + (f", {counted(columns[0], 'column')}" if columns else "")
-    return Preview(extent, _frame_text(head), _frame_rows(head))
+def _preview_frame(value: Any, count: int, width: int | None) -> Preview:
+    if hasattr(value, "collect"):
+        frame, extent = value.head(count).collect(), "not computed beyond what is shown"
+    else:
+        frame, (rows, *columns) = value.head(count), value.shape
+        extent = counted(rows, "row") + (f", {counted(columns[0], 'column')}" if columns else "")
+    return Preview(extent, _frame_text(frame, width), _frame_rows(frame))
 
 
 def _preview_arrow(value: Any, count: int) -> Preview:
@@ -115,9 +117,8 @@ def _item_text(value: Any) -> str:
     return text if "\n" not in text else "\n" + "\n".join(f"    {line}" for line in text.splitlines())
 
 
-def _frame_text(frame: Any) -> str:
-    """Return all rows of a small frame, with the columns that fit the terminal, or all of them elsewhere."""
-    width = get_terminal_size().columns if is_terminal() else None
+def _frame_text(frame: Any, width: int | None) -> str:
+    """Return all rows of a small frame, with the columns that fit the width."""
     polars = sys.modules.get("polars")
     if polars is not None and type(frame).__module__.startswith("polars"):
         options = (
@@ -160,8 +161,6 @@ def _jsonable(value: Any) -> Any:
 
 # The first match wins. Values are recognized by their methods, so that no library is imported.
 _PREVIEWS: Final[tuple[tuple[Callable[[Any], bool], Callable[[Any, int], Preview]], ...]] = (
-    (lambda value: hasattr(value, "collect") and hasattr(value, "head"), _preview_lazy_frame),
-    (lambda value: hasattr(value, "head") and hasattr(value, "shape"), _preview_frame),
     (lambda value: hasattr(value, "num_rows") and hasattr(value, "to_pylist"), _preview_arrow),
     (lambda value: all(hasattr(value, name) for name in ("dtype", "ndim", "tolist")), _preview_array),
     (lambda value: isinstance(value, (bytes, bytearray, memoryview)), _preview_bytes),

@@ -10,13 +10,13 @@ from string import Template
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
-from rivers_cli.lineage.layout import BOX_HEIGHT, compute_layout
+from rivers.inspection.layout import BOX_HEIGHT, compute_layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from rivers_cli.lineage.layout import Box
-    from rivers_cli.lineage.model import Edge, Lineage, Node
+    from rivers.inspection.layout import Box
+    from rivers.inspection.lineage import Edge, Lineage, Node
 
 _MARGIN: Final = 16.0
 _LEGEND_HEIGHT: Final = 34.0
@@ -118,7 +118,7 @@ def render_html(lineage: Lineage, title: str, facts: Mapping[str, Mapping[str, A
     Returns:
         A complete HTML document.
     """
-    template = Template((files("rivers_cli.lineage") / "page.html.template").read_text(encoding="utf-8"))
+    template = Template((files("rivers_cli") / "lineage.html.template").read_text(encoding="utf-8"))
     edges = [[edge.source, edge.target] for edge in lineage.edges]
     data = json.dumps({"edges": edges, "facts": facts}, ensure_ascii=False, default=str)
     return template.substitute(

@@ -1,1 +1,0 @@
-"""Lineage of assets: the graph, its layout, and drawings of it."""
