@@ -371,9 +371,10 @@ def _check_inputs(
     checks: FieldChecks, function: Function, deps: Iterable[DepDef], own_names: Collection[str]
 ) -> None:
     """Require a parameter for each declared input other than the asset's own stored value."""
-    names = parameter_names(function)
-    for dep in deps:
-        if dep.is_input and names is not None and dep.name not in names and dep.name not in own_names:
+    inputs = [dep for dep in deps if dep.is_input and dep.name not in own_names]
+    names = parameter_names(function) if inputs else None
+    for dep in inputs:
+        if names is not None and dep.name not in names:
             raise checks.refuse(
                 f"AssetDef.input({dep.name!r}) is declared, but there is no parameter {dep.name!r}; add it, or use "
                 f"AssetDef.dep({dep.name!r}).{did_you_mean(dep.name, names)}"

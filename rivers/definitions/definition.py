@@ -194,9 +194,14 @@ def accepts(
         *leading, _ = inspect.signature(function).parameters.values()
         signature = inspect.Signature([*leading, *parameters])
         names = {parameter.name for parameter in leading}
+        known = {parameter.name for parameter in parameters}
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
+            if (
+                len(args) <= len(leading) and kwargs.keys() <= known
+            ):  # binding takes longer than the definition
+                return function(*args, options=kwargs)
             arguments = signature.bind(*args, **kwargs).arguments
             given = {name: arguments.pop(name) for name in list(arguments) if name not in names}
             return function(**arguments, options=given)

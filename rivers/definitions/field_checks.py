@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["FieldChecks"]
 
 _RESERVED_NAMES = frozenset({".", ".."})
+# Unicode categories of control characters, surrogates, and separators of lines and paragraphs.
+_CONTROL = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 class FieldChecks:
@@ -53,7 +55,7 @@ class FieldChecks:
             raise self.refuse_type(f"{field} must be a string, got {name!r}.")
         if not name or name != name.strip():
             raise self.refuse(f"{field} must not be empty or start or end with a space, got {name!r}.")
-        if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name):
+        if not name.isprintable() and any(unicodedata.category(item) in _CONTROL for item in name):
             raise self.refuse(f"{field} must not contain control characters, got {name!r}.")
         if name in _RESERVED_NAMES:
             raise self.refuse(f"{field} {name!r} is reserved. Use another name.")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import builtins
 import functools
 import inspect
 import re
 import typing
-from dataclasses import dataclass
-from types import FunctionType, SimpleNamespace
-from typing import TYPE_CHECKING, Any, TypeGuard
+from functools import cached_property
+from types import FunctionType, NoneType, SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from rivers.definitions.contexts import AssetExecutionContext, SelfDependency, TaskExecutionContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from types import CodeType
 
     from rivers.definitions.field_checks import FieldChecks
 
@@ -24,16 +26,16 @@ ContextType = type[AssetExecutionContext[Any]] | type[TaskExecutionContext[Any]]
 _SPECIAL: dict[str, type] = {
     cls.__name__: cls for cls in (AssetExecutionContext, TaskExecutionContext, SelfDependency)
 }
+_ORDINARY = inspect.Parameter.POSITIONAL_OR_KEYWORD
 _SPECIAL_TEXT = re.compile(rf"(?:[\w.]+\.)?({'|'.join(_SPECIAL)})\s*(?:\[(.*)\])?", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class ParameterSpec:
-    """A parameter for an input.
+class ParameterSpec(NamedTuple):
+    """A parameter of a function.
 
     Attributes:
         name: Name of the parameter.
-        hint: Resolved annotation; `Any` without one.
+        hint: Annotation; `Any` without one.
         default: Default value; None without one (see `has_default`).
         has_default: Whether it has a default.
         kind: Whether it is positional, keyword or variadic.
@@ -51,8 +53,7 @@ class ParameterSpec:
         return self.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionSignature:
+class FunctionSignature(NamedTuple):
     """Parameters and return type of a function.
 
     Attributes:
@@ -95,9 +96,47 @@ def is_async_function(function: Callable[..., Any] | None) -> bool:
 def is_bare(function: Callable[..., Any]) -> TypeGuard[FunctionType]:
     """Return whether a function is what `def` made: without attributes such as `__wrapped__`, its code says everything.
 
-    Asking `inspect` about each function takes a fifth of the time of resolving a graph.
+    Asking `inspect` about each function takes more time than the rest of resolving a graph.
     """
     return type(function) is FunctionType and not function.__dict__
+
+
+def read_parameters(function: Callable[..., Any]) -> tuple[list[ParameterSpec], Any]:
+    """Return the parameters of a function and its return annotation, as written; `Any` where there is none."""
+    if is_bare(function) and not _has_unusual_parameters(function.__code__):
+        code, hints, defaults = function.__code__, function.__annotations__, function.__defaults__ or ()
+        names = code.co_varnames[: code.co_argcount]
+        required = len(names) - len(defaults)
+        parameters = [
+            ParameterSpec(name, hints.get(name, Any), None, False, _ORDINARY) for name in names[:required]
+        ]
+        parameters += [
+            ParameterSpec(name, hints.get(name, Any), default, True, _ORDINARY)
+            for name, default in zip(names[required:], defaults, strict=True)
+        ]
+        return parameters, hints.get("return", Any)
+    try:
+        signature = inspect.signature(function)
+    except (ValueError, TypeError):  # builtins without a signature
+        return [], Any
+    return [_spec(item) for item in signature.parameters.values()], _given(signature.return_annotation, Any)
+
+
+def _has_unusual_parameters(code: CodeType) -> bool:
+    """Return whether a function has parameters that are positional-only, keyword-only or variadic."""
+    variadic = code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS)
+    return bool(code.co_posonlyargcount or code.co_kwonlyargcount or variadic)
+
+
+def _spec(parameter: inspect.Parameter) -> ParameterSpec:
+    hint, default = _given(parameter.annotation, Any), _given(parameter.default, None)
+    return ParameterSpec(
+        parameter.name, hint, default, parameter.default is not parameter.empty, parameter.kind
+    )
+
+
+def _given(value: Any, default: Any) -> Any:
+    return default if value is inspect.Parameter.empty else value
 
 
 def by_keyword(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -106,8 +145,8 @@ def by_keyword(function: Callable[..., Any]) -> Callable[..., Any]:
         return function
     positional = [
         (spec.name, spec.default)
-        for spec in _signature(function).parameters.values()
-        if spec.kind is spec.POSITIONAL_ONLY
+        for spec in read_parameters(function)[0]
+        if spec.kind is inspect.Parameter.POSITIONAL_ONLY
     ]
     if not positional:
         return function
@@ -144,17 +183,17 @@ def describe_signature(
         TaskDefinitionError: The same for a task.
     """
     hints = _Hints(function, names or {})
-    signature = _signature(function)
-    parameters = [hints.resolved(parameter) for parameter in signature.parameters.values()]
+    written, return_annotation = read_parameters(function)
+    parameters = [hints.resolved(parameter) for parameter in written]
     if checks is not None:
         check_special_parameters(parameters, checks, context)
     context_name = config = self_name = self_type = context_type = None
     is_implied = False
     rest: list[ParameterSpec] = []
     for index, parameter in enumerate(parameters):
-        special, argument = _special(parameter.annotation)
+        special, argument = _special(parameter.hint)
         if special is None:
-            special, text = _special_in_text(parameter.annotation)
+            special, text = _special_in_text(parameter.hint)
             argument = hints.resolve(text) if text else None
         if special is SelfDependency:
             self_name, self_type = parameter.name, Any if argument is None else argument
@@ -164,10 +203,7 @@ def describe_signature(
             context_name, context_type = parameter.name, context
             is_implied = True
         else:
-            has_default = parameter.default is not parameter.empty
-            default = parameter.default if has_default else None
-            hint = Any if isinstance(parameter.annotation, str) else parameter.annotation
-            rest.append(ParameterSpec(parameter.name, hint, default, has_default, parameter.kind))
+            rest.append(parameter._replace(hint=Any) if isinstance(parameter.hint, str) else parameter)
     return FunctionSignature(
         context_name,
         context_type,
@@ -175,19 +211,19 @@ def describe_signature(
         self_type,
         self_name,
         tuple(rest),
-        hints.resolve(signature.return_annotation),
+        hints.resolve(return_annotation),
         tuple(hints.unresolved),
         is_implied,
     )
 
 
 def check_special_parameters(
-    parameters: list[inspect.Parameter], checks: FieldChecks, context: ContextType
+    parameters: list[ParameterSpec], checks: FieldChecks, context: ContextType
 ) -> None:
     """Refuse misplaced contexts; unresolved annotations are read as text, so that this works before they resolve."""
     self_names: list[str] = []
     for index, parameter in enumerate(parameters):
-        special = _special(parameter.annotation)[0] or _special_in_text(parameter.annotation)[0]
+        special = _special(parameter.hint)[0] or _special_in_text(parameter.hint)[0]
         if special is SelfDependency:
             self_names.append(parameter.name)
             if context is TaskExecutionContext:
@@ -207,26 +243,21 @@ def check_special_parameters(
         raise checks.refuse(f"only one parameter can be a SelfDependency, got {', '.join(self_names)}.")
 
 
-def _is_plain_context(parameter: inspect.Parameter) -> bool:
-    is_bare = parameter.annotation in (parameter.empty, Any) and parameter.default is parameter.empty
-    is_positional = parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    return parameter.name == "context" and is_bare and is_positional
+def _is_plain_context(parameter: ParameterSpec) -> bool:
+    is_plain = parameter.hint is Any and not parameter.has_default
+    is_positional = parameter.kind in (inspect.Parameter.POSITIONAL_ONLY, _ORDINARY)
+    return parameter.name == "context" and is_plain and is_positional
 
 
 def check_parameters(function: Callable[..., Any], checks: FieldChecks, context: ContextType) -> None:
     """Refuse misplaced contexts while the function is being defined."""
-    check_special_parameters(list(_signature(function).parameters.values()), checks, context)
-
-
-def _signature(function: Callable[..., Any]) -> inspect.Signature:
-    try:
-        return inspect.signature(function)
-    except (ValueError, TypeError):  # builtins without a signature
-        return inspect.Signature()
+    check_special_parameters(read_parameters(function)[0], checks, context)
 
 
 def _special(hint: Any) -> tuple[type | None, Any]:
     """Return the context or SelfDependency class of a hint, and its type argument."""
+    if type(hint) is type:  # most annotations are plain classes
+        return (hint if _SPECIAL.get(hint.__name__) is hint else None), None
     origin = typing.get_origin(hint) or hint
     if isinstance(origin, type) and _SPECIAL.get(origin.__name__) is origin:
         arguments = typing.get_args(hint)
@@ -242,8 +273,8 @@ def _special_in_text(annotation: Any) -> tuple[type | None, str | None]:
 
 def parameter_names(function: Callable[..., Any]) -> list[str] | None:
     """Return the names of the parameters of a function; None if it takes any keyword."""
-    parameters = _signature(function).parameters.values()
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+    parameters = read_parameters(function)[0]
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
         return None
     return [parameter.name for parameter in parameters]
 
@@ -256,13 +287,19 @@ class _Hints:
     """Resolver of the annotations of one function, one by one, so that an unknown name costs only its own hint."""
 
     def __init__(self, function: Callable[..., Any], names: Mapping[str, Any]) -> None:
-        plain = inspect.unwrap(function)
+        self._function = function
+        self._enclosing = names
+        self.unresolved: list[str] = []
+
+    @cached_property
+    def _scope(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Global names of the function, and the local names around it."""
+        plain = inspect.unwrap(self._function)
         while isinstance(plain, functools.partial):
             plain = plain.func
         if not hasattr(plain, "__globals__"):
             plain = _call_method(plain)
-        self._globals: dict[str, Any] = getattr(plain, "__globals__", {})
-        self._names = dict(names)
+        names = dict(self._enclosing)
         cells = zip(
             getattr(getattr(plain, "__code__", None), "co_freevars", ()),
             getattr(plain, "__closure__", None) or (),
@@ -270,27 +307,37 @@ class _Hints:
         )
         for name, cell in cells:
             try:
-                self._names[name] = cell.cell_contents
+                names[name] = cell.cell_contents
             except ValueError:  # not assigned yet
                 continue
-        self.unresolved: list[str] = []
+        return getattr(plain, "__globals__", {}), names
 
-    def resolved(self, parameter: inspect.Parameter) -> inspect.Parameter:
+    def resolved(self, parameter: ParameterSpec) -> ParameterSpec:
         """Return the parameter with its hint resolved; an annotation that cannot be resolved stays text."""
-        hint = self.resolve(parameter.annotation)
-        annotation = parameter.annotation
+        annotation = parameter.hint
+        hint = self.resolve(annotation)
         failed = hint is Any and isinstance(annotation, str) and annotation in self.unresolved
-        return parameter if failed else parameter.replace(annotation=hint)
+        return parameter if failed or hint is annotation else parameter._replace(hint=hint)
 
     def resolve(self, annotation: Any) -> Any:
-        """Return the hint; `Any` if there is none, or it cannot be resolved."""
-        if annotation is inspect.Parameter.empty:
-            return Any
-        if isinstance(annotation, type):
+        """Return the hint; `Any` if it cannot be resolved."""
+        if annotation is Any or isinstance(annotation, type):
             return annotation
-        holder = SimpleNamespace(__annotations__={"hint": annotation})
+        if annotation is None:
+            return NoneType
         try:
-            return typing.get_type_hints(holder, self._globals, self._names, include_extras=True)["hint"]
+            if isinstance(annotation, str) and (named := self._named_class(annotation)) is not None:
+                return named
+            holder = SimpleNamespace(__annotations__={"hint": annotation})
+            return typing.get_type_hints(holder, *self._scope, include_extras=True)["hint"]
         except Exception:  # evaluating an annotation may raise anything
             self.unresolved.append(annotation if isinstance(annotation, str) else repr(annotation))
             return Any
+
+    def _named_class(self, annotation: str) -> type | None:
+        """Return the class that text like `Table` or `pl.DataFrame` names; `eval` takes several times as long."""
+        (first, *path), (module_names, names) = annotation.split("."), self._scope
+        value = names.get(first, module_names.get(first, vars(builtins).get(first)))
+        for part in path:
+            value = getattr(value, part, None)
+        return value if isinstance(value, type) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from rivers_core.config import Config
     from rivers_core.plugins import PluginRegistry
+    from rivers_core.plugins.hook_calls import ResolveHooks
 
 LAST_RESORT = "memory"
 
@@ -45,7 +47,12 @@ class HandlerBinder:
         self._everywhere = everywhere
         self._overrides = overrides or {}
         self._from_plugins: dict[str, BaseIOHandler] = {}
-        self._checked: set[type[BaseIOHandler]] = set()
+        self._bindings: dict[tuple[int, str, str], HandlerBinding] = {}
+
+    @cached_property
+    def _hooks(self) -> ResolveHooks:
+        """Hooks of plugins, looked up once for all assets."""
+        return self._registry.resolve_hooks()
 
     def overridden(
         self, resources: Mapping[str, Any], metadata: Mapping[str, Mapping[str, Any]]
@@ -92,7 +99,7 @@ class HandlerBinder:
                 return self._named(
                     asset_name, self._config.default_io_handler, "default_io_handler of the configuration"
                 )
-        offered = self._registry.default_io_handler(asset_name, metadata)
+        offered = self._hooks.default_io_handler(asset_name, metadata)
         if isinstance(offered, BaseIOHandler):
             return self._wrapped(asset_name, offered, type(offered).__name__, "offered by a plugin")
         if offered is not None:
@@ -151,9 +158,12 @@ class HandlerBinder:
             ) from error
 
     def _wrapped(self, asset_name: str, handler: BaseIOHandler, label: str, reason: str) -> HandlerBinding:
-        wrapped = self._registry.wrap(handler, asset_name)
-        for handler_class in {type(handler), type(wrapped)} - self._checked:
-            if problems := signature_problems(handler_class):
-                raise ConfigurationError(f"handler {label!r} cannot be called: {' '.join(problems)}")
-            self._checked.add(handler_class)
-        return HandlerBinding(wrapped, label, reason)
+        wrapped = self._hooks.wrap(handler, asset_name)
+        key = (id(wrapped), label, reason)  # the binding keeps the handler alive, so that its id stays unique
+        binding = self._bindings.get(key)
+        if binding is None:
+            for handler_class in {type(handler), type(wrapped)}:
+                if problems := signature_problems(handler_class):
+                    raise ConfigurationError(f"handler {label!r} cannot be called: {' '.join(problems)}")
+            binding = self._bindings[key] = HandlerBinding(wrapped, label, reason)
+        return binding

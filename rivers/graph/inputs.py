@@ -128,6 +128,8 @@ class InputBinder:
 
     def order_only(self) -> tuple[str, ...]:
         """Return the declared upstreams that are awaited, not loaded; report inputs that no parameter takes."""
+        if not self._deps:
+            return ()
         for name, dep in self._deps.items():
             if name not in self._symbols.outputs:
                 self._unknown(name)
@@ -171,7 +173,9 @@ class InputBinder:
         mapping, many = self._mapping_to(upstream, dep, may_miss=may_miss)
         if binding is None:
             return None
-        metadata = {**upstream.metadata, **((dep.metadata if dep is not None else None) or {})}
+        metadata = upstream.metadata
+        if dep is not None and dep.metadata:
+            metadata = {**metadata, **dep.metadata}
         self._check_options(upstream, binding, metadata)
         return LoadedInput(
             parameter,
@@ -228,6 +232,8 @@ class InputBinder:
         """Return the mapping and whether it fans in; with `may_miss`, as in a first run, missing keys are left out."""
         declared = self._declared(upstream.name, dep)
         down, up = self._partitions_def, upstream.partitions_def
+        if declared is None and down is None and up is None:
+            return None, False
         if declared is None:
             declared = default_mapping(down, up)
         tolerant = PartitionMapping.subset(declared) if may_miss else declared

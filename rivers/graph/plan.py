@@ -123,9 +123,14 @@ class ItemHint:
             hint: The annotation, such as `dict[str, pl.DataFrame] | None`; None if there is none.
             produced: Type hint of the producer.
         """
-        keys, values = mapping_hint(hint) or (None, None)
+        mapping = mapping_hint(hint)
+        if mapping is None:
+            return cls(produced)
+        keys, values = mapping
         value = stated(values)
-        return cls(produced if value is None else value, keys is not None, hint_members(keys) == (str,))
+        return cls(
+            produced if value is None else value, is_mapping=True, text_keys=hint_members(keys) == (str,)
+        )
 
 
 @dataclass(slots=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
@@ -98,7 +99,7 @@ def _warn_of_lost_updates(step: Step) -> None:
 def in_order(steps: dict[str, Step], outputs: dict[str, StoredOutput], findings: Findings) -> dict[str, Step]:
     """Sort steps so that each comes after those whose outputs it needs; a cycle is a finding.
 
-    Independent steps keep their declaration order, so that runs are easy to follow.
+    Steps at the same distance from the start keep their declaration order, so that runs are easy to follow.
     """
     upstream_steps = {
         name: {
@@ -114,15 +115,30 @@ def in_order(steps: dict[str, Step], outputs: dict[str, StoredOutput], findings:
                 f"asset {name!r} depends on itself; annotate the parameter with SelfDependency to load its stored value"
             )
     try:
-        return {
-            name: steps[name] for name in TopologicalSorter(upstream_steps).static_order() if name in steps
-        }
+        depths = _depths(upstream_steps)
     except CycleError as error:
         findings.add(
             "assets depend on each other in a cycle, each on the next: "
             + _cycle(list(reversed(error.args[1])))
         )
         return steps
+    return {name: steps[name] for name in sorted(steps, key=depths.__getitem__)}
+
+
+def _depths(upstream_steps: dict[str, set[str]]) -> dict[str, int]:
+    """Return for each step the number of steps on the longest path to it.
+
+    Raises:
+        CycleError: Steps depend on each other.
+    """
+    depths: dict[str, int] = {}
+    with suppress(KeyError):  # most steps are declared after those that they need, and need no sorter
+        for name, needed in upstream_steps.items():
+            depths[name] = 1 + max((depths[upstream] for upstream in needed), default=-1)
+        return depths
+    for name in TopologicalSorter(upstream_steps).static_order():
+        depths[name] = 1 + max((depths[upstream] for upstream in upstream_steps.get(name, ())), default=-1)
+    return depths
 
 
 def _cycle(names: list[str]) -> str:

@@ -13,7 +13,7 @@ from rivers.definitions.asset import ExternalAsset, GraphAsset, MultiAsset
 from rivers.definitions.composition import AssetRef, CollectedRef, Constant, NodeRef
 from rivers.definitions.contexts import TaskExecutionContext
 from rivers.definitions.fan_out import DynamicOutput, storing_elements
-from rivers.definitions.signature import by_keyword, is_async_function
+from rivers.definitions.signature import by_keyword, is_async_function, is_bare
 from rivers.exceptions import AssetDefinitionError, ConfigurationError, PartitionValidationError
 from rivers.graph.findings import Findings, suggest
 from rivers.graph.inputs import InputBinder
@@ -250,8 +250,9 @@ class StepBuilder:
 
     def _config_type(self, signature: FunctionSignature, subject: str) -> type | None:
         declared = signature.config_type
-        unknown = any("ExecutionContext" in text for text in signature.unresolved)
-        if declared is None or (declared is Any and not unknown):
+        if declared is None:
+            return None
+        if declared is Any and not any("ExecutionContext" in text for text in signature.unresolved):
             return None
         if inspect.isclass(declared) and (issubclass(declared, BaseModel) or is_dataclass(declared)):  # pyright: ignore[reportArgumentType]
             return declared
@@ -308,7 +309,8 @@ def needs_loop(step: Step) -> bool:
     """Return whether a step needs an event loop: its function or one of its handlers is asynchronous."""
     return (
         step.is_async
-        or is_async_function(inspect.unwrap(step.function))  # a plain wrapper may return a coroutine
+        # a plain wrapper may return a coroutine
+        or (not is_bare(step.function) and is_async_function(inspect.unwrap(step.function)))
         or any(binding.is_async_input for binding in step.loading_bindings())
         or any(output.binding is not None and output.binding.is_async_output for output in step.outputs)
     )
@@ -316,23 +318,23 @@ def needs_loop(step: Step) -> bool:
 
 def is_plain(step: Step) -> bool:
     """Return whether a step runs without coroutines; see `Step.is_plain`. Call it after `needs_loop` is set."""
-    unusual = (
-        step.needs_loop,
-        step.is_multi,
-        len(step.outputs) != 1,
-        step.context_parameter,
-        step.resources,
-        step.own_value,
-        step.is_guarded,
-        step.awaited,
-        step.collected,
-        step.fan_out,
-        step.partitions_def,
-        step.timeout is not None,
-        step.success_hooks,
-        any(loaded.mapping is not None for loaded in step.inputs),
+    is_unusual = (
+        step.needs_loop
+        or step.is_multi
+        or len(step.outputs) != 1
+        or step.context_parameter
+        or step.resources
+        or step.own_value
+        or step.is_guarded
+        or step.awaited
+        or step.collected
+        or step.fan_out
+        or step.partitions_def
+        or step.timeout is not None
+        or step.success_hooks
+        or any(loaded.mapping is not None for loaded in step.inputs)
     )
-    return not any(unusual)
+    return not is_unusual
 
 
 def _store_elements(step: Step) -> None:
@@ -361,4 +363,4 @@ def _executor_name(metadata: Mapping[str, Any] | None, key: str) -> str | None:
 
 
 def _hooks(hooks: Iterable[Hook] | None, hook_type: str) -> tuple[Hook, ...]:
-    return tuple(hook for hook in hooks or () if hook.hook_type == hook_type)
+    return tuple(hook for hook in hooks if hook.hook_type == hook_type) if hooks else ()

@@ -129,12 +129,13 @@ class SymbolTable:
         metadata: Mapping[str, Any] | None,
         hint: Any,
     ) -> StoredOutput:
+        stores_itself, type_hint = says_materialization(hint), stated(hint)
         output = StoredOutput(
             name,
             step_name,
             binding=None,
-            type_hint=stated(hint),
-            accepted=(Materialization,) if says_materialization(hint) else accepted_types(stated(hint)),
+            type_hint=type_hint,
+            accepted=(Materialization,) if stores_itself else accepted_types(type_hint),
             metadata=dict(metadata or {}),
             partitions_def=self.partitions_def(owner.partitions_def, f"asset {name!r}"),
             code_version=getattr(owner, "code_version", None),
@@ -142,7 +143,7 @@ class SymbolTable:
             kinds=tuple(getattr(owner, "kinds", None) or ()),
             group=getattr(owner, "group", None),
             description=getattr(owner, "description", None),
-            returns_materialization=says_materialization(hint),
+            returns_materialization=stores_itself,
         )
         with self.findings.collecting(f"asset {name!r}"):
             output.metadata = self.binder.metadata(name, output.metadata)

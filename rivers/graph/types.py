@@ -68,6 +68,8 @@ def accepted_types(hint: Any) -> tuple[type, ...] | None:
     """
     if hint is None:
         return None
+    if type(hint) is type:  # most annotations are plain classes
+        return None if hint in _RESULTS else _NUMERIC_TOWER.get(hint, (hint,))
     accepted = [_classes_of(member) for member in hint_members(hint)]
     if not accepted or None in accepted:
         return None

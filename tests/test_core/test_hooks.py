@@ -131,6 +131,16 @@ def test_rivers_wrap_io_handler_nests_wrappers():
     assert registry_with().wrap(bare, "a") is bare
 
 
+def test_resolve_hooks_ignore_later_plugins():
+    registry = registry_with({"rivers_default_io_handler": lambda asset_name: None})
+    hooks = registry.resolve_hooks()
+    registry.register(types.SimpleNamespace(rivers_default_io_handler=hookimpl(lambda: "late")), "late")
+    assert hooks.default_io_handler("a") is None
+    assert registry.resolve_hooks().default_io_handler("a") == "late"
+    bare = Handler()
+    assert hooks.wrap(bare, "a") is bare
+
+
 def test_rivers_wrap_io_handler_error_names_plugin():
     registry = registry_with({"rivers_wrap_io_handler": lambda: object()}, names=["acme"])
     with pytest.raises(PluginLoadError, match=r"Plugin 'acme:acme'.* asset 'a', got object"):

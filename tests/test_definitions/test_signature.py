@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
@@ -83,6 +84,44 @@ def test_hint_of_local_class_is_resolved():
     assert typed.signature.config_type is Local
     assert typed.signature.parameters[0].hint is Local
     assert typed.signature.return_hint == list[Local]
+
+
+def test_text_hints_resolve_to_classes_and_other_types():
+    int = Later  # noqa: A001 - hides the builtin class
+
+    @Asset
+    def typed(a: int, b: pytest.Item, c: float, d: pytest.missing, e: str | None = None) -> None: ...
+
+    signature = typed.signature
+    assert [parameter.hint for parameter in signature.parameters] == [
+        int,
+        pytest.Item,
+        float,
+        Any,
+        str | None,
+    ]
+    assert (signature.return_hint, signature.unresolved) == (type(None), ("pytest.missing",))
+
+
+def test_signature_keeps_kinds_and_defaults():
+    def function(a, /, b, c=3, *rest, d, e=5, **options): ...
+
+    def ordinary(a, b=None, c=3): ...
+
+    for each in (function, ordinary):
+        expected = inspect.signature(each).parameters.values()
+        assert [
+            (spec.name, spec.kind, spec.has_default, spec.default)
+            for spec in Asset(each).signature.parameters
+        ] == [
+            (
+                item.name,
+                item.kind,
+                item.default is not item.empty,
+                None if item.default is item.empty else item.default,
+            )
+            for item in expected
+        ]
 
 
 def test_annotated_hint_keeps_extras():

@@ -28,6 +28,22 @@ def test_long_chain_runs_in_any_listed_order(repository):
     assert len(repo.materialize(only_stale=True).skipped_assets) == DEPTH
 
 
+def test_steps_of_one_depth_run_in_declared_order(repository):
+    calls: list[str] = []
+
+    def asset(name: str, *upstreams: str) -> rs.SingleAsset:
+        return rs.Asset(
+            lambda: calls.append(name), name=name, deps=[rs.AssetDef.dep(item) for item in upstreams]
+        )
+
+    declared = [asset("a"), asset("b"), asset("of_b", "b"), asset("of_a", "a"), asset("last", "of_a", "b")]
+    repository(*declared).materialize()
+    assert calls == ["a", "b", "of_b", "of_a", "last"]
+    calls.clear()
+    repository(*reversed(declared)).materialize()
+    assert calls == ["b", "a", "of_a", "of_b", "last"]
+
+
 def test_failure_skips_long_chain(repository):
     def a0():
         raise ValueError

@@ -61,6 +61,8 @@ def mapping_hint(hint: Any) -> tuple[Any, Any] | None:
         >>> mapping_hint(Mapping[str, int] | None)
         (<class 'str'>, <class 'int'>)
     """
+    if hint is None or type(hint) is type:  # most annotations are plain classes
+        return (Any, Any) if hint is dict else None
     members = [member for member in hint_members(hint) if member is not NoneType]
     if not members or any(class_of(member) not in _MAPPINGS for member in members):
         return None

@@ -93,53 +93,60 @@ def _observer(hook: HookCaller, impl: HookImpl) -> Callable[..., None]:
     return observe
 
 
-def call_default_io_handler(
-    pm: PluginManager, asset_name: str, asset_metadata: Mapping[str, Any] | None
-) -> str | BaseIOHandler | None:
-    """Call `rivers_default_io_handler` until a plugin has an answer.
+class ResolveHooks:
+    """Hooks that are called for each asset when a repository is resolved, without those of plugins registered later.
 
     Args:
         pm: Plugin manager with the plugins to call.
-        asset_name: Name of the asset.
-        asset_metadata: Static metadata of the asset.
-
-    Returns:
-        The first result that is not None, or None.
-
-    Raises:
-        PluginLoadError: A plugin raised, or returned something else than a name or a handler.
     """
-    hook = pm.hook.rivers_default_io_handler
-    for impl in reversed(hook.get_hookimpls()):
-        result = _call(impl, hook.name, asset_name=asset_name, asset_metadata=asset_metadata)
-        if result is not None:
-            accepted = "the name of a handler, a BaseIOHandler or None"
-            return (
-                result if isinstance(result, str) else _handler(result, impl, hook.name, accepted, asset_name)
-            )
-    return None
 
+    def __init__(self, pm: PluginManager) -> None:
+        self._default = tuple(reversed(pm.hook.rivers_default_io_handler.get_hookimpls()))
+        self._wrap = tuple(reversed(pm.hook.rivers_wrap_io_handler.get_hookimpls()))
 
-def call_wrap_io_handler(pm: PluginManager, handler: BaseIOHandler, asset_name: str) -> BaseIOHandler:
-    """Call `rivers_wrap_io_handler`, passing to each plugin the handler that the previous one returned.
+    def default_io_handler(
+        self, asset_name: str, asset_metadata: Mapping[str, Any] | None = None
+    ) -> str | BaseIOHandler | None:
+        """Ask plugins for the handler of an asset that names none.
 
-    Args:
-        pm: Plugin manager with the plugins to call.
-        handler: Handler of the asset.
-        asset_name: Name of the asset.
+        Args:
+            asset_name: Name of the asset.
+            asset_metadata: Static metadata of the asset.
 
-    Returns:
-        The outermost handler.
+        Returns:
+            The first answer, or None if no plugin has one.
 
-    Raises:
-        PluginLoadError: A plugin raised, or returned something else than a handler.
-    """
-    hook = pm.hook.rivers_wrap_io_handler
-    for impl in reversed(hook.get_hookimpls()):
-        result = _call(impl, hook.name, handler=handler, asset_name=asset_name)
-        if result is not None:
-            handler = _handler(result, impl, hook.name, "a BaseIOHandler or None", asset_name)
-    return handler
+        Raises:
+            PluginLoadError: A plugin raised, or returned something else than a name or a handler.
+        """
+        hook, accepted = "rivers_default_io_handler", "the name of a handler, a BaseIOHandler or None"
+        for impl in self._default:
+            result = _call(impl, hook, asset_name=asset_name, asset_metadata=asset_metadata)
+            if isinstance(result, str):
+                return result
+            if result is not None:
+                return _handler(result, impl, hook, accepted, asset_name)
+        return None
+
+    def wrap(self, handler: BaseIOHandler, asset_name: str) -> BaseIOHandler:
+        """Let each plugin wrap the handler of an asset that the previous one returned.
+
+        Args:
+            handler: Handler of the asset.
+            asset_name: Name of the asset.
+
+        Returns:
+            The outermost handler; `handler` itself if no plugin wraps it.
+
+        Raises:
+            PluginLoadError: A plugin raised, or returned something else than a handler.
+        """
+        hook = "rivers_wrap_io_handler"
+        for impl in self._wrap:
+            result = _call(impl, hook, handler=handler, asset_name=asset_name)
+            if result is not None:
+                handler = _handler(result, impl, hook, "a BaseIOHandler or None", asset_name)
+        return handler
 
 
 def _call(impl: HookImpl, hook_name: str, **arguments: Any) -> Any:

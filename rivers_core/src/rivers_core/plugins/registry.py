@@ -31,8 +31,7 @@ from rivers_core.plugins.discovery import (
 )
 from rivers_core.plugins.hook_calls import (
     Observers,
-    call_default_io_handler,
-    call_wrap_io_handler,
+    ResolveHooks,
     freeze_observers,
 )
 from rivers_core.plugins.loading import (
@@ -255,6 +254,14 @@ class PluginRegistry:
                 self._observers = freeze_observers(hooks)
             return self._observers
 
+    def resolve_hooks(self) -> ResolveHooks:
+        """Return the hooks that are called for each asset when a repository is resolved.
+
+        Raises:
+            PluginLoadError: A plugin that announces `rivers.resolve` is broken.
+        """
+        return ResolveHooks(self._hooks(RESOLVE))
+
     def default_io_handler(
         self, asset_name: str, asset_metadata: Mapping[str, Any] | None = None
     ) -> str | BaseIOHandler | None:
@@ -271,7 +278,7 @@ class PluginRegistry:
             PluginLoadError: A plugin that announces `rivers.resolve` is broken, raised, or returned something else
                 than a name or a handler.
         """
-        return call_default_io_handler(self._hooks(RESOLVE), asset_name, asset_metadata)
+        return self.resolve_hooks().default_io_handler(asset_name, asset_metadata)
 
     def wrap(self, handler: BaseIOHandler, asset_name: str) -> BaseIOHandler:
         """Let plugins wrap the handler of an asset.
@@ -287,7 +294,7 @@ class PluginRegistry:
             PluginLoadError: A plugin that announces `rivers.resolve` is broken, raised, or returned something else
                 than a handler.
         """
-        return call_wrap_io_handler(self._hooks(RESOLVE), handler, asset_name)
+        return self.resolve_hooks().wrap(handler, asset_name)
 
     def register(self, module: object, name: str) -> None:
         """Add a plugin to this process, for notebooks and tests.
