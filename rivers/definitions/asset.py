@@ -446,7 +446,7 @@ class GraphAsset(_FunctionAsset[P, R]):
     def record(self) -> GraphRecording:
         """Call the body once and return the tasks it calls.
 
-        A parameter without a default stands for the asset or resource of that name; one with a default gets the
+        A parameter without a default refers to the asset or resource of that name; one with a default gets the
         default.
 
         Raises:

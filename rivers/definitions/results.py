@@ -186,7 +186,7 @@ class PartitionedOutput(Result):
         values: `{key: value}`; a key is a `PartitionKey` of one partition, or its display form.
 
     Raises:
-        ResultDefinitionError: There is no value, or a key stands for several partitions or is given twice.
+        ResultDefinitionError: There is no value, or a key identifies several partitions or is given twice.
     """
 
     values: dict[PartitionKey, Any]
@@ -221,7 +221,7 @@ def _single_key(key: object) -> PartitionKey:
         )
     if not key.is_single:
         raise ResultDefinitionError(
-            f"PartitionedOutput: key {str(key)!r} stands for several partitions. Give each its own value."
+            f"PartitionedOutput: key {str(key)!r} identifies several partitions. Use one key for each value."
         )
     return key
 

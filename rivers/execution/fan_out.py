@@ -217,7 +217,7 @@ async def load_collected(collected: CollectedInput, step: Step, run: Run, keys: 
     """Load the values of all instances of a mapped step, as a list or an iterator.
 
     Raises:
-        NotMaterializedError: The mapped step has not run, or the value of an instance is gone.
+        NotMaterializedError: The mapped step has not run, or the value of an instance no longer exists.
     """
     mapped = collected.mapped
     binding = mapped.binding

@@ -400,7 +400,7 @@ class Storing:
         return {key: value for metadata in given for key, value in metadata.items()} or None
 
     def _given_metadata(self, result: Output | None) -> dict[str, MetadataValue] | None:
-        """Return what context and `Output` gave, for the handler; that of the `Output` wins."""
+        """Return the metadata of context and `Output` for the handler; that of the `Output` takes precedence."""
         from_context = getattr(self.context, "output_metadata", None)
         from_result = None if result is None else result.metadata
         return {**(from_context or {}), **(from_result or {})} or None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def redact_recorded(value: Any, secrets: Iterable[str]) -> Any:
     """Return a JSON-like value without the given secrets and without credentials in URLs.
 
-    A text that contains neither stays as it is: `token=3` may be a data version.
+    A text that contains neither is not changed: `token=3` may be a data version.
 
     Args:
         value: A text, or dictionaries and lists of texts.

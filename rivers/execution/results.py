@@ -178,7 +178,7 @@ def of_part(part: Any, whole: Output | None) -> tuple[Any, Output | None]:
 
 def _merged_tags(*given: ResultTags | None) -> ResultTags | None:
     items = [item for tags in given for item in tag_items(tags)]
-    if any(isinstance(item, str) for item in items):  # plain tags beside pairs
+    if any(isinstance(item, str) for item in items):  # plain tags mixed with pairs
         return [item if isinstance(item, str) else "=".join(item) for item in items]
     return items or None  # type: ignore[return-value]
 

@@ -156,7 +156,7 @@ class Skipping:
 
     Args:
         run: The run, before its first step.
-        only_missing: Whether to skip stale values, too.
+        only_missing: Whether to also skip stale values.
     """
 
     def __init__(self, run: Run, *, only_missing: bool = False) -> None:

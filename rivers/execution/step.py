@@ -73,7 +73,7 @@ def execute_step(step: Step, run: Run, call: Call | None = None) -> Coroutine[An
 
 
 def _own_call(run: Run) -> Call:
-    """Return what executes one call of a step in this process."""
+    """Return the function that executes one call of a step in this process."""
     return execute_call if run.write_threads is None else _execute_unless_closing
 
 
@@ -381,7 +381,7 @@ async def _store_each(
 
 
 async def _called(step: Step, arguments: dict[str, Any]) -> Any:
-    """What the function gives on an event loop; in a thread if it might block that."""
+    """Result of the function on an event loop, called in a thread if it might block the loop."""
     if step.is_async:
         returned = step.function(**arguments)
     else:

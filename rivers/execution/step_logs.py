@@ -77,7 +77,7 @@ def _step_logger_class(base: type[logging.Logger]) -> type[logging.Logger]:
 
 
 def _keep_of(name: str) -> Keep | None:
-    """Return what keeps the records of a logger now, None if no call with it runs here."""
+    """Return the function that keeps the records of a logger now; None if no call with it runs here."""
     running = _running.get(name)
     if not running:
         return None

@@ -81,6 +81,6 @@ class Suspension:
         self._future = future
 
     def __await__(self) -> Generator[Future[Any], None, Any]:
-        """Yield the future to whoever drives the coroutine."""
+        """Yield the future to the caller that drives the coroutine."""
         yield self._future
         return self._future.result()

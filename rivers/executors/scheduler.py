@@ -143,7 +143,7 @@ class _Scheduler:
         self._drain()
 
     def _next_here(self) -> Step | _Suspended | None:
-        """Return what the calling thread runs next, waiting for others; None when nothing is left to do."""
+        """Return the next step of the calling thread, waiting for other steps; None when all have ended."""
         with self._change:
             while True:
                 self._start_ready()

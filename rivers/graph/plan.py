@@ -204,7 +204,7 @@ class MappedInput:
 
 @dataclass(frozen=True, slots=True)
 class MappedInstance:
-    """What makes a step the instance of a mapped step for one element, which is among its constants.
+    """Origin of a step that is the instance of a mapped step for one element, which is among its constants.
 
     Attributes:
         step: Name of the mapped step.
@@ -318,7 +318,7 @@ class Step:
         yield from self.waits_for
 
     def needs_of(self, step_name: str) -> Iterable[LoadedInput | Awaited]:
-        """Yield what this step loads or awaits of the outputs of a step, which may be its own."""
+        """Yield the inputs of this step that are outputs of a given step, which may be this step."""
         own = () if self.own_value is None else (self.own_value.loaded,)
         everything: tuple[LoadedInput | Awaited, ...] = (*self.inputs, *self.awaited, *own)
         yield from (needed for needed in everything if needed.upstream.step_name == step_name)

@@ -69,7 +69,7 @@ def _guard_outputs(step: Step, findings: Findings) -> None:
     if guarded is not None and step.partition_batches:
         findings.add(
             f"asset {step.owner!r} stores several partition keys in one call, and handler {guarded.label!r} replaces "
-            "each value only if nobody else stored one since the step began (conflict='error'). Remove "
+            "each value only if no other process stored one since the step began (conflict='error'). Remove "
             "partition_batches, or use a handler with conflict='overwrite'."
         )
 

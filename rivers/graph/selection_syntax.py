@@ -21,7 +21,7 @@ _QUOTED: Final = re.compile(r"""(["'])(?P<name>.*)\1""", re.DOTALL)
 
 
 def select_names(graph: Graph, selection: str | Iterable[str]) -> list[str]:
-    """Return the names of assets, outputs and tasks that a selection stands for.
+    """Return the names of the assets, outputs and tasks that a selection matches.
 
     Terms are joined (union): a name, a glob (`raw_*`), `group:x`, `tag:x`, `kind:x`, `handler:x` (also with a glob),
     with `+name` everything upstream, with `name+` everything downstream, with `1+name` and `name+1` one level of it.
@@ -130,7 +130,7 @@ def _selectable(graph: Graph) -> Mapping[str, StoredOutput]:
 
 
 def _outputs(graph: Graph, name: str) -> list[str]:
-    """Return the outputs that a name stands for: several of a multi-asset."""
+    """Return the outputs of a name: several of a multi-asset."""
     members = graph.members.get(name, ())
     step = graph.steps[members[0]] if members else None
     return (
@@ -163,7 +163,7 @@ def _downstream(graph: Graph) -> dict[str, list[str]]:
 
 
 def _reach(names: Iterable[str], edges: Mapping[str, list[str]], levels: str) -> Iterator[str]:
-    """Yield what is connected to names, within a number of levels if there is one."""
+    """Yield the names that are connected to names, within a number of levels if there is one."""
     seen: set[str] = set()
     current = list(names)
     remaining = int(levels) if levels else -1

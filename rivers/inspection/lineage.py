@@ -85,7 +85,7 @@ class Lineage:
         )
 
     def near(self, name: str, depth: int) -> Lineage:
-        """Return the lineage of an asset and what is at most so many edges upstream or downstream of it.
+        """Return the lineage of an asset and everything within a number of edges upstream or downstream of it.
 
         Args:
             name: The asset.
@@ -189,7 +189,7 @@ def _graph_asset_by_member(graph: Graph) -> dict[str, str]:
 
 
 def _sources(step: Step) -> dict[str, bool]:
-    """Map what a step depends on to whether it is loaded."""
+    """Map each dependency of a step to whether its value is loaded."""
     loaded = [step_input.upstream.name for step_input in step.inputs]
     return {name: name in loaded for name in (*loaded, *step.waits_for)}
 
@@ -214,7 +214,7 @@ def _group_node(name: str, nodes: list[Node]) -> Node:
 
 
 def _reachable(names: Iterable[str], edges: Iterable[tuple[str, str]], depth: int | None = None) -> set[str]:
-    """Return what the edges lead to from these names, in any number of steps or at most `depth`."""
+    """Return the names that the edges reach from these names, in any number of steps or at most `depth`."""
     neighbors: dict[str, list[str]] = {}
     for source, target in edges:
         neighbors.setdefault(source, []).append(target)

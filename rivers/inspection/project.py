@@ -40,7 +40,7 @@ class Project:
         *,
         read_only: bool = False,
     ) -> None:
-        # the project's code loads the configuration too, and must find the same
+        # the code of the project also loads the configuration, and has to find the same file
         if environment is not None:
             os.environ["RIVERS_ENV"] = environment
         if config is not None:
@@ -148,7 +148,7 @@ class Project:
 
         secrets = set(self._run_secrets)
         for holder in {id(holder): holder for holder in self._loaded_holders()}.values():
-            with suppress(Exception):  # the error being reported may come from this very holder
+            with suppress(Exception):  # the error that is being reported may come from this object
                 secrets.update(secrets_of(holder))
         return sorted(secrets, key=len, reverse=True)
 

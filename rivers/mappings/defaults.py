@@ -14,7 +14,7 @@ Partitions = PartitionsDefinition | None
 def check_mapping(
     mapping: PartitionMapping | None, *, downstream: Partitions, upstream: Partitions, lenient: bool = False
 ) -> list[str]:
-    """Return the problems of a mapping as `PartitionMapping.check` does; None stands for the obvious one."""
+    """Return the problems of a mapping as `PartitionMapping.check` does; None is the default mapping."""
     mapping = mapping or default_mapping(downstream, upstream)
     if mapping is None:
         return [_nothing_obvious(downstream, upstream)]

@@ -90,7 +90,7 @@ class ForKeysMapping(PartitionMapping):
     def upstream_keys(
         self, key: PartitionKey | None, downstream: PartitionsDefinition | None, upstream: UpstreamKeys
     ) -> Iterable[PartitionKey]:
-        """Return those keys of the restricted mapping that are listed."""
+        """Return the keys of the restricted mapping that are listed."""
         mapping = self.mapping or obvious_mapping(downstream, upstream.definition)
         listed = set(upstream.listed(self._keys))
         return [needed for needed in mapping.upstream_keys(key, downstream, upstream) if needed in listed]

@@ -134,7 +134,7 @@ class CodeRepository:
         Called automatically before the first run. Call again to switch storage.
 
         Args:
-            storage: Event storage; by default memory, or `.rivers/` beside the `rivers.toml`, one per environment.
+            storage: Event storage; by default memory, or `.rivers/` next to the `rivers.toml`, one per environment.
             set_up: Whether to set up resources now; False leaves that to the first run.
 
         Returns:
@@ -266,7 +266,7 @@ class CodeRepository:
         )
 
     def select(self, selection: Iterable[str | Asset | Task] | str | None = None) -> tuple[str, ...] | None:
-        """Return the names of the assets, outputs and tasks that a selection stands for; None for None.
+        """Return the names of the assets, outputs and tasks that a selection matches; None for None.
 
         Args:
             selection: Assets or terms: names, globs, `group:x`, `tag:x`, `kind:x`, `handler:x`, `+name` with everything

@@ -115,7 +115,7 @@ def _values_of(
 
 
 def delete_values(values: Sequence[StoredValue], storage: EventStorage) -> list[tuple[str, str | None]]:
-    """Delete values, and record an event for each after it is gone.
+    """Delete values, and record an event after each deletion.
 
     Args:
         values: The values.
@@ -148,7 +148,7 @@ def delete_values(values: Sequence[StoredValue], storage: EventStorage) -> list[
 
 
 def find_orphans(graph: Graph, storage: EventStorage, name: str, handler: BaseIOHandler) -> list[StoredValue]:
-    """Return the values that a handler stored for assets which do not exist any more.
+    """Return the values that a handler stored for assets that no longer exist.
 
     Args:
         graph: The graph of today's definitions.
@@ -194,7 +194,7 @@ def _orphans_of(asset: str, binding: HandlerBinding, storage: EventStorage) -> I
 
 
 def _partition_contexts(text: str | None) -> Iterator[PartitionContext]:
-    """Yield contexts for the display form of a key whose definition is gone: with dimensions, and without."""
+    """Yield contexts for the display form of a key whose definition no longer exists: with and without dimensions."""
     parts = [part.partition("=") for part in (text or "").split("|")]
     if all(separator for _, separator, _ in parts):
         definition = PartitionsDefinition.multi(

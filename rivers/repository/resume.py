@@ -84,7 +84,7 @@ def skip_finished_steps(run: Run, *, resume: bool) -> None:
 def _spent_attempts(events: Iterable[Event]) -> dict[tuple[str, str | None], tuple[FailureReason, ...]]:
     """Return why attempts of each call were repeated, by step and display form of the key.
 
-    They count against the retry policy: a run that is resumed again and again does not retry for ever.
+    They count against the retry policy, so that a run that is resumed repeatedly does not retry forever.
     """
     spent: dict[tuple[str, str | None], dict[int, FailureReason]] = {}
     for event in events:
@@ -96,7 +96,7 @@ def _spent_attempts(events: Iterable[Event]) -> dict[tuple[str, str | None], tup
 
 
 def _values(run: Run, step: Step, key: Key) -> list[Value]:
-    """Return what a step stores in this run for one key, as asset and display form of the key."""
+    """Return the values that a step stores in this run for one key, as asset and display form of the key."""
     return [(output.name, None if key is None else str(key)) for output in run.plan.outputs_of(step)]
 
 

@@ -95,7 +95,7 @@ def preview(
     only_stale: bool,
     mode: PartitionMode | None = None,
 ) -> RunPlan:
-    """Return what a run of a plan would do, judged by what is stored now.
+    """Return a preview of a run of a plan, based on the values that are stored now.
 
     Args:
         plan: The steps.

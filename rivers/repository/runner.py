@@ -105,7 +105,7 @@ class RunRequest:
 
     @property
     def partition_mode(self) -> PartitionMode | None:
-        """Which keys to run: as asked for, and those that are not fresh if only stale assets run without keys."""
+        """Partition mode: the requested one, or `stale` if only stale assets run without keys."""
         if self.partitions is None and self.only_stale and self.partition_key is None:
             return "stale"
         return self.partitions

@@ -130,7 +130,7 @@ class Runtime:
 
     @property
     def storage(self) -> EventStorage:
-        """The event storage: the given one, `.rivers/` beside a configuration file, or memory."""
+        """The event storage: the given one, `.rivers/` next to a configuration file, or memory."""
         with self._lock:
             if self._storage is None:
                 config = None if self._is_override else self.config
@@ -167,7 +167,7 @@ class Runtime:
         return resolve(definitions, binder, self._check_jobs, self._check_config, self._check_executors)
 
     def scope(self, config: Mapping[str, Any]) -> RunScope:
-        """Return what a run uses: the bound graph and the resources, with the overrides of the run.
+        """Return the scope of a run: the bound graph and the resources, with the overrides of the run.
 
         Args:
             config: Argument `config` of the run.
@@ -351,7 +351,7 @@ def _make_bundle(graph: Graph, resources: Mapping[str, Any]) -> Bundle:
 
 
 def event_log_folder(config: Config) -> Path:
-    """Return the folder of a project's event log: `.rivers` beside the configuration file.
+    """Return the folder of a project's event log: `.rivers` next to the configuration file.
 
     Each environment has a folder below it, because a value stored in one environment is missing in the others.
 

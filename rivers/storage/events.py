@@ -37,7 +37,7 @@ class Event:
 
     Attributes:
         id: Ascending number of the event in its storage; None until it is stored. "StepStart" and "StepSuccess" are
-            derived when events are read, and have the number of the event beside them.
+            derived when events are read, and have the number of the stored event of the attempt.
         event_type: "StepStart", "Materialization", "Observation", "Deletion", "StepSuccess", "StepFailure",
             "StepRetry", "StepSkipped", "RunStart", "RunSuccess", "RunFailure", "RunCanceled" or "RunInterrupted".
         run_id: Id of the run.

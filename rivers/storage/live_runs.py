@@ -44,7 +44,7 @@ class RunningCall:
 
 
 class LiveRun(Protocol):
-    """What a storage needs to know about a run of this process.
+    """Interface of a run of this process for storages.
 
     Attributes:
         run_id: Id of the run.

@@ -32,7 +32,7 @@ class RunRecord:
 
     Attributes:
         run_id: Id of the run.
-        status: "Started", "Success", "Failure", "Canceled" or "Interrupted" (its process is gone).
+        status: "Started", "Success", "Failure", "Canceled" or "Interrupted" (its process has ended).
         start_time: Nanoseconds since the epoch (UTC).
         end_time: Nanoseconds since the epoch (UTC), None while it runs.
         job_name: Name of the job, None for a plain `materialize`.
@@ -70,7 +70,7 @@ class RunRecord:
         return replace(self, status=status, end_time=at, message=message)
 
     def interrupted(self, at: int, last_seen: int | None) -> RunRecord:
-        """Return the run as interrupted, since its process is gone.
+        """Return the run as interrupted, because its process has ended.
 
         Args:
             at: Time of detection, in nanoseconds since the epoch.

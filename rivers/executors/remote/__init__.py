@@ -1,4 +1,4 @@
-"""Run steps in other processes: a reference to a step goes out; events, log records and errors come back.
+"""Run steps in other processes: send references to steps, and receive events, log records and errors.
 
 `bundle` pickles the bound steps of a repository, `messages` defines what is sent, `worker` runs a request in the
 process that receives it, `call` sends one and records its report. An executor only provides a `Channel`.

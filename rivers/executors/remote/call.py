@@ -1,4 +1,4 @@
-"""The coordinator's side of a call: send one attempt after the other, and record what comes back."""
+"""The coordinator's side of a call: send one attempt after the other, and record the reports."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ class RemoteCalls:
 
 
 class _Retry(NamedTuple):
-    """How a call goes on after a failed attempt.
+    """Next action of a call after a failed attempt.
 
     Attributes:
         delay: Seconds to wait before the next attempt.
@@ -290,7 +290,7 @@ def _in_bundle(step: Step) -> tuple[str, tuple[str, bytes] | None]:
 
 
 def _filled(compute: Compute | None, default: Compute | None) -> Compute | None:
-    """Return what an asset declares, with the quantities of the channel where it does not."""
+    """Return the resources that an asset declares, with those of the channel for the others."""
     if compute is None or default is None:
         return compute or default
     gpu = default.gpu if compute.gpu is None else compute.gpu

@@ -66,7 +66,7 @@ class Channel(ABC):
         coroutine ends the step, if that is possible.
 
         Args:
-            request: The request; `encoded` is what travels, the rest describes it.
+            request: The request; only `encoded` has to be sent, the other fields describe it.
 
         Raises:
             LostStepError: The process ended before it reported.

@@ -124,7 +124,7 @@ def _content(error: BaseException) -> bytes | None:
     reducer = next(
         base for base in kind.__mro__ if "__reduce__" in vars(base) or "__reduce_ex__" in vars(base)
     )
-    if not _is_native(reducer):  # the author says how to pickle it
+    if not _is_native(reducer):  # its author defined how to pickle it
         with suppress(Exception):
             data = dumps(error)
             if type(pickle.loads(data)) is kind:

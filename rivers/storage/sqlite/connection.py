@@ -210,7 +210,7 @@ class Database:
 
 
 def interrupt_orphans(connection: sqlite3.Connection, folder: Path, run_id: str | None = None) -> None:
-    """Close runs whose process is gone as "interrupted"; call it within a transaction.
+    """Close runs whose process has ended as "interrupted"; call it within a transaction.
 
     Args:
         connection: Open connection to the file.

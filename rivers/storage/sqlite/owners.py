@@ -45,7 +45,7 @@ def is_gone(folder: Path, owner: str | None) -> bool:
 
     Args:
         folder: Folder of the lock files.
-        owner: Id of an `Owner`; None counts as gone.
+        owner: Id of an `Owner`; None counts as ended.
     """
     if owner is None or not (path := _lock_path(folder, owner)).exists():
         return True
@@ -66,7 +66,7 @@ def is_gone(folder: Path, owner: str | None) -> bool:
 
 
 def remove_stale(folder: Path) -> None:
-    """Remove the lock files of processes that are gone."""
+    """Remove the lock files of processes that have ended."""
     for path in folder.glob("*.owner"):
         is_gone(folder, path.stem)
 

@@ -18,7 +18,7 @@ VERSION: Final = 2
 # "RIVR": marks the file as one of rivers, not of another program that uses SQLite.
 APPLICATION_ID: Final = 0x52495652
 
-# What runs now, what steps logged, and which runs shall end: beside the events, so that a page can show it.
+# Running steps, log records and requests to cancel, in the same file as the events, so that other processes see them.
 _LIVE_TABLES: Final = (
     """
     CREATE TABLE running_steps (

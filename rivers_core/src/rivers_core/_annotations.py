@@ -21,7 +21,7 @@ Types = tuple[Any, ...]
 
 
 def kinds_of(types: Types) -> Iterator[Any]:
-    """Yield the types that annotations stand for, without `Annotated`, unions, aliases and root models.
+    """Yield the types in annotations, without `Annotated`, unions, aliases and root models.
 
     Args:
         types: Annotations.

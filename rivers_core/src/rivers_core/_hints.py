@@ -71,7 +71,7 @@ def mapping_hint(hint: Any) -> tuple[Any, Any] | None:
 
 
 def alternatives(annotation: Any) -> Iterator[Any]:
-    """Yield the types that an annotation stands for, without `Annotated`, unions, aliases and `NewType`."""
+    """Yield the types in an annotation, without `Annotated`, unions, aliases and `NewType`."""
     origin: Any = get_origin(annotation)
     if origin is Annotated:
         yield from alternatives(get_args(annotation)[0])

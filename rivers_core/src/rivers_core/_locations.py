@@ -181,7 +181,7 @@ def missing_credentials(address: str, text: str) -> str:
     if credentials is None or not _NO_CREDENTIALS.search(text):
         return ""
     return (
-        f"No credentials were found. Set {credentials}, in the environment or in the .env beside rivers.toml, or pass "
+        f"No credentials were found. Set {credentials}, in the environment or in the .env next to rivers.toml, or pass "
         "them as `storage_options`."
     )
 

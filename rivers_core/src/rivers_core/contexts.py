@@ -59,7 +59,7 @@ class _Context:
         return logging.getLogger(f"rivers.handlers.{self.asset_name}")
 
     def _repr(self, *names: str) -> str:
-        """Return the constructor call, without what was not set."""
+        """Return the constructor call, without arguments that were not set."""
         names = (*names, "partition", "asset_metadata", "type_hint", "run_id")
         given = [(name, getattr(self, name)) for name in names]
         arguments = ", ".join(f"{name}={value!r}" for name, value in given if value is not None)
@@ -186,7 +186,7 @@ class OutputContext(_Context):
         """Report the keys for which a value for several partitions stores something.
 
         A handler with `partition_batches` calls it with such a value, before the write takes effect if it can: a
-        value that stores nothing for one of its keys is refused here, unless the asset allows that.
+        value that stores nothing for one of its keys is rejected here, unless the asset allows that.
 
         Args:
             keys: Keys of the context's partition; those without rows are left out.

@@ -116,7 +116,7 @@ class ConflictError(RiversError, RuntimeError):
 
 
 class VersionNotFoundError(RiversError, LookupError):
-    """The requested version of a value was never stored, or is not kept any more."""
+    """The requested version of a value was never stored, or is no longer kept."""
 
 
 class OneShotValueError(RiversError, RuntimeError):

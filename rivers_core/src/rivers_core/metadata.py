@@ -327,7 +327,7 @@ class BoolMetadataValue(_SingleValue, variant="Bool", kind="bool", constructor="
 
 
 class NullMetadataValue(MetadataValue, variant="Null", kind="null"):
-    """Nothing: a fact that is known to be absent."""
+    """A null value: the fact is known to be absent."""
 
     __slots__ = ()
     value: ClassVar[None] = None

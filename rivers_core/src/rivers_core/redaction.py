@@ -33,7 +33,7 @@ _CERTAIN_NAME: Final = re.compile(
     r"signing_?key|encryption_?key|shared_?key|(^|_)(sas|pwd|auth|authorization|cookies?)$",
     re.IGNORECASE,
 )
-# `sort_key` and its like name a column as often as a credential.
+# Names such as `sort_key` refer to a column as often as to a credential.
 _LIKELY_NAME: Final = re.compile(r"(^|_)key$", re.IGNORECASE)
 # Options that say where a store is and how to reach it: a failed connection cannot be diagnosed without them.
 _PLAIN_NAME: Final = re.compile(
@@ -165,7 +165,7 @@ def option_secrets(options: Mapping[str, str]) -> list[str]:
     """Return the secrets among the options of an object store.
 
     Every value may be a secret, except those of options that say where the store is and how to reach it. Of a URL
-    these are scheme, host and port. A short value counts only if the name of its option says so: `true` does not.
+    these are scheme, host and port. A short value such as `true` counts only if its option has a secret name.
 
     Args:
         options: Options as plain text.
@@ -197,7 +197,7 @@ def redacted_field(value: Any, name: str) -> Any:
 
 
 class _Repr(str):
-    """A text that stands for the `repr` of an object."""
+    """Text that replaces the `repr` of an object."""
 
     __slots__ = ()
     __repr__ = str.__str__

@@ -59,7 +59,7 @@ class Schema(Value):
     Two schemas are equal when their names and types are; nullability and key-value metadata are not compared.
     Storing, comparing, pickling and printing a schema needs no Arrow library. Reading one from another library
     (the constructor, `from_ipc`) and handing it on (`__arrow_c_schema__`, `to_ipc`) needs
-    `pip install "rivers-core[arrow]"`. Key-value metadata is handed on, but neither stored nor pickled.
+    `pip install "rivers-core[arrow]"`. Key-value metadata is kept in memory, but neither stored nor pickled.
 
     Args:
         obj: Any object with `__arrow_c_schema__`: a schema of pyarrow, polars, arro3 or deltalake.

@@ -102,7 +102,7 @@ def derive_key(secret: str) -> bytes:
 
 
 def is_signed_object(data: memoryview) -> bool:
-    """Return whether an object says that it is signed; its signature is not verified.
+    """Return whether an object is marked as signed; its signature is not verified.
 
     Args:
         data: The whole object.

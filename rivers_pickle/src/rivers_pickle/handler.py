@@ -498,14 +498,14 @@ class PickleIOHandler(ObjectIOHandler):
             if not self.objects.exists(marker):
                 self.objects.target(marker).put(_MARKER_TEXT)
         else:
-            # a prefix may lie in a signed one
+            # a prefix may be inside a signed one
             for depth in range(len(parts) + 1):
                 marker = "/".join([*parts[:depth], _MARKER])
                 if self._has_marker(marker):
                     raise ConfigurationError(
-                        f"{type(self).__name__} has no signing key, and {self.object_address(marker)!r} says that the "
-                        "objects there are signed: they would be replaced by unsigned ones, which nobody could load. "
-                        "Nothing was stored. Set `signing_key`, or remove this object if the store is no longer signed."
+                        f"{type(self).__name__} has no signing key, but {self.object_address(marker)!r} marks the "
+                        "objects there as signed. Handlers with the key could not load unsigned ones. Nothing was "
+                        "stored. Set `signing_key`, or remove this object if the store is no longer signed."
                     )
         self._is_guarded = True
 

@@ -157,10 +157,13 @@ def _section_schemas(names: list[str]) -> dict[str, Any]:
     metadata = {"type": "object", "description": "Metadata of the assets, such as options of their handler."}
     patterns = {"type": "array", "items": {"type": "string"}}
     return {
-        "repository": {"type": "string", "description": "What the command loads: 'package.module:name'."},
+        "repository": {
+            "type": "string",
+            "description": "Repository that the command loads: 'package.module:name'.",
+        },
         "default_io_handler": handler,
         "default_executor": {"type": "string", "description": "The name of an executor."},
-        "durable": {"type": "boolean", "description": "Flush to the disk before a write counts as done."},
+        "durable": {"type": "boolean", "description": "Flush every write on a local disk before it returns."},
         "executors": _table(
             {"type": "object", "properties": {"use": {"type": "string"}}, "required": ["use"]},
             "Name to an executor (`use`) and its arguments.",

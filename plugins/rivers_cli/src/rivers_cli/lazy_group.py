@@ -219,7 +219,7 @@ def _create_command(name: str, target: Any) -> Any:
     return typer.main.get_command(single)
 
 
-# What other tools call our commands.
+# Names of the same commands in other tools.
 _SYNONYMS = {
     "build": "materialize",
     "history": "log",

@@ -65,7 +65,7 @@ class DaskChannel(Channel):
             raise
 
     def open_run(self, run: Run) -> None:
-        """Accept the requests of a run, and warn if its credentials travel without encryption."""
+        """Accept the requests of a run, and warn if its credentials are sent without encryption."""
         if run.run_id in self._withdrawn:  # it is resumed
             self._withdrawn.discard(run.run_id)
             self._client.run_on_scheduler(_by_value(tasks.set_withdrawn), self._name, run.run_id, False)

@@ -88,7 +88,7 @@ class ClaimPlugin(SchedulerPlugin):
         scheduler.handlers["rivers_claim"] = claim_attempt
 
     def remove_client(self, scheduler: Scheduler, client: str) -> None:
-        """Clean up if the connection to the coordinator is lost and does not come back."""
+        """Clean up if the connection to the coordinator is lost and not restored."""
         if client == self.client:
             self.cleaning = asyncio.ensure_future(self._clean_up(scheduler))
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class JsonIOHandler(ObjectIOHandler):
     """Keep each value as one JSON document, `<prefix>/<asset>.json`, written atomically.
 
-    The return annotation of the function says how a value becomes JSON, the annotation of the consumer's parameter how
-    it comes back: pydantic models, dataclasses, dates, decimals, sets, and containers of them. A value that would not
-    come back as it is, such as a tuple without an annotation, is refused.
+    The return annotation of the function determines how a value is encoded, the annotation of the consumer's parameter
+    how it is decoded: pydantic models, dataclasses, dates, decimals, sets, and containers of them. A value that would
+    be loaded as a different one, such as a tuple without an annotation, is rejected.
 
     Args:
         store: An obstore store, a URL (`file:`, `s3://`, `gs://`, `az://`, `memory://`, ...) or a path.
@@ -110,7 +110,7 @@ class JsonIOHandler(ObjectIOHandler):
         """
         try:
             _adapter(hint)
-        except Exception:  # pydantic raises several classes for what it does not know
+        except Exception:  # pydantic raises several classes for unsupported types
             return isinstance(hint, str)
         return True
 
@@ -123,7 +123,7 @@ class JsonIOHandler(ObjectIOHandler):
         return self.accepts_type(hint)
 
     def _document(self, context: OutputContext, obj: Any) -> bytes:
-        """Return the document of a value, after it was checked that it gives the value back."""
+        """Return the document of a value, after checking that decoding it returns an equal value."""
         try:
             adapter = _adapter(Any if context.type_hint is None else context.type_hint)
             document = adapter.dump_json(obj, indent=self.indent, warnings="error") + b"\n"
@@ -132,7 +132,9 @@ class JsonIOHandler(ObjectIOHandler):
             reason = _first_problem(error) if isinstance(error, ValidationError) else str(error)
             raise self._not_json(context, obj, reason) from error
         if not is_same:
-            raise self._not_json(context, obj, f"as {context.type_hint or 'JSON'} it would come back changed")
+            raise self._not_json(
+                context, obj, f"as {context.type_hint or 'JSON'} it would be loaded as a different value"
+            )
         return document
 
     def _not_json(self, context: OutputContext, obj: Any, reason: str) -> RiversError:

@@ -166,7 +166,7 @@ class _OpenRun:
         manifest = job_manifest(
             request, self.terms, name=name, path=path, owner=self.objects.owner, secrets=names
         )
-        # of a repeated request the first one may have succeeded: the token says that the Job is ours
+        # the first of several repeated requests may have succeeded: the token identifies the Job as ours
         job = self.cluster.create("jobs", manifest) or self.cluster.get("jobs", name)
         if job is not None:
             self.watch.add(job)
@@ -338,7 +338,7 @@ class _Attempt:
 
 
 def is_success(encoded: bytes) -> bool:
-    """Return whether a report says that the step succeeded."""
+    """Return whether the step of a report succeeded."""
     report: StepReport = pickle.loads(encoded)
     return report.error is None and report.retry_after is None
 

@@ -1,4 +1,4 @@
-"""What the state of a Job and its Pods says about an attempt: how it ended, with the cluster's words and advice."""
+"""Faults: how an attempt ended, from the state of its Job and Pods, with the message of the cluster and advice."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def is_failed(job: Manifest) -> bool:
 
 
 def pending_words(pod: Manifest | None, events: Sequence[Manifest]) -> str:
-    """Return why an attempt has not started, in the words of the scheduler or the Job controller."""
+    """Return why an attempt has not started, with the message of the scheduler or the Job controller."""
     scheduled = None if pod is None else _condition(pod, "PodScheduled", "False")
     if scheduled is not None:
         return f"{scheduled.get('reason')}: {scheduled.get('message')}"

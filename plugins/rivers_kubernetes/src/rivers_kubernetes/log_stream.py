@@ -63,7 +63,7 @@ class LogStream:
                 try:
                     self._read()
                 except (client.ApiException, urllib3.exceptions.HTTPError, OSError):
-                    threading.Event().wait(0.2)  # the log may be gone with its node: the report counts
+                    threading.Event().wait(0.2)  # the log may be lost with its node; the report has it
                 else:
                     return
 

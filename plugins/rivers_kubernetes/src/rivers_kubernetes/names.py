@@ -50,7 +50,7 @@ def object_name(*parts: str) -> str:
 
 
 def call_id(request: StepRequest) -> str:
-    """Return what identifies a step with its partition keys in one run, for every attempt."""
+    """Return the identifier of a step with its partition keys in one run, equal for every attempt."""
     return _hash(request.run_id, request.step, *(request.keys or ()))
 
 

@@ -1,4 +1,4 @@
-"""Objects in a folder or any object store, put atomically, for IO handlers that keep one object per value.
+"""Library for IO handlers that store one object per value, atomically, in a folder or any object store.
 
 Every public name is imported when it is first used, so `import rivers_objects` costs nothing.
 """

@@ -483,7 +483,7 @@ def _require_conditions(client: ObjectStore, path: str) -> None:
 
     Args:
         client: The store.
-        path: Path of the object to write; a probe beside it is written, and removed again.
+        path: Path of the object to write; a probe next to it is written and removed.
     """
     import obstore
     from obstore.exceptions import AlreadyExistsError, PreconditionError

@@ -209,7 +209,7 @@ class LocalFile:
 
     @contextmanager
     def stage(self) -> Iterator[Staged]:
-        """Write a staging file beside the object, and rename it; an exception removes it."""
+        """Write a staging file next to the object, and rename it; an exception removes it."""
         folder = os.path.dirname(self._file)
         os.makedirs(folder, exist_ok=True)
         staging, descriptor = new_staging(folder)

@@ -1,4 +1,4 @@
-"""Requests that an interrupt ends.
+"""Interruptible requests.
 
 obstore (up to 0.12) and deltalake (up to 1.6) react to Ctrl-C and timer signals only when their own call returns.
 """

@@ -243,19 +243,16 @@ def _checked_url(text: str) -> str:
         close = difflib.get_close_matches(scheme, known, n=1)
         nearest = f" (did you mean {close[0]!r}?)" if close else ""
         raise ValueError(
-            f"`store` has the scheme {scheme!r}{nearest}; known are {', '.join(known)}, and plain paths."
+            f"`store` has the unknown scheme {scheme!r}{nearest}. Use {', '.join(known)}, or a plain path."
         )
     parts = urlsplit(text)
     if not parts.hostname:
-        raise ValueError(
-            f"`store` names no bucket or host: {scheme}: has to be followed by two slashes and its name."
-        )
+        raise ValueError(f"`store` does not name a bucket or host. Write {scheme}:// followed by its name.")
     # in abfss://container@account the part before the '@' is not a credential
     if parts.password or parts.query or (parts.username and scheme not in _USER_IS_CONTAINER):
         raise ValueError(
-            "`store` is a URL with credentials or options in it, which would show up in logs. "
-            "Give the bare URL, and pass them as `storage_options` or by the cloud's own environment "
-            "variables."
+            "`store` must not contain credentials or options, because logs show it. "
+            "Pass them as `storage_options`, or in the environment variables of the cloud."
         )
     return text
 
@@ -284,5 +281,5 @@ def _path_of_file_url(text: str) -> str:
 
 def _absolute(path: str) -> str:
     if not path.strip():
-        raise ValueError("`store` is empty; give a folder, for instance './data', or a URL.")
+        raise ValueError("`store` must not be empty. Use a folder such as './data', or a URL.")
     return os.path.abspath(os.path.expanduser(path))

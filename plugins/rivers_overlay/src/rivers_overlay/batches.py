@@ -28,7 +28,7 @@ _JOINS: Final[dict[str, Callable[[Any, list[Any]], Any]]] = {
 
 
 def is_batch(context: InputContext) -> bool:
-    """Return whether a context asks for several partitions in one value."""
+    """Return whether a context requests several partitions in one value."""
     return context.partition is not None and not context.partition.is_single
 
 

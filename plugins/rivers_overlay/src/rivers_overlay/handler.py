@@ -115,7 +115,7 @@ class OverlayIOHandler(BaseIOHandler):
 
     @property
     def conditional_writes(self) -> bool:
-        """True if the top layer writes conditionally; the base has to report the versions that it serves, too."""
+        """True if the top layer writes conditionally; the base also has to report the versions that it serves."""
         return bool(self.top.conditional_writes and self.base.conditional_writes)
 
     @property

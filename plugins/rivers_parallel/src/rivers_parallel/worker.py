@@ -17,7 +17,7 @@ _TEARDOWN_SECONDS = 5.0
 
 
 def run_worker(pipe: Connection, lifeline: Connection, coordinator: int) -> None:
-    """Run requests until the coordinator asks to stop or is gone.
+    """Run requests until the coordinator requests the end or has ended.
 
     Args:
         pipe: Receives requests and sends reports.
@@ -34,7 +34,7 @@ def run_worker(pipe: Connection, lifeline: Connection, coordinator: int) -> None
             with watch:
                 report = run_request(digest, bundle, encoded)
             pipe.send_bytes(report)
-    except (EOFError, OSError):  # the coordinator is gone
+    except (EOFError, OSError):  # the coordinator has ended
         watch.limit_teardown()
     repositories.close()
 

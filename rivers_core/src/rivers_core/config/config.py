@@ -43,7 +43,7 @@ _WILDCARD: Final = re.compile(r"\*|\?|\[[^]]+\]")
 
 
 class Config:
-    """A configuration for one environment, made by `load_config`.
+    """A configuration for one environment, returned by `load_config`.
 
     A handler is built when it is first requested, once, and shared. Problems are reported by `findings()` and when
     the affected part is used; `check()` raises all of them.
@@ -103,7 +103,7 @@ class Config:
 
     @property
     def durable(self) -> bool:
-        """Whether everything is flushed to the disk before a write counts as done."""
+        """True if every write on a local disk is flushed before it returns."""
         setting = self._document.durable
         return setting is not None and bool(setting.value)
 
@@ -267,7 +267,9 @@ class Config:
     def _build(self, name: str, settings: dict[str, Any]) -> BaseIOHandler:
         if name in self._building:
             circle = " -> ".join([*self._building[self._building.index(name) :], name])
-            raise ConfigurationError(f"IO handlers refer to each other in a circle: {circle}.")
+            raise ConfigurationError(
+                f"IO handlers refer to each other in a circle: {circle}. Remove one of these references."
+            )
         self._building.append(name)
         try:
             return self._resolve(name, settings).build()
@@ -334,7 +336,7 @@ def load_config(
     """Load a configuration for one environment.
 
     Sources of a handler's settings, the first takes precedence: arguments of `Config.handler`, variables
-    `RIVERS_IO_HANDLERS__<NAME>__<FIELD>`, the same variables in the `.env` beside the file, the file, defaults.
+    `RIVERS_IO_HANDLERS__<NAME>__<FIELD>`, the same variables in the `.env` next to the file, the file, defaults.
 
     Args:
         path: A file, its folder, or the tables as a mapping. None finds the file from the current folder upwards,

@@ -153,7 +153,7 @@ class Document:
     kind: str = "file"
     lookup: Lookup = os.environ.get
     dotenv: Mapping[str, str] = field(default_factory=dict)
-    """The variables of the `.env` beside the file."""
+    """The variables of the `.env` next to the file."""
     names: dict[str, Setting] = field(default_factory=dict)
     durable: Setting | None = None
     """`repository`, `default_io_handler` and `default_executor`."""

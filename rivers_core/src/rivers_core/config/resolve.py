@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from rivers_core.plugins.registry import PluginRegistry
 
 
-# What TOML has beside text. A class may accept other values in code, such as a store object.
+# Types of TOML besides text. A class may accept other values in code, such as a store object.
 _NOT_LOCATIONS: Final = (bool, int, float, list, tuple, dict, date, time)
 
 
@@ -154,7 +154,7 @@ def resolve(
         registry: Registry to look the class up in.
         find_handler: Returns another handler by its name.
         dotenv: The variables of the `.env`, for the library of the handler's store.
-        durable: The setting that asks every handler to flush what it stores; None if there is none.
+        durable: The setting `durable`, which makes every handler flush its writes; None if it is not set.
 
     Raises:
         ConfigurationError: No class is named, or it is not available.
@@ -288,6 +288,6 @@ def _prepare(value: Any, types: Types, root: Path, find_handler: Callable[[str],
 
 
 def _is_path(types: Types) -> bool:
-    """Return whether text is meant as a path: a path type is allowed, and none but `str` and `None` beside it."""
+    """Return whether text is a path: a path type is allowed, and no other types except `str` and `None`."""
     kinds = {class_of(kind) for kind in kinds_of(types)} - {type(None), str}
     return bool(kinds) and all(isinstance(kind, type) and issubclass(kind, os.PathLike) for kind in kinds)  # pyright: ignore[reportGeneralTypeIssues] - known to take subclasses

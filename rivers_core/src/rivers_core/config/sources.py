@@ -1,4 +1,4 @@
-"""Settings of handlers from environment variables and from the `.env` beside the configuration."""
+"""Settings of handlers from environment variables and from the `.env` next to the configuration."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ class HandlerSettingsSource(EnvSettingsSource):
         return field.annotation is Any or super().field_is_complex(field)
 
     def _resolve_path(self, path: tuple[str, ...]) -> tuple[tuple[str, ...], Any, str]:
-        """Return the path with the letters of the fields, the annotation at its end, and a problem.
+        """Return the path in the case of the fields, the annotation at its end, and a problem.
 
-        Keys that are not fields take the letters of an equal key from a source with lower precedence.
+        Keys that are not fields take the case of an equal key from a source with lower precedence.
         """
         types: Types = (self._handler_cls,)
         level: Any = self._lower

@@ -279,7 +279,7 @@ class BaseIOHandler(BaseSettings, ABC):
         """Sign everything stored with the key that signs now, after a key was replaced. The default raises.
 
         Args:
-            accept_unsigned: Whether to sign values without a signature, too.
+            accept_unsigned: Whether to also sign values without a signature.
             dry_run: Whether to change nothing.
 
         Returns:
@@ -423,7 +423,7 @@ class BaseIOHandler(BaseSettings, ABC):
         """Return options that variables for the library of the store supply. The default returns none.
 
         Called when a handler is built from a configuration: the library reads the environment itself, but not the
-        `.env` beside the configuration. See `rivers_core.authoring.store_variables`.
+        `.env` next to the configuration. See `rivers_core.authoring.store_variables`.
 
         Args:
             values: The settings of the handler, not validated.

@@ -10,7 +10,7 @@ from rivers_core.handler.base import BaseIOHandler
 
 
 def signature_problems(handler_class: type[BaseIOHandler]) -> list[str]:
-    """Return what is wrong with the signatures of the methods that a handler class overrides.
+    """Return the mistakes in the signatures of the methods that a handler class overrides.
 
     Args:
         handler_class: The class.

@@ -30,7 +30,7 @@ ALLOW: Final = "RIVERS_PLUGINS_ALLOW"
 DENY: Final = "RIVERS_PLUGINS_DENY"
 STRICT: Final = "RIVERS_STRICT_PLUGINS"
 
-# Words that occur in names of hooks and groups, singular, to recognize a group that is meant to be one of ours.
+# Words in the names of hooks and groups, singular, to recognize a misspelled group.
 _WORDS: Final = {
     ENTRY_POINT_GROUP: ("event", "executor", "handler", "hook", "io", "plugin", "storage", "store"),
     OBSERVERS: ("end", "failed", "input", "loaded", "observer", "output", "run", "start", "stored"),

@@ -1,4 +1,4 @@
-"""Loading: import plugin modules and targets under guard, so that a broken plugin does not affect others."""
+"""Loading: import plugin modules and targets, and record their errors, so that they do not affect other plugins."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ RECORD_HOOKS: Final[dict[str, type[Any]]] = {
     "rivers_executors": ExecutorSpec,
     "rivers_cli_commands": CommandSpec,
 }
-# Hooks that act without being named, by the group in which an entry point announces them.
+# Hooks that are called without being named, by the group in which an entry point announces them.
 ANNOUNCED_HOOKS: Final[dict[str, tuple[str, ...]]] = {
     OBSERVERS: (
         "rivers_run_start",
@@ -88,7 +88,7 @@ class Registration(Generic[RecordT]):
 
 
 class LoadedPlugins:
-    """Plugins that were loaded so far: each has its records or the error that it raised, never half of both.
+    """Plugins that were loaded so far: each has either its records or the error that it raised.
 
     Args:
         clock: Returns seconds; measures how long a plugin takes to load.
@@ -157,7 +157,7 @@ class LoadedPlugins:
         twin = next((loaded for loaded, other in self._modules.items() if other is module), None)
         if twin is None:
             records = self._register(entry, module)
-        else:  # two entry points of one module; pluggy takes it once
+        else:  # two entry points of one module, which pluggy registers only once
             records = [registration.spec for registration in self.registrations[twin]]
         self.registrations[entry] = tuple(
             Registration(record, entry.distribution, entry.version, entry.name) for record in records
@@ -218,7 +218,7 @@ class LoadedPlugins:
                     self.target_errors[registration] = str(error)
 
     def warnings(self, entry: PluginEntry, entry_names: Container[str]) -> list[str]:
-        """Return what is wrong with a working plugin, apart from conflicts with others.
+        """Return the mistakes in a working plugin, apart from conflicts with others.
 
         Args:
             entry: The plugin.

@@ -136,7 +136,7 @@ def newer_record_error(registration: Registration[Any]) -> PluginLoadError:
 
 
 def _fix(cause: BaseException | None, module: str, distribution: str) -> str | None:
-    """Return the sentence that says what to install after a failed import; None if that would not help.
+    """Return the advice to install a package after a failed import; None if that would not help.
 
     Args:
         cause: Exception that was raised.

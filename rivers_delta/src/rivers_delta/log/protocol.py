@@ -1,4 +1,4 @@
-"""Protocol: the table features that are read and written correctly; a table with any other is refused by name.
+"""Protocol: the table features that are read and written correctly; a table with any other feature is rejected.
 
 Source: https://github.com/delta-io/delta/blob/master/PROTOCOL.md, "Table Features".
 """

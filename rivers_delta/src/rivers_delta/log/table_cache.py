@@ -175,7 +175,7 @@ class TableCache:
 
 
 def _commit_identity(address: str, version: int) -> _FileIdentity | None:
-    """Return what distinguishes the file of a commit from any other; None if it does not exist."""
+    """Return the identity of the file of a commit; None if it does not exist."""
     try:
         status = os.stat(os.path.join(address, "_delta_log", f"{version:020d}.json"))
     except OSError:
@@ -192,7 +192,7 @@ def _count(table: Table) -> Totals:
 
 
 def _statistics(table: Table, before: Totals | None) -> WriteStatistics:
-    """Return what the last commit wrote, counted from that commit alone where the totals before it are known."""
+    """Return the totals of the last commit, counted from that commit alone if the totals before it are known."""
     table_id, version = str(table.metadata().id), table.version()
     metrics: dict[str, Any] = {}
     rows, size, removes = 0, 0, False

@@ -1,1 +1,1 @@
-"""From partition keys to the rows they stand for."""
+"""Conversion of partition keys to predicates for their rows."""

@@ -1,4 +1,4 @@
-"""Partition filters: from the partition keys of a context to the rows they stand for."""
+"""Partition filters: convert the partition keys of a context to predicates for their rows."""
 
 from __future__ import annotations
 

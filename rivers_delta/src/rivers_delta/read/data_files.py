@@ -118,7 +118,7 @@ class DataFiles:
             ]
 
     def are_in_folders(self) -> bool:
-        """Return whether the folder of each file says what the log says about its partition.
+        """Return whether the folder of each file agrees with the log about its partition.
 
         polars takes partition values from folders. Only types whose text polars and Delta Lake write alike count.
         """

@@ -53,7 +53,7 @@ def load(settings: TableSettings, context: InputContext) -> Any:
     table = find_table(settings, context)
     options, columns = settings.options, table.columns()
     if options.version is None or context.version is not None:
-        # An earlier version that the consumer asks for is not an older value that was put back.
+        # An earlier version that the consumer requests is not an older value that was put back.
         context.register_loaded_version(data_version(table, context.asset_name, context.partition))
     predicate = requested_rows(settings, context, columns)
     selected = _selected(context, options, columns)

@@ -110,7 +110,7 @@ def commit(prepared: PreparedWrite, attempt: int) -> Outcome:
 
 
 def commit_info(context: OutputContext | InputContext) -> dict[str, str]:
-    """Return what the log says about the author of a commit."""
+    """Return what the log records about the author of a commit."""
     metadata = {"rivers.asset": context.asset_name}
     if context.run_id is not None:
         metadata["rivers.run_id"] = context.run_id

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-# A list of what counts as a conflict, not of what does not: anything else fails at the first attempt.
+# Only known conflicts are retried: any other error fails at the first attempt.
 _CONFLICT: Final = re.compile(
     "a concurrent transactions? |Concurrent transaction failed|Metadata changed since last commit"
     "|Protocol changed since last commit|Tried committing existing table version"
@@ -47,7 +47,7 @@ def commit_with_retries(
     """Attempt a commit on the latest version of a table until no other commit comes first.
 
     Args:
-        verb: What the commit does, for messages.
+        verb: Verb for messages.
         context: Asset and partition.
         settings: The table, and how often and with which delays to try.
         attempt: Called with the table (None if it does not exist) and the number of the attempt.

@@ -236,7 +236,7 @@ def stored_version_of(settings: TableSettings, context: OutputContext, table: Ta
 
 
 def _existing(request: WriteRequest, table: Table) -> tuple[str, PartitionContext | None]:
-    """Return what of a write exists already, for messages, and the partitions that mode `ignore` still writes."""
+    """Return the parts of a write that already exist, for messages, and the partitions that mode `ignore` writes."""
     partition, expr = request.partition, request.partition_expr
     if partition is None or expr is None:
         return "" if is_unfinished(table) else request.subject, None

@@ -110,7 +110,7 @@ class DuckdbIOHandler(BaseIOHandler):
 
         Raises:
             NotMaterializedError: Nothing was stored.
-            IntegrityError: The table was changed or removed by somebody else.
+            IntegrityError: Another program changed or removed the table.
             ConflictError: Another process uses the file.
             RiversError: The file cannot be read, or the requested type is not a frame type.
         """
@@ -176,7 +176,7 @@ class DuckdbIOHandler(BaseIOHandler):
 
     @contextmanager
     def _transaction(self, action: str, place: _Place) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open the file, which nobody else can use meanwhile; commit unless an error occurs."""
+        """Open the file, which no other process can use meanwhile; commit unless an error occurs."""
         import duckdb
 
         from rivers_duckdb.instance import INSTANCE, is_in_use

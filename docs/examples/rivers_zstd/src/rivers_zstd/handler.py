@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class ZstdIOHandler(BaseIOHandler):
     """Pickle and compress values, and store the bytes with another handler.
 
-    What the handler can do depends on the one inside, so each capability is a property that asks it. `load_input`
+    The capabilities depend on the inner handler, so each is a property that delegates to it. `load_input`
     unpickles: load only from stores that you trust.
 
     Args:
@@ -67,37 +67,37 @@ class ZstdIOHandler(BaseIOHandler):
 
     @property
     def conditional_writes(self) -> bool:
-        """Whether the handler inside writes conditionally."""
+        """Return whether the inner handler writes conditionally."""
         return bool(self.inner.conditional_writes)
 
     @property
     def always_conditional(self) -> bool:
-        """Whether every write of the handler inside is conditional."""
+        """Return whether every write of the inner handler is conditional."""
         return bool(self.inner.always_conditional)
 
     @property
     def has_versions(self) -> bool:
-        """Whether the handler inside keeps earlier versions."""
+        """Return whether the inner handler keeps earlier versions."""
         return bool(self.inner.has_versions)
 
     @property
     def is_signed(self) -> bool:
-        """Whether the handler inside authenticates values."""
+        """Return whether the inner handler authenticates values."""
         return bool(self.inner.is_signed)
 
     @property
     def can_delete(self) -> bool:
-        """Whether the handler inside deletes."""
+        """Return whether the inner handler supports deletion."""
         return bool(self.inner.can_delete)
 
     @property
     def is_async_output(self) -> bool:
-        """Whether the handler inside stores asynchronously."""
+        """Return whether the inner handler stores asynchronously."""
         return bool(self.inner.is_async_output)
 
     @property
     def is_async_input(self) -> bool:
-        """Whether the handler inside loads asynchronously."""
+        """Return whether the inner handler loads asynchronously."""
         return bool(self.inner.is_async_input)
 
     def handle_output(self, context: OutputContext, obj: Any) -> Awaitable[None] | None:

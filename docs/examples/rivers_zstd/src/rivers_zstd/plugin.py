@@ -1,4 +1,4 @@
-"""What this package offers to rivers: a handler by name, and a wrapper for the assets of `RIVERS_ZSTD_ASSETS`."""
+"""Plugin of this package: a handler by name, and a wrapper for the assets of `RIVERS_ZSTD_ASSETS`."""
 
 from __future__ import annotations
 

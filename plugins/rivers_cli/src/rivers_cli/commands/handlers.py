@@ -186,7 +186,7 @@ def orphans(
 ) -> None:
     """List the values whose asset no longer exists: it was removed, or renamed.
 
-    The event log tells which values the handler stored. Options of an asset that is gone, such as another name for its
+    The event log records which values the handler stored. Options of a removed asset, such as another name for its
     table, are unknown. By default the values are only listed; --run deletes them.
 
     Exit codes: 0, 1 a value could not be deleted, 2 the handler does not exist or does not support deletion.

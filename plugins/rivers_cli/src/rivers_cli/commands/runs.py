@@ -105,7 +105,7 @@ def _row(run: RunRecord) -> tuple[str, ...]:
 
 
 def _selection(run: RunRecord) -> str:
-    """Return what the run was to execute: a job, some assets, all assets."""
+    """Return the selection of a run: a job, some assets, all assets."""
     if run.job_name is not None:
         text = f"job {run.job_name}"
     elif run.selection is None:

@@ -151,7 +151,7 @@ class SettingsChecks(HandlerChecks):
     def test_silent_server_times_out(self, handler: BaseIOHandler, silent_server: str) -> None:
         """Give up on a server that accepts a connection and never answers.
 
-        Without a time limit a run hangs for ever. Set the timeouts of the client, and offer them as settings.
+        Without a time limit a run hangs forever. Set the timeouts of the client, and offer them as settings.
         """
         self._expect_unreachable(handler, silent_server)
 
