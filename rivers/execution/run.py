@@ -287,11 +287,11 @@ class Run:
         ]
 
     def without_secrets(self, text: str) -> str:
-        """A message as it may be recorded and shown: without any credential that this run knows of."""
+        """Return a message for events and results, without any credential that this run knows."""
         return redact(text, self.secrets)
 
     def recordable(self, metadata: Mapping[str, MetadataValue]) -> Mapping[str, MetadataValue]:
-        """Metadata as it may be recorded and shown, likewise."""
+        """Return metadata for events and results, likewise redacted."""
         secrets = self._secrets
         if secrets is None:
             secrets = self.secrets
@@ -307,7 +307,7 @@ class Run:
         return redact_metadata(metadata, secrets)
 
     def recordable_text(self, text: str) -> str:
-        """A tag or data version as it may be recorded, likewise."""
+        """Return a tag or data version for events, likewise redacted."""
         return str(redact_recorded(text, self.secrets))
 
     @property

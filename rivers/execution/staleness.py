@@ -118,7 +118,7 @@ def _changed_input(event: Event, step: Step, key: PartitionKey | None, past: Pas
 
 
 def _is_newer_than_log(event: Event, name: str, step: Step, key: PartitionKey | None, past: Past) -> bool:
-    """Return whether a value was made from a version of an upstream that no event recorded, nor a later one."""
+    """Return whether a value was computed from a version of an upstream that no event recorded, nor a later one."""
     notes = event.typed_metadata.get(UNRECORDED_INPUTS)
     if notes is None or name not in notes.raw_value():
         return False

@@ -9,7 +9,7 @@ from rivers.definitions.composition import NodeRef
 from rivers.exceptions import NodeNotFoundError, PartitionValidationError
 from rivers.graph.findings import suggest
 from rivers.graph.plan import Awaited, ItemHint, LoadedInput, MappedInput, OwnValue
-from rivers.graph.types import stated
+from rivers.graph.types import value_hint
 from rivers.mappings import PartitionMapping, check_mapping, default_mapping
 from rivers_core.authoring import hint_classes
 
@@ -94,7 +94,7 @@ class InputBinder:
             self._unknown(upstream_name)
             return
         dep = self._deps.get(upstream_name)
-        loaded = self._loaded(parameter, upstream, stated(hint), dep)
+        loaded = self._loaded(parameter, upstream, value_hint(hint), dep)
         if loaded is None:
             return
         if upstream.returns_materialization:
@@ -118,7 +118,7 @@ class InputBinder:
 
     def own_value(self, parameter: str, own: StoredOutput, hint: Any) -> OwnValue | None:
         """Bind a parameter to the stored value of the asset itself."""
-        loaded = self._loaded(parameter, own, stated(hint), self._deps.get(own.name), may_miss=True)
+        loaded = self._loaded(parameter, own, value_hint(hint), self._deps.get(own.name), may_miss=True)
         self._used.add(own.name)
         if loaded is None:
             return None
@@ -153,7 +153,7 @@ class InputBinder:
         )
 
     def _mapping_to_awaited(self, name: str) -> PartitionMapping | None:
-        """Return the declared or the obvious mapping; without loading it is not a problem if there is none."""
+        """Return the declared or the default mapping; without loading it is not a problem if there is none."""
         upstream, dep = self._symbols.outputs[name], self._deps.get(name)
         declared = self._declared(name, dep)
         if declared is None and default_mapping(self._partitions_def, upstream.partitions_def) is None:
@@ -260,7 +260,7 @@ class InputBinder:
                 f"dict[str, {_shown(hint)}], or map it to one partition"
             )
             return
-        if stated(hint) is not None and not loaded.binding.handler.can_load_type(wanted):
+        if value_hint(hint) is not None and not loaded.binding.handler.can_load_type(wanted):
             self._findings.add(
                 f"{self._subject}: handler {loaded.binding.label!r} cannot load {loaded.upstream.name!r} as "
                 f"{_shown(wanted)}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from rivers.graph.types import stated
+from rivers.graph.types import value_hint
 from rivers_core.authoring import hint_members, mapping_hint
 from rivers_core.awaitables import returning_values
 
@@ -127,7 +127,7 @@ class ItemHint:
         if mapping is None:
             return cls(produced)
         keys, values = mapping
-        value = stated(values)
+        value = value_hint(values)
         return cls(
             produced if value is None else value, is_mapping=True, text_keys=hint_members(keys) == (str,)
         )
@@ -164,7 +164,7 @@ class Awaited:
 
     Attributes:
         upstream: The output.
-        mapping: Mapping to its keys; None if it is not partitioned or no mapping is obvious.
+        mapping: Mapping to its keys; None if it is not partitioned or has no default mapping.
     """
 
     upstream: StoredOutput

@@ -11,7 +11,7 @@ from rivers.definitions.results import Materialization
 from rivers.exceptions import AssetDefinitionError, ConfigurationError
 from rivers.graph.findings import suggest
 from rivers.graph.plan import StoredOutput
-from rivers.graph.types import accepted_types, says_materialization, stated
+from rivers.graph.types import accepted_types, declares_materialization, value_hint
 from rivers_core.authoring import mapping_hint
 
 if TYPE_CHECKING:
@@ -113,9 +113,9 @@ class SymbolTable:
     def _multi_output(self, asset: MultiAsset, output_def: AssetDef) -> StoredOutput:
         handler = output_def.io_handler if output_def.io_handler is not None else asset.io_handler
         _, value = mapping_hint(asset.signature.return_hint) or (None, None)
-        hint = stated(value)
+        hint = value_hint(value)
         if output_def.type_hint is not None:
-            hint = stated(output_def.type_hint)
+            hint = value_hint(output_def.type_hint)
         output = self._output(output_def, output_def.name, asset.name, handler, output_def.metadata, None)
         output.type_hint, output.accepted = hint, accepted_types(hint)
         return output
@@ -129,7 +129,7 @@ class SymbolTable:
         metadata: Mapping[str, Any] | None,
         hint: Any,
     ) -> StoredOutput:
-        stores_itself, type_hint = says_materialization(hint), stated(hint)
+        stores_itself, type_hint = declares_materialization(hint), value_hint(hint)
         output = StoredOutput(
             name,
             step_name,

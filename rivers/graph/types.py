@@ -15,17 +15,17 @@ _RESULTS: tuple[type, ...] = (Output, Materialization, Observation, PartitionedO
 _NUMERIC_TOWER: dict[type, tuple[type, ...]] = {float: (float, int), complex: (complex, float, int)}
 
 
-def stated(hint: Any) -> Any:
+def value_hint(hint: Any) -> Any:
     """Return an annotation as handlers receive it; None if it does not describe the value."""
     if type(hint) is type:  # most annotations are plain classes
         return None if hint is inspect.Parameter.empty or hint in _RESULTS else hint
     if _is_alias(hint):
-        return stated(hint.__value__)
+        return value_hint(hint.__value__)
     if hint is Any or hint is inspect.Parameter.empty or (isinstance(hint, type) and hint in _RESULTS):
         return None
     origin = get_origin(hint)
     if origin in (Annotated, Output):
-        return stated(get_args(hint)[0])
+        return value_hint(get_args(hint)[0])
     if origin in (Union, types.UnionType):
         return _without_results(hint)
     return hint
@@ -37,7 +37,7 @@ def _without_results(hint: Any) -> Any:
     values = [_bare(member) for member in members if member not in _RESULTS]
     if values == list(members):
         return hint
-    return stated(reduce(or_, values)) if values else None
+    return value_hint(reduce(or_, values)) if values else None
 
 
 def _bare(member: Any) -> Any:
@@ -49,7 +49,7 @@ def _is_alias(hint: Any) -> bool:
     return type(hint).__name__ == "TypeAliasType"
 
 
-def says_materialization(hint: Any) -> bool:
+def declares_materialization(hint: Any) -> bool:
     """Return whether a return annotation declares that the function stores its result itself."""
     return hint is Materialization
 

@@ -34,7 +34,7 @@ __all__ = ["PartitionMapping", "require_mapping", "shown_definition", "shown_key
 class PartitionMapping(ABC):
     """Relation between the partitions of a consumer and those of its upstream.
 
-    Without a mapping the obvious one applies: the same key where both have equal partitions, all
+    Without a mapping the default applies: the same key where both have equal partitions, all
     partitions for an unpartitioned consumer, the time windows that lie within (or around) the consumer's,
     the dimension with equal partitions between one and several dimensions.
 
@@ -239,8 +239,8 @@ class PartitionMapping(ABC):
 
         Args:
             selectors: Keys, or ranges of them.
-            mapping: Mapping to restrict, for a partitioned upstream; the obvious one by default, all partitions where
-                none is obvious.
+            mapping: Mapping to restrict, for a partitioned upstream; by default the default mapping, or all partitions
+                where there is none.
 
         Raises:
             PartitionValidationError: There is no key.
@@ -258,7 +258,7 @@ class PartitionMapping(ABC):
 
         Args:
             mapping: Mapping to apply; by default the same key where both are partitioned alike, the windows within
-                where the windows of the consumer are longer, all partitions where nothing is obvious.
+                where the windows of the consumer are longer, all partitions where there is no default.
 
         Raises:
             PartitionDefinitionError: `mapping` is not a `PartitionMapping`.

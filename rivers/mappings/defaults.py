@@ -1,4 +1,4 @@
-"""The obvious partition mapping between two assets, where there is one."""
+"""Default partition mappings: those that apply where an author declares none."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ def check_mapping(
     """Return the problems of a mapping as `PartitionMapping.check` does; None is the default mapping."""
     mapping = mapping or default_mapping(downstream, upstream)
     if mapping is None:
-        return [_nothing_obvious(downstream, upstream)]
+        return [_no_default(downstream, upstream)]
     return mapping.check(downstream, upstream, lenient=lenient)
 
 
 def fans_in(mapping: PartitionMapping | None, downstream: Partitions, upstream: PartitionsDefinition) -> bool:
-    """Return whether a mapping, or the obvious one for None, fans in; see `PartitionMapping.fans_in`."""
+    """Return whether a mapping, or the default for None, fans in; see `PartitionMapping.fans_in`."""
     mapping = mapping or default_mapping(downstream, upstream)
     return mapping is not None and mapping.fans_in(downstream, upstream)
 
 
 def default_mapping(downstream: Partitions, upstream: Partitions) -> PartitionMapping | None:
-    """Return the mapping that applies where an author declares none; None where none is obvious.
+    """Return the mapping that applies where an author declares none; None where there is no default.
 
     Equal partitions map to the same key; an unpartitioned consumer takes all partitions; time windows map
     to those that lie within or around them; lists that share keys map key by key; dimensions map by name,
@@ -61,7 +61,7 @@ def default_mapping(downstream: Partitions, upstream: Partitions) -> PartitionMa
 
 
 def obvious_mapping(downstream: Partitions, upstream: Partitions) -> PartitionMapping:
-    """Return the obvious mapping, else all partitions, as `for_keys` and `subset` apply it."""
+    """Return the default mapping, else all partitions, as `for_keys` and `subset` apply it."""
     return default_mapping(downstream, upstream) or PartitionMapping.all_partitions()
 
 
@@ -97,8 +97,10 @@ def _by_dimension(
     return PartitionMapping.multi(shared) if shared else None
 
 
-def _nothing_obvious(downstream: Partitions, upstream: Partitions) -> str:
-    reason = f"no mapping is obvious between {shown_definition(downstream)} and {shown_definition(upstream)}"
+def _no_default(downstream: Partitions, upstream: Partitions) -> str:
+    reason = (
+        f"there is no default mapping between {shown_definition(downstream)} and {shown_definition(upstream)}"
+    )
     if (
         downstream is not None
         and upstream is not None

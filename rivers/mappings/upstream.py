@@ -31,7 +31,7 @@ def upstream_keys(
     """Return the upstream keys that a step needs, in the upstream's order and each once.
 
     Args:
-        mapping: Mapping between the two; None applies the obvious one.
+        mapping: Mapping between the two; None applies the default.
         downstream: Partitions of the consumer.
         upstream: Partitions of the upstream.
         keys: The consumer's keys; ignored if the consumer is not partitioned.

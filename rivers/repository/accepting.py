@@ -1,4 +1,4 @@
-"""Accept stored values: record that what a handler has is the current value."""
+"""Accept stored values: record the version that a handler has as the current one."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from rivers.execution.handler_calls import add_location, advise_on_external
 from rivers.execution.keys import asks_for_several, requested_keys
 from rivers.execution.loaded_versions import check_not_put_back
 from rivers.graph.plan import ItemHint
-from rivers.graph.types import stated
+from rivers.graph.types import value_hint
 from rivers_core.awaitables import resolve_awaitable, run_sync
 from rivers_core.contexts import InputContext
 from rivers_core.partitions import PartitionContext
@@ -129,7 +129,7 @@ def stored_context(
 def _load_several(
     output: StoredOutput, storage: EventStorage, keys: Sequence[PartitionKey], type_hint: Any
 ) -> dict[Any, Any]:
-    requested = stated(type_hint)
+    requested = value_hint(type_hint)
     items = ItemHint.of(requested, output.type_hint)
     hint = items.value if items.is_mapping or requested is None else requested
     events = storage.get_latest_materializations(output.name)
@@ -150,7 +150,7 @@ def _run_loading(output: StoredOutput, loading: Coroutine[Any, Any, T]) -> T:
 
 
 def _type_hint(hint: Any, output: StoredOutput) -> Any:
-    requested = stated(hint)
+    requested = value_hint(hint)
     return requested if requested is not None else output.type_hint
 
 

@@ -1,4 +1,4 @@
-"""Acknowledged writes of handlers with `fsync` survive a power cut at once, and those without need not."""
+"""Acknowledged writes of handlers with `fsync` survive an immediate power cut; those without may not."""
 
 from __future__ import annotations
 

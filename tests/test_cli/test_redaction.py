@@ -139,7 +139,7 @@ def people() -> int:
 talkative = Talkative(password=planted[15], api_key=planted[16], dsn=f"postgres://ada:{planted[18]}@host/db")
 
 @rs.Asset(io_handler=talkative)
-def told() -> int:
+def logged() -> int:
     return 1
 
 @rs.Asset(io_handler="bucket")
@@ -158,7 +158,7 @@ def near(api: Api, context_free: int = 1) -> int:
 def best(context: rs.AssetExecutionContext[Limits]) -> int:
     raise ValueError(f"called with {context.config!r} and {database!r}")
 
-repo = rs.CodeRepository([people, told, far, farther, near, best], resources={"api": Api(token=planted[22])})
+repo = rs.CodeRepository([people, logged, far, farther, near, best], resources={"api": Api(token=planted[22])})
 """
 
 COMMANDS = [
@@ -178,7 +178,7 @@ COMMANDS = [
     ["load", "far"],
     ["log"],
     ["log", "people", "--metadata"],
-    ["log", "told", "--metadata"],
+    ["log", "logged", "--metadata"],
     ["materialize"],
     ["materialize", "--fail-fast"],
     ["materialize", "best", "--set", f"best.token={PLANTED[23]}"],
@@ -245,7 +245,7 @@ def test_planted_secrets_are_reached(planted, monkeypatch):
         )  # without those of pytest, the command prints records
         done = planted.rivers("materialize")
     assert f"connected to postgres://ada:{REDACTED}@host/db with {REDACTED}" in done.err
-    log = planted.ok("log", "told", "--metadata").out
+    log = planted.ok("log", "logged", "--metadata").out
     assert f'key: {{"deep": ["{REDACTED}"]}}' in log
     assert f"password: used {REDACTED}" in log
 

@@ -1,4 +1,4 @@
-"""Parts of annotations, as handlers and the engine ask for them."""
+"""Parts of annotations that handlers and the engine need."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from rivers_core.authoring import register_former_module
 
 @pytest.fixture
 def former(monkeypatch):
-    """A module that only pickles know."""
+    """A former module that only pickles name."""
     name = "rivers_core.former"
     monkeypatch.setitem(sys.modules, name, None)
     register_former_module(name, {"rivers_core.partitions": ["PartitionKey"]})

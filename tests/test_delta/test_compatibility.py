@@ -1,4 +1,4 @@
-"""A value fits the types of the table that is there if the table can give each of its values back."""
+"""Compatibility of a value with an existing table, which must be able to represent each value."""
 
 from __future__ import annotations
 

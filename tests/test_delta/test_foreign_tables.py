@@ -1,4 +1,4 @@
-"""Tables of other engines: every value is the stored one, or the table is refused by name."""
+"""Tables of other engines: every value is loaded correctly, or an error names the unsupported feature."""
 
 from __future__ import annotations
 

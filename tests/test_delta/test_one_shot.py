@@ -1,4 +1,4 @@
-"""Streams that can be read once: stored whole, or refused; never what happens to be left of them."""
+"""One-shot streams: stored completely or rejected; the rest of a consumed stream is never stored."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def some_keys(definition, least=1):
 
 @st.composite
 def mappings(draw, down, up, nested=True):
-    """A mapping that fits the shapes, if not always the keys; None, the obvious one, is among them."""
+    """A mapping that fits the shapes, if not always the keys; None, the default, is among them."""
     fitting = [
         st.sampled_from([None, Mapping.all_partitions(), Mapping.subset()]),
         some_keys(up).map(Mapping.specific_partitions),

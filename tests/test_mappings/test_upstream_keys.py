@@ -38,7 +38,7 @@ def days(month, first, last):
     return [f"2024-{month:02}-{day:02}" for day in range(first, last + 1)]
 
 
-# the obvious mapping
+# the default mapping
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_mapping_to_unpartitioned_upstream_needs_no_key(down):
 def test_check_mapping_reports_missing_default(down, up):
     assert default_mapping(down, up) is None
     (finding,) = check_mapping(None, downstream=down, upstream=up)
-    assert "no mapping is obvious" in finding
+    assert "no default mapping" in finding
     assert "PartitionMapping." in finding
 
 
@@ -334,7 +334,7 @@ def test_upstream_keys_names_unknown_consumer_key():
         (M.multi_to_single("shop"), DAYS, SALES, "names the dimension 'shop'"),
         (M.multi_to_single("day"), SALES, SALES, "PartitionMapping.multi({...})"),
         (M.multi_to_single("day"), DAYS, DAYS, "neither has"),
-        (M.multi_to_single("region"), DAYS, SALES, "in dimension 'region': no mapping is obvious"),
+        (M.multi_to_single("region"), DAYS, SALES, "in dimension 'region': there is no default mapping"),
         (M.subset(M.specific_partitions(["x"])), None, LETTERS, "'x'"),
         (M.subset(M.identity()), LETTERS, REGIONS, "'a', 'b', 'c'"),
     ],

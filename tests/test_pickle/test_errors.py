@@ -119,7 +119,7 @@ def test_unreachable_store_differs_from_refusal():
 
 
 class Answers(BaseHTTPRequestHandler):
-    """A server that gives one answer to everything, and lets large uploads begin."""
+    """Server that returns one response to every request, and accepts the start of large uploads."""
 
     protocol_version = "HTTP/1.1"
 
@@ -145,7 +145,7 @@ class Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def answering():
-    """Gives a handler on a server that answers with a status."""
+    """Return a function that creates a handler on a server with a fixed status."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     options = {

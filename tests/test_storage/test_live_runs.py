@@ -1,4 +1,4 @@
-"""What runs now, requests to cancel, log records, and reading on after a position."""
+"""Running steps, requests to cancel, log records, and reading after a position."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class LiveRun:
 
 @pytest.fixture
 def run(storage):
-    made = LiveRun()
+    live_run = LiveRun()
     storage.start_run("r")
-    storage.attach_run(made)
-    yield made
-    storage.detach_run(made)
+    storage.attach_run(live_run)
+    yield live_run
+    storage.detach_run(live_run)
 
 
 def long_ago():

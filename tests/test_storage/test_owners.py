@@ -1,4 +1,4 @@
-"""Several processes at one history, and processes that die."""
+"""Several processes with one event log, and processes that are killed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rivers.storage import Storage
 
 
 def python(folder, code, *arguments):
-    """Start a program that has `folder`, `Event` and `Storage` at hand and says when it is ready."""
+    """Start a program with the names `folder`, `Event` and `Storage`, which reports when it is ready."""
     head = """
     import sys
     from rivers.storage import Event, Storage

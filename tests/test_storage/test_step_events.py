@@ -9,7 +9,7 @@ from rivers.storage.step_events import with_step_events
 
 
 def event(event_type, asset, *, step=None, key=None, attempt=1, duration=3, run="r", number=1):
-    made = Event(
+    result = Event(
         event_type,
         run_id=run,
         asset_key=asset,
@@ -19,8 +19,8 @@ def event(event_type, asset, *, step=None, key=None, attempt=1, duration=3, run=
         attempt=attempt,
         duration_ns=duration,
     )
-    made.id = number
-    return made
+    result.id = number
+    return result
 
 
 def shown(recorded, running=()):

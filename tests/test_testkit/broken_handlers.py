@@ -497,7 +497,7 @@ class CallStateInHandler(FileIOHandler):
 
 @breaks("test_used_handler_is_pickled")
 class PickledClient(FileIOHandler):
-    """Keeps a client where it travels."""
+    """Keeps a client in a field, which is pickled."""
 
     client: Any = None
 

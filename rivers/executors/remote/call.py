@@ -256,7 +256,7 @@ class RemoteCalls:
                 run.latest[event.asset_key, event.partition_key] = event
         if report.calls:
             for call in report.calls:
-                _tell_observers(call, step, run, report.events)
+                _call_observers(call, step, run, report.events)
 
 
 class _Retry(NamedTuple):
@@ -340,7 +340,7 @@ def _dynamic_keys(step: Step, run: Run) -> dict[str, list[str]]:
     return known
 
 
-def _tell_observers(call: HandlerCall, step: Step, run: Run, events: Sequence[Event]) -> None:
+def _call_observers(call: HandlerCall, step: Step, run: Run, events: Sequence[Event]) -> None:
     """Call the observers of this process with the context of a handler call elsewhere."""
     functions = getattr(run.observers, call.hook)
     if call.is_output:

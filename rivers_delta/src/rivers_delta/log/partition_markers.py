@@ -1,8 +1,8 @@
 """Partition markers: application transactions that record which writes and partitions a table has.
 
 A marker records that a partition was written, even with no rows, and by which commit: its version is that of the
-commit, plus one. It is part of the commit that writes the rows, survives checkpoints, and takes one entry per partition.
-Markers of earlier releases have version 1, whichever commit wrote them.
+commit, plus one. It is part of the commit that writes the rows, survives checkpoints, and takes one entry per
+partition. Markers of earlier releases have version 1, whichever commit wrote them.
 """
 
 from __future__ import annotations
