@@ -323,14 +323,17 @@ class Storing:
         metadata: Mapping[str, MetadataValue] | None = context.output_metadata or None
         if self.context is not None or run.notes or from_result:
             metadata = self._merged(metadata, from_result)
-        content = context.content_version
-        of_handler = context.registered_data_version or content
-        if of_handler is not None and of_handler != (version or self._made_version(content)):
-            metadata = {**(metadata or {}), STORED_VERSION: MetadataValue.text(of_handler)}
-        self.recorded_metadata = metadata
         for key in keys or (None,):
+            content = context.content_version
+            if key is not None:
+                content = context.content_versions.get(key, content)
             stored_version = version or self._made_version(content)
-            event = self._event(MATERIALIZATION, output, key, metadata, stored_version, tags, binding.label)
+            of_handler = context.registered_data_version or content
+            recorded = metadata
+            if of_handler is not None and of_handler != stored_version:
+                recorded = {**(metadata or {}), STORED_VERSION: MetadataValue.text(of_handler)}
+            self.recorded_metadata = recorded
+            event = self._event(MATERIALIZATION, output, key, recorded, stored_version, tags, binding.label)
             run.storage.record(event)
             run.latest[output.name, event.partition_key] = event
             for observe in run.observers.output_stored:

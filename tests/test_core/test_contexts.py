@@ -151,6 +151,15 @@ def test_register_partitions_refuses_empty_keys():
     assert "2024-01-07" not in str(caught.value)
 
 
+def test_output_context_keeps_versions_of_keys():
+    context = OutputContext("orders", partition=partition("a", "b"))
+    assert context.content_versions == {}
+    for key, version in zip(context.partition.keys, ("v1", "v2"), strict=True):
+        context.offer_content_version(version, key=key)
+    assert pickle.loads(pickle.dumps(context)).content_versions == {"a": "v1", "b": "v2"}
+    assert context.content_version is None
+
+
 def test_input_context_keeps_the_loaded_version():
     context = InputContext("orders", "report")
     assert context.loaded_version is None

@@ -12,6 +12,8 @@ import pyarrow.compute as pc
 import pytest
 from arro3.core import RecordBatchReader
 
+from rivers_frames.compat import without_views
+
 
 def test_arro3_rejects_null_columns_of_polars():
     with pytest.raises(Exception, match="."):
@@ -28,6 +30,13 @@ def test_pyarrow_does_not_look_up_string_views():
     views = pa.array(["a"], pa.string_view())
     with pytest.raises(pa.ArrowNotImplementedError):
         pc.is_in(views, value_set=views)
+
+
+def test_pyarrow_does_not_filter_string_views():
+    batch = pa.record_batch({"c": pa.array(["a", "b"], pa.string_view())})
+    with pytest.raises(pa.ArrowNotImplementedError):
+        batch.filter(pc.equal(batch["c"].cast(pa.string()), "b"))
+    assert without_views(batch.schema).field("c").type == pa.string()
 
 
 def test_pyarrow_does_not_look_up_half_floats():

@@ -12,6 +12,7 @@ from rivers_testkit import IOHandlerTests, Sample
 from tests.s3_server import faulty_store_options
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from rivers_core import BaseIOHandler, PartitionContext
@@ -28,15 +29,16 @@ class Frames(IOHandlerTests):
         Sample("no rows", lambda: pl.DataFrame(schema={"a": pl.Int64, "b": pl.String})),
     )
 
-    exclusions = dict.fromkeys(
-        ("test_batch_stores_each_key", "test_batch_reports_keys", "test_batch_overwrite_keeps_other_keys"),
-        "a frame for several partitions is refused, since no column says to which one a row belongs",
-    )
-
     def make_value(
         self, number: int, *, rows: int = 1, partition: PartitionContext | None = None
     ) -> pl.DataFrame:
         return pl.DataFrame(super().make_value(number, rows=rows, partition=partition))
+
+    def asset_metadata(self, dimensions: Sequence[str]) -> Mapping[str, Any] | None:
+        if not dimensions:
+            return None
+        columns: Any = "key" if dimensions == ["key"] else {name: name for name in dimensions}
+        return {"parquet/partition_expr": columns}
 
     def same_value(self, loaded: Any, stored: Any) -> bool:
         return type(loaded) is type(stored) and pl.DataFrame(loaded).equals(pl.DataFrame(stored))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
+
+import arro3.core
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -9,15 +12,32 @@ import pyarrow.dataset as ds
 import pytest
 
 import rivers as rs
+from rivers_core import InputContext, OutputContext
 from rivers_core.exceptions import (
+    AssetOutputValidationError,
     IntegrityError,
     NotMaterializedError,
     PartitionValidationError,
     RiversError,
 )
 from rivers_parquet import ParquetIOHandler
+from rivers_parquet.files import open_local
+from tests.test_parquet.support import facts
 
 DAYS = ["2024-01-01", "2024-01-02", "2024-01-03"]
+
+
+def as_kind(frame, kind):
+    """Return a polars frame as another frame type."""
+    if kind is pl.LazyFrame:
+        return frame.lazy()
+    if kind is pd.DataFrame:
+        return frame.to_pandas()
+    if kind is pa.RecordBatchReader:
+        return frame.to_arrow().to_reader(max_chunksize=2)
+    if kind is pa.Table:
+        return frame.to_arrow()
+    return frame if kind is pl.DataFrame else arro3.core.Table.from_arrow(frame)
 
 
 def store_days(tables):
@@ -90,9 +110,148 @@ def test_partitions_of_other_types_are_refused(tables):
         tables.load(pl.LazyFrame, keys=["a", "b"])
 
 
-def test_one_value_for_several_partitions_is_refused(tables):
-    with pytest.raises(PartitionValidationError, match="PartitionedOutput"):
+def test_value_without_key_column_is_refused(tables):
+    with pytest.raises(PartitionValidationError, match=r"parquet/partition_expr.*PartitionedOutput"):
         tables.store(pl.DataFrame({"n": [1]}), keys=["a", "b"])
+
+
+@pytest.mark.parametrize(
+    "kind", [pl.DataFrame, pl.LazyFrame, pa.Table, pd.DataFrame, pa.RecordBatchReader, arro3.core.Table]
+)
+def test_value_is_split_by_column(tables, kind):
+    context = tables.store(
+        as_kind(pl.DataFrame({"k": ["b", "a", "b"], "n": [1, 2, 3]}), kind),
+        keys=["a", "b"],
+        partition_expr="k",
+    )
+    assert context.registered_partitions == {"a", "b"}
+    assert facts(context)["parquet/num_rows"] == 3
+    assert tables.load(pl.DataFrame, keys="a").rows() == [("a", 2)]
+    assert tables.load(pl.DataFrame, keys="b").rows() == [("b", 1), ("b", 3)]
+    assert type(tables.load(keys="a")) is kind
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pl.Series(["2024-01-02", "2024-01-01"]),
+        pl.Series(["2024-01-02", "2024-01-01"], dtype=pl.Categorical),
+        pl.Series(["2024-01-02", "2024-01-01"], dtype=pl.Enum(["2024-01-02", "2024-01-01"])),
+        pl.Series([date(2024, 1, 2), date(2024, 1, 1)]),
+        pl.Series([datetime(2024, 1, 2, 23, 59), datetime(2024, 1, 1)]),
+        pl.Series([datetime(2024, 1, 2, 23, 59), datetime(2024, 1, 1)]).dt.replace_time_zone("Asia/Tokyo"),
+    ],
+    ids=lambda column: str(column.dtype),
+)
+@pytest.mark.parametrize("kind", [pl.DataFrame, pa.Table])
+def test_value_is_split_by_windows(tables, column, kind):
+    frame = pl.DataFrame({"at": column, "n": [2, 1]})
+    days = rs.PartitionsDefinition.daily(datetime(2024, 1, 1), datetime(2024, 1, 4))
+    partition = rs.PartitionContext(list(map(rs.PartitionKey, DAYS[:2])), days)
+    context = OutputContext("asset", {"parquet/partition_expr": "at"}, partition)
+    tables.handler.handle_output(context, as_kind(frame, kind))
+    assert tables.load(pl.DataFrame, keys=DAYS[0]).equals(frame[1:])
+    assert tables.load(pl.DataFrame, keys=DAYS[1]).equals(frame[:1])
+    assert tables.load(pl.DataFrame, keys=DAYS[:2]).equals(frame[::-1])
+
+
+def test_value_is_split_by_dimensions(tables):
+    keys = [rs.PartitionKey.multi({"r": r, "day": day}) for r, day in [("eu", "1"), ("us", "1"), ("us", "2")]]
+    frame = pl.DataFrame({"region": ["us", "eu", "us"], "day": [2, 1, 1], "n": [1, 2, 3]})
+    options = {"parquet/partition_expr": '{"r": "region", "day": "day"}'}
+    tables.handler.handle_output(OutputContext("asset", options, rs.PartitionContext(keys)), frame)
+    for key, n in zip(keys, [2, 3, 1], strict=True):
+        context = InputContext("asset", "next", options, rs.PartitionContext([key]), pl.DataFrame)
+        assert tables.handler.load_input(context)["n"].to_list() == [n]
+    missing = pl.DataFrame({"region": ["eu"], "day": [2], "n": [1]})
+    with pytest.raises(AssetOutputValidationError, match="'eu'"):
+        tables.handler.handle_output(OutputContext("asset", options, rs.PartitionContext(keys)), missing)
+
+
+@pytest.mark.parametrize("kind", [pl.DataFrame, pa.Table])
+@pytest.mark.parametrize("foreign", ["c", None])
+def test_row_of_other_partition_is_refused(tables, kind, foreign):
+    tables.store(pl.DataFrame({"k": ["a"], "n": [1]}), keys="a")
+    with pytest.raises(AssetOutputValidationError, match=f"{foreign!r} in column 'k'"):
+        tables.store(
+            as_kind(pl.DataFrame({"k": ["a", "b", foreign], "n": [2, 3, 4]}), kind),
+            keys=["a", "b"],
+            partition_expr="k",
+        )
+    assert tables.load(pl.DataFrame, keys="a")["n"].to_list() == [1]
+    assert not tables.handler.exists(tables.asked(keys="b"))
+
+
+@pytest.mark.parametrize("kind", [pl.DataFrame, pa.Table])
+def test_key_without_rows_is_refused_or_empty(tables, kind):
+    frame = as_kind(pl.DataFrame({"k": ["a"], "n": [1]}), kind)
+    options = {"parquet/partition_expr": "k"}
+    context = OutputContext("asset", options, rs.PartitionContext(list(map(rs.PartitionKey, "ab"))))
+    context.allows_empty_partitions = False
+    with pytest.raises(AssetOutputValidationError, match="1 of the 2"):
+        tables.handler.handle_output(context, frame)
+    assert not tables.handler.exists(tables.asked(keys="a"))
+    context.allows_empty_partitions = True
+    tables.handler.handle_output(context, frame)
+    assert tables.load(pl.DataFrame, keys="b").schema == {"k": pl.String, "n": pl.Int64}
+
+
+@pytest.mark.parametrize(
+    ("frame", "expr", "word"),
+    [
+        (pl.DataFrame({"n": [1.5]}), "n", "'n' has type double"),
+        (pl.DataFrame({"n": [1]}), "n", "'n'"),
+        (pl.DataFrame({"n": [1]}), "m", "'m'"),
+        (pl.DataFrame({"n": ["a"], "m": ["a"]}), {"x": "n", "y": "m"}, "one dimension"),
+    ],
+)
+def test_column_that_cannot_hold_key_is_refused(tables, frame, expr, word):
+    with pytest.raises(PartitionValidationError, match=word):
+        tables.store(frame, keys=["a", "b"], partition_expr=expr)
+
+
+def test_failed_part_keeps_all_partitions(tables):
+    tables.store(pl.DataFrame({"k": ["a", "b"], "n": [1, 1]}), keys=["a", "b"], partition_expr="k")
+    objects = tables.handler.objects
+    staged = []
+
+    def target(path, condition=None):
+        staged.append(path)
+        if len(staged) == 2:
+            raise OSError("disk full")
+        return type(objects).target(objects, path, condition)
+
+    object.__setattr__(objects, "target", target)
+    with pytest.raises(RiversError, match="disk full"):
+        tables.store(pl.DataFrame({"k": ["a", "b"], "n": [2, 2]}), keys=["a", "b"], partition_expr="k")
+    assert tables.load(pl.DataFrame, keys=["a", "b"])["n"].to_list() == [1, 1]
+
+
+def test_batch_versions_are_those_of_files(tmp_path):
+    letters = rs.PartitionsDefinition.static_(["a", "b"])
+    options = {"parquet/partition_expr": "k"}
+    handler = ParquetIOHandler(tmp_path)
+
+    @rs.Asset(io_handler=handler, partitions_def=letters, partition_batches=True, metadata=options)
+    def parts() -> pl.DataFrame:
+        return pl.DataFrame({"k": ["a", "b", "b"], "n": [1, 2, 3]})
+
+    @rs.Asset(io_handler=handler)
+    def total(parts: pl.DataFrame) -> pl.DataFrame:
+        return parts.select(pl.col("n").sum())
+
+    with rs.CodeRepository([parts, total], config=False) as repo:
+        repo.materialize("parts", partition_key=["a", "b"])
+        events = [repo.storage.get_latest_materialization("parts", key) for key in "ab"]
+        files = [
+            file.verify()
+            for file in (open_local(str(tmp_path / f"parts/{key}/data.parquet"), "") for key in "ab")
+        ]
+        assert [event.data_version for event in events] == files
+        repo.materialize("total")
+        assert {status.state for status in repo.status(verify=True)} == {"fresh"}
+        repo.materialize("parts", partition_key=["a", "b"])
+        assert {status.state for status in repo.status(verify=True)} == {"fresh"}
 
 
 def test_fan_in_is_one_lazy_frame(tmp_path):

@@ -97,6 +97,7 @@ class OutputContext(_Context):
     """
 
     __slots__ = (
+        "_content_versions",  # unset until a handler offers one, which spares every context its initialization
         "allows_empty_partitions",
         "attempt",
         "code_version",
@@ -108,6 +109,7 @@ class OutputContext(_Context):
         "step_name",
     )
 
+    _content_versions: dict[PartitionKey, str]
     allows_empty_partitions: bool
     attempt: int
     code_version: str | None
@@ -212,7 +214,12 @@ class OutputContext(_Context):
             )
         self.registered_partitions = stored
 
-    def offer_content_version(self, content_version: str) -> None:
+    @property
+    def content_versions(self) -> Mapping[PartitionKey, str]:
+        """Content versions by partition key, of a handler that stores several keys in one call."""
+        return getattr(self, "_content_versions", {})
+
+    def offer_content_version(self, content_version: str, *, key: PartitionKey | None = None) -> None:
         """Set the version of the stored content, such as a digest or a table version.
 
         It is used if neither the function nor `register_data_version` set a version, instead of a random one. A
@@ -221,8 +228,12 @@ class OutputContext(_Context):
 
         Args:
             content_version: Equal only for equal content.
+            key: In a context with several partition keys, the one that has this version.
         """
-        self.content_version = content_version
+        if key is None:
+            self.content_version = content_version
+        else:
+            self._content_versions = {**self.content_versions, key: content_version}
 
     def __repr__(self) -> str:
         return self._repr("asset_name")

@@ -1,4 +1,4 @@
-"""Workarounds for defects of arro3, each with the versions that have it.
+"""Workarounds for defects of arro3 and pyarrow, each with the versions that have it.
 
 For each defect a test in `tests/test_frames/test_compat.py` fails once the installed version no longer has it.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+
+from rivers_frames.arrow_types import plain_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,3 +45,12 @@ def stream_without_gil(schema: Any, batches: Iterator[RecordBatch]) -> ArrowStre
         pa.schema(schema), map(pa.record_batch, batches)
     )
     return stream
+
+
+def without_views(schema: pa.Schema) -> pa.Schema:
+    """Return types that pyarrow can filter: it does not filter views of text and bytes (up to 26).
+
+    Args:
+        schema: Columns of any types.
+    """
+    return pa.schema([field.with_type(plain_type(field.type)) for field in schema], schema.metadata)

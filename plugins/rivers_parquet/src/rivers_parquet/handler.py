@@ -6,12 +6,13 @@ import os
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from rivers_core import InputContext, MetadataValue, PartitionContext
+from rivers_core import InputContext, MetadataValue, OutputContext, PartitionContext
 from rivers_core.exceptions import ConflictError, IntegrityError, PartitionValidationError, RiversError
 from rivers_frames.registry import get_frame_types
 from rivers_objects import Condition, Folder, ObjectIOHandler
@@ -29,13 +30,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import NoReturn, Self
 
-    from rivers_core import OutputContext
+    import pyarrow as pa
+
+    from rivers_core import PartitionKey
     from rivers_frames import Frame, FrameAdapter
+    from rivers_objects.targets import Staged
     from rivers_parquet.files import ParquetFile
-    from rivers_parquet.write import Layout
+    from rivers_parquet.write import Content, Layout
 
 _MAX_REOPENED: Final = 20
 _REQUESTS_AT_ONCE: Final = 16
+_STAGED_AT_ONCE: Final = 100  # each keeps a file open, and macOS allows a process 256 by default
 
 
 class ParquetIOHandler(ObjectIOHandler):
@@ -89,7 +94,10 @@ class ParquetIOHandler(ObjectIOHandler):
         return self
 
     def handle_output(self, context: OutputContext, obj: Any) -> None:
-        """Write a frame as one Parquet file, atomically.
+        """Write a frame as one Parquet file, atomically; a frame for several partition keys as one file for each.
+
+        The option `parquet/partition_expr` names the column that says to which key a row belongs. All files are
+        complete before the first one is put, of up to 100 keys.
 
         Args:
             context: Context of the asset; receives the metadata `path`, `uri`, `serializer`, `parquet/type`,
@@ -98,8 +106,10 @@ class ParquetIOHandler(ObjectIOHandler):
             obj: A data frame of any library, or an object with an Arrow C stream.
 
         Raises:
-            AssetOutputValidationError: The value is not a frame, or Parquet does not support a column.
-            PartitionValidationError: The context has several partition keys.
+            AssetOutputValidationError: The value is not a frame, Parquet does not support a column, or a row belongs to
+                none of several partition keys.
+            PartitionValidationError: The context has several partition keys, and no column says to which one a row
+                belongs.
             OneShotValueError: The value is a stream that was read before.
             ConflictError: Another version is stored than `context.expected_version`.
             RiversError: A query failed, or the store; the previous value is unchanged.
@@ -108,24 +118,32 @@ class ParquetIOHandler(ObjectIOHandler):
 
         started = time.perf_counter()
         subject = _subject(context)
-        if context.partition is not None and not context.partition.is_single:
-            raise PartitionValidationError(
-                f"Cannot store {subject} as one value: each partition is a separate file. Return "
-                "PartitionedOutput({key: frame, ...}), or omit partition_batches."
-            )
-        layout = self._layout(parse_options(context.asset_name, context.asset_metadata))
+        options = parse_options(context.asset_name, context.asset_metadata)
         frame = get_frame_types().frame(obj, subject)
         if not frame.is_replayable:
             refuse_consumed(subject, frame.value, frame.adapter)
             remember(frame.value, None)
-        path = self.object_path(context)
-        metadata, version = self._write(context, path, frame, layout)
+        files = self._files_to_write(context, options, frame)
+        written = self._write(context, files, self._layout(options))
+        rows = sum(item.rows for item in written)
         if not frame.is_replayable:
-            remember(frame.value, metadata["parquet/num_rows"].raw_value())
+            remember(frame.value, rows)
+        path = files[0].path if files[0].key is None else asset_folder(self.prefix, context, self.suffix)
         context.add_output_metadata(
-            {**metadata, "write_duration_s": MetadataValue.float_(time.perf_counter() - started)}
+            {
+                "path": MetadataValue.text(path),
+                "uri": MetadataValue.text(self.object_address(path)),
+                "serializer": MetadataValue.text("parquet"),
+                "parquet/type": MetadataValue.text(frame.type_name),
+                "parquet/num_rows": MetadataValue.int(rows),
+                "parquet/row_groups": MetadataValue.int(sum(item.row_groups for item in written)),
+                "size_bytes": MetadataValue.int(sum(item.size for item in written)),
+                "rivers/schema": MetadataValue.schema(written[0].schema),
+                "write_duration_s": MetadataValue.float_(time.perf_counter() - started),
+            }
         )
-        context.offer_content_version(version)
+        for file, item in zip(files, written, strict=True):
+            context.offer_content_version(item.version, key=file.key)
 
     def load_input(self, context: InputContext) -> Any:
         """Load a frame, or the frames of several partitions as one.
@@ -169,8 +187,10 @@ class ParquetIOHandler(ObjectIOHandler):
                 raise error
             if error is not None:
                 raise self._decoding_error(context, files, error) from error
-            if len(versions) == 1 and versions[0] is not None:
-                context.register_loaded_version(versions[0])
+            for one, version in zip(contexts, versions, strict=True):
+                if version is not None:
+                    key = None if one is context or one.partition is None else one.partition.key
+                    context.register_loaded_version(version, key=key)
             return value
         raise self._replaced(context)
 
@@ -235,48 +255,64 @@ class ParquetIOHandler(ObjectIOHandler):
             statistics=self.statistics if options.statistics is None else options.statistics,
         )
 
-    def _write(
-        self, context: OutputContext, path: str, frame: Frame, layout: Layout
-    ) -> tuple[dict[str, Any], str]:
-        """Write the file and return its metadata and version."""
-        import pyarrow.parquet as pq
+    def _files_to_write(
+        self, context: OutputContext, options: ParquetOptions, frame: Frame
+    ) -> list[_FileToWrite]:
+        """Return the file of a value, or one for each of several partition keys."""
+        from rivers_parquet.partition_rows import partition_rows
+        from rivers_parquet.write import content_of
 
-        from rivers_parquet.seal import seal_file, stored_version
-        from rivers_parquet.write import write_file
+        partition, subject = context.partition, _subject(context)
+        try:
+            if partition is None or partition.is_single:
+                content = content_of(frame)
+                return [_FileToWrite(None, self.object_path(context), context.storage_key, content)]
+            if options.partition_expr is None:
+                raise PartitionValidationError(
+                    f"Cannot store {subject} as one value: nothing says to which partition a row belongs. Name the "
+                    "column that holds the key, metadata={'parquet/partition_expr': '<column>'}, return "
+                    "PartitionedOutput({key: frame, ...}), or omit partition_batches."
+                )
+            rule = partition_rows(partition, options.partition_expr, subject)
+            parts = content_of(frame).split(rule)
+        except RiversError:
+            raise
+        except Exception as error:
+            raise self._value_error(context, error) from error
+        context.register_partitions([key for key, (_, rows) in zip(rule.keys, parts, strict=True) if rows])
+        files = []
+        for key, (content, _) in zip(rule.keys, parts, strict=True):
+            one = OutputContext(context.asset_name, partition=PartitionContext([key], partition.definition))
+            files.append(_FileToWrite(key, self.object_path(one), one.storage_key, content))
+        return files
+
+    def _write(self, context: OutputContext, files: Sequence[_FileToWrite], layout: Layout) -> list[_Written]:
+        """Write files; those of a group are put when all of them are complete."""
+        from rivers_parquet.seal import stored_version
 
         expected = context.expected_version
         condition = None if expected is None else Condition(expected, stored_version)
-        failure: BaseException | None = None
+        subject, failure, path = _subject(context), None, files[0].path
+        written = []
         try:
-            with self.objects.target(path, condition).stage() as staged:
-                try:
-                    write_file(staged.path, frame, context.storage_key, layout, _subject(context))
-                except BaseException as error:
-                    failure = error
-                    raise
-                seal = seal_file(staged.descriptor)
-                written = pq.ParquetFile(staged.path)
-                size = os.fstat(staged.descriptor).st_size
-                schema = written.schema_arrow.remove_metadata()
-                counts = written.metadata.num_rows, written.metadata.num_row_groups
-                written.close()
+            for start in range(0, len(files), _STAGED_AT_ONCE):
+                with ExitStack() as stack:
+                    for file in files[start : start + _STAGED_AT_ONCE]:
+                        path = file.path
+                        staged = stack.enter_context(self.objects.target(path, condition).stage())
+                        try:
+                            file.content.write(staged.path, file.storage_key, layout, subject)
+                        except BaseException as error:
+                            failure = error
+                            raise
+                        written.append(_sealed(staged))
         except RiversError:
             raise
         except Exception as error:
             if error is failure and not isinstance(error, OSError):
                 raise self._value_error(context, error) from error
             self.fail("store", context, path, error)
-        metadata = {
-            "path": MetadataValue.text(path),
-            "uri": MetadataValue.text(self.object_address(path)),
-            "serializer": MetadataValue.text("parquet"),
-            "parquet/type": MetadataValue.text(frame.type_name),
-            "parquet/num_rows": MetadataValue.int(counts[0]),
-            "parquet/row_groups": MetadataValue.int(counts[1]),
-            "size_bytes": MetadataValue.int(size),
-            "rivers/schema": MetadataValue.schema(schema),
-        }
-        return metadata, seal.version
+        return written
 
     def _value_error(self, context: OutputContext, error: Exception) -> RiversError:
         message = str(error).partition("\n\nThis error occurred with")[0].strip().rstrip(".")
@@ -419,6 +455,38 @@ class ParquetIOHandler(ObjectIOHandler):
             f"{subject}: the file is damaged or has an unknown encoding ({cause}). Restore it from a copy, or "
             "materialize the asset again."
         )
+
+
+class _FileToWrite(NamedTuple):
+    """One file of a value: its partition key if there are several, its path, its storage key and its content."""
+
+    key: PartitionKey | None
+    path: str
+    storage_key: str
+    content: Content
+
+
+class _Written(NamedTuple):
+    """Facts of a file that was written."""
+
+    version: str
+    rows: int
+    row_groups: int
+    size: int
+    schema: pa.Schema
+
+
+def _sealed(staged: Staged) -> _Written:
+    """Add the seal to a complete file, and return its facts."""
+    import pyarrow.parquet as pq
+
+    from rivers_parquet.seal import seal_file
+
+    seal = seal_file(staged.descriptor)
+    with pq.ParquetFile(staged.path) as file:
+        metadata, schema = file.metadata, file.schema_arrow.remove_metadata()
+    size = os.fstat(staged.descriptor).st_size
+    return _Written(seal.version, metadata.num_rows, metadata.num_row_groups, size, schema)
 
 
 def _subject(context: OutputContext | InputContext) -> str:

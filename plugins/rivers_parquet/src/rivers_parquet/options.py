@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from rivers_core.authoring import did_you_mean
 from rivers_core.exceptions import InvalidMetadataError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 NAMESPACE: Final = "parquet"
 
@@ -31,6 +29,8 @@ class ParquetOptions:
         compression_level: Level of the compression, if it has levels.
         row_group_size: Most rows of a row group.
         statistics: Whether to write the smallest and largest value of each page.
+        partition_expr: Column of each partition dimension, under None that of keys with one dimension: says to which
+            key a row of a value for several keys belongs.
     """
 
     columns: tuple[str, ...] | None = None
@@ -38,6 +38,7 @@ class ParquetOptions:
     compression_level: int | None = None
     row_group_size: int | None = None
     statistics: bool | None = None
+    partition_expr: Mapping[str | None, str] | None = None
 
 
 def parse_options(asset_name: str, metadata: Mapping[str, Any] | None) -> ParquetOptions:
@@ -116,6 +117,19 @@ def _columns(value: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _partition_expr(value: Any) -> dict[str | None, str]:
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        with suppress(ValueError):
+            value = json.loads(value)
+    columns = {None: value} if isinstance(value, str) else value
+    is_mapping = isinstance(columns, Mapping) and all(
+        isinstance(column, str) and column for column in columns.values()
+    )
+    if not is_mapping or not columns or len(set(columns.values())) != len(columns):
+        raise ValueError("a column, or {dimension: column} with different columns")
+    return dict(columns)
+
+
 def _compression(value: Any) -> str:
     if value not in get_args(Compression):
         raise ValueError(f"one of {', '.join(get_args(Compression))}")
@@ -149,4 +163,5 @@ _PARSERS: Final = {
     "compression_level": _number,
     "row_group_size": _positive,
     "statistics": _flag,
+    "partition_expr": _partition_expr,
 }
