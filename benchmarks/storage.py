@@ -14,7 +14,7 @@ from pathlib import Path
 from harness import Report, run_interleaved
 
 from rivers.storage import Event, Storage
-from rivers.storage.sqlite.rows import event_row
+from rivers.storage.sql.rows import event_row
 from rivers_core import MetadataValue
 
 EVENTS = 50_000

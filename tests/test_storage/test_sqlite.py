@@ -15,8 +15,8 @@ import pytest
 import rivers as rs
 from rivers.exceptions import StorageError
 from rivers.storage import Event, Storage
+from rivers.storage.sql import storage as sql_storage
 from rivers.storage.sqlite import schema
-from rivers.storage.sqlite import storage as sqlite_storage
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ def clock(monkeypatch):
             pass
 
     Clock.timers.clear()
-    monkeypatch.setattr(sqlite_storage, "monotonic", lambda: Clock.now)
-    monkeypatch.setattr(sqlite_storage, "Timer", FakeTimer)
+    monkeypatch.setattr(sql_storage, "monotonic", lambda: Clock.now)
+    monkeypatch.setattr(sql_storage, "Timer", FakeTimer)
     return Clock
 
 
@@ -174,7 +174,7 @@ def test_sqlite_writes_outputs_of_long_step_after_short_timer(storage, clock, tm
 def test_sqlite_measures_commits(storage):
     storage.flush()
     storage.start_run("r")
-    assert storage._long_step_ns >= sqlite_storage.LONG_STEP_NS
+    assert storage._long_step_ns >= sql_storage.LONG_STEP_NS
 
 
 def test_sqlite_timer_writes_pending_events(storage, clock, tmp_path):
@@ -230,7 +230,7 @@ def test_sqlite_keeps_events_of_failed_write(storage, clock, tmp_path, monkeypat
         raise sqlite3.OperationalError("disk I/O error")
 
     with monkeypatch.context() as patched:
-        patched.setattr(sqlite_storage, "insert_events", refuse)
+        patched.setattr(sql_storage, "insert_events", refuse)
         storage._pending.append(materialization(1))
         with pytest.raises(StorageError, match="disk I/O error"):
             storage.flush()
@@ -240,11 +240,11 @@ def test_sqlite_keeps_events_of_failed_write(storage, clock, tmp_path, monkeypat
 
 def test_sqlite_queries_use_indexes(storage):
     questions = {
-        sqlite_storage._EVENTS + " WHERE asset_key = 'a' ORDER BY id DESC LIMIT 5": "events_of_asset",
-        sqlite_storage._EVENTS + " WHERE run_id = 'r' ORDER BY id": "events_of_run",
+        sql_storage._EVENTS + " WHERE asset_key = 'a' ORDER BY id DESC LIMIT 5": "events_of_asset",
+        sql_storage._EVENTS + " WHERE run_id = 'r' ORDER BY id": "events_of_run",
         "SELECT MAX(last_id) FROM materialized WHERE asset_key = 'a' AND partition_key = 'p'": "PRIMARY KEY",
-        f"{sqlite_storage._EVENTS} {sqlite_storage._LAST_EVENTS}": "events_of_asset",
-        f"{sqlite_storage._EVENTS} WHERE run_id = 'r' AND id > 5 ORDER BY id": "events_of_run",
+        f"{sql_storage._EVENTS} {sql_storage._LAST_EVENTS}": "events_of_asset",
+        f"{sql_storage._EVENTS} WHERE run_id = 'r' AND id > 5 ORDER BY id": "events_of_run",
     }
     for question, index in questions.items():
         plan = " ".join(row[-1] for row in storage._read(f"EXPLAIN QUERY PLAN {question}"))

@@ -7,18 +7,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
 from time import time_ns
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from rivers.exceptions import StorageError
+from rivers.storage.sql.rows import RUN_COLUMNS, interrupt_run, read_run
 from rivers.storage.sqlite import owners, schema
 from rivers.storage.sqlite.file_lock import lock, unlock
-from rivers.storage.sqlite.rows import RUN_COLUMNS, interrupt_run, read_run
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Sequence
 
-    from rivers.storage.sqlite.rows import Row
+    from rivers.storage.sql.database import Connection
+    from rivers.storage.sql.rows import Row
 
 T = TypeVar("T")
 
@@ -37,7 +38,18 @@ _ADVICE: Final = {
 }
 
 
-class Database:
+class SQLiteConnection(sqlite3.Connection):
+    """Connection of Python's SQLite module, with the errors of values that it cannot store."""
+
+    unstorable: ClassVar[tuple[type[Exception], ...]] = (
+        UnicodeEncodeError,
+        OverflowError,
+        sqlite3.ProgrammingError,
+        sqlite3.InterfaceError,
+    )
+
+
+class SQLiteDatabase:
     """Connection to the `rivers.db` of a directory, opened on first use, shared by all threads.
 
     Args:
@@ -52,11 +64,11 @@ class Database:
         self.lock = RLock()
         self._read_only = read_only
         self._durable = durable
-        self._connection: sqlite3.Connection | None = None
+        self._connection: SQLiteConnection | None = None
         self._identity: tuple[int, int] | None = None
         self._openings = 0
 
-    def transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def transaction(self, work: Callable[[Connection], T]) -> T:
         """Call a function in one transaction and return its result.
 
         Raises:
@@ -99,6 +111,35 @@ class Database:
         with self.lock, self._explained():
             return self._exclusively(lambda: owners.Owner(self.owners))
 
+    def interrupt_orphans(self, connection: Connection, run_id: str | None = None) -> None:
+        """Close runs whose process is gone as "interrupted"; call it within a transaction.
+
+        Args:
+            connection: Open connection to the file.
+            run_id: Check only this run.
+        """
+        statement = (
+            f"SELECT {RUN_COLUMNS} FROM runs WHERE status = 'running' AND run_id = COALESCE(?, run_id)"
+        )
+        rows = connection.execute(statement, (run_id,)).fetchall()
+        gone = {owner: owners.is_gone(self.owners, owner) for owner in {row[-1] for row in rows}}
+        for row in rows:
+            if gone[row[-1]]:
+                interrupt_run(connection, read_run(row), time_ns())
+
+    def vacuum(self) -> None:
+        """Rewrite the file without the space of removed rows.
+
+        Raises:
+            StorageError: The file cannot be opened or written, or the disk is full: it needs space for a copy.
+        """
+        with self.lock, self._explained():
+            connection = self._connection or self._open()
+            self._check_identity()
+            _roll_back(connection)
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def close(self) -> None:
         """Close the connection if it is open; a later use opens another."""
         with self.lock:
@@ -106,13 +147,13 @@ class Database:
             if connection is not None:
                 connection.close()
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self) -> SQLiteConnection:
         connect = self._connect_read_only if self._read_only else lambda: self._exclusively(self._connect)
         connection = self._connection = connect()
         self._openings += 1
         return connection
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self) -> SQLiteConnection:
         if not self.path.exists():
             self._create()
         elif self.path.stat().st_size < _HEADER_BYTES:
@@ -121,15 +162,13 @@ class Database:
                 f"{self.path}: the file is empty or cut off, so its events are lost; rivers never leaves such a file. "
                 "Restore a copy, or remove the file to start a new event log."
             )
-        connection = sqlite3.connect(
-            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
+        connection = _connect(self.path)
         try:
             _in_transaction(connection, lambda opened: schema.prepare(opened, self.path))
             connection.execute("PRAGMA journal_mode = WAL").fetchall()
             # in a write-ahead log NORMAL keeps the file intact in a power cut, but loses the last commits
             connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}")
-            _in_transaction(connection, lambda opened: interrupt_orphans(opened, self.owners))
+            _in_transaction(connection, self.interrupt_orphans)
             owners.remove_stale(self.owners)
         except BaseException:
             connection.close()
@@ -137,14 +176,8 @@ class Database:
         self._identity = _identity(self.path.stat())
         return connection
 
-    def _connect_read_only(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            f"{self.path.as_uri()}?mode=ro",
-            uri=True,
-            timeout=BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-        )
+    def _connect_read_only(self) -> SQLiteConnection:
+        connection = _connect(f"{self.path.as_uri()}?mode=ro", uri=True)
         try:
             connection.execute("PRAGMA query_only = ON")
             schema.check_current(connection, self.path)
@@ -160,7 +193,7 @@ class Database:
         # SQLite would replay the log of a deleted file into the new one.
         for path in (new, Path(f"{new}-journal"), Path(f"{self.path}-wal"), Path(f"{self.path}-shm")):
             path.unlink(missing_ok=True)
-        connection = sqlite3.connect(new, isolation_level=None)
+        connection = _connect(new)
         try:
             _in_transaction(connection, lambda opened: schema.prepare(opened, self.path))
         finally:
@@ -209,23 +242,18 @@ class Database:
             ) from error
 
 
-def interrupt_orphans(connection: sqlite3.Connection, folder: Path, run_id: str | None = None) -> None:
-    """Close runs whose process has ended as "interrupted"; call it within a transaction.
-
-    Args:
-        connection: Open connection to the file.
-        folder: Folder of the owners' lock files.
-        run_id: Check only this run.
-    """
-    statement = f"SELECT {RUN_COLUMNS} FROM runs WHERE status = 'running' AND run_id = COALESCE(?, run_id)"
-    rows = connection.execute(statement, (run_id,)).fetchall()
-    gone = {owner: owners.is_gone(folder, owner) for owner in {row[-1] for row in rows}}
-    for row in rows:
-        if gone[row[-1]]:
-            interrupt_run(connection, read_run(row), time_ns())
+def _connect(path: Path | str, *, uri: bool = False) -> SQLiteConnection:
+    return sqlite3.connect(
+        path,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        uri=uri,
+        factory=SQLiteConnection,
+    )
 
 
-def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+def _in_transaction(connection: SQLiteConnection, work: Callable[[SQLiteConnection], T]) -> T:
     # A function and not a context manager: an interrupt between `__enter__` and the block would skip `__exit__`.
     _roll_back(connection)
     try:
@@ -238,7 +266,7 @@ def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Conn
     return result
 
 
-def _roll_back(connection: sqlite3.Connection) -> None:
+def _roll_back(connection: SQLiteConnection) -> None:
     """End a transaction that an interrupt left open, even one within the exception handler that should end it."""
     if connection.in_transaction:
         connection.execute("ROLLBACK")

@@ -1,9 +1,8 @@
-"""Convert events and runs to rows of SQLite and back."""
+"""Convert events and runs to rows of a database and back."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from rivers.storage.events import DELETION, MATERIALIZATION, STEP_FAILURE, Event
@@ -12,6 +11,8 @@ from rivers_core.metadata import MetadataValue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from rivers.storage.sql.database import Connection
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -26,19 +27,19 @@ RUNNING_COLUMNS: Final = "run_id, step, asset_key, partition_key, attempt, start
 LOG_COLUMNS: Final = "run_id, step, timestamp, level, message, asset_key, partition_key, attempt, id"
 
 _INSERT_EVENT: Final = f"INSERT INTO events VALUES ({', '.join('?' * 16)})"
-_INSERT_RUN: Final = f"INSERT OR REPLACE INTO runs ({RUN_COLUMNS}) VALUES ({', '.join('?' * 11)})"
+_INSERT_RUN: Final = f"INSERT INTO runs ({RUN_COLUMNS}) VALUES ({', '.join('?' * 11)})"
 _INSERT_RUNNING: Final = f"INSERT INTO running_steps ({RUNNING_COLUMNS}) VALUES ({', '.join('?' * 7)})"
-_INSERT_LOG: Final = f"INSERT INTO logs ({LOG_COLUMNS}) VALUES ({', '.join('?' * 8)}, NULL)"
+_INSERT_LOG: Final = f"INSERT INTO logs ({LOG_COLUMNS.removesuffix(', id')}) VALUES ({', '.join('?' * 8)})"
 _COUNT_MATERIALIZATIONS: Final = """
     INSERT INTO materialized (asset_key, partition_key, first_id, last_id, count) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (asset_key, partition_key)
-    DO UPDATE SET last_id = excluded.last_id, count = count + excluded.count
+    DO UPDATE SET last_id = excluded.last_id, count = materialized.count + excluded.count
 """
 
 _DELETE_MATERIALIZED: Final = "DELETE FROM materialized WHERE asset_key = ? AND partition_key = ?"
 
 
-def insert_events(connection: sqlite3.Connection, events: Sequence[Event]) -> None:
+def insert_events(connection: Connection, events: Sequence[Event]) -> None:
     """Number events and write them; call it within a transaction, so that the numbers stay unique."""
     if not events:
         return
@@ -55,7 +56,7 @@ def insert_events(connection: sqlite3.Connection, events: Sequence[Event]) -> No
     _insert_rows(connection, _COUNT_MATERIALIZATIONS, _materialized_rows(events[start:] if start else events))
 
 
-def is_stored(connection: sqlite3.Connection, event: Event) -> bool:
+def is_stored(connection: Connection, event: Event) -> bool:
     """Return whether an event is in the file under the number that an earlier attempt to write it used."""
     if event.id is None:
         return False
@@ -87,7 +88,7 @@ def read_event(row: Row) -> Event:
     return event
 
 
-def write_run(connection: sqlite3.Connection, run: RunRecord, owner: str | None) -> None:
+def write_run(connection: Connection, run: RunRecord, owner: str | None) -> None:
     """Write the row of a run as the most recently started one, replacing an earlier row with its id."""
     selection = None if run.selection is None else _json(run.selection)
     row = (
@@ -99,10 +100,11 @@ def write_run(connection: sqlite3.Connection, run: RunRecord, owner: str | None)
         run.partition_key,
         run.message,
     )
+    connection.execute("DELETE FROM runs WHERE run_id = ?", (run.run_id,))
     _insert_rows(connection, _INSERT_RUN, [(*row, _json(run.tags), _json(run.node_names), selection, owner)])
 
 
-def end_run(connection: sqlite3.Connection, run: RunRecord) -> None:
+def end_run(connection: Connection, run: RunRecord) -> None:
     """Write the end of a run and its event; its position in the order of starts stays."""
     ending = (stored_status(run.status), run.end_time, run.message, run.run_id)
     _insert_rows(
@@ -114,8 +116,8 @@ def end_run(connection: sqlite3.Connection, run: RunRecord) -> None:
     insert_events(connection, [run.event()])
 
 
-def interrupt_run(connection: sqlite3.Connection, run: RunRecord, at: int) -> None:
-    """Record that the process of a run has ended: its running steps failed, and the run is interrupted.
+def interrupt_run(connection: Connection, run: RunRecord, at: int) -> None:
+    """Write that the process of a run is gone: its running steps failed, and the run is interrupted.
 
     Args:
         connection: Open connection to the file, within a transaction.
@@ -147,7 +149,7 @@ def _lost_step(step: RunningStep, seen: int) -> Event:
     )
 
 
-def replace_running(connection: sqlite3.Connection, run_id: str, steps: Sequence[RunningStep]) -> None:
+def replace_running(connection: Connection, run_id: str, steps: Sequence[RunningStep]) -> None:
     """Write the running steps of a run, unless it has ended."""
     connection.execute("DELETE FROM running_steps WHERE run_id = ?", (run_id,))
     if connection.execute("SELECT 1 FROM runs WHERE run_id = ? AND status = 'running'", (run_id,)).fetchone():
@@ -166,7 +168,7 @@ def read_running(row: Row) -> RunningStep:
     return RunningStep(*row)
 
 
-def insert_logs(connection: sqlite3.Connection, logs: Sequence[LogRecord]) -> None:
+def insert_logs(connection: Connection, logs: Sequence[LogRecord]) -> None:
     """Write records of steps; their numbers ascend."""
     rows = [
         (log.run_id, log.step, log.timestamp, log.level, log.message, log.asset_key, log.partition_key, log.attempt)
@@ -228,21 +230,22 @@ def _materialized_rows(events: Iterable[Event]) -> list[Row]:
     return [(*key, *numbers) for key, numbers in rows.items()]
 
 
-def _insert_rows(connection: sqlite3.Connection, statement: str, rows: list[Row]) -> None:
+def _insert_rows(connection: Connection, statement: str, rows: list[Row]) -> None:
     connection.execute("SAVEPOINT all_rows")
     try:
         connection.executemany(statement, rows)
-    except (UnicodeEncodeError, OverflowError, sqlite3.ProgrammingError, sqlite3.InterfaceError):
+    except connection.unstorable:
         connection.execute("ROLLBACK TO all_rows")
         connection.executemany(statement, [tuple(map(_storable, row)) for row in rows])
     connection.execute("RELEASE all_rows")
 
 
 def _storable(value: Any) -> Any:
-    # File names in errors may contain lone surrogates, which UTF-8 cannot encode; one must not fail the batch.
+    # File names in errors may contain lone surrogates, which UTF-8 cannot encode, and PostgreSQL has no NUL in text;
+    # one must not fail the batch.
     if value is None or (isinstance(value, int) and -(2**63) <= value < 2**63):
         return value
-    return str(value).encode("utf-8", "backslashreplace").decode()
+    return str(value).encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 def _pairs_json(pairs: Iterable[tuple[str, str]]) -> str | None:
