@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from rivers.exceptions import DynamicPartitionError, PartitionDefinitionError, StorageError
 from rivers.storage.live_runs import live_runs
+from rivers.storage.pruning import PruningPlan
 from rivers.storage.records import AssetRecord, RunRecord, check_status
 from rivers.storage.step_events import with_step_events
 from rivers_core.authoring import plain_text
@@ -21,11 +22,13 @@ from rivers_core.partitions.keys import check_key_value
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import timedelta
     from types import TracebackType
     from typing import Self
 
     from rivers.storage.events import Event
     from rivers.storage.live_runs import LiveRun
+    from rivers.storage.pruning import PrunedRuns
     from rivers.storage.records import AssetFacts, LogRecord, RunningStep, RunStatus
     from rivers_core.partitions import PartitionKey
 
@@ -51,14 +54,21 @@ class EventStorage(ABC):
     _declared: Mapping[str, AssetFacts] = MappingProxyType({})
 
     @staticmethod
-    def memory() -> EventStorage:
+    def memory(*, keep_runs: int | None = 1000) -> EventStorage:
         """Return a storage that lives as long as this process, the fastest one.
 
         Pickled to another process, it is empty there.
+
+        Args:
+            keep_runs: Number of runs that are kept for certain; older ones are removed as by `prune_runs`, so that a
+                process that runs forever does not fill its memory. None keeps all.
+
+        Raises:
+            StorageError: `keep_runs` is negative.
         """
         from rivers.storage.memory import MemoryStorage
 
-        return MemoryStorage()
+        return MemoryStorage(keep_runs)
 
     @staticmethod
     def embedded(
@@ -218,6 +228,33 @@ class EventStorage(ABC):
             StorageError: The status is unknown, or `limit` is negative.
         """
         return self._list_runs(_checked_limit(limit), None if status is None else check_status(status))
+
+    def prune_runs(
+        self, *, keep: int | None = None, older_than: timedelta | None = None, dry_run: bool = True
+    ) -> PrunedRuns:
+        """Remove runs that have ended, with their events and log records, by count and age.
+
+        With both limits, a run is removed if it exceeds both. Running runs stay, and so does what the current state
+        of an asset needs: its newest event, the newest materialization and observation of each partition, and the
+        events of the values that these were made from. A removed run can no longer be resumed.
+
+        Args:
+            keep: Number of runs that stay, the most recently started ones.
+            older_than: Time since the end of a run that it must exceed.
+            dry_run: Only return what would be removed.
+
+        Returns:
+            What was, or would be, removed.
+
+        Raises:
+            StorageError: There is no limit, or one is negative.
+        """
+        plan = PruningPlan.of(self._list_runs(None, None), keep, older_than, time_ns())
+        return self._prune(plan, dry_run=dry_run)
+
+    @abstractmethod
+    def vacuum(self) -> None:
+        """Return the space of removed runs to the file system, or to new events."""
 
     def attach_run(self, run: LiveRun) -> None:
         """Make the running steps of a run of this process visible, and cancel it when that is requested."""
@@ -426,6 +463,9 @@ class EventStorage(ABC):
 
     @abstractmethod
     def _list_runs(self, limit: int | None, status: RunStatus | None) -> list[RunRecord]: ...
+
+    @abstractmethod
+    def _prune(self, plan: PruningPlan, *, dry_run: bool) -> PrunedRuns: ...
 
     @abstractmethod
     def _asset_events(self, asset: str, limit: int | None) -> list[Event]: ...

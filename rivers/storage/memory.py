@@ -8,16 +8,19 @@ from operator import attrgetter
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from rivers.exceptions import StorageError
 from rivers.storage.base import EventStorage
-from rivers.storage.events import DELETION, MATERIALIZATION
+from rivers.storage.events import DELETION, MATERIALIZATION, OBSERVATION
 from rivers.storage.live_runs import running_steps
+from rivers.storage.pruning import PrunedRuns
 from rivers.storage.records import AssetRecord, check_startable, never_started
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from rivers.storage.events import Event
     from rivers.storage.live_runs import LiveRun
+    from rivers.storage.pruning import PruningPlan
     from rivers.storage.records import LogRecord, RunningStep, RunRecord, RunStatus
 
 _by_id = attrgetter("id")
@@ -44,6 +47,33 @@ class _AssetHistory:
             self.counts.pop(event.partition_key, None)
             self.latest = max(self.latest_by_partition.values(), key=_by_id, default=None)
 
+    def remove(self, removed: set[int]) -> None:
+        """Forget events; counts and latest materializations stay."""
+        self.events = [event for event in self.events if event.id not in removed]
+
+    def needed(self) -> set[int | None]:
+        """Return the numbers of the newest event, and of the newest materialization and observation by partition."""
+        observations = {
+            event.partition_key: event.id
+            for event in self.events
+            if event.event_type == OBSERVATION and event.data_version is not None
+        }
+        latest = (event.id for event in self.latest_by_partition.values())
+        return {self.events[-1].id, *latest, *observations.values()}
+
+    def made_from(self) -> Iterator[tuple[str, str]]:
+        """Return asset and data version of the inputs of the latest materializations."""
+        return (item for event in self.latest_by_partition.values() for item in event.loaded_versions)
+
+    def with_versions(self, versions: Collection[str]) -> Iterator[int | None]:
+        """Return the numbers of the newest event of each partition that has one of these data versions."""
+        newest = {
+            (event.partition_key, event.data_version): event.id
+            for event in self.events
+            if event.data_version in versions and event.event_type in (MATERIALIZATION, OBSERVATION)
+        }
+        return iter(newest.values())
+
     def record(self, asset: str) -> AssetRecord:
         return AssetRecord(
             asset_key=asset,
@@ -61,9 +91,18 @@ class MemoryStorage(EventStorage):
     """Event storage that lives as long as its process.
 
     Any thread may record at any time: numbering and appending are atomic in CPython.
+
+    Args:
+        keep_runs: Number of runs that are kept for certain; None for all.
+
+    Raises:
+        StorageError: `keep_runs` is negative.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keep_runs: int | None = None) -> None:
+        if keep_runs is not None and keep_runs < 0:
+            raise StorageError(f"keep_runs must not be negative, got {keep_runs}. Use None to keep all runs.")
+        self._keep_runs = keep_runs
         self._events: list[Event] = []
         self._append = self._events.append
         self._ids = count(1)
@@ -79,8 +118,8 @@ class MemoryStorage(EventStorage):
         self._changes = 0  # of what is neither an event nor a log record
         self._lock = Lock()
 
-    def __reduce__(self) -> tuple[type[MemoryStorage], tuple[()]]:
-        return MemoryStorage, ()
+    def __reduce__(self) -> tuple[type[MemoryStorage], tuple[int | None]]:
+        return MemoryStorage, (self._keep_runs,)
 
     def __repr__(self) -> str:
         return "Storage.memory()"
@@ -165,6 +204,8 @@ class MemoryStorage(EventStorage):
             self._runs.pop(run.run_id, None)
             self._runs[run.run_id] = run
             self.record(run.event())
+        if self._keep_runs is not None and len(self._runs) > self._keep_runs * 1.25 + 1:
+            self.prune_runs(keep=self._keep_runs, dry_run=False)
 
     def _end(self, run_id: str, status: RunStatus, at: int, message: str | None) -> RunRecord:
         with self._lock:
@@ -181,6 +222,61 @@ class MemoryStorage(EventStorage):
         with self._lock:
             newest_first = reversed(list(self._runs.values()))
         return list(islice((run for run in newest_first if status in (None, run.status)), limit))
+
+    def vacuum(self) -> None:
+        """Do nothing: the memory of removed runs is free already."""
+
+    def _prune(self, plan: PruningPlan, *, dry_run: bool) -> PrunedRuns:
+        with self._lock:
+            self._catch_up()
+            runs = [run for run in plan.runs if self._runs.get(run.run_id) == run]
+            pruned = {run.run_id for run in runs}
+            needed = self._needed_events()
+            events = self._events[: self._indexed]
+            kept = {event.id for event in events if event.run_id in pruned and event.id in needed}
+            removed = {
+                event.id or 0
+                for event in events
+                if event.id not in needed
+                and (
+                    event.run_id in pruned
+                    or (event.run_id not in self._runs and event.timestamp < plan.before)
+                )
+            }
+            logs = [log for log in self._logs if log.run_id not in pruned]
+            result = PrunedRuns(tuple(runs), len(removed), len(kept), len(self._logs) - len(logs))
+            if not dry_run:
+                self._remove(pruned, removed)
+        return result
+
+    def _needed_events(self) -> set[int | None]:
+        histories = self._by_asset.values()
+        needed = {number for history in histories for number in history.needed()}
+        needed.add(max((event.id or 0 for event in self._events[: self._indexed]), default=None))
+        versions: dict[str, set[str]] = {}
+        for asset, version in (item for history in histories for item in history.made_from()):
+            versions.setdefault(asset, set()).add(version)
+        for asset, used in versions.items():
+            needed.update(self._by_asset.get(asset, _NO_HISTORY).with_versions(used))
+        return needed
+
+    def _remove(self, runs: set[str], events: set[int]) -> None:
+        stay = [event for event in self._events[: self._indexed] if event.id not in events]
+        # one operation: other threads append
+        self._events[: self._indexed] = stay
+        self._indexed = len(stay)
+        for history in self._by_asset.values():
+            history.remove(events)
+        by_run: dict[str, list[Event]] = {}
+        for event in sorted(stay, key=_by_id):
+            by_run.setdefault(event.run_id, []).append(event)
+        self._by_run = by_run
+        for run_id in runs:
+            del self._runs[run_id]
+            self._cancelled.discard(run_id)
+        count = len(self._logs)
+        self._logs[:count] = [log for log in self._logs[:count] if log.run_id not in runs]
+        self._changes += 1
 
     def _catch_up(self) -> None:
         fresh = self._events[self._indexed :]

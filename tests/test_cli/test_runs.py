@@ -50,3 +50,20 @@ def test_log_shows_log_records_of_a_run(run):
         ("INFO", "text 2"),
     ]
     assert (records[0]["step"], records[0]["partition"], records[0]["run_id"]) == ("orders", "2024", "r-1")
+
+
+def test_prune_plans_and_removes_runs(run):
+    for _ in range(2):
+        run.ok("materialize", "counts")
+    plan = run.ok("runs", "prune", "--keep", "1", "--json").document
+    assert (plan["dry_run"], len(plan["runs"])) == (True, 2)
+    assert "--run" in run.ok("runs", "prune", "--keep", "1").out
+    assert len(run.ok("runs", "--json").document) == 3
+    removed = run.ok("runs", "prune", "--keep", "1", "--older-than", "0", "--run", "--json").document
+    assert removed == {**plan, "dry_run": False}
+    assert len(run.ok("runs", "--json").document) == 1
+    assert run.ok("load", "counts", "--json").code == 0
+
+
+def test_prune_of_runs_requires_a_limit(run):
+    assert run.rivers("runs", "prune").code == 2

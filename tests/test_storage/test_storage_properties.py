@@ -51,6 +51,7 @@ operations = st.one_of(
     st.tuples(st.just("finish"), st.sampled_from(RUNS), st.sampled_from(STATUSES), texts),
     st.tuples(st.just("add"), st.sampled_from(["d1", "d2"]), st.lists(st.sampled_from(KEYS), max_size=3)),
     st.tuples(st.just("delete"), st.sampled_from(["d1", "d2"]), st.sampled_from(KEYS)),
+    st.tuples(st.just("prune"), st.integers(0, 3)),
     st.tuples(st.just("ask")),
 )
 
@@ -67,6 +68,8 @@ def apply(storage, operation):
             storage.add_dynamic_partitions(name, keys)
         case ("delete", name, key):
             storage.delete_dynamic_partition(name, key)
+        case ("prune", keep):
+            return storage.prune_runs(keep=keep, dry_run=False)
         case ("ask",):
             return answers(storage)
     return None

@@ -7,6 +7,7 @@ import logging
 import os
 from abc import abstractmethod
 from contextlib import suppress
+from functools import partial
 from threading import Timer
 from time import monotonic, perf_counter_ns
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -14,7 +15,9 @@ from weakref import WeakSet
 
 from rivers.exceptions import StorageError
 from rivers.storage.base import EventStorage
+from rivers.storage.pruning import PrunedRuns
 from rivers.storage.records import AssetRecord, check_startable, never_started, stored_status
+from rivers.storage.sql.pruning import delete_events, delete_run, events_of, needed_events, without_run
 from rivers.storage.sql.rows import (
     EVENT_COLUMNS,
     LOG_COLUMNS,
@@ -33,9 +36,10 @@ from rivers.storage.sql.rows import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from rivers.storage.events import Event
+    from rivers.storage.pruning import PruningPlan
     from rivers.storage.records import LogRecord, RunningStep, RunRecord, RunStatus
     from rivers.storage.sql.database import Connection, Database, Owner
     from rivers.storage.sql.rows import Row
@@ -45,6 +49,7 @@ T = TypeVar("T")
 SHOWN_EVENTS: Final = 5
 BATCH_EVENTS: Final = 256
 BATCH_SECONDS: Final = 0.2
+PRUNED_EVENTS: Final = 2000
 
 # Events of a step are committed at once if it took at least this long, so that a killed run does not repeat it.
 LONG_STEP_NS: Final = 5_000_000
@@ -258,6 +263,29 @@ class SQLStorage(EventStorage):
         rows = self._read(f"{_RUNS} {where} ORDER BY position DESC LIMIT ?", _sql_limit(limit))
         return [read_run(row) for row in rows]
 
+    def vacuum(self) -> None:
+        """Return the space of removed runs; other processes wait for it as for a long transaction."""
+        self.flush()
+        self._database.vacuum()
+        _open_storages.add(self)
+
+    def _prune(self, plan: PruningPlan, *, dry_run: bool) -> PrunedRuns:
+        needed = needed_events(self._read)
+        old = without_run(self._read, plan.before, needed)
+        for chunk in () if dry_run else _chunks(old, PRUNED_EVENTS):
+            self._write(partial(delete_events, numbers=chunk))
+        pruned, event_count, kept_count, log_count = [], len(old), 0, 0
+        # a transaction for each run, so that other processes can write in between
+        for run in plan.runs:
+            numbers, needed_count = events_of(self._read, run.run_id, needed)
+            ((logs,),) = self._read("SELECT COUNT(*) FROM logs WHERE run_id = ?", run.run_id)
+            if dry_run or self._write(partial(delete_run, run_id=run.run_id, numbers=numbers)):
+                pruned.append(run)
+                event_count += len(numbers)
+                kept_count += needed_count
+                log_count += logs
+        return PrunedRuns(tuple(pruned), event_count, kept_count, log_count)
+
     def _asset_events(self, asset: str, limit: int | None) -> list[Event]:
         return self._events("WHERE asset_key = ? ORDER BY id DESC LIMIT ?", asset, _sql_limit(limit))
 
@@ -385,6 +413,10 @@ def _unwritten(events: Sequence[Event]) -> str:
         f"Not written: {len(events)} {'event' if len(events) == 1 else 'events'} ({', '.join(names)}"
         f"{f' and {rest} more' if rest else ''}); the next write tries again, until this process ends."
     )
+
+
+def _chunks(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    return (numbers[start : start + size] for start in range(0, len(numbers), size))
 
 
 def _sql_limit(limit: int | None) -> int:

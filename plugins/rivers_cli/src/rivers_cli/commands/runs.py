@@ -1,7 +1,8 @@
-"""`rivers runs`: list runs, cancel one."""
+"""`rivers runs`: list runs, cancel one, remove old ones."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -12,6 +13,7 @@ from rivers_cli.humanize import format_duration, format_time
 from rivers_cli.lazy_group import Command, Group
 from rivers_cli.options import AsJson
 from rivers_cli.output import Column, print_document, print_table
+from rivers_core.authoring import counted
 from rivers_core.exceptions import RiversError
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ def runs(
       $ rivers runs
       $ rivers runs --status failure --limit 5
       $ rivers runs cancel 3f2a91c0
+      $ rivers runs prune --older-than 90
     """
     if context.invoked_subcommand is not None:
         return
@@ -76,6 +79,64 @@ def cancel(
     if not storage.request_cancellation(record.run_id):
         raise RiversError(f"Run {record.run_id} has ended already, with status {record.status}.")
     print(f"Requested the cancellation of run {record.run_id}.")
+
+
+@app.command("prune", cls=Command)
+def prune(
+    context: typer.Context,
+    keep: Annotated[
+        int | None,
+        typer.Option(
+            "--keep", min=0, metavar="COUNT", help="Runs that stay, the most recently started ones."
+        ),
+    ] = None,
+    older_than: Annotated[
+        float | None,
+        typer.Option("--older-than", min=0, metavar="DAYS", help="Remove only runs that ended before this."),
+    ] = None,
+    run: Annotated[
+        bool, typer.Option("--run", help="Apply the plan; by default it is only printed.")
+    ] = False,
+    vacuum: Annotated[
+        bool, typer.Option("--vacuum/--no-vacuum", help="Return the space to the file system afterwards.")
+    ] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Remove runs that have ended, with their events and log records, by count and age.
+
+    The latest materialization of each asset and partition stays, with what it was made from; stored values are not
+    touched. With both limits, a run is removed if it exceeds both. By default only the plan is printed; --run applies
+    it. A removed run cannot be resumed.
+
+    Examples:
+      $ rivers runs prune --keep 1000
+      $ rivers runs prune --older-than 90 --run
+    """
+    if keep is None and older_than is None:
+        raise UsageError("rivers runs prune requires --keep or --older-than.")
+    storage = context.obj.project.storage(reading=True)
+    age = None if older_than is None else timedelta(days=older_than)
+    pruned = storage.prune_runs(keep=keep, older_than=age, dry_run=not run)
+    if run and vacuum and (pruned.runs or pruned.event_count):
+        storage.vacuum()
+    if as_json:
+        print_document(
+            {
+                "dry_run": not run,
+                "runs": [run_document(item) for item in pruned.runs],
+                "events": pruned.event_count,
+                "kept_events": pruned.kept_event_count,
+                "log_records": pruned.log_count,
+            }
+        )
+        return
+    print(
+        f"{counted(len(pruned.runs), 'run')}, {counted(pruned.event_count, 'event')} and "
+        f"{counted(pruned.log_count, 'log record')} {'removed' if run else 'to remove'}; "
+        f"{counted(pruned.kept_event_count, 'event')} of these runs kept."
+    )
+    if not run:
+        print("Dry run, nothing was changed. Use --run to apply.")
 
 
 def find_run(storage: EventStorage, start: str) -> RunRecord:
