@@ -127,13 +127,16 @@ class Project:
     def storage_at(self, folder: Path, *, reading: bool = False) -> EventStorage:
         """Return the event storage in a folder, closed with the project; with `reading`, no event log is created."""
         from rivers.storage import Storage
+        from rivers.storage.sqlite.connection import is_read_only
 
         is_new = not (folder / "rivers.db").exists() and not folder.is_file()
         durable = self.config is not None and self.config.durable
         storage = (
             Storage.memory()
             if reading and is_new
-            else Storage.embedded(folder, read_only=self._read_only, durable=durable)
+            else Storage.embedded(
+                folder, read_only=self._read_only or (reading and is_read_only(folder)), durable=durable
+            )
         )
         self._storages.append(storage)
         return storage

@@ -6,7 +6,7 @@ connections, runs transactions and knows which processes are alive. `create_tabl
 
 from __future__ import annotations
 
-from rivers.storage.sql.database import Connection, Database, Owner, Result
+from rivers.storage.sql.database import Connection, Database, RunOwner, Result
 from rivers.storage.sql.rows import (
     RUN_COLUMNS,
     Row,
@@ -24,7 +24,7 @@ __all__ = [
     "Connection",
     "Database",
     "Dialect",
-    "Owner",
+    "RunOwner",
     "Result",
     "Row",
     "SQLStorage",

@@ -47,7 +47,7 @@ class Connection(Protocol):
         ...
 
 
-class Owner(Protocol):
+class RunOwner(Protocol):
     """Proof that the process of a run is alive.
 
     Attributes:
@@ -89,7 +89,7 @@ class Database(Protocol):
         """Return a text that changes with every commit of any process."""
         ...
 
-    def claim(self) -> Owner:
+    def claim(self) -> RunOwner:
         """Return the proof that the runs of this process are alive."""
         ...
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from rivers.storage.events import Event
     from rivers.storage.pruning import PruningPlan
     from rivers.storage.records import LogRecord, RunningStep, RunRecord, RunStatus
-    from rivers.storage.sql.database import Connection, Database, Owner
+    from rivers.storage.sql.database import Connection, Database, RunOwner
     from rivers.storage.sql.rows import Row
 
 T = TypeVar("T")
@@ -101,7 +101,7 @@ class SQLStorage(EventStorage):
         self._written_at = 0.0
         self._long_step_ns = LONG_STEP_NS
         self._timer: Timer | None = None
-        self._owner: Owner | None = None
+        self._owner: RunOwner | None = None
 
     def __del__(self) -> None:
         with suppress(Exception):

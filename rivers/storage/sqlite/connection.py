@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,6 @@ from rivers.storage.sqlite import owners, schema
 from rivers.storage.sqlite.file_lock import lock, unlock
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterator, Sequence
 
     from rivers.storage.sql.database import Connection
@@ -66,6 +66,7 @@ class SQLiteDatabase:
         self._durable = durable
         self._connection: SQLiteConnection | None = None
         self._identity: tuple[int, int] | None = None
+        self._frozen: tuple[int, int] | None = None
         self._openings = 0
 
     def transaction(self, work: Callable[[Connection], T]) -> T:
@@ -86,6 +87,8 @@ class SQLiteDatabase:
             StorageError: The file cannot be opened or read.
         """
         with self.lock, self._explained():
+            if self._frozen is not None and self._frozen != self._content_state():
+                self.close()
             connection = self._connection or self._open()
             _roll_back(connection)
             return connection.execute(statement, values).fetchall()
@@ -177,7 +180,12 @@ class SQLiteDatabase:
         return connection
 
     def _connect_read_only(self) -> SQLiteConnection:
-        connection = _connect(f"{self.path.as_uri()}?mode=ro", uri=True)
+        state = self._content_state()
+        # SQLite creates files beside a database with a write-ahead log, even to read it; where it cannot, and there
+        # is nothing to replay, it reads the file alone
+        is_frozen = state[1] == 0 and is_read_only(self.path.parent)
+        connection = _connect(f"{self.path.as_uri()}?{'immutable=1' if is_frozen else 'mode=ro'}", uri=True)
+        self._frozen = state if is_frozen else None
         try:
             connection.execute("PRAGMA query_only = ON")
             schema.check_current(connection, self.path)
@@ -186,6 +194,11 @@ class SQLiteDatabase:
             connection.close()
             raise
         return connection
+
+    def _content_state(self) -> tuple[int, int]:
+        """Return what changes when another machine writes to a file that this one has open as immutable."""
+        log = Path(f"{self.path}-wal")
+        return self.path.stat().st_mtime_ns, log.stat().st_size if log.exists() else 0
 
     def _create(self) -> None:
         """Create the file under another name and rename it, so that an empty file is always a damaged one."""
@@ -225,12 +238,22 @@ class SQLiteDatabase:
             finally:
                 unlock(file)
 
+    def _reason(self, error: sqlite3.Error) -> str:
+        name = getattr(error, "sqlite_errorname", None) or ""
+        if name.startswith("SQLITE_CANTOPEN") and self._read_only and self.path.exists():
+            return (
+                "the directory cannot be written, and events of a process that was killed wait in rivers.db-wal. Copy "
+                "the directory to a disk that can be written, and read it there"
+            )
+        known = (advice for code, advice in _ADVICE.items() if name.startswith(code))
+        return next(known, "SQLite reports an error")
+
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            raise StorageError(f"{self.path}: {_reason(error)} ({error}).") from error
+            raise StorageError(f"{self.path}: {self._reason(error)} ({error}).") from error
         except TimeoutError as error:
             raise StorageError(
                 f"{self.path}: another process has been opening it for {BUSY_SECONDS:.0f} s. Try again later."
@@ -240,6 +263,11 @@ class SQLiteDatabase:
                 f"{self.path.parent}: the directory cannot be created or written ({error}). "
                 "Check its permissions, or choose another directory for the storage."
             ) from error
+
+
+def is_read_only(directory: Path) -> bool:
+    """Return whether files in an existing directory cannot be created, as on a read-only mount."""
+    return directory.is_dir() and not os.access(directory, os.W_OK)
 
 
 def _connect(path: Path | str, *, uri: bool = False) -> SQLiteConnection:
@@ -274,9 +302,3 @@ def _roll_back(connection: SQLiteConnection) -> None:
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
-
-
-def _reason(error: sqlite3.Error) -> str:
-    name = getattr(error, "sqlite_errorname", None) or ""
-    known = (advice for code, advice in _ADVICE.items() if name.startswith(code))
-    return next(known, "SQLite reports an error")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -13,8 +14,11 @@ from rivers_cli.errors import UsageError
 from rivers_cli.humanize import format_duration, format_size, format_time
 from rivers_cli.options import AsJson
 from rivers_cli.output import Column, escape_control, print_document, print_table
+from rivers_core.authoring import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rivers.inspection import Project
     from rivers.storage import Event, EventStorage, LogRecord
 
@@ -37,6 +41,14 @@ def log(
     logs: Annotated[
         bool, typer.Option("--logs", help="Show what the steps of a run logged with context.log instead.")
     ] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            "--export",
+            metavar="FILE",
+            help="Write all events, or all of ASSETS or RUN, to a file: .jsonl or .parquet.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the events of an asset or a run, in chronological order.
@@ -47,7 +59,11 @@ def log(
       $ rivers log group:sales     the assets of a group
       $ rivers log 3f2a91c0        a run
       $ rivers log 3f2a91c0 --logs what its steps logged
+      $ rivers log --export events.parquet
     """
+    if export is not None:
+        _export(context.obj.project, target, export, as_json=as_json)
+        return
     if logs:
         _show_logs(context.obj.project.storage(reading=True), target, limit, as_json=as_json)
         return
@@ -69,6 +85,39 @@ def log(
     if metadata:
         for event in events:
             _print_metadata(event)
+
+
+def _export(project: Project, target: str | None, path: Path, *, as_json: bool) -> None:
+    """Write events to a file, reading them in batches: all events, or those that a target selects."""
+    from rivers_cli.export import export_documents
+
+    events = _all_events(project.storage(reading=True))
+    if target is not None:
+        # reports a target without events, and decides whether it is a run
+        selected = _find_events(project, target, 1)
+        assets = {event.asset_key for event in selected}
+        if _TERM.search(target) and not assets & {target}:
+            assets.update(project.inspect().select(target) or ())
+        is_run = bool(selected) and target not in assets and selected[0].run_id.startswith(target)
+        run_id = selected[0].run_id if is_run else None
+        events = (
+            event
+            for event in events
+            if (event.run_id == run_id if run_id is not None else event.asset_key in assets)
+        )
+    documents = ({"id": event.id, "timestamp": event.timestamp, **event_document(event)} for event in events)
+    count = export_documents(documents, path)
+    if as_json:
+        print_document({"file": str(path), "events": count})
+    else:
+        print(f"{counted(count, 'event')} written to {path}.")
+
+
+def _all_events(storage: EventStorage) -> Iterator[Event]:
+    cursor = 0
+    while events := storage.get_events_after(cursor):
+        yield from events
+        cursor = events[-1].id or 0
 
 
 def _show_logs(storage: EventStorage, target: str | None, limit: int, *, as_json: bool) -> None:
