@@ -6,7 +6,7 @@ connections, runs transactions and knows which processes are alive. `create_tabl
 
 from __future__ import annotations
 
-from rivers.storage.sql.database import Connection, Database, RunOwner, Result
+from rivers.storage.sql.database import Connection, Cursor, Database, RunOwner
 from rivers.storage.sql.rows import (
     RUN_COLUMNS,
     Row,
@@ -22,11 +22,11 @@ __all__ = [
     "RUN_COLUMNS",
     "VERSION",
     "Connection",
+    "Cursor",
     "Database",
     "Dialect",
-    "RunOwner",
-    "Result",
     "Row",
+    "RunOwner",
     "SQLStorage",
     "create_tables",
     "insert_events",

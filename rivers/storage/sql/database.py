@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Result(Protocol):
+class Cursor(Protocol):
     """Rows of a statement."""
 
     def fetchone(self) -> Any:
@@ -38,7 +38,7 @@ class Connection(Protocol):
         """Errors of a row with a value that cannot be stored as it is."""
         ...
 
-    def execute(self, statement: str, values: Sequence[Any] = ..., /) -> Result:
+    def execute(self, statement: str, values: Sequence[Any] = ..., /) -> Cursor:
         """Run a statement."""
         ...
 
