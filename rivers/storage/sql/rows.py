@@ -117,7 +117,7 @@ def end_run(connection: Connection, run: RunRecord) -> None:
 
 
 def interrupt_run(connection: Connection, run: RunRecord, at: int) -> None:
-    """Write that the process of a run is gone: its running steps failed, and the run is interrupted.
+    """Record that the process of a run has ended: its running steps failed, and the run is interrupted.
 
     Args:
         connection: Open connection to the file, within a transaction.

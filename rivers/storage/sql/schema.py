@@ -35,7 +35,7 @@ class Dialect:
     clustered: str = ""
 
 
-# What runs now, what steps logged, and which runs shall end: beside the events, so that a page can show it.
+# Running steps, log records and requests to cancel, beside the events, so that other processes see them.
 _LIVE_TABLES: Final = (
     """
     CREATE TABLE running_steps (

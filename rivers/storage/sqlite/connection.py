@@ -115,7 +115,7 @@ class SQLiteDatabase:
             return self._exclusively(lambda: owners.Owner(self.owners))
 
     def interrupt_orphans(self, connection: Connection, run_id: str | None = None) -> None:
-        """Close runs whose process is gone as "interrupted"; call it within a transaction.
+        """Close runs whose process has ended as "interrupted"; call it within a transaction.
 
         Args:
             connection: Open connection to the file.
