@@ -58,8 +58,9 @@ def confirmed_version(
     """Return the data version that lineage records for a loaded value whose reported version is not that of the event.
 
     The event may belong to another version because the function gave the value an explicit data version, because
-    another process stored a newer value, because a process ended between the write and the event, or because somebody
-    put an older value back. Only the last one is a fault; it is reported, and refused by a signed store.
+    another process stored a newer value, because a process ended between the write and the event, or because an older
+    value was put back. Only the last case is a fault: the engine reports it, and rejects the value if the store is
+    signed.
 
     Args:
         loaded: The bound input.

@@ -156,7 +156,7 @@ def run_step(step: Step, run: Run) -> None:
     """Execute a step without anything asynchronous to its end, in the calling thread; see `execute_step`.
 
     Most steps are plain (see `Step.is_plain`). They run here without a coroutine per call, which would take a third of
-    the time of a small step. Whatever is out of the ordinary continues in `execute_call`.
+    the time of a small step. Every other case continues in `execute_call`.
     """
     if not step.is_plain or not run.allows_plain:
         run_sync(execute_step(step, run))

@@ -100,8 +100,8 @@ class _Suspended(NamedTuple):
 class _Scheduler:
     """State of one run: steps that wait for upstreams, are ready, are running, or ended.
 
-    The thread in which a step ends starts the steps behind it, so that a long step in the calling thread delays no
-    other. One lock guards the state; synchronous steps run outside it.
+    The thread in which a step ends starts its downstream steps, so that a long step in the calling thread does not
+    delay them. One lock guards the state; synchronous steps run outside it.
     """
 
     def __init__(self, run: Run, loop: _Loop, max_async_concurrent: int | None) -> None:

@@ -250,7 +250,7 @@ class InputBinder:
         return tolerant, declared.fans_in(down, up)
 
     def _check_type(self, loaded: LoadedInput, hint: Any) -> None:
-        # a batching handler loads one value for all keys, unless a dictionary is asked for
+        # a batching handler loads one value for all keys, unless the annotation is a dictionary
         is_batch = loaded.binding.handler.partition_batches and not loaded.items.is_mapping
         wanted = loaded.items.value if loaded.fans_in and not is_batch else loaded.type_hint
         if loaded.fans_in and not is_batch and not loaded.items.is_mapping and not _accepts_mapping(hint):

@@ -247,7 +247,7 @@ class Step:
             and nothing asynchronous, so that it runs without coroutines.
         outputs: Stored outputs. The last node of a graph has two: itself and the graph asset.
         is_multi: Whether the returned value names its outputs.
-        is_guarded: Whether a handler stores an output only in the place of the version that the step found.
+        is_guarded: Whether a handler replaces only the version that was stored when the step began.
         context_parameter: The parameter that receives the context, if any.
         context_is_task: Whether that context is a `TaskExecutionContext`.
         config_type: The `ConfigT` of the context, if any.

@@ -77,7 +77,7 @@ class EventStorage(ABC):
         """Return a storage in a SQLite file on this machine, shared by any number of threads and processes.
 
         The file is opened on first use: the folder is created, an older file is migrated, and runs whose
-        process is gone are closed as "interrupted". Events are on disk after 0.2 seconds at the latest.
+        process has ended are closed as "interrupted". Events are on disk after 0.2 seconds at the latest.
 
         Args:
             path: A directory, created if needed; the file inside is `rivers.db`.
@@ -345,8 +345,8 @@ class EventStorage(ABC):
         Args:
             run_id: Id of the run.
             after: Only events with a greater id.
-            with_steps: Whether to include "StepStart" and "StepSuccess", which are derived from the other events; to
-                read on after an id without them is faster, since they take a look at all events of the run.
+            with_steps: Whether to include "StepStart" and "StepSuccess". Reading after an id is faster without them,
+                because they are derived from all events of the run.
         """
         if not with_steps:
             return self._run_events(run_id, after or 0)

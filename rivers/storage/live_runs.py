@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rivers.storage.base import EventStorage
 
 INTERVAL_SECONDS: Final = 0.25
-"""A step that runs longer is visible to other processes; their requests to cancel are noticed after this time."""
+"""A step that runs longer is visible to other processes; their requests to cancel are detected after this time."""
 
 _LOG = logging.getLogger("rivers.storage")
 
@@ -117,7 +117,7 @@ class LiveRuns:
                     self._thread = None
 
     def remove(self, run: LiveRun) -> None:
-        """Watch a run no longer."""
+        """Stop watching a run."""
         with self._lock:
             self._runs.pop(id(run), None)
             self._shown.pop(id(run), None)

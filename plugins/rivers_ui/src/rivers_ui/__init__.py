@@ -1,1 +1,1 @@
-"""The page in the browser of rivers: `rivers ui`."""
+"""Web interface of rivers: `rivers ui`."""
