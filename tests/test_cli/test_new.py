@@ -69,6 +69,9 @@ def test_new_does_not_overwrite_files(empty):
         ("Pluggy", "pluggy-pipeline"),
         ("2shops", "Start with a letter"),
         ("class", "Start with a letter"),
+        ("CON", "con-pipeline"),
+        ("lpt1", "lpt1-pipeline"),
+        ("nul.shop", "nul_shop-pipeline"),
     ],
 )
 def test_new_rejects_name_that_is_not_a_package(empty, name, message):

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _RESERVED: Final = {*sys.stdlib_module_names, "rivers", "tests", "pytest", "data"}
+_DEVICE: Final = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])( *\..*)?", re.IGNORECASE)
+"""Names that Windows reserves for devices in every folder, also with an extension."""
+
 _PROJECT: Final = {
     "rivers.toml": "rivers.toml",
     "pyproject.toml": "pyproject.toml",
@@ -111,6 +114,11 @@ def _package_name(name: str, project: Path) -> str:
         raise UsageError(
             f"The project name must be usable as the name of a Python package, got {name!r}. Start with a letter, and "
             "use letters, digits, '-' and '_'."
+        )
+    if _DEVICE.fullmatch(name):
+        raise UsageError(
+            f"Windows reserves the name {name!r} for a device, so that the folder could not be checked out there. Use "
+            f"another name, such as {package}-pipeline."
         )
     shadowed = f"the module {package!r}" if package in _RESERVED else _installed_module(package, project)
     if shadowed or package.startswith("rivers_"):
