@@ -275,13 +275,12 @@ def test_write_refuses_value_that_breaks_its_schema(lake):
         lake.store(broken)
 
 
-def test_write_hides_rows_with_nested_nulls(lake):
+def test_write_names_nested_field_with_nulls(lake):
     kinds = [pa.struct([pa.field("a", pa.int64(), nullable=nullable)]) for nullable in (False, True)]
     lake.store(pa.table({"s": pa.array([{"a": 1}], kinds[0])}))
     lake.store(pa.table({"s": pa.array([{"a": 2}], kinds[1])}), mode="append")
-    with pytest.raises(RiversError, match="1 rows failed.*nulls that the table does not allow") as refused:
+    with pytest.raises(RiversError, match="column 's'.*'a'"):
         lake.store(pa.table({"s": pa.array([{"a": None}], kinds[1])}), mode="append")
-    assert "+--" not in str(refused.value)
 
 
 def test_write_refuses_names_of_change_feed(tmp_path):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pyarrow import types as pat
 
 from rivers_delta.schema.categories import has_same_kind, misfit
+from rivers_delta.schema.declarations import forbids_nested_nulls, is_declared
 from rivers_delta.schema.encoding import Encoding
 from rivers_delta.schema.promotion import keeps_or_drops, may_hold, widens
 from rivers_frames.arrow_types import is_ordered, same_type
@@ -91,13 +92,18 @@ def missing_values(encoding: Encoding, table: Sequence[Column]) -> list[str]:
     return list(_missing((column for column in table if column.name not in given), may_grow=True))
 
 
-def has_other_variants(encoding: Encoding, table: Sequence[Column]) -> bool:
-    """Return whether columns have another variant of the table's types, such as `large_string` for `string`.
+def replaces_variants(encoding: Encoding, table: Sequence[Column]) -> bool:
+    """Return whether columns have another variant of the table's types, and replace them, `large_string` for `string`.
+
+    The columns of other engines stay, with their constraints, lengths, generation expressions and comments, which a
+    new schema would drop.
 
     Args:
         encoding: The columns of the value.
         table: The columns of the table.
     """
+    if any(column.declared is not None and is_declared(column.declared) for column in table):
+        return False
     existing = _by_name(table)
     return any(
         column.name not in existing or not _is_same_variant(column, existing[column.name])
@@ -132,7 +138,9 @@ def fitted(
 
 def _cast_to(column: Column, target: Column, *, may_be_null: bool) -> Column:
     if _is_alike(column, target):
-        return column
+        if not forbids_nested_nulls(target.stored.type):
+            return column
+        return replace(column, stored=column.stored.with_type(target.stored.type), is_cast=True)
     given, wanted = column.given.type, target.given.type
     if widens(given, wanted):
         return replace(column, stored=target.stored, is_cast=True)

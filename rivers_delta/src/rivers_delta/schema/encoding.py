@@ -86,6 +86,7 @@ class Column:
         is_checked: Whether that cast may lose values, so that its result is verified.
         through: Type that every value has to fit as well, if the table's column was given another type.
         categories: The values of a dictionary in their order, as text, if they are recorded.
+        declared: The column as an existing table has it, with its metadata; None for one of a value.
         name: The name of the column.
     """
 
@@ -97,6 +98,7 @@ class Column:
     is_checked: bool = False
     through: pa.DataType | None = None
     categories: Categories | None = None
+    declared: pa.Field | None = None
     name: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -211,7 +213,7 @@ def _decode(stored: pa.Field) -> Column:
     hint = (stored.metadata or {}).get(TYPE_HINT.encode(), b"").decode()
     plain = stored.remove_metadata()
     if not hint:
-        return Column(plain, plain)
+        return Column(plain, plain, declared=stored)
     data = json.loads(hint)
     categories = tuple(data["categories"]) if "categories" in data else None
     return Column(
@@ -221,6 +223,7 @@ def _decode(stored: pa.Field) -> Column:
         data.get("metadata", {}),
         is_cast=True,
         categories=categories,
+        declared=stored,
     )
 
 

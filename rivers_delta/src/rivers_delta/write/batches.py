@@ -14,6 +14,7 @@ from arro3.core import Array, DataType, RecordBatch, RecordBatchReader, Table
 from arro3.core import Schema as ArrowSchema
 
 from rivers_core.exceptions import AssetOutputValidationError, PartitionValidationError
+from rivers_delta.schema.declarations import forbidden_null, forbids_nested_nulls, nullable
 from rivers_delta.schema.encoding import PARTITION_HINT, TYPE_HINT, Encoding
 from rivers_frames.compat import batches_without_gil, stream_without_gil
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from rivers_core import PartitionKey
     from rivers_delta.partitions.predicates import Predicate
+    from rivers_delta.schema.declarations import TextLength
     from rivers_delta.schema.encoding import Column
 
 _MAX_JOINED_BYTES: Final = 64 * 1024 * 1024
@@ -51,6 +53,7 @@ class Batches:
         source: Where the batches come from, as the adapter declares.
         kept: Of the allowed rows, those to store; None for all.
         required: Columns that must not be null.
+        lengths: Largest lengths of the texts in columns.
         unique: Columns whose values must not occur twice together.
         partitions: Rows of each partition key of a value for several; empty for others.
         register: Called with the keys that have rows once all batches are read, before the commit.
@@ -68,6 +71,7 @@ class Batches:
     source: str
     kept: Predicate | None
     required: Sequence[str]
+    lengths: Mapping[str, Sequence[TextLength]]
     unique: Sequence[str]
     partitions: Mapping[PartitionKey, Predicate]
     register: Callable[[Iterable[PartitionKey]], None]
@@ -81,7 +85,7 @@ class Batches:
     def open(self) -> ArrowStreamExportable:
         """Return the stream for deltalake; the value's own if nothing has to be converted or checked."""
         is_unchanged = self.is_identity and self.predicate is None
-        if is_unchanged and self.source == "stream" and not (self.required or self.unique):
+        if is_unchanged and self.source == "stream" and not (self.required or self.lengths or self.unique):
             return _DeferredStream(self._unread)
         schema = self._schema()
         batches = self._guarded(schema)
@@ -128,6 +132,7 @@ class Batches:
         for batch in batches_without_gil(reader) if self.source == "stream" else reader:
             self._refuse_nulls(batch)
             converted = batch if self.is_identity else self._encode(batch, schema)
+            self._refuse_long_texts(converted)
             if self.predicate is not None:
                 refuse_foreign_rows(self.subject, converted, self.predicate)
                 if len(stored) < len(self.partitions):
@@ -185,6 +190,18 @@ class Batches:
                     f"table, and is null in {rows}. Fill it, or drop those rows."
                 )
 
+    def _refuse_long_texts(self, batch: RecordBatch) -> None:
+        for name, lengths in self.lengths.items():
+            values = pa.array(batch.column(name))
+            for length in lengths:
+                excess = length.excess(values)
+                if excess is not None:
+                    raise AssetOutputValidationError(
+                        f"Cannot store {self.subject}; nothing was written: column {name!r} has a text of {excess} "
+                        f"characters, and {length.declared} in the table allows {length.maximum}. Shorten it, or "
+                        "widen the column with the engine that created the table."
+                    )
+
     def _encode(self, batch: RecordBatch, schema: ArrowSchema) -> RecordBatch:
         arrays = [
             self._cast(column, array, schema.field(i).type) if column.is_cast else array
@@ -194,13 +211,38 @@ class Batches:
 
     def _cast(self, column: Column, array: Array, stored: DataType) -> Array:
         through = None if column.through is None else DataType.from_arrow(column.through)
-        result = array.cast(stored if through is None else through)
+        result = self._forbid_nulls(column, array, stored) if through is None else array.cast(through)
         # Casting an array to its own type drops the field name, which the comparison would include.
         if column.is_checked and result.cast(array.type) != array.cast(array.type):
             raise AssetOutputValidationError(
                 f"Cannot store {self.subject}; nothing was written: {_unfit(column)}."
             )
-        return result if through is None else result.cast(stored)
+        return result if through is None else self._forbid_nulls(column, result, stored)
+
+    def _forbid_nulls(self, column: Column, array: Array, stored: DataType) -> Array:
+        """Cast to a type whose nested fields may not be null: arrow-rs does not, even if there are no nulls."""
+        kind = pa.field(stored).type
+        if not forbids_nested_nulls(kind):
+            return array.cast(stored)
+        values = array.cast(DataType.from_arrow(nullable(kind)))
+        name = forbidden_null(pa.array(values), kind)
+        if name is not None:
+            raise AssetOutputValidationError(
+                f"Cannot store {self.subject}; nothing was written: column {column.name!r} has nulls in its field "
+                f"{name!r}, which must not be null in the table. Fill it, or drop those rows."
+            )
+        return Array.from_arrow(_Retyped(values, stored))
+
+
+class _Retyped:
+    """An array under a type that differs only in which of its fields may be null; nothing is copied."""
+
+    def __init__(self, array: Array, kind: DataType) -> None:
+        self._array, self._kind = array, kind
+
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
+        _, values = self._array.__arrow_c_array__()
+        return self._kind.__arrow_c_schema__(), values
 
 
 def _hashable(schema: pa.Schema) -> pa.Schema:

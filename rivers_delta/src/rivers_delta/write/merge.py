@@ -13,7 +13,7 @@ from rivers_delta.config.merge_config import WhenMatchedDelete, WhenNotMatchedBy
 from rivers_delta.partitions.predicates import identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from deltalake.table import TableMerger
 
@@ -147,6 +147,37 @@ def assigned_columns(
         if source is not None and source in columns:
             pairs.append((source, _column(name, "updates", (config.target_alias,), target_columns)))
     return list(dict.fromkeys(pairs))
+
+
+def expressions(config: MergeConfig, target_columns: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each table column that is set to SQL other than a column of the source, and the SQL.
+
+    Args:
+        config: The configuration.
+        target_columns: The columns of the table.
+
+    Raises:
+        InvalidMetadataError: An operation names an unknown column.
+    """
+    operations = config.resolved()
+    kinds: tuple[Any, ...] = (
+        *operations.when_matched_update,
+        *operations.when_not_matched_insert,
+        *operations.when_not_matched_by_source_update,
+    )
+    for name, expression in (update for operation in kinds for update in operation.updates.items()):
+        if _source_column(expression, config.source_alias) is None:
+            yield _column(name, "updates", (config.target_alias,), target_columns), expression
+
+
+def literal_text(expression: str) -> str | None:
+    """Return the text that an expression consists of; empty for null, None for other SQL.
+
+    Args:
+        expression: The SQL.
+    """
+    match = re.fullmatch(r"\s*(?:'((?:[^']|'')*)'|null)\s*", expression, re.IGNORECASE)
+    return None if match is None else (match[1] or "").replace("''", "'")
 
 
 def merge_metrics(metrics: Mapping[str, Any]) -> dict[str, Any]:

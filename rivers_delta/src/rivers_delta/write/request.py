@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from rivers_core import PartitionContext
@@ -16,13 +16,14 @@ from rivers_delta.partitions.filters import (
     refuse_long_objects,
 )
 from rivers_delta.schema import compatibility
+from rivers_delta.schema.declarations import text_lengths
 from rivers_delta.schema.encoding import Encoding, encode
 from rivers_delta.write.batches import Batches
-from rivers_delta.write.merge import assigned_columns, source_keys
+from rivers_delta.write.merge import assigned_columns, expressions, literal_text, source_keys
 from rivers_frames.registry import get_frame_types
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
     from rivers_core import OutputContext, PartitionKey
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from rivers_delta.config.table_settings import TableSettings
     from rivers_delta.log.table import Table
     from rivers_delta.partitions.predicates import Predicate
+    from rivers_delta.schema.declarations import TextLength
     from rivers_delta.schema.encoding import Column
     from rivers_frames.adapter import FrameAdapter
 
@@ -91,12 +93,14 @@ class Fit:
         columns: The columns of the table after the write.
         schema_mode: Whether the write changes them.
         required: Columns that must not be null.
+        lengths: Largest lengths of the texts in columns of the value.
     """
 
     encoding: Encoding
     columns: Sequence[Column]
     schema_mode: SchemaMode | None
     required: Sequence[str] = ()
+    lengths: Mapping[str, Sequence[TextLength]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +202,7 @@ def prepare_write(
             source=adapter.source,
             kept=_predicate(request, wanted, encoding, fit.columns),
             required=fit.required,
+            lengths=fit.lengths,
             unique=_merge_keys(request.merge, fit.encoding),
             partitions=_predicates_by_key(request, encoding, fit.columns),
             register=request.context.register_partitions,
@@ -264,11 +269,12 @@ def _fit(request: WriteRequest, encoding: Encoding, existing: Sequence[Column]) 
             "Cast the columns, or use 'delta/schema_mode': 'merge' to add columns, or 'overwrite' to replace all "
             "columns in mode 'overwrite'.",
         )
-    if replaces and compatibility.has_other_variants(encoding, existing):
+    if replaces and compatibility.replaces_variants(encoding, existing):
         return Fit(encoding, existing, "overwrite")
     names = [(column.name, column.name) for column in existing]
     fitted = compatibility.fitted(encoding, existing, names)
-    return Fit(fitted, existing, schema_mode, _required(encoding, existing))
+    lengths = _lengths(request, existing, ((column.name, column.name) for column in encoding.columns))
+    return Fit(fitted, existing, schema_mode, _required(encoding, existing), lengths)
 
 
 def _fit_merge(
@@ -291,7 +297,52 @@ def _fit_merge(
         raise request.refusal(problems, advice)
     required = () if merge.merge_type == "custom" else _required(encoding, existing)
     fitted = compatibility.fitted(encoding, existing, assigned, may_be_null=may_be_null)
-    return Fit(fitted, existing, request.settings.schema_mode, required)
+    lengths = _lengths(request, existing, assigned)
+    _check_expressions(request, merge, existing)
+    return Fit(fitted, existing, request.settings.schema_mode, required, lengths)
+
+
+def _lengths(
+    request: WriteRequest, existing: Sequence[Column], assigned: Iterable[tuple[str, str]]
+) -> dict[str, list[TextLength]]:
+    """Return the lengths that the table allows for texts of the value.
+
+    Args:
+        request: The request.
+        existing: The columns of the table.
+        assigned: Pairs of a column of the value and the column of the table it is written to.
+    """
+    target = {column.name: column for column in existing}
+    lengths: dict[str, list[TextLength]] = {}
+    for name, into in assigned:
+        declared = target[into].declared if into in target else None
+        if declared is None:
+            continue
+        try:
+            allowed = text_lengths(declared)
+        except ValueError as error:
+            problem = f"the type that another engine declares for column {into!r} cannot be checked ({error})"
+            raise request.refusal([problem], "Write the table with the engine that created it.") from error
+        if allowed:
+            lengths.setdefault(name, []).extend(allowed)
+    return lengths
+
+
+def _check_expressions(request: WriteRequest, merge: MergeConfig, existing: Sequence[Column]) -> None:
+    """Refuse SQL whose result may be longer than the text that a column of the table allows."""
+    target = {column.name: column.declared for column in existing}
+    for name, expression in expressions(merge, list(target)):
+        declared = target[name]
+        lengths = () if declared is None else text_lengths(declared)
+        text = literal_text(expression)
+        for length in lengths:
+            if text is None or len(text) > length.maximum:
+                raise request.refusal(
+                    [
+                        f"column {name!r} is {length.declared} in the table, and a merge sets it to {expression}"
+                    ],
+                    "Use a column of the value, whose lengths are checked, or a text that is short enough.",
+                )
 
 
 def _merge_keys(merge: MergeConfig | None, encoding: Encoding) -> list[str]:
