@@ -21,9 +21,10 @@ def check_graph(graph: Graph, findings: Findings) -> None:
     for output in graph.outputs.values():
         _check_own_options(output, findings)
         if output.binding is not None:
-            for problem in output.handler.check_options(output.metadata):
-                findings.add(f"asset {output.name!r}: {problem}")
-            _check_stored_type(output, findings)
+            with findings.collecting(f"asset {output.name!r}"):
+                for problem in output.handler.check_options(output.metadata):
+                    findings.add(f"asset {output.name!r}: {problem}")
+                _check_stored_type(output, findings)
     for step in graph.steps.values():
         _check_partitions(step, findings)
     _check_locations(graph, findings)

@@ -138,6 +138,33 @@ def test_validate_checks_handler_types(repository):
     assert "asset 'down': handler 'Text' cannot load 'text' as bytes" in str(caught.value)
 
 
+class NeedsLibrary(rs.InMemoryIOHandler):
+    """A handler whose types need a library that is not installed."""
+
+    def accepts_type(self, hint):
+        raise rs.exceptions.PluginLoadError(f"{hint} needs acme. Run: pip install acme")
+
+    def can_load_type(self, hint):
+        raise rs.exceptions.PluginLoadError(f"{hint} needs acme. Run: pip install acme")
+
+
+def test_missing_libraries_of_types_are_findings(repository):
+    @rs.Asset(io_handler=NeedsLibrary())
+    def orders() -> int:
+        raise AssertionError
+
+    @rs.Asset
+    def total(orders: float):
+        raise AssertionError
+
+    with pytest.raises(Wrong) as caught:
+        repository(orders, total).validate()
+    stored, loaded = sorted(caught.value.findings)
+    assert "asset 'orders'" in stored
+    assert "asset 'total', input 'orders'" in loaded
+    assert all("pip install acme" in finding for finding in caught.value.findings)
+
+
 class Texts(rs.BaseIOHandler):
     """Handler that loads text only, of several keys at once or one by one."""
 

@@ -77,6 +77,18 @@ def test_registry_without_library_names_pip_command(monkeypatch):
         FrameTypeRegistry(entry_points=[]).installed()
 
 
+def test_registry_reports_requirement_of_hint(monkeypatch):
+    acme = ModuleType("acme")
+    acme.Frame = type("Frame", (), {})
+    monkeypatch.setitem(sys.modules, "acme", acme)
+    spec = FrameTypeSpec("acme.Frame", "acme.frames:FrameAdapter", ("acme-arrow",))
+    types = FrameTypeRegistry([("acme", plugin(hookimpl(lambda: [spec])))], [])
+    for ask in (types.can_load, types.can_store):
+        for hint in (acme.Frame, acme.Frame | None):
+            with pytest.raises(PluginLoadError, match="pip install acme-arrow"):
+                ask(hint)
+
+
 @pytest.mark.parametrize("name", ["frame", "polars DataFrame", ""])
 def test_type_spec_needs_dotted_name(name):
     with pytest.raises(ValueError, match="dotted name"):
