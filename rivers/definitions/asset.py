@@ -65,7 +65,7 @@ class GraphDecorator(Protocol):
     def __call__(self, function: Callable[P, R], /) -> GraphAsset[P, R]: ...
 
 
-# Keyword arguments of the four forms. Each argument stands in one group, and the order of the groups is the order of
+# Keyword arguments of the four forms. Each argument belongs to one group, and the order of the groups is the order of
 # the arguments.
 
 

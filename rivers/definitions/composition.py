@@ -118,7 +118,7 @@ class GraphRecording:
 
 
 class InvokedNodeOutput:
-    """Stands for a value while a body is recorded; it can be passed to tasks, and mapped."""
+    """Placeholder for a value while a body is recorded; it can be passed to tasks, and mapped."""
 
     __slots__ = ("_recorder", "reference")
 
@@ -201,7 +201,7 @@ for _action, _methods in _REFUSED_METHODS.items():
 
 
 class MappedOutput:
-    """Stands for the values of a mapped node, which a task receives through `collect` or `collect_stream`."""
+    """Placeholder for the values of a mapped node, which a task receives through `collect` or `collect_stream`."""
 
     __slots__ = ("_recorder", "node_name")
 

@@ -28,7 +28,7 @@ def test_dry_run_names_steps_reasons_and_addresses(repository, tmp_path):
     assert (ran, repo.storage.get_runs(), list(tmp_path.iterdir())) == ([], [], [])
 
 
-def test_dry_run_tells_stale_from_requested(repository, tmp_path):
+def test_dry_run_distinguishes_stale_from_requested(repository, tmp_path):
     handler, storage = rs.PickleIOHandler(str(tmp_path)), rs.Storage.memory()
     repository(*make(handler)).resolve(storage).materialize()
     fresh = repository(*make(handler)).resolve(storage)

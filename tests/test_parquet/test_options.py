@@ -90,7 +90,7 @@ def test_options_as_text(tables):
     assert list(tables.load(pl.DataFrame, columns='["b"]').columns) == ["b"]
 
 
-def test_handler_travels_as_configuration(tmp_path, monkeypatch):
+def test_handler_is_pickled_as_configuration(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     handler = ParquetIOHandler("tables", compression="snappy")
     copy = pickle.loads(pickle.dumps(handler))
