@@ -6,6 +6,7 @@
 #   make test-kubernetes                            run the tests that need a Kubernetes control plane, which it builds and starts
 #   make control-plane        build that control plane into a cache folder
 #   make torture   kill runs at hundreds of moments, and let system calls of writes fail (FULL=1: each of them)
+#   make bench-check                                fail if a ratio is worse than its bound in benchmarks/bounds.json
 #   make dist      build all distributions          make changelog  assemble changes/ (VERSION=x.y.z)
 #   make ui        build the page of rivers ui, with npm
 #   make pictures  make the pictures of README and docs from the flights example
@@ -32,7 +33,7 @@ PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 SOURCES := rivers $(wildcard rivers_*/src/rivers_*) $(wildcard plugins/*/src/rivers_*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui pictures test torture control-plane test-kubernetes test-all check check-page check-pyright check-mypy check-imports format docs bench dist changelog constraints clean
+.PHONY: help demo ui pictures test torture control-plane test-kubernetes test-all check check-page check-pyright check-mypy check-imports format docs bench bench-check dist changelog constraints clean
 
 help:
 	@sed -n 's/^#  *\(make .*\)/  \1/p' Makefile
@@ -114,8 +115,15 @@ docs: $(VENV)/.docs
 pictures: $(VENV)/.test ui
 	$(BIN)/python docs/pictures/make.py
 
+# Both run every script; bench-check fails at the end if a ratio exceeds its bound in benchmarks/bounds.json by more than
+# a fifth. RIVERS_BENCH_RECORD=1 stores the measured ratios as bounds.
 bench: $(VENV)/.test .venvs/hamilton/.installed .venvs/published/.installed
-	@for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script; done; true
+
+bench-check: $(VENV)/.test .venvs/hamilton/.installed .venvs/published/.installed
+	@failed=; for script in $(wildcard benchmarks/*.py); do \
+		echo "== $$script"; $(BIN)/python $$script || failed="$$failed $$script"; done; \
+	test -z "$$failed" || { echo "Slower than their bounds:$$failed"; exit 1; }
 
 # Wheels and source archives of every distribution in dist/.
 dist: $(VENV)/.base

@@ -22,7 +22,7 @@ from peers.chain_functions import chain_functions
 import rivers as rs
 
 COUNT = 1000
-TARGETS = {"memory": 0.6, "SQLite": 2.0}
+TARGETS = {"memory": 0.6, "SQLite": 1.0}
 
 HERE = Path(__file__).parent
 HAMILTON = HERE.parent / ".venvs" / "hamilton" / "bin" / "python"

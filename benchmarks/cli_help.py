@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness import Report, run_interleaved
 
-TARGET = 2.5
+TARGET = 1.5
 RIVERS = str(Path(sys.executable).with_name("rivers"))
 
 TOML = """
