@@ -408,7 +408,9 @@ class DeltaIOHandler(BaseIOHandler):
         """
         from rivers_frames.registry import get_frame_types
 
-        return get_frame_types().can_load(hint)
+        types = get_frame_types()
+        types.check_name(self.handler_config.default_type)
+        return types.can_load(hint)
 
     def store_root(self) -> StoreRoot:
         """Return the folder or URL that contains all tables."""

@@ -12,8 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pluggy
 
 from rivers_core import get_registry
-from rivers_core.authoring import hint_classes, mapping_hint
-from rivers_core.exceptions import AssetOutputValidationError, PluginLoadError, RiversError
+from rivers_core.authoring import did_you_mean, hint_classes, mapping_hint
+from rivers_core.exceptions import (
+    AssetOutputValidationError,
+    ConfigurationError,
+    PluginLoadError,
+    RiversError,
+)
 from rivers_frames import forks as forks  # marks polars when this process forks, also before it is used here
 from rivers_frames.adapter import Frame, FrameAdapter
 from rivers_frames.hooks import GROUP, PROJECT, FrameTypeSpec, builtin_types, rivers_frame_types
@@ -180,6 +185,8 @@ class FrameTypeRegistry:
     ) -> FrameTypeSpec:
         """Return the type to load: the consumer's, else the recorded one, else a default, else an installed one.
 
+        A default that is installed replaces a recorded one that is not.
+
         Args:
             hint: Annotation of the parameter that receives the value.
             subject: What is loaded, for messages: `asset 'orders'`.
@@ -187,9 +194,10 @@ class FrameTypeRegistry:
             default: Name of the type that the settings of the handler prefer.
 
         Raises:
+            PluginLoadError: The library of the type is not installed.
             RiversError: The annotation is not a frame type, or no frame library is installed.
         """
-        requested = self.for_hint(hint)
+        requested = self._checked(self.for_hint(hint))
         if requested is not None:
             return requested
         if not self.can_load(hint) and not self.can_store(hint):
@@ -198,15 +206,38 @@ class FrameTypeRegistry:
                 f"Could not load {subject}: a table cannot be loaded as {name}. Use one of {', '.join(self.names)}, or "
                 "no annotation."
             )
-        for name in (recorded, default):
-            spec = self.for_name(name)
-            if spec is not None and _is_installed(spec.type_name.partition(".")[0]):
+        known = [spec for name in (recorded, default) if (spec := self.for_name(name)) is not None]
+        for spec in known:
+            if not _missing(spec):
                 return spec
+        if known:
+            missing = _missing(known[0])
+            raise PluginLoadError(
+                f"Could not load {subject} as {known[0].type_name}, the type that "
+                f"{'was stored' if known[0].type_name == recorded else 'default_type names'}: {', '.join(missing)} not "
+                f"installed. Run: pip install {' '.join(missing)}; or annotate the parameter with another type: "
+                "pyarrow.Table."
+            )
         return self.installed()
+
+    def check_name(self, name: str | None) -> None:
+        """Check the name of a type in the settings of a handler, before anything runs.
+
+        Args:
+            name: Such as `pandas.DataFrame`; None is accepted.
+
+        Raises:
+            ConfigurationError: No such type exists.
+            PluginLoadError: A library that the type needs is not installed.
+        """
+        if name is not None and self._checked(self.for_name(name)) is None:
+            raise ConfigurationError(
+                f"Frame type {name!r} not found.{did_you_mean(name, self.names)} Use one of {', '.join(self.names)}."
+            )
 
     def _checked(self, spec: FrameTypeSpec | None) -> FrameTypeSpec | None:
         """Return a type whose requirements are installed."""
-        missing = [] if spec is None else [name for name in spec.requires if not _is_installed(name)]
+        missing = [] if spec is None else _missing(spec)
         if spec is not None and missing:
             raise PluginLoadError(
                 f"Frame type {spec.type_name} needs {', '.join(missing)}, which is not installed. "
@@ -276,7 +307,7 @@ def _create_adapter(spec: FrameTypeSpec) -> FrameAdapter:
     try:
         adapter: object = getattr(importlib.import_module(module), name)()
     except (Exception, SystemExit) as error:
-        missing = [requirement for requirement in spec.requires if not _is_installed(requirement)]
+        missing = _missing(spec)
         advice = f" Run: pip install {' '.join(missing)}" if missing else ""
         raise PluginLoadError(
             f"Could not load adapter {spec.target!r} of {spec.type_name}: {type(error).__name__}: {error}.{advice}"
@@ -293,6 +324,11 @@ def _imported(spec: FrameTypeSpec) -> Iterator[type]:
         cls = getattr(sys.modules.get(module_name), name, None)
         if isinstance(cls, type):
             yield cls
+
+
+def _missing(spec: FrameTypeSpec) -> list[str]:
+    """Return the requirements of a type that are not installed."""
+    return [name for name in spec.requires if not _is_installed(name)]
 
 
 def _is_installed(module: str) -> bool:

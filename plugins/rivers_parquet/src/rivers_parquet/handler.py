@@ -242,7 +242,9 @@ class ParquetIOHandler(ObjectIOHandler):
 
     def can_load_type(self, hint: Any) -> bool:
         """Return whether a file can be loaded as the type of an annotation."""
-        return get_frame_types().can_load(hint)
+        types = get_frame_types()
+        types.check_name(self.default_type)
+        return types.can_load(hint)
 
     def _layout(self, options: ParquetOptions) -> Layout:
         from rivers_parquet.write import Layout

@@ -12,7 +12,6 @@ from rivers_core.exceptions import (
     InvalidMetadataError,
     NotMaterializedError,
     PartitionValidationError,
-    RiversError,
     VersionNotFoundError,
 )
 from rivers_delta.config.options import parse_version
@@ -189,21 +188,12 @@ def absent_partitions(settings: TableSettings, context: InputContext, table: Tab
 
 def _type(settings: TableSettings, context: InputContext) -> FrameTypeSpec:
     """Return the type to load: the consumer's, else the recorded one, else the default, else an installed one."""
-    types, hint = get_frame_types(), context.type_hint
-    requested = types.for_hint(hint)
-    if requested is not None:
-        return requested
-    if not types.can_load(hint) and not types.can_store(hint):
-        name = hint.__qualname__ if isinstance(hint, type) else hint
-        raise RiversError(
-            f"Could not load asset {context.asset_name!r}: a table cannot be loaded as {name}. Use one of "
-            f"{', '.join(types.names)}, or no annotation."
-        )
-    for name in (_recorded_type(context), settings.config.default_type):
-        spec = types.for_name(name)
-        if spec is not None:
-            return spec
-    return types.installed()
+    return get_frame_types().for_loading(
+        context.type_hint,
+        f"asset {context.asset_name!r}",
+        recorded=_recorded_type(context),
+        default=settings.config.default_type,
+    )
 
 
 def _recorded_type(context: InputContext) -> str | None:
