@@ -11,12 +11,13 @@ from hypothesis import HealthCheck, settings
 
 import rivers_core
 from tests.event_check import EventCheck
+from tests.postgres_server import postgres_server, postgres_url
 from tests.s3_server import s3_server, s3_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["s3_server", "s3_url"]
+__all__ = ["postgres_server", "postgres_url", "s3_server", "s3_url"]
 
 # no deadline: on a loaded machine, the time of one example says nothing
 settings.register_profile("rivers", deadline=None, suppress_health_check=[HealthCheck.too_slow])

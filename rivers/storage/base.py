@@ -7,9 +7,9 @@ from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from time import time_ns
+from time import monotonic, sleep, time_ns
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rivers.exceptions import DynamicPartitionError, PartitionDefinitionError, StorageError
 from rivers.storage.live_runs import live_runs
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from rivers.storage.pruning import PrunedRuns
     from rivers.storage.records import AssetFacts, LogRecord, RunningStep, RunStatus
     from rivers_core.partitions import PartitionKey
+    from rivers_core.plugins import PluginRegistry
+
+POLL_SECONDS: Final = 0.1
 
 _LOG = logging.getLogger("rivers.storage")
 
@@ -92,6 +95,24 @@ class EventStorage(ABC):
         from rivers.storage.sqlite.storage import SQLiteStorage
 
         return SQLiteStorage(path, read_only=read_only, durable=durable)
+
+    @staticmethod
+    def connect(url: str, *, read_only: bool = False, durable: bool = False) -> EventStorage:
+        """Return the storage at a URL; it is opened on first use.
+
+        Args:
+            url: `memory:`, a folder or its `file:` URL, or the URL of a storage that a plugin provides, such as
+                `postgresql://user@host/database`.
+            read_only: Only read an existing storage.
+            durable: Keep what is written through a power cut.
+
+        Raises:
+            HandlerNotFoundError: No plugin provides storages with this scheme.
+            StorageError: The URL is not valid.
+        """
+        from rivers_core.plugins import get_registry
+
+        return connect(url, get_registry(), read_only=read_only, durable=durable)
 
     def __enter__(self) -> Self:
         self.open()
@@ -372,6 +393,22 @@ class EventStorage(ABC):
         It is cheap enough for a poll, and comparable only with other tokens of this object.
         """
 
+    def wait_for_change(self, token: str, timeout_s: float) -> str:
+        """Wait until anything is recorded, by any process, and return the new change token.
+
+        Args:
+            token: Change token that the caller knows.
+            timeout_s: Maximum time in seconds; afterwards the token is returned unchanged.
+        """
+        end = monotonic() + timeout_s
+        while (current := self.change_token()) == token and (left := end - monotonic()) > 0:
+            self._wait(left)
+        return current
+
+    def _wait(self, seconds: float) -> None:
+        """Wait until something may have been recorded, at most some time."""
+        sleep(min(seconds, POLL_SECONDS))
+
     def _running_calls(self, run_id: str | None = None) -> set[tuple[str, str | None, int]]:
         return {(item.step, item.partition_key, item.attempt) for item in self._running(run_id)}
 
@@ -508,6 +545,36 @@ class EventStorage(ABC):
 
     @abstractmethod
     def _has_key(self, name: str, key: str) -> bool: ...
+
+
+def connect(
+    url: str, registry: PluginRegistry, *, read_only: bool = False, durable: bool = False
+) -> EventStorage:
+    """Return the storage at a URL; see `EventStorage.connect`.
+
+    Args:
+        url: The URL.
+        registry: Registry of the plugins that provide storages.
+        read_only: Only read an existing storage.
+        durable: Keep what is written through a power cut.
+
+    Raises:
+        StorageError: The URL is not valid, or its storage is not an `EventStorage`.
+    """
+    if url == "memory:":
+        return EventStorage.memory()
+    scheme, separator, _ = url.partition("://")
+    if scheme == "file" or not separator:
+        path = url.removeprefix("file:").removeprefix("//")
+        if not path:
+            raise StorageError(f"The URL of an event storage must name a folder, got {url!r}.")
+        return EventStorage.embedded(path, read_only=read_only, durable=durable)
+    storage = registry.storage(scheme)(url, read_only=read_only, durable=durable)
+    if not isinstance(storage, EventStorage):
+        raise StorageError(
+            f"The storage of {scheme}: URLs must be an EventStorage, got {type(storage).__name__}."
+        )
+    return storage
 
 
 def _described(name: str, record: AssetRecord | None, facts: AssetFacts | None) -> AssetRecord:

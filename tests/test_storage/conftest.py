@@ -13,9 +13,14 @@ if TYPE_CHECKING:
     from rivers.storage import EventStorage
 
 
-@pytest.fixture(params=["memory", "embedded"])
+@pytest.fixture(params=["memory", "embedded", pytest.param("postgres", marks=pytest.mark.server)])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventStorage]:
     """Each kind of storage, empty."""
-    opened = Storage.memory() if request.param == "memory" else Storage.embedded(tmp_path / "history")
+    if request.param == "memory":
+        opened = Storage.memory()
+    elif request.param == "embedded":
+        opened = Storage.embedded(tmp_path / "history")
+    else:
+        opened = Storage.connect(request.getfixturevalue("postgres_url"))
     with opened:
         yield opened

@@ -89,6 +89,10 @@ class Database(Protocol):
         """Return a text that changes with every commit of any process."""
         ...
 
+    def wait(self, seconds: float) -> None:
+        """Wait until a process may have committed, at most some time."""
+        ...
+
     def claim(self) -> RunOwner:
         """Return the proof that the runs of this process are alive."""
         ...

@@ -300,6 +300,9 @@ class SQLStorage(EventStorage):
         self.flush()
         return self._database.change_token()
 
+    def _wait(self, seconds: float) -> None:
+        self._database.wait(seconds)
+
     def is_cancelled(self, run_id: str) -> bool:
         """Return whether cancellation of a run was requested since it was last started."""
         return bool(self._database.query("SELECT 1 FROM cancellations WHERE run_id = ?", (run_id,)))

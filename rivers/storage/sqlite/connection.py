@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
-from time import time_ns
+from time import sleep, time_ns
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from rivers.exceptions import StorageError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BUSY_SECONDS: Final = 30.0
+POLL_SECONDS: Final = 0.1
 _HEADER_BYTES: Final = 100
 
 _ADVICE: Final = {
@@ -104,6 +105,10 @@ class SQLiteDatabase:
             # `data_version` does not count the commits of this connection
             written = 0 if self._connection is None else self._connection.total_changes
             return f"{self._openings}-{version}-{written}"
+
+    def wait(self, seconds: float) -> None:
+        """Wait until another process may have committed: SQLite has to be asked again."""
+        sleep(min(seconds, POLL_SECONDS))
 
     def claim(self) -> owners.Owner:
         """Create the lock file that marks runs of this process as alive.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rivers_core.hooks import CommandSpec as CommandSpec
     from rivers_core.hooks import ExecutorSpec as ExecutorSpec
     from rivers_core.hooks import HandlerSpec as HandlerSpec
+    from rivers_core.hooks import StorageSpec as StorageSpec
     from rivers_core.hooks import hookimpl as hookimpl
     from rivers_core.keys import storage_key as storage_key
     from rivers_core.metadata import MetadataValue as MetadataValue
@@ -38,7 +39,7 @@ else:
             "rivers_core.contexts": ["InputContext", "OutputContext"],
             "rivers_core.exceptions": [""],
             "rivers_core.handler": ["BaseIOHandler", "StoredVersion"],
-            "rivers_core.hooks": ["CommandSpec", "ExecutorSpec", "HandlerSpec", "hookimpl"],
+            "rivers_core.hooks": ["CommandSpec", "ExecutorSpec", "HandlerSpec", "StorageSpec", "hookimpl"],
             "rivers_core.keys": ["storage_key"],
             "rivers_core.metadata": ["MetadataValue"],
             "rivers_core.partitions": [

@@ -130,6 +130,21 @@ class ExecutorSpec(_RequiringRecord):
     __slots__ = ()
 
 
+class StorageSpec(_RequiringRecord):
+    """Event storage that a plugin provides.
+
+    Args:
+        name: Scheme of its URLs: `rs.Storage.connect("<name>://...")`.
+        target: Class, as `"package.module:Class"`. Imported on first use, and called with the URL and the keywords
+            `read_only` and `durable`.
+        summary: One line for lists.
+        requires: Distributions that the target needs and that may be missing.
+        api_version: Version of the records that the plugin was written for; as in `HandlerSpec`.
+    """
+
+    __slots__ = ()
+
+
 class CommandSpec(_Record):
     """Sub-command of `rivers` that a plugin provides.
 
@@ -143,7 +158,7 @@ class CommandSpec(_Record):
     __slots__ = ()
 
 
-RecordT = TypeVar("RecordT", HandlerSpec, ExecutorSpec, CommandSpec)
+RecordT = TypeVar("RecordT", HandlerSpec, ExecutorSpec, StorageSpec, CommandSpec)
 
 
 def _matches(pattern: re.Pattern[str], value: object) -> bool:
@@ -170,6 +185,15 @@ def rivers_io_handlers() -> Iterable[HandlerSpec]:  # type: ignore[empty-body]
 @hookspec
 def rivers_executors() -> Iterable[ExecutorSpec]:  # type: ignore[empty-body]
     """Provide executors.
+
+    Returns:
+        Records; yield them.
+    """
+
+
+@hookspec
+def rivers_event_storages() -> Iterable[StorageSpec]:  # type: ignore[empty-body]
+    """Provide storages of events.
 
     Returns:
         Records; yield them.

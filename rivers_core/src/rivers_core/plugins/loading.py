@@ -13,7 +13,7 @@ import pluggy
 
 from rivers_core import hooks
 from rivers_core.exceptions import ALWAYS_PROPAGATE, HandlerNotFoundError, PluginLoadError
-from rivers_core.hooks import API_VERSION, CommandSpec, ExecutorSpec, HandlerSpec, RecordT
+from rivers_core.hooks import API_VERSION, CommandSpec, ExecutorSpec, HandlerSpec, RecordT, StorageSpec
 from rivers_core.plugins.discovery import (
     COMMANDS,
     ENTRY_POINT_GROUP,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 RECORD_HOOKS: Final[dict[str, type[Any]]] = {
     "rivers_io_handlers": HandlerSpec,
     "rivers_executors": ExecutorSpec,
+    "rivers_event_storages": StorageSpec,
     "rivers_cli_commands": CommandSpec,
 }
 # Hooks that are called without being named, by the group in which an entry point announces them.
@@ -207,7 +208,12 @@ class LoadedPlugins:
             entries: Plugins whose records are checked.
         """
         self.target_errors.clear()
-        imports = {HandlerSpec: import_handler, ExecutorSpec: import_class, CommandSpec: import_target}
+        imports = {
+            HandlerSpec: import_handler,
+            ExecutorSpec: import_class,
+            StorageSpec: import_class,
+            CommandSpec: import_target,
+        }
         for kind, import_record in imports.items():
             for registration in self.of_kind(kind, entries):
                 try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import RLock
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Generic
@@ -15,7 +15,7 @@ from rivers_core.exceptions import (
     HandlerNotFoundError,
     PluginLoadError,
 )
-from rivers_core.hooks import CommandSpec, ExecutorSpec, HandlerSpec, RecordT
+from rivers_core.hooks import CommandSpec, ExecutorSpec, HandlerSpec, RecordT, StorageSpec
 from rivers_core.plugins import lookup_errors as errors
 from rivers_core.plugins.discovery import (
     COMMANDS,
@@ -50,7 +50,12 @@ if TYPE_CHECKING:
     from rivers_core.handler import BaseIOHandler
     from rivers_core.plugins.discovery import PluginEntry
 
-KINDS: Final[dict[type, str]] = {HandlerSpec: "IO handler", ExecutorSpec: "executor", CommandSpec: "command"}
+KINDS: Final[dict[type, str]] = {
+    HandlerSpec: "IO handler",
+    ExecutorSpec: "executor",
+    StorageSpec: "event storage",
+    CommandSpec: "command",
+}
 
 _LOG: Final = logging.getLogger("rivers.plugins")
 
@@ -208,6 +213,20 @@ class PluginRegistry:
     def executors(self) -> list[Registration[ExecutorSpec]]:
         """Return the records of all executors, sorted by name; loads every plugin but no target."""
         return self._all(ExecutorSpec)
+
+    def storage(self, scheme: str) -> type:
+        """Return the class of event storages with URLs of a scheme; its module is imported now.
+
+        Args:
+            scheme: Scheme such as `postgresql`, or `distribution:scheme`. See `handler` for errors.
+        """
+        query = self._named(StorageSpec, scheme)
+        # the package of a SQL database is often named without the end of its scheme: rivers-postgres
+        return import_class(self._find(replace(query, names=[query.name, query.name.removesuffix("ql")])))
+
+    def storages(self) -> list[Registration[StorageSpec]]:
+        """Return the records of all event storages, sorted by scheme; loads every plugin but no target."""
+        return self._all(StorageSpec)
 
     def commands(self) -> list[Registration[CommandSpec]]:
         """Return the records of all commands that plugins announce, sorted by name; loads those plugins, no target."""
@@ -532,7 +551,12 @@ class PluginRegistry:
         return PluginStatus(*owner, state, error, tuple(provides), tuple(warnings), groups)
 
     def _provides(self, entry: PluginEntry) -> list[str]:
-        nouns = {HandlerSpec: "handler", ExecutorSpec: "executor", CommandSpec: "command"}
+        nouns = {
+            HandlerSpec: "handler",
+            ExecutorSpec: "executor",
+            StorageSpec: "storage",
+            CommandSpec: "command",
+        }
         hooks = {
             name for group in (OBSERVERS, RESOLVE) if group in entry.groups for name in ANNOUNCED_HOOKS[group]
         }
