@@ -122,7 +122,9 @@ class SQLStorage(EventStorage):
             StorageError: The database cannot be written; pending events are kept for the next attempt.
         """
         if self._pending or self._pending_logs:
-            self._write(lambda _: None)
+            with self._database.lock:  # another thread may have written them since
+                if self._pending or self._pending_logs:
+                    self._write(lambda _: None)
 
     def close(self) -> None:
         """Write pending events and close the database; its running runs count as interrupted from then on."""
