@@ -17,7 +17,7 @@ from rivers_core import hooks as specs
 from rivers_core.contexts import InputContext, OutputContext
 from rivers_core.exceptions import PluginLoadError
 from rivers_core.handler import BaseIOHandler
-from rivers_core.hooks import API_VERSION, CommandSpec, ExecutorSpec, HandlerSpec, hookimpl
+from rivers_core.hooks import API_VERSION, CommandSpec, ExecutorSpec, HandlerSpec, StorageSpec, hookimpl
 from rivers_core.plugins import Observers, PluginRegistry
 
 PAGE = Path(__file__).parents[2] / "docs" / "hooks.md"
@@ -82,6 +82,14 @@ def test_rivers_io_handlers_accepts_generators_and_lists():
 def test_rivers_executors_accepts_records():
     registry = registry_with({"rivers_executors": lambda: [ExecutorSpec("far", "collections:OrderedDict")]})
     assert registry.executor("far").__name__ == "OrderedDict"
+
+
+def test_rivers_event_storages_accepts_records():
+    registry = registry_with(
+        {"rivers_event_storages": lambda: [StorageSpec("db", "collections:OrderedDict")]}
+    )
+    assert registry.storage("db").__name__ == "OrderedDict"
+    assert [provided.spec.name for provided in registry.storages()] == ["db"]
 
 
 def test_rivers_cli_commands_accepts_records():
