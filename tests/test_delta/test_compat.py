@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -87,6 +89,27 @@ def test_deltalake_holds_the_gil_while_it_waits_for_a_store():
             waiting.join(0.1)
             count += 1
         assert count <= 2
+
+
+@pytest.mark.parametrize("first", ["deltalake", "rivers_delta.read.load", "rivers_delta.write.writer"])
+def test_deltalake_logs_absent_credentials(first):
+    """deltalake logs them, and does not if this package imports it."""
+    code = f"""
+import {first}, contextlib, deltalake, os
+with contextlib.suppress(OSError):
+    deltalake.DeltaTable("s3://bucket/table", storage_options={{"max_retries": "0"}})
+print(os.environ.get("RUST_LOG"))
+"""
+    with socket.socket() as unused:  # bound, so that nobody listens at its port
+        unused.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        hidden = ("AWS_", "RUST_LOG")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+        environment |= {"AWS_EC2_METADATA_SERVICE_ENDPOINT": endpoint, "AWS_CONFIG_FILE": os.devnull}
+        environment |= {"AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert ("aws_config" in done.stderr) == (first == "deltalake"), done.stderr
+    assert done.stdout == "None\n"
 
 
 def test_polars_takes_retries_as_integers_only():

@@ -8,11 +8,15 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
-from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
 
 from rivers_core.exceptions import IntegrityError, InvalidMetadataError
-from rivers_delta.compat import UnescapedTable, is_before_first_version, remote_files
+from rivers_delta.compat import (
+    DeltaTable,
+    TableNotFoundError,
+    UnescapedTable,
+    is_before_first_version,
+    remote_files,
+)
 from rivers_delta.log.location import shown
 from rivers_delta.schema.encoding import decode
 

@@ -11,11 +11,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from arro3.core import RecordBatchReader
-from deltalake import write_deltalake
 
 from rivers_core import PartitionContext
 from rivers_core.exceptions import RiversError
-from rivers_delta.compat import remote_files
+from rivers_delta.compat import remote_files, write_deltalake
 from rivers_delta.errors import subject_of
 from rivers_delta.log.location import DISCARDED
 from rivers_delta.log.partition_markers import deletion_markers, is_unfinished, unmarked_keys

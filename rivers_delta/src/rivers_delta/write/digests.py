@@ -7,8 +7,8 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from arro3.core import RecordBatchReader
-from deltalake import write_deltalake
 
+from rivers_delta.compat import write_deltalake
 from rivers_delta.log.partition_markers import DIGESTS
 from rivers_delta.read.data_files import DataFiles
 from rivers_delta.write.commit import commit_info, commit_properties

@@ -8,10 +8,8 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
-from deltalake.exceptions import CommitFailedError
-
 from rivers_core.exceptions import ConflictError
-from rivers_delta.compat import LOST_TO_COMPACTION
+from rivers_delta.compat import LOST_TO_COMPACTION, CommitFailedError
 from rivers_delta.errors import redact_library_text, subject_of
 from rivers_delta.log.table import open_table
 
