@@ -17,15 +17,19 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeVar
 
+    from rivers.definitions.results import Metadata
     from rivers_core.metadata import MetadataValue
     from rivers_core.partitions import PartitionContext
 
     # the default makes a bare `AssetExecutionContext` a complete annotation
     ConfigT = TypeVar("ConfigT", default=Any)
+    # a task without ConfigT has no configuration; with Any, mypy could not tell the overloads of `Task` apart
+    TaskConfigT = TypeVar("TaskConfigT", default=None)
 else:
     from typing import TypeVar
 
     ConfigT = TypeVar("ConfigT")
+    TaskConfigT = TypeVar("TaskConfigT")
 
 __all__ = ["AssetExecutionContext", "SelfDependency", "TaskExecutionContext"]
 
@@ -176,9 +180,7 @@ class AssetExecutionContext(_PartitionedContext, Generic[ConfigT]):
         """Logger `rivers.assets.<name>`."""
         return logging.getLogger(f"rivers.assets.{self.asset_name}")
 
-    def add_output_metadata(
-        self, metadata: Mapping[str, str | int | float | bool | MetadataValue | None]
-    ) -> None:
+    def add_output_metadata(self, metadata: Metadata) -> None:
         """Add metadata to the event of this step; a later value replaces an earlier one of the same key.
 
         Raises:
@@ -209,7 +211,7 @@ class AssetExecutionContext(_PartitionedContext, Generic[ConfigT]):
                           "output_selection", "config", "run_id")  # fmt: skip
 
 
-class TaskExecutionContext(_PartitionedContext, Generic[ConfigT]):
+class TaskExecutionContext(_PartitionedContext, Generic[TaskConfigT]):
     """Context of a task's function, passed to a first parameter with this annotation.
 
     Args:
@@ -222,7 +224,7 @@ class TaskExecutionContext(_PartitionedContext, Generic[ConfigT]):
 
     __slots__ = ("tags", "task_name")
 
-    config: ConfigT
+    config: TaskConfigT
     """Configuration of this run."""
 
     def __init__(
@@ -230,7 +232,7 @@ class TaskExecutionContext(_PartitionedContext, Generic[ConfigT]):
         task_name: str,
         tags: list[str] | None = None,
         partition: PartitionContext | None = None,
-        config: ConfigT = None,  # type: ignore[assignment]
+        config: TaskConfigT = None,  # type: ignore[assignment]
         run_id: str | None = None,
     ) -> None:
         self.task_name = task_name

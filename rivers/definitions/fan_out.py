@@ -143,28 +143,24 @@ if TYPE_CHECKING:
 
         def collect_stream(self, *, ordered: bool = False) -> Iterator[U]: ...
 
-    class MappableItems(list[T]):
+    class Mappable(Generic[T]):
+        """The value of a task that can be mapped."""
+
+        @overload
+        def map(
+            self, task: Task[Concatenate[Context, T, ...], U], *, max_concurrency: int | None = None
+        ) -> Mapped[U]: ...
+        @overload
+        def map(
+            self, task: Task[Concatenate[T, ...], U], *, max_concurrency: int | None = None
+        ) -> Mapped[U]: ...
+        def map(self, task: Any, *, max_concurrency: int | None = None) -> Any: ...
+
+    class MappableItems(list[T], Mappable[T]):
         """The value of a task that returns a list."""
 
-        @overload
-        def map(
-            self, task: Task[Concatenate[Context, T, ...], U], *, max_concurrency: int | None = None
-        ) -> Mapped[U]: ...
-        @overload
-        def map(
-            self, task: Task[Concatenate[T, ...], U], *, max_concurrency: int | None = None
-        ) -> Mapped[U]: ...
-        def map(self, task: Any, *, max_concurrency: int | None = None) -> Any: ...
+    class MappableOutputList(list[DynamicOutput[T]], Mappable[T]):
+        """The value of a task that returns a list of DynamicOutputs."""
 
-    class MappableOutputs(Iterator[DynamicOutput[T]]):
+    class MappableOutputs(Iterator[DynamicOutput[T]], Mappable[T]):
         """The value of a task that yields DynamicOutputs."""
-
-        @overload
-        def map(
-            self, task: Task[Concatenate[Context, T, ...], U], *, max_concurrency: int | None = None
-        ) -> Mapped[U]: ...
-        @overload
-        def map(
-            self, task: Task[Concatenate[T, ...], U], *, max_concurrency: int | None = None
-        ) -> Mapped[U]: ...
-        def map(self, task: Any, *, max_concurrency: int | None = None) -> Any: ...

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     import typing_extensions
 
     from rivers_core.metadata import MetadataValue
+    from rivers_core.schema import ExportsArrowSchema
 
     # the default makes a bare `Output` a complete annotation
     V = typing_extensions.TypeVar("V", default=Any)
 
-    Metadata = Mapping[str, str | int | float | bool | MetadataValue | None]
+    Metadata = Mapping[str, str | int | float | bool | MetadataValue | ExportsArrowSchema | None]
     ResultTags = list[str] | list[tuple[str, str]] | dict[str, str]
     Tags = Mapping[str, str] | Iterable[str] | Iterable[tuple[str, str]]
 else:

@@ -17,11 +17,17 @@ from rivers.exceptions import CommandError, TaskDefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Unpack
+    from typing import Concatenate, Unpack
 
     from typing_extensions import ParamSpec, TypeVar
 
-    from rivers.definitions.fan_out import DynamicOutput, MappableItems, MappableOutputs
+    from rivers.definitions.contexts import AssetExecutionContext
+    from rivers.definitions.fan_out import (
+        DynamicOutput,
+        MappableItems,
+        MappableOutputList,
+        MappableOutputs,
+    )
     from rivers.definitions.retry import RetryPolicy
     from rivers.definitions.signature import ContextType
     from rivers.exceptions import RiversError
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
     R = TypeVar("R", default=Any)
     Q = ParamSpec("Q")
     T = TypeVar("T")
+    C = TypeVar("C", bound="AssetExecutionContext[Any] | TaskExecutionContext[Any]")
 else:
     from typing import ParamSpec, TypeVar
 
@@ -48,6 +55,9 @@ Function = Callable[..., Any]
 class TaskDecorator(Protocol):
     """Decorator returned by `Task(...)`; it keeps parameters and return type of the function."""
 
+    @overload
+    def __call__(self, function: Callable[Concatenate[C, P], R], /) -> ContextTask[C, P, R]: ...
+    @overload
     def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
 
 
@@ -102,6 +112,10 @@ class Task(Definition, Generic[P, R]):
     retry = Option(FieldChecks.retry)
 
     @overload
+    def __new__(
+        cls, wraps: Callable[Concatenate[C, Q], T], **options: Unpack[TaskOptions]
+    ) -> ContextTask[C, Q, T]: ...
+    @overload
     def __new__(cls, wraps: Callable[P, R], **options: Unpack[TaskOptions]) -> Task[P, R]: ...
     @overload
     def __new__(  # type: ignore[misc]
@@ -116,6 +130,10 @@ class Task(Definition, Generic[P, R]):
     def __call__(
         self: Task[Q, Iterator[DynamicOutput[T]]], *args: Q.args, **kwargs: Q.kwargs
     ) -> MappableOutputs[T]: ...
+    @overload  # a list of DynamicOutputs is a list, too, for which the next overload has another result
+    def __call__(  # type: ignore[overload-overlap]
+        self: Task[Q, list[DynamicOutput[T]]], *args: Q.args, **kwargs: Q.kwargs
+    ) -> MappableOutputList[T]: ...
     @overload
     def __call__(self: Task[Q, list[T]], *args: Q.args, **kwargs: Q.kwargs) -> MappableItems[T]: ...
     @overload
@@ -126,6 +144,30 @@ class Task(Definition, Generic[P, R]):
         if recorder is not None:
             return recorder.call_task(self, args, kwargs)
         return self.function(*args, **kwargs)
+
+
+if TYPE_CHECKING:
+
+    class ContextTask(Task[Concatenate[C, P], R], Generic[C, P, R]):
+        """What type checkers see of a task with a context: a call in the body of a graph asset does not pass it."""
+
+        @overload
+        def __call__(
+            self: ContextTask[C, Q, Iterator[DynamicOutput[T]]], *args: Q.args, **kwargs: Q.kwargs
+        ) -> MappableOutputs[T]: ...
+        @overload
+        def __call__(  # type: ignore[overload-overlap]
+            self: ContextTask[C, Q, list[DynamicOutput[T]]], *args: Q.args, **kwargs: Q.kwargs
+        ) -> MappableOutputList[T]: ...
+        @overload
+        def __call__(
+            self: ContextTask[C, Q, list[T]], *args: Q.args, **kwargs: Q.kwargs
+        ) -> MappableItems[T]: ...
+        @overload
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+        @overload
+        def __call__(self, context: C, /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+        def __call__(self, *args: Any, **kwargs: Any) -> Any: ...  # type: ignore[misc]
 
 
 class BashTask(Task[..., str]):

@@ -73,11 +73,29 @@ def scaled(context: rs.TaskExecutionContext, x: int) -> float:
     return x / 2
 
 
+@rs.Task
+def two() -> list[rs.DynamicOutput[str]]:
+    return [rs.DynamicOutput("a", "x"), rs.DynamicOutput("b", "yy")]
+
+
+@rs.Task
+def counted(context: rs.TaskExecutionContext, count: int) -> list[int]:
+    return [*range(count)]
+
+
+@rs.Task
+def length(text: str) -> int:
+    return len(text)
+
+
 @rs.Asset.from_graph(node_io_handler="memory")
 def graph(orders: list[int]) -> int:
     assert_type(numbers().map(double).collect(), list[int])
     assert_type(named().map(double, max_concurrency=2).collect(), list[int])
     assert_type(named().map(scaled).collect_stream(ordered=True), Iterator[float])
+    assert_type(scaled(3), float)
+    assert_type(two().map(length).collect(), list[int])
+    assert_type(counted(3).map(double).collect(), list[int])
     return double(add(orders))
 
 
@@ -102,6 +120,8 @@ class Kept(rs.BaseIOHandler):
 assert_type(orders(), list[int])
 assert_type(total([1], scale=2.0), float)
 assert_type(double(2), int)
+assert_type(scaled(rs.TaskExecutionContext("scaled"), 3), float)
+texts: list[rs.DynamicOutput[str]] = two()
 plain: list[int] = numbers()
 assert_type(page, rs.Hook.Failure)
 assert_type(stored, rs.Hook.Success)
@@ -115,6 +135,8 @@ task: rs.Task = double
 everything: list[rs.Asset] = [orders, total, report, both, monthly, look, graph]
 
 function: Callable[[int], int] = double
+tables: rs.BaseIOHandler = rs.ParquetIOHandler("./tables", compression="zstd", fsync=True)
+documents: rs.BaseIOHandler = rs.JsonIOHandler("./documents", indent=2, storage_options={"max_retries": 3})
 pickled: rs.BaseIOHandler = rs.PickleIOHandler(
     "memory:", prefix="x", signing_key=SecretStr("0123456789abcdef"), fsync=True
 )
