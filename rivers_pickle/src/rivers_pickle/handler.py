@@ -135,7 +135,7 @@ class PickleIOHandler(ObjectIOHandler):
             signing_key: SecretStr | str | None = None,
             *,
             fsync: bool = False,
-            storage_options: Mapping[str, SecretStr | str] | None = None,
+            storage_options: Mapping[str, SecretStr | str | int | float] | None = None,
             signing_keys: Iterable[SecretStr | str] = (),
             keep_versions: int = 0,
             conflict: Literal["overwrite", "error"] = "overwrite",

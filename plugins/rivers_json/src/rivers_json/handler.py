@@ -14,6 +14,10 @@ from rivers_core.exceptions import IntegrityError, RiversError
 from rivers_objects import ObjectIOHandler
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import SecretStr
+
     from rivers_core import InputContext, OutputContext
 
 
@@ -44,6 +48,18 @@ class JsonIOHandler(ObjectIOHandler):
     suffix: ClassVar[str] = ".json"
 
     indent: int | None = Field(default=None, ge=0, description="Spaces per level; None for one line.")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            store: Any = ...,
+            prefix: str = "",
+            *,
+            indent: int | None = None,
+            fsync: bool = False,
+            storage_options: Mapping[str, SecretStr | str | int | float] | None = None,
+        ) -> None: ...
 
     def handle_output(self, context: OutputContext, obj: Any) -> None:
         """Write a value as one document.

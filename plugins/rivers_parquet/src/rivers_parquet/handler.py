@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from typing import NoReturn, Self
 
     import pyarrow as pa
+    from pydantic import SecretStr
 
     from rivers_core import PartitionKey
     from rivers_frames import Frame, FrameAdapter
@@ -85,6 +86,22 @@ class ParquetIOHandler(ObjectIOHandler):
     default_type: str | None = Field(
         default=None, description="Type to load where neither consumer nor file names one: pandas.DataFrame."
     )
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            store: Any = ...,
+            prefix: str = "",
+            *,
+            compression: Compression = "zstd",
+            compression_level: int | None = None,
+            row_group_size: int | None = None,
+            statistics: bool = True,
+            default_type: str | None = None,
+            fsync: bool = False,
+            storage_options: Mapping[str, SecretStr | str | int | float] | None = None,
+        ) -> None: ...
 
     @model_validator(mode="after")
     def _level_fits_compression(self) -> Self:
