@@ -19,6 +19,7 @@ from rivers.execution.staleness import Skipping
 from rivers.executors.placement import place_steps
 from rivers.graph.findings import Findings
 from rivers.repository.config import build_configs
+from rivers.repository.notebook import notebook_progress
 from rivers.repository.resume import skip_finished_steps
 from rivers.repository.runtime import check_executor
 from rivers.repository.tracebacks import trim_traceback
@@ -223,7 +224,7 @@ def run_plan(
         for observe in observers.run_start:
             observe(run.run_id, names, run.tags)
         storage.attach_run(run)
-        with logging_values(run):
+        with logging_values(run), notebook_progress(run):
             executor.execute(run)
         is_canceled = run.skip_canceled()
         first = next(iter(run.failed.items()), None)
