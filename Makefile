@@ -89,7 +89,11 @@ $(PAGE): $(FRONTEND)/node_modules/.installed $(wildcard $(FRONTEND)/src/* $(FRON
 check: $(VENV)/.check check-page
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	@$(BIN)/python -m tests.test_docs.write_blocks $(BLOCKS)
 	@$(MAKE) --no-print-directory -j 2 check-pyright check-mypy check-imports
+
+# The Python blocks of README and docs, which mypy and pyright check with the sources.
+BLOCKS := build/blocks
 
 # Text reaches the page through text nodes only; the page never builds HTML.
 check-page: $(FRONTEND)/node_modules/.installed
@@ -100,7 +104,7 @@ check-page: $(FRONTEND)/node_modules/.installed
 check-pyright:
 	$(BIN)/pyright
 check-mypy:
-	$(BIN)/mypy $(SOURCES) docs/examples/flights/flights docs/examples/rivers_duckdb/src/rivers_duckdb docs/examples/rivers_zstd/src/rivers_zstd docs/examples/flights/run.py tests/typing
+	$(BIN)/mypy $(SOURCES) docs/examples/flights/flights docs/examples/rivers_duckdb/src/rivers_duckdb docs/examples/rivers_zstd/src/rivers_zstd docs/examples/flights/run.py tests/typing $(BLOCKS)
 check-imports:
 	$(BIN)/lint-imports
 
@@ -139,7 +143,7 @@ constraints: $(VENV)/.test $(VENV)/.check $(VENV)/.docs
 	$(BIN)/python -m pip freeze --all --exclude-editable | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' > constraints.txt
 
 clean:
-	rm -rf $(VENV) .venvs tests/node/node_modules $(FRONTEND)/node_modules $(dir $(PAGE)) site dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
+	rm -rf $(VENV) .venvs build tests/node/node_modules $(FRONTEND)/node_modules $(dir $(PAGE)) site dist .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage*
 
 # One environment for all targets. Each stamp stands for a dependency group that one pip call installs, and is
 # rebuilt when a pyproject.toml or a pin changes. hatchling is installed first, because --no-build-isolation

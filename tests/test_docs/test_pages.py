@@ -8,6 +8,8 @@ The blocks of a page run in order in one empty folder (those of docs/examples/ i
   run, only its name and extras are checked; `pip install .` installs the folder; `make` targets must exist.
 - `text title="output"` must match the output of the previous block (`...` matches anything).
 - A comment directly above a block changes that: `<!-- not run: reason -->`, `<!-- fails: part of the error -->`.
+
+mypy and pyright check the Python blocks, see write_blocks.py; `<!-- untyped: reason -->` excepts one.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ FENCE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 TITLE = re.compile(r'title="([^"]+)"')
-MARKER = re.compile(r"<!-- *(not run|fails): *(.+?) *-->\s*\Z")
+MARKER = re.compile(r"<!-- *(not run|fails|untyped): *(.+?) *-->\s*\Z")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Block:
     line: int
     fails: str | None
     not_run: str | None
+    untyped: str | None
 
     @property
     def action(self) -> str | None:
@@ -93,7 +96,15 @@ def blocks_of(page: Path) -> list[Block]:
         title = TITLE.search(match["rest"])
         line = text.count("\n", 0, match.start("source"))
         blocks.append(
-            Block(match["kind"], title and title[1], source, line, note.get("fails"), note.get("not run"))
+            Block(
+                match["kind"],
+                title and title[1],
+                source,
+                line,
+                note.get("fails"),
+                note.get("not run"),
+                note.get("untyped"),
+            )
         )
     return blocks
 
