@@ -35,7 +35,7 @@ REEXPORTED = {
 INSTALLED_BY_USER = {"duckdb"}
 
 # Imported only where it is installed.
-IF_INSTALLED = {"rivers-cli": {"pyarrow"}, "rivers-ui": {"polars"}}
+IF_INSTALLED = {"rivers-cli": {"pyarrow"}, "rivers-io": {"ipython"}, "rivers-ui": {"polars"}}
 
 
 @cache
