@@ -9,7 +9,7 @@ import pytest
 
 from rivers_core import PartitionContext, PartitionKey, PartitionsDefinition
 from rivers_core.exceptions import NotMaterializedError
-from rivers_testkit.subject import HandlerChecks, partition_of
+from rivers_testkit.subject import HandlerChecks, load_value, partition_of
 
 if TYPE_CHECKING:
     from rivers_core import BaseIOHandler
@@ -137,6 +137,25 @@ class PartitionChecks(HandlerChecks):
         partition = partition_of(key)
         assert partition is not None
         assert context.registered_partitions == frozenset(partition.keys)
+
+    def test_batch_version_is_that_of_each_key(self, handler: BaseIOHandler) -> None:
+        """Offer the version that loading a single key registers: `context.offer_content_version(text, key=key)`.
+
+        A handler whose keys share one version, such as that of a table, offers it once without `key`.
+        """
+        self._claim_batches(handler)
+        key: Key = ["a", "b"]
+        context = self.store(handler, self.value(1, key), key=key)
+        for single in ("a", "b"):
+            partition = partition_of(single)
+            assert partition is not None
+            loaded = self.input(key=single)
+            load_value(handler, loaded)
+            self.claim(loaded.loaded_version is not None, "`load_input` registers no version")
+            offered = context.content_versions.get(partition.key, context.content_version)
+            assert loaded.loaded_version == offered, (
+                f"Partition {single!r} stored as {offered!r}, loaded as {loaded.loaded_version!r}."
+            )
 
     def test_batch_deletes_each_key(self, handler: BaseIOHandler) -> None:
         """Delete all partitions of a context, and no others."""
