@@ -100,15 +100,6 @@ def test_partition_of_foreign_table_is_found_by_rows(lake):
         lake.load(pl.DataFrame, keys="eu", **REGION)
 
 
-def test_partition_deleted_is_absent(lake):
-    lake.store(sales(("us", 1), ("eu", 2)), keys=["us", "eu"], **REGION)
-    lake.handler.delete(lake.asked(keys="us", **REGION))
-    assert not lake.handler.exists(lake.asked(keys="us", **REGION))
-    assert lake.load(pl.DataFrame, keys="eu", **REGION).height == 1
-    lake.store(sales(("us", 3)), keys="us", **REGION)
-    assert lake.load(pl.DataFrame, keys="us", **REGION)["n"].to_list() == [3]
-
-
 def test_partition_needs_partition_expr(lake):
     with pytest.raises(PartitionValidationError, match="each would replace the others.*partition_expr"):
         lake.store(sales(("us", 1)), keys="us")

@@ -99,16 +99,6 @@ def test_absence_names_nearest_file(tables):
     assert not tables.handler.exists(tables.asked(name="orders"))
 
 
-def test_equal_values_have_equal_versions(tables):
-    first = tables.store(FRAME)
-    assert tables.store(FRAME.clone()).content_version == first.content_version
-    assert tables.store(FRAME.with_columns(pl.col("n") + 1)).content_version != first.content_version
-    asked = tables.asked(pl.DataFrame)
-    tables.store(FRAME)
-    tables.handler.load_input(asked)
-    assert asked.loaded_version == first.content_version
-
-
 def test_lazy_frame_has_version_of_its_data_frame(tables):
     frame = pl.DataFrame({"n": range(300_000)})
     assert tables.store(frame.lazy()).content_version == tables.store(frame.lazy()).content_version

@@ -53,12 +53,6 @@ def load(handler):
     return handler.load_input(context), context.loaded_version
 
 
-def test_loaded_version_is_the_stored_one(handler):
-    version = store(handler, 1)
-    assert load(handler) == (1, version)
-    assert handler.stored_version(InputContext("count", "next")) == version
-
-
 @pytest.mark.parametrize("size", [10, LARGE])
 def test_write_replaces_the_expected_version_only(handler, size):
     first = store(handler, b"1" * size, expected="")
@@ -67,15 +61,6 @@ def test_write_replaces_the_expected_version_only(handler, size):
         with pytest.raises(ConflictError, match="count"):
             store(handler, b"3" * size, expected=expected)
     assert load(handler) == (b"2" * size, second)
-
-
-def test_write_expects_a_deleted_value_in_vain(handler):
-    version = store(handler, 1)
-    handler.delete(InputContext("count", "next"))
-    with pytest.raises(ConflictError):
-        store(handler, 2, expected=version)
-    assert not handler.exists(InputContext("count", "next"))
-    store(handler, 2, expected="")
 
 
 def test_concurrent_writers_replace_a_version_once(handler):

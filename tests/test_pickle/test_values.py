@@ -147,12 +147,6 @@ def test_store_reports_path_and_size(lake):
     }
 
 
-def test_equal_values_have_equal_data_versions(lake):
-    first, second = lake.store([1, "a"]), lake.store([1, "a"], name="other", keys="key")
-    assert first.data_version == second.data_version
-    assert first.data_version != lake.store([2, "a"]).data_version
-
-
 def test_signing_keeps_data_version(lake, signed):
     assert lake.store([1]).data_version == signed.store([1]).data_version
 

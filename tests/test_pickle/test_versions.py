@@ -89,14 +89,6 @@ def test_prune_removes_by_count_and_age(handler):
     assert listed(handler) == versions[2:]
 
 
-def test_delete_removes_all_versions(handler):
-    versions = [store(handler, value) for value in range(3)]
-    handler.delete(ASKED)
-    assert listed(handler) == []
-    with pytest.raises(FileNotFoundError):
-        load(handler, versions[0])
-
-
 def test_versions_are_not_kept_by_default(tmp_path):
     handler = PickleIOHandler(tmp_path)
     versions = [store(handler, 1), store(handler, 2)]
