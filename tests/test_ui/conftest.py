@@ -19,6 +19,7 @@ import pytest
 import uvicorn
 from playwright.sync_api import Error, expect, sync_playwright
 
+from rivers_ui.actions import Actions
 from rivers_ui.app import Page, PageProject, create_app, read_static
 from rivers_ui.client import WorkerClient
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page as BrowserPage
 
 TOKEN = "token-of-the-tests"
+
+# a worker that imports a project takes seconds on a busy machine
+expect.set_options(timeout=60_000)
 
 DEFINITIONS = """
 import rivers as rs
@@ -78,7 +82,7 @@ class Server:
     port: int
     folder: Path
 
-    def request(self, path, method="GET", headers=(), host=None, token=TOKEN) -> Answer:
+    def request(self, path, method="GET", headers=(), host=None, token=TOKEN, body=None) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
@@ -88,7 +92,7 @@ class Server:
                 connection.putheader("Authorization", f"Bearer {token}")
             for name, value in headers:
                 connection.putheader(name, value)
-            connection.endheaders()
+            connection.endheaders(body)
             response = connection.getresponse()
             return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
         finally:
@@ -99,6 +103,19 @@ class Server:
         answer = self.request(f"/api/v1/{path}?{text}")
         assert answer.status == 200, answer.body
         return answer.document
+
+    def post(self, path: str, document: Any, **changed: str | None) -> Answer:
+        """Send an action as the page does; `changed` replaces headers, None leaves one out."""
+        body = json.dumps(document).encode()
+        headers = {
+            "Origin": f"http://127.0.0.1:{self.port}",
+            "Sec-Fetch-Site": "same-origin",
+            "Content-Type": "application/json",
+            "Content-Length": str(len(body)),
+        }
+        headers |= {name.replace("_", "-"): value for name, value in changed.items()}
+        kept = [(name, value) for name, value in headers.items() if value is not None]
+        return self.request(f"/api/v1/{path}", "POST", kept, body=body)
 
     def assets(self) -> dict[str, dict[str, Any]]:
         """Return the assets of the page by name."""
@@ -136,12 +153,12 @@ def server(ui_folder) -> Iterator[Server]:
 
 
 @contextmanager
-def serve(folder: Path) -> Iterator[Server]:
-    """Serve the project in a folder on a free port of this process."""
+def serve(folder: Path, *, has_actions: bool = False, port: int = 0) -> Iterator[Server]:
+    """Serve the project in a folder on a free port, or on that port, of this process."""
     workers = [WorkerClient(folder, (None, None, None)) for _ in range(2)]
     project = PageProject(folder.name, None, folder / ".rivers", lambda text: text.replace("hunter2", "****"))
-    page = Page(project, *workers)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    page = Page(project, *workers, Actions((None, None, None)) if has_actions else None)
+    with socket.create_server(("127.0.0.1", port)) as listener:
         port = listener.getsockname()[1]
         config = uvicorn.Config(create_app(page, port, TOKEN), log_level="error", lifespan="off", ws="none")
         instance = uvicorn.Server(config)
@@ -229,14 +246,14 @@ class Tab:
     def settle(self) -> None:
         """Wait until everything on the page is loaded."""
         self.page.locator("main h1").wait_for()
-        expect(self.page.locator("main .loading")).to_have_count(0, timeout=30_000)
+        expect(self.page.locator("main .loading")).to_have_count(0)
 
     def _on_dialog(self, dialog: Any) -> None:
         self.incidents.append(f"dialog {dialog.message}")
         dialog.dismiss()
 
     def _on_request(self, request: Any) -> None:
-        if not request.url.startswith((self.origin, "data:")):
+        if not request.url.startswith((self.origin, "data:", "blob:")):
             self.incidents.append(f"request {request.url}")
 
     def _on_console(self, message: Any) -> None:

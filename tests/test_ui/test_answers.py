@@ -8,8 +8,8 @@ import sqlite3
 import pytest
 
 from rivers.exceptions import StorageError
-from rivers.storage import Storage
-from rivers.storage.records import LogRecord
+from rivers.storage import Event, Storage
+from rivers.storage.records import LogRecord, RunningStep
 from rivers_cli.main import main
 from rivers_ui.client import WorkerClient, WorkerError
 
@@ -35,7 +35,7 @@ def test_page_follows_a_run_of_another_process(server):
     events = server.get("assets/orders/events")["events"]
     assert {(event["asset"], event["run_id"]) for event in events} == {("orders", run["run_id"])}
     after = server.get("changes")["token"]
-    assert server.get("changes", after=after) == {"token": after, "running": None}
+    assert server.get("changes", after=after) == {"token": after, "running": None, "steps": []}
 
 
 def test_assets_are_those_of_the_command(server):
@@ -101,6 +101,22 @@ def test_partitions_are_ranges_of_equal_state(server):
     assert server.get("assets/orders/partitions")["kind"] is None
 
 
+def test_partitions_that_run_or_failed_have_that_state(server, ui_folder):
+    server.command("materialize", "orders", "counts", "regions", "-p", "south")
+    with Storage.embedded(ui_folder / ".rivers") as storage:
+        storage.start_run("r1", steps=["regions"])
+        storage.record(
+            Event("StepFailure", run_id="r1", asset_key="regions", partition_key="south", message="cold")
+        )
+        storage.replace_running_steps(
+            "r1", [RunningStep("r1", "regions", "regions", "north", 1, 10**18, "here")]
+        )
+        partitions = server.get("assets/regions/partitions")
+        assert server.get("changes")["steps"] == ["regions"]
+        storage.finish_run("r1", "failure")
+    assert partitions["ranges"] == [["running", None, 1], ["failed", "cold", 1]]
+
+
 def test_preview_shows_a_value_only_after_confirmation(server):
     server.command("materialize", "orders")
     assert server.request("/api/v1/assets/orders/preview").status == 500
@@ -151,6 +167,8 @@ def test_log_has_the_records_of_the_steps_of_a_run(server):
         storage.finish_run("r1", "success")
     lines = server.get("logs", run="r1")["lines"]
     assert ("WARNING", "low on bread") in [(line["event"], line["message"]) for line in lines]
+    assert [line["event"] for line in server.get("logs", run="r1", step="orders")["lines"]] == ["WARNING"]
+    assert server.get("logs", run="r1", step="counts")["lines"] == []
 
 
 def test_handlers_show_settings_with_origin(server):

@@ -214,9 +214,9 @@ def test_page_shows_a_run_of_another_process_while_it_runs(tab):
         command, cwd=tab.server.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         try:
-            expect(tab.page.locator("main .badge.running")).to_have_count(1, timeout=30_000)
+            expect(tab.page.locator("main .badge.running")).to_have_count(1)
         finally:
             (tab.server.folder / "go").touch()
         assert process.wait(60) == 0
-    expect(tab.page.locator("main .badge.running")).to_have_count(0, timeout=30_000)
+    expect(tab.page.locator("main .badge.running")).to_have_count(0)
     assert not tab.incidents

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import pytest
 
+from rivers_ui.actions import Actions
 from rivers_ui.app import Page, PageProject, create_routes
 from rivers_ui.client import WorkerClient
+from tests.test_ui.conftest import DEFINITIONS, TOML, serve
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """One server for all refusals, with the routes of actions."""
+    folder = tmp_path_factory.mktemp("guard")
+    (folder / "definitions.py").write_text(DEFINITIONS)
+    (folder / "rivers.toml").write_text(TOML)
+    with serve(folder, has_actions=True) as running:
+        yield running
 
 
 def route_paths(folder):
-    worker = WorkerClient(folder, (None, None, None))
-    page = Page(PageProject("p", None, folder, str), worker, worker)
+    worker, actions = WorkerClient(folder, (None, None, None)), Actions((None, None, None))
+    page = Page(PageProject("p", None, folder, str), worker, worker, actions)
     return [
         route.path.replace("{name:path}", "orders").replace("{run_id}", "r1") for route in create_routes(page)
     ]
@@ -38,7 +50,6 @@ REFUSED = {
             ]
         },
     ),
-    "post": (405, {"method": "POST"}),
     "options": (405, {"method": "OPTIONS"}),
     "delete": (405, {"method": "DELETE"}),
     "long address": (414, {"suffix": "?x=" + "x" * 9000}),
@@ -56,6 +67,11 @@ def test_guard_refuses_on_every_route(server, attack):
         answer = server.request(path + suffix, **request)
         assert answer.status == status, path
         assert b"orders" not in answer.body
+
+
+def test_guard_refuses_post_that_is_not_an_action_of_the_page(server):
+    for path in route_paths(server.folder):
+        assert server.request(path, "POST").status == (403 if path.startswith("/api/") else 405), path
 
 
 @pytest.mark.parametrize("token", [None, "", "wrong", "token-of-the-test"])

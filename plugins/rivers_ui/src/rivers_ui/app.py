@@ -18,18 +18,20 @@ from starlette.routing import Route
 from rivers.exceptions import StorageError
 from rivers.inspection import run_document
 from rivers.storage import Storage
+from rivers_ui.actions import ActionRefusedError
 from rivers_ui.client import WorkerError
 from rivers_ui.guard import Guard
 from rivers_ui.records import comparison_record, event_record, log_line, run_record, series_record
 from rivers_ui.worker import redact_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
     from starlette.requests import Request
 
     from rivers.storage import Event, EventStorage
+    from rivers_ui.actions import Actions
     from rivers_ui.client import WorkerClient
 
 _MEDIA_TYPES: Final = {
@@ -75,10 +77,18 @@ class Page:
         worker: Client of the worker process that describes the project.
         loader: Client of a second process, which loads values and tests stores, so that a value that takes
             long to load delays nothing else.
+        actions: Starts commands; None for a page that only reads.
     """
 
-    def __init__(self, project: PageProject, worker: WorkerClient, loader: WorkerClient) -> None:
+    def __init__(
+        self,
+        project: PageProject,
+        worker: WorkerClient,
+        loader: WorkerClient,
+        actions: Actions | None = None,
+    ) -> None:
         self._project, self._worker, self._loader = project, worker, loader
+        self.actions = actions
         self._storage: EventStorage | None = None
 
     def describe_project(self, request: Request) -> Any:
@@ -88,6 +98,7 @@ class Page:
             "environment": self._project.environment,
             "event_log": str(self._project.event_log),
             "preview": self._project.has_preview,
+            "actions": self.actions is not None,
         }
 
     def list_assets(self, request: Request) -> Any:
@@ -182,7 +193,7 @@ class Page:
         }
 
     def list_logs(self, request: Request) -> Any:
-        """Return the newest events and log records of one run, of one asset, or of the newest runs."""
+        """Return the newest events and log records of one run or step, of one asset, or of the newest runs."""
         storage, query = self._events(), request.query_params
         limit = _number(request, "limit", MAX_LIMIT, MAX_LIMIT)
         lines: list[dict[str, Any]] = []
@@ -198,6 +209,8 @@ class Page:
                     break
             if query.get("asset"):
                 lines = [line for line in lines if line["asset"] == query["asset"]]
+            if query.get("step"):
+                lines = [line for line in lines if query["step"] in (line["step"], line["asset"])]
         lines.sort(key=lambda line: line["at"])
         return {"lines": lines[-limit:], "truncated": len(lines) > limit}
 
@@ -220,13 +233,37 @@ class Page:
         return self._worker.call("config")
 
     def report_changes(self, request: Request) -> Any:
-        """Return a token that differs after every change of event log or project, and the runs in progress."""
+        """Return a token that differs after every change of event log or project, and what runs now."""
         token = self.token()
         if request.query_params.get("after") == token:
-            return {"token": token, "running": None}
+            return {"token": token, "running": None, "steps": []}
         storage = self._events()
         running = [] if storage is None else storage.get_runs(limit=DEFAULT_LIMIT, status="running")
-        return {"token": token, "running": [run_document(run) for run in running]}
+        steps = storage.get_running_steps() if storage is not None and running else ()
+        names = sorted({name for step in steps for name in (step.step, step.asset_key)})
+        return {"token": token, "running": [run_document(run) for run in running], "steps": names}
+
+    def list_actions(self, request: Request) -> Any:
+        """Return the commands that the page started, the newest first."""
+        return [] if self.actions is None else self.actions.documents()
+
+    def materialize(self, body: Mapping[str, str], request: Request) -> Any:
+        """Start a run of a selection, after the worker has planned it with the project's definitions."""
+        assert self.actions is not None
+        partition = body.get("partition", "")
+        plan = self._worker.call("plan", select=body.get("select", ""), partition=partition)
+        return self.actions.materialize(plan["assets"], partition)
+
+    def cancel_run(self, body: Mapping[str, str], request: Request) -> Any:
+        """Request the cancellation of a run that has not ended."""
+        assert self.actions is not None
+        storage, run_id = self._events(), request.path_params["run_id"]
+        run = None if storage is None else storage.get_run(run_id)
+        if run is None:
+            raise HTTPException(404, f"Run {run_id!r} not found in the event log.")
+        if run.end_time is not None:
+            raise HTTPException(409, f"Run {run_id} has ended already, with status {run.status}.")
+        return self.actions.cancel(run.run_id)
 
     def token(self) -> str:
         """Return a text that differs after every commit to the event log and every change of the project's files."""
@@ -264,6 +301,8 @@ class Page:
     def close(self) -> None:
         """Close the event log and end the workers."""
         self.reopen()
+        if self.actions is not None:
+            self.actions.close()
         self._worker.close()
         self._loader.close()
 
@@ -308,9 +347,8 @@ def create_app(page: Page, port: int, token: str) -> Guard:
         port: Port on which the server listens.
         token: Secret that requests for data have to present.
     """
-    return Guard(
-        Starlette(routes=create_routes(page), exception_handlers={HTTPException: _http_error}), port, token
-    )
+    application = Starlette(routes=create_routes(page), exception_handlers={HTTPException: _http_error})
+    return Guard(application, port, token, has_actions=page.actions is not None)
 
 
 def create_routes(page: Page) -> list[Route]:
@@ -343,6 +381,8 @@ def create_routes(page: Page) -> list[Route]:
         *((path, _fresh(page, call)) for path, call in fresh.items()),
     ]
     routes = [Route(f"/api/v1/{path}", _json(page, call), methods=["GET"]) for path, call in calls]
+    if page.actions is not None:
+        routes += _action_routes(page)
     static = read_static()
     routes += [
         Route(f"/static/{name}", _content(content, name), methods=["GET"]) for name, content in static.items()
@@ -351,6 +391,16 @@ def create_routes(page: Page) -> list[Route]:
     pages = ("assets", "lineage", "runs", "runs/{run_id}", "handlers", "plugins", "logs", "config")
     views = ("", *pages, "assets/{name:path}")
     return [*routes, *(Route(f"/{path}", shell, methods=["GET"]) for path in views)]
+
+
+def _action_routes(page: Page) -> list[Route]:
+    """Return the routes that exist with `--actions` only."""
+    calls: dict[str, Callable[[Mapping[str, str], Request], Any]] = {
+        "runs": page.materialize,
+        "runs/{run_id}/cancel": page.cancel_run,
+    }
+    posts = [Route(f"/api/v1/{path}", _action(page, call), methods=["POST"]) for path, call in calls.items()]
+    return [Route("/api/v1/actions", _json(page, _fresh(page, page.list_actions)), methods=["GET"]), *posts]
 
 
 def read_static() -> dict[str, bytes]:
@@ -378,7 +428,7 @@ def _serialize(answer: Any) -> bytes:
     return body
 
 
-def _json(page: Page, call: Callable[[Request], bytes]) -> Callable[[Request], Any]:
+def _json(page: Page, call: Callable[[Request], bytes]) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
             return Response(await run_in_threadpool(call, request), media_type="application/json")
@@ -386,12 +436,36 @@ def _json(page: Page, call: Callable[[Request], bytes]) -> Callable[[Request], A
             status = 404 if error.error.endswith("NotFoundError") else 500
             content = {"error": error.error, "message": error.message, "detail": error.detail}
             return JSONResponse(page.redact(content), status)
+        except ActionRefusedError as error:
+            content = {"error": "ActionRefusedError", "message": str(error), "detail": None}
+            return JSONResponse(content, 409)
         except StorageError as error:
             page.reopen()
             content = {"error": "StorageError", "message": str(error), "detail": None}
             return JSONResponse(page.redact(content), 500)
 
     return endpoint
+
+
+def _action(
+    page: Page, call: Callable[[Mapping[str, str], Request], Any]
+) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        body = _texts(await request.body())
+        return await _json(page, _fresh(page, lambda request: call(body, request)))(request)
+
+    return endpoint
+
+
+def _texts(body: bytes) -> dict[str, str]:
+    """Return the body of an action: a JSON object of texts."""
+    try:
+        document = json.loads(body)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict) or not all(isinstance(value, str) for value in document.values()):
+        raise HTTPException(400, "The body of an action must be a JSON object whose values are texts.")
+    return document
 
 
 def _content(content: bytes, name: str) -> Callable[[Request], Any]:

@@ -16,6 +16,7 @@ import typer
 import uvicorn
 
 from rivers_core.exceptions import RiversError
+from rivers_ui.actions import Actions
 from rivers_ui.app import Page, PageProject, create_app, read_static
 from rivers_ui.client import WorkerClient
 
@@ -34,14 +35,18 @@ def ui(
     ] = None,
     no_open: Annotated[bool, typer.Option("--no-open", help="Only print the address.")] = False,
     preview: Annotated[bool, typer.Option(help="Show the first rows of a stored value on click.")] = True,
+    actions: Annotated[
+        bool, typer.Option("--actions", help="Allow the page to start and to cancel runs.")
+    ] = False,
 ) -> None:
     """Show assets, lineage, runs and handlers in the browser.
 
-    The page only reads, and follows runs of other processes while they run. It is reachable from this machine only,
-    with the token of the printed address. Ctrl+C ends it.
+    The page follows runs of other processes while they run. Without --actions it only reads. It is reachable from this
+    machine only, with the token of the printed address. Ctrl+C ends it.
 
     Examples:
       $ rivers ui
+      $ rivers ui --actions
       $ rivers ui --env prod --no-open
     """
     _check_host(host)
@@ -62,6 +67,7 @@ def ui(
         ),
         WorkerClient(project.root, options),
         WorkerClient(project.root, options),
+        Actions(options) if actions else None,
     )
     with _listen(host, port) as listener:
         bound = listener.getsockname()[1]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 API: Final = "/api/"
 METHODS: Final = ("GET", "HEAD")
 MAX_TARGET: Final = 8_192
+MAX_BODY: Final = 65_536
 
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -39,10 +40,11 @@ class Guard:
         app: The application behind the guard.
         port: Port on which the server listens; decides which hosts and origins are its own.
         token: Secret that requests for data have to present.
+        has_actions: Whether POST requests may reach the application.
     """
 
-    def __init__(self, app: ASGIApp, port: int, token: str) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, port: int, token: str, *, has_actions: bool = False) -> None:
+        self._app, self._has_actions = app, has_actions
         self._hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")}
         self._origins = {f"http://{host}" for host in self._hosts}
         self._authorization = f"Bearer {token}".encode()
@@ -82,17 +84,32 @@ class Guard:
             is_api or not _opens_page(headers)
         ):
             return 403, "Requests from other sites are refused."
-        if scope["method"] not in METHODS:
+        is_action = self._has_actions and is_api and scope["method"] == "POST"
+        if scope["method"] not in METHODS and not is_action:
             return 405, "Only GET is allowed."
         if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_TARGET:
             return 414, "The address is too long."
         if is_api and not self._is_authorized(headers):
             return 401, "The token is missing or wrong. Open the address that `rivers ui` printed."
-        return None
+        return _action_refusal(headers) if is_action else None
 
     def _is_authorized(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
         values = [value for name, value in headers if name == b"authorization"]
         return len(values) == 1 and hmac.compare_digest(values[0], self._authorization)
+
+
+def _action_refusal(headers: Iterable[tuple[bytes, bytes]]) -> tuple[int, str] | None:
+    """Return why an authorized request may not change anything; only a script of this page can send what it needs."""
+    if len(_values(headers, b"origin")) != 1:  # a foreign one is refused already
+        return 403, "An action needs the origin of this page."
+    if any(site != "same-origin" for site in _values(headers, b"sec-fetch-site")):
+        return 403, "Actions of other sites are refused."
+    if _values(headers, b"content-type") != ["application/json"]:
+        return 415, "An action needs the content type application/json."
+    length = _values(headers, b"content-length")
+    if len(length) != 1 or not length[0].isdecimal() or int(length[0]) > MAX_BODY:
+        return 413, f"An action needs a content length of at most {MAX_BODY:,} bytes."
+    return None
 
 
 def _opens_page(headers: Iterable[tuple[bytes, bytes]]) -> bool:

@@ -110,6 +110,7 @@ def log_line(entry: Event | LogRecord) -> Document:
         "level": level,
         "run_id": entry.run_id,
         "asset": entry.asset_key,
+        "step": entry.step,
         "partition": entry.partition_key,
         "attempt": entry.attempt,
         "message": entry.message,

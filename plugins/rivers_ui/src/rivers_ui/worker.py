@@ -34,9 +34,10 @@ from rivers_core.exceptions import RiversError
 from rivers_ui.markup import code_tree, markdown_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rivers.definitions.asset import Asset
+    from rivers.execution.staleness import AssetStatus
     from rivers.inspection import AssetSummary, HandlerUsage
     from rivers.repository import CodeRepository
     from rivers.storage import Event
@@ -213,6 +214,27 @@ def describe_asset(worker: Worker, name: str) -> Document:
     }
 
 
+def plan_run(worker: Worker, select: str, partition: str) -> Document:
+    """Return the arguments of `rivers materialize` for a run, after the engine has planned it.
+
+    Args:
+        worker: The worker with the project.
+        select: Selection of assets.
+        partition: Display form of a partition key, or of several with commas; empty without.
+
+    Raises:
+        ProjectError: The selection is empty.
+        AssetNotFoundError: The selection matches nothing.
+        PartitionValidationError: The key is not one of the assets' keys, or is missing.
+    """
+    repository = worker.repository()
+    names = list(repository.select(select.split()) or ()) if select.strip() else []
+    if not names:
+        raise ProjectError("Select at least one asset.")
+    plan = repository.materialize(names, partition_key=partition or None, dry_run=True)
+    return {"assets": names, "steps": len(plan)}
+
+
 def _type_text(hint: Any) -> str:
     return hint.__qualname__ if isinstance(hint, type) else str(hint)
 
@@ -239,6 +261,9 @@ def runs_stored_code(handler: BaseIOHandler) -> bool:
 def list_partitions(worker: Worker, name: str) -> Document:
     """Return the partition keys of an asset and their states, as ranges of equal state and reason.
 
+    A key is `running` while a step computes it, and `failed` if its newest event is a failure; otherwise it has the
+    state that `rivers assets` reports.
+
     Raises:
         NodeNotFoundError: The asset does not exist.
     """
@@ -251,6 +276,7 @@ def list_partitions(worker: Worker, name: str) -> Document:
         return {"kind": None, "keys": [], "ranges": [], "at": [], "dimensions": None, "starts": None}
     statuses = repository.status([name])
     events = repository.storage.get_latest_materializations(name)
+    states = _key_states(repository, name, statuses)
     stored = [None if status.partition is None else events.get(status.partition) for status in statuses]
     dimensions = None
     if isinstance(definition, MultiPartitions):
@@ -267,14 +293,37 @@ def list_partitions(worker: Worker, name: str) -> Document:
     return {
         "kind": _partition_kind(starts, dimensions),
         "keys": [status.partition for status in statuses],
-        "ranges": [
-            [state, reason, sum(1 for _ in items)]
-            for (state, reason), items in groupby(statuses, key=lambda status: (status.state, status.reason))
-        ],
+        "ranges": [[state, reason, sum(1 for _ in items)] for (state, reason), items in groupby(states)],
         "at": [None if event is None else event.timestamp // 1_000_000_000 for event in stored],
         "dimensions": dimensions,
         "starts": None if starts is None else [start.isoformat(timespec="minutes") for start in starts],
     }
+
+
+MAX_FAILURES: Final = 2_000
+
+
+def _key_states(
+    repository: CodeRepository, name: str, statuses: Sequence[AssetStatus]
+) -> Iterator[tuple[str, str | None]]:
+    """Yield state and reason of each partition key; failures are those of the newest 2,000 events."""
+    storage, step_name = repository.storage, repository.graph.outputs[name].step_name
+    running = {step.partition_key for step in storage.get_running_steps() if step.step == step_name}
+    newest: dict[str | None, Event] = {}
+    for event in storage.get_events_for_asset(name, limit=MAX_FAILURES, with_steps=False):
+        newest.setdefault(event.partition_key, event)
+    failures = {
+        key: (event.message or "").partition("\n")[0]
+        for key, event in newest.items()
+        if event.event_type == "StepFailure"
+    }
+    for status in statuses:
+        if status.partition in running:
+            yield "running", None
+        elif status.partition in failures:
+            yield "failed", failures[status.partition]
+        else:
+            yield status.state, status.reason
 
 
 def _window_starts(definition: PartitionsDefinition, count: int) -> list[datetime] | None:
@@ -461,6 +510,7 @@ CALLS: Final[Mapping[str, Callable[..., Any]]] = {
     "lineage": draw_lineage,
     "asset": describe_asset,
     "partitions": list_partitions,
+    "plan": plan_run,
     "prepare": prepare,
     "preview": preview,
     "check": check,
