@@ -78,8 +78,10 @@ export interface Preview {
 export interface LogLine {
   at: number; event: string; level: string | null; run_id: string; asset: string | null; partition: string | null; attempt: number; message: string | null;
 }
-export interface Project { name: string; environment: string | null; event_log: string; preview: boolean }
-interface Changes { token: string; running: Run[] | null }
+export interface Project { name: string; environment: string | null; event_log: string; preview: boolean; actions: boolean }
+/** A command that the page started; its exit code is null while it runs. */
+export interface Action { id: number; command: string; code: number | null; output: string }
+interface Changes { token: string; running: Run[] | null; steps: string[] }
 
 export class ApiError extends Error {
   constructor(readonly status: number, message: string, readonly detail: string | null) { super(message); }
@@ -98,8 +100,17 @@ function readToken(): string {
 
 const token = readToken();
 
-export async function get<T>(path: string): Promise<T> {
-  const response = await fetch(`/api/v1/${path}`, { headers: { Authorization: `Bearer ${token}` } });
+export const get = <T>(path: string): Promise<T> => request(path, {});
+
+/** Start an action; the server has none without --actions. */
+export const post = <T>(path: string, body: Record<string, string>): Promise<T> =>
+  request(path, { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
+
+async function request<T>(path: string, options: RequestInit): Promise<T> {
+  const headers = { ...options.headers, Authorization: `Bearer ${token}` };
+  const response = await fetch(`/api/v1/${path}`, { ...options, headers }).catch(() => {
+    throw new ApiError(0, "The server does not answer. If it was stopped, start `rivers ui` again and open the address that it prints.", null);
+  });
   const body: unknown = await response.json();
   if (response.ok) return body as T;
   const problem = body as { message?: string; detail?: string | null };
@@ -108,12 +119,21 @@ export async function get<T>(path: string): Promise<T> {
 
 export interface Answer<T> { data: T | null; error: ApiError | null }
 
+const RECONNECTED = "rivers-reconnected";
 const answers = new Map<string, unknown>();
 const MAX_ANSWERS = 40;
 
 /** Load a path, and again after every change of `version`; show the last answer meanwhile, also after leaving a page. */
 export function useApi<T>(path: string | null, version: string): Answer<T> {
   const [answer, setAnswer] = useState<Answer<T> & { path: string | null }>({ data: null, error: null, path: null });
+  const [attempt, setAttempt] = useState(0);
+  const isUnanswered = answer.error?.status === 0;
+  useEffect(() => {
+    if (!isUnanswered) return;
+    const retry = () => setAttempt((number) => number + 1);
+    window.addEventListener(RECONNECTED, retry);
+    return () => window.removeEventListener(RECONNECTED, retry);
+  }, [isUnanswered]);
   useEffect(() => {
     if (path === null) return;
     let isCurrent = true;
@@ -130,7 +150,7 @@ export function useApi<T>(path: string | null, version: string): Answer<T> {
       },
     );
     return () => { isCurrent = false; };
-  }, [path, version]);
+  }, [path, version, attempt]);
   if (answer.path === path) return answer;
   return { data: path === null ? null : (answers.get(path) as T | undefined) ?? null, error: null };
 }
@@ -152,23 +172,26 @@ export function useAssets(version: string): Answer<Asset[]> {
   return { data: list, error };
 }
 
-export interface Live { token: string; running: Run[]; state: "live" | "paused" | "disconnected" }
+export interface Live { token: string; running: Run[]; steps: string[]; state: "live" | "paused" | "disconnected" }
 
 /** Poll for changes of the event log: often while a run is active, not at all while the tab is hidden. */
 export function useLive(): Live {
-  const [live, setLive] = useState<Live>({ token: "", running: [], state: "live" });
+  const [live, setLive] = useState<Live>({ token: "", running: [], steps: [], state: "live" });
   const last = useRef(live);
   useEffect(() => {
     let timer = 0;
     const update = (next: Live) => { last.current = next; setLive(next); };
     const poll = async () => {
       if (document.hidden) return update({ ...last.current, state: "paused" });
+      const wasDisconnected = last.current.state === "disconnected";
       try {
         const changes = await get<Changes>(`changes?after=${encodeURIComponent(last.current.token)}`);
-        if (changes.running !== null) update({ token: changes.token, running: changes.running, state: "live" });
+        if (changes.running !== null) update({ token: changes.token, running: changes.running, steps: changes.steps, state: "live" });
         else if (last.current.state !== "live") update({ ...last.current, state: "live" });
-      } catch {
-        update({ ...last.current, state: "disconnected" });
+        if (wasDisconnected) window.dispatchEvent(new Event(RECONNECTED));
+      } catch (error) {
+        const isOutage = error instanceof ApiError && error.status === 0;  // anything else is shown by the page that needs it
+        update({ ...last.current, state: isOutage ? "disconnected" : "live" });
       }
       timer = window.setTimeout(() => void poll(), last.current.running.length ? 500 : IDLE);
     };

@@ -97,19 +97,20 @@ function App() {
   return (
     <>
       <a class="skip" href="#main">Skip to the content</a>
-      <div class="rail">
+      <aside class="rail" aria-label="Project">
         <Link to="/" class="brand"><img src="/static/icon.svg" alt="" width="26" height="26" /><span><b>{project.data?.name ?? "rivers"}</b>
           <small>{project.data?.environment ?? "rivers"}</small></span></Link>
         <nav aria-label="Pages">{PAGES.map(([to, title, icon]) => (
           <Link key={to} to={to} current={to === (section?.[0] ?? "/")}><Icon name={icon} /><span>{title}</span></Link>))}</nav>
         <p class="log-path" title={project.data?.event_log}><bdi>{project.data?.event_log}</bdi></p>
-      </div>
+      </aside>
       <div class="body">
         <header>
           <button type="button" class="search-button" onClick={() => setSearching(true)}><Icon name="search" /><span>Search</span><kbd>Ctrl K</kbd></button>
           {running && <Link to={`/runs/${running.run_id}`} class="running-link"><i aria-hidden="true" />{live.running.length === 1 ? describeRun(running) : `${live.running.length} runs`}<span class="sr"> running</span></Link>}
           <span class={`live ${live.state}`} role="status">{live.state}</span>
         </header>
+        {live.state === "disconnected" && <p class="problem outage" role="alert">The server does not answer. What is shown may be outdated; it is updated when the server is back.</p>}
         <main id="main" tabIndex={-1}><View key={path} path={path} live={live} project={project.data} /></main>
       </div>
       {isSearching && <Search live={live} onClose={() => setSearching(false)} />}

@@ -38,8 +38,8 @@ export function formatKind(kind: string, value: number): string {
   return formatNumber(value);
 }
 
-export const STATES = ["fresh", "stale", "partial", "missing", "failed", "external"] as const;
-export type State = (typeof STATES)[number];
+export const STATES: State[] = ["fresh", "stale", "partial", "missing", "failed", "external"];
+export type State = "fresh" | "stale" | "partial" | "missing" | "failed" | "external" | "running";
 
 export function count(number: number, noun: string): string {
   return `${number.toLocaleString("en-US")} ${noun}${number === 1 ? "" : "s"}`;

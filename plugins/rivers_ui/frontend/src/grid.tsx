@@ -1,5 +1,6 @@
 // Partition keys as a calendar, as rows of years, as a matrix or as a grid. Cells are drawn on one canvas.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { ActionButton } from "./actions";
 import { useApi, type Event, type Partitions } from "./api";
 import { count, formatNumber, type State } from "./format";
 import { EventFacts } from "./pages/asset";
@@ -46,7 +47,7 @@ function Grid({ name, path, version, partitions }: { name: string; path: string;
   );
 }
 
-const WORST: State[] = ["failed", "stale", "missing", "fresh"];
+const WORST: State[] = ["failed", "running", "stale", "missing", "fresh"];
 
 /** Hourly keys: a calendar of days, each in the worst state of its hours, and the hours of the selected day. */
 function Hours({ partitions, states, filter, index, onSelect }: GridProps) {
@@ -107,12 +108,13 @@ function Cells({ partitions, states, filter, index, onSelect }: GridProps) {
   const [box, width] = useWidth();
   const canvas = useRef<HTMLCanvasElement>(null);
   const [hovered, setHovered] = useState(-1);
-  const few = partitions.kind === "month" ? 44 : partitions.kind === "matrix" ? 22 : 17;
+  const isWide = partitions.kind === "month" || (partitions.kind === "matrix" && (partitions.dimensions?.at(-1)?.keys.length ?? 0) <= 12);
+  const few = partitions.kind === "month" ? 44 : isWide ? 84 : partitions.kind === "matrix" ? 22 : 17;
   const gutter = partitions.kind === "grid" ? 0 : partitions.kind === "matrix" ? 120 : 42;
   const draft = useMemo(() => arrange(partitions, width, partitions.keys.length > 5000 ? 11 : few), [partitions, width]);
   const fitting = Math.floor((width - gutter) / draft.columns);
   const size = partitions.kind === "grid" ? (partitions.keys.length > 5000 ? 11 : few) : Math.max(partitions.kind === "matrix" ? 14 : 6, Math.min(few, fitting));
-  const high = partitions.kind === "month" ? Math.min(size, 26) : size;
+  const high = isWide ? Math.min(size, 26) : size;
   const cells = useMemo(() => new Map(draft.places.map(({ column, row }, at) => [row * 100_000 + column, at])), [draft]);
   const top = draft.top.length ? TOP : 0;
   useEffect(() => {
@@ -129,9 +131,9 @@ function Cells({ partitions, states, filter, index, onSelect }: GridProps) {
       context.fillStyle = color("soft");
       context.textBaseline = "middle";
       for (const { row, text } of draft.left) context.fillText(text.length > 17 ? `${text.slice(0, 16)}…` : text, 0, top + row * high + high / 2);
-      if (size * draft.columns > 300) for (const { column, text } of draft.top) context.fillText(text, gutter + column * size + 1, 8);
+      if (isWide || size * draft.columns > 300) for (const { column, text } of draft.top) context.fillText(size > 60 && text.length > 13 ? `${text.slice(0, 12)}…` : text, gutter + column * size + 1, 8);
       const gap = size > 8 ? 2 : 1, radius = size > 12 ? 3 : 1.5;
-      const palette: Record<string, string> = { fresh: color("fresh-fill"), stale: color("stale-fill"), failed: color("failed-fill"), missing: color("line") };
+      const palette: Record<string, string> = { fresh: color("fresh-fill"), stale: color("stale-fill"), failed: color("failed-fill"), running: color("running-fill"), missing: color("line") };
       draft.places.forEach(({ column, row }, at) => {
         const state = states[at] ?? "missing", x = gutter + column * size + gap / 2, y = top + row * high + gap / 2, side = size - gap, tall = high - gap;
         context.globalAlpha = filter && state !== filter ? 0.15 : 1;
@@ -149,6 +151,11 @@ function Cells({ partitions, states, filter, index, onSelect }: GridProps) {
         if (state === "stale") {
           context.beginPath(); context.fillStyle = color("card");
           context.moveTo(x + side, y); context.lineTo(x + side, y + tall * 0.55); context.lineTo(x + side * 0.45, y); context.fill();
+        } else if (state === "failed" || state === "running") {
+          const [middle, center, reach] = [x + side / 2, y + tall / 2, Math.min(side, tall) / 4];
+          context.beginPath(); context.strokeStyle = context.fillStyle = color("card"); context.lineWidth = 1.5;
+          if (state === "running") { context.arc(middle, center, reach, 0, 7); context.fill(); }
+          else { for (const sign of [-1, 1]) { context.moveTo(middle - reach, center - sign * reach); context.lineTo(middle + reach, center + sign * reach); } context.stroke(); }
         }
       });
       context.globalAlpha = 1;
@@ -195,7 +202,8 @@ function Detail({ name, path, version, partition, state, reason }: { name: strin
   const answer = useApi<{ events: Event[] }>(`${path}/events?limit=20&partition=${encodeURIComponent(partition)}`, version);
   return (
     <div class="detail" role="status"><p class="headline"><b>{partition}</b><Badge state={state} />{reason && <span class="note">{reason}</span>}
-      <span class="end"><Copy text={`rivers materialize ${name} -p '${partition}'`} /></span></p>
+      <span class="end"><Copy text={`rivers materialize ${name} -p '${partition}'`} /></span>
+      <ActionButton label="Materialize" question="Run this partition and store its result?" command={`rivers materialize ${name} -p '${partition}'`} path="runs" body={{ select: name, partition }} /></p>
       <Loaded answer={answer}>{({ events }) => events.length ? <>{events.slice(0, 1).map((event) => <div key={event.id}>
         <p class="note">{event.event}, <Time at={event.at} />, run <Link to={`/runs/${event.run_id}`}>{event.run_id.slice(0, 8)}</Link></p>
         {event.message && <pre class="bad">{event.message}</pre>}<EventFacts event={event} withRun={false} /></div>)}

@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Answer, Run } from "./api";
-import { formatAge, formatDuration, type State } from "./format";
+import { formatAge, formatDuration, STATES, type State } from "./format";
 
 export const SYMBOLS: Record<string, string> = {
   fresh: "✓", stale: "↻", partial: "◐", missing: "○", failed: "✕", external: "◇",
@@ -86,7 +86,7 @@ export function StackedBar({ parts, label }: { parts: [state: string, weight: nu
   const total = Math.max(1, parts.reduce((sum, [, weight]) => sum + weight, 0));
   let x = 0;
   return (
-    <svg class="stack" viewBox="0 0 1000 8" preserveAspectRatio="none" role="img" aria-label={label}>
+    <svg class="stack" viewBox="0 0 1000 8" preserveAspectRatio="none" role="img" aria-label={label} aria-hidden={!label}>
       {parts.map(([state, weight]) => {
         const width = (weight / total) * 1000, at = x;
         x += width;
@@ -168,9 +168,13 @@ export function useWidth(): [{ current: HTMLDivElement | null }, number] {
 export function StateLegend({ counts, selected, onSelect }: {
   counts: Map<string, number>; selected: string; onSelect: (state: string) => void;
 }) {
-  const states: (State | "running")[] = ["fresh", "stale", "partial", "missing", "failed", "external"];
+  const states: State[] = ["running", ...STATES];
   return <div class="chips" role="group" aria-label="States">{states.filter((state) => counts.get(state) || selected === state).map((state) => (
     <button key={state} type="button" class={`chip-button ${state}`} aria-pressed={selected === state}
       onClick={() => onSelect(selected === state ? "" : state)}><i aria-hidden="true">{SYMBOLS[state]}</i>{state} <b>{(counts.get(state) ?? 0).toLocaleString("en-US")}</b></button>
   ))}</div>;
+}
+
+export function NoAssets() {
+  return <p class="empty card">This project has no assets yet. Define one with <code>@rs.Asset</code> and list it in the <code>CodeRepository</code>; this page follows the file.</p>;
 }

@@ -4,6 +4,7 @@ import test from "node:test";
 import { formatAge, formatDuration, formatKind, formatSize, isSelection } from "../src/format";
 import { isWebAddress } from "../src/markup";
 import { calendar, decode } from "../src/ranges";
+import { linePath, niceTicks } from "../src/scale";
 import { center, fit, isVisible, MAX_SCALE, zoomAt } from "../src/viewport";
 
 const screen = { width: 800, height: 600 };
@@ -55,4 +56,15 @@ test("isSelection tells selections from parts of names", () => {
 test("only http and https become links", () => {
   assert.ok(isWebAddress("https://host/x") && isWebAddress("HTTP://host"));
   for (const text of ["javascript:alert(1)", "data:text/html,x", "//host", "ftp://host", " https://host", "https:/host"]) assert.ok(!isWebAddress(text), text);
+});
+
+test("niceTicks cover the range with round numbers", () => {
+  assert.deepEqual(niceTicks(0, 97, 4), [0, 50, 100]);
+  assert.deepEqual(niceTicks(0.1, 0.34, 4), [0.1, 0.2, 0.3, 0.4]);
+  assert.deepEqual(niceTicks(7, 7, 4), [0, 7]);
+  assert.deepEqual(niceTicks(-5, 5, 2), [-5, 0, 5]);
+});
+
+test("linePath starts with a move and joins points by lines", () => {
+  assert.equal(linePath([{ x: 0, y: 1 }, { x: 2.25, y: 3 }]), "M0.0 1.0L2.3 3.0");
 });

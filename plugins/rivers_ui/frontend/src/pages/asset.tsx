@@ -1,5 +1,6 @@
 import { useState } from "preact/hooks";
 import { get, useApi, type AssetDetail, type Comparison, type Event, type Live, type Preview, type Project, type Series } from "../api";
+import { ActionButton } from "../actions";
 import { Chart } from "../chart";
 import { formatDuration, formatKind, formatNumber, formatSize } from "../format";
 import { PartitionGrid } from "../grid";
@@ -48,7 +49,8 @@ function Facts({ asset }: { asset: AssetDetail }) {
       {asset.data_version && <div><dt>Data version</dt><dd><Copy text={asset.data_version} label={asset.data_version.slice(0, 12)} /></dd></div>}
       {asset.code_version && <div><dt>Code version</dt><dd><code>{asset.code_version.slice(0, 16)}</code></dd></div>}
       {asset.address && <div class="long"><dt>Address</dt><dd><Copy text={asset.address} /></dd></div>}
-      {asset.state !== "external" && <div class="long"><dt>Materialize</dt><dd><Copy text={`rivers materialize ${asset.name}`} /></dd></div>}
+      {asset.state !== "external" && <div class="long"><dt>Materialize</dt><dd><Copy text={`rivers materialize ${asset.name}`} />
+        {isWhole && <ActionButton label="Materialize" question="Run this asset and store its result?" command={`rivers materialize ${asset.name}`} path="runs" body={{ select: asset.name }} />}</dd></div>}
     </dl>
   );
 }
@@ -156,7 +158,7 @@ function CompareTab({ path, version }: { path: string; version: string }) {
 function Differences({ path }: { path: string }) {
   const answer = useApi<Comparison>(path, "");
   return <Loaded answer={answer}>{(result) => <>
-    <table class="tight compare"><thead><tr><th /><th>Before</th><th>After</th></tr></thead><tbody>
+    <table class="tight compare"><thead><tr><th><span class="sr">Fact</span></th><th>Before</th><th>After</th></tr></thead><tbody>
       <tr><th>stored</th><td><Time at={result.a.at} /></td><td><Time at={result.b.at} /></td></tr>
       {result.a.size !== null && result.b.size !== null && <Row name="size" a={formatSize(result.a.size)} b={formatSize(result.b.size)} isSame={result.a.size === result.b.size} note={change(result.a.size, result.b.size)} />}
       {result.a.duration_s !== null && result.b.duration_s !== null && <Row name="duration" a={formatDuration(result.a.duration_s)} b={formatDuration(result.b.duration_s)} isSame note={change(result.a.duration_s, result.b.duration_s)} />}
@@ -216,6 +218,6 @@ function DefinitionTab({ asset }: { asset: AssetDetail }) {
       {asset.tags.length > 0 && <><dt>Tags</dt><dd>{asset.tags.map((tag) => <span key={tag} class="chip">{tag}</span>)}</dd></>}
       {asset.options.map(([name, value]) => <><dt key={name}>{name}</dt><dd class="text">{value}</dd></>)}
       {asset.source && <><dt>Function</dt><dd><Copy text={`${asset.source.file}:${asset.source.line}`} /></dd></>}
-    </dl>{asset.source ? <pre class="source"><Markup tree={asset.source.tree} /></pre> : <p class="note">This asset has no function.</p>}</section>
+    </dl>{asset.source ? <pre class="source" tabIndex={0}><Markup tree={asset.source.tree} /></pre> : <p class="note">This asset has no function.</p>}</section>
   );
 }

@@ -1,7 +1,8 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { ActionButton } from "../actions";
 import { useApi, useAssets, type Asset, type Live } from "../api";
 import { count, formatNumber, formatSize, isSelection, STATES } from "../format";
-import { assetPath, Badge, Icon, Link, Loaded, StackedBar, StateLegend, Time, useQuery } from "../parts";
+import { assetPath, Badge, Icon, Link, Loaded, NoAssets, StackedBar, StateLegend, Time, useQuery } from "../parts";
 import { countStates } from "./overview";
 
 /** Text that is applied to names as it is typed; a selection such as `group:x +name` is resolved by the server. */
@@ -77,11 +78,14 @@ export function Assets({ live }: { live: Live }) {
   return (
     <>
       <div class="head"><h1>Assets</h1><span class="note">{list && (list.length === shown.length ? count(shown.length, "asset") : `${shown.length} of ${count(list.length, "asset")}`)}</span>
+        {select && list && list.length > 0 && <span class="end"><ActionButton label={`Materialize ${count(list.length, "asset")}`} question="Run these assets and store their results?"
+          command={`rivers materialize ${select}`} path="runs" body={{ select: isSelection(select) ? select : list.map(({ name }) => name).join(" ") }} /></span>}
         <Link to={`/lineage${select ? `?select=${encodeURIComponent(select)}` : ""}`} class="button end"><Icon name="lineage" /> Lineage</Link></div>
       <div class="toolbar"><FilterBox /><StateLegend counts={counts} selected={state} onSelect={(next) => setQuery({ state: next })} /></div>
       {error && <p class="problem" role="alert">{error}</p>}
       <Loaded answer={list === null && !assets.error ? { data: null, error: null } : assets}>{() => shown.length
         ? <Table assets={shown} sort={sort} onSort={(next) => setQuery({ sort: next })} />
+        : !assets.data?.length ? <NoAssets />
         : <p class="empty card">No assets match. {select && <button type="button" onClick={() => setQuery({ select: "", state: "" })}>Clear the filter</button>}</p>}</Loaded>
     </>
   );
@@ -105,13 +109,13 @@ function Table({ assets, sort, onSort }: { assets: Asset[]; sort: string; onSort
             <span aria-hidden="true">{direction === "ascending" ? " ↓" : direction === "descending" ? " ↑" : ""}</span></button></th>;
         })}</tr></thead>
         <tbody>
-          <tr class="spacer" aria-hidden="true"><td colSpan={COLUMNS.length} style={{ height: `${first * ROW}px` }} /></tr>
+          <tr class="spacer" aria-hidden="true"><td style={{ height: `${first * ROW}px` }} /></tr>
           {shown.map((asset, index) => (
             <tr key={asset.name} aria-rowindex={first + index + 2} title={asset.detail}>
               {COLUMNS.map(({ title, class: style, cell }) => <td key={title} class={style}>{cell(asset)}</td>)}
             </tr>
           ))}
-          <tr class="spacer" aria-hidden="true"><td colSpan={COLUMNS.length} style={{ height: `${(assets.length - first - shown.length) * ROW}px` }} /></tr>
+          <tr class="spacer" aria-hidden="true"><td style={{ height: `${(assets.length - first - shown.length) * ROW}px` }} /></tr>
         </tbody>
       </table>
     </div>

@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useApi, useAssets, type Asset, type Lineage, type LineageNode, type Live } from "../api";
 import { count, STATES } from "../format";
-import { assetPath, Badge, Icon, Link, Loaded, SYMBOLS, useQuery } from "../parts";
+import { assetPath, Badge, Icon, Link, Loaded, NoAssets, SYMBOLS, useQuery } from "../parts";
 import { center, fit, isVisible, zoomAt, type Size, type View } from "../viewport";
 import { FilterBox, PartitionBar } from "./assets";
 import { countStates } from "./overview";
@@ -37,9 +37,9 @@ export function LineagePage({ live }: { live: Live }) {
           <button key={name} type="button" aria-pressed={view === name} onClick={() => setQuery({ view: name })}>{name}</button>))}</div>}
         <label class="end">Color <select value={query.get("color") ?? "freshness"} onChange={(event) => setQuery({ color: event.currentTarget.value })}>
           {["freshness", "handler", "group"].map((name) => <option key={name}>{name}</option>)}</select></label></div>
-      <Loaded answer={lineage}>{(graph) => graph.assets.length
-        ? <Graph graph={graph} assets={assets.data ?? []} byGroup={view === "groups"} color={query.get("color") ?? "freshness"} running={new Set(live.running.flatMap((run) => run.steps))} />
-        : <p class="empty card">No assets match.</p>}</Loaded>
+      <Loaded answer={assets.error ? { data: null, error: assets.error } : lineage}>{(graph) => graph.assets.length
+        ? <Graph graph={graph} assets={assets.data ?? []} byGroup={view === "groups"} color={query.get("color") ?? "freshness"} running={new Set(live.steps)} />
+        : assets.data?.length ? <p class="empty card">No assets match.</p> : <NoAssets />}</Loaded>
     </div>
   );
 }

@@ -1,6 +1,6 @@
 // Handlers, plugins, log and configuration.
 import { useEffect, useMemo } from "preact/hooks";
-import { useApi, useAssets, type Config, type Field, type Handler, type Live, type LogLine, type Plugin } from "../api";
+import { useApi, useAssets, type Config, type Field, type Handler, type Live, type LogLine, type Plugin, type RunDetail } from "../api";
 import { count, STATES } from "../format";
 import { assetPath, Copy, Link, Loaded, StackedBar, useQuery } from "../parts";
 import { Check, countStates } from "./overview";
@@ -59,6 +59,26 @@ function levelOf(line: LogLine): string {
   return ["StepRetry", "RunInterrupted", "RunCanceled", "StepSkipped"].includes(line.event) ? "warning" : "info";
 }
 
+function LogLines({ lines, label, withRun = false }: { lines: LogLine[]; label: string; withRun?: boolean }) {
+  return <ol class="log card flush" tabIndex={0} aria-label={label}>{lines.map((line, index) => (
+    <li key={index} class={levelOf(line)}><time title={new Date(line.at * 1000).toISOString()}>{new Date(line.at * 1000).toLocaleTimeString()}</time>
+      {withRun && <Link to={`/runs/${line.run_id}`} class="note">{line.run_id.slice(0, 8)}</Link>}<b>{line.event}</b>
+      <span class="grow">{line.asset && <Link to={assetPath(line.asset)}>{line.asset}</Link>}{line.partition && <span class="chip">{line.partition.slice(0, 60)}</span>} {line.message}</span></li>))}</ol>;
+}
+
+/** What the steps of one run logged, and their events, oldest first; of one step if the address names it. */
+export function RunLog({ run, live }: { run: RunDetail; live: Live }) {
+  const [query, setQuery] = useQuery();
+  const step = query.get("step") ?? "";
+  const answer = useApi<{ lines: LogLine[]; truncated: boolean }>(`logs?run=${encodeURIComponent(run.run_id)}&step=${encodeURIComponent(step)}`, live.token);
+  return <>
+    <div class="toolbar"><select aria-label="Step" value={step} onChange={(event) => setQuery({ step: event.currentTarget.value })}>
+      <option value="">every step</option>{run.progress.map((item) => <option key={item.step} value={item.step}>{item.step}</option>)}</select>
+      {answer.data?.truncated && <span class="note">Only the newest {answer.data.lines.length} lines are shown.</span>}</div>
+    <Loaded answer={answer}>{({ lines }) => lines.length ? <LogLines lines={lines} label="Log of the run" /> : <p class="empty card">This step has logged nothing.</p>}</Loaded>
+  </>;
+}
+
 export function Logs({ live }: { live: Live }) {
   const [query, setQuery] = useQuery();
   const run = query.get("run") ?? "", asset = query.get("asset") ?? "", level = query.get("level") ?? "";
@@ -73,10 +93,7 @@ export function Logs({ live }: { live: Live }) {
       <input aria-label="Asset" placeholder="Asset" value={asset} onChange={(event) => setQuery({ asset: event.currentTarget.value.trim() })} />
       <select aria-label="Level" value={level} onChange={(event) => setQuery({ level: event.currentTarget.value })}>
         <option value="">every level</option><option value="error">errors</option><option value="warning">errors and warnings</option></select></div>
-    <Loaded answer={answer}>{() => shown.length ? <ol class="log card flush" tabIndex={0} aria-label="Log, newest first">{[...shown].reverse().map((line, index) => (
-      <li key={index} class={levelOf(line)}><time title={new Date(line.at * 1000).toISOString()}>{new Date(line.at * 1000).toLocaleTimeString()}</time>
-        <Link to={`/runs/${line.run_id}`} class="note">{line.run_id.slice(0, 8)}</Link><b>{line.event}</b>
-        <span class="grow">{line.asset && <Link to={assetPath(line.asset)}>{line.asset}</Link>}{line.partition && <span class="chip">{line.partition.slice(0, 60)}</span>} {line.message}</span></li>))}</ol>
+    <Loaded answer={answer}>{() => shown.length ? <LogLines lines={[...shown].reverse()} label="Log, newest first" withRun />
       : <p class="empty card">No events{run || asset ? " match" : " yet"}.</p>}</Loaded>
   </>;
 }

@@ -1,6 +1,6 @@
 import { useApi, useAssets, type Asset, type Live, type Report, type Run } from "../api";
 import { count, STATES, type State } from "../format";
-import { assetPath, Badge, Icon, Link, Loaded, RunLine, StackedBar, SYMBOLS } from "../parts";
+import { assetPath, Badge, Icon, Link, Loaded, NoAssets, RunLine, StackedBar, SYMBOLS } from "../parts";
 import { useState } from "preact/hooks";
 
 export function Overview({ live }: { live: Live }) {
@@ -9,23 +9,21 @@ export function Overview({ live }: { live: Live }) {
   return (
     <>
       <h1>Overview</h1>
-      <Loaded answer={assets}>{(list) => <>
-        <Health assets={list} />
-        <div class="columns">
-          <div>
-            <Attention assets={list} />
-            <Check />
-          </div>
-          <div>
-            <section class="card"><h2>Latest runs <Link to="/runs" class="more">all runs</Link></h2>
-              <Loaded answer={runs}>{({ runs: items }) => items.length
-                ? <ul class="list">{items.map((run) => <RunLine key={run.run_id} run={run} />)}</ul>
-                : <p class="empty">No runs yet. Start one with <code>rivers materialize</code>.</p>}</Loaded></section>
-            <Shares title="Handlers" assets={list} of={(asset) => asset.handler} to={(name) => `/assets?select=${encodeURIComponent(`handler:${name}`)}`} />
-            <Shares title="Groups" assets={list} of={(asset) => asset.group ?? ""} to={(name) => `/assets?select=${encodeURIComponent(`group:${name}`)}`} />
-          </div>
+      <Loaded answer={assets}>{(list) => (list.length ? <Health assets={list} /> : <NoAssets />)}</Loaded>
+      <div class="columns">
+        <div>
+          {assets.data && assets.data.length > 0 && <Attention assets={assets.data} />}
+          <Check />
         </div>
-      </>}</Loaded>
+        <div>
+          <section class="card"><h2>Latest runs <Link to="/runs" class="more">all runs</Link></h2>
+            <Loaded answer={runs}>{({ runs: items }) => items.length
+              ? <ul class="list">{items.map((run) => <RunLine key={run.run_id} run={run} />)}</ul>
+              : <p class="empty">No runs yet. Start one with <code>rivers materialize</code>.</p>}</Loaded></section>
+          {assets.data && <><Shares title="Handlers" assets={assets.data} of={(asset) => asset.handler} to={(name) => `/assets?select=${encodeURIComponent(`handler:${name}`)}`} />
+            <Shares title="Groups" assets={assets.data} of={(asset) => asset.group ?? ""} to={(name) => `/assets?select=${encodeURIComponent(`group:${name}`)}`} /></>}
+        </div>
+      </div>
     </>
   );
 }
@@ -60,8 +58,7 @@ function Attention({ assets }: { assets: Asset[] }) {
   const due = assets.filter((asset) => RANK.includes(asset.state)).sort((a, b) => RANK.indexOf(a.state) - RANK.indexOf(b.state));
   return (
     <section class="card"><h2>Needs attention {due.length > 0 && <span class="note">{due.length.toLocaleString("en-US")}</span>}</h2>
-      {!assets.length && <p class="empty">This project has no assets yet.</p>}
-      {assets.length > 0 && !due.length && <p class="good"><Badge state="fresh" /> Every asset is fresh.</p>}
+      {!due.length && <p class="good"><Badge state="fresh" /> Every asset is fresh.</p>}
       <ul class="list">{due.slice(0, MAX_SHOWN).map((asset) => (
         <li key={asset.name}><Badge state={asset.state} /><div class="grow"><Link to={assetPath(asset.name)} class="name">{asset.name}</Link>
           {asset.detail !== asset.state && <span class="note">{asset.detail}</span>}</div></li>))}</ul>

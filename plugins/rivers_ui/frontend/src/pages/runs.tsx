@@ -1,7 +1,9 @@
+import { ActionButton } from "../actions";
 import { useApi, type Live, type Run, type RunDetail, type Step } from "../api";
 import { count, formatDuration } from "../format";
 import { assetPath, Badge, Copy, describeRun, Link, Loaded, runSeconds, runState, StackedBar, SYMBOLS, Tabs, Time, useQuery } from "../parts";
 import { Events } from "./asset";
+import { RunLog } from "./others";
 
 const STATUSES = ["running", "success", "failure", "canceled", "interrupted"];
 
@@ -53,10 +55,12 @@ export function RunPage({ id, live }: { id: string; live: Live }) {
               {failures.slice(0, 5).map((step) => <div key={step.step}><Link to={assetPath(step.step)} class="name">{step.step}</Link><pre class="bad">{step.message}</pre></div>)}
               {failures.length > 5 && <p class="note">{failures.length - 5} more steps failed; see the timeline.</p>}
               {status === "interrupted" && <p class="note">Its process ended without reporting an end, for example because it was killed. What it had stored is kept.</p>}
+              {status === "running" && <ActionButton label="Cancel the run" question="Cancel this run? It starts no further step; a function that is running finishes." command={`rivers runs cancel ${run.run_id}`} path={`runs/${encodeURIComponent(run.run_id)}/cancel`} />}
               {["failure", "interrupted", "canceled"].includes(status) && <p>Complete it: <Copy text={`rivers materialize --resume ${run.run_id}`} /></p>}
             </section>
             <Tabs tabs={[
               ["timeline", "Timeline", () => <Gantt run={run} />],
+              ["log", "Log", () => <RunLog run={run} live={live} />],
               ["events", "Events", () => <section class="card">{run.truncated && <p class="note">Only the newest {run.events.length} events are shown.</p>}<Events events={[...run.events].reverse()} withAsset /></section>],
             ]} />
           </>
@@ -77,23 +81,23 @@ function Gantt({ run }: { run: RunDetail }) {
   const total = end - start;
   const ticks = [0, 0.25, 0.5, 0.75, 1];
   return (
-    <section class="card"><div class="gantt" role="table" aria-label="Timeline of the steps">
+    <section class="card"><div class="gantt" role="list" aria-label="Timeline of the steps">
       <div class="lane axis" aria-hidden="true"><span /><div class="ticks">{ticks.map((tick) => <span key={tick}>{tick === 0 ? "0" : formatDuration((total * tick) / 1000)}</span>)}</div><span /></div>
       {lanes.slice(0, MAX_LANES).map((step) => {
         const seconds = step.bars.length ? (Math.max(...step.bars.map((bar) => bar[2] ?? now)) - Math.min(...step.bars.map((bar) => bar[1]))) / 1000 : 0;
         const text = `${step.step}: ${step.state}${step.bars.length ? `, ${formatDuration(seconds)}` : ""}${step.keys > 1 ? `, ${step.keys} partitions` : ""}`;
         return (
-          <div key={step.step} class={`lane ${step.state}`} role="row">
-            <span class="lane-name" role="cell"><i class={step.state} aria-hidden="true">{SYMBOLS[step.state]}</i> <Link to={assetPath(step.step)}>{step.step}</Link><span class="sr">{step.state}</span></span>
+          <div key={step.step} class={`lane ${step.state}`} role="listitem">
+            <span class="lane-name"><i class={step.state} aria-hidden="true">{SYMBOLS[step.state]}</i> <Link to={assetPath(step.step)}>{step.step}</Link><span class="sr">{step.state}</span></span>
             <svg viewBox="0 0 1000 16" preserveAspectRatio="none" role="img" aria-label={text}><title>{text}</title>
               {step.bars.map(([state, from, to, key, attempt], index) => (
                 <rect key={index} class={state} x={((from - start) / total) * 1000} width={Math.max(2, (((to ?? now) - from) / total) * 1000)} y="3" height="10" rx="1.5">
                   <title>{`${step.step}${key ? ` [${key}]` : ""}: ${state}, ${formatDuration(((to ?? now) - from) / 1000)}${attempt > 1 ? `, attempt ${attempt}` : ""}`}</title></rect>))}</svg>
-            <span class="note number" role="cell">{step.bars.length > 0 ? formatDuration(seconds) : step.state}</span>
+            <span class="number">{step.state === "planned" ? <span class="note">planned</span> : <Link to={`/runs/${run.run_id}?tab=log&step=${encodeURIComponent(step.step)}`} class="note" label={`${step.bars.length > 0 ? formatDuration(seconds) : step.state}, log of ${step.step}`}>{step.bars.length > 0 ? formatDuration(seconds) : step.state}</Link>}</span>
           </div>
         );
       })}
-      {lanes.length > MAX_LANES && <p class="note">{lanes.length - MAX_LANES} more steps</p>}
+      {lanes.length > MAX_LANES && <p class="note" role="listitem">{lanes.length - MAX_LANES} more steps</p>}
     </div></section>
   );
 }

@@ -1,0 +1,241 @@
+"""States of every page, the keyboard, and accessibility, in a real browser."""
+
+from __future__ import annotations
+
+import sqlite3
+from gzip import compress
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+import rivers_ui
+from rivers.storage import Event, Storage
+from rivers.storage.records import RunningStep
+from rivers_ui.app import read_static
+from tests.test_ui.conftest import DEFINITIONS, TOML, Tab, _skip, serve
+
+LONG = "a_name_" * 25
+EMPTY = "import rivers as rs\n\nrepo = rs.CodeRepository([])\n"
+HUGE = f"""
+import rivers as rs
+
+def asset(name):
+    @rs.Asset(name=name, group=f"group {{len(name) % 7}}")
+    def function() -> int:
+        return 1
+    return function
+
+repo = rs.CodeRepository([asset(f"asset_{{number:04}}") for number in range(2_000)] + [asset({LONG!r})])
+"""
+
+
+def write_project(folder: Path, definitions: str) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "definitions.py").write_text(definitions)
+    (folder / "rivers.toml").write_text(TOML)
+    return folder
+
+
+@pytest.fixture
+def open_tab(browser, monkeypatch):
+    """Return a function that opens a tab of a server, closed at the end of the test."""
+    contexts = []
+
+    def open_tab(server, **options):
+        contexts.append(browser.new_context(**options))
+        return Tab(contexts[-1].new_page(), server)
+
+    monkeypatch.delenv("RIVERS_ENV", raising=False)
+    monkeypatch.delenv("RIVERS_CONFIG", raising=False)
+    yield open_tab
+    for context in contexts:
+        context.close()
+
+
+def test_pages_of_an_empty_project_say_what_to_do(open_tab, tmp_path, monkeypatch):
+    folder = write_project(tmp_path / "bäckerei of the café", EMPTY)
+    monkeypatch.chdir(folder)
+    with serve(folder) as server:
+        tab = open_tab(server)
+        texts = {
+            "/": "no assets yet",
+            "/assets": "no assets yet",
+            "/lineage": "no assets yet",
+            "/runs": "No runs yet",
+        }
+        for path, text in (texts | {"/logs": "No events"}).items():
+            tab.go(path)
+            expect(tab.page.locator("main")).to_contain_text(text)
+        expect(tab.page).to_have_title("Log · bäckerei of the café")
+        assert not (folder / ".rivers").exists()
+        assert not tab.incidents
+
+
+def test_pages_of_a_broken_project_show_the_error_and_the_runs(open_tab, tmp_path, monkeypatch):
+    folder = write_project(tmp_path / "broken", "raise LookupError('no such bakery')\n")
+    with Storage.embedded(folder / ".rivers") as storage:
+        storage.start_run("r1", steps=["orders"])
+        storage.finish_run("r1", "success")
+    monkeypatch.chdir(folder)
+    with serve(folder) as server:
+        tab = open_tab(server)
+        tab.settle()
+        expect(tab.page.locator("main .problem").first).to_contain_text("no such bakery")
+        expect(tab.page.get_by_role("link", name="all assets")).to_be_visible()
+        for path in ("/assets", "/lineage", "/assets/orders"):
+            tab.go(path)
+            expect(tab.page.get_by_role("alert")).to_contain_text("no such bakery")
+    connection = sqlite3.connect(folder / ".rivers" / "rivers.db")
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with serve(folder) as server:
+        tab = open_tab(server)
+        tab.go("/runs")
+        expect(tab.page.get_by_role("alert")).to_contain_text("newer")
+
+
+def test_page_shows_loading_and_an_outage(open_tab, tmp_path, monkeypatch):
+    folder = write_project(tmp_path / "shop", DEFINITIONS)
+    monkeypatch.chdir(folder)
+    with serve(folder) as server:
+        tab = open_tab(server)
+        tab.settle()
+        waiting = []
+        tab.page.route("**/api/v1/plugins", lambda route: waiting.append(route))
+        tab.page.get_by_role("link", name="Plugins").click()
+        expect(tab.page.locator("main .loading")).to_be_visible()
+        waiting[0].continue_()
+        expect(tab.page.get_by_role("cell", name="rivers-ui", exact=True)).to_be_visible()
+    expect(tab.page.get_by_role("alert")).to_contain_text("does not answer")
+    tab.page.get_by_role("link", name="Handlers").click()
+    expect(tab.page.locator("main .problem")).to_contain_text("does not answer")
+    with serve(folder, port=server.port):
+        expect(tab.page.locator("main")).to_contain_text("rivers_pickle")
+        expect(tab.page.get_by_role("alert")).to_have_count(0)
+
+
+def test_page_of_a_huge_project_stays_small_and_narrow(open_tab, tmp_path, monkeypatch):
+    folder = write_project(tmp_path / "huge", HUGE)
+    monkeypatch.chdir(folder)
+    with serve(folder) as server:
+        tab = open_tab(server, viewport={"width": 390, "height": 844})
+        for path in ("/", "/assets", "/lineage", f"/assets/{LONG}", f"/lineage?focus={LONG}"):
+            tab.go(path)
+            assert tab.page.locator("*").count() < 3_000, path
+            assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        tab.go("/assets")
+        expect(tab.page.get_by_role("main")).to_contain_text("2,001 assets")
+        tab.page.get_by_label("Filter").fill(LONG[:50])
+        expect(tab.page.get_by_role("link", name=LONG)).to_have_count(1)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A project with a run that has ended and one that runs, served with actions."""
+    folder = write_project(tmp_path_factory.mktemp("pages") / "shop", DEFINITIONS)
+    with pytest.MonkeyPatch.context() as patch, serve_in(patch, folder) as server:
+        server.command("materialize", "orders", "counts", "regions", "-p", "south")
+        with Storage.embedded(folder / ".rivers") as storage:
+            storage.start_run("r1", steps=["regions", "counts"])
+            storage.record(
+                Event("StepFailure", run_id="r1", asset_key="counts", step="counts", message="cold")
+            )
+            storage.replace_running_steps(
+                "r1", [RunningStep("r1", "regions", "regions", "north", 1, 10**18, "here")]
+            )
+            yield server
+            storage.finish_run("r1", "canceled")
+
+
+def serve_in(patch, folder):
+    patch.chdir(folder)
+    return serve(folder, has_actions=True)
+
+
+PAGES = ["/", "/assets", "/lineage", "/runs", "/handlers", "/plugins", "/logs", "/config", "/runs/r1"]
+PAGES += ["/runs/r1?tab=log", "/assets/regions?partition=north", "/assets/orders"]
+PAGES += ["/assets/orders?tab=metadata", "/assets/orders?tab=definition"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_is_accessible(open_tab, shop, scheme):
+    axe = Path(rivers_ui.__file__).parents[2] / "frontend/node_modules/axe-core/axe.min.js"
+    if not axe.exists():
+        _skip("axe-core is not installed (make ui); npm not found or not usable")
+    tab = open_tab(shop, color_scheme=scheme, reduced_motion="reduce", bypass_csp=True)
+    tab.settle()
+    tab.page.evaluate(axe.read_text(encoding="utf-8"))
+    for path in PAGES:
+        tab.go(path)
+        result = tab.page.evaluate("axe.run()")
+        violations = {item["id"]: [node["target"] for node in item["nodes"]] for item in result["violations"]}
+        assert not violations, path
+
+
+def test_keyboard_reaches_search_asset_tabs_and_lineage(open_tab, shop):
+    tab = open_tab(shop)
+    tab.settle()
+    press = tab.page.keyboard.press
+    press("Control+k")
+    tab.page.keyboard.type("coun")
+    press("Enter")
+    expect(tab.page.get_by_role("heading", level=1)).to_have_text("counts")
+    tab.settle()
+    tab.page.get_by_role("tab", name="Events").focus()
+    press("ArrowRight")
+    expect(tab.page.get_by_role("tab", name="Metadata")).to_be_focused()
+    tab.page.get_by_role("link", name="lineage", exact=True).press("Enter")
+    expect(tab.page.get_by_role("heading", level=1)).to_have_text("Lineage")
+    boxes = tab.page.locator(".boxes a")
+    expect(boxes).to_have_count(3)
+    boxes.filter(has_text="orders").focus()
+    press("ArrowRight")
+    expect(boxes.filter(has_text="counts")).to_be_focused()
+    assert {"orders", "counts", "failed"} <= set(
+        tab.page.locator("main").aria_snapshot().replace(",", " ").split()
+    )
+    press("Enter")
+    expect(tab.page.get_by_role("heading", level=1)).to_have_text("counts")
+    tab.page.go_back()
+    expect(tab.page.get_by_role("heading", level=1)).to_have_text("Lineage")
+
+
+def test_running_and_failed_keys_are_marked(open_tab, shop):
+    tab = open_tab(shop)
+    tab.go("/assets/regions")
+    expect(tab.page.get_by_role("button", name="north running")).to_be_visible()
+    expect(tab.page.get_by_role("button", name="running 1")).to_be_visible()
+    tab.go("/runs/r1")
+    tab.page.get_by_role("link", name="Log of counts").click()
+    expect(tab.page.get_by_label("Log of the run")).to_contain_text("cold")
+
+
+def test_actions_ask_before_they_start(open_tab, shop):
+    tab = open_tab(shop)
+    tab.go("/assets/orders")
+    tab.page.get_by_role("button", name="Materialize", exact=True).click()
+    dialog = tab.page.get_by_role("dialog")
+    expect(dialog).to_contain_text("rivers materialize orders")
+    dialog.get_by_role("button", name="Back").click()
+    assert shop.get("actions") == []
+    tab.page.get_by_role("button", name="Materialize", exact=True).click()
+    dialog.get_by_role("button", name="Materialize", exact=True).click()
+    expect(dialog).to_contain_text("Done")
+    assert len(shop.get("actions")) == 1
+    assert not tab.incidents
+
+
+def test_built_page_is_within_its_budget(built_page):
+    static = read_static()
+    assert len(static["app.js"]) <= 120_000
+    assert len(compress(static["app.js"])) <= 50_000
+    assert len(static["style.css"]) <= 20_000
+    assert not any(name.endswith(".map") for name in static)
+    package = Path(rivers_ui.__file__).parent
+    files = [
+        path.read_bytes()
+        for path in package.rglob("*")
+        if path.suffix in (".py", ".js", ".css", ".html", ".svg")
+    ]
+    assert sum(len(compress(content)) for content in files) <= 200_000  # as the wheel stores them
