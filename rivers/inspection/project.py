@@ -9,6 +9,7 @@ from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from rivers.inspection.errors import ProjectError, ProjectImportError
 from rivers_core.authoring import counted
@@ -98,8 +99,8 @@ class Project:
         return result
 
     @property
-    def event_log(self) -> Path:
-        """Folder of the event log of this project in this environment."""
+    def event_log(self) -> Path | None:
+        """Folder of the event log of this project in this environment; None if it is not a file."""
         from rivers.repository.runtime import event_log_folder
 
         return Path.cwd() / ".rivers" if self.config is None else event_log_folder(self.config)
@@ -121,23 +122,35 @@ class Project:
         return self.repository.resolve(self.storage(reading=True), set_up=False)
 
     def storage(self, *, reading: bool = False) -> EventStorage:
-        """Return the project's event storage; with `reading`, no event log is created."""
-        return self.storage_at(self.event_log, reading=reading)
+        """Return the project's event storage, closed with the project; with `reading`, no file is created."""
+        return self.storage_of(self.config, reading=reading)
 
-    def storage_at(self, folder: Path, *, reading: bool = False) -> EventStorage:
-        """Return the event storage in a folder, closed with the project; with `reading`, no event log is created."""
+    def storage_to_read(self) -> EventStorage | None:
+        """Return the event storage, read-only, for the caller to close; None if there is no event log yet."""
+        from rivers.repository.runtime import open_event_log
+        from rivers.storage import Storage
+
+        folder = self.event_log
+        if folder is not None:
+            return Storage.embedded(folder, read_only=True) if (folder / "rivers.db").exists() else None
+        assert self.config is not None
+        return open_event_log(self.config, read_only=True)
+
+    def storage_of(self, config: Config | None, *, reading: bool = False) -> EventStorage:
+        """Return the event storage of a configuration, such as another environment; see `storage`."""
+        from rivers.repository.runtime import event_log_folder, open_event_log
         from rivers.storage import Storage
         from rivers.storage.sqlite.connection import is_read_only
 
-        is_new = not (folder / "rivers.db").exists() and not folder.is_file()
-        durable = self.config is not None and self.config.durable
-        storage = (
-            Storage.memory()
-            if reading and is_new
-            else Storage.embedded(
-                folder, read_only=self._read_only or (reading and is_read_only(folder)), durable=durable
-            )
-        )
+        folder = Path.cwd() / ".rivers" if config is None else event_log_folder(config)
+        is_new = folder is not None and not (folder / "rivers.db").exists() and not folder.is_file()
+        read_only = self._read_only or (reading and folder is not None and is_read_only(folder))
+        if reading and is_new:
+            storage = Storage.memory()
+        elif config is None:
+            storage = Storage.embedded(Path.cwd() / ".rivers", read_only=read_only)
+        else:
+            storage = open_event_log(config, read_only=read_only)
         self._storages.append(storage)
         return storage
 
@@ -149,7 +162,7 @@ class Project:
         """Return the credentials of all handlers and resources that are loaded so far, the longest first."""
         from rivers_core.authoring import secrets_of
 
-        secrets = set(self._run_secrets)
+        secrets = self._run_secrets | self._storage_secrets()
         for holder in {id(holder): holder for holder in self._loaded_holders()}.values():
             with suppress(Exception):  # the error that is being reported may come from this object
                 secrets.update(secrets_of(holder))
@@ -170,6 +183,15 @@ class Project:
             return text
         lines = text.splitlines(keepends=True)
         return "".join(line if line.startswith("  ") else redact(line) for line in lines)
+
+    def _storage_secrets(self) -> set[str]:
+        """Return the password in the URL of the event log, as it is written and decoded."""
+        config: Config | None = self.__dict__.get("config")
+        with suppress(RiversError, ValueError):
+            url = urlsplit((config and config.storage_url) or "")
+            passwords = (url.password, dict(parse_qsl(url.query)).get("password"))
+            return {text for password in passwords if password for text in (password, unquote(password))}
+        return set()
 
     def _loaded_holders(self) -> Iterator[Any]:
         config: Config | None = self.__dict__.get("config")

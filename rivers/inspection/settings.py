@@ -17,7 +17,7 @@ def config_document(config: Config) -> dict[str, Any]:
     Args:
         config: The configuration.
     """
-    from rivers_core.authoring import redact_value
+    from rivers_core.authoring import redact, redact_value
 
     return {
         "path": str(config.path),
@@ -26,6 +26,10 @@ def config_document(config: Config) -> dict[str, Any]:
         "default_io_handler": config.default_io_handler,
         "default_executor": config.default_executor,
         "durable": config.durable,
+        "storage": {
+            "url": None if config.storage_url is None else redact(config.storage_url),
+            "durable": config.storage_durable,
+        },
         "assets": config.rules,
         "asset_metadata": redact_value(config.metadata_rules),
         "io_handlers": {

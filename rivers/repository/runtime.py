@@ -18,6 +18,7 @@ from rivers.graph.resolve import resolve
 from rivers.graph.selection import make_plan, missing_upstreams, without_common_key
 from rivers.repository.overrides import Overrides, override_resources, parse_overrides
 from rivers.storage import EventStorage, Storage
+from rivers.storage.base import connect
 from rivers.storage.records import AssetFacts
 from rivers_core.handler import BaseIOHandler
 from rivers_core.keys import storage_key
@@ -134,11 +135,7 @@ class Runtime:
         with self._lock:
             if self._storage is None:
                 config = None if self._is_override else self.config
-                self._storage = (
-                    Storage.memory()
-                    if config is None
-                    else Storage.embedded(event_log_folder(config), durable=config.durable)
-                )
+                self._storage = Storage.memory() if config is None else open_event_log(config)
                 self._owns_storage = True
                 self._declare_assets()
             return self._storage
@@ -350,15 +347,40 @@ def _make_bundle(graph: Graph, resources: Mapping[str, Any]) -> Bundle:
     return make_bundle(graph.steps, resources)
 
 
-def event_log_folder(config: Config) -> Path:
-    """Return the folder of a project's event log: `.rivers` next to the configuration file.
+def open_event_log(config: Config, *, read_only: bool = False) -> EventStorage:
+    """Return the event log of a project; it is opened on first use.
+
+    Args:
+        config: The configuration of one environment.
+        read_only: Only read an existing event log.
+
+    Raises:
+        ConfigurationError: `[storage]` is not valid.
+        HandlerNotFoundError: No plugin provides storages with the scheme of its URL.
+        StorageError: The URL is not valid.
+    """
+    url = config.storage_url if event_log_folder(config) is None else str(event_log_folder(config))
+    return connect(url or "", config.registry, read_only=read_only, durable=config.storage_durable)
+
+
+def event_log_folder(config: Config) -> Path | None:
+    """Return the folder of a project's event log: `.rivers` beside the configuration file, or that of `[storage] url`.
 
     Each environment has a folder below it, because a value stored in one environment is missing in the others.
 
     Args:
         config: The configuration of one environment.
+
+    Returns:
+        The folder; None if the event log is not a file.
+
+    Raises:
+        ConfigurationError: `[storage]` is not valid.
     """
-    folder = config.root / ".rivers"
+    url = config.storage_url or ".rivers"
+    if "://" in url and not url.startswith("file:"):
+        return None
+    folder = config.root / url.removeprefix("file:").removeprefix("//")
     return folder if config.environment is None else folder / storage_key(config.environment)
 
 

@@ -92,6 +92,7 @@ def test_schema_is_json_and_closed(schema):
         "executors",
         "assets",
         "durable",
+        "storage",
         "plugins",
         "environments",
     }

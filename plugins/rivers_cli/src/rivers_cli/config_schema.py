@@ -164,6 +164,15 @@ def _section_schemas(names: list[str]) -> dict[str, Any]:
         "default_io_handler": handler,
         "default_executor": {"type": "string", "description": "The name of an executor."},
         "durable": {"type": "boolean", "description": "Flush every write on a local disk before it returns."},
+        "storage": _object(
+            {
+                "url": {
+                    "type": "string",
+                    "description": "The event log: a folder, or a URL such as postgresql://user@host/database.",
+                },
+                "durable": {"type": "boolean", "description": "Whether events survive a power cut."},
+            }
+        ),
         "executors": _table(
             {"type": "object", "properties": {"use": {"type": "string"}}, "required": ["use"]},
             "Name to an executor (`use`) and its arguments.",

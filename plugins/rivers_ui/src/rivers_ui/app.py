@@ -55,18 +55,20 @@ class PageProject:
     Attributes:
         name: Name of its folder.
         environment: Name of the environment; None without one.
-        event_log: Folder of the event log.
+        event_log: Folder of the event log; None if it is not a file.
         redact: Removes credentials from a text; applied to every text of every answer.
         has_preview: Whether stored values may be shown.
         plugin_warnings: Warnings about commands of plugins.
+        open_shared: Opens an event log that is not a file.
     """
 
     name: str
     environment: str | None
-    event_log: Path
+    event_log: Path | None
     redact: Callable[[str], str]
     has_preview: bool = True
     plugin_warnings: tuple[str, ...] = ()
+    open_shared: Callable[[], EventStorage | None] | None = None
 
 
 class Page:
@@ -96,7 +98,7 @@ class Page:
         return {
             "name": self._project.name,
             "environment": self._project.environment,
-            "event_log": str(self._project.event_log),
+            "event_log": str(self._project.event_log or self._events()),
             "preview": self._project.has_preview,
             "actions": self.actions is not None,
         }
@@ -268,8 +270,12 @@ class Page:
     def token(self) -> str:
         """Return a text that differs after every commit to the event log and every change of the project's files."""
         state = [f"{hash(self._worker.fingerprint()) & 0xFFFFFFFF:x}"]
+        folder = self._project.event_log
+        if folder is None:
+            storage = self._events()
+            return "-".join([*state, "0" if storage is None else storage.change_token()])
         for suffix in ("", "-wal"):
-            path = self._project.event_log / f"rivers.db{suffix}"
+            path = folder / f"rivers.db{suffix}"
             status = path.stat() if path.exists() else None
             state.append("0" if status is None else f"{status.st_mtime_ns:x}.{status.st_size:x}")
         return "-".join(state)
@@ -288,8 +294,11 @@ class Page:
 
     def _events(self) -> EventStorage | None:
         """Return the event log, opened read-only; None if there is none yet."""
-        if self._storage is None and (self._project.event_log / "rivers.db").exists():
-            self._storage = Storage.embedded(self._project.event_log, read_only=True)
+        folder, open_shared = self._project.event_log, self._project.open_shared
+        if self._storage is None and folder is not None and (folder / "rivers.db").exists():
+            self._storage = Storage.embedded(folder, read_only=True)
+        elif self._storage is None and open_shared is not None:
+            self._storage = open_shared()
         return self._storage
 
     def reopen(self) -> None:

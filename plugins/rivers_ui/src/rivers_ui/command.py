@@ -64,6 +64,7 @@ def ui(
             lambda text: str(session.redact(text, is_own_message=True)),
             preview,
             tuple(message for _, message in session.plugin_commands.conflicts()),
+            project.storage_to_read if project.event_log is None else None,
         ),
         WorkerClient(project.root, options),
         WorkerClient(project.root, options),

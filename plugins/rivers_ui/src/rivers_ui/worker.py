@@ -64,9 +64,9 @@ class Worker:
         from rivers.storage import Storage
 
         folder = self.project.event_log
-        has_event_log = (folder / "rivers.db").exists()
+        has_event_log = folder is None or (folder / "rivers.db").exists()
         if self._repository is None or has_event_log != self._has_event_log:
-            storage = Storage.embedded(folder, read_only=True) if has_event_log else Storage.memory()
+            storage = self.project.storage_to_read() or Storage.memory()
             self._repository = self.project.repository.resolve(storage, set_up=False)
             self._has_event_log = has_event_log
         return self._repository

@@ -108,6 +108,22 @@ class Config:
         return setting is not None and bool(setting.value)
 
     @property
+    def storage_url(self) -> str | None:
+        """URL or folder of the event log; None for the default, `.rivers` beside the configuration.
+
+        Raises:
+            ConfigurationError: A variable in it is not set, or it contains a password.
+        """
+        setting = self._document.storage.get("url")
+        return None if setting is None else self._usable(setting).value
+
+    @property
+    def storage_durable(self) -> bool:
+        """Whether the event log is durable: its own setting, else that of the configuration."""
+        setting = self._document.storage.get("durable")
+        return self.durable if setting is None else bool(setting.value)
+
+    @property
     def executor_names(self) -> list[str]:
         """Names of the configured executors, sorted."""
         return sorted(self._document.executors)
@@ -219,6 +235,7 @@ class Config:
         document = self._document
         settings = [
             *document.names.values(),
+            *document.storage.values(),
             *(item for fields in document.executors.values() for item in fields.values()),
             *(item for rule in document.rules.values() for item in rule.values()),
         ]

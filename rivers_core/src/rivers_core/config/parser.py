@@ -34,7 +34,12 @@ _HANDLER_NAME: Final = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?")
 _MAX_DEPTH: Final = 100
 _NAMES: Final = ("repository", "default_io_handler", "default_executor")
 _DURABLE: Final = "durable"
-_SECTIONS: Final = (*_NAMES, _DURABLE, "io_handlers", "executors", "assets", "plugins")
+_SECTIONS: Final = (*_NAMES, _DURABLE, "io_handlers", "executors", "assets", "storage", "plugins")
+
+# A password in a URL that is not entirely a variable.
+_PASSWORD: Final = re.compile(
+    r"(?:://[^/?#@:]*:|[?&]password=)(?!\$\{[A-Za-z_][A-Za-z0-9_]*\}(?:[@&#]|$))[^@&#/]+", re.IGNORECASE
+)
 
 
 TableT = TypeVar("TableT", bound=Mapping[str, Any])
@@ -160,6 +165,8 @@ class Document:
     handlers: dict[str, list[HandlerSettings]] = field(default_factory=dict)
     handlers_elsewhere: set[str] = field(default_factory=set)
     """Handlers that only environments other than the selected one configure."""
+    storage: dict[str, Setting] = field(default_factory=dict)
+    """`url` and `durable` of the event log."""
     executors: dict[str, dict[str, Setting]] = field(default_factory=dict)
     """By name: `use`, and each argument."""
     rules: dict[str, dict[tuple[str, ...], Setting]] = field(default_factory=dict)
@@ -194,7 +201,9 @@ class Document:
             table = self._table(environments[name], section)
             if name == environment:
                 self._report_unknown_keys(table, _SECTIONS, section)
+                shared_url = self.storage.get("url")
                 self._add_sections(table, f"{section}.", f"{self.kind} ({name})")
+                self._check_separate_storage(shared_url, name)
             else:
                 handlers = self._table(table.get("io_handlers", {}), f"{section}.io_handlers")
                 self.handlers_elsewhere.update(handlers)
@@ -218,18 +227,45 @@ class Document:
         for key, text in self._texts(names, parent).items():
             self.names[key] = Setting((key,), text, origin, self.place(parent)).expanded(self.lookup)
         if _DURABLE in tables:
-            self._add_durable(tables[_DURABLE], parent, origin)
+            self.durable = self._switch(_DURABLE, tables[_DURABLE], parent, origin) or self.durable
+        self._add_storage(tables.get("storage", {}), f"{parent}storage", origin)
         self._add_handlers(tables.get("io_handlers", {}), f"{parent}io_handlers", origin)
         self._add_executors(tables.get("executors", {}), f"{parent}executors", origin)
         self._add_rules(tables.get("assets", {}), f"{parent}assets", origin)
         self.add_plugins(tables.get("plugins", {}), f"{parent}plugins")
 
-    def _add_durable(self, value: Any, parent: str, origin: str) -> None:
-        place = self.place(parent)
+    def _switch(self, key: str, value: Any, section: str, origin: str) -> Setting | None:
+        """Return the setting of a switch; None and a finding if it is neither true nor false."""
+        place = self.place(section)
         if isinstance(value, bool):
-            self.durable = Setting((_DURABLE,), value, origin, place)
-        else:
-            self.findings.append(f"{place} {_DURABLE}: must be true or false, got {value!r}.")
+            return Setting((key,), value, origin, place)
+        self.findings.append(f"{place} {key}: must be true or false, got {_safe_repr(value)}.")
+        return None
+
+    def _add_storage(self, value: Any, section: str, origin: str) -> None:
+        """Add a `[storage]` table: the URL of the event log, and whether it is durable."""
+        table = self._table(value, section)
+        self._report_unknown_keys(table, ("url", _DURABLE), section)
+        for key, text in self._texts({key: table[key] for key in ("url",) if key in table}, section).items():
+            setting = Setting((key,), text, origin, self.place(section))
+            if _PASSWORD.search(text):
+                setting = replace(
+                    setting,
+                    problem="must not contain a password. Use a variable in its place, such as ${DB_PASSWORD}.",
+                )
+            self.storage[key] = setting if setting.problem else setting.expanded(self.lookup)
+        if _DURABLE in table:
+            switch = self._switch(_DURABLE, table[_DURABLE], section, origin)
+            self.storage.update({} if switch is None else {_DURABLE: switch})
+
+    def _check_separate_storage(self, shared_url: Setting | None, environment: str) -> None:
+        """Refuse a server for the events of all environments: what is stored in one is missing in the others."""
+        if shared_url is not None and self.storage["url"] is shared_url and "://" in shared_url.value:
+            self.storage["url"] = replace(
+                shared_url,
+                problem=f"the environment {environment!r} needs a separate event log. Set url in "
+                f"[{self.prefix}environments.{environment}.storage].",
+            )
 
     def _add_handlers(self, value: Any, section: str, origin: str) -> None:
         for name, table in self._table(value, section).items():

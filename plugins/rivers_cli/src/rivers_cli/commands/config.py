@@ -53,7 +53,7 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
       $ rivers config show
       $ rivers config show --env prod --json
     """
-    from rivers_core.authoring import redact_value
+    from rivers_core.authoring import redact, redact_value
 
     config = context.obj.project.config
     if config is None:
@@ -70,7 +70,8 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
     print(f"repository: {config.repository or 'none'}")
     print(f"default_io_handler: {config.default_io_handler or 'none'}")
     print(f"default_executor: {config.default_executor or 'in_process'}")
-    print(f"durable: {'yes' if config.durable else 'no'}\n")
+    print(f"durable: {'yes' if config.durable else 'no'}")
+    print(f"storage: {redact(config.storage_url or '.rivers')}\n")
     columns = [Column("Handler"), Column("Setting"), Column("Value", wraps=True), Column("Origin")]
     rows = [
         (name, item.field, format_setting(item.value), item.origin)

@@ -362,13 +362,12 @@ def find_endpoint(project: Project, usage: HandlerUsage, text: str, *, reading: 
         bound.update((output.name, output.handler) for output in usage.outputs_of(name))
         handler = find_handler(project, usage, name)
     else:
-        from rivers.repository.runtime import event_log_folder
         from rivers_core.config import load_config
 
         if project.config is None or project.config.path is None:
             raise UsageError(f"{text}: rivers.toml not found; it defines the environment {environment!r}.")
         config = load_config(project.config.path, environment=environment)
-        storage = project.storage_at(event_log_folder(config), reading=reading)
+        storage = project.storage_of(config, reading=reading)
         handler = config.handler(name)
     if handler.locality == "process":
         raise UsageError(
