@@ -421,7 +421,7 @@ class EventStorage(ABC):
             asset_key: Name of the asset.
             partition: Partition key or its display form; None returns the newest of all partitions.
         """
-        return self._latest(_name_of(asset_key), None if partition is None else str(partition))
+        return self._latest(_name_of(asset_key), None if partition is None else plain_text(partition))
 
     def get_latest_materializations(self, asset_key: str) -> dict[str | None, Event]:
         """Return the newest materialization of each partition of an asset, in order of first materialization.
@@ -589,7 +589,7 @@ def _name_of(asset: str) -> str:
     name = given if isinstance(given, str) else getattr(given, "name", None)
     if not isinstance(name, str):
         raise StorageError(f"asset_key must be the name of an asset, got {asset!r}")
-    return name
+    return plain_text(name)
 
 
 def _checked_limit(limit: int | None) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
 
 import pytest
 
@@ -103,6 +104,17 @@ def test_get_latest_materialization_by_text_or_key(storage):
     assert storage.get_latest_materialization("orders", "a").data_version == "2"
     assert storage.get_latest_materialization("orders", PartitionKey.single("b")).data_version == "3"
     assert storage.get_latest_materialization("orders", "c") is None
+
+
+def test_get_latest_materialization_by_text_enum(storage):
+    class Region(str, Enum):  # noqa: UP042 - StrEnum has another `__str__`
+        EU = "eu"
+
+    class Name(str, Enum):  # noqa: UP042 - StrEnum has another `__str__`
+        ORDERS = "orders"
+
+    storage.record(materialization(partition="eu", version="1"))
+    assert storage.get_latest_materialization(Name.ORDERS, Region.EU).data_version == "1"
 
 
 def test_get_latest_materialization_by_multi_key(storage):
