@@ -16,8 +16,8 @@ import rivers as rs
 from rivers.inspection.check import run_store_tests, stores_to_test
 from rivers_core import PartitionKey
 from rivers_core.exceptions import ConflictError, IntegrityError, NotMaterializedError, RiversError
-from rivers_delta.compat import remote_files
 from rivers_delta.log.partition_markers import app_transactions
+from rivers_delta.log.remote_files import remote_files
 from rivers_delta.write import commit
 from tests.test_delta.support import Lake, facts
 
@@ -197,7 +197,7 @@ def test_s3_killed_creation_leaves_no_table(bucket, monkeypatch):
     def killed(target, rows, **arguments):
         del rows, arguments
         files = remote_files(target, bucket.handler.plain_storage_options())
-        with files.open_output_stream("part-00001.parquet", buffer_size=64) as file:
+        with files.open_output_stream("part-00001.parquet") as file:
             file.write(b"PAR1")
         raise KeyboardInterrupt
 
@@ -216,7 +216,7 @@ def test_s3_verifies_files_and_digests(s3_server, s3_url):
     assert lake.handler.verify(lake.asked())["digests"] == 1
     store = remote_files(lake.handler.address("asset", None), s3_server.options())
     (path,) = [path for path in objects(lake) if path.endswith(".parquet")]
-    with store.open_output_stream(path, buffer_size=64) as file:
+    with store.open_output_stream(path) as file:
         file.write(b"PAR1 but nothing else")
     with pytest.raises(IntegrityError, match="bytes"):
         lake.handler.verify(lake.asked())

@@ -209,27 +209,6 @@ def polars_options(options: Mapping[str, str] | None) -> dict[str, Any]:
     return {name: int(value) for name, value in (options or {}).items() if name in _POLARS_INTEGERS}
 
 
-# Waiting for a store. deltalake (1.0 up to 1.6) holds the GIL while its file handler lists, reads or writes, so
-# that nothing interrupts the wait for a store that does not answer. Opening a table and asking for one file release it.
-
-
-def remote_files(address: str, options: dict[str, str] | None) -> FileSystem:
-    """Return a remote folder as a file system, after its store has answered once.
-
-    Streams to write need a buffer: without one, pyarrow gives deltalake an object that it does not accept.
-
-    Args:
-        address: The URL of the folder.
-        options: Storage options.
-    """
-    from deltalake.fs import DeltaStorageHandler
-    from pyarrow.fs import PyFileSystem
-
-    files = PyFileSystem(DeltaStorageHandler(address, options))
-    files.get_file_info("_delta_log/_last_checkpoint")
-    return files
-
-
 # Compactions. deltalake (up to 1.6) lets a commit succeed after a compaction: rows of compacted files then stay next to
 # the rows that were to replace them.
 
@@ -280,26 +259,22 @@ _file_systems: weakref.WeakSet[Any] = weakref.WeakSet()
 _readers: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
-def dataset_of(table: DeltaTable, *, is_local: bool, trust_bounds: bool) -> Dataset:
-    """Return a table as a pyarrow dataset; a local table through pyarrow's own file system.
+def dataset_of(table: DeltaTable, files: FileSystem, *, trust_bounds: bool) -> Dataset:
+    """Return a table as a pyarrow dataset.
 
     Args:
         table: The table, at the version to read.
-        is_local: Whether the table is in the local file system.
+        files: The folder of the table.
         trust_bounds: Whether files may be skipped by the bounds of their columns.
     """
-    from pyarrow import fs
     from pyarrow.dataset import ParquetReadOptions
+    from pyarrow.fs import PyFileSystem
 
     # pyarrow (up to 26) reads INT96, the timestamps of Spark, as nanoseconds by default, which end in the year 2262.
     options = ParquetReadOptions(coerce_int96_timestamp_unit="us")
-    if is_local:
-        path = table.table_uri.removeprefix(_FILE)
-        files = fs.SubTreeFileSystem(path, fs.LocalFileSystem())
-        dataset = table.to_pyarrow_dataset(filesystem=files, parquet_read_options=options)
-    else:
-        dataset = table.to_pyarrow_dataset(parquet_read_options=options)
-        _file_systems.add(dataset.filesystem.handler)
+    dataset = table.to_pyarrow_dataset(filesystem=files, parquet_read_options=options)
+    if isinstance(files, PyFileSystem):
+        _file_systems.add(files.handler)
     return dataset if trust_bounds else _without_bounds(dataset)
 
 

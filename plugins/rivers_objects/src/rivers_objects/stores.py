@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rivers_core.authoring import Locality
 
 _SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):(?P<rest>.*)", re.DOTALL)
+_CLOUD: Final = re.compile(r"^(aws|azure|google)_")
 _REMOTE: Final = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl", "http", "https")
 _LOST_COLON: Final = re.compile(rf"(file|memory|{'|'.join(_REMOTE)})//", re.IGNORECASE)
 _USER_IS_CONTAINER: Final = ("abfs", "abfss")
@@ -181,6 +182,15 @@ def is_option(url: str, name: str, value: str) -> bool:
     return True
 
 
+def client_options_from_environment() -> dict[str, str]:
+    """Return the client options in variables of a cloud, such as `AWS_ALLOW_HTTP`, which obstore does not read."""
+    return {
+        name.lower(): value
+        for name, value in os.environ.items()
+        if _CLOUD.match(name.lower()) and _CLOUD.sub("", name.lower()) in _CLIENT_OPTIONS
+    }
+
+
 def secrets_of(store: object, options: Mapping[str, str]) -> list[str]:
     """Return the secrets that no error may show.
 
@@ -208,7 +218,7 @@ def folder_of(store: object) -> str:
 
 def _option(name: str, value: str) -> tuple[str, str, object]:
     lowered = name.lower()
-    plain = re.sub(r"^(aws|azure|google)_", "", lowered)
+    plain = _CLOUD.sub("", lowered)
     if plain in _CLIENT_OPTIONS:
         return "client_options", plain, value
     if plain == "max_retries":

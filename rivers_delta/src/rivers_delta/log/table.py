@@ -15,12 +15,13 @@ from rivers_delta.compat import (
     TableNotFoundError,
     UnescapedTable,
     is_before_first_version,
-    remote_files,
 )
 from rivers_delta.log.location import shown
 from rivers_delta.schema.encoding import decode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyarrow.fs import FileSystem
 
     from rivers_delta.config.table_settings import TableSettings
@@ -90,22 +91,24 @@ class Table(UnescapedTable):
         if settings.is_local:
             with open(os.path.join(settings.address, "_delta_log", name), "rb") as file:
                 return file.read()
-        from deltalake.fs import DeltaStorageHandler
+        from rivers_delta.log.remote_files import read_remote
 
-        store = DeltaStorageHandler(settings.address, settings.storage_options)
-        with store.open_input_file(f"_delta_log/{name}") as remote:
-            return bytes(remote.read())
+        return read_remote(settings.address, settings.storage_options, f"_delta_log/{name}")
 
-    def file_system(self) -> FileSystem:
-        """Return a file system whose root is the folder of the table."""
+    def file_system(self, sizes: Mapping[str, int] | None = None) -> FileSystem:
+        """Return a file system whose root is the folder of the table.
+
+        Args:
+            sizes: Size in bytes of data files that are known, which saves requests.
+        """
         from pyarrow import fs
 
         settings = self.settings
         if settings.is_local:
             return fs.SubTreeFileSystem(settings.address, fs.LocalFileSystem())
-        from deltalake.fs import DeltaStorageHandler
+        from rivers_delta.log.remote_files import remote_files
 
-        return fs.PyFileSystem(DeltaStorageHandler(settings.address, settings.storage_options))
+        return remote_files(settings.address, settings.storage_options, sizes)
 
     def committed_at(self, version: int | None = None) -> datetime | None:
         """Return when a version was committed; None if its commit does not say, or is no longer in the log.
@@ -178,6 +181,8 @@ def _refuse_lost_log(folder: str) -> None:
 def _refuse_lost_remote_log(settings: TableSettings) -> None:
     """Do the same in an object store, where a table that is being created has one object in its log."""
     from pyarrow import fs
+
+    from rivers_delta.log.remote_files import remote_files
 
     files = remote_files(settings.address, settings.storage_options)
     entries = files.get_file_info(fs.FileSelector("", recursive=True, allow_not_found=True))

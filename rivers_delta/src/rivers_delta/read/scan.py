@@ -11,6 +11,7 @@ import pyarrow as pa
 from rivers_core.exceptions import InvalidMetadataError, RiversError
 from rivers_delta.compat import closed_at_exit, dataset_of, polars_options
 from rivers_delta.log.protocol import reader_features, refuse_unreadable
+from rivers_delta.read.data_files import DataFiles
 from rivers_frames.arrow_types import streamed
 from rivers_frames.compat import batches_without_gil
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from rivers_delta.log.table import Table
     from rivers_delta.partitions.predicates import Predicate
-    from rivers_delta.read.data_files import DataFiles
     from rivers_delta.schema.encoding import Column
 
 _FAST_FEATURES: Final = frozenset(["timestampNtz"])
@@ -174,12 +174,18 @@ class Scan:
     def _stored_schema(self) -> pa.Schema:
         return pa.schema([column.stored for column in self.columns])
 
+    def _sizes(self) -> dict[str, int]:
+        """Return the sizes of remote files, which would be asked for one by one."""
+        if self.table.settings.is_local:
+            return {}
+        return {path: size for path, size, _ in DataFiles(self.table).entries()}
+
     def _scanner(self) -> Any:
         """Return a pyarrow scanner; None if pyarrow does not support the table."""
         if not self.readers.pyarrow:
             return None
         trust_bounds = self.predicate is None or not self.predicate.is_rounded
-        dataset = dataset_of(self.table, is_local=self.table.settings.is_local, trust_bounds=trust_bounds)
+        dataset = dataset_of(self.table, self.table.file_system(self._sizes()), trust_bounds=trust_bounds)
         predicate = None if self.predicate is None else self.predicate.pyarrow()
         return dataset.scanner(columns=[column.name for column in self.columns], filter=predicate)
 

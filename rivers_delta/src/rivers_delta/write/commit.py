@@ -24,7 +24,6 @@ from rivers_delta.compat import (
     LOST_TO_COMPACTION,
     has_removed_twice,
     post_commit_hooks,
-    remote_files,
     without_rounded_bounds,
 )
 from rivers_delta.log.location import conflicting_table
@@ -210,9 +209,9 @@ def _log_folder(settings: TableSettings) -> Iterator[None]:
     """Create the folder of the log before data files, so that a killed write does not look like a lost log."""
     address = settings.address
     if not settings.is_local:
-        with remote_files(address, settings.storage_options).open_output_stream(
-            CREATION, buffer_size=64
-        ) as file:
+        from rivers_delta.log.remote_files import remote_files
+
+        with remote_files(address, settings.storage_options).open_output_stream(CREATION) as file:
             file.write(b"\n")
         yield
         return

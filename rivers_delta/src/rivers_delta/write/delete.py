@@ -14,7 +14,7 @@ from arro3.core import RecordBatchReader
 
 from rivers_core import PartitionContext
 from rivers_core.exceptions import RiversError
-from rivers_delta.compat import remote_files, write_deltalake
+from rivers_delta.compat import write_deltalake
 from rivers_delta.errors import subject_of
 from rivers_delta.log.location import DISCARDED
 from rivers_delta.log.partition_markers import deletion_markers, is_unfinished, unmarked_keys
@@ -121,6 +121,8 @@ def _delete_objects(settings: TableSettings) -> None:
     removes the rest, because it does not open the table.
     """
     from pyarrow import fs
+
+    from rivers_delta.log.remote_files import remote_files
 
     store = remote_files(settings.address, settings.storage_options)
     entries = store.get_file_info(fs.FileSelector("", recursive=True, allow_not_found=True))
