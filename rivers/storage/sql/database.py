@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -33,10 +33,7 @@ class Connection(Protocol):
             as escaped text.
     """
 
-    @property
-    def unstorable(self) -> tuple[type[Exception], ...]:
-        """Errors of a row with a value that cannot be stored as it is."""
-        ...
+    unstorable: ClassVar[tuple[type[Exception], ...]]
 
     def execute(self, statement: str, values: Sequence[Any] = ..., /) -> Cursor:
         """Run a statement."""

@@ -10,7 +10,6 @@ from psycopg import sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import LiteralString
 
     from rivers_postgres.address import Address
 
@@ -43,9 +42,9 @@ class PostgresConnection:
 
 
 @lru_cache(256)
-def translate(statement: str) -> LiteralString:
-    """Return a statement with the placeholders of psycopg."""
-    return statement.replace("%", "%%").replace("?", "%s")
+def translate(statement: str) -> bytes:
+    """Return a statement with the placeholders of psycopg; bytes, since psycopg wants text to be literal."""
+    return statement.replace("%", "%%").replace("?", "%s").encode()
 
 
 def _storable(value: Any) -> Any:

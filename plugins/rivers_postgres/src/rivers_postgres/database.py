@@ -94,7 +94,7 @@ class PostgresDatabase:
         try:
             if self._listener is None:
                 self._listener = self._connect()
-                self._listener.execute(f'LISTEN "{self._channel}"')
+                self._listener.execute(f'LISTEN "{self._channel}"'.encode())
                 return
             for _ in self._listener.notifies(timeout=seconds, stop_after=1):
                 return
