@@ -138,7 +138,7 @@ def fitted(
 
 def _cast_to(column: Column, target: Column, *, may_be_null: bool) -> Column:
     if _is_alike(column, target):
-        if not forbids_nested_nulls(target.stored.type):
+        if not (pat.is_nested(target.stored.type) and forbids_nested_nulls(target.stored.type)):
             return column
         return replace(column, stored=column.stored.with_type(target.stored.type), is_cast=True)
     given, wanted = column.given.type, target.given.type

@@ -132,7 +132,8 @@ class Batches:
         for batch in batches_without_gil(reader) if self.source == "stream" else reader:
             self._refuse_nulls(batch)
             converted = batch if self.is_identity else self._encode(batch, schema)
-            self._refuse_long_texts(converted)
+            if self.lengths:
+                self._refuse_long_texts(converted)
             if self.predicate is not None:
                 refuse_foreign_rows(self.subject, converted, self.predicate)
                 if len(stored) < len(self.partitions):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from pyarrow import types as pat
+
 from rivers_core import PartitionContext
 from rivers_core.exceptions import AssetOutputValidationError, PartitionValidationError
 from rivers_delta.errors import subject_of
@@ -273,7 +275,7 @@ def _fit(request: WriteRequest, encoding: Encoding, existing: Sequence[Column]) 
         return Fit(encoding, existing, "overwrite")
     names = [(column.name, column.name) for column in existing]
     fitted = compatibility.fitted(encoding, existing, names)
-    lengths = _lengths(request, existing, ((column.name, column.name) for column in encoding.columns))
+    lengths = _lengths(request, existing, [(column.name, column.name) for column in encoding.columns])
     return Fit(fitted, existing, schema_mode, _required(encoding, existing), lengths)
 
 
@@ -316,7 +318,7 @@ def _lengths(
     lengths: dict[str, list[TextLength]] = {}
     for name, into in assigned:
         declared = target[into].declared if into in target else None
-        if declared is None:
+        if declared is None or not (declared.metadata or pat.is_nested(declared.type)):
             continue
         try:
             allowed = text_lengths(declared)
