@@ -85,9 +85,10 @@ def test_rivers_executors_accepts_records():
 
 
 def test_rivers_event_storages_accepts_records():
-    registry = registry_with(
-        {"rivers_event_storages": lambda: [StorageSpec("db", "collections:OrderedDict")]}
-    )
+    def rivers_event_storages():
+        return [StorageSpec("db", "collections:OrderedDict")]
+
+    registry = registry_with({"rivers_event_storages": rivers_event_storages})
     assert registry.storage("db").__name__ == "OrderedDict"
     assert [provided.spec.name for provided in registry.storages()] == ["db"]
 
