@@ -6,6 +6,7 @@ import random
 import shutil
 import threading
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -227,3 +228,13 @@ def test_verify_decodes_foreign_file(tables):
 def test_verify_of_absent_asset_raises(tables):
     with pytest.raises(NotMaterializedError, match="'asset'"):
         tables.handler.verify(tables.asked())
+
+
+def test_stream_holds_few_row_groups(tables):
+    numbers = pa.table({"n": np.random.default_rng(0).integers(0, 2**63, 2_000_000)})
+    tables.store(numbers, row_group_size=100_000, compression="uncompressed")
+    del numbers
+    before = pa.total_allocated_bytes()
+    reader = tables.load(pa.RecordBatchReader)
+    held = [pa.total_allocated_bytes() - before for _ in reader]
+    assert max(held) < tables.file().stat().st_size / 4

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import mmap
 import os
 import tempfile
 import weakref
@@ -20,6 +19,7 @@ from rivers_parquet.seal import (
     PARQUET,
     DamagedError,
     Seal,
+    bytes_reader,
     foreign_version,
     read_seal,
     verify,
@@ -99,17 +99,23 @@ class ParquetFile:
             FileChangedError: The path names another file than that whose footer was read.
         """
         if isinstance(self.source, bytes):
-            return self._verified(self.source)
-        with open(self.source, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            if self.stamp is not None and _stamp(os.fstat(file.fileno())) != self.stamp:
+            return self._verified(bytes_reader(self.source), len(self.source))
+        with open(self.source, "rb", buffering=0) as file:
+            state = os.fstat(file.fileno())
+            if self.stamp is not None and _stamp(state) != self.stamp:
                 raise FileChangedError
-            return self._verified(data)
 
-    def _verified(self, data: bytes | mmap.mmap) -> str:
+            def read(length: int, offset: int) -> bytes:
+                file.seek(offset)
+                return file.read(length)
+
+            return self._verified(read, state.st_size)
+
+    def _verified(self, read: Callable[[int, int], bytes | memoryview], size: int) -> str:
         seal = self.footer.seal
         if seal is None:
-            return foreign_version(data)
-        verify(data, seal)
+            return foreign_version(read, size)
+        verify(read, size, seal)
         return seal.version
 
     @property
@@ -119,7 +125,7 @@ class ParquetFile:
 
     def decoded_rows(self) -> int:
         """Decode all columns, one batch after the other, and return the number of rows."""
-        with pq.ParquetFile(self.arrow_source(), memory_map=True) as file:
+        with pq.ParquetFile(self.arrow_source(), pre_buffer=False) as file:
             return sum(batch.num_rows for batch in file.iter_batches())
 
     def arrow_source(self) -> str | pa.BufferReader:

@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Final
 from blake3 import blake3
 
 if TYPE_CHECKING:
-    import mmap
+    from collections.abc import Callable
+
+    Read = Callable[[int, int], bytes | memoryview]
 
 PARQUET: Final = b"PAR1"
 MAGIC: Final = b"\x89rivers-parquet\n"
@@ -67,11 +69,8 @@ def seal_file(descriptor: int) -> Seal:
     trailer = os.pread(descriptor, _TRAILER.size, size - _TRAILER.size)
     start = size - _TRAILER.size - _TRAILER.unpack(trailer)[0]
     footer = os.pread(descriptor, size - start, start)
-    # in pieces: the pages of a mapped file count as memory of the process
-    digest = blake3(max_threads=blake3.AUTO)
-    for offset in range(0, size, _PIECE):
-        digest.update(os.pread(descriptor, _PIECE, offset))
-    seal = Seal(digest.digest(), blake3(footer).digest(), start)
+    content = _digest(lambda length, offset: os.pread(descriptor, length, offset), (0, size))
+    seal = Seal(content, blake3(footer).digest(), start)
     os.pwrite(
         descriptor,
         _SEAL.pack(MAGIC, VERSION, secrets.token_bytes(12), seal.content, seal.footer) + footer,
@@ -116,20 +115,18 @@ def read_seal(size: int, tail: bytes) -> tuple[Seal | None, int]:
     return Seal(content, footer, size - needed), needed
 
 
-def verify(data: bytes | mmap.mmap, seal: Seal) -> None:
+def verify(read: Read, size: int, seal: Seal) -> None:
     """Compare a file with its seal.
 
     Args:
-        data: The whole file.
+        read: Returns bytes of the file, given their number and offset.
+        size: Size of the file in bytes.
         seal: Its seal, whose footer is verified.
 
     Raises:
         DamagedError: The file was changed after it was stored.
     """
-    # released before an error is raised, whose traceback would keep a mapped file open
-    with memoryview(data) as view, view[: seal.start] as pages, view[seal.start + _SEAL.size :] as footer:
-        content = blake3(pages, max_threads=blake3.AUTO).update(footer).digest()
-    if content != seal.content:
+    if _digest(read, (0, seal.start), (seal.start + _SEAL.size, size)) != seal.content:
         raise DamagedError("was changed after it was stored: its digest does not match its bytes")
 
 
@@ -149,13 +146,33 @@ def stored_version(tail: bytes, is_whole: bool) -> str | None:
         seal, needed = None, len(tail) + 1
     if seal is not None and (is_whole or needed <= len(tail)):
         return seal.version
-    return foreign_version(tail) if is_whole else None
+    return foreign_version(bytes_reader(tail), len(tail)) if is_whole else None
 
 
-def foreign_version(data: bytes | mmap.mmap) -> str:
+def foreign_version(read: Read, size: int) -> str:
     """Return the version of a file that rivers did not write.
+
+    Args:
+        read: Returns bytes of the file, given their number and offset.
+        size: Size of the file in bytes.
+    """
+    return _digest(read, (0, size)).hex()
+
+
+def bytes_reader(data: bytes) -> Read:
+    """Return the function that reads a file in memory.
 
     Args:
         data: The whole file.
     """
-    return blake3(data, max_threads=blake3.AUTO).hexdigest()
+    view = memoryview(data)
+    return lambda length, offset: view[offset : offset + length]
+
+
+def _digest(read: Read, *ranges: tuple[int, int]) -> bytes:
+    """Return the digest of ranges of a file, read in pieces: a mapped file would count as memory of the process."""
+    digest = blake3(max_threads=blake3.AUTO)
+    for start, end in ranges:
+        for offset in range(start, end, _PIECE):
+            digest.update(read(min(_PIECE, end - offset), offset))
+    return digest.digest()
