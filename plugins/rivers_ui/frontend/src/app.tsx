@@ -1,6 +1,6 @@
 // The shell of the page: navigation, search, live state, and the page that the address names.
 import { render } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useApi, useAssets, useLive, type Live, type Project } from "./api";
 import { AssetPage } from "./pages/asset";
 import { Assets } from "./pages/assets";
@@ -36,7 +36,7 @@ function Search({ live, onClose }: { live: Live; onClose: () => void }) {
   const [text, setText] = useState("");
   const [index, setIndex] = useState(0);
   const assets = useAssets(live.token);
-  useEffect(() => { dialog.current?.showModal(); }, []);
+  useLayoutEffect(() => { dialog.current?.showModal(); }, []);  // before the next key, which belongs to the text
   const all = useMemo((): Hit[] => [
     ...(assets.data ?? []).map((asset) => ({ to: assetPath(asset.name), title: asset.name, kind: asset.group ?? "asset", symbol: SYMBOLS[asset.state], state: asset.state })),
     ...PAGES.map(([to, title]) => ({ to, title, kind: "page", symbol: "›" })),
