@@ -16,6 +16,11 @@ def test_materialize_runs_all_assets_by_default(project):
     assert "3 of 3 stored" in done.err
 
 
+def test_materialize_prints_each_step_once(project):
+    done = project.ok("materialize")
+    assert (done.out + done.err).count("report") == 1
+
+
 def test_materialize_runs_named_assets_alone(project):
     project.ok("materialize")
     assert materialized(project, "report") == ["report"]

@@ -247,7 +247,7 @@ def run_request(request: RunRequest, redact: Callable[[str], str], *, silent: bo
     started = monotonic_ns()
     try:
         watching = request.repository.storage.watching(view.update)
-        with sigterm_interrupts(), _logs_to_stderr(redact), view, watching:
+        with sigterm_interrupts(), _logs_to_stderr(redact, has_steps=silent), view, watching:
             errors = dict(request.run().errors)
     except ExecutionError as error:
         failed = progress.names("failed")
@@ -264,10 +264,12 @@ def run_request(request: RunRequest, redact: Callable[[str], str], *, silent: bo
 class _StderrHandler(logging.Handler):
     """Logging handler for the current `sys.stderr`, which the live view replaces."""
 
-    def __init__(self, redact: Callable[[str], str]) -> None:
+    def __init__(self, redact: Callable[[str], str], *, has_steps: bool) -> None:
         super().__init__()
         self._redact = redact
         self.setFormatter(logging.Formatter("%(asctime)s  %(name)s: %(message)s", "%H:%M:%S"))
+        if not has_steps:
+            self.addFilter(lambda record: record.name != "rivers.run" or record.levelno > logging.INFO)
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -277,13 +279,18 @@ class _StderrHandler(logging.Handler):
 
 
 @contextmanager
-def _logs_to_stderr(redact: Callable[[str], str]) -> Iterator[None]:
-    """Print records of the logger `rivers` from INFO on, unless the project configures logging itself."""
+def _logs_to_stderr(redact: Callable[[str], str], *, has_steps: bool) -> Iterator[None]:
+    """Print records of the logger `rivers` from INFO on, unless the project configures logging itself.
+
+    Args:
+        redact: Replaces secrets.
+        has_steps: Whether steps that end well are printed; a view of the progress shows them too.
+    """
     logger = logging.getLogger("rivers")
     if logger.handlers or logging.getLogger().handlers:
         yield
         return
-    handler, level = _StderrHandler(redact), logger.level
+    handler, level = _StderrHandler(redact, has_steps=has_steps), logger.level
     try:
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
