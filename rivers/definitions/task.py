@@ -149,7 +149,7 @@ class Task(Definition, Generic[P, R]):
 if TYPE_CHECKING:
 
     class ContextTask(Task[Concatenate[C, P], R], Generic[C, P, R]):
-        """What type checkers see of a task with a context: a call in the body of a graph asset does not pass it."""
+        """Type of a task with a context for type checkers: a call in the body of a graph asset does not pass it."""
 
         @overload
         def __call__(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PrunedRuns:
-    """What `EventStorage.prune_runs` removed, or would remove.
+    """Result of `EventStorage.prune_runs`: counts of what it removed, or would remove.
 
     Attributes:
         runs: The runs, most recently started first.

@@ -1,4 +1,4 @@
-"""What only the event log in PostgreSQL does: sharing, lost connections, dead processes, migrations."""
+"""Event log in PostgreSQL, beyond the tests of all storages: sharing, lost connections, dead processes, migrations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an event storage needs of its database: transactions, queries, and which processes are alive."""
+"""Interface between an event storage and its database: transactions, queries, and live processes."""
 
 from __future__ import annotations
 

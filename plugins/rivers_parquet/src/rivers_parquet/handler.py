@@ -301,8 +301,10 @@ class ParquetIOHandler(ObjectIOHandler):
         context.register_partitions([key for key, (_, rows) in zip(rule.keys, parts, strict=True) if rows])
         files = []
         for key, (content, _) in zip(rule.keys, parts, strict=True):
-            one = OutputContext(context.asset_name, partition=PartitionContext([key], partition.definition))
-            files.append(_FileToWrite(key, self.object_path(one), one.storage_key, content))
+            single = OutputContext(
+                context.asset_name, partition=PartitionContext([key], partition.definition)
+            )
+            files.append(_FileToWrite(key, self.object_path(single), single.storage_key, content))
         return files
 
     def _write(self, context: OutputContext, files: Sequence[_FileToWrite], layout: Layout) -> list[_Written]:

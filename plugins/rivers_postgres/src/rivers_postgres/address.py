@@ -28,7 +28,7 @@ _TIMEOUTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the tables are.
+    """Location of the tables.
 
     Attributes:
         url: URL for libpq, with credentials.

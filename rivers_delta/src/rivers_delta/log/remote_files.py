@@ -105,10 +105,10 @@ class RemoteFiles(FileSystemHandler):  # type: ignore[misc]  # pyarrow has no ty
         """Return the files in a folder; of the folders in it only their files, if the selector is recursive."""
         folder = selector.base_dir or None
         if not selector.recursive:
-            found = obstore.list_with_delimiter(self._store, folder)["objects"]
+            entries = obstore.list_with_delimiter(self._store, folder)["objects"]
         else:
-            found = [entry for page in obstore.list(self._store, folder) for entry in page]
-        return [FileInfo(entry["path"], FileType.File, size=entry["size"]) for entry in found]
+            entries = [entry for page in obstore.list(self._store, folder) for entry in page]
+        return [FileInfo(entry["path"], FileType.File, size=entry["size"]) for entry in entries]
 
     def open_input_file(self, path: str) -> pa.PythonFile:
         """Open a file for reading at any position."""
@@ -162,7 +162,7 @@ class RemoteFiles(FileSystemHandler):  # type: ignore[misc]  # pyarrow has no ty
         Raises:
             OSError: Always.
         """
-        raise OSError(f"An object store cannot append to {path!r}. Write the file anew.")
+        raise OSError(f"An object store cannot append to {path!r}. Write the whole file.")
 
 
 class _ReadFile(io.RawIOBase):
