@@ -11,6 +11,7 @@ import asyncio
 import contextvars
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from rivers.execution.retries import NotRunError, is_failure
@@ -60,33 +61,41 @@ class _Loop:
     """Event loop in a separate thread; what it runs sees the context variables of the calling thread."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+        self._loop = asyncio.new_event_loop()
+        self._closing = asyncio.Event()
         self._context = contextvars.copy_context()
-        self._thread = threading.Thread(target=self.loop.run_forever, name="rivers-loop", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name="rivers-loop", daemon=True)
 
     def open(self) -> None:
         self._thread.start()
 
     def start(self, coroutine: Coroutine[Any, Any, BaseException | None]) -> Future[BaseException | None]:
         # a copy, since one context cannot be entered twice at once
-        return self._context.copy().run(asyncio.run_coroutine_threadsafe, coroutine, self.loop)
+        return self._context.copy().run(asyncio.run_coroutine_threadsafe, coroutine, self._loop)
 
     def close(self) -> None:
-        if self._thread.is_alive():
-            try:
-                asyncio.run_coroutine_threadsafe(self._close(), self.loop).result()
-            finally:
-                self.loop.call_soon_threadsafe(self.loop.stop)
-                self._thread.join()
-        self.loop.close()
+        """Cancel what still runs, and end the thread. May be called again after an interrupt."""
+        if not self._thread.is_alive():
+            self._loop.close()
+            return
+        with suppress(RuntimeError):  # the thread has just closed the loop
+            self._loop.call_soon_threadsafe(self._closing.set)
+        self._thread.join()
 
-    async def _close(self) -> None:
-        tasks = asyncio.all_tasks(self.loop) - {asyncio.current_task(self.loop)}
+    def _serve(self) -> None:
+        try:
+            self._loop.run_until_complete(self._run_until_closing())
+        finally:
+            self._loop.close()
+
+    async def _run_until_closing(self) -> None:
+        await self._closing.wait()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self.loop.shutdown_asyncgens()
-        await self.loop.shutdown_default_executor()
+        await self._loop.shutdown_asyncgens()
+        await self._loop.shutdown_default_executor()
 
 
 class _Suspended(NamedTuple):
