@@ -10,7 +10,7 @@ import threading
 import pytest
 
 import rivers as rs
-from rivers.inspection.check import probe_value, run_store_tests, stores_to_test
+from rivers.inspection.check import PROBE, probe_value, run_store_tests, stores_to_test
 from rivers_core.handler import BaseIOHandler
 
 DEAD = (
@@ -260,6 +260,23 @@ def test_store_test_accepts_failing_delete():
     store = run_test(Kept())
     assert store.state == "ok"
     assert "no permission to delete" in store.remark
+    again = run_test(Kept())
+    assert again.state == "ok"
+    assert "cannot delete" in again.remark
+    assert set(again.timings) == {"put", "get"}
+    assert len(STORED) == 1
+
+
+def test_store_test_tolerates_concurrent_test():
+    class Contested(Shelf):
+        def load_input(self, context):
+            if context.asset_name == PROBE:
+                raise FileNotFoundError
+            return Shelf.load_input(self, context)
+
+    STORED.clear()
+    assert run_test(Contested()).state == "ok"
+    assert not STORED
 
 
 def test_store_test_times_out():
