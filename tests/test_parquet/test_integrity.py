@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import threading
@@ -16,7 +17,8 @@ from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rivers_core.exceptions import IntegrityError, NotMaterializedError
+from rivers_core.exceptions import ConflictError, IntegrityError, NotMaterializedError
+from rivers_parquet import scan
 from rivers_parquet.seal import MAGIC, SIZE
 from tests.test_parquet.support import Tables, facts
 
@@ -54,6 +56,69 @@ def test_lazy_frame_verifies_footer(tables):
     tables.file().write_bytes(damaged)
     with pytest.raises(IntegrityError):
         tables.load(pl.LazyFrame)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be replaced on Windows")
+def test_lazy_frame_reads_version_that_was_loaded(tables):
+    for key in ("a", "b"):
+        tables.store(FRAME, keys=key)
+    lazy = tables.load(pl.LazyFrame, keys=["a", "b"])
+    for value in (FRAME.with_columns(n=-pl.col("n")), pl.DataFrame({"m": ["x"]})):
+        tables.store(value, keys="a")
+        assert lazy.collect().equals(pl.concat([FRAME, FRAME]))
+        assert lazy.select(pl.col("n").sum()).collect(engine="streaming").item() == 2 * FRAME["n"].sum()
+    tables.handler.delete(tables.asked(keys=["a", "b"]))
+    assert lazy.filter(pl.col("n") == 499).collect().height == 2
+
+
+QUERIES = [
+    lambda frame: frame,
+    lambda frame: frame.select("text"),
+    lambda frame: frame.filter(pl.col("n") % 7 == 1).select("text"),
+    lambda frame: frame.select(pl.len()),
+    lambda frame: frame.head(3),
+    lambda frame: frame.filter(pl.col("text") != "4").head(5).select("n"),
+    lambda frame: frame.slice(900, 200),
+    lambda frame: frame.tail(2),
+    lambda frame: frame.group_by("n").len().sort("n"),
+    lambda frame: frame.join(frame, on="n").sort(pl.all()),
+    lambda frame: frame.with_columns(m=pl.col("n") + 1).filter(pl.col("m") > 490),
+]
+
+
+@pytest.mark.parametrize("columns", [None, ["text", "n"]])
+def test_checked_lazy_frame_equals_data_frame(tables, monkeypatch, columns):
+    monkeypatch.setattr(scan, "_MAX_PINNED", 1)
+    monkeypatch.setattr(scan, "_CHECKED_AT_ONCE", 2)
+    options = {} if columns is None else {"columns": columns}
+    keys = ["a", "b", "c"]
+    for key in keys:
+        tables.store(FRAME if key != "b" else FRAME.with_columns(more=1.5), keys=key)
+    lazy, frame = (
+        tables.load(pl.LazyFrame, keys=keys, **options),
+        tables.load(pl.DataFrame, keys=keys, **options),
+    )
+    assert lazy.collect_schema() == frame.schema
+    for query in QUERIES:
+        for engine in ("in-memory", "streaming"):
+            assert query(lazy).collect(engine=engine).equals(query(frame.lazy()).collect())
+
+
+@pytest.mark.parametrize("change", ["replaced", "other columns", "removed", "while read"])
+def test_checked_lazy_frame_refuses_replaced_file(tables, monkeypatch, change):
+    monkeypatch.setattr(scan, "_MAX_PINNED", 0)
+    tables.store(FRAME)
+    lazy = tables.load(pl.LazyFrame)
+    if change == "removed":
+        tables.handler.delete(tables.asked())
+    elif change == "while read":
+        stored, scanned = tables.store, scan._scanned
+        monkeypatch.setattr(scan, "_scanned", lambda *args: (scanned(*args), stored(FRAME.head(3)))[0])
+    else:
+        tables.store(FRAME.tail(9) if change == "replaced" else pl.DataFrame({"m": ["x"]}))
+    for query in (lazy, lazy.head(1), lazy.filter(pl.col("n") > 1).select("text")):
+        with pytest.raises(ConflictError, match="'asset'"):
+            query.collect()
 
 
 def test_removed_seal_is_detected(tables):

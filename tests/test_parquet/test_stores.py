@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from obstore.store import MemoryStore, S3Store
 
-from rivers_core.exceptions import IntegrityError, NotMaterializedError, RiversError
+from rivers_core.exceptions import ConflictError, IntegrityError, NotMaterializedError, RiversError
 from rivers_parquet import files
 from tests.test_parquet.support import Tables
 
@@ -69,9 +69,20 @@ def test_s3_store_object_is_scanned_natively(s3_server, s3_url):
     store = S3Store(name, prefix=prefix, config=config, client_options={"allow_http": True})
     tables = Tables(store)
     tables.store(FRAME)
-    plan = tables.load(pl.LazyFrame).explain()
-    assert "s3://" in plan
     assert tables.load(pl.LazyFrame).collect().equals(FRAME)
+
+
+@pytest.mark.server
+def test_s3_lazy_frame_refuses_replaced_object(bucket):
+    bucket.store(FRAME)
+    lazy = bucket.load(pl.LazyFrame)
+    assert lazy.filter(pl.col("n") > 997).select("text").collect()["text"].to_list() == ["998", "999"]
+    bucket.store(FRAME.with_columns(n=pl.col("n") + 1))
+    with pytest.raises(ConflictError, match="'asset'"):
+        lazy.select("n").collect()
+    bucket.handler.delete(bucket.asked())
+    with pytest.raises(ConflictError, match="'asset'"):
+        lazy.collect()
 
 
 @pytest.mark.server

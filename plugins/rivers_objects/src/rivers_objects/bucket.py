@@ -35,6 +35,7 @@ _LOG: Final = logging.getLogger("rivers.handlers")
 
 Result = TypeVar("Result")
 Run: TypeAlias = Callable[[Callable[[], Any]], Any]
+Stamp: TypeAlias = tuple[int, str | None, str | None]
 
 # S3 accepts at most 10,000 parts, so objects may have up to 160 GB; up to four parts are in flight.
 _PART_SIZE: Final = 16 * 1024 * 1024
@@ -94,9 +95,30 @@ class Bucket:
             path: The object's path in the store.
             length: Number of bytes; a smaller object is returned as a whole.
         """
+        data, size, _ = self.stamped_tail(path, length)
+        return data, size
+
+    def stamped_tail(self, path: str, length: int = TAIL_SIZE) -> tuple[bytes, int, Stamp]:
+        """Return the last bytes of an object, its size in bytes, and its stamp.
+
+        Args:
+            path: The object's path in the store.
+            length: Number of bytes; a smaller object is returned as a whole.
+        """
         client = self._connected()
         data, meta = self._run(lambda: _tail(client, path, length))
-        return data, meta["size"]
+        return data, meta["size"], _stamp(meta)
+
+    def stamp(self, path: str) -> Stamp:
+        """Return what tells an object from others that are put in its place: its size, ETag and version.
+
+        Args:
+            path: The object's path in the store.
+        """
+        client = self._connected()
+        import obstore
+
+        return self._run(lambda: _stamp(obstore.head(client, path)))
 
     def entries(self, folder: str) -> list[tuple[str, int]]:
         """Return name and size of each object in a folder, without those in its folders.
@@ -465,7 +487,11 @@ def _tail(client: ObjectStore, path: str, length: int) -> tuple[bytes, ObjectMet
 
 
 def _is_same(one: ObjectMeta, other: ObjectMeta) -> bool:
-    return (one["size"], one["e_tag"], one["version"]) == (other["size"], other["e_tag"], other["version"])
+    return _stamp(one) == _stamp(other)
+
+
+def _stamp(meta: ObjectMeta) -> Stamp:
+    return meta["size"], meta["e_tag"], meta["version"]
 
 
 def _unchanged(e_tag: str | None, version: str | None) -> PutMode:

@@ -6,9 +6,9 @@ import base64
 import os
 import tempfile
 import weakref
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from rivers_objects import Bucket
+    from rivers_objects.bucket import Stamp
 
 _ARROW_SCHEMA: Final = b"ARROW:schema"
 _MAX_IN_MEMORY: Final = 64 * 1024 * 1024
@@ -71,7 +72,8 @@ class ParquetFile:
         footer: What its footer says.
         source: A local path, the bytes, or a URL that polars reads.
         options: Options of the store of a URL; None for other sources.
-        stamp: State of a local file when its footer was read; None for other sources.
+        stamp: State of the file when its footer was read; None for bytes, and for files of our own.
+        read_stamp: Returns its present state; None where there is no stamp.
         label: Partition of the file, or its asset, for messages.
         temporary: Keeps a downloaded file while it is needed.
     """
@@ -79,17 +81,31 @@ class ParquetFile:
     footer: Footer
     source: str | bytes
     options: Mapping[str, str] | None = None
-    stamp: tuple[int, int, int] | None = None
+    stamp: tuple[object, ...] | None = None
+    read_stamp: Callable[[], tuple[object, ...]] | None = field(default=None, repr=False)
     label: str = ""
     temporary: object = field(default=None, repr=False)
 
     def is_unchanged(self) -> bool:
-        """Return whether the path still names the file whose footer was read."""
-        if self.stamp is None:
+        """Return whether the path or URL still names the file whose footer was read."""
+        if self.read_stamp is None:
             return True
-        with suppress(OSError):
-            return _stamp(os.stat(str(self.source))) == self.stamp
-        return False
+        try:
+            return self.read_stamp() == self.stamp
+        except FileNotFoundError:
+            return False
+
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """Open the local file whose footer was read.
+
+        Raises:
+            FileChangedError: The path names another file now.
+        """
+        with open(self.source, "rb", buffering=0) as file:
+            if self.stamp is not None and _stamp(os.fstat(file.fileno())) != self.stamp:
+                raise FileChangedError
+            yield file
 
     def verify(self) -> str:
         """Compare the whole file with its seal, if it has one, and return its version.
@@ -100,16 +116,13 @@ class ParquetFile:
         """
         if isinstance(self.source, bytes):
             return self._verified(bytes_reader(self.source), len(self.source))
-        with open(self.source, "rb", buffering=0) as file:
-            state = os.fstat(file.fileno())
-            if self.stamp is not None and _stamp(state) != self.stamp:
-                raise FileChangedError
+        with self.opened() as file:
 
             def read(length: int, offset: int) -> bytes:
                 file.seek(offset)
                 return file.read(length)
 
-            return self._verified(read, state.st_size)
+            return self._verified(read, os.fstat(file.fileno()).st_size)
 
     def _verified(self, read: Callable[[int, int], bytes | memoryview], size: int) -> str:
         seal = self.footer.seal
@@ -153,7 +166,9 @@ def open_local(path: str, label: str) -> ParquetFile:
             return file.read(length), size
 
         footer = _footer(read_tail)
-    return ParquetFile(footer, path, stamp=_stamp(state), label=label)
+    return ParquetFile(
+        footer, path, stamp=_stamp(state), read_stamp=lambda: _stamp(os.stat(path)), label=label
+    )
 
 
 def download(bucket: Bucket, path: str, label: str) -> ParquetFile:
@@ -189,10 +204,22 @@ def open_remote(bucket: Bucket, path: str, url: str, options: Mapping[str, str],
 
     Raises:
         FileNotFoundError: It does not exist.
+        FileChangedError: It was replaced while its footer was read.
         DamagedError: It is not an intact Parquet file.
     """
-    footer = _footer(lambda length: bucket.tail(path, length))
-    return ParquetFile(footer, url, options=options, label=label)
+    stamps: list[Stamp] = []
+
+    def read_tail(length: int) -> tuple[bytes, int]:
+        data, size, stamp = bucket.stamped_tail(path, length)
+        stamps.append(stamp)
+        if stamp != stamps[0]:
+            raise FileChangedError
+        return data, size
+
+    footer = _footer(read_tail)
+    return ParquetFile(
+        footer, url, options, stamp=stamps[-1], read_stamp=lambda: bucket.stamp(path), label=label
+    )
 
 
 class _Temporary:

@@ -165,8 +165,9 @@ class ParquetIOHandler(ObjectIOHandler):
     def load_input(self, context: InputContext) -> Any:
         """Load a frame, or the frames of several partitions as one.
 
-        A LazyFrame reads the file when it is collected; its footer is verified now. For any other type the whole file
-        is verified before it is decoded.
+        A LazyFrame reads the file when it is collected; its footer is verified now. Collecting it returns the rows of
+        the version that was loaded, or raises `ConflictError` if a remote file was replaced. For any other type the
+        whole file is verified before it is decoded.
 
         Args:
             context: Asset, partition, consumer and requested type.
@@ -192,13 +193,16 @@ class ParquetIOHandler(ObjectIOHandler):
             error: BaseException | None = None
             try:
                 value = adapter.read(scan)
+            except (FileChangedError, ConflictError):
+                continue
             except MemoryError:
                 raise
             except BaseException as raised:
                 if not isinstance(raised, Exception) and type(raised).__name__ != "PanicException":
                     raise
                 error = raised
-            if not all(file.is_unchanged() for file in files):
+            # a lazy frame is bound to the files whose footers were read
+            if (error is not None or not adapter.is_lazy) and not all(file.is_unchanged() for file in files):
                 continue
             if isinstance(error, RiversError):
                 raise error
@@ -416,7 +420,7 @@ class ParquetIOHandler(ObjectIOHandler):
         )
 
     def _open(self, context: InputContext, path: str, key: str, *, is_lazy: bool) -> ParquetFile:
-        from rivers_parquet.files import download, open_local, open_remote
+        from rivers_parquet.files import FileChangedError, download, open_local, open_remote
         from rivers_parquet.remote import scan_options
         from rivers_parquet.seal import DamagedError
 
@@ -430,9 +434,11 @@ class ParquetIOHandler(ObjectIOHandler):
                     file = download(objects, path, label)
                 else:
                     file = open_remote(objects, path, self.object_address(path), native, label)
+                    if file.footer.has_int96:  # decoded by pyarrow
+                        file = download(objects, path, label)
         except DamagedError as error:
             self._fail_damaged(context, path, error)
-        except RiversError:
+        except (RiversError, FileChangedError):
             raise
         except Exception as error:
             self.fail_read(context, path, error)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +17,7 @@ from rivers_core.exceptions import ConflictError, InvalidMetadataError, RiversEr
 from rivers_frames.arrow_categories import encoded
 from rivers_frames.arrow_types import same_type, streamed
 from rivers_parquet.details import KEY
+from rivers_parquet.files import ParquetFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,9 +25,11 @@ if TYPE_CHECKING:
     import polars as pl
     from arro3.core import RecordBatchReader
 
-    from rivers_parquet.files import ParquetFile
-
-_BATCH_ROWS = 65_536
+_BATCH_ROWS: Final = 65_536
+# an open file cannot be replaced on Windows; macOS allows a process 256 open files by default
+_CAN_PIN: Final = os.name != "nt"
+_MAX_PINNED: Final = 64
+_CHECKED_AT_ONCE: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +100,57 @@ class Scan:
         """Return the rows as a polars query, which reads only the columns and row groups that it needs."""
         import polars as pl
 
-        from rivers_frames.polars_frames import polars_column
-
         if any(file.footer.has_int96 for file in self.files):
             return pl.DataFrame(self.arrow_table()).lazy()
-        names = [file.footer.stored.names for file in self.files]
-        sources: list[Any] = [file.source for file in self.files]
-        options = None if self.files[0].options is None else dict(self.files[0].options)
-        if all(own == names[0] for own in names):
-            frame = _scanned(sources, options)
-        else:
-            frame = pl.concat([_scanned([source], options) for source in sources], how="diagonal")
-        if not self.is_selection and len(self.files) == 1:
-            return frame
-        return frame.select([polars_column(column.name) for column in self.columns])
+        if (
+            any(file.options is not None for file in self.files)
+            or not _CAN_PIN
+            or len(self.files) > _MAX_PINNED
+        ):
+            return self._checked_frame()
+        with ExitStack() as stack:  # polars keeps duplicates of the descriptors
+            sources: list[Any] = [
+                file.source if isinstance(file.source, bytes) else stack.enter_context(file.opened())
+                for file in self.files
+            ]
+            return _query(self, sources)
+
+    def _checked_frame(self) -> pl.LazyFrame:
+        """Return a query over paths or URLs that fails if one of them names another file when its rows are used.
+
+        Nothing can pin the object behind a URL, so its stamp is compared before each batch is passed on. Columns,
+        filters and limits of later operations reach the files.
+        """
+        import polars as pl
+        from polars.io.plugins import register_io_source
+
+        from rivers_frames.polars_frames import polars_column
+
+        # now: polars wraps the errors of a schema that is computed later
+        with _replacement_reported(self.files):
+            schema = _query(self, [file.source for file in self.files]).collect_schema()
+
+        def frames(
+            names: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
+        ) -> Iterator[pl.DataFrame]:
+            del batch_size
+            empty, left = pl.LazyFrame(schema=schema), n_rows
+            for start in range(0, len(self.files), _CHECKED_AT_ONCE):
+                part = replace(self, files=self.files[start : start + _CHECKED_AT_ONCE])
+                frame = pl.concat([empty, _query(part, [file.source for file in part.files])], how="diagonal")
+                frame = frame if names is None else frame.select([polars_column(name) for name in names])
+                frame = frame if predicate is None else frame.filter(predicate)
+                batches = (frame if left is None else frame.head(left)).collect_batches()
+                with _replacement_reported(part.files):
+                    for batch in batches:
+                        _refuse_replaced(part.files)
+                        yield batch
+                        left = None if left is None else left - batch.height
+                    _refuse_replaced(part.files)  # there may be no batch
+                if left == 0:
+                    return
+
+        return register_io_source(frames, schema=schema)
 
     def _stored_schema(self) -> pa.Schema:
         """Return the types that pyarrow reads from the first file that has each column."""
@@ -133,9 +176,7 @@ class Scan:
             page_checksum_verification=True,
         )
         if not file.is_unchanged():
-            raise ConflictError(
-                f"Could not load {file.label}: another process replaced the file while it was read. Load it again."
-            )
+            raise _replaced(file)
         return opened
 
     def _names_in(self, file: ParquetFile) -> list[str] | None:
@@ -203,11 +244,55 @@ def _is_same(column: Column, known: Column) -> bool:
     return same_type(column.given.type, known.given.type) and column.categories == known.categories
 
 
-def _scanned(sources: list[Any], options: dict[str, str] | None) -> pl.LazyFrame:
+def _query(scan: Scan, sources: Sequence[Any]) -> pl.LazyFrame:
+    """Return the query over the files of a scan, as they are opened by polars."""
+    import polars as pl
+
+    from rivers_frames.polars_frames import polars_column
+
+    files = scan.files
+    names = [file.footer.stored.names for file in files]
+    options = None if files[0].options is None else dict(files[0].options)
+    if all(own == names[0] for own in names) and len(set(map(type, sources))) == 1:
+        frame = _scanned(sources, options)
+    else:
+        frame = pl.concat([_scanned([source], options) for source in sources], how="diagonal")
+    if not scan.is_selection and len(files) == 1:
+        return frame
+    return frame.select([polars_column(column.name) for column in scan.columns])
+
+
+@contextmanager
+def _replacement_reported(files: Sequence[ParquetFile]) -> Iterator[None]:
+    """Replace an error that another file in the place of one of the given files explains."""
+    try:
+        yield
+    except RiversError:
+        raise
+    except Exception:
+        _refuse_replaced(files)
+        raise
+
+
+def _refuse_replaced(files: Sequence[ParquetFile]) -> None:
+    with ThreadPoolExecutor(len(files)) as pool:
+        for file, is_unchanged in zip(files, pool.map(ParquetFile.is_unchanged, files), strict=True):
+            if not is_unchanged:
+                raise _replaced(file)
+
+
+def _replaced(file: ParquetFile) -> ConflictError:
+    return ConflictError(
+        f"Could not load {file.label}: another process replaced the file after it was loaded and before it was read. "
+        "Load it again."
+    )
+
+
+def _scanned(sources: Sequence[Any], options: dict[str, str] | None) -> pl.LazyFrame:
     import polars as pl
 
     # a path may contain the characters of patterns, and `day=2024-01-31` is a storage key, not a column
-    return pl.scan_parquet(sources, glob=False, hive_partitioning=False, storage_options=options)
+    return pl.scan_parquet(list(sources), glob=False, hive_partitioning=False, storage_options=options)
 
 
 def _cast(
