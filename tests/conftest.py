@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,6 +31,10 @@ def pytest_configure() -> None:
             "the folder rivers_core/ was imported instead of the package inside it, because the checkout is "
             "not installed: run `make test`, or `pip install -e rivers_core` and the other folders"
         )
+    # obstore and deltalake parse all certificates of the system for each client: 60 ms of processor time, five sixths
+    # of a test against a server on this machine, which has no use for them
+    os.environ["SSL_CERT_FILE"] = str(Path(__file__).with_name("certificate.pem"))
+    os.environ.pop("SSL_CERT_DIR", None)
     # a shell starts background commands with SIGINT ignored, and the programs of the tests would inherit that
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
