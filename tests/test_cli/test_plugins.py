@@ -32,6 +32,32 @@ def test_plugins_load_reports_broken_plugin(project, monkeypatch, strict):
     assert "no such device" in project.rivers("check").err
 
 
+@pytest.mark.parametrize(
+    ("record", "part"),
+    [("'odd', 'acme_odd:Odd'", "load_input"), ("'odd', 'acme_odd:Odd', api_version=99", "99"),
+     ("'odd', 'acme_odd:Missing'", "Missing")],
+)  # fmt: skip
+def test_plugins_load_fails_for_unusable_handler(project, fake_distribution, record, part):
+    source = f"""
+from rivers_core import BaseIOHandler
+from rivers_core.hooks import HandlerSpec, hookimpl
+
+class Odd(BaseIOHandler):
+    def handle_output(self, context, obj): pass
+    def load_input(self): pass
+
+@hookimpl
+def rivers_io_handlers():
+    yield HandlerSpec({record})
+"""
+    fake_distribution("acme-odd", {"odd": "acme_odd"}, {"acme_odd.py": source})
+    assert project.rivers("plugins", "--json").code == 0
+    done = project.rivers("plugins", "--load", "--json")
+    assert done.code == 1
+    (remark,) = next(item["remarks"] for item in done.document if item["entry_point"] == "odd")
+    assert part in remark
+
+
 def test_plugins_load_skips_denied_plugin(project):
     project.write("rivers.toml", '[plugins]\ndeny = ["rivers-pickle"]\n')
     states = {item["entry_point"]: item for item in project.ok("plugins", "--load", "--json").document}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from rivers_core.exceptions import PluginLoadError
@@ -99,6 +101,7 @@ BROKEN_MODULES = {
         TypeError,
         "cannot be a pluggy wrapper",
     ),
+    "an interrupt that nobody sent": ("raise KeyboardInterrupt", KeyboardInterrupt, "KeyboardInterrupt"),
     "a panic that is not an Exception": (
         "class PanicException(BaseException): pass\nraise PanicException('called `unwrap`')",
         BaseException,
@@ -225,14 +228,25 @@ def test_broken_target_is_reported_on_use(case, fake_distribution, registry):
     assert warnings["bad"] == (str(caught.value),)
 
 
+@pytest.fixture
+def interruptible():
+    """Workers of pytest-xdist ignore SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
 INTERRUPTED = """
+import signal
+
 import acme_slow
 from rivers_core.hooks import HandlerSpec, hookimpl
 
 def once():
     if not hasattr(acme_slow, "again"):
         acme_slow.again = True
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
 
 {at_import}
 @hookimpl
@@ -243,7 +257,7 @@ def rivers_io_handlers():
 
 
 @pytest.mark.parametrize("at_import", ["", "once()"])
-def test_keyboard_interrupt_propagates_and_load_is_repeatable(at_import, fake_distribution, registry):
+def test_interrupt_propagates_and_load_is_repeatable(at_import, fake_distribution, registry, interruptible):
     source = INTERRUPTED.format(at_import=at_import)
     fake_distribution("acme-slow", {"slow": "acme_slow.plugin"}, {"acme_slow/plugin.py": source})
     with pytest.raises(KeyboardInterrupt):

@@ -22,6 +22,7 @@ from rivers_core.plugins.discovery import (
     is_installed,
 )
 from rivers_core.plugins.hook_calls import validate_hooks
+from rivers_core.plugins.interrupts import InterruptWatch
 from rivers_core.plugins.lookup_errors import (
     broken_target_error,
     missing_requirement_error,
@@ -128,14 +129,15 @@ class LoadedPlugins:
             return False
         self._loading.add(entry)
         start = self._clock()
-        try:
-            self.add(entry)
-        except ALWAYS_PROPAGATE:
-            raise
-        except BaseException as error:
-            self.failures[entry] = error
-        finally:
-            self._loading.discard(entry)
+        with InterruptWatch() as watch:
+            try:
+                self.add(entry)
+            except BaseException as error:
+                if _propagates(error, watch):
+                    raise
+                self.failures[entry] = error
+            finally:
+                self._loading.discard(entry)
         seconds = self._clock() - start
         if seconds > SLOW_SECONDS:
             _LOG.warning(
@@ -295,12 +297,20 @@ def import_target(registration: Registration[Any]) -> Any:
     missing = [name for name in getattr(spec, "requires", ()) if not is_installed(name)]
     if missing:
         raise missing_requirement_error(registration, missing)
-    try:
-        return getattr(importlib.import_module(spec.module), spec.class_name)
-    except ALWAYS_PROPAGATE:
-        raise
-    except BaseException as error:
-        raise broken_target_error(registration, one_line(error), error) from error
+    with InterruptWatch() as watch:
+        try:
+            return getattr(importlib.import_module(spec.module), spec.class_name)
+        except BaseException as error:
+            if _propagates(error, watch):
+                raise
+            raise broken_target_error(registration, one_line(error), error) from error
+
+
+def _propagates(error: BaseException, watch: InterruptWatch) -> bool:
+    """Return whether an exception ends the program; a plugin that raises `KeyboardInterrupt` itself is broken."""
+    return isinstance(error, ALWAYS_PROPAGATE) and (
+        watch.is_interrupted or not isinstance(error, KeyboardInterrupt)
+    )
 
 
 def import_class(registration: Registration[Any]) -> type:

@@ -74,6 +74,7 @@ class PluginStatus:
         warnings: Mistakes in a loaded plugin: hooks that are not called, names that another plugin claims as well,
             targets that cannot be used (after `load_all(targets=True)`).
         groups: Groups in which an entry point announces the plugin.
+        unusable: Which of `provides` cannot be used (after `load_all(targets=True)`).
     """
 
     distribution: str
@@ -84,6 +85,19 @@ class PluginStatus:
     provides: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    unusable: tuple[str, ...] = ()
+
+
+_NOUNS: Final[dict[type[Any], str]] = {
+    HandlerSpec: "handler",
+    ExecutorSpec: "executor",
+    StorageSpec: "storage",
+    CommandSpec: "command",
+}
+
+
+def _described(registration: Registration[Any]) -> str:
+    return f"{_NOUNS[type(registration.spec)]} {registration.spec.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -535,7 +549,7 @@ class PluginRegistry:
         return owner is not None and same_distribution(item.distribution, owner)
 
     def _status(self, entry: PluginEntry) -> PluginStatus:
-        state, error, provides, warnings = "not loaded", None, [], []
+        state, error, provides, warnings, unusable = "not loaded", None, [], [], []
         loaded = self._loaded
         refusal = None if entry.module is not None else _refusal(self._policies(), entry.distribution)
         if refusal is not None:
@@ -546,23 +560,19 @@ class PluginRegistry:
             state, error = "broken", entry.problem
         elif entry in loaded.registrations:
             state, provides, warnings = "loaded", self._provides(entry), self._warnings(entry)
+            registrations = loaded.registrations[entry]
+            unusable = [_described(item) for item in registrations if item in loaded.target_errors]
         groups = tuple(sorted(entry.groups))
         owner = (entry.distribution, entry.version, entry.name)
-        return PluginStatus(*owner, state, error, tuple(provides), tuple(warnings), groups)
+        return PluginStatus(*owner, state, error, tuple(provides), tuple(warnings), groups, tuple(unusable))
 
     def _provides(self, entry: PluginEntry) -> list[str]:
-        nouns = {
-            HandlerSpec: "handler",
-            ExecutorSpec: "executor",
-            StorageSpec: "storage",
-            CommandSpec: "command",
-        }
         hooks = {
             name for group in (OBSERVERS, RESOLVE) if group in entry.groups for name in ANNOUNCED_HOOKS[group]
         }
         return [
             *(
-                f"{nouns[type(item.spec)]} {item.spec.name}"
+                _described(item)
                 for item in self._loaded.registrations[entry]
                 if not isinstance(item.spec, CommandSpec) or COMMANDS in entry.groups
             ),

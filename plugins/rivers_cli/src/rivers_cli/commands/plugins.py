@@ -31,7 +31,7 @@ def plugins(
     rivers.toml applies. With --load, remarks report mistakes: hooks that no entry point announces, handlers with wrong
     signatures, names that several packages claim, commands that do not run under their own name.
 
-    Exit codes: 0, or 1 if --load found a broken plugin.
+    Exit codes: 0, or 1 if --load found a broken plugin, or a handler, executor, storage or command that cannot be used.
 
     Examples:
       $ rivers plugins
@@ -66,7 +66,7 @@ def plugins(
         print_table(columns, [_row(document) for document in documents])
     if message := foreign_distribution_message():
         print_error(f"\nWarning: {message}")
-    if load and any(status.state == "broken" for status in statuses):
+    if load and any(status.state == "broken" or status.unusable for status in statuses):
         raise ExitError
 
 
