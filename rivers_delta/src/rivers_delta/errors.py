@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from rivers_core.authoring import missing_credentials, option_secrets, redact, shown_keys
 from rivers_core.exceptions import IntegrityError, RiversError
+from rivers_objects.errors import FOREIGN_ADVICE, is_busy, plain_response
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,7 +25,7 @@ _DEBUG: Final = re.compile(
 _COLOR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _CHAIN: Final = re.compile(r"\s*\n\s*↳\s*")
 _LABELS: Final = re.compile(r"^(?:(?:Generic )?(?:DeltaTable error|delta kernel error|error)|Kernel error"
-                            r"|External error|Kernel|Arrow error|C Data interface error): ")  # fmt: skip
+                            r"|External(?: error)?|Kernel|Arrow error|C Data interface error)(?::| ->) ")  # fmt: skip
 _STATUS: Final = re.compile(
     r"^(?:[A-Z][\w ]*?(?:error|Error)|Invalid|NotImplemented|Out of memory|Cancelled): "
 )
@@ -32,7 +33,10 @@ _PYTHON_TRACEBACK: Final = re.compile(r"\.? Detail: Python exception: (?P<trace>
 _RESPONSE: Final = re.compile(r"status code: (?P<status>\d{3})\b")
 _TRANSIENT: Final = re.compile(r"429|5(?!01)")  # 501 Not Implemented is permanent
 _TIMEOUT: Final = re.compile(r"operation timed out|status code: 408\b", re.IGNORECASE)
-_NO_RESPONSE: Final = re.compile(r"HTTP error: (?!builder error)|error sending request")
+_NO_RESPONSE: Final = re.compile(
+    r"HTTP error: (?!builder error|error following redirect)|error sending request"
+)
+_REDIRECT: Final = re.compile(r"error following redirect|status code: 30\d\b|redirect without LOCATION")
 _PANIC: Final = ("pyo3_runtime", "PanicException")
 _ABSENT: Final = r"(?:No such file|not found|os error 2\b)"
 _MISSING_FILE: Final = rf"\.parquet\b.*{_ABSENT}|{_ABSENT}.*\.parquet\b"
@@ -41,6 +45,11 @@ _ADVICE: Final = (
      "The credentials are invalid or lack a permission. Check both."),
     (r"NoSuchBucket|ContainerNotFound|The specified container does not exist",
      "The bucket or container does not exist. Create it first."),
+    (r"(?i)<(?:!doctype )?html|ETag Header missing", FOREIGN_ADVICE),
+    (_REDIRECT.pattern,
+     "An object store does not redirect: check endpoint, region, and that no sign-in page is in between."),
+    (r"error sending request|Connection refused|dns error|operation timed out",
+     "The server does not answer: check that it is running, and that this machine can reach its address."),
     (r"Permission denied|os error 13", "This process lacks a file permission."),
     (r"No space left|os error 28", "The disk is full."),
     (_MISSING_FILE,
@@ -109,7 +118,7 @@ def table_error(
         The error to raise, with a redacted cause.
     """
     message = message_of(error, storage_options)
-    advice = next((text for pattern, text in _ADVICE if re.search(pattern, str(error))), "")
+    advice = next((text for pattern, text in _ADVICE if re.search(pattern, _one_line(error))), "")
     reason = missing_credentials(address, str(error)) or " ".join(
         part for part in (message.rstrip(".") + ".", advice) if part
     )
@@ -148,9 +157,14 @@ def redact_library_text(text: str, storage_options: Mapping[str, str] | None = N
         text: The message.
         storage_options: Options whose values must not be shown.
     """
-    text = _without_labels(_CHAIN.sub(": ", _COLOR.sub("", text)))
-    text = _DEBUG.sub("", _BACKTRACE.sub("", _without_traceback(text)))
+    text = _without_labels(_one_line(text))
+    text = plain_response(_DEBUG.sub("", _BACKTRACE.sub("", _without_traceback(text))))
     return redact(text, option_secrets(storage_options or {})).strip()
+
+
+def _one_line(error: object) -> str:
+    """Return the text of an error without colors, its chain of causes joined with colons."""
+    return _CHAIN.sub(": ", _COLOR.sub("", str(error)))
 
 
 def _without_labels(text: str) -> str:
@@ -177,7 +191,7 @@ def _redacted_cause(error: BaseException, message: str) -> BaseException:
     """
     if not isinstance(error, Exception):
         return RuntimeError(message)
-    kind = _cause_type(error, message)
+    kind = _cause_type(error)
     if str(error) == message and kind is type(error):
         return error
     try:
@@ -186,12 +200,13 @@ def _redacted_cause(error: BaseException, message: str) -> BaseException:
         return RuntimeError(message)
 
 
-def _cause_type(error: Exception, message: str) -> type[Exception]:
-    response = _RESPONSE.search(message)
-    if _TIMEOUT.search(message):
+def _cause_type(error: Exception) -> type[Exception]:
+    text = _one_line(error)
+    response = _RESPONSE.search(text)
+    if _TIMEOUT.search(text):
         return TimeoutError
-    if _TRANSIENT.match(response["status"]) if response else _NO_RESPONSE.search(message):
+    if is_busy(text) or (_TRANSIENT.match(response["status"]) if response else _NO_RESPONSE.search(text)):
         return ConnectionError
-    if response and type(error) is OSError:
-        return PermissionError if response["status"] in ("401", "403") else RuntimeError
+    if type(error) is OSError and (response or _REDIRECT.search(text)):
+        return PermissionError if response and response["status"] in ("401", "403") else RuntimeError
     return type(error)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from rivers_core.authoring import ForkGuard, locate_store
 from rivers_core.exceptions import RiversError
 from rivers_objects import stores
+from rivers_objects.errors import refuse_absent_store, refuse_foreign_object
 from rivers_objects.interruptible import interruptible
 from rivers_objects.targets import TAIL_SIZE, ReplacedError, Staged
 from rivers_objects.uploads import stale_uploads
@@ -62,6 +63,7 @@ class Bucket:
         self._store = store
         self._options = options
         self._is_memory = stores.is_memory(store)
+        self._is_web_server = stores.is_web_server(store)
         self._client: ObjectStore | None = None
         self._has_conditions = False
 
@@ -74,7 +76,12 @@ class Bucket:
         client = self._connected()
         import obstore
 
-        return self._run(lambda: memoryview(obstore.get(client, path).bytes()))
+        def request() -> memoryview:
+            response = obstore.get(client, path)
+            self._check(response.meta)
+            return memoryview(response.bytes())
+
+        return self._run(request)
 
     def chunks(self, path: str) -> tuple[int, Iterator[memoryview]]:
         """Return size and bytes of an object, which are received while they are consumed.
@@ -86,6 +93,7 @@ class Bucket:
         import obstore
 
         response = self._run(lambda: obstore.get(client, path))
+        self._check(response.meta)
         return response.meta["size"], self._received(iter(response.stream(min_chunk_size=_CHUNK)))
 
     def tail(self, path: str, length: int = TAIL_SIZE) -> tuple[bytes, int]:
@@ -107,6 +115,7 @@ class Bucket:
         """
         client = self._connected()
         data, meta = self._run(lambda: _tail(client, path, length))
+        self._check(meta)
         return data, meta["size"], _stamp(meta)
 
     def stamp(self, path: str) -> Stamp:
@@ -118,7 +127,9 @@ class Bucket:
         client = self._connected()
         import obstore
 
-        return self._run(lambda: _stamp(obstore.head(client, path)))
+        meta = self._run(lambda: obstore.head(client, path))
+        self._check(meta)
+        return _stamp(meta)
 
     def entries(self, folder: str) -> list[tuple[str, int]]:
         """Return name and size of each object in a folder, without those in its folders.
@@ -142,7 +153,7 @@ class Bucket:
         import obstore
 
         try:
-            self._run(lambda: obstore.head(client, path))
+            self._check(self._run(lambda: obstore.head(client, path)))
         except FileNotFoundError:
             return False
         return True
@@ -260,7 +271,16 @@ class Bucket:
 
     def _run(self, request: Callable[[], Result]) -> Result:
         """Send a request, and wait for it in a way that Ctrl-C ends; a store in memory answers at once."""
-        return request() if self._is_memory else interruptible(request)
+        try:
+            return request() if self._is_memory else interruptible(request)
+        except FileNotFoundError as error:
+            if not self._is_web_server:
+                refuse_absent_store(error)
+            raise
+
+    def _check(self, meta: ObjectMeta) -> None:
+        if not self._is_web_server:
+            refuse_foreign_object(meta)
 
     def _received(self, chunks: Iterator[Buffer]) -> Iterator[memoryview]:
         while (chunk := self._run(lambda: next(chunks, None))) is not None:

@@ -257,7 +257,7 @@ class ObjectIOHandler(BaseIOHandler):
             NotMaterializedError: The object does not exist.
             RiversError: The store failed.
         """
-        if not isinstance(error, FileNotFoundError) or errors.is_missing_bucket(error):
+        if not isinstance(error, FileNotFoundError):
             self.fail("load", context, path, error)
         raise NotMaterializedError(
             context.asset_name,

@@ -90,6 +90,13 @@ def is_memory(store: object) -> bool:
     return type(store).__name__ == "MemoryStore"
 
 
+def is_web_server(store: object) -> bool:
+    """Return whether a checked store is a web server, whose responses need no ETag and whose errors are web pages."""
+    if isinstance(store, str):
+        return (_scheme(store) or "").startswith("http")
+    return type(store).__name__ == "HTTPStore"
+
+
 def locality_of(store: object) -> Locality:
     """Return the locality of a checked store."""
     if is_memory(store):

@@ -142,10 +142,10 @@ def _above(address: str) -> Iterator[str]:
 
 def _is_remote_table(address: str, storage_options: dict[str, str] | None) -> bool:
     """Return whether a table exists; False also if the credentials do not permit access."""
-    from deltalake import DeltaTable
+    from rivers_delta.log.remote_files import is_table
 
     try:
-        return DeltaTable.is_deltatable(address, storage_options)
+        return is_table(address, storage_options)
     except Exception:
         return False
 

@@ -8,19 +8,23 @@ process for good. obstore waits without the GIL.
 from __future__ import annotations
 
 import io
+import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import obstore
 import pyarrow as pa
 from pyarrow.fs import FileInfo, FileSelector, FileSystemHandler, FileType, PyFileSystem
 
 from rivers_objects import stores
+from rivers_objects.errors import refuse_absent_store, refuse_foreign_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from obstore.store import ObjectStore
+
+_COMMIT: Final = re.compile(r"\d{20}\.(?:json|checkpoint\b)")
 
 
 def remote_files(
@@ -48,6 +52,35 @@ def read_remote(address: str, options: Mapping[str, str] | None, path: str) -> b
         FileNotFoundError: It does not exist.
     """
     return obstore.get(_store(address, options), path).bytes().to_bytes()
+
+
+def is_table(address: str, options: Mapping[str, str] | None) -> bool:
+    """Return whether a folder has a transaction log.
+
+    `DeltaTable.is_deltatable` holds the GIL while it waits for the store (deltalake up to 1.6).
+
+    Args:
+        address: The URL of the folder.
+        options: Storage options with deltalake's names.
+    """
+    entries = obstore.list_with_delimiter(_store(address, options), "_delta_log")["objects"]
+    return any(_COMMIT.match(entry["path"].rpartition("/")[2]) for entry in entries)
+
+
+def refuse_absent(address: str, options: Mapping[str, str] | None) -> None:
+    """Raise unless an object store answers: a sign-in page instead of a listing looks like an empty folder.
+
+    Args:
+        address: The URL of a folder in which no table was found.
+        options: Storage options with deltalake's names.
+
+    Raises:
+        AbsentStoreError: The bucket does not exist, or something else answers in its place.
+    """
+    try:
+        refuse_foreign_object(obstore.get(_store(address, options), f"_delta_log/{0:020d}.json").meta)
+    except FileNotFoundError as error:
+        refuse_absent_store(error)
 
 
 def _store(address: str, options: Mapping[str, str] | None) -> ObjectStore:

@@ -182,8 +182,9 @@ def _refuse_lost_remote_log(settings: TableSettings) -> None:
     """Do the same in an object store, where a table that is being created has one object in its log."""
     from pyarrow import fs
 
-    from rivers_delta.log.remote_files import remote_files
+    from rivers_delta.log.remote_files import refuse_absent, remote_files
 
+    refuse_absent(settings.address, settings.storage_options)
     files = remote_files(settings.address, settings.storage_options)
     entries = files.get_file_info(fs.FileSelector("", recursive=True, allow_not_found=True))
     paths = [entry.path for entry in entries if entry.type == fs.FileType.File]

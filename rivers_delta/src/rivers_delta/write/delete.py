@@ -122,11 +122,13 @@ def _delete_objects(settings: TableSettings) -> None:
     """
     from pyarrow import fs
 
-    from rivers_delta.log.remote_files import remote_files
+    from rivers_delta.log.remote_files import refuse_absent, remote_files
 
     store = remote_files(settings.address, settings.storage_options)
     entries = store.get_file_info(fs.FileSelector("", recursive=True, allow_not_found=True))
     paths = [entry.path for entry in entries if entry.type == fs.FileType.File]
+    if not paths:
+        refuse_absent(settings.address, settings.storage_options)
     log = sorted(path for path in paths if path.startswith(LOG) and path != CREATION)
     commits = [path for path in log if path.endswith(".json") and path[len(LOG)].isdigit()]
     for path in [path for path in log if path not in commits] + commits:
