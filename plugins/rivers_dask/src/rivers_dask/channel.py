@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
+import pickle
 from contextlib import suppress
+from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -25,7 +27,37 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10
 
+SUBMIT_SECONDS = 0.01
+"""Time between two submissions. A graph of one task costs the scheduler as much as one of ten tasks, and the client
+sends its messages at most this often anyway (distributed 2026.8)."""
+
+RELEASE_SECONDS = 0.2
+"""Time after which the scheduler may forget tasks that have ended."""
+
 _LOG = logging.getLogger("rivers.run")
+
+
+@dataclass(slots=True, eq=False)
+class _Task:
+    """One attempt of a step that is sent to the cluster.
+
+    Attributes:
+        key: Its Dask key.
+        call: The pickled `StepCall`.
+        resources: Dask resources that it asks for.
+        future: Its Dask future, when it is submitted.
+        report: The encoded report, when it has arrived.
+    """
+
+    key: str
+    call: bytes
+    resources: dict[str, float] | None
+    future: asyncio.Future[Future[None]]
+    report: bytes | None = None
+
+    @property
+    def is_submitted(self) -> bool:
+        return self.future.done() and not self.future.cancelled() and self.future.exception() is None
 
 
 class DaskChannel(Channel):
@@ -47,19 +79,22 @@ class DaskChannel(Channel):
         self._name = uuid4().hex
         self._cluster = None if executor.address is not None else _local_cluster(executor)
         self._client = self._connected()
-        self._running: set[Future[Any]] = set()
+        self._running: dict[str, _Task] = {}
+        self._queued: list[_Task] = []
+        self._submitted_at = 0.0
+        self._ended: list[Future[None]] = []
         self._bundles: dict[str, asyncio.Task[None]] = {}
         self._withdrawn: set[str] = set()
-        self._lock = threading.Lock()
         try:
             self._check_versions()
             close_bundle = cloudpickle.dumps(tasks.close_bundle)
             # by value: the scheduler need not have this package
             cloudpickle.register_pickle_by_value(tasks)
             try:
-                self._client.register_plugin(tasks.ClaimPlugin(self._name, self._client.id, close_bundle))
+                self._client.register_plugin(tasks.StepPlugin(self._name, self._client.id, close_bundle))
             finally:
                 cloudpickle.unregister_pickle_by_value(tasks)
+            self._client.subscribe_topic(tasks.TOPIC, self._receive)
         except BaseException:
             self._disconnect()
             raise
@@ -93,17 +128,16 @@ class DaskChannel(Channel):
 
     def interrupt(self) -> None:
         """Cancel all running tasks; see `Channel.interrupt`."""
-        with self._lock:
-            running = list(self._running)
-        self._client.cancel(running, force=True)
+        self._client.sync(self._interrupt)
 
     def close(self) -> None:
         """Tear down resources on the workers and leave nothing on the cluster; end a local one."""
         with suppress(OSError, RuntimeError):  # the cluster may be gone
             for digest in self._bundles:
                 self._client.run(tasks.close_bundle, digest, on_error="ignore")
+            self._client.unsubscribe_topic(tasks.TOPIC)
             self._client.unregister_scheduler_plugin(f"rivers-{self._name}")
-            self._client.run_on_scheduler(_by_value(tasks.forget_claims), self._name)
+            self._client.run_on_scheduler(_by_value(tasks.forget_channel), self._name)
         self._disconnect()
 
     # ------------------------------------------------------------------ on the loop of the client
@@ -113,13 +147,12 @@ class DaskChannel(Channel):
         if digest not in self._bundles:
             self._bundles[digest] = asyncio.ensure_future(self._broadcast(digest, request.bundle.data))
         await asyncio.shield(self._bundles[digest])
-        claim = f"{uuid4().hex} {request.run_id}"
-        report = await self._run(request, None, claim, resources)
-        if report is None:  # a worker that came later
-            report = await self._run(request, request.bundle.data, claim, resources)
-        if not report and request.run_id in self._withdrawn:
+        report = await self._run(request, None, resources)
+        if report == tasks.NEEDS_BUNDLE:  # a worker that came later
+            report = await self._run(request, request.bundle.data, resources)
+        if report is None and request.run_id in self._withdrawn:
             raise NotRunError
-        if not report:
+        if report is None:
             raise LostStepError(
                 f"The Dask worker that ran {request.subject}, attempt {request.attempt}, was lost "
                 f"(scheduler {self._executor.address or 'of the local cluster'})."
@@ -131,36 +164,82 @@ class DaskChannel(Channel):
         await self._client.run(tasks.load_bundle, digest, data, on_error="ignore")
 
     async def _run(
-        self, request: StepRequest, data: bytes | None, claim: str, resources: dict[str, float] | None
+        self, request: StepRequest, data: bytes | None, resources: dict[str, float] | None
     ) -> bytes | None:
-        future = self._client.submit(
-            tasks.run_step,
-            request.bundle.digest,
-            data,
-            request.encoded,
-            claim,
-            self._name,
-            key=f"rivers-{request.step}-{uuid4().hex}",
-            pure=False,
-            retries=0,
-            resources=resources,
+        """Return the report of a task; None if it ended without one."""
+        loop = asyncio.get_running_loop()
+        key = f"rivers-{request.step}-{uuid4().hex}"
+        call = tasks.StepCall(
+            request.bundle.digest, data, request.encoded, request.run_id, key, self._name, self._client.id
         )
-        with self._lock:
-            self._running.add(future)
+        encoded = pickle.dumps(call, pickle.HIGHEST_PROTOCOL)
+        task = self._running[key] = _Task(key, encoded, resources, loop.create_future())
         try:
-            report: bytes | None = await future
+            future = await self._submit(task)
+            error = await future.exception()
         except asyncio.CancelledError:
-            if future.status != "cancelled":  # this coroutine was cancelled
-                await self._client.cancel([future], force=True)
-                raise
-            raise LostStepError(f"The task of {request.subject} was canceled.") from None
-        except Exception as error:
-            raise LostStepError(f"Dask could not run {request.subject}: {error}") from error
+            if task.is_submitted:
+                await self._client.cancel([task.future.result()], force=True)
+            raise
         finally:
-            with self._lock:
-                self._running.discard(future)
+            del self._running[key]
+        if future.status == "cancelled":
+            raise LostStepError(f"The task of {request.subject} was canceled.")
+        self._end(future)
+        if error is not None:
+            raise LostStepError(f"Dask could not run {request.subject}: {error}") from error
+        return task.report
+
+    def _receive(self, event: tuple[str, bytes]) -> None:
+        """Keep the report of a task; the scheduler sends it before it sends that the task has ended."""
+        key, report = event
+        if key in self._running:
+            self._running[key].report = report
+
+    def _submit(self, task: _Task) -> asyncio.Future[Future[None]]:
+        """Queue a task, to be submitted with others that are ready at about the same time."""
+        if not self._queued:
+            asyncio.get_running_loop().call_at(self._submitted_at + SUBMIT_SECONDS, self._submit_queued)
+        self._queued.append(task)
+        return task.future
+
+    def _submit_queued(self) -> None:
+        self._submitted_at = asyncio.get_running_loop().time()
+        queued, self._queued = [task for task in self._queued if not task.future.done()], []
+        for resources, alike in groupby(sorted(queued, key=_resources_of), _resources_of):
+            batch = list(alike)
+            try:
+                futures = self._client.map(
+                    pickle.loads,  # the scheduler need not have this package
+                    [task.call for task in batch],
+                    key=[task.key for task in batch],
+                    pure=False,
+                    retries=0,
+                    resources=dict(resources) or None,
+                )
+            except Exception as error:
+                for task in batch:
+                    task.future.set_exception(error)
+                continue
+            for task, future in zip(batch, futures, strict=True):
+                task.future.set_result(future)
+
+    def _end(self, future: Future[None]) -> None:
+        """Release a future, later: the client would make the next submission wait behind this message."""
+        if not self._ended:
+            asyncio.get_running_loop().call_later(RELEASE_SECONDS, self._release_ended)
+        self._ended.append(future)
+
+    def _release_ended(self) -> None:
+        for future in self._ended:
             future.release()
-        return report
+        self._ended.clear()
+
+    async def _interrupt(self) -> None:
+        for task in self._queued:
+            task.future.cancel()
+        submitted = [task.future.result() for task in self._running.values() if task.is_submitted]
+        await self._client.cancel(submitted, force=True)
 
     # ------------------------------------------------------------------ connection
 
@@ -238,6 +317,10 @@ def _quantities(compute: Compute | None) -> dict[str, float]:
 
 def _suffices(offer: dict[str, float], needed: dict[str, float]) -> bool:
     return all(offer.get(name, 0) >= amount for name, amount in needed.items())
+
+
+def _resources_of(task: _Task) -> list[tuple[str, float]]:
+    return sorted((task.resources or {}).items())
 
 
 def _by_value(function: Any) -> Any:

@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import pickle
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from distributed import SchedulerPlugin, get_worker
-from distributed.utils import sync
 
 from rivers.executors.remote.worker import repositories, run_request
 
 if TYPE_CHECKING:
-    from distributed import Scheduler
+    from distributed import Scheduler, Worker
 
 PACKAGES = ("rivers-core", "rivers-io", "rivers-dask")
+
+TOPIC = "rivers"
+"""Topic of the events that carry reports to a client."""
+
+NEEDS_BUNDLE = b"bundle"
+"""Report of a worker that has not loaded the steps."""
 
 RECONNECT_SECONDS = 10.0
 """Time in which a coordinator may connect again before what it left on the cluster is removed."""
@@ -30,36 +36,66 @@ def close_bundle(digest: str) -> None:
     repositories.close(digest)
 
 
-def run_step(digest: str, data: bytes | None, encoded: bytes, claim: str, channel: str) -> bytes | None:
-    """Run one attempt of a step.
+class StepCall:
+    """Call of `run_step` as a pickle that makes the call when it is loaded.
+
+    The scheduler unpickles the functions of tasks, and would need this package; `pickle.loads` it has.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        self._arguments = arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return run_step, self._arguments
+
+
+def run_step(
+    digest: str, data: bytes | None, encoded: bytes, run_id: str, key: str, channel: str, client: str
+) -> None:
+    """Run one attempt of a step and send its report to the coordinator.
 
     Dask starts the tasks of a lost worker again on another. The scheduler remembers which have started, so that
     their functions run once.
+
+    The report travels with the messages that worker, scheduler and client exchange about tasks anyway, and arrives
+    before the one that the task has ended: to fetch the result of a task takes three more requests.
 
     Args:
         digest: Digest of the bundle.
         data: The pickled steps; None if the worker should have loaded them.
         encoded: The encoded request.
-        claim: Identifies the attempt, and its run after a blank.
-        channel: Identifies the coordinator.
-
-    Returns:
-        The encoded report; empty if the run was withdrawn, or the attempt had started on a worker that was lost; None
-        if this worker needs the steps.
+        run_id: Identifier of the run.
+        key: Key of the task.
+        channel: Identifies the connection of the coordinator.
+        client: Id of its Dask client.
     """
-    if data is None and digest not in repositories:
-        return None
     worker = get_worker()
-    if not sync(worker.loop, worker.scheduler.rivers_claim, channel=channel, claim=claim, digest=digest):
-        return b""
-    return run_request(digest, data, encoded, place=f"Dask worker {worker.address}")
+    if data is None and digest not in repositories:
+        report = NEEDS_BUNDLE
+    elif _may_start(worker, channel, key, run_id, digest):
+        report = run_request(digest, data, encoded, place=f"Dask worker {worker.address}")
+    else:
+        return
+    message = {"op": "rivers-report", "report": (client, key, report)}
+    worker.loop.add_callback(worker.batched_send, message)
 
 
-class ClaimPlugin(SchedulerPlugin):
-    """Remembers on the scheduler which attempts have started, and cleans up after a coordinator that was killed.
+def _may_start(worker: Worker, *claim: str) -> bool:
+    loop: Any = worker.loop  # of tornado, which runs on the one of asyncio
+    answer: bool = asyncio.run_coroutine_threadsafe(_claimed(worker, claim), loop.asyncio_loop).result()
+    return answer
+
+
+async def _claimed(worker: Worker, claim: tuple[str, ...]) -> bool:
+    answer: bool = await worker.scheduler.rivers_claim(claim=claim)
+    return answer
+
+
+class StepPlugin(SchedulerPlugin):
+    """Remembers which attempts have started, passes reports on, and cleans up after a coordinator that was killed.
 
     Args:
-        channel: Identifies the coordinator.
+        channel: Identifies the connection of the coordinator.
         client: Id of its Dask client.
         close_bundle: The function of this name, pickled: the scheduler need not have this package.
     """
@@ -72,20 +108,27 @@ class ClaimPlugin(SchedulerPlugin):
         self.cleaning: asyncio.Task[None] | None = None
 
     async def start(self, scheduler: Scheduler) -> None:
-        """Add the handler that workers call."""
-        claims: dict[str, set[str]] = scheduler.extensions.setdefault("rivers-claims", {})
-        digests: dict[str, set[str]] = scheduler.extensions.setdefault("rivers-digests", {})
-        claims[self.channel], digests[self.channel] = set(), set()
+        """Add the handlers of messages that workers send."""
+        channels: dict[str, dict[str, Any]] = scheduler.extensions.setdefault("rivers", {})
+        # a task that the scheduler forgets was reported or given up, and cannot start again
+        channels[self.channel] = {"started": WeakSet(), "withdrawn": set(), "digests": set()}
 
-        async def claim_attempt(channel: str, claim: str, digest: str) -> bool:
-            started = claims.get(channel)
-            if started is None or claim in started or claim.partition(" ")[2] in started:
+        def claim_attempt(claim: tuple[str, str, str, str]) -> bool:
+            channel, key, run_id, digest = claim
+            state, task = channels.get(channel), scheduler.tasks.get(key)
+            if state is None or task is None or task in state["started"] or run_id in state["withdrawn"]:
                 return False
-            started.add(claim)
-            digests[channel].add(digest)
+            state["started"].add(task)
+            state["digests"].add(digest)
             return True
 
+        def pass_report(worker: str, report: tuple[str, str, bytes]) -> None:
+            client, *event = report
+            scheduler.report({"op": "event", "topic": TOPIC, "event": event}, client=client)
+
         scheduler.handlers["rivers_claim"] = claim_attempt
+        # is never removed: a message without a handler would end the connection to its worker
+        scheduler.stream_handlers["rivers-report"] = pass_report
 
     def remove_client(self, scheduler: Scheduler, client: str) -> None:
         """Clean up if the connection to the coordinator is lost and not restored."""
@@ -96,9 +139,10 @@ class ClaimPlugin(SchedulerPlugin):
         await asyncio.sleep(RECONNECT_SECONDS)
         if self.client in scheduler.clients:
             return
-        digests = scheduler.extensions["rivers-digests"].get(self.channel, ())
-        forget_claims(self.channel, scheduler)
+        digests = scheduler.extensions["rivers"][self.channel]["digests"]
+        forget_channel(self.channel, scheduler)
         scheduler.remove_plugin(name=self.name)
+        scheduler.unsubscribe_topic(TOPIC, self.client)
         for digest in digests:
             message = {
                 "op": "run",
@@ -109,25 +153,24 @@ class ClaimPlugin(SchedulerPlugin):
             await scheduler.broadcast(msg=message, on_error="ignore")
 
 
-def forget_claims(channel: str, dask_scheduler: Any = None) -> None:
+def forget_channel(channel: str, dask_scheduler: Any = None) -> None:
     """Remove what the plugin of a coordinator left on the scheduler."""
-    claims = dask_scheduler.extensions.get("rivers-claims", {})
-    digests = dask_scheduler.extensions.get("rivers-digests", {})
-    claims.pop(channel, None)
-    digests.pop(channel, None)
-    if not claims:
-        dask_scheduler.extensions.pop("rivers-claims", None)
-        dask_scheduler.extensions.pop("rivers-digests", None)
+    channels = dask_scheduler.extensions.get("rivers", {})
+    channels.pop(channel, None)
+    if not channels:
+        dask_scheduler.extensions.pop("rivers", None)
         dask_scheduler.handlers.pop("rivers_claim", None)
 
 
 def set_withdrawn(channel: str, run_id: str, is_withdrawn: bool, dask_scheduler: Any = None) -> None:
     """Refuse, or accept again, attempts of a run that have not started."""
-    started = dask_scheduler.extensions.get("rivers-claims", {}).get(channel, set())
+    state = dask_scheduler.extensions.get("rivers", {}).get(channel)
+    if state is None:
+        return
     if is_withdrawn:
-        started.add(run_id)
+        state["withdrawn"].add(run_id)
     else:
-        started.discard(run_id)
+        state["withdrawn"].discard(run_id)
 
 
 def installed_versions() -> dict[str, str | None]:
