@@ -147,7 +147,7 @@ class LiveRuns:
 
     def _refresh(self, run: LiveRun, storage: EventStorage) -> None:
         calls = running_steps(run, INTERVAL_SECONDS)
-        shown = [(call.step, call.partition_key, call.attempt) for call in calls]
+        shown = [(call.step, call.partition_key, call.attempt, call.place) for call in calls]
         try:
             if shown != self._shown.get(id(run), []):
                 storage.replace_running_steps(run.run_id, calls)

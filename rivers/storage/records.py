@@ -197,7 +197,7 @@ class RunningStep:
         partition_key: Display form of the partition key, None without partitions and for several in one call.
         attempt: Number of the attempt, from 1.
         started_at: Nanoseconds since the epoch (UTC).
-        place: Where it runs, such as `process 4711 on laptop`, or the executor that runs it elsewhere.
+        place: Where it runs, such as `process 4711 on laptop`; before that is known, the executor.
     """
 
     run_id: str

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from pydantic import SecretStr
@@ -44,6 +45,21 @@ def test_steps_run_on_workers(repository, store, client, caplog):
     assert any(worker in text for worker in workers for text in addresses)
     (event,) = repo.storage.get_events_for_asset("two", with_steps=False)
     assert event.input_data_versions == [("one", repo.storage.get_latest_materialization("one").data_version)]
+
+
+def test_running_step_shows_its_worker(repository, store, client, tmp_path):
+    def wait() -> None:
+        while not (tmp_path / "go").exists():
+            time.sleep(0.01)
+
+    repo = repository(rs.Asset(wait, name="waits", io_handler=store))
+    with ThreadPoolExecutor() as thread:
+        run = thread.submit(repo.materialize)
+        places = []
+        while not run.done() and not any("worker" in place for place in places):
+            places = [step.place for step in repo.storage.get_running_steps()]
+        (tmp_path / "go").touch()
+    assert any(f"{worker}, process {pid}" in places[0] for worker, pid in client.run(os.getpid).items())
 
 
 def test_async_steps_run_on_workers(repository, store):

@@ -62,6 +62,22 @@ class Slow(Local):
         loop.call_soon_threadsafe(self.running.set_exception, LostStepError("ended"))
 
 
+class Queue(Local):
+    """Notes where the call of each request is shown to run, before and after a process takes it."""
+
+    reports_start = True
+
+    def open_run(self, run):
+        self.run = run
+
+    async def send(self, request):
+        for place in ("worker 7", "worker 8"):
+            self.calls += [call.place for call in self.run.running]
+            request.started(place)
+        self.calls += [call.place for call in self.run.running]
+        return await super().send(request)
+
+
 class Elsewhere(rs.Executor):
     reach = "host"
 
@@ -106,6 +122,14 @@ def test_channel_is_opened_and_closed_with_the_run(tmp_path):
     with repository(channel, tmp_path, one) as repo:
         repo.materialize(run_id_override="r")
     assert channel.calls == ["open r", "send one", "close r Success", "close"]
+
+
+def test_running_steps_show_the_place_that_a_channel_reports(tmp_path):
+    channel = Queue()
+    with repository(channel, tmp_path, one) as repo:
+        repo.materialize()
+    assert channel.calls[:3] == ["queue of Executor.Elsewhere", "worker 7", "worker 8"]
+    assert not channel.run.running
 
 
 def test_refusal_ends_the_run_before_its_first_step(tmp_path):

@@ -8,6 +8,7 @@ import pickle
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rivers.definitions.retry import Compute, FailureReason
@@ -65,7 +66,7 @@ class RemoteCalls:
         channel: The channel.
         bundle: The pickled steps.
         ending: Whether the run ends early.
-        place: Where the calls run, as running steps show it.
+        place: Name of the executor, which running steps show until the channel reports where they run.
     """
 
     def __init__(self, run: Run, channel: Channel, bundle: Bundle, ending: Ending, place: str) -> None:
@@ -73,7 +74,7 @@ class RemoteCalls:
         self._channel = channel
         self._bundle = bundle
         self._ending = ending
-        self._place = place
+        self._place = f"queue of {place}" if channel.reports_start else place
         self._is_interrupted = False
         self._is_withdrawn = False
         self.finishes_running = channel.finishes_running
@@ -223,7 +224,13 @@ class RemoteCalls:
             attempt,
             self._compute(step, reasons),
             time_limit(step, run),
+            partial(self._started, step, keys, attempt),
         )
+
+    def _started(self, step: Step, keys: Sequence[PartitionKey] | None, attempt: int, place: str) -> None:
+        """Show where a call runs, unless it has ended meanwhile."""
+        if self._run.duration_of(step, keys) is not None:
+            self._run.begin_call(step, keys, attempt, place)
 
     def _compute(self, step: Step, reasons: Sequence[FailureReason]) -> Compute | None:
         """Return the machine resources of an attempt; a retry may escalate what the channel has by default."""

@@ -35,11 +35,13 @@ class Channel(ABC):
         finishes_running: Whether a canceled run lets running steps finish; otherwise it interrupts them at once.
         limits_time: Whether a request's time limit counts from the start of its step, and `send` or the process that
             runs it enforces the limit; otherwise `send` is cancelled after that time.
+        reports_start: Whether it calls `StepRequest.started`; until then a step is shown as queued.
         default_compute: Machine resources of steps that declare none, from which a retry may escalate.
     """
 
     max_concurrent: int | None = None
     limits_time: ClassVar[bool] = False
+    reports_start: ClassVar[bool] = False
     finishes_running: ClassVar[bool] = True
     default_compute: Compute | None = None
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rivers.definitions.retry import FailureReason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from rivers.definitions.retry import Compute, RetryPolicy
     from rivers.executors.remote.bundle import Bundle
@@ -31,6 +31,8 @@ class StepRequest:
         attempt: Number of the attempt, from 1.
         compute: Machine resources of this attempt, if the asset or its retry policy declares some.
         timeout: Seconds that the attempt may take; None for no limit.
+        started: Called by the channel when a process runs the attempt, in any thread, with a text that names the
+            process for users.
     """
 
     bundle: Bundle
@@ -42,6 +44,7 @@ class StepRequest:
     attempt: int
     compute: Compute | None
     timeout: float | None = None
+    started: Callable[[str], None] = field(default=lambda _place: None, compare=False)
 
     @property
     def subject(self) -> str:

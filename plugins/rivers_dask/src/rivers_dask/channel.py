@@ -20,6 +20,8 @@ from rivers.executors.remote import Channel, LostStepError
 from rivers_dask import tasks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rivers.definitions.retry import Compute
     from rivers.execution.run import Run
     from rivers.executors.remote import StepRequest
@@ -45,6 +47,7 @@ class _Task:
         key: Its Dask key.
         call: The pickled `StepCall`.
         resources: Dask resources that it asks for.
+        started: See `StepRequest.started`.
         future: Its Dask future, when it is submitted.
         report: The encoded report, when it has arrived.
     """
@@ -52,6 +55,7 @@ class _Task:
     key: str
     call: bytes
     resources: dict[str, float] | None
+    started: Callable[[str], None]
     future: asyncio.Future[Future[None]]
     report: bytes | None = None
 
@@ -70,6 +74,7 @@ class DaskChannel(Channel):
         RiversError: The scheduler cannot be reached, or workers have other versions.
     """
 
+    reports_start = True
     limits_time = (
         True  # a task may wait for a free worker; a thread cannot be ended, its late result is refused
     )
@@ -173,7 +178,7 @@ class DaskChannel(Channel):
             request.bundle.digest, data, request.encoded, request.run_id, key, self._name, self._client.id
         )
         encoded = pickle.dumps(call, pickle.HIGHEST_PROTOCOL)
-        task = self._running[key] = _Task(key, encoded, resources, loop.create_future())
+        task = self._running[key] = _Task(key, encoded, resources, request.started, loop.create_future())
         try:
             future = await self._submit(task)
             error = await future.exception()
@@ -190,11 +195,16 @@ class DaskChannel(Channel):
             raise LostStepError(f"Dask could not run {request.subject}: {error}") from error
         return task.report
 
-    def _receive(self, event: tuple[str, bytes]) -> None:
-        """Keep the report of a task; the scheduler sends it before it sends that the task has ended."""
-        key, report = event
-        if key in self._running:
-            self._running[key].report = report
+    def _receive(self, event: tuple[str, str | bytes]) -> None:
+        """Note where a task runs, or keep its report, which comes before the message that the task has ended."""
+        key, message = event
+        task = self._running.get(key)
+        if task is None:
+            return
+        if isinstance(message, str):
+            task.started(message)
+        else:
+            task.report = message
 
     def _submit(self, task: _Task) -> asyncio.Future[Future[None]]:
         """Queue a task, to be submitted with others that are ready at about the same time."""

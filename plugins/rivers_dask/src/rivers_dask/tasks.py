@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import pickle
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -21,6 +22,9 @@ TOPIC = "rivers"
 
 NEEDS_BUNDLE = b"bundle"
 """Report of a worker that has not loaded the steps."""
+
+SHOWN_SECONDS = 0.25
+"""Time after which the coordinator learns where a running step runs."""
 
 RECONNECT_SECONDS = 10.0
 """Time in which a coordinator may connect again before what it left on the cluster is removed."""
@@ -70,13 +74,14 @@ def run_step(
         client: Id of its Dask client.
     """
     worker = get_worker()
+    place = f"Dask worker {worker.address}"
     if data is None and digest not in repositories:
         report = NEEDS_BUNDLE
-    elif _may_start(worker, channel, key, run_id, digest):
-        report = run_request(digest, data, encoded, place=f"Dask worker {worker.address}")
+    elif _may_start(worker, channel, key, run_id, digest, client, f"{place}, process {os.getpid()}"):
+        report = run_request(digest, data, encoded, place=place)
     else:
         return
-    message = {"op": "rivers-report", "report": (client, key, report)}
+    message = {"op": "rivers-report", "message": (client, key, report)}
     worker.loop.add_callback(worker.batched_send, message)
 
 
@@ -113,18 +118,26 @@ class StepPlugin(SchedulerPlugin):
         # a task that the scheduler forgets was reported or given up, and cannot start again
         channels[self.channel] = {"started": WeakSet(), "withdrawn": set(), "digests": set()}
 
-        def claim_attempt(claim: tuple[str, str, str, str]) -> bool:
-            channel, key, run_id, digest = claim
+        def send(client: str, key: str, message: str | bytes) -> None:
+            scheduler.report({"op": "event", "topic": TOPIC, "event": (key, message)}, client=client)
+
+        def show_place(task: Any, client: str, place: str) -> None:
+            if task.state == "processing":
+                send(client, task.key, place)
+
+        def claim_attempt(claim: tuple[str, ...]) -> bool:
+            channel, key, run_id, digest, client, place = claim
             state, task = channels.get(channel), scheduler.tasks.get(key)
             if state is None or task is None or task in state["started"] or run_id in state["withdrawn"]:
                 return False
             state["started"].add(task)
             state["digests"].add(digest)
+            # short steps are not shown, and a message for each would cost a tenth of them
+            asyncio.get_running_loop().call_later(SHOWN_SECONDS, show_place, task, client, place)
             return True
 
-        def pass_report(worker: str, report: tuple[str, str, bytes]) -> None:
-            client, *event = report
-            scheduler.report({"op": "event", "topic": TOPIC, "event": event}, client=client)
+        def pass_report(worker: str, message: tuple[str, str, bytes]) -> None:
+            send(*message)
 
         scheduler.handlers["rivers_claim"] = claim_attempt
         # is never removed: a message without a handler would end the connection to its worker

@@ -55,6 +55,7 @@ class KubernetesChannel(Channel):
     """
 
     finishes_running = False
+    reports_start = True
     limits_time = True
 
     def __init__(
@@ -311,6 +312,8 @@ class _Attempt:
         seconds = time.monotonic() - self._created
         if pod is not None and faults.is_started(pod):
             self._has_started = True
+            node = pod["spec"].get("nodeName")
+            self._request.started(f"Pod {pod['metadata']['name']} on node {node}")
             return None
         if seconds < _EVENTS_AFTER or (pod is not None and seconds < self._pending_timeout):
             return None

@@ -49,6 +49,7 @@ class WorkerPool(Channel):
         max_workers: Number of processes.
     """
 
+    reports_start = True
     limits_time = True  # a worker may have to start first
 
     def __init__(self, max_workers: int) -> None:
@@ -121,6 +122,7 @@ class _Worker:
         """
         self._start()
         assert self._pipe is not None
+        request.started(f"process {self._process.pid}")
         kills = self._kills.before_step()
         digest = request.bundle.digest
         data = None if digest in self._bundles else request.bundle.data

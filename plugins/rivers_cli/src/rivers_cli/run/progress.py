@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from time import monotonic_ns, strftime
 from typing import TYPE_CHECKING, Final, Literal
 
+from rivers.exceptions import StorageError
 from rivers.inspection.events import stored_size
 from rivers.inspection.handlers import storing_handler
 from rivers_cli.humanize import format_duration, format_size
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
     from rivers.graph.plan import Step
-    from rivers.storage import Event
+    from rivers.storage import Event, RunningStep
     from rivers_cli.run.request import RunRequest
 
 State = Literal["waiting", "running", "done", "failed", "skipped", "stopped"]
@@ -31,6 +32,7 @@ State = Literal["waiting", "running", "done", "failed", "skipped", "stopped"]
 _TO_STORE: Final = "rivers/to_store"
 """Metadata of `StepSkipped` when a step skips its fresh partitions: the number of values that it will store."""
 _REFRESHES_PER_SECOND: Final = 8
+_PLACES_NS: Final = 500_000_000
 _LONG_RUN: Final = 60
 _RESERVED_LINES: Final = 4  # lines of the terminal that are not for steps
 
@@ -49,6 +51,7 @@ class StepProgress:
     """Progress of one step.
 
     Attributes:
+        step: Name of the step.
         name: Name for users.
         handler: Handlers that store its outputs.
         upstream: Names of the steps that come before it.
@@ -61,6 +64,7 @@ class StepProgress:
         failures: Message of each failed partition key; None without partitions.
     """
 
+    step: str
     name: str
     handler: str
     upstream: tuple[str, ...]
@@ -103,11 +107,16 @@ class Progress:
         plan = request.plan
         self.steps = {
             step.name: StepProgress(
-                step.owner, _handler_names(step), plan.after[step.name], request.expected[step.name]
+                step.name,
+                step.owner,
+                _handler_names(step),
+                plan.after[step.name],
+                request.expected[step.name],
             )
             for step in plan.steps
         }
         is_local = request.executor is None or request.executor.reach == "process"
+        self._request = None if is_local else request
         self._is_sequential = is_local and not plan.needs_loop
         self._lock = Lock()
         self._start_next()
@@ -133,6 +142,18 @@ class Progress:
     def names(self, state: State) -> list[str]:
         """Return the names of the assets in a state, in the order of the plan."""
         return list(dict.fromkeys(step.name for step in self.steps.values() if step.state == state))
+
+    def places(self) -> dict[str, str]:
+        """Return where steps run now that have left this process, by name of the step; short ones are left out."""
+        if self._request is None:
+            return {}
+        running: list[RunningStep] = []
+        with suppress(StorageError):  # the run reports it
+            running = self._request.repository.storage.get_running_steps(self._request.run_id)
+        places: dict[str, list[str]] = {}
+        for call in running:
+            places.setdefault(call.step, []).append(call.place)
+        return {name: ", ".join(dict.fromkeys(calls)) for name, calls in places.items()}
 
     def _apply(self, step: StepProgress, event: Event) -> None:
         if event.event_type == "Materialization":
@@ -216,6 +237,8 @@ class TableView(AbstractContextManager[None]):
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._started = monotonic_ns()
+        self._places: dict[str, str] = {}
+        self._places_at = 0
         self._console = create_console()
         self._live: Live | None = None
 
@@ -253,13 +276,21 @@ class TableView(AbstractContextManager[None]):
         table.add_column(no_wrap=True, justify="right")
         table.add_column(no_wrap=not is_final, overflow="fold" if is_final else "ellipsis", min_width=10)
         steps = list(self._progress.steps.values())
+        places = {} if is_final else self._current_places()
         for step in _final_steps(steps) if is_final else self._visible_steps(steps):
-            table.add_row(*_row(step))
+            table.add_row(*_row(step, places.get(step.step, "")))
         if not is_final:
             elapsed = format_duration(monotonic_ns() - self._started)
             finished = len(steps) - self._progress.count("waiting") - self._progress.count("running")
             table.add_row("", f"{finished} of {len(steps)}", "", "", elapsed, "Ctrl-C stops", style="dim")
         return table
+
+    def _current_places(self) -> dict[str, str]:
+        """Return where steps run, asking the storage only as often as a run tells it."""
+        now = monotonic_ns()
+        if now - self._places_at > _PLACES_NS:
+            self._places, self._places_at = self._progress.places(), now
+        return self._places
 
     def _visible_steps(self, steps: list[StepProgress]) -> list[StepProgress]:
         """Return the steps that fit the terminal, around the running ones."""
@@ -279,7 +310,7 @@ def create_view(progress: Progress, *, silent: bool) -> View:
     return TableView(progress) if is_terminal() else LineView(progress)
 
 
-def _row(step: StepProgress) -> tuple[RenderableType, ...]:
+def _row(step: StepProgress, place: str) -> tuple[RenderableType, ...]:
     from rich.text import Text
 
     mark, style = _MARKS[step.state]
@@ -290,7 +321,7 @@ def _row(step: StepProgress) -> tuple[RenderableType, ...]:
         Text(step.handler),
         Text("" if step.size is None else format_size(step.size)),
         Text(format_duration(step.duration_ns) if step.duration_ns else ""),
-        Text(escape_control(step.message), style),
+        Text(escape_control(step.message or place), style),
     )
 
 
