@@ -278,7 +278,7 @@ class TableView(AbstractContextManager[None]):
         steps = list(self._progress.steps.values())
         places = {} if is_final else self._current_places()
         for step in _final_steps(steps) if is_final else self._visible_steps(steps):
-            table.add_row(*_row(step, places.get(step.step, "")))
+            table.add_row(*_row(step, places.get(step.step, "") if step.state == "running" else ""))
         if not is_final:
             elapsed = format_duration(monotonic_ns() - self._started)
             finished = len(steps) - self._progress.count("waiting") - self._progress.count("running")
