@@ -65,6 +65,10 @@ class AssetTypeError(AssetDefinitionError, TypeError):
     """An argument of an asset has the wrong type."""
 
 
+class AssetPartitionsError(AssetDefinitionError, PartitionValidationError):
+    """The outputs of a multi-asset have no partition key in common."""
+
+
 class TaskTypeError(TaskDefinitionError, TypeError):
     """An argument of a task has the wrong type."""
 
@@ -132,6 +136,11 @@ TYPE_ERRORS: Final[dict[type[RiversError], type[RiversError]]] = {
     TaskDefinitionError: TaskTypeError,
 }
 """For an error of definitions, the class for arguments of a wrong type."""
+
+
+def setting_error(value: object, *types: type) -> type[ConfigurationError]:
+    """Return the class of the error for a setting, which is also a TypeError if its value has none of the types."""
+    return ConfigurationError if isinstance(value, types) else ConfigurationTypeError
 
 
 _NEVER_JOINED: Final = (StopIteration, StopAsyncIteration)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Iterable
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypedDict, overload
 
 from rivers.definitions.asset_def import AssetDef, check_deps
@@ -13,7 +13,8 @@ from rivers.definitions.definition import Decorator, Definition, Option, accepts
 from rivers.definitions.field_checks import FieldChecks
 from rivers.definitions.html import html_facts
 from rivers.definitions.signature import parameter_names
-from rivers.exceptions import AssetDefinitionError
+from rivers.exceptions import AssetDefinitionError, AssetPartitionsError
+from rivers.mappings import common_partitions
 from rivers_core.authoring import did_you_mean
 
 if TYPE_CHECKING:
@@ -424,11 +425,28 @@ class MultiAsset(_FunctionAsset[P, R]):
         labels = {name: self.__dict__[name] for name in ("tags", "kinds", "group")}
         outputs = [output.inheriting(self, labels) for output in self.output_defs]
         self.__dict__.update(tags=None, kinds=[], group=None, output_defs=outputs)
+        _check_common_partitions(checks, outputs)
 
     @property
     def output_names(self) -> list[str]:
         """The names of the outputs, in the order given."""
         return [output.name for output in self.output_defs]
+
+
+def _check_common_partitions(checks: FieldChecks, outputs: list[AssetDef]) -> None:
+    """Refuse outputs whose partitions have no key in common; the graph compares definitions that are given by name."""
+    definitions = [output.partitions_def for output in outputs]
+    partitions = [item for item in definitions if not isinstance(item, str)]
+    if (
+        len(partitions) < len(outputs)
+        or not any(partitions)
+        or reduce(common_partitions, partitions) is not None
+    ):
+        return
+    raise FieldChecks(checks.subject, AssetPartitionsError).refuse(
+        f"its outputs {', '.join(repr(output.name) for output in outputs)} have no partition key in common, but one "
+        "call returns all for one key. Use the same partitions, or several assets."
+    )
 
 
 class GraphAsset(_FunctionAsset[P, R]):

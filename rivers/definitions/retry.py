@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar, TypedDict
 
-from rivers.exceptions import ConfigurationError, RiversError
+from rivers.exceptions import ConfigurationError, RiversError, setting_error
 from rivers_core.exceptions import ConfigurationTypeError
 
 __all__ = ["Backoff", "Compute", "ComputeEscalation", "FailureReason", "RetryOn", "RetryPolicy", "classify"]
@@ -254,7 +254,8 @@ class Compute:
         if self.gpu is not None:
             devices = str(self.gpu)
             if not (devices.isascii() and devices.isdigit()):
-                raise ConfigurationError(f"Compute: gpu must be a whole number, 0 or more, got {self.gpu!r}.")
+                error = setting_error(self.gpu, str, int)
+                raise error(f"Compute: gpu must be a whole number, 0 or more, got {self.gpu!r}.")
             object.__setattr__(self, "gpu", str(int(devices)))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -323,7 +324,8 @@ def _amount(field: str, value: object, units: Mapping[str, int], examples: str) 
 
 
 def _invalid_quantity(field: str, value: object, examples: str) -> ConfigurationError:
-    return ConfigurationError(f"Compute: {field} must be a positive quantity, got {value!r}. Use {examples}.")
+    error = setting_error(value, str, int, float)
+    return error(f"Compute: {field} must be a positive quantity, got {value!r}. Use {examples}.")
 
 
 def _format_cpu(millicores: int) -> str:
@@ -456,7 +458,7 @@ class RetryPolicy:
         ) = None,
     ) -> None:
         if type(max_retries) is not int or max_retries < 0:
-            raise ConfigurationError(
+            raise setting_error(max_retries, int)(
                 f"RetryPolicy: max_retries must be a whole number, 0 or more, got {max_retries!r}."
             )
         value: object = backoff

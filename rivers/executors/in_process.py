@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rivers.exceptions import ConfigurationError
+from rivers.exceptions import setting_error
 from rivers.execution.retries import NotRunError, is_failure
 from rivers.execution.step import run_step
 from rivers.executors.base import Executor
@@ -38,7 +38,7 @@ class InProcess(Executor):
 
     def __init__(self, *, io_threads: int = 0) -> None:
         if type(io_threads) is not int or io_threads < 0:
-            raise ConfigurationError(
+            raise setting_error(io_threads, int)(
                 f"Executor.in_process: io_threads must be a whole number, 0 or more, got {io_threads!r}."
             )
         if io_threads:

@@ -59,8 +59,9 @@ def select_names(graph: Graph, selection: str | Iterable[str]) -> list[str]:
     if excluded:  # of a multi-asset that is selected as a whole, keep what is not excluded
         parts = (_outputs(graph, name) if excluded & {*_outputs(graph, name)} else [name] for name in names)
         names = [name for part in parts for name in part if name not in excluded]
-    if terms and not names:
-        raise AssetNotFoundError(f"selection {' '.join(terms)!r} matches no asset.")
+    if not names:
+        hint = "" if terms else " Omit it to select every asset."
+        raise AssetNotFoundError(f"selection {' '.join(terms)!r} matches no asset.{hint}")
     return names
 
 

@@ -18,12 +18,15 @@ from rivers.definitions.job import Job
 from rivers.definitions.retry import RetryPolicy
 from rivers.definitions.task import Task
 from rivers.exceptions import (
+    TYPE_ERRORS,
     AssetDefinitionError,
     AssetNotFoundError,
     ConfigurationError,
     ExecutionError,
+    GraphTypeError,
     GraphValidationError,
     NodeNotFoundError,
+    RiversError,
     TaskDefinitionError,
 )
 from rivers.execution.lineage import History
@@ -709,7 +712,8 @@ def _name(item: object) -> str:
     raise AssetNotFoundError(f"selection must contain assets or their names, got {item!r}.{hint}")
 
 
-def _check_items(kind: type, field: str, value: Iterable[Any], error: type[Exception]) -> tuple[Any, ...]:
+def _check_items(kind: type, field: str, value: Iterable[Any], error: type[RiversError]) -> tuple[Any, ...]:
+    error = TYPE_ERRORS[error]
     if isinstance(value, (str, kind, Mapping)) or not isinstance(value, Iterable):
         raise error(f"{field} must be a list, got {value!r}.")
     items = tuple(value)
@@ -730,7 +734,7 @@ def _check_values(kind: type, field: str, values: Mapping[str, Any] | None) -> d
     checked = _check_mapping(field, values)
     for name, value in checked.items():
         if not isinstance(value, kind):
-            raise GraphValidationError(f"{field}[{name!r}] must be a {kind.__name__}, got {value!r}.")
+            raise GraphTypeError(f"{field}[{name!r}] must be a {kind.__name__}, got {value!r}.")
     return checked
 
 
@@ -758,7 +762,7 @@ def _check_mapping(field: str, value: object) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise GraphValidationError(f"{field} must be a dictionary by name, got {value!r}.")
+        raise GraphTypeError(f"{field} must be a dictionary by name, got {value!r}.")
     return dict(value)
 
 

@@ -69,9 +69,9 @@ def load_stored(
         context = _context(output, None, _type_hint(type_hint, output), event)
         return _run_loading(output, _load(output, context, storage))
     if partition_key is None:
+        stored = ", ".join(storage.get_materialized_partitions(output.name)[:5]) or "none"
         raise PartitionValidationError(
-            f"asset {output.name!r} is partitioned: partition_key is required. Materialized keys: "
-            f"{storage.get_materialized_partitions(output.name)[:10]}."
+            f"asset {output.name!r} is partitioned: partition_key is required. Materialized keys: {stored}."
         )
     keys = requested_keys(partition_key, definition, storage)
     if len(keys) == 1 and not asks_for_several(partition_key):

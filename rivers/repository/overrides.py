@@ -56,11 +56,11 @@ def parse_overrides(config: Mapping[str, Any], graph: Graph) -> Overrides:
     metadata: dict[str, Mapping[str, Any]] = {}
     for name, given in sections["assets"].items():
         entry = _dictionary(f"assets.{name}", given, findings)
+        findings += _unknown("asset", [name], {**graph.outputs, **graph.members})
         findings += _unknown(f"entry of asset {name!r}", entry, _OF_ASSET)
         if "config" in entry:
             configs[name] = entry["config"]
         if entry.get("metadata"):
-            findings += _unknown("asset", [name], graph.outputs)
             metadata[name] = _dictionary(f"assets.{name}.metadata", entry["metadata"], findings)
     resources = {
         name: _dictionary(f"resources.{name}", given, findings)

@@ -24,6 +24,7 @@ from rivers.repository.resume import skip_finished_steps
 from rivers.repository.runtime import check_executor
 from rivers.repository.tracebacks import trim_traceback
 from rivers_core.authoring import plain_text, shown_keys
+from rivers_core.exceptions import ConfigurationTypeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +89,7 @@ class RunRequest:
         )
         config: object = self.config
         if not isinstance(config, Mapping):
-            raise ConfigurationError(f"config must be {{asset: {{field: value}}}}, got {config!r}.")
+            raise ConfigurationTypeError(f"config must be {{asset: {{field: value}}}}, got {config!r}.")
         for name in config:
             if not isinstance(name, str):
                 asset_name = getattr(name, "name", str(name))
@@ -125,7 +126,7 @@ def _check_tags(tags: Any) -> tuple[tuple[str, str], ...]:
     for pair in pairs:
         is_pair = isinstance(pair, (tuple, list)) and len(pair) == 2
         if not is_pair or not all(isinstance(text, str) for text in pair):
-            raise ConfigurationError(
+            raise ConfigurationTypeError(
                 f"tags must be pairs of strings, got {pair!r}. Use e.g. tags=[('team', 'sales')]."
             )
     return tuple((plain_text(name), plain_text(value)) for name, value in pairs)

@@ -20,6 +20,7 @@ from rivers.repository.overrides import Overrides, override_resources, parse_ove
 from rivers.storage import EventStorage, Storage
 from rivers.storage.base import connect
 from rivers.storage.records import AssetFacts
+from rivers_core.exceptions import ConfigurationTypeError
 from rivers_core.handler import BaseIOHandler
 from rivers_core.keys import storage_key
 from rivers_core.plugins import get_registry
@@ -393,4 +394,4 @@ def check_executor(field: str, executor: object) -> None:
     if executor is None or isinstance(executor, Executor):
         return
     name = executor if isinstance(executor, str) and executor.isidentifier() else "in_process"
-    raise ConfigurationError(f"{field} must be an Executor, got {executor!r}. Use rs.Executor.{name}().")
+    raise ConfigurationTypeError(f"{field} must be an Executor, got {executor!r}. Use rs.Executor.{name}().")

@@ -209,8 +209,8 @@ class EventStorage(ABC):
             status="Started",
             start_time=time_ns(),
             job_name=job,
-            tags=tuple((key, value) for key, value in tags),
-            node_names=tuple(steps),
+            tags=[(key, value) for key, value in tags],
+            node_names=list(steps),
             selection=None if selection is None else tuple(selection),
             partition_key=None if partition_key is None else str(partition_key),
         )

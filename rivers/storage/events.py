@@ -46,7 +46,6 @@ class Event:
         timestamp: Nanoseconds since the epoch (UTC).
         data_version: Version of the stored data.
         code_version: Version of the code that produced it.
-        tags: `(key, value)` pairs, and plain strings.
         handler: Name of the handler that stored the value.
         step: Name of the step.
         attempt: Number of the attempt, from 1.
@@ -69,7 +68,7 @@ class Event:
         "partition_key",
         "run_id",
         "step",
-        "tags",
+        "stored_tags",
         "timestamp",
     )
 
@@ -105,7 +104,7 @@ class Event:
         self.data_version = data_version
         self.code_version = code_version
         self._input_data_versions = input_data_versions
-        self.tags = tags
+        self.stored_tags = tags
         self.handler = handler
         self.step = step
         self.attempt = attempt
@@ -139,6 +138,11 @@ class Event:
         return list(self._input_data_versions)
 
     @property
+    def tags(self) -> list[str | tuple[str, str]]:
+        """`(key, value)` pairs, and plain strings."""
+        return list(self.stored_tags)
+
+    @property
     def loaded_versions(self) -> Sequence[tuple[str, str]]:
         """`input_data_versions` without a copy, for storages."""
         return self._input_data_versions
@@ -154,7 +158,7 @@ class Event:
             self.data_version,
             self.code_version,
             self.input_data_versions,
-            list(self.tags),
+            self.tags,
             self.handler,
             self.step,
             self.attempt,
@@ -228,7 +232,7 @@ def materialization(
     event.data_version = data_version
     event.code_version = code_version
     event._input_data_versions = input_data_versions  # noqa: SLF001
-    event.tags = tags
+    event.stored_tags = tags
     event.handler = handler
     event.step = step
     event.attempt = 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final, Literal, cast, get_args
 
@@ -48,11 +48,14 @@ class RunRecord:
     start_time: int
     end_time: int | None = None
     job_name: str | None = None
-    tags: tuple[tuple[str, str], ...] = ()
-    node_names: tuple[str, ...] = ()
+    tags: list[tuple[str, str]] = field(default_factory=list)
+    node_names: list[str] = field(default_factory=list)
     selection: tuple[str, ...] | None = None
     partition_key: str | None = None
     message: str | None = None
+
+    def __hash__(self) -> int:
+        return hash((self.run_id, self.status, self.start_time, self.end_time))
 
     @property
     def priority(self) -> int:

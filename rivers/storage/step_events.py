@@ -120,7 +120,7 @@ def _derived(
         asset_key=event.asset_key,
         partition_key=event.partition_key,
         timestamp=timestamp,
-        tags=event.tags,
+        tags=event.stored_tags,
         step=event.step,
         attempt=event.attempt,
         duration_ns=duration_ns,

@@ -732,8 +732,8 @@ def test_event_log_reads_runs(event_log):
     ]
     assert all(run.start_time < run.end_time for run in runs)
     run = event_log.get_run("run-job")
-    assert (run.job_name, run.node_names) == ("nightly", ("orders", "total"))
-    assert run.tags == (("why", "schedule"), ("why", "test"))
+    assert (run.job_name, run.node_names) == ("nightly", ["orders", "total"])
+    assert run.tags == [("why", "schedule"), ("why", "test")]
     assert event_log.get_run("run-sales").partition_key == "2024-01-01,2024-01-02"
     assert event_log.get_run("run-cell").partition_key == "day=2024-01-02|region=eu"
     assert event_log.get_run("run-selection").selection == ("exported", "low", "high")
@@ -856,7 +856,7 @@ def test_event_log_reads_failure(incidents):
 def test_event_log_reads_canceled_run(incidents):
     run = incidents.get_run("run-canceled")
     assert (run.status, run.message, run.partition_key) == ("Canceled", "Ctrl-C", "a,b")
-    assert run.tags == (("by", "test"),)
+    assert run.tags == [("by", "test")]
 
 
 def test_event_log_closes_killed_run(incidents, tmp_path):

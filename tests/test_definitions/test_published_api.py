@@ -259,6 +259,16 @@ ERRORS = {
     "bound hook": (lambda: hook()(function), rs.exceptions.AssetDefinitionError, ValueError),
     "input without a parameter": (
         lambda: asset(deps=[rs.AssetDef.input("z")]), rs.exceptions.AssetDefinitionError, ValueError),
+    "dimensions as a number": (lambda: K.multi(3), rs.exceptions.PartitionDefinitionError, TypeError),
+    "no dimension": (
+        lambda: D.multi({}), rs.exceptions.PartitionDefinitionError, rs.exceptions.PartitionValidationError),
+    "no key": (lambda: D.static_([]), rs.exceptions.PartitionDefinitionError, rs.exceptions.PartitionValidationError),
+    "attempts as text": (lambda: rs.RetryPolicy("2"), rs.exceptions.ConfigurationError, TypeError),
+    "cores as a list": (lambda: rs.Compute(cpu=[]), rs.exceptions.ConfigurationError, TypeError),
+    "threads as text": (lambda: rs.Executor.in_process(io_threads="2"), rs.exceptions.ConfigurationError, TypeError),
+    "assets as a number": (lambda: rs.CodeRepository(3), rs.exceptions.AssetDefinitionError, TypeError),
+    "a number as asset": (lambda: rs.CodeRepository([3]), rs.exceptions.AssetDefinitionError, TypeError),
+    "a number as job": (lambda: rs.CodeRepository([], jobs=[3]), rs.exceptions.GraphValidationError, TypeError),
     "tags as a number": (lambda: rs.Output(1, tags=3), rs.exceptions.ResultDefinitionError, TypeError),
     "unknown job": (
         lambda: rs.CodeRepository([], config=False).get_job("nightly"), rs.exceptions.NodeNotFoundError, LookupError),
@@ -342,7 +352,7 @@ def test_partition_time_window_of_other_partitions_is_an_error():
 def test_run_record_has_the_published_attributes():
     storage = rs.Storage.memory()
     run = storage.start_run("r", job="nightly", tags=[("rivers/priority", "-3")], steps=["a"])
-    assert (run.status, run.job_name, run.node_names, run.priority) == ("Started", "nightly", ("a",), -3)
+    assert (run.status, run.job_name, run.node_names, run.priority) == ("Started", "nightly", ["a"], -3)
     assert storage.finish_run("r", "failure").status == "Failure"
     assert [found.run_id for found in storage.get_runs(status="FAILURE")] == ["r"]
     assert storage.get_runs(status="Started") == storage.get_runs(status="running") == []
@@ -409,6 +419,21 @@ def test_tags_of_results_are_read_back_as_given(tmp_path):
     repo = rs.CodeRepository([a, b], config=False)
     for storage in (rs.Storage.memory(), rs.Storage.embedded(tmp_path)):
         repo.resolve(storage).materialize()
-        assert list(storage.get_latest_materialization("a").tags) == ["raw"]
-        assert list(storage.get_latest_materialization("b").tags) == [("quality", "checked")]
+        assert storage.get_latest_materialization("a").tags == ["raw"]
+        assert storage.get_latest_materialization("b").tags == [("quality", "checked")]
         storage.close()
+
+
+@pytest.mark.parametrize("selection", ["", " ", [], "a -a"])
+def test_empty_selection_is_refused(selection):
+    repo = rs.CodeRepository([asset()], config=False)
+    repo.resolve()
+    with pytest.raises(rs.exceptions.AssetNotFoundError):
+        repo.materialize(selection)
+
+
+def test_document_of_unknown_asset_is_refused():
+    repo = rs.CodeRepository([asset()], config=False)
+    repo.resolve()
+    with pytest.raises(rs.exceptions.ConfigurationError, match="'b'"):
+        repo.materialize(config={"assets": {"b": {}}})

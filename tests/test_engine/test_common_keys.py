@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 import rivers as rs
-from rivers.exceptions import PartitionValidationError
+from rivers.exceptions import AssetDefinitionError, PartitionValidationError
 from rivers.mappings import common_partitions, first_without_common_key
 
 START = datetime(2024, 1, 1)
@@ -159,6 +159,13 @@ def test_partitions_of_multi_asset_take_precedence():
 
 @pytest.mark.parametrize("second", [static("b"), DAYS, None])
 def test_outputs_without_common_key_are_refused(second):
-    pair, _ = both(static("a"), second)
+    with pytest.raises(AssetDefinitionError, match="'x', 'y'") as failure:
+        both(static("a"), second)
+    assert isinstance(failure.value, PartitionValidationError)
+
+
+def test_named_partitions_without_common_key_are_refused():
+    pair, _ = both("first", "second")
+    definitions = {"first": static("a"), "second": static("b")}
     with pytest.raises(PartitionValidationError, match="'x', 'y'"):
-        rs.CodeRepository([pair], config=False).validate()
+        rs.CodeRepository([pair], partition_defs=definitions, config=False).validate()

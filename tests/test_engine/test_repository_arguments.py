@@ -54,7 +54,7 @@ def test_materialize_rejects_invalid_argument(repository, arguments, error, mess
 def test_materialize_accepts_tags_as_mapping(repository):
     repo = repository(orders)
     repo.materialize(tags={"team": "sales"})
-    assert repo.storage.get_events_for_asset("orders")[0].tags == (("team", "sales"),)
+    assert repo.storage.get_events_for_asset("orders")[0].tags == [("team", "sales")]
 
 
 def test_load_node_accepts_asset(repository):

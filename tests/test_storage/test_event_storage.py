@@ -176,14 +176,14 @@ def test_start_run_and_finish_run(storage):
     )
     assert started.status == "Started"
     assert storage.get_run("r1") == started
-    assert (started.job_name, started.node_names, started.selection) == ("nightly", ("a", "b"), ("b",))
-    assert (started.tags, started.partition_key) == ((("team", "data"),), "p")
+    assert (started.job_name, started.node_names, started.selection) == ("nightly", ["a", "b"], ("b",))
+    assert (started.tags, started.partition_key) == ([("team", "data")], "p")
     assert started.end_time is None
     assert started.duration_ns is None
 
     ended = storage.finish_run("r1", "failure", message="step b failed")
     assert storage.get_run("r1") == ended
-    assert (ended.status, ended.message, ended.node_names) == ("Failure", "step b failed", ("a", "b"))
+    assert (ended.status, ended.message, ended.node_names) == ("Failure", "step b failed", ["a", "b"])
     assert ended.end_time >= ended.start_time
     assert ended.duration_ns == ended.end_time - ended.start_time
 
@@ -204,7 +204,7 @@ def test_run_start_and_end_are_events(storage, status, event_type):
     events = storage.get_events_for_run("r1")
     assert types(events) == ["RunStart", "Materialization", event_type]
     assert events[-1].message == "why"
-    assert events[-1].tags == (("k", "v"),)
+    assert events[-1].tags == [("k", "v")]
     assert events[-1].duration_ns == storage.get_run("r1").duration_ns
 
 

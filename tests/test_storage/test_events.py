@@ -29,7 +29,7 @@ FULL = {
     "data_version": "blake3:0123",
     "code_version": "7",
     "input_data_versions": (("raw", "v1"), ("weather", "v2")),
-    "tags": (("team", "dätä"), ("team", "again")),
+    "tags": [("team", "dätä"), ("team", "again")],
     "handler": "pickle",
     "step": "orders",
     "attempt": 3,
@@ -64,7 +64,7 @@ def test_minimal_event_round_trip_through_sqlite(embedded):
     embedded.record(event)
     (read,) = embedded.get_events_for_run("r")
     assert read == event
-    assert (read.metadata, read.input_data_versions, read.tags) == ([], [], ())
+    assert (read.metadata, read.input_data_versions, read.tags) == ([], [], [])
     assert (read.asset_key, read.duration_ns, read.attempt) == (None, None, 1)
 
 

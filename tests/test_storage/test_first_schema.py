@@ -112,7 +112,7 @@ def test_first_schema_keeps_events_and_runs(first_file):
             "b",
             "no data",
         )
-        assert (run.tags, run.selection) == ((("why", "test"),), ("orders",))
+        assert (run.tags, run.selection) == ([("why", "test")], ("orders",))
         types = [event.event_type for event in storage.get_events_for_run("r1", with_steps=False)]
         assert types == ["RunStart", "Materialization", "StepFailure", "RunFailure"]
         event = storage.get_latest_materialization("orders", "b")

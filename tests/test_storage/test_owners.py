@@ -75,7 +75,7 @@ def test_open_interrupts_killed_run(running, tmp_path):
         assert run.status == "Interrupted"
         assert run.end_time > run.start_time
         assert "ended without finishing it" in run.message
-        assert (run.node_names, run.tags) == (("orders",), (("k", "v"),))
+        assert (run.node_names, run.tags) == (["orders"], [("k", "v")])
         events = storage.get_events_for_run("r1")
         assert [event.event_type for event in events] == ["RunStart", "Materialization", "RunInterrupted"]
         assert events[-1].timestamp == run.end_time

@@ -192,8 +192,8 @@ def read_run(row: Row) -> RunRecord:
         job_name=row[4],
         partition_key=row[5],
         message=row[6],
-        tags=_pairs(row[7]),
-        node_names=tuple(json.loads(row[8])),
+        tags=list(_pairs(row[7])),
+        node_names=json.loads(row[8]),
         selection=None if row[9] is None else tuple(json.loads(row[9])),
     )
 
@@ -214,7 +214,7 @@ def event_row(event: Event) -> Row:
         event.attempt,
         event.message,
         event.duration_ns,
-        _json(event.tags) if event.tags else None,
+        _json(event.stored_tags) if event.stored_tags else None,
         _pairs_json(event.loaded_versions),
         event.metadata_json,
     )

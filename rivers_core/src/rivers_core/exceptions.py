@@ -99,6 +99,10 @@ class PartitionValidationError(RiversError, ValueError):
     """A partition key is not valid where it is used."""
 
 
+class NoPartitionKeysError(PartitionDefinitionError, PartitionValidationError):
+    """A partitions definition has no dimension, or a partition key no value."""
+
+
 class DynamicKeysError(PartitionValidationError, NotImplementedError):
     """The keys of dynamic partitions were requested from their definition; they live in the event storage."""
 

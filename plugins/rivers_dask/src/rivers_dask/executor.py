@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rivers.exceptions import ConfigurationError
+from rivers.exceptions import ConfigurationError, setting_error
 from rivers.executors import Executor
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Dask(Executor):
             )
         for name, value in (("n_workers", n_workers), ("threads_per_worker", threads_per_worker)):
             if value is not None and (type(value) is not int or value < 1):
-                raise ConfigurationError(
+                raise setting_error(value, int)(
                     f"Executor.dask: {name} must be a whole number, 1 or more, got {value!r}."
                 )
         if shared_filesystem not in (None, True, False):

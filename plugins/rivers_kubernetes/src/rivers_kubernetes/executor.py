@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from rivers.definitions.retry import Compute
-from rivers.exceptions import ConfigurationError
+from rivers.exceptions import ConfigurationError, setting_error
 from rivers.executors import Executor
 from rivers_kubernetes.job import CONTAINER, JobTerms, parse_template
 from rivers_kubernetes.run_store import checked_url
@@ -69,7 +69,7 @@ class Kubernetes(Executor):
         if max_concurrent_steps is not None and (
             type(max_concurrent_steps) is not int or max_concurrent_steps < 1
         ):
-            raise ConfigurationError(
+            raise setting_error(max_concurrent_steps, int)(
                 f"max_concurrent_steps must be a whole number, 1 or more, got {max_concurrent_steps!r}."
             )
         compute = Compute(cpu=worker_cpu, memory=worker_memory)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rivers.exceptions import ConfigurationError
+from rivers.exceptions import setting_error
 from rivers.executors import Executor, run_overlapping
 from rivers_parallel.pool import WorkerPool, available_cpus
 
@@ -56,7 +56,7 @@ class Parallel(Executor):
 
 def _positive(name: str, value: int | None) -> int | None:
     if value is not None and (type(value) is not int or value < 1):
-        raise ConfigurationError(
+        raise setting_error(value, int)(
             f"Executor.parallel: {name} must be a whole number, 1 or more, got {value!r}."
         )
     return value

@@ -15,6 +15,7 @@ from rivers_core._messages import did_you_mean, shown_keys
 from rivers_core._values import Value, source
 from rivers_core.exceptions import (
     DynamicKeysError,
+    NoPartitionKeysError,
     PartitionDefinitionError,
     PartitionTypeError,
     PartitionValidationError,
@@ -299,7 +300,7 @@ class StaticPartitions(_FlatPartitions, variant="Static"):
             raise PartitionTypeError(f"Static partitions must be a list of keys, got {given!r}.")
         checked = tuple([check_key_value(key) for key in given])
         if not checked:
-            raise PartitionDefinitionError("Static partitions have no keys; list at least one.")
+            raise NoPartitionKeysError("Static partitions have no keys; list at least one.")
         check_unique(checked, "Static partitions")
         order = {key: index for index, key in enumerate(checked)}
         self._set(keys=checked, _order=order, _listed=tuple([SinglePartitionKey(key) for key in checked]))
@@ -382,7 +383,8 @@ class MultiPartitions(PartitionsDefinition, variant="Multi"):
     def __init__(self, dimensions: Mapping[str, PartitionsDefinition]) -> None:
         given: object = dimensions
         if not isinstance(given, Mapping) or not given:
-            raise PartitionDefinitionError(
+            error = NoPartitionKeysError if isinstance(given, Mapping) else PartitionTypeError
+            raise error(
                 f"Multi-dimensional partitions must be a dictionary of at least one dimension, got {given!r}."
             )
         for name, definition in given.items():

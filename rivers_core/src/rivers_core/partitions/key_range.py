@@ -7,7 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from rivers_core._values import Value, source
-from rivers_core.exceptions import PartitionDefinitionError, PartitionValidationError
+from rivers_core.exceptions import (
+    NoPartitionKeysError,
+    PartitionDefinitionError,
+    PartitionTypeError,
+    PartitionValidationError,
+)
 from rivers_core.partitions.definitions import MultiPartitions, PartitionsDefinition, combine_keys
 from rivers_core.partitions.keys import (
     PartitionKey,
@@ -118,7 +123,8 @@ class MultiKeyRange(PartitionKeyRange, variant="Multi"):
     def __init__(self, dimensions: Mapping[str, tuple[str, str] | list[str]]) -> None:
         given: object = dimensions
         if not isinstance(given, Mapping) or not given:
-            raise PartitionDefinitionError(
+            error = NoPartitionKeysError if isinstance(given, Mapping) else PartitionTypeError
+            raise error(
                 f"A range with dimensions must be a dictionary of at least one dimension, got {given!r}."
             )
         self._set(_sorted=tuple((name, _checked(name, given[name])) for name in sorted(given)))

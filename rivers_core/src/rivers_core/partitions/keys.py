@@ -9,7 +9,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from rivers_core._values import Value, plain_text, source
-from rivers_core.exceptions import PartitionDefinitionError, PartitionTypeError
+from rivers_core.exceptions import NoPartitionKeysError, PartitionDefinitionError, PartitionTypeError
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -171,7 +171,8 @@ class MultiPartitionKey(PartitionKey, variant="Multi"):
         """Validate the keys of each dimension."""
         given: object = keys
         if not isinstance(given, Mapping) or not given:
-            raise PartitionDefinitionError(
+            error = NoPartitionKeysError if isinstance(given, Mapping) else PartitionTypeError
+            raise error(
                 f"A multi-dimensional partition key must be a dictionary of at least one dimension, got {given!r}."
             )
         for name in keys:
@@ -294,7 +295,7 @@ def _checked(keys: object, dimension: str | None = None) -> tuple[str, ...]:
     values = tuple([check_key_value(key, dimension) for key in keys])
     if not values:
         where = f" for dimension {dimension!r}" if dimension is not None else ""
-        raise PartitionDefinitionError(f"No partition key was given{where}; name at least one.")
+        raise NoPartitionKeysError(f"No partition key was given{where}; name at least one.")
     check_unique(values, "Partition keys")
     return values
 
