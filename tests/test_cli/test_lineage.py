@@ -175,3 +175,16 @@ def test_lineage_has_assets_and_hides_graph_members():
 def test_lineage_around_asset_is_upstream_and_downstream():
     lineage = build_lineage(graph()).around(["left"])
     assert [item.name for item in lineage.nodes] == ["feed", "left", "doubled", "report"]
+
+
+@settings(max_examples=20)
+@given(lineages())
+def test_svg_outlines_each_group_with_its_edges(lineage):
+    groups = {item.name: item.group for item in lineage.nodes}
+    drawn = {item.get("data-group"): item for item in ET.fromstring(render_svg(lineage)).iter(f"{SVG}g")}
+    for group in {*groups.values()} - {None}:
+        members = [name for name, own in groups.items() if own == group]
+        inner = [edge for edge in lineage.edges if groups[edge.source] == group == groups[edge.target]]
+        assert len(drawn[group].findall(f"{SVG}rect")) >= 2 * len(members)
+        assert len(drawn[group].findall(f"{SVG}path")) == 2 * len(inner)
+    assert {*drawn} - {None} == {*groups.values()} - {None}

@@ -10,12 +10,12 @@ from string import Template
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
-from rivers.inspection.layout import BOX_HEIGHT, compute_layout
+from rivers.inspection.layout import BOX_HEIGHT, ROW_HEIGHT, compute_layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from rivers.inspection.layout import Box
+    from rivers.inspection.layout import Box, Layout
     from rivers.inspection.lineage import Edge, Lineage, Node
 
 _MARGIN: Final = 16.0
@@ -24,6 +24,11 @@ _SWATCH: Final = 12.0
 _LEGEND_CHARACTER: Final = 7.0
 _CHARACTER: Final = 7.4
 _PADDING: Final = 26.0
+# around a box of a group: its name is above, the second box of a partitioned asset below
+_OUTLINE_SIDE: Final = 7.0
+_OUTLINE_ABOVE: Final = 11.0
+_OUTLINE_BELOW: Final = 3.5
+_OUTLINE_WIDTH: Final = 14.0
 
 # attributes besides the style sheet, for viewers that ignore style sheets
 _LINE: Final = 'fill="none" stroke="#8a8f98" stroke-width="1.4"'
@@ -32,11 +37,17 @@ _STYLE: Final = """
 text { font: 13px ui-sans-serif, system-ui, sans-serif; fill: #1a1a1a }
 .legend text, .empty { font-size: 12px; fill: #444 }
 .node .group { font-size: 9px; fill: #666 }
+.outline .border { stroke: #b4bac4 } .outline rect.border { fill: #b4bac4 }
+.outline .inside { stroke: #f1f3f6 } .outline rect.inside { fill: #f1f3f6 }
 .edge { fill: none; stroke: #8a8f98; stroke-width: 1.4 }
 .edge.order { stroke-dasharray: 4 4 }
 .node rect { stroke-width: 1.4 }
 .node.external rect { stroke-dasharray: 5 3 }
-@media (prefers-color-scheme: dark) { .legend text, .empty, .node .group { fill: #c9c9c9 } .edge { stroke: #7c828c } }
+@media (prefers-color-scheme: dark) {
+.legend text, .empty { fill: #c9c9c9 } .node .group { fill: #c9c9c9 } .edge { stroke: #7c828c }
+.outline .border { stroke: #565d68 } .outline rect.border { fill: #565d68 }
+.outline .inside { stroke: #2a2e34 } .outline rect.inside { fill: #2a2e34 }
+}
 """.strip()
 
 
@@ -75,7 +86,8 @@ def render_svg(lineage: Lineage) -> str:
 
     Returns:
         An SVG document. External assets have a dashed border, partitioned assets a second box, dependencies without
-        a loaded value a dashed line. The group of an asset is written above its box.
+        a loaded value a dashed line. An outline surrounds the assets of a group and the edges between them; the group
+        is written above the box of each.
     """
     widths = {node.name: len(node.name) * _CHARACTER + _PADDING for node in lineage.nodes}
     layout = compute_layout(widths, [(edge.source, edge.target) for edge in lineage.edges])
@@ -95,6 +107,7 @@ def render_svg(lineage: Lineage) -> str:
             'orient="auto"><path d="M0 0 8 4 0 8z" fill="#8a8f98"/></marker></defs>'
         ),
         f'<g transform="translate({_MARGIN:.0f} {_MARGIN:.0f})">',
+        *_svg_outlines(lineage, layout),
         *(_svg_edge(edge, layout.paths[edge.source, edge.target]) for edge in lineage.edges),
         *(_svg_node(node, layout.boxes[node.name], colors[node.handler]) for node in lineage.nodes),
         *(['<text class="empty" y="20">no assets</text>'] if not lineage.nodes else []),
@@ -168,14 +181,65 @@ def _tooltip(node: Node) -> str:
     return "; ".join(facts) + (f"\n{node.description}" if node.description else "")
 
 
+def _svg_outlines(lineage: Lineage, layout: Layout) -> Iterator[str]:
+    """Draw the outline of each group: the union of its boxes and edges, all drawn twice, the second time narrower."""
+    groups: dict[str, list[str]] = {}
+    for node in lineage.nodes:
+        if node.group:
+            groups.setdefault(node.group, []).append(node.name)
+    for group, names in groups.items():
+        members = set(names)
+        curves = [
+            _edge_curve(layout.paths[edge.source, edge.target])
+            for edge in lineage.edges
+            if edge.source in members and edge.target in members
+        ]
+        boxes = sorted((layout.boxes[name] for name in names), key=lambda box: (box.x, box.y))
+        stacked = [pair for pair in itertools.pairwise(boxes) if _are_neighbors(*pair)]
+        yield f'<g class="outline" data-group={quoteattr(group)}>'
+        for kind, color, grown in (("border", "#b4bac4", 1.2), ("inside", "#f1f3f6", 0.0)):
+            width = _OUTLINE_WIDTH + 2 * grown
+            path = f'class="{kind}" fill="none" stroke="{color}" stroke-width="{width:.1f}"'
+            yield from (f'<path {path} d="{curve}"/>' for curve in curves)
+            yield from (_svg_outline_of(box, kind, color, grown) for box in boxes)
+            yield from (_svg_link(*pair, kind, color, grown) for pair in stacked)
+        yield "</g>"
+
+
+def _are_neighbors(above: Box, below: Box) -> bool:
+    """Return whether two boxes of a column have nothing between them, not even an edge."""
+    return above.x == below.x and below.y - above.y <= ROW_HEIGHT + 0.5
+
+
+def _svg_link(above: Box, below: Box, kind: str, color: str, grown: float) -> str:
+    width = min(above.width, below.width) + 2 * grown
+    return (
+        f'<rect class="{kind}" x="{above.x - grown:.1f}" y="{above.y:.1f}" width="{width:.1f}" '
+        f'height="{below.y - above.y:.1f}" fill="{color}" stroke="{color}" stroke-width="0"/>'
+    )
+
+
+def _svg_outline_of(box: Box, kind: str, color: str, grown: float) -> str:
+    """Return the rectangle around a box and the name of its group."""
+    side, above = _OUTLINE_SIDE + grown, _OUTLINE_ABOVE + grown
+    x, y = box.x - side, box.y - BOX_HEIGHT / 2 - above
+    width, height = box.width + 2 * side, BOX_HEIGHT + above + _OUTLINE_BELOW + grown
+    return (
+        f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="10" '
+        f'fill="{color}" stroke="{color}" stroke-width="0"/>'
+    )
+
+
 def _svg_edge(edge: Edge, path: Sequence[Box]) -> str:
-    points = [(path[0].x + path[0].width, path[0].y)]
-    points += [(box.x, box.y) for box in path[1:]]
     kind = "edge" if edge.is_loaded else "edge order"
     return (
         f'<path class="{kind}" {_LINE} data-from={quoteattr(edge.source)} data-to={quoteattr(edge.target)} '
-        f'd="{_curve(points)}" marker-end="url(#arrow)"/>'
+        f'd="{_edge_curve(path)}" marker-end="url(#arrow)"/>'
     )
+
+
+def _edge_curve(path: Sequence[Box]) -> str:
+    return _curve([(path[0].x + path[0].width, path[0].y), *((box.x, box.y) for box in path[1:])])
 
 
 def _curve(points: Sequence[tuple[float, float]]) -> str:
