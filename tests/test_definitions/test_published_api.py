@@ -269,6 +269,8 @@ ERRORS = {
     "assets as a number": (lambda: rs.CodeRepository(3), rs.exceptions.AssetDefinitionError, TypeError),
     "a number as asset": (lambda: rs.CodeRepository([3]), rs.exceptions.AssetDefinitionError, TypeError),
     "a number as job": (lambda: rs.CodeRepository([], jobs=[3]), rs.exceptions.GraphValidationError, TypeError),
+    "fraction of chrono": (
+        lambda: D.daily("2024-01-01", fmt="%Y-%m-%d%.3f"), rs.exceptions.PartitionDefinitionError, ValueError),
     "tags as a number": (lambda: rs.Output(1, tags=3), rs.exceptions.ResultDefinitionError, TypeError),
     "unknown job": (
         lambda: rs.CodeRepository([], config=False).get_job("nightly"), rs.exceptions.NodeNotFoundError, LookupError),

@@ -66,7 +66,9 @@ def test_table_uri_accepts_ordinary_folders(tmp_path, folder):
         assert pl.DataFrame(loaded.collect() if hint is pl.LazyFrame else loaded).height == 1
 
 
-@pytest.mark.parametrize("wrong", ["", "  ", "/data/100%/lake", "/data/[lake]", "/data/a|b"])
+@pytest.mark.parametrize(
+    "wrong", ["", "  ", "/data/100%/lake", "/data/[lake]", "/data/a|b", "s3:/bucket", "GS:bucket/x"]
+)
 def test_table_uri_refuses_misread_folders(wrong):
     with pytest.raises(ValidationError, match="table_uri"):
         DeltaIOHandler(table_uri=wrong)

@@ -532,6 +532,8 @@ class TimeWindowPartitions(_FlatPartitions, variant="TimeWindow"):
         last = None if end is None else parse_moment(end, "end", fmt)
         grid = _grid(first, cron_schedule, interval_seconds)
         self._set(start=first, cron_schedule=cron_schedule, interval_seconds=interval_seconds, end=last)
+        if fmt is not None and "%." in fmt:  # a fraction of a second in the formats of chrono
+            raise PartitionDefinitionError(f"The fmt {fmt!r} contains '%.'. Use '%f' for microseconds.")
         self._set(fmt=default_format(grid) if fmt is None else fmt, grid=grid)
         self._set(_is_parsed=False, _listed=_EMPTY_LISTING)
         self._check()

@@ -20,6 +20,9 @@ DISCARDED: Final = ".rivers-deleted"
 """The folder next to tables into which a deleted table is moved before its files are removed."""
 
 _SCHEME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
+_BROKEN_URL: Final = re.compile(
+    r"(?P<scheme>s3[an]?|gs|gcs|az|azure|adl|abfss?|https?|hdfs|memory):(?!//)", re.IGNORECASE
+)
 _CHANGED: Final = re.compile(r"[^A-Za-z0-9._~=+@,-]")
 _MAX_NAME: Final = 200
 _LOG: Final = "_delta_log"
@@ -38,7 +41,8 @@ def table_root(table_uri: str) -> str:
         An absolute path or a URL, without a trailing slash.
 
     Raises:
-        ValueError: It is empty, inside a table's log, or a path with characters that the Delta libraries misread.
+        ValueError: It is empty, a URL without a host, inside a table's log, or a path with characters that the Delta
+            libraries misread.
     """
     if not table_uri.strip():
         raise ValueError("table_uri must not be empty; use a folder, or a URL such as s3://bucket/folder")
@@ -51,6 +55,13 @@ def table_root(table_uri: str) -> str:
         table_uri = unquote(path.removeprefix("//") if path.startswith("///") else path)
     if _SCHEME.match(table_uri):
         return table_uri.rstrip("/")
+    broken = _BROKEN_URL.match(table_uri)
+    if broken is not None:
+        scheme = broken["scheme"]
+        raise ValueError(
+            f"table_uri {shown(table_uri)!r} does not name a bucket or host; write {scheme}:// followed by its name, "
+            f"or ./{scheme}: for a folder of that name"
+        )
     path = os.path.abspath(os.path.expanduser(table_uri))
     misread = sorted({character for character in path if character in _MISREAD or character < " "})
     if misread or (os.sep == "/" and "\\" in path):
