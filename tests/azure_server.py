@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.s3_server import find_free_ports
+from tests.s3_server import STARTS, find_free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,22 +56,32 @@ def azure_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureServ
     if program is None:
         reason = "azurite not installed. `make test` installs it if npm is available"
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("azure")
-    (port,) = find_free_ports(1)
-    command = [program, "--silent", "--skipApiVersionCheck", "--disableTelemetry", "--location", str(folder),
-               "--blobHost", "127.0.0.1", "--blobPort", str(port)]  # fmt: skip
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+    server, process = _start(program, tmp_path_factory)
     try:
-        server = AzureServer(f"http://127.0.0.1:{port}")
-        _create_container(server, process)
         yield server
     finally:
         process.kill()
         process.wait()
 
 
-def _create_container(server: AzureServer, process: subprocess.Popen[bytes]) -> None:
+def _start(program: str, folders: pytest.TempPathFactory) -> tuple[AzureServer, subprocess.Popen[bytes]]:
+    for _ in range(STARTS):
+        folder = folders.mktemp("azure")
+        (port,) = find_free_ports(1)
+        command = [program, "--silent", "--skipApiVersionCheck", "--disableTelemetry", "--location", str(folder),
+                   "--blobHost", "127.0.0.1", "--blobPort", str(port)]  # fmt: skip
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
+        server = AzureServer(f"http://127.0.0.1:{port}")
+        if _create_container(server, process):
+            return server, process
+        # another process took the port after it was found free
+        process.kill()
+        process.wait()
+    raise RuntimeError(f"azurite did not start {STARTS} times")
+
+
+def _create_container(server: AzureServer, process: subprocess.Popen[bytes]) -> bool:
     deadline = time.monotonic() + START_TIMEOUT_S
     while process.poll() is None and time.monotonic() < deadline:
         try:
@@ -79,8 +89,8 @@ def _create_container(server: AzureServer, process: subprocess.Popen[bytes]) -> 
         except OSError:
             time.sleep(0.2)
         else:
-            return
-    raise RuntimeError(f"azurite did not start within {START_TIMEOUT_S} s")
+            return True
+    return False
 
 
 def _creation_request(server: AzureServer) -> urllib.request.Request:

