@@ -468,6 +468,13 @@ class AppendsRetry(FileIOHandler):
 # processes and concurrency
 
 
+def wait_until(is_true):
+    """Wait for another thread or process; not forever, so that a kit that starts none reports that."""
+    deadline = time.monotonic() + 30
+    while not is_true() and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
 @breaks("test_processes_store_different_partitions")
 class LostUpdate(FileIOHandler):
     """Keeps all partitions of an asset in one file, which it reads, changes and writes back."""
@@ -476,7 +483,9 @@ class LostUpdate(FileIOHandler):
         path = Path(self.folder, f"{context.asset_storage_key}.all")
         path.parent.mkdir(parents=True, exist_ok=True)
         values = pickle.loads(path.read_bytes()) if path.exists() else {}
-        time.sleep(0.05)
+        path.with_name(f"reader{os.getpid()}").touch()
+        # the other process has read, too, when this one writes for the first time
+        wait_until(lambda: len(list(path.parent.glob("reader*"))) > 1)
         values[context.storage_key] = obj
         self.write(path, pickle.dumps(values))
 
@@ -488,10 +497,12 @@ class LostUpdate(FileIOHandler):
 @breaks("test_threads_store_different_assets")
 class CallStateInHandler(FileIOHandler):
     _path: Path | None = PrivateAttr(default=None)
+    _started: list[Path] = PrivateAttr(default_factory=list)
 
     def write(self, path, content):
         self._path = path
-        time.sleep(0.002)
+        self._started.append(path)
+        wait_until(lambda: len(self._started) > 1)  # another thread has replaced the path
         super().write(self._path, content)
 
 

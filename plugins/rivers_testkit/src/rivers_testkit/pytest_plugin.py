@@ -163,10 +163,11 @@ def silent_server() -> Iterator[str]:
 
 
 @pytest.fixture
-def closed_port() -> str:
-    """Return a URL at which no server listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return f"http://127.0.0.1:{server.getsockname()[1]}"
+def closed_port() -> Iterator[str]:
+    """Return the URL of a port that stays bound, so that no server can listen at it."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{unused.getsockname()[1]}"
 
 
 @pytest.fixture
