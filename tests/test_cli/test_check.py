@@ -225,7 +225,7 @@ class Shelf(BaseIOHandler):
             del STORED[context.asset_name]
 
 
-def run_test(handler, timeout=10.0):
+def run_test(handler, timeout=60.0):
     @rs.Asset(io_handler=handler)
     def asset() -> int:
         return 1
@@ -284,7 +284,7 @@ def test_store_test_times_out():
 
     class Silent(Shelf):
         def handle_output(self, context, obj):
-            answer.wait(10)
+            answer.wait(60)
 
     store = run_test(Silent(), timeout=0.05)
     answer.set()

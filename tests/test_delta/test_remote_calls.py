@@ -80,7 +80,7 @@ def interruptible():
 
 @pytest.fixture
 def silent_server():
-    """A server that accepts connections, calls a function for each, and never answers."""
+    """A server that accepts connections, calls a function for the first, and never answers."""
     listener = socket.create_server(("127.0.0.1", 0))
     connections, on_accept = [], []
 
@@ -90,8 +90,8 @@ def silent_server():
                 connections.append(listener.accept()[0])
             except OSError:
                 return
-            for function in on_accept:
-                function()
+            if on_accept:
+                on_accept.pop()()
 
     thread = threading.Thread(target=accept, daemon=True)
     thread.start()

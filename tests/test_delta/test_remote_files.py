@@ -23,7 +23,7 @@ OPTIONS = {
     "aws_secret_access_key": "secret",
     "aws_region": "us-east-1",
     "allow_http": "true",
-    "timeout": "3s",
+    "timeout": "60s",
     "max_retries": "0",
 }
 

@@ -133,5 +133,5 @@ def start_upload(server, path, store):
         "POST", server.endpoint.removeprefix("http://"), f"/rivers/{quote(path)}", "uploads="
     )
     url = f"{server.endpoint}/rivers/{quote(path)}?uploads="
-    with urlopen(Request(url, method="POST", headers=headers), timeout=10) as answer:
+    with urlopen(Request(url, method="POST", headers=headers), timeout=60) as answer:
         assert answer.status == 200

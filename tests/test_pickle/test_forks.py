@@ -35,7 +35,7 @@ def in_fork(function, *arguments):
     process.start()
     there.close()
     try:
-        assert here.poll(30), "the forked process hangs"
+        assert here.poll(60), "the forked process hangs"
         succeeded, result = here.recv()
     finally:
         process.kill()

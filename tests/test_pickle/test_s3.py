@@ -51,7 +51,7 @@ def unfinished_uploads(server: S3Server) -> list[str]:
         f"{server.filer}/buckets/rivers/.uploads/?limit=1000", headers={"Accept": "application/json"}
     )
     try:
-        with urlopen(request, timeout=10) as answer:
+        with urlopen(request, timeout=60) as answer:
             return [entry["FullPath"] for entry in json.load(answer)["Entries"] or []]
     except OSError as error:
         if getattr(error, "code", None) == 404:

@@ -64,13 +64,13 @@ def test_request_ends_with_the_timeout_of_the_client(options):
 
 @pytest.mark.parametrize("size", [10, 20 << 20])
 def test_interrupt_ends_a_write(options, size):
-    handler = PickleIOHandler("s3://bucket", storage_options={**options, "timeout": "5s", "max_retries": 0})
+    handler = PickleIOHandler("s3://bucket", storage_options={**options, "timeout": "60s", "max_retries": 0})
     with pytest.raises(KeyboardInterrupt), interrupted_after(0.5):
         handler.handle_output(OutputContext("orders"), b"x" * size)
 
 
 @pytest.mark.parametrize("call", ["load_input", "exists", "delete"])
 def test_interrupt_ends_a_request(options, call):
-    handler = PickleIOHandler("s3://bucket", storage_options={**options, "timeout": "5s", "max_retries": 0})
+    handler = PickleIOHandler("s3://bucket", storage_options={**options, "timeout": "60s", "max_retries": 0})
     with pytest.raises(KeyboardInterrupt), interrupted_after(0.5):
         getattr(handler, call)(InputContext("orders", "report"))
