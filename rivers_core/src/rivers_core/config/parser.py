@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -400,6 +399,8 @@ def open_config(path: str | os.PathLike[str] | None) -> tuple[Path | None, dict[
 
 def read_config(path: Path) -> dict[str, Any]:
     """Read the tables of a configuration file; of a `pyproject.toml` those below `[tool.rivers]`."""
+    import tomllib  # whose import takes longer than that of this module
+
     # Not the TOML source of pydantic-settings (2.14 to 2.16): it refuses a byte order mark, which Windows editors
     # write, and its errors do not name the file.
     try:
@@ -520,12 +521,17 @@ def _config_in(folder: Path) -> Path | None:
 def _has_table(project: Path) -> bool:
     try:
         text = project.read_text(encoding="utf-8-sig")
-        return "rivers" in text and "rivers" in tomllib.loads(text).get("tool", {})
+    except (OSError, UnicodeDecodeError):
+        return False
+    if "rivers" not in text:
+        return False
+    import tomllib
+
+    try:
+        return "rivers" in tomllib.loads(text).get("tool", {})
     except (tomllib.TOMLDecodeError, RecursionError):
         # A broken pyproject.toml of another project is ignored; one with our table is reported when it is read.
         return "[tool.rivers" in text
-    except (OSError, UnicodeDecodeError):
-        return False
 
 
 def variables_beside(folder: Path) -> Lookup:
