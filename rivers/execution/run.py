@@ -6,7 +6,6 @@ import threading
 import uuid
 from contextlib import suppress
 from dataclasses import replace
-from operator import attrgetter
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
@@ -314,10 +313,7 @@ class Run:
     def secrets(self) -> tuple[str, ...]:
         """Spellings of the credentials of all handlers, resources and configurations of this run."""
         if self._secrets is None:
-            bindings = {binding for step in self.plan.steps for binding in step.bindings()}
-            handlers = list(map(attrgetter("handler"), bindings))
-            distinct = dict(zip(map(id, handlers), handlers, strict=True))  # a handler need not be hashable
-            holders = (*distinct.values(), *self.resources.values(), *self.configs.values())
+            holders = (*self.plan.handlers, *self.resources.values(), *self.configs.values())
             self._secrets = secret_spellings(secret for holder in holders for secret in secrets_of(holder))
         return self._secrets
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -353,7 +354,7 @@ class Graph:
         return {name for name in made_by if name is not None and name != step.name}
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Plan:
     """The steps of one run, in order.
 
@@ -369,10 +370,17 @@ class Plan:
     selected_outputs: Mapping[str, frozenset[str]]
     included: frozenset[str] = frozenset()
 
-    @property
+    @cached_property
     def needs_loop(self) -> bool:
         """True if any step is asynchronous."""
         return any(map(_needs_loop, self.steps))
+
+    @cached_property
+    def handlers(self) -> tuple[BaseIOHandler, ...]:
+        """Handlers of all values that the steps store or load, each once."""
+        bindings = {binding for step in self.steps for binding in step.bindings()}
+        # a handler need not be hashable
+        return tuple({id(binding.handler): binding.handler for binding in bindings}.values())
 
     @property
     def output_names(self) -> tuple[str, ...]:
