@@ -221,13 +221,11 @@ def event_row(event: Event) -> Row:
 
 
 def _materialized_rows(events: Iterable[Event]) -> list[Row]:
-    rows: dict[tuple[str, str], list[Any]] = {}
-    for event in events:
-        if event.event_type == MATERIALIZATION and event.asset_key is not None:
-            key = (event.asset_key, event.partition_key or "")
-            first, _, count = rows.get(key, (event.id, None, 0))
-            rows[key] = [first, event.id, count + 1]
-    return [(*key, *numbers) for key, numbers in rows.items()]
+    return [
+        (event.asset_key, event.partition_key or "", event.id, event.id, 1)
+        for event in events
+        if event.event_type == MATERIALIZATION and event.asset_key is not None
+    ]
 
 
 def _insert_rows(connection: Connection, statement: str, rows: list[Row]) -> None:
