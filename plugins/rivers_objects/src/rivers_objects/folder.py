@@ -211,8 +211,11 @@ class LocalFile:
     def stage(self) -> Iterator[Staged]:
         """Write a staging file next to the object, and rename it; an exception removes it."""
         folder = os.path.dirname(self._file)
-        os.makedirs(folder, exist_ok=True)
-        staging, descriptor = new_staging(folder)
+        try:
+            staging, descriptor = new_staging(folder)
+        except FileNotFoundError:
+            os.makedirs(folder, exist_ok=True)
+            staging, descriptor = new_staging(folder)
         try:
             # closed after the rename, which ends the lock: until then no sweep removes the file
             try:
