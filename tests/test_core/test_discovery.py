@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
+import zipfile
 
 import pytest
 
@@ -54,6 +55,32 @@ def test_older_copy_does_not_revive_dropped_plugin(install_handler, fake_distrib
     fake_distribution("acme-yaml", "", {}, version="2.0", folder=newer)
     with pytest.raises(HandlerNotFoundError):
         PluginRegistry().handler("yaml")
+
+
+def test_empty_metadata_folder_hides_no_later_copy(install_handler, tmp_path, monkeypatch):
+    install_handler("acme-yaml", "yaml")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "acme_yaml-0.9.dist-info").mkdir()
+    assert PluginRegistry().handler_spec("yaml").version == "1.0"
+
+
+def test_plugin_in_archive_on_path_is_found(tmp_path, monkeypatch, registry):
+    archive = tmp_path / "plugins.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr(
+            "acme_zip-2.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: acme-zip\nVersion: 2.0\n"
+        )
+        file.writestr("acme_zip-2.0.dist-info/entry_points.txt", "[rivers]\nzip = acme_zip_plugin\n")
+        file.writestr(
+            "acme_zip_plugin.py",
+            "from rivers_core.hooks import HandlerSpec, hookimpl\n"
+            "@hookimpl\n"
+            "def rivers_io_handlers():\n"
+            "    yield HandlerSpec('zip', target='acme_zip_handler:ZipIOHandler')\n",
+        )
+    monkeypatch.syspath_prepend(str(archive))
+    assert PluginRegistry().handler_spec("zip").version == "2.0"
+    assert "good" in names(PluginRegistry())
 
 
 def test_plugin_installed_while_running_is_found(install_handler):
