@@ -3,6 +3,9 @@
 The baseline is `obstore.put(store, path, pickle.dumps(value))` and `pickle.loads(obstore.get(...).bytes())`. The
 handler does the same, and also computes a digest, appends a footer that names the asset, and verifies both before
 it unpickles. Both write to a local folder. Memory is the peak of a separate process, above what it held before.
+
+An array and many small tuples are also compared with `pickle.dump` and `pickle.load` of a file, in memory (tmpfs) where
+the machine has one, in processor time.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import obstore
-from harness import Report
+from harness import Report, run_interleaved
 from obstore.store import LocalStore
 
 from rivers_core import InputContext, OutputContext
@@ -31,6 +34,11 @@ ROUNDS = {"small": 2000, "large": 9}
 PAUSE_S = 200e-6
 # in multiples of pickle and obstore alone
 TIME_TARGETS = {"write small": 2.0, "read small": 3.0, "write large": 1.25, "read large": 1.4}
+# in multiples of `pickle.dump` and `pickle.load`
+FILE_TARGETS = {"array": {"write": 1.15, "read": 1.25}, "tuples": {"write": 1.1, "read": 1.0}}
+FILE_ROUNDS = 5
+TUPLES = 2_000_000
+TMPFS = Path("/dev/shm")
 # in multiples of the value
 MEMORY_TARGETS = {"write": 0.35, "read": 2.2}
 
@@ -88,6 +96,41 @@ def measure_times(report: Report, size: str, rounds: int, megabytes: int) -> Non
         report.ratio(f"{operation} a {size} value", ours, theirs, TIME_TARGETS[f"{operation} {size}"])
 
 
+def measure_files(report: Report, name: str, value: object) -> None:
+    """Write and read one value as a file, and report the processor time of the fastest call."""
+    with tempfile.TemporaryDirectory(dir=TMPFS if TMPFS.is_dir() else None) as folder:
+        handler, file = PickleIOHandler(folder), Path(folder, "plain.pkl")
+
+        def write_plain() -> None:
+            with file.open("wb") as stream:
+                pickle.dump(value, stream, protocol=5)
+
+        def read_plain() -> object:
+            with file.open("rb") as stream:
+                return pickle.load(stream)
+
+        calls: dict[str, Callable[[], object]] = {
+            "write ours": lambda: handler.handle_output(OutputContext("asset"), value),
+            "write plain": write_plain,
+            "read ours": lambda: handler.load_input(InputContext("asset", "next")),
+            "read plain": read_plain,
+        }
+        spent = run_interleaved(
+            {label: lambda call=call: processor_seconds(call) for label, call in calls.items()}, FILE_ROUNDS
+        )
+    for operation, target in FILE_TARGETS[name].items():
+        ours, theirs = min(spent[f"{operation} ours"]), min(spent[f"{operation} plain"])
+        report.ratio(f"{operation} {name}, against a file of pickle", ours, theirs, target)
+
+
+def processor_seconds(call: Callable[[], object]) -> float:
+    start = time.process_time()
+    result = call()
+    seconds = time.process_time() - start
+    del result
+    return seconds
+
+
 def print_memory_growth(name: str, operation: str, folder: str, megabytes: int) -> None:
     """Print by how many bytes the peak memory of this process grew; runs in a separate process."""
     write, read = contestants(folder)[name]
@@ -136,6 +179,8 @@ def main() -> int:
     )
     measure_times(report, "small", arguments.small_rounds, arguments.megabytes)
     measure_times(report, "large", ROUNDS["large"], arguments.megabytes)
+    measure_files(report, "array", make_value("large", arguments.megabytes))
+    measure_files(report, "tuples", [(number, "name") for number in range(TUPLES)])
     measure_memory(report, arguments.megabytes)
     return report.exit_code
 
