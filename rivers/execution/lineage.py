@@ -11,7 +11,7 @@ from rivers.mappings import upstream_keys
 from rivers_core.exceptions import PartitionValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rivers.graph.plan import Awaited, LoadedInput, Step, StoredOutput
     from rivers.storage import Event, EventStorage
@@ -179,6 +179,15 @@ class History:
         if asset_name not in self._stored:
             self._stored[asset_name] = self._storage.get_latest_materializations(asset_name)
         return self._stored[asset_name].get(key)
+
+    def load_all(self, asset_names: Iterable[str]) -> None:
+        """Query the storage once for all assets, which is faster than a query for each of many.
+
+        Args:
+            asset_names: All assets and nodes that exist.
+        """
+        stored = self._storage.get_all_latest_materializations()
+        self._stored = {name: stored.get(name, {}) for name in asset_names}
 
     def observed(self, asset_name: str) -> Event | None:
         """Return the newest observation of an asset with a data version."""

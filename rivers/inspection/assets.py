@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rivers.graph.plan import StoredOutput
     from rivers.repository import CodeRepository
     from rivers.storage import Event
+    from rivers.storage.records import AssetRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +122,16 @@ def summarize_assets(
     statuses: dict[str, list[AssetStatus]] = {}
     for status in repository.status(runnable, verify=verify) if runnable else ():
         statuses.setdefault(status.asset, []).append(status)
-    return [_summarize(repository, output, statuses.get(output.name, [])) for output in outputs]
+    storage = repository.storage
+    if 2 * len(outputs) > len(graph.outputs):
+        records = {record.asset_key: record for record in storage.get_asset_records()}  # fewer queries
+    else:
+        selected = ((output.name, storage.get_asset_record(output.name)) for output in outputs)
+        records = {name: record for name, record in selected if record is not None}
+    return [_summarize(output, records.get(output.name), statuses.get(output.name, [])) for output in outputs]
 
 
-def _summarize(repository: CodeRepository, output: StoredOutput, statuses: list[AssetStatus]) -> AssetSummary:
-    record = repository.storage.get_asset_record(output.name)
+def _summarize(output: StoredOutput, record: AssetRecord | None, statuses: list[AssetStatus]) -> AssetSummary:
     event = None if record is None else record.last_event
     stored = None if record is None else record.last_materialization
     is_observed = stored is None and event is not None and event.event_type == "Observation"

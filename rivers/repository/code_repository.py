@@ -558,6 +558,8 @@ class CodeRepository:
         self, asset_names: Iterable[str | Asset] | str | None, history: History
     ) -> Iterator[tuple[StoredOutput, PartitionKey | None]]:
         plan = self._runtime.plan(self.select(asset_names))
+        if 2 * len(plan.steps) > len(self.graph.steps):
+            history.load_all(self.graph.outputs)
         for step in plan.steps:
             for output in plan.outputs_of(step):
                 if output.is_asset:

@@ -430,6 +430,10 @@ class EventStorage(ABC):
         """
         return self._latest_by_partition(_name_of(asset_key))
 
+    def get_all_latest_materializations(self) -> dict[str, dict[str | None, Event]]:
+        """Return `get_latest_materializations` of every asset, by its name; a SQL storage needs one query."""
+        return self._latest_by_asset()
+
     def get_materialized_partitions(self, asset_key: str) -> list[str]:
         """Return display forms of all materialized partitions, in order of first materialization."""
         return self._materialized(_name_of(asset_key))
@@ -527,6 +531,10 @@ class EventStorage(ABC):
 
     @abstractmethod
     def _latest_by_partition(self, asset: str) -> dict[str | None, Event]: ...
+
+    def _latest_by_asset(self) -> dict[str, dict[str | None, Event]]:
+        names = [record.asset_key for record in self._asset_records(None)]
+        return {name: self._latest_by_partition(name) for name in names}
 
     @abstractmethod
     def _materialized(self, asset: str) -> list[str]: ...

@@ -335,3 +335,13 @@ def test_memory_storage_pickles_empty():
     copy = pickle.loads(pickle.dumps(storage))
     assert copy.get_events_for_asset("orders") == []
     assert repr(copy) == "Storage.memory()"
+
+
+def test_get_all_latest_materializations(storage):
+    assert storage.get_all_latest_materializations() == {}
+    storage.record(materialization("orders", "a", "1"))
+    storage.record(materialization("orders", "a", "2"))
+    storage.record(materialization("report"))
+    latest = storage.get_all_latest_materializations()
+    assert latest == {name: storage.get_latest_materializations(name) for name in ("orders", "report")}
+    assert versions(latest["orders"].values()) == ["2"]

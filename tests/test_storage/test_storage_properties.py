@@ -83,6 +83,11 @@ def answers(storage):
         "of assets": [storage.get_events_for_asset(asset, limit) for asset in ASSETS for limit in (2, None)],
         "latest": [storage.get_latest_materialization(a, p) for a in ASSETS for p in (*PARTITIONS, "never")],
         "by partition": [list(storage.get_latest_materializations(asset).items()) for asset in ASSETS],
+        "all": {
+            name: [*latest.items()]
+            for name, latest in storage.get_all_latest_materializations().items()
+            if latest
+        },
         "partitions": [storage.get_materialized_partitions(asset) for asset in ASSETS],
         "record": [storage.get_asset_record(asset) for asset in ASSETS],
         "records": storage.get_asset_records(),

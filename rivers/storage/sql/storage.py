@@ -346,6 +346,12 @@ class SQLStorage(EventStorage):
         latest = "JOIN materialized ON id = last_id WHERE materialized.asset_key = ? ORDER BY first_id"
         return {event.partition_key: event for event in self._events(latest, asset)}
 
+    def _latest_by_asset(self) -> dict[str, dict[str | None, Event]]:
+        latest: dict[str, dict[str | None, Event]] = {}
+        for event in self._events("JOIN materialized ON id = last_id ORDER BY first_id"):
+            latest.setdefault(event.asset_key or "", {})[event.partition_key] = event
+        return latest
+
     def _materialized(self, asset: str) -> list[str]:
         keys = "SELECT partition_key FROM materialized WHERE asset_key = ? ORDER BY first_id"
         return [key for (key,) in self._read(keys, asset) if key]
