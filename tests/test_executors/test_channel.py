@@ -63,7 +63,7 @@ class Slow(Local):
 
 
 class Queue(Local):
-    """Notes where the call of each request is shown to run, before and after a process takes it."""
+    """Notes where the call of each request is shown to run, before and after processes take it."""
 
     reports_start = True
 
@@ -128,7 +128,7 @@ def test_running_steps_show_the_place_that_a_channel_reports(tmp_path):
     channel = Queue()
     with repository(channel, tmp_path, one) as repo:
         repo.materialize()
-    assert channel.calls[:3] == ["queue of Executor.Elsewhere", "worker 7", "worker 8"]
+    assert channel.calls[:3] == ["worker 7", "worker 8", "send one"]
     assert not channel.run.running
 
 

@@ -74,7 +74,8 @@ class RemoteCalls:
         self._channel = channel
         self._bundle = bundle
         self._ending = ending
-        self._place = f"queue of {place}" if channel.reports_start else place
+        self._place = place
+        self._open: set[tuple[str, str | None]] = set()
         self._is_interrupted = False
         self._is_withdrawn = False
         self.finishes_running = channel.finishes_running
@@ -129,6 +130,7 @@ class RemoteCalls:
             reasons.append(error.failure_reason)
             return _Retry(self._lost(step, keys, attempt, error), error)
         finally:
+            self._open.discard((step.name, key_text(keys)))
             self._run.end_call(step, keys)
         self._record(step, keys, report, attempt)
         if report.error is None:
@@ -156,7 +158,9 @@ class RemoteCalls:
             raise NotRunError
         try:
             request = self._request(step, keys, reasons)
-            self._run.begin_call(step, keys, request.attempt, self._place)
+            self._open.add((step.name, key_text(keys)))
+            if not self._channel.reports_start:
+                request.started(self._place)
             limit = None if self._channel.limits_time else request.timeout
             encoded = await asyncio.wait_for(self._channel.send(request), limit)
         except TimeoutError as error:
@@ -229,7 +233,7 @@ class RemoteCalls:
 
     def _started(self, step: Step, keys: Sequence[PartitionKey] | None, attempt: int, place: str) -> None:
         """Show where a call runs, unless it has ended meanwhile."""
-        if self._run.duration_of(step, keys) is not None:
+        if (step.name, key_text(keys)) in self._open:
             self._run.begin_call(step, keys, attempt, place)
 
     def _compute(self, step: Step, reasons: Sequence[FailureReason]) -> Compute | None:

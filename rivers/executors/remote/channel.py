@@ -35,7 +35,7 @@ class Channel(ABC):
         finishes_running: Whether a canceled run lets running steps finish; otherwise it interrupts them at once.
         limits_time: Whether a request's time limit counts from the start of its step, and `send` or the process that
             runs it enforces the limit; otherwise `send` is cancelled after that time.
-        reports_start: Whether it calls `StepRequest.started`; until then a step is shown as queued.
+        reports_start: Whether it calls `StepRequest.started`; until then a step is not shown as running.
         default_compute: Machine resources of steps that declare none, from which a retry may escalate.
     """
 

@@ -143,10 +143,10 @@ class Progress:
         """Return the names of the assets in a state, in the order of the plan."""
         return list(dict.fromkeys(step.name for step in self.steps.values() if step.state == state))
 
-    def places(self) -> dict[str, str]:
-        """Return where steps run now that have left this process, by name of the step; short ones are left out."""
+    def places(self) -> dict[str, str] | None:
+        """Return where steps run now, by name of the step, without short ones; None if they run in this process."""
         if self._request is None:
-            return {}
+            return None
         running: list[RunningStep] = []
         with suppress(StorageError):  # the run reports it
             running = self._request.repository.storage.get_running_steps(self._request.run_id)
@@ -237,7 +237,7 @@ class TableView(AbstractContextManager[None]):
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._started = monotonic_ns()
-        self._places: dict[str, str] = {}
+        self._places: dict[str, str] | None = None
         self._places_at = 0
         self._console = create_console()
         self._live: Live | None = None
@@ -276,16 +276,16 @@ class TableView(AbstractContextManager[None]):
         table.add_column(no_wrap=True, justify="right")
         table.add_column(no_wrap=not is_final, overflow="fold" if is_final else "ellipsis", min_width=10)
         steps = list(self._progress.steps.values())
-        places = {} if is_final else self._current_places()
+        places = None if is_final else self._current_places()
         for step in _final_steps(steps) if is_final else self._visible_steps(steps):
-            table.add_row(*_row(step, places.get(step.step, "") if step.state == "running" else ""))
+            table.add_row(*_row(step, None if places is None else places.get(step.step, "queued")))
         if not is_final:
             elapsed = format_duration(monotonic_ns() - self._started)
             finished = len(steps) - self._progress.count("waiting") - self._progress.count("running")
             table.add_row("", f"{finished} of {len(steps)}", "", "", elapsed, "Ctrl-C stops", style="dim")
         return table
 
-    def _current_places(self) -> dict[str, str]:
+    def _current_places(self) -> dict[str, str] | None:
         """Return where steps run, asking the storage only as often as a run tells it."""
         now = monotonic_ns()
         if now - self._places_at > _PLACES_NS:
@@ -310,10 +310,11 @@ def create_view(progress: Progress, *, silent: bool) -> View:
     return TableView(progress) if is_terminal() else LineView(progress)
 
 
-def _row(step: StepProgress, place: str) -> tuple[RenderableType, ...]:
+def _row(step: StepProgress, place: str | None) -> tuple[RenderableType, ...]:
     from rich.text import Text
 
     mark, style = _MARKS[step.state]
+    message = step.message or (place if place and step.state == "running" else "")
     name = f"{step.name} ({step.stored} of {step.expected})" if step.expected > 1 else step.name
     return (
         Text(mark, style),
@@ -321,7 +322,7 @@ def _row(step: StepProgress, place: str) -> tuple[RenderableType, ...]:
         Text(step.handler),
         Text("" if step.size is None else format_size(step.size)),
         Text(format_duration(step.duration_ns) if step.duration_ns else ""),
-        Text(escape_control(step.message or place), style),
+        Text(escape_control(message), style),
     )
 
 
