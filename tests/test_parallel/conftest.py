@@ -14,10 +14,12 @@ class SharedPool(Channel):
 
     def __init__(self, pool):
         self._pool = pool
-        self.max_concurrent = pool.max_concurrent
 
     async def send(self, request):
         return await self._pool.send(request)
+
+    def withdraw(self, run_id):
+        self._pool.withdraw(run_id)
 
     def interrupt(self):
         self._pool.interrupt()
@@ -28,7 +30,7 @@ class SharedPool(Channel):
 
 class SharedParallel(type(rs.Executor.parallel())):
     def __init__(self, pool):
-        super().__init__(pool.max_concurrent)
+        super().__init__(2)
         self._pool = pool
 
     def __hash__(self):

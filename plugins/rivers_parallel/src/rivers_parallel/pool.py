@@ -12,7 +12,7 @@ import os
 import pickle
 import signal
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -53,37 +53,63 @@ class WorkerPool(Channel):
     limits_time = True  # a worker may have to start first
 
     def __init__(self, max_workers: int) -> None:
-        self.max_concurrent = max_workers
         self._lock = threading.Lock()
         self._idle: list[_Worker] = []
-        self._busy: set[_Worker] = set()
+        self._busy: dict[int, _Worker] = {}
+        self._sent: dict[Future[bytes], str] = {}
         self._kills = MemoryKills()
+        # each drives a worker; requests wait here and not in the event loop, which would take part in each exchange
         self._threads = ThreadPoolExecutor(max_workers, "rivers-worker")
         # registered after multiprocessing's own function, and so called before that waits for the processes
         atexit.register(self.close)
 
     async def send(self, request: StepRequest) -> bytes:
         """Run one attempt of a step in a worker; see `Channel.send`."""
+        sent = self._threads.submit(self._exchange, request)
+        with self._lock:
+            self._sent[sent] = request.run_id
+        try:
+            return await asyncio.wrap_future(sent)
+        except asyncio.CancelledError:
+            worker = self._busy.get(id(request))
+            if worker is not None:
+                worker.kill()
+            raise
+        finally:
+            with self._lock:
+                del self._sent[sent]
+
+    def withdraw(self, run_id: str) -> None:
+        """Take back requests that wait for a worker; see `Channel.withdraw`."""
+        with self._lock:
+            waiting = [sent for sent, run in self._sent.items() if run == run_id]
+        for sent in waiting:
+            sent.cancel()  # no effect on one that runs
+
+    def interrupt(self) -> None:
+        """Kill the workers that run a step, and start no other step."""
+        with self._lock:
+            waiting, busy = list(self._sent), list(self._busy.values())
+        for sent in waiting:
+            sent.cancel()
+        for worker in busy:
+            worker.kill()
+
+    def _exchange(self, request: StepRequest) -> bytes:
+        """Let an idle worker run a request, in one of the threads."""
         with self._lock:
             worker = self._idle.pop() if self._idle else _Worker(self._kills)
-            self._busy.add(worker)
+            self._busy[id(request)] = worker
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, worker.exchange, request)
+            return worker.exchange(request)
         except BaseException:
             worker.kill()
             raise
         finally:
             with self._lock:
-                self._busy.discard(worker)
+                del self._busy[id(request)]
                 if not worker.is_ended:
                     self._idle.append(worker)
-
-    def interrupt(self) -> None:
-        """Kill the workers that run a step."""
-        with self._lock:
-            busy = list(self._busy)
-        for worker in busy:
-            worker.kill()
 
     def close(self) -> None:
         """End all workers: they tear down their resources first, unless they still run a step."""
