@@ -123,10 +123,12 @@ class RemoteCalls:
 
         The reason of a failure is added to those of earlier attempts.
         """
-        attempt = len(reasons) + 1
+        attempt, sent_ns = len(reasons) + 1, time.perf_counter_ns()
         try:
             report = await self._report(step, keys, reasons)
         except LostStepError as error:
+            if self._run.duration_of(step, keys) is None:  # lost before the channel reported its start
+                self._run.begin_call(step, keys, attempt, self._place, sent_ns)
             reasons.append(error.failure_reason)
             return _Retry(self._lost(step, keys, attempt, error), error)
         finally:
