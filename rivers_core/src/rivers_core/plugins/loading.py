@@ -6,6 +6,7 @@ import importlib
 import inspect
 import logging
 from dataclasses import dataclass
+from opcode import opname
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Generic
 
@@ -22,7 +23,6 @@ from rivers_core.plugins.discovery import (
     is_installed,
 )
 from rivers_core.plugins.hook_calls import validate_hooks
-from rivers_core.plugins.interrupts import InterruptWatch
 from rivers_core.plugins.lookup_errors import (
     broken_target_error,
     missing_requirement_error,
@@ -129,15 +129,14 @@ class LoadedPlugins:
             return False
         self._loading.add(entry)
         start = self._clock()
-        with InterruptWatch() as watch:
-            try:
-                self.add(entry)
-            except BaseException as error:
-                if _propagates(error, watch):
-                    raise
-                self.failures[entry] = error
-            finally:
-                self._loading.discard(entry)
+        try:
+            self.add(entry)
+        except BaseException as error:
+            if _propagates(error, entry.value):
+                raise
+            self.failures[entry] = error
+        finally:
+            self._loading.discard(entry)
         seconds = self._clock() - start
         if seconds > SLOW_SECONDS:
             _LOG.warning(
@@ -297,20 +296,30 @@ def import_target(registration: Registration[Any]) -> Any:
     missing = [name for name in getattr(spec, "requires", ()) if not is_installed(name)]
     if missing:
         raise missing_requirement_error(registration, missing)
-    with InterruptWatch() as watch:
-        try:
-            return getattr(importlib.import_module(spec.module), spec.class_name)
-        except BaseException as error:
-            if _propagates(error, watch):
-                raise
-            raise broken_target_error(registration, one_line(error), error) from error
+    try:
+        return getattr(importlib.import_module(spec.module), spec.class_name)
+    except BaseException as error:
+        if _propagates(error, spec.module):
+            raise
+        raise broken_target_error(registration, one_line(error), error) from error
 
 
-def _propagates(error: BaseException, watch: InterruptWatch) -> bool:
-    """Return whether an exception ends the program; a plugin that raises `KeyboardInterrupt` itself is broken."""
-    return isinstance(error, ALWAYS_PROPAGATE) and (
-        watch.is_interrupted or not isinstance(error, KeyboardInterrupt)
-    )
+def _propagates(error: BaseException, module: str) -> bool:
+    """Return whether an exception ends the program.
+
+    A plugin whose own code raises `KeyboardInterrupt` is broken. One that comes from a signal or a trace function does
+    not stem from a `raise` statement of the plugin.
+    """
+    if not isinstance(error, KeyboardInterrupt):
+        return isinstance(error, ALWAYS_PROPAGATE)
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is None:
+        return True
+    raised_in = traceback.tb_frame.f_globals.get("__name__", "").partition(".")[0]
+    instruction = traceback.tb_frame.f_code.co_code[traceback.tb_lasti]
+    return raised_in != module.partition(".")[0] or opname[instruction] != "RAISE_VARARGS"
 
 
 def import_class(registration: Registration[Any]) -> type:
