@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from time import time_ns
 from typing import TYPE_CHECKING, Final
 
+from rivers.exceptions import StorageError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -247,4 +249,20 @@ _quoted: Final = json.encoder.encode_basestring
 def _decoded(text: str) -> dict[str, MetadataValue]:
     from rivers_core.metadata import MetadataValue
 
-    return {name: MetadataValue.from_plain(plain) for name, plain in json.loads(text).items()}
+    try:
+        return {name: MetadataValue.from_plain(plain) for name, plain in json.loads(text).items()}
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise damaged_text(text, error) from error
+
+
+def damaged_text(text: object, error: Exception) -> StorageError:
+    """Return the error for a text of the event log that cannot be decoded.
+
+    Args:
+        text: The text.
+        error: What is wrong with it.
+    """
+    return StorageError(
+        f"Could not read a row of the event log, {str(text)[:60]!r}: {error}. The event log is damaged. Restore a "
+        "copy, or move it to start a new one."
+    )

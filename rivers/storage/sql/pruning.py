@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final, Protocol
+
+from rivers.storage.sql.rows import read_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -54,7 +55,7 @@ def needed_events(query: Query) -> set[int]:
     needed = {number for statement in _NEEDED for (number,) in query(statement) if number is not None}
     versions: dict[str, set[str]] = defaultdict(set)
     for (inputs,) in query(_INPUTS):
-        for asset, version in json.loads(inputs):
+        for asset, version in read_pairs(inputs):
             versions[asset].add(version)
     for asset, used in versions.items():
         needed.update(number for number, version in query(_VERSIONS, asset) if version in used)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from rivers.storage.events import DELETION, MATERIALIZATION, STEP_FAILURE, Event
+from rivers.storage.events import DELETION, MATERIALIZATION, STEP_FAILURE, Event, damaged_text
 from rivers.storage.records import LogRecord, RunningStep, RunRecord, check_status, stored_status
 from rivers_core.metadata import MetadataValue
 
@@ -66,7 +66,11 @@ def is_stored(connection: Connection, event: Event) -> bool:
 
 
 def read_event(row: Row) -> Event:
-    """Return the event of a row of `EVENT_COLUMNS`."""
+    """Return the event of a row of `EVENT_COLUMNS`.
+
+    Raises:
+        StorageError: The row is damaged.
+    """
     event = Event(
         row[1],
         asset_key=row[2],
@@ -81,7 +85,7 @@ def read_event(row: Row) -> Event:
         message=row[11],
         duration_ns=row[12],
         tags=_tags(row[13]),
-        input_data_versions=_pairs(row[14]),
+        input_data_versions=read_pairs(row[14]),
         metadata=row[15],
     )
     event.id = row[0]
@@ -183,7 +187,11 @@ def read_log(row: Row) -> LogRecord:
 
 
 def read_run(row: Row) -> RunRecord:
-    """Return the run of a row of `RUN_COLUMNS`."""
+    """Return the run of a row of `RUN_COLUMNS`.
+
+    Raises:
+        StorageError: The row is damaged.
+    """
     return RunRecord(
         run_id=row[0],
         status=check_status(row[1]),
@@ -192,9 +200,9 @@ def read_run(row: Row) -> RunRecord:
         job_name=row[4],
         partition_key=row[5],
         message=row[6],
-        tags=list(_pairs(row[7])),
-        node_names=json.loads(row[8]),
-        selection=None if row[9] is None else tuple(json.loads(row[9])),
+        tags=list(read_pairs(row[7])),
+        node_names=list(_texts(row[8])),
+        selection=None if row[9] is None else _texts(row[9]),
     )
 
 
@@ -260,9 +268,30 @@ def _json(value: Iterable[Any]) -> str:
 
 
 def _tags(text: str | None) -> tuple[str | tuple[str, str], ...]:
-    tags = () if text is None else json.loads(text)
-    return tuple(tag if isinstance(tag, str) else (tag[0], tag[1]) for tag in tags)
+    if text is None:
+        return ()
+    try:
+        return tuple(tag if isinstance(tag, str) else (tag[0], tag[1]) for tag in json.loads(text))
+    except (ValueError, TypeError, LookupError) as error:
+        raise damaged_text(text, error) from error
 
 
-def _pairs(text: str | None) -> tuple[tuple[str, str], ...]:
-    return () if text is None else tuple((key, value) for key, value in json.loads(text))
+def read_pairs(text: str | None) -> tuple[tuple[str, str], ...]:
+    """Return the pairs in a JSON text.
+
+    Raises:
+        StorageError: It is damaged.
+    """
+    if text is None:
+        return ()
+    try:
+        return tuple((key, value) for key, value in json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise damaged_text(text, error) from error
+
+
+def _texts(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise damaged_text(text, error) from error

@@ -30,6 +30,10 @@ _HEADER_BYTES: Final = 100
 _ADVICE: Final = {
     "SQLITE_NOTADB": "not a SQLite file. Use another directory, or move the file to start a new event log",
     "SQLITE_CORRUPT": "the file is damaged. Restore a copy, or move the file to start a new event log",
+    "SQLITE_ERROR": (
+        "the tables are not those of rivers: they were changed, or the file is damaged. Restore a copy, or move the "
+        "file to start a new event log"
+    ),
     "SQLITE_BUSY": f"another process kept it locked for {BUSY_SECONDS:.0f} s. Try again when that process has ended",
     "SQLITE_READONLY": "the file is read-only. Check the permissions of the file and its directory",
     "SQLITE_CANTOPEN": "the file cannot be opened. Check the permissions of the file and its directory",
@@ -37,6 +41,7 @@ _ADVICE: Final = {
     "SQLITE_FULL": "the disk is full. Free some space and try again",
     "SQLITE_IOERR": "the disk reports an error; it may be full. Check the disk and try again",
 }
+_NOT_TEXT: Final = "Could not decode to UTF-8"
 
 
 class SQLiteConnection(sqlite3.Connection):
@@ -170,6 +175,8 @@ class SQLiteDatabase:
                 f"{self.path}: the file is empty or cut off, so its events are lost; rivers never leaves such a file. "
                 "Restore a copy, or remove the file to start a new event log."
             )
+        else:
+            self._check_length()
         connection = _connect(self.path)
         try:
             _in_transaction(connection, lambda opened: schema.prepare(opened, self.path))
@@ -186,6 +193,7 @@ class SQLiteDatabase:
 
     def _connect_read_only(self) -> SQLiteConnection:
         state = self._content_state()
+        self._check_length()
         # SQLite creates files beside a database with a write-ahead log, even to read it; where it cannot, and there
         # is nothing to replay, it reads the file alone
         is_frozen = state[1] == 0 and is_read_only(self.path.parent)
@@ -204,6 +212,24 @@ class SQLiteDatabase:
         """Return what changes when another machine writes to a file that this one has open as immutable."""
         log = Path(f"{self.path}-wal")
         return self.path.stat().st_mtime_ns, log.stat().st_size if log.exists() else 0
+
+    def _check_length(self) -> None:
+        """Raise if the end of the file is missing; SQLite notices it only when it needs one of the lost pages."""
+        if self._content_state()[1]:
+            return  # the write-ahead log may hold the pages
+        with self.path.open("rb") as file:
+            header = file.read(_HEADER_BYTES)
+        if len(header) < _HEADER_BYTES or not header.startswith(b"SQLite format 3"):
+            return  # SQLite reports that
+        # https://www.sqlite.org/fileformat.html, 1.3.2 and 1.3.7: a page size of 65,536 is stored as 1
+        page_size = int.from_bytes(header[16:18]) or 1
+        expected = (65_536 if page_size == 1 else page_size) * int.from_bytes(header[28:32])
+        size = self.path.stat().st_size
+        if size < expected and header[24:28] == header[92:96]:
+            raise StorageError(
+                f"{self.path}: the file is cut off: it has {size} of {expected} bytes. Restore a copy, or move the "
+                "file to start a new event log."
+            )
 
     def _create(self) -> None:
         """Create the file under another name and rename it, so that an empty file is always a damaged one."""
@@ -250,6 +276,8 @@ class SQLiteDatabase:
                 "the directory cannot be written, and events of a process that was killed wait in rivers.db-wal. Copy "
                 "the directory to a disk that can be written, and read it there"
             )
+        if str(error).startswith(_NOT_TEXT):
+            name = "SQLITE_CORRUPT"
         known = (advice for code, advice in _ADVICE.items() if name.startswith(code))
         return next(known, "SQLite reports an error")
 
@@ -258,7 +286,11 @@ class SQLiteDatabase:
         try:
             yield
         except sqlite3.Error as error:
-            raise StorageError(f"{self.path}: {self._reason(error)} ({error}).") from error
+            # without the values of a row, and without the statements of the schema, which have several lines
+            message = str(error).partition(" with text ")[0].partition("\n")[0]
+            raise StorageError(f"{self.path}: {self._reason(error)} ({message}).") from error
+        except UnicodeDecodeError as error:  # a message of SQLite that quotes a damaged schema
+            raise StorageError(f"{self.path}: {_ADVICE['SQLITE_CORRUPT']} ({error}).") from error
         except TimeoutError as error:
             raise StorageError(
                 f"{self.path}: another process has been opening it for {BUSY_SECONDS:.0f} s. Try again later."

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from rivers.storage.sqlite.file_lock import try_lock, unlock
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_ID: Final = re.compile("[0-9a-f]{1,64}")
 
 
 class Owner:
@@ -47,7 +50,8 @@ def is_gone(folder: Path, owner: str | None) -> bool:
         folder: Folder of the lock files.
         owner: Id of an `Owner`; None counts as ended.
     """
-    if owner is None or not (path := _lock_path(folder, owner)).exists():
+    # a text that is not an id, in a log that was tampered with, must not name a file elsewhere
+    if owner is None or _ID.fullmatch(owner) is None or not (path := _lock_path(folder, owner)).exists():
         return True
     try:
         with path.open("r+b") as file:

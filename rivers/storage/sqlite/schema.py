@@ -70,6 +70,11 @@ def check_current(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _check_not_newer(current: int, path: Path) -> None:
+    if current < 0:
+        raise StorageError(
+            f"{path}: the schema version is {current}, which no rivers writes: the file is damaged. Restore a copy, or "
+            "move the file to start a new event log."
+        )
     if current > VERSION:
         raise StorageError(
             f"{path} was written by a newer rivers: its schema version is {current}, but rivers "

@@ -116,7 +116,8 @@ def is_rivers_object(data: memoryview) -> bool:
     Args:
         data: The whole object.
     """
-    return bytes(data[: len(PROLOGUE)]) == PROLOGUE or _has_magic(data)
+    # an object that is cut off in the prologue is not a pickle either
+    return PROLOGUE.startswith(data[: len(PROLOGUE)]) or _has_magic(data)
 
 
 def encode_footer(header: Header, *, stream_length: int, stream_digest: bytes, key: bytes | None) -> bytes:
