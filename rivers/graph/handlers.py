@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rivers.graph.plan import HandlerBinding
 from rivers_core.authoring import did_you_mean
 from rivers_core.exceptions import ConfigurationError, HandlerNotFoundError
-from rivers_core.handler import BaseIOHandler, signature_problems
+from rivers_core.handler import BaseIOHandler, contract_problems
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -163,7 +163,7 @@ class HandlerBinder:
         binding = self._bindings.get(key)
         if binding is None:
             for handler_class in {type(handler), type(wrapped)}:
-                if problems := signature_problems(handler_class):
-                    raise ConfigurationError(f"handler {label!r} cannot be called: {' '.join(problems)}")
+                if problems := contract_problems(handler_class):
+                    raise ConfigurationError(f"handler {label!r} cannot be used: {' '.join(problems)}")
             binding = self._bindings[key] = HandlerBinding(wrapped, label, reason)
         return binding

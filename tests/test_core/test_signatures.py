@@ -1,4 +1,4 @@
-"""Signatures: methods of handler classes take the arguments of the contract, in its order."""
+"""Mistakes of handler classes: methods take the arguments of the contract, in its order; the locality is known."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 
 import pytest
 
-from rivers_core.handler import BaseIOHandler, signature_problems
+from rivers_core.handler import BaseIOHandler, contract_problems
 
 
 def handler_class(**methods):
@@ -55,20 +55,41 @@ REJECTED = {
 
 
 @pytest.mark.parametrize("case", ACCEPTED)
-def test_signature_problems_accepts(case):
-    assert signature_problems(handler_class(**ACCEPTED[case])) == []
+def test_contract_problems_accepts(case):
+    assert contract_problems(handler_class(**ACCEPTED[case])) == []
 
 
 @pytest.mark.parametrize("case", REJECTED)
-def test_signature_problems_reports(case):
+def test_contract_problems_reports(case):
     methods, text = REJECTED[case]
-    problems = signature_problems(handler_class(**methods))
+    problems = contract_problems(handler_class(**methods))
     assert len(problems) == len(methods)
     assert any(f"Custom.{text}" in problem for problem in problems)
 
 
-def test_signature_problems_reports_inherited_method():
+def test_contract_problems_reports_inherited_method():
     parent = handler_class(load_input=lambda self: None)
-    assert signature_problems(type("Child", (parent,), {"__module__": __name__})) == [
+    assert contract_problems(type("Child", (parent,), {"__module__": __name__})) == [
         "Child.load_input(self) must take (self, context)."
     ]
+
+
+def test_contract_problems_reports_locality():
+    (problem,) = contract_problems(handler_class(locality="hosts"))
+    assert "Custom.locality" in problem
+    assert "Did you mean 'host'?" in problem
+
+
+def test_contract_problems_accepts_locality_property():
+    assert contract_problems(handler_class(locality=property(lambda self: "shared"))) == []
+
+
+@pytest.mark.parametrize("config", [{}, {"frozen": True}])
+@pytest.mark.parametrize("name", ["folder", "_client"])
+def test_handler_reports_init_without_super(config, name):
+    def init(self):
+        setattr(self, name, "x")
+
+    custom = handler_class(__init__=init, model_config=config, folder="", __annotations__={"folder": str})
+    with pytest.raises(TypeError, match=rf"{name}.*Custom\.__init__.*super\(\)"):
+        custom()

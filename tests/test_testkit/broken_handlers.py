@@ -23,7 +23,14 @@ import pytest
 from pydantic import PrivateAttr, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from rivers_core import BaseIOHandler, InputContext, StoredVersion, storage_key
+from rivers_core import (
+    BaseIOHandler,
+    InputContext,
+    OutputContext,
+    PartitionContext,
+    StoredVersion,
+    storage_key,
+)
 from rivers_core.authoring import resolve_location
 from rivers_core.exceptions import ConflictError, NotMaterializedError, RiversError, VersionNotFoundError
 from rivers_testkit import PYTHON_SAMPLES, IOHandlerTests
@@ -257,6 +264,20 @@ class UnreportedBatch(FileIOHandler):
 
     def path(self, context):
         return Path(self.folder, f"{storage_key(context.asset_name)}-{len(context.partition.keys)}.value")
+
+
+@breaks("test_batch_version_is_that_of_each_key")
+class SameVersionForBatch(FileIOHandler):
+    """Stores each key in a file of its own, and offers the version of the last one for all."""
+
+    partition_batches = True
+
+    def handle_output(self, context, obj):
+        for number, key in enumerate(context.partition.keys):
+            single = OutputContext(context.asset_name, partition=PartitionContext([key]))
+            super().handle_output(single, [number, obj])
+            context.offer_content_version(single.content_version)
+        context.register_partitions(context.partition.keys)
 
 
 # absence and damage
@@ -735,6 +756,17 @@ class ReplacesMetadata(FileIOHandler):
 class SwappedArguments(FileIOHandler):
     def handle_output(self, obj, context):
         super().handle_output(context, obj)
+
+
+@breaks("test_contract_names_are_spelled")
+class MisspelledMethod(FileIOHandler):
+    def describe_adress(self, context):
+        return str(self.path(context))
+
+
+@breaks("test_contract_names_are_spelled")
+class MisspelledCapability(FileIOHandler):
+    conditional_write: ClassVar[bool] = True
 
 
 @breaks("test_value_round_trips")

@@ -12,6 +12,9 @@ import pytest
 
 from tests.test_testkit.broken_handlers import BROKEN
 
+# one process runs all handlers before the first test
+pytestmark = pytest.mark.timeout(600)
+
 FILE = Path(__file__).with_name("broken_handlers.py")
 ROOT = FILE.parents[2]
 

@@ -517,6 +517,11 @@ class BaseIOHandler(BaseSettings, ABC):
                 raise
 
         def __setattr__(self, name: str, value: Any) -> None:
+            if not hasattr(self, "__pydantic_fields_set__"):
+                raise TypeError(
+                    f"Could not set {name!r}: {type(self).__name__}.__init__ did not call super().__init__() before. "
+                    "Pass settings to super().__init__(), or declare them as fields and remove __init__."
+                )
             # the error of pydantic 2 would show the value, which may be a credential
             is_setting = not name.startswith("_") and not hasattr(type(self), name)
             if is_setting and type(self).model_config.get("frozen"):

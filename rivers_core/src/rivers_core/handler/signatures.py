@@ -1,37 +1,47 @@
-"""Validation of the methods of handler classes, which the engine calls by position."""
+"""Validation of handler classes: methods, which the engine calls by position, and the locality."""
 
 from __future__ import annotations
 
 import inspect
 from functools import cache
 from types import FunctionType
+from typing import get_args
 
-from rivers_core.handler.base import BaseIOHandler
+from rivers_core._messages import did_you_mean
+from rivers_core.handler.base import BaseIOHandler, Locality
 
 
-def signature_problems(handler_class: type[BaseIOHandler]) -> list[str]:
-    """Return the mistakes in the signatures of the methods that a handler class overrides.
+def contract_problems(handler_class: type[BaseIOHandler]) -> list[str]:
+    """Return the mistakes in what a handler class overrides.
 
     Args:
         handler_class: The class.
 
     Returns:
-        A sentence for each method that does not take the arguments of the contract, or takes them in another order.
+        A sentence for each method that does not take the arguments of the contract, or takes them in another order,
+        and one for an unknown `locality`. A locality that depends on settings is not read.
 
     Examples:
         >>> class Swapped(BaseIOHandler):
         ...     def handle_output(self, obj, context): ...
         ...     def load_input(self, context): ...
-        >>> signature_problems(Swapped)
+        >>> contract_problems(Swapped)
         ['Swapped.handle_output(self, obj, context) must take (self, context, obj).']
     """
-    return [
+    problems = [
         f"{handler_class.__name__}.{name}{_shown(method)} must take ({', '.join(['self', *arguments])})."
         for name, arguments in _contract().items()
         if isinstance(method := inspect.getattr_static(handler_class, name), FunctionType)
         and method is not vars(BaseIOHandler)[name]
         and not _accepts(method, arguments)
     ]
+    locality = inspect.getattr_static(handler_class, "locality")
+    if isinstance(locality, str) and locality not in get_args(Locality):
+        problems.append(
+            f"{handler_class.__name__}.locality must be 'process', 'host' or 'shared', got {locality!r}."
+            f"{did_you_mean(locality, get_args(Locality))}"
+        )
+    return problems
 
 
 @cache

@@ -336,7 +336,7 @@ def import_handler(registration: Registration[Any]) -> type[BaseIOHandler]:
     """Import the handler class behind a record; raises as `import_class` does, also if the engine cannot call it."""
     from rivers_core.handler import (
         BaseIOHandler,
-        signature_problems,
+        contract_problems,
     )  # brings pydantic, which listing plugins does not need
 
     target = import_class(registration)
@@ -347,7 +347,7 @@ def import_handler(registration: Registration[Any]) -> type[BaseIOHandler]:
     if inspect.isabstract(target):
         methods = " and ".join(sorted(target.__abstractmethods__))
         raise broken_target_error(registration, f"{target.__qualname__} does not implement {methods}")
-    if problems := signature_problems(target):
+    if problems := contract_problems(target):
         raise broken_target_error(registration, " ".join(problems))
     return target
 

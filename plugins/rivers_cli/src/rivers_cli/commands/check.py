@@ -10,6 +10,7 @@ from rivers_cli.errors import ExitError
 from rivers_cli.humanize import format_duration
 from rivers_cli.options import AsJson
 from rivers_cli.output import Column, print_document, print_error, print_table, project_output_to_stderr
+from rivers_core.authoring import counted
 
 if TYPE_CHECKING:
     from rivers.inspection.check import Report, StoreTest
@@ -67,7 +68,7 @@ def _print_report(report: Report) -> None:
         print_error(f"\nWarning: {warning}")
     for finding in report.findings:
         print_error(f"\nError: {finding}")
-    counts = [f"{len(report.findings)} errors"] if report.findings else []
+    counts = [counted(len(report.findings), "error")] if report.findings else []
     failed = report.failed_stores
     counts += [f"{failed} of {len(report.stores)} stores failed"] if failed else []
     print(f"\nProblems found: {', '.join(counts)}." if counts else "\nNo problems found.")

@@ -76,7 +76,11 @@ def new(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(_render(template, values), encoding="utf-8")
     if handler:
-        _print_next(project, f"src/{package}/handler.py, tests/", ["pip install -e . --group test", "pytest"])
+        _print_next(
+            project,
+            f"src/{package}/handler.py, tests/",
+            ["pip install -e . --group test    # pip 25.1 or newer", "pytest"],
+        )
     else:
         _print_next(
             project,

@@ -11,12 +11,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from rivers_core import HandlerSpec, PluginRegistry
-from rivers_core.handler import signature_problems
+from rivers_core import BaseIOHandler, HandlerSpec, PluginRegistry
+from rivers_core.authoring import did_you_mean
+from rivers_core.handler import contract_problems
 from rivers_testkit.subject import HandlerChecks
 
 if TYPE_CHECKING:
-    from rivers_core import BaseIOHandler
     from rivers_core.plugins import PluginStatus, Registration
 
 PUBLIC: Final = {"rivers_core", "rivers_core.authoring", "rivers_core.exceptions", "rivers_core.hooks"}
@@ -39,8 +39,17 @@ class RegistrationChecks(HandlerChecks):
 
     def test_method_signatures(self, handler: BaseIOHandler) -> None:
         """Take the arguments of the contract in its order: the engine calls methods by position."""
-        problems = signature_problems(type(handler))
+        problems = contract_problems(type(handler))
         assert not problems, " ".join(problems)
+
+    def test_contract_names_are_spelled(self, handler: BaseIOHandler) -> None:
+        """Spell optional methods and capabilities as the contract does: under another name they are never used.
+
+        A method or flag of your own needs a name that does not resemble one of the contract.
+        """
+        contract = [name for name in vars(BaseIOHandler) if not name.startswith(("_", "model_"))]
+        hints = {name: did_you_mean(name, contract, cutoff=0.85) for name in own_names(type(handler))}
+        assert not any(hints.values()), " ".join(f"`{name}`:{hint}" for name, hint in hints.items() if hint)
 
     def test_public_imports_only(self, handler: BaseIOHandler) -> None:
         """Import only the public modules of the core: rivers_core, and its authoring, hooks and exceptions.
@@ -107,6 +116,18 @@ class RegistrationChecks(HandlerChecks):
         del handler
         self.claim(registration.spec.requires, "`requires` is empty")
         assert PluginRegistry().handler(registration.qualified_name)
+
+
+def own_names(cls: type[BaseIOHandler]) -> list[str]:
+    """Return the public names that a handler class adds to the contract: methods, class attributes, flags.
+
+    Args:
+        cls: The class. Its settings are not among the names, except for those annotated `bool`.
+    """
+    flags = [name for name, field in cls.model_fields.items() if field.annotation is bool]
+    parents = [parent for parent in cls.__mro__ if issubclass(parent, BaseIOHandler)]
+    names = {name for parent in parents for name in vars(parent)}.union(flags)
+    return sorted(name for name in names if not name.startswith("_") and not hasattr(BaseIOHandler, name))
 
 
 def find_registration(cls: type) -> Registration[HandlerSpec] | None:
