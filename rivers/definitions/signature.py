@@ -12,6 +12,7 @@ from types import FunctionType, NoneType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from rivers.definitions.contexts import AssetExecutionContext, SelfDependency, TaskExecutionContext
+from rivers.definitions.guarded_imports import guarded_imports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,7 +66,8 @@ class FunctionSignature(NamedTuple):
         self_parameter: Name of that parameter.
         parameters: All other parameters, in order.
         return_hint: Resolved return annotation; `Any` without one.
-        unresolved: Annotations that could not be resolved and count as `Any`.
+        unresolved: Annotations that could not be resolved and count as `Any`. Imports below `if TYPE_CHECKING:` are
+            executed for the names that annotations use.
         is_context_implied: Whether the context is a first parameter named `context` without annotation; it is an input
             if an asset or resource has that name.
     """
@@ -326,13 +328,24 @@ class _Hints:
         if annotation is None:
             return NoneType
         try:
-            if isinstance(annotation, str) and (named := self._named_class(annotation)) is not None:
-                return named
-            holder = SimpleNamespace(__annotations__={"hint": annotation})
-            return typing.get_type_hints(holder, *self._scope, include_extras=True)["hint"]
+            return self._evaluate(annotation)
         except Exception:  # evaluating an annotation may raise anything
             self.unresolved.append(annotation if isinstance(annotation, str) else repr(annotation))
             return Any
+
+    def _evaluate(self, annotation: Any) -> Any:
+        if isinstance(annotation, str) and (named := self._named_class(annotation)) is not None:
+            return named
+        holder = SimpleNamespace(__annotations__={"hint": annotation})
+        try:
+            return typing.get_type_hints(holder, *self._scope, include_extras=True)["hint"]
+        except NameError as error:
+            (module_names, names), missing = self._scope, error.name or ""
+            guarded = guarded_imports(module_names).get(missing)
+            if guarded is None or missing in names:
+                raise
+            names[missing] = guarded.execute()
+        return self._evaluate(annotation)
 
     def _named_class(self, annotation: str) -> type | None:
         """Return the class that text like `Table` or `pl.DataFrame` names; `eval` takes several times as long."""

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
@@ -10,6 +12,11 @@ from rivers import Asset, AssetExecutionContext, SelfDependency, Task, TaskExecu
 from rivers.exceptions import AssetDefinitionError, TaskDefinitionError
 
 if TYPE_CHECKING:
+    import fractions
+    import os.path
+    import xml.etree.ElementTree as ET
+    from fractions import Fraction
+
     from elsewhere import Frame
 
 
@@ -54,6 +61,40 @@ def test_unresolved_hint_is_any():
     assert [p.hint for p in signature.parameters] == [Any, int]
     assert signature.return_hint is Any
     assert signature.unresolved == ("Frame", "Frame")
+
+
+def test_hint_behind_type_checking_is_resolved():
+    @Asset
+    def typed(
+        context: AssetExecutionContext,
+        self: SelfDependency[Fraction],
+        a: dict[str, fractions.Fraction],
+        b: ET.Element,
+    ) -> list[Fraction] | os.path.NotThere: ...
+
+    signature = typed.signature
+    from fractions import Fraction as Expected
+    from xml.etree.ElementTree import Element
+
+    assert signature.self_dependency is Expected
+    assert [p.hint for p in signature.parameters] == [dict[str, Expected], Element]
+    assert signature.unresolved == ("list[Fraction] | os.path.NotThere",)
+
+
+def test_hint_behind_type_checking_of_relative_import(tmp_path, monkeypatch):
+    package = tmp_path / "guarded_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "types.py").write_text("class Table: ...\nfrom guarded_package.assets import table\n")
+    (package / "assets.py").write_text(
+        "from __future__ import annotations\nimport typing\nfrom rivers import Asset\n"
+        "if typing.TYPE_CHECKING:\n    from . import types\n    from .types import Table as Rows\n"
+        "@Asset\ndef table(a: types.Table) -> Rows: ...\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    signature = importlib.import_module("guarded_package.assets").table.signature
+    table = sys.modules["guarded_package.types"].Table
+    assert (signature.parameters[0].hint, signature.return_hint) == (table, table)
 
 
 def test_missing_annotation_is_any():
