@@ -101,13 +101,13 @@ def test_storage_key_is_injective_over_generated_pairs():
     ]
     chosen = random.Random(20_240_229)
     pairs = set()
-    while len(pairs) < 200_000:
+    while len(pairs) < 50_000:
         asset, value = ("".join(chosen.choices(letters, k=chosen.choice((1, 2, 3, 3, 4)))) for _ in range(2))
         pairs.add((asset, value.replace("|", "p").replace("\ud800", "q")))
     keys = [storage_key(asset, PartitionKey(value)) for asset, value in pairs]
 
     assert_distinct(keys)
-    for key in keys[:20_000]:
+    for key in keys[:10_000]:
         assert_safe(key)
 
 

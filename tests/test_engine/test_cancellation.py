@@ -109,20 +109,21 @@ def test_canceled_run_starts_no_further_key(repository, storage):
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_cancellation_ends_a_backoff_at_once(repository, storage, is_async):
-    def fail(context):
-        threading.Timer(0.05, storage.request_cancellation, [context.run_id]).start()
+    def flaky() -> int:
         raise ConnectionError("gone")
 
-    def flaky(context: rs.AssetExecutionContext) -> int:
-        fail(context)
+    async def flaky_async() -> int:
+        raise ConnectionError("gone")
 
-    async def flaky_async(context: rs.AssetExecutionContext) -> int:
-        fail(context)
+    def cancel_in_thread(event):
+        if event.event_type == "StepRetry":
+            threading.Thread(target=storage.request_cancellation, args=[event.run_id]).start()
 
     policy = rs.RetryPolicy(max_retries=3, backoff=rs.Backoff.constant(3600))
     asset = rs.Asset(flaky_async if is_async else flaky, name="flaky", retry=policy)
     repo = repository(asset).resolve(storage)
-    result = repo.materialize(raise_on_error=False)
+    with storage.watching(cancel_in_thread):
+        result = repo.materialize(raise_on_error=False)
     assert [name for name, _ in result.failed_assets] == ["flaky"]
     events = storage.get_events_for_run(result.run_id)
     assert [event.event_type for event in events] == [

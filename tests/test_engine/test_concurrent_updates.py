@@ -17,7 +17,8 @@ from rivers.exceptions import ConflictError, ExecutionError, NotMaterializedErro
 from rivers.graph import resolve
 
 # FULL=1 is the full proof: 1,000 of 1,000 updates
-FULL, PROCESSES = bool(os.environ.get("FULL")), 4
+FULL = bool(os.environ.get("FULL"))
+PROCESSES = 4 if FULL else 2
 
 COUNTER = """
 import sys
@@ -91,7 +92,7 @@ def counter(handler, **options):
     return count
 
 
-@pytest.mark.timeout(3600 if FULL else 120)
+@pytest.mark.timeout(3600 if FULL else 600)
 @pytest.mark.parametrize(("kind", "runs"), [("pickle", 250 if FULL else 25), ("delta", 250 if FULL else 5)])
 def test_processes_lose_no_update(tmp_path, kind, runs):
     command = [sys.executable, "-c", COUNTER, str(tmp_path), str(runs), kind]

@@ -15,7 +15,7 @@ from rivers.execution.fan_in import CONCURRENT_LOADS
 YEAR = rs.PartitionsDefinition.daily("2024-01-01", end="2025-01-01")
 WEEK = rs.PartitionsDefinition.daily("2024-02-26", end="2024-03-04")
 DAYS_OF_WEEK = [str(key) for key in WEEK.get_partition_keys()]
-ENOUGH = 10.0  # seconds after which a test that waits for other threads fails
+ENOUGH = 100.0  # seconds after which a test that waits for other threads fails
 
 Mapping, Range = rs.PartitionMapping, rs.PartitionKeyRange
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from hypothesis import HealthCheck, assume, given, settings
@@ -32,7 +33,10 @@ DEFINITIONS = SINGLE | st.dictionaries(st.sampled_from(["date", "kind"]), SINGLE
     Definition.multi
 )
 
-few = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+few = settings(
+    max_examples=300 if os.environ.get("FULL") else 25,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
 
 
 class Shelf(rs.BaseIOHandler):

@@ -12,9 +12,7 @@ from rivers_core.partitions import PartitionsDefinition
 M, P = PartitionMapping, PartitionsDefinition
 START = datetime(2024, 1, 1)
 
-few = settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
-)
+few = settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 
 names = st.sampled_from("abcdefg")
 lists = st.lists(names, min_size=1, max_size=5, unique=True).map(P.static_)
@@ -87,7 +85,7 @@ def test_upstream_keys_of_several_keys_are_the_union(data, down, up):
     assert set(needed(keys)) == {one for key in keys for one in needed([key])}
 
 
-@settings(few, max_examples=40)
+@settings(few, max_examples=20)
 @given(grids(), grids())
 def test_time_window_mapping_finds_all_overlapping_windows(down, up):
     mapping = M.subset(M.time_window())

@@ -27,6 +27,13 @@ SOURCES = str(Path(rs.__file__).parent)
 POINTS = 40
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_objects_to_collect():
+    """Exclude what exists by now from collections, hundreds of which follow."""
+    gc.collect()
+    gc.freeze()
+
+
 @cache
 def unreachable_lines(file):
     """Return the exits of `with` and the starts of `finally`, where no signal arrives before their first call.
@@ -78,7 +85,7 @@ def points(work, number=POINTS):
 
 
 def query(folder, statement):
-    connection = sqlite3.connect(folder / "rivers.db", timeout=2, isolation_level=None)
+    connection = sqlite3.connect(folder / "rivers.db", timeout=60, isolation_level=None)
     try:
         return connection.execute(statement).fetchall()
     finally:
@@ -87,7 +94,7 @@ def query(folder, statement):
 
 def check_unlocked(folder):
     # a timer may be writing the events of an earlier point
-    connection = sqlite3.connect(folder / "rivers.db", timeout=2, isolation_level=None)
+    connection = sqlite3.connect(folder / "rivers.db", timeout=60, isolation_level=None)
     try:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("ROLLBACK")
@@ -195,7 +202,7 @@ def test_another_process_writes_while_interrupted_storage_is_open(tmp_path):
             "import sys; from rivers.storage import Storage\n"
             "with Storage.embedded(sys.argv[1]) as s: s.start_run('other'); s.finish_run('other', 'success')"
         )
-        subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
         assert storage.get_run("other").status == "Success"
 
 

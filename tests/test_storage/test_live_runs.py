@@ -64,7 +64,7 @@ def test_running_steps_are_visible(storage, run):
         3,
     )
     assert second.place == "Executor.Parallel"
-    assert 4e9 < time_ns() - first.started_at < 60e9
+    assert 4e9 < time_ns() - first.started_at < 3600e9
     assert [step.step for step in storage.get_running_steps("r")] == ["orders", "total"]
     assert storage.get_running_steps("other") == []
 
@@ -98,11 +98,11 @@ def test_attached_run_is_watched_in_the_background(tmp_path):
     run = LiveRun()
     with Storage.embedded(tmp_path) as storage, Storage.embedded(tmp_path) as other:
         storage.start_run("r")
+        run.running["orders"] = long_ago()
         storage.attach_run(run)
         try:
-            run.running["orders"] = long_ago()
             other._write(lambda connection: connection.execute("INSERT INTO cancellations VALUES ('r', 1)"))
-            assert run.canceled.wait(30)
+            assert run.canceled.wait(100)
             assert [step.step for step in other.get_running_steps()] == ["orders"]
         finally:
             storage.detach_run(run)
