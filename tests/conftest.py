@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, settings
 import rivers_core
 from tests.event_check import EventCheck
 from tests.postgres_server import postgres_server, postgres_url
+from tests.program_server import ProgramServer
 from tests.s3_server import s3_server, s3_url
 
 if TYPE_CHECKING:
@@ -57,6 +59,15 @@ def pytest_collection_finish() -> None:
     # which took 0.3 s for each `gc.collect()`
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def program_server() -> Iterator[ProgramServer]:
+    """Start the process that forks programs; one for each process of the tests."""
+    with TemporaryDirectory(prefix="rivers-") as folder:  # the path of a socket is short
+        server = ProgramServer(Path(folder))
+        yield server
+        server.close()
 
 
 @pytest.fixture(autouse=True)

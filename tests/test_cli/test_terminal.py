@@ -44,31 +44,32 @@ def environment(**changed):
     return kept | {"TERM": "xterm-256color", "PYTHONDONTWRITEBYTECODE": "1"} | changed
 
 
-def on_a_terminal(arguments, folder, columns=80, **variables):
-    """Return what is sent to a terminal of this width, and the exit code."""
-    master, slave = pty.openpty()
-    termios.tcsetwinsize(slave, (24, columns)) if hasattr(termios, "tcsetwinsize") else _set_size(
-        slave, columns
-    )
-    process = subprocess.Popen(
-        [RIVERS, *arguments],
-        cwd=folder,
-        env=environment(**variables),
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-    )
-    os.close(slave)
-    sent = b""
-    while True:
-        try:
-            if not (part := os.read(master, 65536)):
+@pytest.fixture
+def on_a_terminal(program_server):
+    """Return a function that runs the command on a terminal; it returns what is sent there, and the exit code."""
+
+    def run(arguments, folder, columns=80, **variables):
+        master, slave = pty.openpty()
+        termios.tcsetwinsize(slave, (24, columns)) if hasattr(termios, "tcsetwinsize") else _set_size(
+            slave, columns
+        )
+        streams = {"stdin": slave, "stdout": slave, "stderr": slave}
+        process = program_server.start(
+            ["rivers", *arguments], cwd=folder, env=environment(**variables), **streams
+        )
+        os.close(slave)
+        sent = b""
+        while True:
+            try:
+                if not (part := os.read(master, 65536)):
+                    break
+            except OSError:  # the other end is closed
                 break
-        except OSError:  # the other end is closed
-            break
-        sent += part
-    os.close(master)
-    return sent.decode(), process.wait()
+            sent += part
+        os.close(master)
+        return sent.decode(), process.wait()
+
+    return run
 
 
 def _set_size(descriptor, columns):
@@ -82,7 +83,7 @@ def plain(text):
 
 
 def wait_for(path):
-    give_up = time.monotonic() + 30
+    give_up = time.monotonic() + 60
     while not path.exists():
         assert time.monotonic() < give_up, f"{path} was not created"
         select.select([], [], [], 0.02)
@@ -99,7 +100,7 @@ def interrupted(project, number):
     )
     wait_for(project.path / "started")
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     return process.returncode, out, err
 
 
@@ -128,7 +129,7 @@ def test_resumed_run_stores_missing_assets(project_of):
     assert run["status"] == "Success"
 
 
-def test_terminal_shows_table_and_project_output(project):
+def test_terminal_shows_table_and_project_output(project, on_a_terminal):
     sent, code = on_a_terminal(["materialize"], project.path)
     assert code == 0
     assert "\x1b[" in sent
@@ -138,7 +139,7 @@ def test_terminal_shows_table_and_project_output(project):
     assert "3 of 3 stored" in last
 
 
-def test_no_color_disables_colors(project):
+def test_no_color_disables_colors(project, on_a_terminal):
     project.ok("materialize")
     colored, _ = on_a_terminal(["assets"], project.path)
     assert re.search(r"\x1b\[(\d+;)*3[0-7]m", colored)
@@ -171,7 +172,7 @@ def test_narrow_terminal_omits_optional_columns(project, monkeypatch):
     assert "Materialization" in narrow
 
 
-def test_assets_shows_groups_as_tree_on_terminal(project):
+def test_assets_shows_groups_as_tree_on_terminal(project, on_a_terminal):
     sent, _ = on_a_terminal(["assets"], project.path)
     assert "├─ counts" in plain(sent)
     assert re.search(r"^answers +counts", project.ok("assets").out, re.MULTILINE)
@@ -195,20 +196,19 @@ def test_closed_pipe_shows_no_traceback(project):
     assert done.stdout.startswith("Group")
 
 
-def test_graph_on_terminal_writes_file(project):
+def test_graph_on_terminal_writes_file(project, on_a_terminal):
     sent, code = on_a_terminal(["graph"], project.path)
     assert code == 0
     assert "Wrote lineage.svg" in plain(sent)
     assert (project.path / "lineage.svg").read_text().startswith("<svg")
 
 
-def test_completion_of_commands_options_and_names(project):
+def test_completion_of_commands_options_and_names(project, program_server):
     def completed(line):
         variables = environment(
             _RIVERS_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(len(line.split(" ")) - 1)
         )
-        done = subprocess.run([RIVERS], cwd=project.path, env=variables, capture_output=True, text=True)
-        return done.stdout.split()
+        return program_server.run(["rivers"], cwd=project.path, env=variables).stdout.split()
 
     assert {"materialize", "migrate"} == set(completed("rivers m"))
     assert "--only-stale" in completed("rivers materialize --on")
@@ -245,29 +245,30 @@ repo = rs.CodeRepository([talks])
 """
 
 
-def materialized(project):
-    return subprocess.run(
-        [RIVERS, "materialize"],
-        cwd=project.path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+@pytest.fixture
+def materialized(program_server):
+    """Return a function that runs `rivers materialize` in a project."""
+
+    def run(project):
+        result = program_server.run(["rivers", "materialize"], cwd=project.path, env=environment())
+        assert result.returncode == 0, result.stderr
+        return result
+
+    return run
 
 
-def test_materialize_prints_log_records(project_of):
+def test_materialize_prints_log_records(project_of, materialized):
     done = materialized(project_of(LOGGING))
     assert "rivers.assets.talks: half way" in done.stderr
     assert "for developers" not in done.stderr
 
 
-def test_materialize_keeps_logging_of_project(project_of):
+def test_materialize_keeps_logging_of_project(project_of, materialized):
     set_up = "import logging\nlogging.getLogger('rivers').addHandler(logging.NullHandler())\n"
     assert "half way" not in materialized(project_of(set_up + LOGGING)).stderr
 
 
-def test_terminal_escapes_control_characters(project_of):
+def test_terminal_escapes_control_characters(project_of, on_a_terminal):
     project = project_of(
         """
 @rs.Asset

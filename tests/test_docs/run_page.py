@@ -1,6 +1,6 @@
 """Run the blocks of one documentation page, in order, in the current folder.
 
-test_pages.py starts this script in a separate process, and passes the page as JSON on stdin. Python blocks are
+test_pages.py runs this script in a separate process, and passes the page as JSON on stdin. Python blocks are
 independent scripts: each runs in a fork, so that blocks do not share variables, and do not import the engine
 again.
 """

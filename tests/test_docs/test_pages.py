@@ -23,10 +23,14 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.test_repository.checkout import DISTRIBUTIONS, ROOT
+
+if TYPE_CHECKING:
+    from tests.program_server import ProgramServer
 
 RUNNER = Path(__file__).with_name("run_page.py")
 EXAMPLES = ROOT / "docs" / "examples"
@@ -38,6 +42,9 @@ SHOWN = {"text", "mermaid", "diff", "sql", "dockerfile"}
 
 RUN = {"rivers", "python", "pytest", "pip", "cat", "ls", "cd", "mkdir", "export", "echo"}
 NOT_RUN = {"make", "git"}
+
+# The programs of these pages are started; those of other pages are forked, see tests/program_server.py.
+STARTED = {"README.md", "docs/getting-started.md"}
 
 FENCE = re.compile(
     r"^(?P<indent> *)```(?P<kind>[\w-]*) *(?P<rest>[^`\n]*)\n(?P<source>.*?)^(?P=indent)``` *$",
@@ -192,8 +199,9 @@ def without_download(command: str) -> str:
     return ":" if downloads else command.replace("pip install -e .", "pip install .")
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", PAGES)
-def test_page_blocks_run(page: Path, tmp_path: Path) -> None:
+def test_page_blocks_run(page: Path, tmp_path: Path, program_server: ProgramServer) -> None:
     tasks = runnable(blocks_of(page))
     if not tasks:
         return
@@ -209,15 +217,20 @@ def test_page_blocks_run(page: Path, tmp_path: Path) -> None:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("RIVERS_", "PYTEST_"))
     }
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     environment["PYTHONPATH"] = os.pathsep.join([".", "src", ".site"])
     environment["COLUMNS"] = "120"
-    process = subprocess.run(
-        [sys.executable, str(RUNNER)],
-        input=json.dumps({"page": str(page.relative_to(ROOT)), "blocks": tasks}),
-        cwd=folder,
-        env=environment,
-        text=True,
-        capture_output=True,
-    )
+    task = json.dumps({"page": str(page.relative_to(ROOT)), "blocks": tasks})
+    run = run_started if page.relative_to(ROOT).as_posix() in STARTED else program_server.run
+    programs = Path(sys.executable).parent if run is run_started else program_server.folder
+    environment["PATH"] = f"{programs}{os.pathsep}{environment['PATH']}"
+    process = run(["python", str(RUNNER)], stdin=task, cwd=folder, env=environment)
     assert process.returncode == 0, process.stdout + process.stderr
+
+
+def run_started(
+    command: list[str], stdin: str, cwd: Path, env: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run a page with interpreters that are started, as its readers start them."""
+    return subprocess.run(
+        [sys.executable, *command[1:]], input=stdin, cwd=cwd, env=env, text=True, capture_output=True
+    )

@@ -7,8 +7,6 @@ import json
 import os
 import shutil
 import socket
-import subprocess
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Thread
@@ -30,10 +28,14 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Playwright
     from playwright.sync_api import Page as BrowserPage
 
+    from tests.program_server import ProgramServer
+
 TOKEN = "token-of-the-tests"
+CAN_SHARE_PORTS = hasattr(socket, "SO_REUSEPORT")
 
 # a worker that imports a project takes seconds on a busy machine
-expect.set_options(timeout=60_000)
+TIMEOUT_MS = 90_000
+expect.set_options(timeout=TIMEOUT_MS)
 
 DEFINITIONS = """
 import rivers as rs
@@ -81,6 +83,7 @@ class Server:
 
     port: int
     folder: Path
+    programs: ProgramServer | None = None
 
     def request(self, path, method="GET", headers=(), host=None, token=TOKEN, body=None) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -125,13 +128,8 @@ class Server:
 
     def command(self, *arguments: str) -> str:
         """Run the command in the project as another process."""
-        result = subprocess.run(
-            [sys.executable, "-m", "rivers", *arguments],
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=100,
-        )
+        assert self.programs is not None
+        result = self.programs.run(["rivers", *arguments], cwd=self.folder)
         assert result.returncode == 0, result.stderr
         return result.stdout
 
@@ -147,29 +145,44 @@ def ui_folder(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def server(ui_folder) -> Iterator[Server]:
-    with serve(ui_folder) as running:
+def server(ui_folder, program_server) -> Iterator[Server]:
+    with serve(ui_folder, programs=program_server) as running:
         yield running
 
 
 @contextmanager
-def serve(folder: Path, *, has_actions: bool = False, port: int = 0) -> Iterator[Server]:
+def serve(
+    folder: Path, *, has_actions: bool = False, port: int = 0, programs: ProgramServer | None = None
+) -> Iterator[Server]:
     """Serve the project in a folder on a free port, or on that port, of this process."""
     workers = [WorkerClient(folder, (None, None, None)) for _ in range(2)]
     project = PageProject(folder.name, None, folder / ".rivers", lambda text: text.replace("hunter2", "****"))
     page = Page(project, *workers, Actions((None, None, None)) if has_actions else None)
-    with socket.create_server(("127.0.0.1", port)) as listener:
+    with socket.create_server(("127.0.0.1", port), reuse_port=CAN_SHARE_PORTS) as listener:
         port = listener.getsockname()[1]
         config = uvicorn.Config(create_app(page, port, TOKEN), log_level="error", lifespan="off", ws="none")
         instance = uvicorn.Server(config)
         thread = Thread(target=instance.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
-            yield Server(port, folder)
+            yield Server(port, folder, programs)
         finally:
             instance.should_exit = True
             thread.join(30)
             page.close()
+
+
+@pytest.fixture
+def reserved_port() -> Iterator[int]:
+    """Return a port that a server can listen at twice in a test, and that no other process takes in between."""
+    with socket.socket() as reservation:
+        if CAN_SHARE_PORTS:
+            reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        reservation.bind(("127.0.0.1", 0))
+        port = reservation.getsockname()[1]
+        if not CAN_SHARE_PORTS:
+            reservation.close()
+        yield port
 
 
 @pytest.fixture(scope="module")
@@ -198,8 +211,8 @@ def _launch(playwright: Playwright) -> Browser:
     arguments = ["--host-resolver-rules=MAP attacker.example 127.0.0.1", *["--no-sandbox"] * is_root]
     try:
         if path is None:
-            return playwright.chromium.launch(channel="chrome", args=arguments)
-        return playwright.chromium.launch(executable_path=path, args=arguments)
+            return playwright.chromium.launch(channel="chrome", args=arguments, timeout=TIMEOUT_MS)
+        return playwright.chromium.launch(executable_path=path, args=arguments, timeout=TIMEOUT_MS)
     except Error as error:
         _skip(f"Chromium not found (apt-get install chromium, or RIVERS_TEST_CHROMIUM): {error}")
         raise
@@ -219,6 +232,7 @@ class Tab:
 
     def __init__(self, page: BrowserPage, server: Server) -> None:
         self.page, self.server = page, server
+        page.set_default_timeout(TIMEOUT_MS)
         self.incidents: list[str] = []
         page.on("dialog", self._on_dialog)
         page.on("pageerror", lambda error: self.incidents.append(f"error {error}"))

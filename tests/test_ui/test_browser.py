@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -13,7 +11,10 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import expect
 
-from tests.test_ui.conftest import TOKEN, TOML, Tab, serve
+from tests.test_ui.conftest import TIMEOUT_MS, TOKEN, TOML, Tab, serve
+
+# the limit covers the start of the browser, too
+pytestmark = pytest.mark.timeout(300)
 
 # Each sets `hacked` or opens a dialog wherever the page treats data as HTML, as a URL or as code.
 ATTACKS = [
@@ -100,17 +101,17 @@ repo = rs.CodeRepository([hostile, keys, waits])
 
 
 @pytest.fixture(scope="module")
-def hostile_server(tmp_path_factory):
+def hostile_server(tmp_path_factory, program_server):
     """Serve a project whose names, descriptions, metadata, keys, logs and errors attack the page."""
     folder = tmp_path_factory.mktemp("hostile")
     (folder / "definitions.py").write_text(DEFINITIONS, encoding="utf-8")
     (folder / "rivers.toml").write_text(TOML)
-    command = [sys.executable, "-m", "rivers", "materialize", "hostile", "keys", "-p", "'-alert(1)-'"]
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100)
+    command = ["rivers", "materialize", "hostile", "keys", "-p", "'-alert(1)-'"]
+    result = program_server.run(command, cwd=folder)
     assert "RuntimeError" in result.stdout + result.stderr, result.stderr
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        with serve(folder) as server:
+        with serve(folder, programs=program_server) as server:
             yield server
 
 
@@ -131,6 +132,7 @@ def test_page_takes_the_token_from_the_address_and_removes_it(tab):
 def test_page_without_a_token_shows_no_data(browser, hostile_server):
     with browser.new_context() as context:
         page = context.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
         page.goto(f"http://127.0.0.1:{hostile_server.port}/assets")
         expect(page.get_by_role("alert").first).to_contain_text("token")
         expect(page.get_by_text("hostile")).to_have_count(0)
@@ -162,6 +164,7 @@ def test_data_never_becomes_html_or_code(tab):
 def test_rebound_name_gets_nothing(browser, hostile_server):
     with browser.new_context() as context:
         page = context.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
         response = page.goto(f"http://attacker.example:{hostile_server.port}/#token={TOKEN}")
         assert response.status == 421
         assert page.locator("#app").count() == 0
@@ -184,6 +187,7 @@ def test_page_of_another_port_reads_and_frames_nothing(browser, hostile_server):
     try:
         with browser.new_context() as context:
             page = context.new_page()
+            page.set_default_timeout(TIMEOUT_MS)
             page.goto(f"http://127.0.0.1:{attacker.server_address[1]}/")
             target = f"http://127.0.0.1:{hostile_server.port}"
             for options in ({}, {"mode": "no-cors"}, {"headers": {"Authorization": f"Bearer {TOKEN}"}}):
@@ -209,14 +213,12 @@ def test_page_of_another_port_reads_and_frames_nothing(browser, hostile_server):
 
 def test_page_shows_a_run_of_another_process_while_it_runs(tab):
     tab.open("/runs")
-    command = [sys.executable, "-m", "rivers", "materialize", "waits"]
-    with subprocess.Popen(
-        command, cwd=tab.server.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
-        try:
-            expect(tab.page.locator("main .badge.running")).to_have_count(1)
-        finally:
-            (tab.server.folder / "go").touch()
-        assert process.wait(60) == 0
+    process = tab.server.programs.start(["rivers", "materialize", "waits"], cwd=tab.server.folder)
+    try:
+        expect(tab.page.locator("main .badge.running")).to_have_count(1)
+    finally:
+        (tab.server.folder / "go").touch()
+        code = process.wait()
+    assert code == 0
     expect(tab.page.locator("main .badge.running")).to_have_count(0)
     assert not tab.incidents

@@ -15,6 +15,9 @@ from rivers.storage.records import RunningStep
 from rivers_ui.app import read_static
 from tests.test_ui.conftest import DEFINITIONS, TOML, Tab, _skip, serve
 
+# the limit covers the start of the browser, too
+pytestmark = pytest.mark.timeout(300)
+
 LONG = "a_name_" * 25
 EMPTY = "import rivers as rs\n\nrepo = rs.CodeRepository([])\n"
 HUGE = f"""
@@ -95,22 +98,24 @@ def test_pages_of_a_broken_project_show_the_error_and_the_runs(open_tab, tmp_pat
         expect(tab.page.get_by_role("alert")).to_contain_text("newer")
 
 
-def test_page_shows_loading_and_an_outage(open_tab, tmp_path, monkeypatch):
+def test_page_shows_loading_and_an_outage(open_tab, tmp_path, monkeypatch, reserved_port):
     folder = write_project(tmp_path / "shop", DEFINITIONS)
     monkeypatch.chdir(folder)
-    with serve(folder) as server:
+    with serve(folder, port=reserved_port) as server:
         tab = open_tab(server)
         tab.settle()
         waiting = []
         tab.page.route("**/api/v1/plugins", lambda route: waiting.append(route))
         tab.page.get_by_role("link", name="Plugins").click()
         expect(tab.page.locator("main .loading")).to_be_visible()
+        while not waiting:
+            tab.page.wait_for_timeout(10)
         waiting[0].continue_()
         expect(tab.page.get_by_role("cell", name="rivers-ui", exact=True)).to_be_visible()
     expect(tab.page.get_by_role("alert")).to_contain_text("does not answer")
     tab.page.get_by_role("link", name="Handlers").click()
     expect(tab.page.locator("main .problem")).to_contain_text("does not answer")
-    with serve(folder, port=server.port):
+    with serve(folder, port=reserved_port):
         expect(tab.page.locator("main")).to_contain_text("rivers_pickle")
         expect(tab.page.get_by_role("alert")).to_have_count(0)
 
@@ -131,10 +136,10 @@ def test_page_of_a_huge_project_stays_small_and_narrow(open_tab, tmp_path, monke
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory):
+def shop(tmp_path_factory, program_server):
     """A project with a run that has ended and one that runs, served with actions."""
     folder = write_project(tmp_path_factory.mktemp("pages") / "shop", DEFINITIONS)
-    with pytest.MonkeyPatch.context() as patch, serve_in(patch, folder) as server:
+    with pytest.MonkeyPatch.context() as patch, serve_in(patch, folder, program_server) as server:
         server.command("materialize", "orders", "counts", "regions", "-p", "south")
         with Storage.embedded(folder / ".rivers") as storage:
             storage.start_run("r1", steps=["regions", "counts"])
@@ -148,9 +153,9 @@ def shop(tmp_path_factory):
             storage.finish_run("r1", "canceled")
 
 
-def serve_in(patch, folder):
+def serve_in(patch, folder, programs):
     patch.chdir(folder)
-    return serve(folder, has_actions=True)
+    return serve(folder, has_actions=True, programs=programs)
 
 
 PAGES = ["/", "/assets", "/lineage", "/runs", "/handlers", "/plugins", "/logs", "/config", "/runs/r1"]
