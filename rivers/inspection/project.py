@@ -134,7 +134,7 @@ class Project:
         if folder is not None:
             return Storage.embedded(folder, read_only=True) if (folder / "rivers.db").exists() else None
         assert self.config is not None
-        return open_event_log(self.config, read_only=True)
+        return open_event_log(self.config, read_only=True) if _has_tables(self.config) else None
 
     def storage_of(self, config: Config | None, *, reading: bool = False) -> EventStorage:
         """Return the event storage of a configuration, such as another environment; see `storage`."""
@@ -143,7 +143,10 @@ class Project:
         from rivers.storage.sqlite.connection import is_read_only
 
         folder = Path.cwd() / ".rivers" if config is None else event_log_folder(config)
-        is_new = folder is not None and not (folder / "rivers.db").exists() and not folder.is_file()
+        if folder is not None:
+            is_new = not (folder / "rivers.db").exists() and not folder.is_file()
+        else:
+            is_new = reading and config is not None and not _has_tables(config)
         read_only = self._read_only or (reading and folder is not None and is_read_only(folder))
         if reading and is_new:
             storage = Storage.memory()
@@ -234,6 +237,24 @@ class Project:
                 f"{counted(len(findings), 'problem')} found in {self.config.path}:", findings
             )
         raise ProjectError(message)
+
+
+def _has_tables(config: Config) -> bool:
+    """Return whether the event log of a configuration, which is not a file, has been written by a run."""
+    from rivers.exceptions import StorageError
+    from rivers.repository.runtime import open_event_log
+    from rivers.storage.sql import NoTablesError
+
+    storage = open_event_log(config, read_only=True)
+    try:
+        storage.open()
+    except NoTablesError:
+        return False
+    except StorageError:  # the caller gets it too, or migrates the tables
+        return True
+    finally:
+        storage.close()
+    return True
 
 
 def _import(target: str, root: Path) -> Any:

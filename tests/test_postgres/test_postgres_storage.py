@@ -11,14 +11,18 @@ from contextlib import suppress
 
 import psycopg
 import pytest
+from starlette.requests import Request
 
 import rivers as rs
 from rivers.exceptions import StorageError
+from rivers.inspection import Project
 from rivers.storage import Event, Storage
 from rivers.storage.sql.schema import VERSION
 from rivers_core import PluginRegistry
 from rivers_postgres import PostgresStorage, database, owners
 from rivers_postgres.address import Address
+from rivers_ui.app import Page, PageProject
+from rivers_ui.client import WorkerClient
 
 pytestmark = pytest.mark.server
 
@@ -276,6 +280,26 @@ def test_read_only_storage_changes_nothing(postgres_url):
             assert reader.get_run("r").status == "Started"
             with pytest.raises(StorageError, match="read-only"):
                 reader.start_run("r2")
+
+
+def test_commands_that_show_and_the_page_create_no_tables(postgres_url, tmp_path, monkeypatch):
+    (tmp_path / "rivers.toml").write_text(f'[storage]\nurl = "{postgres_url}"\n')
+    monkeypatch.chdir(tmp_path)
+    project, worker = Project(None, None, None), WorkerClient(tmp_path, (None, None, None))
+    page = Page(PageProject("shop", None, None, str, open_shared=project.storage_to_read), worker, worker)
+    request = Request({"type": "http", "query_string": b"", "headers": []})
+    empty = page.token()
+    assert (page.list_runs(request)["runs"], project.storage(reading=True).get_runs()) == ([], [])
+    namespace = Address.parse(postgres_url).schema
+    assert not administer(postgres_url, f"SELECT 1 FROM pg_namespace WHERE nspname = '{namespace}'")
+    with Storage.connect(postgres_url) as storage:
+        storage.start_run("r")
+        first = page.token()
+        storage.finish_run("r", "success")
+        assert len({empty, first, page.token()}) == 3
+        assert [run["run_id"] for run in page.list_runs(request)["runs"]] == ["r"]
+    page.close()
+    project.close()
 
 
 @pytest.mark.parametrize(

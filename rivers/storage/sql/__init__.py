@@ -6,7 +6,7 @@ connections, runs transactions and knows which processes are alive. `create_tabl
 
 from __future__ import annotations
 
-from rivers.storage.sql.database import Connection, Cursor, Database, RunOwner
+from rivers.storage.sql.database import Connection, Cursor, Database, NoTablesError, RunOwner
 from rivers.storage.sql.rows import (
     RUN_COLUMNS,
     Row,
@@ -25,6 +25,7 @@ __all__ = [
     "Cursor",
     "Database",
     "Dialect",
+    "NoTablesError",
     "Row",
     "RunOwner",
     "SQLStorage",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
+from rivers.exceptions import StorageError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
@@ -11,6 +13,10 @@ if TYPE_CHECKING:
     from rivers.storage.sql.rows import Row
 
 T = TypeVar("T")
+
+
+class NoTablesError(StorageError):
+    """A database that is only read has no event log yet."""
 
 
 class Cursor(Protocol):

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 from rivers.exceptions import StorageError
-from rivers.storage.sql import MIGRATIONS, VERSION, Dialect, create_tables, migrate_tables
+from rivers.storage.sql import MIGRATIONS, VERSION, Dialect, NoTablesError, create_tables, migrate_tables
 
 if TYPE_CHECKING:
     from rivers.storage.sql import Connection
@@ -60,14 +60,14 @@ def read_version(connection: Connection, schema: str, address: str) -> int:
         address: Address of the storage, for messages.
 
     Raises:
+        NoTablesError: The schema has no tables.
         StorageError: The schema is not one of rivers, or one of a newer version.
     """
     tables = _tables(connection, schema)
     if not {"schema_history", "events", "changes"} <= set(tables):
         kind = f"has the tables {', '.join(sorted(tables)[:3])} of another program" if tables else "is empty"
-        raise StorageError(
-            f"{address}: the schema {schema!r} {kind}. Use another one with ?schema=NAME in the URL."
-        )
+        error = StorageError if tables else NoTablesError
+        raise error(f"{address}: the schema {schema!r} {kind}. Use another one with ?schema=NAME in the URL.")
     current: int = connection.execute("SELECT MAX(version) FROM schema_history").fetchone()[0]
     if current > VERSION:
         raise StorageError(
