@@ -35,7 +35,8 @@ def test_page_follows_a_run_of_another_process(server):
     events = server.get("assets/orders/events")["events"]
     assert {(event["asset"], event["run_id"]) for event in events} == {("orders", run["run_id"])}
     after = server.get("changes")["token"]
-    assert server.get("changes", after=after) == {"token": after, "running": None, "steps": []}
+    unchanged = {"token": after, "running": None, "steps": [], "problem": None}
+    assert server.get("changes", after=after) == unchanged
 
 
 def test_assets_are_those_of_the_command(server):
@@ -72,7 +73,7 @@ def test_lineage_is_that_of_the_command_with_positions(server):
     assert {key: lineage[key] for key in document} == document
     lefts = {asset["name"]: box[0] for asset, box in zip(lineage["assets"], lineage["boxes"], strict=True)}
     assert lefts["orders"] < lefts["counts"] < lefts["regions"]
-    assert len(lineage["paths"]) == len(lineage["edges"]) == 2
+    assert len(lineage["lanes"]) == len(lineage["edges"]) == 2
 
 
 def test_lineage_shows_neighbors_of_an_asset_or_groups(server):
@@ -119,7 +120,7 @@ def test_partitions_that_run_or_failed_have_that_state(server, ui_folder):
 
 def test_preview_shows_a_value_only_after_confirmation(server):
     server.command("materialize", "orders")
-    assert server.request("/api/v1/assets/orders/preview").status == 500
+    assert server.request("/api/v1/assets/orders/preview").status == 400
     value = server.get("assets/orders/preview", confirm="1")
     assert (value["type"], value["extent"]) == ("list", "3 items")
     assert "bread" in value["text"]

@@ -38,7 +38,7 @@ export interface LineageNode {
 export interface Lineage {
   assets: LineageNode[]; edges: { from: string; to: string; loaded: boolean }[];
   boxes: [x: number, y: number, width: number][]; box_height: number;
-  paths: [right: number, y: number, left: number][][]; width: number; height: number; total: number;
+  lanes: [x: number, y: number][][]; width: number; height: number; total: number;
 }
 export interface Field { field: string; value: string; origin: string }
 export interface Handler {
@@ -47,6 +47,7 @@ export interface Handler {
 }
 export interface Plugin {
   distribution: string; version: string; entry_point: string; state: string; provides: string[]; error: string | null;
+  remarks: string[];
 }
 export interface Config {
   path: string; environment: string | null; repository: string | null; default_io_handler: string | null;
@@ -60,7 +61,8 @@ export interface Report {
 }
 export interface Partitions {
   kind: "hour" | "day" | "week" | "month" | "matrix" | "grid" | null; keys: string[];
-  ranges: [state: State, reason: string | null, count: number][]; at: (number | null)[];
+  ranges: [state: State, reason: string | null, count: number][]; at: (number | null)[]; sizes: (number | null)[];
+  runs: (number | null)[]; run_ids: string[];
   dimensions: { name: string; keys: string[] }[] | null; starts: string[] | null;
 }
 export interface Series {
@@ -81,7 +83,7 @@ export interface LogLine {
 export interface Project { name: string; environment: string | null; event_log: string; preview: boolean; actions: boolean }
 /** A command that the page started; its exit code is null while it runs. */
 export interface Action { id: number; command: string; code: number | null; output: string }
-interface Changes { token: string; running: Run[] | null; steps: string[] }
+interface Changes { token: string; running: Run[] | null; steps: string[]; problem: string | null }
 
 export class ApiError extends Error {
   constructor(readonly status: number, message: string, readonly detail: string | null) { super(message); }
@@ -100,28 +102,66 @@ function readToken(): string {
 
 const token = readToken();
 
-export const get = <T>(path: string): Promise<T> => request(path, {});
+export const get = <T>(path: string): Promise<T> => request<T>(path, {}).then(({ data }) => data);
 
 /** Start an action; the server has none without --actions. */
 export const post = <T>(path: string, body: Record<string, string>): Promise<T> =>
-  request(path, { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
+  request<T>(path, { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }).then(({ data }) => data);
 
-async function request<T>(path: string, options: RequestInit): Promise<T> {
+/** An answer, and the version of what it describes; null for an answer that the server does not cache. */
+interface Versioned<T> { data: T; version: string | null }
+
+async function request<T>(path: string, options: RequestInit): Promise<Versioned<T>> {
   const headers = { ...options.headers, Authorization: `Bearer ${token}` };
   const response = await fetch(`/api/v1/${path}`, { ...options, headers }).catch(() => {
     throw new ApiError(0, "The server does not answer. If it was stopped, start `rivers ui` again and open the address that it prints.", null);
   });
   const body: unknown = await response.json();
-  if (response.ok) return body as T;
+  if (response.ok) return { data: body as T, version: response.headers.get("ETag")?.replaceAll('"', "") ?? null };
   const problem = body as { message?: string; detail?: string | null };
   throw new ApiError(response.status, problem.message ?? response.statusText, problem.detail ?? null);
+}
+
+/** Request a path; one that takes long, such as the states of thousands of assets during a run, rests in between. */
+async function requestRested(path: string): Promise<Versioned<unknown>> {
+  const rest = (rests.get(path) ?? 0) - performance.now();
+  if (rest > 0) await new Promise((done) => window.setTimeout(done, rest));
+  const start = performance.now(), answer = await request<unknown>(path, {}), end = performance.now();
+  if (end - start > SLOW) rests.set(path, end + 2 * (end - start)); else rests.delete(path);
+  return answer;
 }
 
 export interface Answer<T> { data: T | null; error: ApiError | null }
 
 const RECONNECTED = "rivers-reconnected";
-const answers = new Map<string, unknown>();
+const answers = new Map<string, Versioned<unknown>>();
+const pending = new Map<string, Promise<Versioned<unknown>>>();
+const wanted = new Map<string, string>();
+const rests = new Map<string, number>();
 const MAX_ANSWERS = 40;
+const SLOW = 300;
+
+/** Load a path, unless an answer of this version is here or on its way. */
+async function load(path: string, version: string): Promise<unknown> {
+  const known = answers.get(path);
+  if (known?.version && known.version === version) return known.data;
+  wanted.set(path, version);
+  for (let other = pending.get(path); other; other = pending.get(path)) {
+    const answer = await other.catch(() => undefined);
+    if (answer && (wanted.get(path) !== version || answer.version && (answer.version === version || !version))) return answer.data;
+  }
+  const running = requestRested(path);
+  pending.set(path, running);
+  try {
+    const answer = await running;
+    answers.delete(path);
+    answers.set(path, answer);
+    if (answers.size > MAX_ANSWERS) answers.delete(answers.keys().next().value as string);
+    return answer.data;
+  } finally {
+    if (pending.get(path) === running) pending.delete(path);
+  }
+}
 
 /** Load a path, and again after every change of `version`; show the last answer meanwhile, also after leaving a page. */
 export function useApi<T>(path: string | null, version: string): Answer<T> {
@@ -137,13 +177,8 @@ export function useApi<T>(path: string | null, version: string): Answer<T> {
   useEffect(() => {
     if (path === null) return;
     let isCurrent = true;
-    get<T>(path).then(
-      (data) => {
-        answers.delete(path);
-        answers.set(path, data);
-        if (answers.size > MAX_ANSWERS) answers.delete(answers.keys().next().value as string);
-        if (isCurrent) setAnswer({ data, error: null, path });
-      },
+    load(path, version).then(
+      (data) => { if (isCurrent) setAnswer({ data: data as T, error: null, path }); },
       (error: unknown) => {
         const problem = error instanceof ApiError ? error : new ApiError(0, String(error), null);
         if (isCurrent) setAnswer({ data: null, error: problem, path });
@@ -152,7 +187,7 @@ export function useApi<T>(path: string | null, version: string): Answer<T> {
     return () => { isCurrent = false; };
   }, [path, version, attempt]);
   if (answer.path === path) return answer;
-  return { data: path === null ? null : (answers.get(path) as T | undefined) ?? null, error: null };
+  return { data: path === null ? null : (answers.get(path)?.data as T | undefined) ?? null, error: null };
 }
 
 interface Columns { count: number; columns: Record<string, unknown[]> }
@@ -172,11 +207,12 @@ export function useAssets(version: string): Answer<Asset[]> {
   return { data: list, error };
 }
 
-export interface Live { token: string; running: Run[]; steps: string[]; state: "live" | "paused" | "disconnected" }
+/** `token` changes with every event, `definitions` with the files of the project; `problem` is why it cannot be loaded. */
+export interface Live { token: string; definitions: string; running: Run[]; steps: string[]; problem: string | null; state: "live" | "paused" | "disconnected" }
 
 /** Poll for changes of the event log: often while a run is active, not at all while the tab is hidden. */
 export function useLive(): Live {
-  const [live, setLive] = useState<Live>({ token: "", running: [], steps: [], state: "live" });
+  const [live, setLive] = useState<Live>({ token: "", definitions: "", running: [], steps: [], problem: null, state: "live" });
   const last = useRef(live);
   useEffect(() => {
     let timer = 0;
@@ -186,8 +222,9 @@ export function useLive(): Live {
       const wasDisconnected = last.current.state === "disconnected";
       try {
         const changes = await get<Changes>(`changes?after=${encodeURIComponent(last.current.token)}`);
-        if (changes.running !== null) update({ token: changes.token, running: changes.running, steps: changes.steps, state: "live" });
-        else if (last.current.state !== "live") update({ ...last.current, state: "live" });
+        const { token, problem } = changes;
+        if (changes.running !== null) update({ token, definitions: token.split("-")[0] ?? "", running: changes.running, steps: changes.steps, problem, state: "live" });
+        else if (last.current.state !== "live" || last.current.problem !== problem) update({ ...last.current, problem, state: "live" });
         if (wasDisconnected) window.dispatchEvent(new Event(RECONNECTED));
       } catch (error) {
         const isOutage = error instanceof ApiError && error.status === 0;  // anything else is shown by the page that needs it

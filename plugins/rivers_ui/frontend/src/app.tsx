@@ -1,14 +1,14 @@
 // The shell of the page: navigation, search, live state, and the page that the address names.
 import { render } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { useApi, useAssets, useLive, type Live, type Project } from "./api";
+import { useApi, useAssets, useLive, type Live, type Project, type Run } from "./api";
 import { AssetPage } from "./pages/asset";
 import { Assets } from "./pages/assets";
 import { LineagePage } from "./pages/lineage";
 import { Configuration, Handlers, Logs, Plugins } from "./pages/others";
 import { Overview } from "./pages/overview";
 import { RunPage, Runs } from "./pages/runs";
-import { assetPath, describeRun, go, Icon, Link, SYMBOLS } from "./parts";
+import { assetPath, describeRun, go, handlerPath, Icon, Link, runState, SYMBOLS } from "./parts";
 
 const PAGES = [["/", "Overview", "overview"], ["/assets", "Assets", "assets"], ["/lineage", "Lineage", "lineage"], ["/runs", "Runs", "runs"],
   ["/handlers", "Handlers", "handlers"], ["/plugins", "Plugins", "plugins"], ["/logs", "Log", "logs"], ["/config", "Configuration", "config"]] as const;
@@ -19,30 +19,35 @@ function View({ path, live, project }: { path: string; live: Live; project: Proj
   if (path === "/assets") return <Assets live={live} />;
   if (path === "/lineage") return <LineagePage live={live} />;
   if (path === "/runs") return <Runs live={live} />;
+  if (path.startsWith("/handlers/")) return <Handlers live={live} name={decodeURIComponent(path.slice(10))} />;
   if (path === "/handlers") return <Handlers live={live} />;
-  if (path === "/plugins") return <Plugins />;
+  if (path === "/plugins") return <Plugins live={live} />;
   if (path === "/logs") return <Logs live={live} />;
-  if (path === "/config") return <Configuration />;
+  if (path === "/config") return <Configuration live={live} />;
   return <Overview live={live} />;
 }
+
+/** Pages that also work if the project cannot be loaded. */
+const OWN_DATA = /^\/(runs|logs)/;
 
 interface Hit { to: string; title: string; kind: string; symbol: string | undefined; state?: string }
 
 const MAX_HITS = 12;
 
-/** Search over pages, assets, handlers and running runs. */
+/** Search over pages, assets, handlers and the newest runs. */
 function Search({ live, onClose }: { live: Live; onClose: () => void }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [text, setText] = useState("");
   const [index, setIndex] = useState(0);
   const assets = useAssets(live.token);
+  const runs = useApi<{ runs: Run[] }>("runs?limit=100", live.token);
   useLayoutEffect(() => { dialog.current?.showModal(); }, []);  // before the next key, which belongs to the text
   const all = useMemo((): Hit[] => [
     ...(assets.data ?? []).map((asset) => ({ to: assetPath(asset.name), title: asset.name, kind: asset.group ?? "asset", symbol: SYMBOLS[asset.state], state: asset.state })),
     ...PAGES.map(([to, title]) => ({ to, title, kind: "page", symbol: "›" })),
-    ...[...new Set(assets.data?.map(({ handler }) => handler))].map((name) => ({ to: `/handlers?name=${encodeURIComponent(name)}`, title: name, kind: "handler", symbol: "›" })),
-    ...live.running.map((run) => ({ to: `/runs/${run.run_id}`, title: describeRun(run), kind: "running run", symbol: "●" })),
-  ], [assets.data, live.running]);
+    ...[...new Set(assets.data?.map(({ handler }) => handler))].map((name) => ({ to: handlerPath(name), title: name, kind: "handler", symbol: "›" })),
+    ...(runs.data?.runs ?? []).map((run) => ({ to: `/runs/${run.run_id}`, title: `${describeRun(run)} ${run.run_id.slice(0, 8)}`, kind: `${runState(run.status)} run`, symbol: SYMBOLS[runState(run.status)], state: runState(run.status) })),
+  ], [assets.data, runs.data]);
   const hits = useMemo(() => {
     const wanted = text.trim().toLowerCase();
     if (!wanted) return [...all.filter(({ kind }) => kind !== "page").slice(0, 6), ...all.filter(({ kind }) => kind === "page")].slice(0, MAX_HITS);
@@ -53,7 +58,7 @@ function Search({ live, onClose }: { live: Live; onClose: () => void }) {
   const open = (hit: Hit | undefined) => { if (hit) { onClose(); go(hit.to); } };
   return (
     <dialog class="search" ref={dialog} aria-label="Search" onClose={onClose} onClick={(event) => { if (event.target === dialog.current) onClose(); }}>
-      <input type="search" aria-label="Search assets, handlers and pages" placeholder="Search assets, handlers and pages" aria-controls="hits" aria-activedescendant={`hit-${index}`}
+      <input type="search" aria-label="Search assets, handlers, runs and pages" placeholder="Search assets, handlers, runs and pages" aria-controls="hits" aria-activedescendant={`hit-${index}`}
         autofocus value={text} autocomplete="off" spellcheck={false} onInput={(event) => { setText(event.currentTarget.value); setIndex(0); }}
         onKeyDown={(event) => {
           if (event.key === "ArrowDown") { event.preventDefault(); setIndex(Math.min(index + 1, hits.length - 1)); }
@@ -111,6 +116,7 @@ function App() {
           <span class={`live ${live.state}`} role="status">{live.state}</span>
         </header>
         {live.state === "disconnected" && <p class="problem outage" role="alert">The server does not answer. What is shown may be outdated; it is updated when the server is back.</p>}
+        {live.problem && OWN_DATA.test(path) && <p class="problem outage" role="status">The project cannot be loaded: {live.problem.split("\n")[0]} <Link to="/">Show the error</Link></p>}
         <main id="main" tabIndex={-1}><View key={path} path={path} live={live} project={project.data} /></main>
       </div>
       {isSearching && <Search live={live} onClose={() => setSearching(false)} />}

@@ -45,6 +45,12 @@ export function count(number: number, noun: string): string {
   return `${number.toLocaleString("en-US")} ${noun}${number === 1 ? "" : "s"}`;
 }
 
+/** What a description of a state says beyond the state itself, which is shown as a badge. */
+export function reasonOf(state: string, detail: string): string {
+  if (detail === state) return "";
+  return detail.startsWith(`${state}: `) || detail.startsWith(`${state}, `) ? detail.slice(state.length + 2) : detail;
+}
+
 /** Whether a filter is a selection, which the server understands, and not just a part of a name. */
 export function isSelection(text: string): boolean {
   return /^\s*\d*\+|\+\d*\s*$|[*?\[]|(^|\s)(group|tag|kind|handler):|\s\S/.test(text.trim()) && text.trim() !== "";

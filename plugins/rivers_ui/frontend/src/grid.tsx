@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ActionButton } from "./actions";
 import { useApi, type Event, type Partitions } from "./api";
-import { count, formatNumber, type State } from "./format";
+import { count, formatNumber, formatSize, type State } from "./format";
 import { EventFacts } from "./pages/asset";
 import { Badge, Copy, Link, Loaded, StateLegend, SYMBOLS, Time, useQuery, useWidth } from "./parts";
 import { calendar, decode, type Place } from "./ranges";
@@ -192,7 +192,8 @@ function Cells({ partitions, states, filter, index, onSelect }: GridProps) {
         <canvas ref={canvas} tabIndex={0} role="img" aria-label={`${count(partitions.keys.length, "partition")}; arrow keys select, the list of ranges below has the same states`} onKeyDown={move}
           onMouseMove={(event) => setHovered(at(event))} onMouseLeave={() => setHovered(-1)} onClick={(event) => { const cell = at(event); if (cell >= 0) onSelect(cell); }} />
         {place && <div class="tip" style={{ left: `${Math.min(gutter + place.column * size + size, Math.max(0, width - 190))}px`, top: `${top + place.row * high + high + 4}px` }}>
-          <b>{partitions.keys[hovered]}</b><span><i class={states[hovered]}>{SYMBOLS[states[hovered] ?? ""]}</i> {states[hovered]}{partitions.at[hovered] ? <>, <Time at={partitions.at[hovered] ?? 0} /></> : ""}</span></div>}
+          <b>{partitions.keys[hovered]}</b><span><i class={states[hovered]}>{SYMBOLS[states[hovered] ?? ""]}</i> {states[hovered]}{partitions.at[hovered] ? <>, <Time at={partitions.at[hovered] ?? 0} /></> : ""}</span>
+          {partitions.runs[hovered] != null && <span>{partitions.sizes[hovered] != null && `${formatSize(partitions.sizes[hovered] ?? 0)}, `}run {partitions.run_ids[partitions.runs[hovered] ?? 0]?.slice(0, 8)}</span>}</div>}
       </div></div>
     </div>
   );

@@ -28,6 +28,8 @@ export function Link({ to, children, class: style, current, label }: {
 
 export const assetPath = (name: string) => `/assets/${encodeURIComponent(name)}`;
 
+export const handlerPath = (name: string) => `/handlers/${encodeURIComponent(name)}`;
+
 export function Badge({ state }: { state: string }) {
   return <span class={`badge ${state}`}><i aria-hidden="true">{SYMBOLS[state] ?? "·"}</i>{state}</span>;
 }

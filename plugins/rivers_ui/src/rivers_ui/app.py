@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
 from dataclasses import dataclass
 from importlib.resources import files
-from threading import Lock
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
@@ -16,13 +15,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from rivers.exceptions import StorageError
-from rivers.inspection import run_document
-from rivers.storage import Storage
 from rivers_ui.actions import ActionRefusedError
+from rivers_ui.answers import Answer, AnswerCache, AnswerTooLargeError, encode, serialize
 from rivers_ui.client import WorkerError
 from rivers_ui.guard import Guard
-from rivers_ui.records import comparison_record, event_record, log_line, run_record, series_record
-from rivers_ui.worker import redact_texts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -43,9 +39,7 @@ _MEDIA_TYPES: Final = {
 }
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1_000
-MAX_ANSWER: Final = 8_000_000
 PREVIEW_TIMEOUT: Final = 10.0
-_CACHED_ANSWERS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +76,8 @@ class Page:
         actions: Starts commands; None for a page that only reads.
     """
 
+    # Methods import what reads the event log: the page itself answers before that is loaded, which takes 0.3 s.
+
     def __init__(
         self,
         project: PageProject,
@@ -90,7 +86,8 @@ class Page:
         actions: Actions | None = None,
     ) -> None:
         self._project, self._worker, self._loader = project, worker, loader
-        self.actions = actions
+        self.actions, self.redact = actions, project.redact
+        self._probes = count(1)
         self._storage: EventStorage | None = None
 
     def describe_project(self, request: Request) -> Any:
@@ -105,17 +102,17 @@ class Page:
 
     def list_assets(self, request: Request) -> Any:
         """Return all assets, in columns."""
-        return self._worker.call("assets")
+        return self._worker.ask("assets")
 
     def select_assets(self, request: Request) -> Any:
         """Return the names of the assets that a selection stands for."""
-        return self._worker.call("select", select=request.query_params.get("select", ""))
+        return self._worker.ask("select", select=request.query_params.get("select", ""))
 
     def draw_lineage(self, request: Request) -> Any:
         """Return nodes, edges and coordinates."""
         query = request.query_params
         depth = _number(request, "depth", 2, 20)
-        return self._worker.call(
+        return self._worker.ask(
             "lineage",
             select=query.get("select", ""),
             focus=query.get("focus", ""),
@@ -125,14 +122,16 @@ class Page:
 
     def describe_asset(self, request: Request) -> Any:
         """Return one asset."""
-        return self._worker.call("asset", name=request.path_params["name"])
+        return self._worker.ask("asset", name=request.path_params["name"])
 
     def list_partitions(self, request: Request) -> Any:
         """Return the keys of an asset and their states, as ranges."""
-        return self._worker.call("partitions", name=request.path_params["name"])
+        return self._worker.ask("partitions", name=request.path_params["name"])
 
     def list_asset_events(self, request: Request) -> Any:
         """Return the newest events of an asset; one without events has to exist in the project."""
+        from rivers_ui.records import event_record
+
         limit = _number(request, "limit", DEFAULT_LIMIT, MAX_LIMIT)
         before, partition = request.query_params.get("before"), request.query_params.get("partition")
         events = self._asset_events(request, None if before or partition else limit + 1)
@@ -148,10 +147,14 @@ class Page:
 
     def list_series(self, request: Request) -> Any:
         """Return every number in the metadata of an asset over its newest materializations."""
+        from rivers_ui.records import series_record
+
         return series_record(self._asset_events(request, MAX_LIMIT))
 
     def compare_events(self, request: Request) -> Any:
         """Return the differences between two events of an asset."""
+        from rivers_ui.records import comparison_record
+
         events = {event.id: event for event in self._asset_events(request, None)}
         pair = [events.get(_number(request, name, 0, 2**63)) for name in ("a", "b")]
         if pair[0] is None or pair[1] is None:
@@ -164,7 +167,7 @@ class Page:
             raise HTTPException(403, "Values are not shown: `rivers ui` runs with --no-preview.")
         query = request.query_params
         self._loader.call("prepare")
-        return self._loader.call(
+        return self._loader.ask(
             "preview",
             timeout=PREVIEW_TIMEOUT,
             name=request.path_params["name"],
@@ -174,6 +177,8 @@ class Page:
 
     def list_runs(self, request: Request) -> Any:
         """Return the newest runs, of one status if given."""
+        from rivers.inspection import run_document
+
         storage, limit = self._events(), _number(request, "limit", DEFAULT_LIMIT, MAX_LIMIT)
         status = request.query_params.get("status") or None
         runs = [] if storage is None else storage.get_runs(limit=limit + 1, status=status)
@@ -181,6 +186,8 @@ class Page:
 
     def describe_run(self, request: Request) -> Any:
         """Return a run with the progress of its steps and its newest events."""
+        from rivers_ui.records import event_record, run_record
+
         storage, run_id = self._events(), request.path_params["run_id"]
         run = None if storage is None else storage.get_run(run_id)
         if storage is None or run is None:
@@ -196,6 +203,8 @@ class Page:
 
     def list_logs(self, request: Request) -> Any:
         """Return the newest events and log records of one run or step, of one asset, or of the newest runs."""
+        from rivers_ui.records import log_line
+
         storage, query = self._events(), request.query_params
         limit = _number(request, "limit", MAX_LIMIT, MAX_LIMIT)
         lines: list[dict[str, Any]] = []
@@ -218,32 +227,35 @@ class Page:
 
     def list_handlers(self, request: Request) -> Any:
         """Return the handlers with settings and origins."""
-        return self._worker.call("handlers")
+        return self._worker.ask("handlers")
 
     def check_project(self, request: Request) -> Any:
         """Return the report of `rivers check`; with `probe=1` the stores are tested, which writes a probe."""
-        report = self._loader.call("check", has_probe=request.query_params.get("probe") == "1")
+        report = self._loader.call("check", has_probe=_has_probe(request))
         report["warnings"] += self._project.plugin_warnings
         return report
 
     def list_plugins(self, request: Request) -> Any:
         """Return the installed plugins."""
-        return self._worker.call("plugins")
+        return self._worker.ask("plugins")
 
     def describe_config(self, request: Request) -> Any:
         """Return the configuration with the origin of each setting."""
-        return self._worker.call("config")
+        return self._worker.ask("config")
 
     def report_changes(self, request: Request) -> Any:
         """Return a token that differs after every change of event log or project, and what runs now."""
         token = self.token()
         if request.query_params.get("after") == token:
-            return {"token": token, "running": None, "steps": []}
+            return {"token": token, "running": None, "steps": [], "problem": self._worker.problem}
+        from rivers.inspection import run_document
+
         storage = self._events()
         running = [] if storage is None else storage.get_runs(limit=DEFAULT_LIMIT, status="running")
         steps = storage.get_running_steps() if storage is not None and running else ()
         names = sorted({name for step in steps for name in (step.step, step.asset_key)})
-        return {"token": token, "running": [run_document(run) for run in running], "steps": names}
+        runs = [run_document(run) for run in running]
+        return {"token": token, "running": runs, "steps": names, "problem": self._worker.problem}
 
     def list_actions(self, request: Request) -> Any:
         """Return the commands that the page started, the newest first."""
@@ -267,9 +279,17 @@ class Page:
             raise HTTPException(409, f"Run {run_id} has ended already, with status {run.status}.")
         return self.actions.cancel(run.run_id)
 
-    def token(self) -> str:
+    def definitions_version(self, request: Request | None = None) -> str:
+        """Return a text that differs after every change of the project's files."""
+        return f"{hash(self._worker.fingerprint()) & 0xFFFFFFFF:x}"
+
+    def check_version(self, request: Request) -> str:
+        """Return a text that differs after every change of the project's files, and for every test of the stores."""
+        return f"probe {next(self._probes)}" if _has_probe(request) else self.definitions_version()
+
+    def token(self, request: Request | None = None) -> str:
         """Return a text that differs after every commit to the event log and every change of the project's files."""
-        state = [f"{hash(self._worker.fingerprint()) & 0xFFFFFFFF:x}"]
+        state = [self.definitions_version()]
         folder = self._project.event_log
         if folder is None:
             storage = self._events()
@@ -279,10 +299,6 @@ class Page:
             status = path.stat() if path.exists() else None
             state.append("0" if status is None else f"{status.st_mtime_ns:x}.{status.st_size:x}")
         return "-".join(state)
-
-    def redact(self, answer: Any) -> Any:
-        """Return an answer without credentials: the single exit of all data."""
-        return redact_texts(answer, self._project.redact)
 
     def _asset_events(self, request: Request, limit: int | None) -> list[Event]:
         """Return the newest events of the asset in the path."""
@@ -296,6 +312,8 @@ class Page:
         """Return the event log, opened read-only; None if there is none yet."""
         folder, open_shared = self._project.event_log, self._project.open_shared
         if self._storage is None and folder is not None and (folder / "rivers.db").exists():
+            from rivers.storage import Storage
+
             self._storage = Storage.embedded(folder, read_only=True)
         elif self._storage is None and open_shared is not None:
             self._storage = open_shared()
@@ -316,38 +334,6 @@ class Page:
         self._loader.close()
 
 
-class AnswerCache:
-    """Serialized answers that hold until the event log or the project changes.
-
-    Args:
-        page: Answers of the server.
-    """
-
-    def __init__(self, page: Page) -> None:
-        self._page = page
-        self._answers: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
-        self._lock = Lock()
-
-    def answer(self, call: Callable[[Request], Any], request: Request) -> bytes:
-        """Return the body of an answer.
-
-        Args:
-            call: Computes the answer.
-            request: The request.
-        """
-        token, key = self._page.token(), f"{request.url.path}?{request.url.query}"
-        with self._lock:
-            known = self._answers.get(key)
-        if known is not None and known[0] == token:
-            return known[1]
-        body = _serialize(self._page.redact(call(request)))
-        with self._lock:
-            self._answers[key] = token, body
-            while len(self._answers) > _CACHED_ANSWERS:
-                self._answers.popitem(last=False)
-        return body
-
-
 def create_app(page: Page, port: int, token: str) -> Guard:
     """Create the ASGI application.
 
@@ -362,15 +348,16 @@ def create_app(page: Page, port: int, token: str) -> Guard:
 
 def create_routes(page: Page) -> list[Route]:
     """Return all routes: the data, the static files, and the page for every other path."""
-    cached = {
-        "assets": page.list_assets,
-        "select": page.select_assets,
-        "lineage": page.draw_lineage,
-        "assets/{name:path}/partitions": page.list_partitions,
-        "assets/{name:path}/series": page.list_series,
-        "handlers": page.list_handlers,
-        "plugins": page.list_plugins,
-        "config": page.describe_config,
+    cached: dict[str, tuple[Callable[[Request], Any], Callable[[Request], str]]] = {
+        "assets": (page.list_assets, page.token),
+        "select": (page.select_assets, page.definitions_version),
+        "lineage": (page.draw_lineage, page.definitions_version),
+        "assets/{name:path}/partitions": (page.list_partitions, page.token),
+        "assets/{name:path}/series": (page.list_series, page.token),
+        "handlers": (page.list_handlers, page.definitions_version),
+        "plugins": (page.list_plugins, page.definitions_version),
+        "config": (page.describe_config, page.definitions_version),
+        "check": (page.check_project, page.check_version),
     }
     fresh = {
         "project": page.describe_project,
@@ -381,12 +368,11 @@ def create_routes(page: Page) -> list[Route]:
         "runs": page.list_runs,
         "runs/{run_id}": page.describe_run,
         "logs": page.list_logs,
-        "check": page.check_project,
         "changes": page.report_changes,
     }
-    answers = AnswerCache(page)
-    calls: list[tuple[str, Callable[[Request], bytes]]] = [
-        *((path, _cached(answers, call)) for path, call in cached.items()),
+    answers = AnswerCache(page.redact)
+    calls: list[tuple[str, Callable[[Request], Answer]]] = [
+        *((path, _cached(answers, *call)) for path, call in cached.items()),
         *((path, _fresh(page, call)) for path, call in fresh.items()),
     ]
     routes = [Route(f"/api/v1/{path}", _json(page, call), methods=["GET"]) for path, call in calls]
@@ -397,8 +383,8 @@ def create_routes(page: Page) -> list[Route]:
         Route(f"/static/{name}", _content(content, name), methods=["GET"]) for name, content in static.items()
     ]
     shell = _content(static.get("index.html", b""), "index.html")
-    pages = ("assets", "lineage", "runs", "runs/{run_id}", "handlers", "plugins", "logs", "config")
-    views = ("", *pages, "assets/{name:path}")
+    pages = ("assets", "lineage", "runs", "handlers", "plugins", "logs", "config")
+    views = ("", *pages, "runs/{run_id}", "assets/{name:path}", "handlers/{name:path}")
     return [*routes, *(Route(f"/{path}", shell, methods=["GET"]) for path in views)]
 
 
@@ -420,40 +406,54 @@ def read_static() -> dict[str, bytes]:
     return {item.name: item.read_bytes() for item in folder.iterdir() if item.is_file()}
 
 
-def _cached(answers: AnswerCache, call: Callable[[Request], Any]) -> Callable[[Request], bytes]:
-    return lambda request: answers.answer(call, request)
+def _cached(
+    answers: AnswerCache, call: Callable[[Request], Any], version: Callable[[Request], str]
+) -> Callable[[Request], Answer]:
+    def answer(request: Request) -> Answer:
+        address = f"{request.url.path}?{request.url.query}"
+        return answers.answer(address, version(request), lambda: call(request))
+
+    return answer
 
 
-def _fresh(page: Page, call: Callable[[Request], Any]) -> Callable[[Request], bytes]:
-    return lambda request: _serialize(page.redact(call(request)))
+def _fresh(page: Page, call: Callable[[Request], Any]) -> Callable[[Request], Answer]:
+    return lambda request: Answer(encode(call(request), page.redact))
 
 
-def _serialize(answer: Any) -> bytes:
-    body = json.dumps(answer, ensure_ascii=False, separators=(",", ":"), default=str).encode(errors="replace")
-    if len(body) > MAX_ANSWER:
-        raise HTTPException(
-            413, f"The answer of {len(body):,} bytes is too large for the page. Select fewer assets."
-        )
-    return body
+def _json(page: Page, call: Callable[[Request], Answer]) -> Callable[[Request], Awaitable[Response]]:
+    def refuse(error: str, message: str, detail: str | None, status: int) -> Response:
+        text = serialize({"error": error, "message": message, "detail": detail}, page.redact)
+        return Response(text, status, media_type="application/json")
 
-
-def _json(page: Page, call: Callable[[Request], bytes]) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
-            return Response(await run_in_threadpool(call, request), media_type="application/json")
+            return _respond(request, await run_in_threadpool(call, request))
         except WorkerError as error:
-            status = 404 if error.error.endswith("NotFoundError") else 500
-            content = {"error": error.error, "message": error.message, "detail": error.detail}
-            return JSONResponse(page.redact(content), status)
+            return refuse(error.error, error.message, error.detail, error.status)
         except ActionRefusedError as error:
-            content = {"error": "ActionRefusedError", "message": str(error), "detail": None}
-            return JSONResponse(content, 409)
+            return refuse("ActionRefusedError", str(error), None, 409)
+        except AnswerTooLargeError as error:
+            return refuse("AnswerTooLargeError", str(error), None, 413)
         except StorageError as error:
             page.reopen()
-            content = {"error": "StorageError", "message": str(error), "detail": None}
-            return JSONResponse(page.redact(content), 500)
+            return refuse("StorageError", str(error), None, 500)
 
     return endpoint
+
+
+def _respond(request: Request, answer: Answer) -> Response:
+    """Return the response of an answer; without a body if the page has this version of it."""
+    headers = {"ETag": f'"{answer.version}"', "Vary": "Accept-Encoding"} if answer.version else {}
+    if answer.version and request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    if (
+        answer.version
+        and answer.compressed is not None
+        and "gzip" in request.headers.get("accept-encoding", "")
+    ):
+        headers["Content-Encoding"] = "gzip"
+        return Response(answer.compressed, headers=headers, media_type="application/json")
+    return Response(answer.body, headers=headers, media_type="application/json")
 
 
 def _action(
@@ -491,6 +491,10 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return JSONResponse(
         {"error": "HTTPException", "message": error.detail, "detail": None}, error.status_code
     )
+
+
+def _has_probe(request: Request) -> bool:
+    return request.query_params.get("probe") == "1"
 
 
 def _number(request: Request, name: str, default: int, most: int) -> int:

@@ -6,18 +6,22 @@ import json
 import os
 import subprocess
 import sys
-from itertools import count, islice
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Lock, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+from rivers_ui.answers import JsonText
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TIMEOUT: Final = 60.0
 FINGERPRINT_AGE: Final = 2.0
+_LOADING_CALLS: Final = ("prepare", "assets")  # they fail only if the project cannot be loaded
 _MAX_FILES: Final = 2_000
 _SKIPPED: Final = {"node_modules", "__pycache__", "site-packages"}
 
@@ -29,11 +33,12 @@ class WorkerError(Exception):
         error: Name of the error.
         message: The sentence for people, without credentials.
         detail: Traceback of the project's code, if any.
+        status: HTTP status: 404 for an unknown name, 400 for another invalid request.
     """
 
-    def __init__(self, error: str, message: str, detail: str | None = None) -> None:
+    def __init__(self, error: str, message: str, detail: str | None = None, status: int = 500) -> None:
         super().__init__(message)
-        self.error, self.message, self.detail = error, message, detail
+        self.error, self.message, self.detail, self.status = error, message, detail, status
 
 
 class WorkerClient:
@@ -43,6 +48,9 @@ class WorkerClient:
         root: Folder of the project; its Python files and rivers.toml decide when the worker is outdated.
         options: Values of `--env`, `--config` and `--repository`.
         timeout: Seconds that one call may take before the process is killed.
+
+    Attributes:
+        problem: Why the project could not be loaded the last time; None if it could.
     """
 
     def __init__(
@@ -55,10 +63,14 @@ class WorkerClient:
         self._current: tuple[int, int] | None = None
         self._looked = 0.0
         self._lock = Lock()
-        self._ids = count(1)
+        self.problem: str | None = None
 
     def call(self, call: str, /, *, timeout: float | None = None, **arguments: str | int | bool) -> Any:
-        """Ask the worker and return its answer.
+        """Ask the worker and return its answer; see `ask`."""
+        return json.loads(self.ask(call, timeout=timeout, **arguments))
+
+    def ask(self, call: str, /, *, timeout: float | None = None, **arguments: str | int | bool) -> JsonText:
+        """Ask the worker and return its answer as it is serialized.
 
         Args:
             call: Name of the question.
@@ -68,18 +80,23 @@ class WorkerClient:
         Raises:
             WorkerError: The project raised an error, hung, or ended the process.
         """
-        with self._lock:
-            fingerprint = self.fingerprint()
-            if fingerprint != self._fingerprint:
-                self._stop()
-            if self._process is None or self._process.poll() is not None:
-                self._start()
-                self._fingerprint = fingerprint
-            request = {"id": next(self._ids), "call": call, "arguments": arguments}
-            answer = self._exchange(request, self._timeout if timeout is None else timeout)
-        if "error" in answer:
-            raise WorkerError(**answer["error"])
-        return answer["result"]
+        is_loading = call in _LOADING_CALLS
+        try:
+            answer = self._answer(call, arguments, self._timeout if timeout is None else timeout)
+        except WorkerError as error:
+            self.problem = error.message if is_loading else self.problem
+            raise
+        self.problem = None if is_loading else self.problem
+        return answer
+
+    def prepare(self) -> None:
+        """Start the worker and let it import the project, in another thread."""
+
+        def prepare() -> None:
+            with suppress(WorkerError):  # the first question gets the same error
+                self.ask("prepare")
+
+        Thread(target=prepare, daemon=True).start()
 
     def fingerprint(self) -> tuple[int, int]:
         """Return number and newest time of the project's source files, at most two seconds old."""
@@ -92,6 +109,19 @@ class WorkerClient:
         with self._lock:
             self._stop()
 
+    def _answer(self, call: str, arguments: dict[str, str | int | bool], timeout: float) -> JsonText:
+        with self._lock:
+            fingerprint = self.fingerprint()
+            if fingerprint != self._fingerprint:
+                self._stop()
+            if self._process is None or self._process.poll() is not None:
+                self._start()
+                self._fingerprint = fingerprint
+            kind, answer = self._exchange({"call": call, "arguments": arguments}, timeout)
+        if kind == "error":
+            raise WorkerError(**json.loads(answer))
+        return JsonText(answer)
+
     def _start(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "rivers_ui.worker", json.dumps(self._options)],
@@ -99,6 +129,7 @@ class WorkerClient:
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
+            errors="surrogatepass",
             start_new_session=os.name == "posix",  # Ctrl+C reaches the server only, which ends the worker
         )
         self._answers = Queue()
@@ -112,7 +143,7 @@ class WorkerClient:
             if process.stdin is not None:
                 process.stdin.close()
 
-    def _exchange(self, request: dict[str, Any], timeout: float) -> dict[str, Any]:
+    def _exchange(self, request: dict[str, Any], timeout: float) -> tuple[str, str]:
         process = self._process
         assert process is not None
         assert process.stdin is not None
@@ -133,8 +164,8 @@ class WorkerClient:
             raise WorkerError(
                 "WorkerError", f"The process that imports the project ended with exit code {code}."
             )
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        kind, _, answer = line.rstrip("\n").partition("\t")
+        return kind, answer
 
 
 def _read_answers(process: subprocess.Popen[str], answers: Queue[str]) -> None:

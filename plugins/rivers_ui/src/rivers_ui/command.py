@@ -10,15 +10,14 @@ import webbrowser
 from html import escape
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-import uvicorn
 
 from rivers_core.exceptions import RiversError
-from rivers_ui.actions import Actions
-from rivers_ui.app import Page, PageProject, create_app, read_static
-from rivers_ui.client import WorkerClient
+
+if TYPE_CHECKING:
+    from rivers_ui.app import Page
 
 FIRST_PORT: Final = 8765
 _PORTS: Final = 100
@@ -49,53 +48,67 @@ def ui(
       $ rivers ui --actions
       $ rivers ui --env prod --no-open
     """
+    from rivers_ui.client import WorkerClient
+
     _check_host(host)
-    if "app.js" not in read_static():
-        raise RiversError("The page is not built. Run `make ui` in the checkout.")
     session = context.obj
     project = session.project
     options = (session.environment, session.config, session.repository)
-    environment = None if project.config is None else project.config.environment
-    page = Page(
-        PageProject(
-            project.root.name,
-            environment,
-            project.event_log,
-            lambda text: str(session.redact(text, is_own_message=True)),
-            preview,
-            tuple(message for _, message in session.plugin_commands.conflicts()),
-            project.storage_to_read if project.event_log is None else None,
-        ),
-        WorkerClient(project.root, options),
-        WorkerClient(project.root, options),
-        Actions(options) if actions else None,
-    )
     with _listen(host, port) as listener:
-        bound = listener.getsockname()[1]
-        token = secrets.token_urlsafe(32)
-        address = f"http://{'[::1]' if host == '::1' else '127.0.0.1'}:{bound}/#token={token}"
-        print(f"rivers ui: {address}\nPress Ctrl+C to stop.", flush=True)
-        redirect = None if no_open else _open_browser(address)
-        config = uvicorn.Config(
-            create_app(page, bound, token),
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            lifespan="off",
-            ws="none",
-            proxy_headers=False,
-            h11_max_incomplete_event_size=16_384,
-            timeout_graceful_shutdown=1,
-        )
+        worker, loader = WorkerClient(project.root, options), WorkerClient(project.root, options)
+        worker.prepare()  # imports the project while this process imports the server
         try:
-            uvicorn.Server(config).run(sockets=[listener])
-        except KeyboardInterrupt:
-            pass
+            from rivers_ui.actions import Actions
+            from rivers_ui.app import Page, PageProject
+
+            facts = PageProject(
+                project.root.name,
+                None if project.config is None else project.config.environment,
+                project.event_log,
+                lambda text: str(session.redact(text, is_own_message=True)),
+                preview,
+                tuple(message for _, message in session.plugin_commands.conflicts()),
+                project.storage_to_read if project.event_log is None else None,
+            )
+            page = Page(facts, worker, loader, Actions(options) if actions else None)
+            _serve(page, listener, opens_browser=not no_open)
         finally:
-            page.close()
-            if redirect is not None:
-                redirect.unlink(missing_ok=True)
+            worker.close()
+
+
+def _serve(page: Page, listener: socket.socket, *, opens_browser: bool) -> None:
+    """Print the address and answer requests until Ctrl+C."""
+    import uvicorn
+
+    from rivers_ui.app import create_app, read_static
+
+    if "app.js" not in read_static():
+        raise RiversError("The page is not built. Run `make ui` in the checkout.")
+    host, port = listener.getsockname()[:2]
+    token = secrets.token_urlsafe(32)
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}/#token={token}"
+    print(f"rivers ui: {address}\nPress Ctrl+C to stop.", flush=True)
+    redirect = _open_browser(address) if opens_browser else None
+    config = uvicorn.Config(
+        create_app(page, port, token),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        lifespan="off",
+        ws="none",
+        proxy_headers=False,
+        h11_max_incomplete_event_size=16_384,
+        timeout_graceful_shutdown=1,
+    )
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        page.close()
+        if redirect is not None:
+            redirect.unlink(missing_ok=True)
 
 
 def _check_host(host: str) -> None:

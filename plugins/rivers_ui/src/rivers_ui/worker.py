@@ -1,7 +1,7 @@
-"""Worker process of the page: imports the project and answers questions about it, one JSON line each.
+"""Worker process of the page: imports the project and answers questions about it, one line each.
 
-A request is `{"id": 1, "call": "assets", "arguments": {}}`, an answer `{"id": 1, "result": ...}` or
-`{"id": 1, "error": {"error": "GraphValidationError", "message": "..."}}`. Answers contain no credentials.
+A request is `{"call": "assets", "arguments": {}}`. The line of an answer is `result`, a tab and a JSON value, or
+`error`, a tab and `{"error": "GraphValidationError", "message": "...", ...}`. Answers contain no credentials.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 import sys
 import textwrap
 import traceback
-from collections import Counter
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -21,16 +20,17 @@ from importlib.util import find_spec
 from itertools import groupby, islice, pairwise
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from rivers.exceptions import NodeNotFoundError
 from rivers.inspection import (
     HandlerFailedError,
     Project,
-    ProjectError,
     ProjectImportError,
     describe_error,
     stored_size,
 )
 from rivers_core.authoring import redact_secrets
-from rivers_core.exceptions import RiversError
+from rivers_core.exceptions import PartitionValidationError, PluginLoadError, RiversError
+from rivers_ui.answers import serialize
 from rivers_ui.markup import code_tree, markdown_tree
 
 if TYPE_CHECKING:
@@ -45,6 +45,10 @@ if TYPE_CHECKING:
     from rivers_core.partitions import PartitionsDefinition
 
 Document = dict[str, Any]
+
+
+class InvalidRequestError(RiversError):
+    """The page requested something that does not make sense."""
 
 
 class Worker:
@@ -64,11 +68,12 @@ class Worker:
         from rivers.storage import Storage
 
         folder = self.project.event_log
-        has_event_log = folder is None or (folder / "rivers.db").exists()
-        if self._repository is None or has_event_log != self._has_event_log:
-            storage = self.project.storage_to_read() or Storage.memory()
-            self._repository = self.project.repository.resolve(storage, set_up=False)
-            self._has_event_log = has_event_log
+        is_new = folder is not None and not (folder / "rivers.db").exists()
+        if self._repository is None or self._has_event_log == is_new:
+            storage = self.project.storage_to_read()
+            if self._repository is None or self._has_event_log or storage is not None:
+                self._repository = self.project.repository.resolve(storage or Storage.memory(), set_up=False)
+                self._has_event_log = storage is not None
         return self._repository
 
 
@@ -82,39 +87,36 @@ def list_assets(worker: Worker) -> Document:
     from rivers.inspection import summarize_assets
 
     rows = [_asset_row(summary) for summary in summarize_assets(worker.repository(), None)]
-    names = list(rows[0]) if rows else []
-    return {"count": len(rows), "columns": {name: [row[name] for row in rows] for name in names}}
+    columns = dict(zip(_ASSET_COLUMNS, zip(*rows, strict=True), strict=True)) if rows else {}
+    return {"count": len(rows), "columns": columns}
 
 
-def _asset_row(summary: AssetSummary) -> Document:
-    last, counts = summary.last, Counter(status.state for status in summary.statuses)
-    return {
-        "name": summary.name,
-        "group": summary.group,
-        "kinds": list(summary.kinds),
-        "handler": summary.handler,
-        "state": state_word(summary),
-        "detail": summary.state,
-        "partitions": summary.partitions,
-        "counts": [counts["fresh"], counts["stale"], counts["missing"]],
-        "at": None if last is None else last.timestamp / 1e9,
-        "run_id": None if last is None else last.run_id,
-        "size": None if last is None else stored_size(last),
-        "rows": None if last is None else row_count(last),
-        "duration": None if last is None or last.duration_ns is None else last.duration_ns / 1e9,
-    }
+_ASSET_COLUMNS: Final = (
+    "name", "group", "kinds", "handler", "state", "detail", "partitions", "counts", "at", "run_id", "size", "rows",
+    "duration",
+)  # fmt: skip
 
 
-def state_word(summary: AssetSummary) -> str:
+def _asset_row(summary: AssetSummary) -> tuple[Any, ...]:
+    last, states = summary.last, [status.state for status in summary.statuses]
+    counts = [states.count("fresh"), states.count("stale"), states.count("missing")]
+    facts = (summary.name, summary.group, summary.kinds, summary.handler, _state_word(summary, *counts))
+    stored: tuple[Any, ...] = (None,) * 5
+    if last is not None:
+        duration = None if last.duration_ns is None else last.duration_ns / 1e9
+        stored = (last.timestamp / 1e9, last.run_id, stored_size(last), row_count(last), duration)
+    return (*facts, summary.state, summary.partitions, counts, *stored)
+
+
+def _state_word(summary: AssetSummary, fresh: int, stale: int, missing: int) -> str:
     """Return the state of an asset as one word: failed, external, stale, fresh, partial or missing."""
-    states = {status.state for status in summary.statuses}
     if summary.failed:
         return "failed"
     if not summary.statuses:
         return "external" if summary.partitions is None else "missing"
-    if "stale" in states:
+    if stale:
         return "stale"
-    return "fresh" if states == {"fresh"} else "partial" if "fresh" in states else "missing"
+    return "missing" if not fresh else "partial" if missing else "fresh"
 
 
 def row_count(event: Event) -> int | None:
@@ -162,10 +164,7 @@ def draw_lineage(worker: Worker, select: str, focus: str, depth: int, *, by_grou
     return {
         **lineage.document(),
         "boxes": [[round(box.x), round(box.y - BOX_HEIGHT / 2), round(box.width)] for box in boxes],
-        "paths": [
-            [[round(box.x + box.width), round(box.y), round(box.x)] for box in layout.paths[edge]]
-            for edge in edges
-        ],
+        "lanes": [[(round(box.x), round(box.y)) for box in layout.paths[edge][1:-1]] for edge in edges],
         "box_height": BOX_HEIGHT,
         "width": layout.width,
         "height": layout.height,
@@ -194,7 +193,7 @@ def describe_asset(worker: Worker, name: str) -> Document:
             context = InputContext(output.name, "inspect", output.metadata, None, output.type_hint)
             address = output.handler.describe_address(context)
     return {
-        **_asset_row(summary),
+        **dict(zip(_ASSET_COLUMNS, _asset_row(summary), strict=True)),
         "handler_reason": summary.reason,
         "address": address,
         "data_version": None if summary.last is None else summary.last.data_version,
@@ -223,14 +222,14 @@ def plan_run(worker: Worker, select: str, partition: str) -> Document:
         partition: Display form of a partition key, or of several with commas; empty without.
 
     Raises:
-        ProjectError: The selection is empty.
+        InvalidRequestError: The selection is empty.
         AssetNotFoundError: The selection matches nothing.
         PartitionValidationError: The key is not one of the assets' keys, or is missing.
     """
     repository = worker.repository()
     names = list(repository.select(select.split()) or ()) if select.strip() else []
     if not names:
-        raise ProjectError("Select at least one asset.")
+        raise InvalidRequestError("Select at least one asset.")
     plan = repository.materialize(names, partition_key=partition or None, dry_run=True)
     return {"assets": names, "steps": len(plan)}
 
@@ -273,7 +272,8 @@ def list_partitions(worker: Worker, name: str) -> Document:
     repository.handler_binding(name)  # raises for an unknown name
     definition = repository.graph.outputs[name].partitions_def
     if definition is None:
-        return {"kind": None, "keys": [], "ranges": [], "at": [], "dimensions": None, "starts": None}
+        lists: Document = {name: [] for name in ("keys", "ranges", "at", "sizes", "runs", "run_ids")}
+        return {**lists, "kind": None, "dimensions": None, "starts": None}
     statuses = repository.status([name])
     events = repository.storage.get_latest_materializations(name)
     states = _key_states(repository, name, statuses)
@@ -289,12 +289,17 @@ def list_partitions(worker: Worker, name: str) -> Document:
             {"name": dimension, "keys": [str(key) for key in keys.get_partition_keys(dynamic)]}
             for dimension, keys in definition.dimensions.items()
         ]
+    run_ids = dict.fromkeys(event.run_id for event in stored if event is not None)
+    numbers = {run_id: number for number, run_id in enumerate(run_ids)}
     starts = _window_starts(definition, len(statuses))
     return {
         "kind": _partition_kind(starts, dimensions),
         "keys": [status.partition for status in statuses],
         "ranges": [[state, reason, sum(1 for _ in items)] for (state, reason), items in groupby(states)],
         "at": [None if event is None else event.timestamp // 1_000_000_000 for event in stored],
+        "sizes": [None if event is None else stored_size(event) for event in stored],
+        "runs": [None if event is None else numbers[event.run_id] for event in stored],
+        "run_ids": list(numbers),
         "dimensions": dimensions,
         "starts": None if starts is None else [start.isoformat(timespec="minutes") for start in starts],
     }
@@ -363,7 +368,7 @@ def preview(worker: Worker, name: str, partition: str, *, is_confirmed: bool) ->
 
     Raises:
         NodeNotFoundError: The asset does not exist.
-        ProjectError: Loading would run code, and the user has not agreed.
+        InvalidRequestError: Loading would run code, and the user has not agreed.
     """
     from rivers.inspection import preview_value, type_name
 
@@ -371,7 +376,7 @@ def preview(worker: Worker, name: str, partition: str, *, is_confirmed: bool) ->
     binding = repository.handler_binding(name)
     output = repository.graph.outputs[name]
     if runs_stored_code(binding.handler) and not is_confirmed:
-        raise ProjectError(
+        raise InvalidRequestError(
             f"Loading {name!r} runs code that is part of the stored value. Confirm it on the page."
         )
     key = (
@@ -496,12 +501,15 @@ def _handler_facts(usage: HandlerUsage, name: str) -> Document:
 
 
 def list_plugins(worker: Worker) -> list[Document]:
-    """Return the installed plugins as `rivers plugins --json` prints them; remarks would require loading them."""
+    """Return the installed plugins with what they provide, after importing them, but not their handlers."""
     from rivers.inspection import plugin_document
     from rivers_core.plugins import get_registry
 
     _ = worker.project.config  # puts its plugin policy in force
-    return [plugin_document(status) for status in get_registry().plugins()]
+    registry = get_registry()
+    with suppress(PluginLoadError):  # with strict plugins; the list names the broken one
+        registry.load_all()
+    return [{**plugin_document(status), "remarks": [*status.warnings]} for status in registry.plugins()]
 
 
 CALLS: Final[Mapping[str, Callable[..., Any]]] = {
@@ -524,20 +532,20 @@ def serve(worker: Worker, requests: TextIO, answers: TextIO) -> None:
     """Answer requests until the server closes the pipe."""
     for line in requests:
         request = json.loads(line)
-        answer: Document = {"id": request["id"]}
         try:
-            answer["result"] = CALLS[request["call"]](worker, **request["arguments"])
+            kind, answer = "result", CALLS[request["call"]](worker, **request["arguments"])
         except (Exception, SystemExit) as error:
-            answer["error"] = _describe(worker.project, error)
+            kind, answer = "error", _describe(worker.project, error)
         redact = partial(redact_secrets, secrets=worker.project.secrets())
-        answers.write(json.dumps(redact_texts(answer, redact), default=str) + "\n")
+        answers.write(f"{kind}\t{serialize(answer, redact)}\n")
         answers.flush()
 
 
 def main() -> None:
     """Serve on stdin and stdout; everything that the project prints goes to stderr."""
     project = Project(*json.loads(sys.argv[1]), read_only=True)
-    with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as answers:
+    descriptor = os.dup(sys.stdout.fileno())
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogatepass") as answers:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         try:
             serve(Worker(project), sys.stdin, answers)
@@ -556,25 +564,18 @@ def _describe(project: Project, error: BaseException) -> Document:
         "error": type(error).__name__,
         "message": project.redact(text, is_own_message=isinstance(error, RiversError)),
         "detail": None if detail is None else project.redact(detail),
+        "status": _status(error),
     }
 
 
-def redact_texts(value: Any, redact: Callable[[str], str]) -> Any:
-    """Return a JSON value with every text redacted, but for the names of fields.
-
-    Args:
-        value: The value.
-        redact: Removes credentials from a text.
-    """
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, dict):
-        return {key: redact_texts(item, redact) for key, item in value.items()}
-    return [redact_texts(item, redact) for item in value] if isinstance(value, (list, tuple)) else value
+def _status(error: BaseException) -> int:
+    if isinstance(error, NodeNotFoundError):
+        return 404
+    return 400 if isinstance(error, (InvalidRequestError, PartitionValidationError)) else 500
 
 
 def _box_width(name: str) -> float:
-    return 48.0 + 8.0 * min(len(name), 40)
+    return 44.0 + 7.4 * min(len(name), 40)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@ import { useState } from "preact/hooks";
 import { get, useApi, type AssetDetail, type Comparison, type Event, type Live, type Preview, type Project, type Series } from "../api";
 import { ActionButton } from "../actions";
 import { Chart } from "../chart";
-import { formatDuration, formatKind, formatNumber, formatSize } from "../format";
+import { formatDuration, formatKind, formatNumber, formatSize, reasonOf } from "../format";
 import { PartitionGrid } from "../grid";
 import { Markup } from "../markup";
 import { Metadata } from "../metadata";
-import { assetPath, Badge, Copy, Link, Loaded, Tabs, Time, useQuery } from "../parts";
+import { assetPath, Badge, Copy, handlerPath, Link, Loaded, Tabs, Time, useQuery } from "../parts";
 
 export function AssetPage({ name, live, project }: { name: string; live: Live; project: Project | null }) {
   const path = `assets/${encodeURIComponent(name)}`;
@@ -17,7 +17,7 @@ export function AssetPage({ name, live, project }: { name: string; live: Live; p
       <h1>{name}</h1>
       <Loaded answer={answer}>{(asset) => (
         <>
-          <p class="headline"><Badge state={asset.state} />{asset.detail !== asset.state && <span>{asset.detail}</span>}</p>
+          <p class="headline"><Badge state={asset.state} /><span>{reasonOf(asset.state, asset.detail)}</span></p>
           {asset.description && <div class="markdown description"><Markup tree={asset.description} /></div>}
           <Facts asset={asset} />
           <Neighbors asset={asset} />
@@ -39,7 +39,7 @@ function Facts({ asset }: { asset: AssetDetail }) {
   const isWhole = asset.partitions === null;
   return (
     <dl class="facts card">
-      <div><dt>Handler</dt><dd><Link to={`/handlers?name=${encodeURIComponent(asset.handler)}`} class="chip">{asset.handler}</Link><span class="note">{asset.handler_reason}</span></dd></div>
+      <div><dt>Handler</dt><dd><Link to={handlerPath(asset.handler)} class="chip">{asset.handler}</Link><span class="note">{asset.handler_reason}</span></dd></div>
       {asset.at !== null && <div><dt>Stored</dt><dd><Time at={asset.at} /><span class="note">run <Link to={`/runs/${asset.run_id}`}>{asset.run_id?.slice(0, 8)}</Link>{asset.duration !== null && `, ${formatDuration(asset.duration)}`}</span></dd></div>}
       {asset.rows !== null && <div><dt>Rows</dt><dd><b>{formatNumber(asset.rows)}</b>{!isWhole && <span class="note">in the last partition</span>}</dd></div>}
       {asset.size !== null && <div><dt>Size</dt><dd><b>{formatSize(asset.size)}</b>{!isWhole && <span class="note">of the last partition</span>}</dd></div>}

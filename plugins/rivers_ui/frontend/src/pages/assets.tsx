@@ -2,7 +2,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ActionButton } from "../actions";
 import { useApi, useAssets, type Asset, type Live } from "../api";
 import { count, formatNumber, formatSize, isSelection, STATES } from "../format";
-import { assetPath, Badge, Icon, Link, Loaded, NoAssets, StackedBar, StateLegend, Time, useQuery } from "../parts";
+import { assetPath, Badge, handlerPath, Icon, Link, Loaded, NoAssets, StackedBar, StateLegend, Time, useQuery } from "../parts";
 import { countStates } from "./overview";
 
 /** Text that is applied to names as it is typed; a selection such as `group:x +name` is resolved by the server. */
@@ -19,11 +19,11 @@ export function FilterBox() {
 }
 
 /** The assets that the filter in the address stands for; null while the server resolves a selection. */
-export function useFiltered(assets: Asset[] | null, select: string, version: string): { list: Asset[] | null; error: string | null } {
+export function useFiltered(assets: Asset[] | null, select: string, definitions: string): { list: Asset[] | null; error: string | null } {
   const [settled, setSettled] = useState(select);
   useEffect(() => { const timer = window.setTimeout(() => setSettled(select), 200); return () => window.clearTimeout(timer); }, [select]);
   const isOnServer = isSelection(settled);
-  const answer = useApi<string[]>(isOnServer ? `select?select=${encodeURIComponent(settled)}` : null, version);
+  const answer = useApi<string[]>(isOnServer ? `select?select=${encodeURIComponent(settled)}` : null, definitions);
   return useMemo(() => {
     if (!assets) return { list: null, error: null };
     if (!select.trim()) return { list: assets, error: null };
@@ -44,10 +44,10 @@ const AROUND = 12;
 type Key = (asset: Asset) => string | number;
 const COLUMNS: { title: string; key: Key; class?: string; cell: (asset: Asset) => preact.ComponentChildren }[] = [
   { title: "State", key: (asset) => STATES.indexOf(asset.state), cell: (asset) => <Badge state={asset.state} /> },
-  { title: "Asset", key: (asset) => asset.name, class: "main", cell: (asset) => <Link to={assetPath(asset.name)} class="name">{asset.name}</Link> },
+  { title: "Asset", key: (asset) => asset.name, class: "main", cell: (asset) => <><Link to={assetPath(asset.name)} class="name">{asset.name}</Link>{asset.kinds.length > 0 && <span class="note wide"> {asset.kinds.join(", ")}</span>}</> },
   { title: "Group", key: (asset) => asset.group ?? "", class: "wide", cell: (asset) => <span class="note">{asset.group}</span> },
-  { title: "Handler", key: (asset) => asset.handler, class: "wide", cell: (asset) => <span class="chip">{asset.handler}</span> },
-  { title: "Stored", key: (asset) => -(asset.at ?? 0), cell: (asset) => asset.at !== null && <Time at={asset.at} /> },
+  { title: "Handler", key: (asset) => asset.handler, class: "wide", cell: (asset) => <Link to={handlerPath(asset.handler)} class="chip">{asset.handler}</Link> },
+  { title: "Stored", key: (asset) => -(asset.at ?? 0), cell: (asset) => asset.at !== null && <Link to={`/runs/${asset.run_id}`} class="note"><Time at={asset.at} /></Link> },
   { title: "Rows", key: (asset) => -(asset.rows ?? -1), class: "wide number", cell: (asset) => asset.rows !== null && formatNumber(asset.rows) },
   { title: "Size", key: (asset) => -(asset.size ?? -1), class: "wide number", cell: (asset) => asset.size !== null && formatSize(asset.size) },
   { title: "Partitions", key: (asset) => -(asset.partitions ?? -1), class: "wide", cell: (asset) => <PartitionBar asset={asset} /> },
@@ -64,7 +64,7 @@ export function Assets({ live }: { live: Live }) {
   const [query, setQuery] = useQuery();
   const assets = useAssets(live.token);
   const select = query.get("select") ?? "", state = query.get("state") ?? "", sort = query.get("sort") ?? "";
-  const { list, error } = useFiltered(assets.data, select, live.token);
+  const { list, error } = useFiltered(assets.data, select, live.definitions);
   const counts = useMemo(() => countStates(list ?? []), [list]);
   const shown = useMemo(() => {
     const kept = (list ?? []).filter((asset) => !state || asset.state === state);

@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useApi, useAssets, type Asset, type Lineage, type LineageNode, type Live } from "../api";
-import { count, STATES } from "../format";
+import { count, reasonOf, STATES } from "../format";
 import { assetPath, Badge, Icon, Link, Loaded, NoAssets, SYMBOLS, useQuery } from "../parts";
 import { center, fit, isVisible, zoomAt, type Size, type View } from "../viewport";
 import { FilterBox, PartitionBar } from "./assets";
@@ -24,7 +24,7 @@ export function LineagePage({ live }: { live: Live }) {
     return `lineage?${parts.join("&")}`;
   }, [select, focus, depth, view]);
   const isTyping = select !== "" && assets.data !== null && select.length < 2;
-  const lineage = useApi<Lineage>(assets.data === null || isTyping ? null : path, live.token.split("-")[0] ?? "");
+  const lineage = useApi<Lineage>(assets.data === null || isTyping ? null : path, live.definitions);
   return (
     <div class="fill">
       <div class="head"><h1>Lineage</h1><Link to={`/assets${select ? `?select=${encodeURIComponent(select)}` : ""}`} class="button end"><Icon name="assets" /> Table</Link></div>
@@ -70,8 +70,34 @@ function prepare(graph: Lineage, assets: Asset[], byGroup: boolean, color: strin
   return { nodes, hues };
 }
 
+interface Edge { source: number; target: number; loaded: boolean; path: Path2D; tip: [x: number, y: number]; left: number; top: number; width: number; height: number }
+
+/** The lines of the graph, built once: drawing thousands of them is most of the time of a frame. */
+function drawEdges(graph: Lineage): { edges: Edge[]; all: Path2D } {
+  const numbers = new Map(graph.assets.map(({ name }, index) => [name, index])), middle = graph.box_height / 2, all = new Path2D();
+  const edges = graph.edges.flatMap(({ from, to, loaded }, index): Edge[] => {
+    const source = numbers.get(from) ?? -1, target = numbers.get(to) ?? -1, start = graph.boxes[source], end = graph.boxes[target];
+    if (!start || !end) return [];
+    const stops = [...(graph.lanes[index] ?? []), [end[0], end[1] + middle] as [number, number]], path = new Path2D();
+    let x = start[0] + start[2], y = start[1] + middle, top = y, bottom = y;
+    const left = Math.min(x, end[0]), width = Math.abs(end[0] - x);
+    path.moveTo(x, y);
+    for (const [nextX, nextY] of stops) {
+      const bend = Math.max(24, Math.abs(nextX - x) / 2) * (nextX < x ? 2 : 1);
+      path.bezierCurveTo(x + bend, y, nextX - bend, nextY, nextX, nextY);
+      [x, y, top, bottom] = [nextX, nextY, Math.min(top, nextY), Math.max(bottom, nextY)];
+    }
+    all.addPath(path);
+    return [{ source, target, loaded, path, tip: [x, y], left, top: top - 2, width: width + 4, height: bottom - top + 4 }];
+  });
+  return { edges, all };
+}
+
 const READABLE = 0.5;
 const MAX_BOXES = 260;
+/** With more nodes, the picture is moved as it is and drawn again when it rests. */
+const MAX_REDRAWN = 400;
+const REST = 90;
 
 function Graph({ graph, assets, byGroup, color, running }: { graph: Lineage; assets: Asset[]; byGroup: boolean; color: string; running: Set<string> }) {
   const { nodes, hues } = useMemo(() => prepare(graph, assets, byGroup, color), [graph, assets, byGroup, color]);
@@ -108,65 +134,71 @@ function Graph({ graph, assets, byGroup, color, running }: { graph: Lineage; ass
   const near = useMemo(() => (chosen ? new Set([selected, ...chosen.up, ...chosen.down]) : null), [selected, nodes]);
   const visible = useMemo(() => nodes.filter((node) => isVisible(view, screen, node.x - 40, node.y - 40, node.width + 80, graph.box_height + 80)), [nodes, view, screen]);
   const hasBoxes = view.scale >= READABLE && visible.length <= MAX_BOXES;
+  const lines = useMemo(() => drawEdges(graph), [graph]);
 
+  const painted = useRef<{ view: View; of: unknown[] }>({ view, of: [] });
   useEffect(() => {
-    const target = canvas.current, context = target?.getContext("2d");
-    if (!target || !context || !screen.width) return;
+    const target = canvas.current, last = painted.current, of = [screen, nodes, near, scheme, hasBoxes];
+    if (!target || !screen.width) return;
+    const draw = () => { paint(target); target.style.transform = ""; painted.current = { view, of }; };
+    if (hasBoxes || nodes.length <= MAX_REDRAWN || of.some((item, index) => item !== last.of[index])) return draw();
+    const factor = view.scale / last.view.scale;
+    target.style.transform = `translate(${view.x - last.view.x * factor}px, ${view.y - last.view.y * factor}px) scale(${factor})`;
+    const timer = window.setTimeout(draw, REST);
+    return () => window.clearTimeout(timer);
+  }, [view, screen, nodes, graph, near, hasBoxes, scheme]);
+
+  const paint = (target: HTMLCanvasElement) => {
+    const context = target.getContext("2d");
+    if (!context) return;
     const ratio = devicePixelRatio;
     target.width = screen.width * ratio; target.height = screen.height * ratio;
     const style = getComputedStyle(document.documentElement), cache = new Map<string, string>();
-    const paint = (name: string) => { let value = cache.get(name); if (!value) { value = style.getPropertyValue(`--${name}`).trim(); cache.set(name, value); } return value; };
+    const shade = (name: string) => { let value = cache.get(name); if (!value) { value = style.getPropertyValue(`--${name}`).trim(); cache.set(name, value); } return value; };
     context.setTransform(view.scale * ratio, 0, 0, view.scale * ratio, view.x * ratio, view.y * ratio);
     const line = Math.max(1.2, 0.7 / view.scale);
-    graph.edges.forEach(({ from, to, loaded }, index) => {
-      const path = graph.paths[index];
-      const first = path?.[0], last = path?.at(-1);
-      if (!path || !first || !last) return;
-      const left = Math.min(first[0], last[2]), top = Math.min(...path.map((point) => point[1])), bottom = Math.max(...path.map((point) => point[1]));
-      if (!isVisible(view, screen, left, top - 2, Math.abs(last[2] - first[0]) + 4, bottom - top + 4)) return;
-      const isNear = chosen && (from === chosen.name || to === chosen.name);
+    context.lineWidth = line;
+    context.strokeStyle = shade("edge");
+    if (!near && view.scale < 0.25) {
+      context.globalAlpha = nodes.length > 1000 ? 0.45 : 0.85;
+      context.stroke(lines.all);
+    } else for (const edge of lines.edges) {
+      if (!isVisible(view, screen, edge.left, edge.top, edge.width, edge.height)) continue;
+      const isNear = edge.source === selected || edge.target === selected;
       context.globalAlpha = near ? (isNear ? 1 : 0.18) : nodes.length > 1000 ? 0.45 : 0.85;
-      context.strokeStyle = isNear ? paint("accent") : paint("edge");
+      context.strokeStyle = isNear ? shade("accent") : shade("edge");
       context.lineWidth = isNear ? line * 1.5 : line;
-      context.setLineDash(loaded ? [] : [5, 4]);
-      context.beginPath();
-      context.moveTo(first[0], first[1]);
-      for (let step = 1; step < path.length; step += 1) {
-        const before = path[step - 1], point = path[step];
-        if (!before || !point) continue;
-        const bend = Math.max(24, Math.abs(point[2] - before[0]) / 2) * (point[2] < before[0] ? 2 : 1);
-        context.bezierCurveTo(before[0] + bend, before[1], point[2] - bend, point[1], point[2], point[1]);
-        context.lineTo(point[0] > point[2] || step === path.length - 1 ? point[2] : point[0], point[1]);
-      }
-      context.stroke();
+      context.setLineDash(edge.loaded ? [] : [5, 4]);
+      context.stroke(edge.path);
       if (view.scale > 0.4) {
+        const [x, y] = edge.tip;
         context.setLineDash([]);
         context.fillStyle = context.strokeStyle;
         context.beginPath();
-        context.moveTo(last[2], last[1]); context.lineTo(last[2] - 7, last[1] - 3.5); context.lineTo(last[2] - 7, last[1] + 3.5); context.fill();
+        context.moveTo(x, y); context.lineTo(x - 7, y - 3.5); context.lineTo(x - 7, y + 3.5); context.fill();
       }
-    });
+    }
     context.setLineDash([]);
     if (!hasBoxes) {
       context.font = `13px ${style.getPropertyValue("--font")}`;
       context.textBaseline = "middle";
       for (const node of visible) {
         context.globalAlpha = near && !near.has(node.index) ? 0.3 : 1;
-        context.fillStyle = view.scale < 0.25 ? paint(`${node.fill}-fill`) : paint(`${node.fill}-back`);
-        context.strokeStyle = paint(`${node.fill}-fill`);
+        context.fillStyle = view.scale < 0.25 ? shade(`${node.fill}-fill`) : shade(`${node.fill}-back`);
+        context.strokeStyle = shade(`${node.state}-fill`);
         context.lineWidth = Math.max(1, 0.6 / view.scale);
         context.beginPath();
         if (view.scale < 0.25) context.rect(node.x, node.y, node.width, graph.box_height); else context.roundRect(node.x, node.y, node.width, graph.box_height, 7);
         context.fill();
         if (view.scale >= 0.25) {
           context.stroke();
-          context.fillStyle = paint("text");
+          context.fillStyle = shade("text");
           context.fillText(`${SYMBOLS[node.state] ?? ""} ${node.label}`, node.x + 10, node.y + graph.box_height / 2 + 1, node.width - 16);
         }
       }
     }
     context.globalAlpha = 1;
-  }, [view, screen, nodes, graph, near, hasBoxes, scheme]);
+  };
 
   const isMapped = graph.width * view.scale > screen.width || graph.height * view.scale > screen.height;
   const mapScale = Math.min(180 / Math.max(1, graph.width), 110 / Math.max(1, graph.height));
@@ -227,8 +259,8 @@ function Graph({ graph, assets, byGroup, color, running }: { graph: Lineage; ass
         <canvas ref={canvas} aria-hidden="true" style={{ width: `${screen.width}px`, height: `${screen.height}px` }} />
         {hasBoxes && <div class="boxes" style={{ transform: `translate(${view.x}px, ${view.y}px) scale(${view.scale})` }}>{visible.map((node) => (
           <a key={node.name} data-node={node.index} href={assetPath(node.name)} draggable={false}
-            class={`box ${node.fill} ${near && !near.has(node.index) ? "dim" : ""} ${node.index === selected ? "selected" : ""} ${node.partitioned ? "partitioned" : ""} ${node.external ? "is-external" : ""} ${running.has(node.name) ? "running-now" : ""}`}
-            style={{ left: `${node.x}px`, top: `${node.y}px`, width: `${node.width}px`, height: `${graph.box_height}px` }}
+            class={`box ${node.state} ${near && !near.has(node.index) ? "dim" : ""} ${node.index === selected ? "selected" : ""} ${node.partitioned ? "partitioned" : ""} ${node.external ? "is-external" : ""} ${running.has(node.name) ? "running-now" : ""}`}
+            style={{ left: `${node.x}px`, top: `${node.y}px`, width: `${node.width}px`, height: `${graph.box_height}px`, background: `var(--${node.fill}-back)` }}
             aria-label={`${node.name}: ${node.state}, stored by ${node.handler}`} title={`${node.name}: ${node.asset?.detail ?? node.state}\nstored by ${node.handler}${byGroup ? "" : "\nclick to select, double-click to open"}`}
             onClick={(event) => { event.preventDefault(); if (event.detail === 0) open(node); else if (byGroup) open(node); else setSelected(node.index); }}
             onDblClick={() => open(node)} onKeyDown={(event) => byKey(event, node)}>
@@ -255,7 +287,7 @@ function Legend({ nodes, hues, color }: { nodes: Node[]; hues: string[]; color: 
   const used = new Set(nodes.map(({ state }) => state));
   return <ul class="legend" aria-label="Legend">{color === "freshness"
     ? STATES.filter((state) => used.has(state)).map((state) => <li key={state}><span class={`swatch ${state}`}>{SYMBOLS[state]}</span>{state}</li>)
-    : hues.slice(0, 10).map((name, index) => <li key={name}><span class={`swatch hue-${index % HUES}`} />{name}</li>)}
+    : hues.slice(0, 10).map((name, index) => <li key={name}><span class="swatch" style={{ background: `var(--hue-${index % HUES}-back)`, borderColor: `var(--hue-${index % HUES}-fill)` }} />{name}</li>)}
     {nodes.some(({ partitioned }) => partitioned) && <li><span class="swatch double" />partitioned</li>}</ul>;
 }
 
@@ -271,7 +303,7 @@ function Side({ nodes, chosen, byGroup, onReveal, onOpen, onFocus, onClose }: {
       <aside class="side card" aria-label="Selected asset">
         <button type="button" class="quiet end" onClick={onClose} aria-label="Close">✕</button>
         <h2>{chosen.name}</h2><p><Badge state={chosen.state} /></p>
-        {chosen.asset && chosen.asset.detail !== chosen.state && <p class="note">{chosen.asset.detail}</p>}
+        {chosen.asset && <p class="note">{reasonOf(chosen.state, chosen.asset.detail)}</p>}
         <p class="note">stored by <span class="chip">{chosen.handler}</span>{chosen.group && <> in group {chosen.group}</>}</p>
         {chosen.asset && <p><PartitionBar asset={chosen.asset} /></p>}
         <p class="buttons"><button type="button" class="primary" onClick={() => onOpen(chosen)}>Open</button>{!byGroup && <button type="button" onClick={() => onFocus(chosen)}>Focus</button>}</p>

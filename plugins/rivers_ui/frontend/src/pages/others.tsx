@@ -1,27 +1,27 @@
 // Handlers, plugins, log and configuration.
-import { useEffect, useMemo } from "preact/hooks";
+import { useMemo } from "preact/hooks";
 import { useApi, useAssets, type Config, type Field, type Handler, type Live, type LogLine, type Plugin, type RunDetail } from "../api";
 import { count, STATES } from "../format";
-import { assetPath, Copy, Link, Loaded, StackedBar, useQuery } from "../parts";
+import { assetPath, Copy, handlerPath, Link, Loaded, StackedBar, useQuery } from "../parts";
 import { Check, countStates } from "./overview";
 
-export function Handlers({ live }: { live: Live }) {
-  const answer = useApi<Handler[]>("handlers", live.token);
+/** All handlers, or one. */
+export function Handlers({ live, name }: { live: Live; name?: string }) {
+  const answer = useApi<Handler[]>("handlers", live.definitions);
   const assets = useAssets(live.token);
-  const [query] = useQuery();
-  const name = query.get("name");
-  useEffect(() => { if (name) document.getElementById(`handler-${name}`)?.scrollIntoView({ block: "start" }); }, [name, answer.data === null]);
   const byHandler = useMemo(() => {
     const lists = new Map<string, NonNullable<typeof assets.data>>();
     for (const asset of assets.data ?? []) lists.set(asset.handler, [...(lists.get(asset.handler) ?? []), asset]);
     return lists;
   }, [assets.data]);
-  return <><h1>Handlers</h1><Loaded answer={answer}>{(list) => <>
-    {[...list].sort((a, b) => b.assets.length - a.assets.length).map((handler) => {
+  return <>{name !== undefined && <p class="crumbs"><Link to="/handlers">Handlers</Link> /</p>}<h1>{name ?? "Handlers"}</h1><Loaded answer={answer}>{(all) => {
+    const list = all.filter((handler) => name === undefined || handler.name === name);
+    if (!list.length) return <p class="empty card">{name === undefined ? "This project has no handlers." : `Handler ${name} not found.`}</p>;
+    return <>{[...list].sort((a, b) => b.assets.length - a.assets.length).map((handler) => {
       const counts = countStates(byHandler.get(handler.name) ?? []);
       return (
-        <section key={handler.name} id={`handler-${handler.name}`} class={`card handler ${handler.assets.length ? "" : "unused"}`}>
-          <h2>{handler.name} <span class="note"><code>{handler.class}</code></span></h2>
+        <section key={handler.name} class={`card handler ${handler.assets.length ? "" : "unused"}`}>
+          <h2>{name === undefined && <Link to={handlerPath(handler.name)}>{handler.name}</Link>} <span class="note"><code>{handler.class}</code></span></h2>
           {handler.problem && <p class="problem">{handler.problem}</p>}
           <p class="note">{handler.summary}{handler.distribution && ` ${handler.distribution}.`} {handler.capabilities.map((text) => <span key={text} class="chip">{text}</span>)}
             {handler.runs_code && <span class="chip warn">loading runs stored code</span>}</p>
@@ -31,22 +31,29 @@ export function Handlers({ live }: { live: Live }) {
         </section>
       );
     })}
-    <Check stores />
-  </>}</Loaded></>;
+    {name !== undefined && list[0] && list[0].assets.length > 0 && <section class="card"><h2>Assets</h2><div>{list[0].assets.slice(0, MAX_NAMES).map((asset) => <Link key={asset} to={assetPath(asset)} class="chip">{asset}</Link>)}
+      {list[0].assets.length > MAX_NAMES && <span class="note">and {list[0].assets.length - MAX_NAMES} more</span>}</div></section>}
+    <Check definitions={live.definitions} stores />
+  </>; }}</Loaded></>;
 }
+
+const MAX_NAMES = 200;
 
 function Settings({ fields }: { fields: Field[] }) {
   return <div class="x-scroll"><table class="tight settings"><thead><tr><th>Setting</th><th>Value</th><th>Origin</th></tr></thead>
     <tbody>{fields.map((field) => <tr key={field.field} class={field.origin === "default" ? "quiet-row" : ""}><td><code>{field.field}</code></td><td class="text">{field.value}</td><td><span class="chip">{field.origin}</span></td></tr>)}</tbody></table></div>;
 }
 
-export function Plugins() {
-  const answer = useApi<Plugin[]>("plugins", "");
+/** Whether two entry points of a distribution differ in nothing that is shown. */
+const sameRow = (a: Plugin, b: Plugin) => ["distribution", "provides", "state", "error", "remarks"].every((key) => String(a[key as keyof Plugin]) === String(b[key as keyof Plugin]));
+
+export function Plugins({ live }: { live: Live }) {
+  const answer = useApi<Plugin[]>("plugins", live.definitions);
   return <><h1>Plugins</h1><section class="card flush x-scroll"><Loaded answer={answer}>{(list) => (
-    <table><thead><tr><th>Distribution</th><th>Provides</th><th>State</th><th class="wide">Version</th></tr></thead><tbody>{list.map((plugin) => (
+    <table><thead><tr><th>Distribution</th><th>Provides</th><th>State</th><th class="wide">Version</th></tr></thead><tbody>{list.filter((plugin, index) => index === list.findIndex((other) => sameRow(plugin, other))).map((plugin) => (
       <tr key={`${plugin.distribution} ${plugin.entry_point}`}><td class="name">{plugin.distribution}</td>
         <td>{plugin.provides.length ? plugin.provides.map((name) => <span key={name} class="chip">{name}</span>) : <span class="note">{plugin.entry_point}</span>}
-          {plugin.error && <pre class="bad">{plugin.error}</pre>}</td><td>{plugin.state}</td><td class="wide note">{plugin.version}</td></tr>
+          {plugin.error && <pre class="bad">{plugin.error}</pre>}{plugin.remarks.map((text) => <p key={text} class="note">{text}</p>)}</td><td>{plugin.state}</td><td class="wide note">{plugin.version}</td></tr>
     ))}</tbody></table>
   )}</Loaded></section></>;
 }
@@ -63,7 +70,7 @@ function LogLines({ lines, label, withRun = false }: { lines: LogLine[]; label: 
   return <ol class="log card flush" tabIndex={0} aria-label={label}>{lines.map((line, index) => (
     <li key={index} class={levelOf(line)}><time title={new Date(line.at * 1000).toISOString()}>{new Date(line.at * 1000).toLocaleTimeString()}</time>
       {withRun && <Link to={`/runs/${line.run_id}`} class="note">{line.run_id.slice(0, 8)}</Link>}<b>{line.event}</b>
-      <span class="grow">{line.asset && <Link to={assetPath(line.asset)}>{line.asset}</Link>}{line.partition && <span class="chip">{line.partition.slice(0, 60)}</span>} {line.message}</span></li>))}</ol>;
+      <span class="grow">{line.asset && <Link to={assetPath(line.asset)}>{line.asset}</Link>}{" "}{line.partition && <span class="chip">{line.partition.slice(0, 60)}</span>} {line.message}</span></li>))}</ol>;
 }
 
 /** What the steps of one run logged, and their events, oldest first; of one step if the address names it. */
@@ -106,8 +113,8 @@ function download(name: string, text: string): void {
   URL.revokeObjectURL(link.href);
 }
 
-export function Configuration() {
-  const answer = useApi<Config | Record<string, never>>("config", "");
+export function Configuration({ live }: { live: Live }) {
+  const answer = useApi<Config | Record<string, never>>("config", live.definitions);
   const project = useApi<{ event_log: string }>("project", "");
   return <><h1>Configuration</h1><Loaded answer={answer}>{(data) => {
     const config = "path" in data ? data as Config : null;

@@ -1,5 +1,5 @@
 import { useApi, useAssets, type Asset, type Live, type Report, type Run } from "../api";
-import { count, STATES, type State } from "../format";
+import { count, reasonOf, STATES, type State } from "../format";
 import { assetPath, Badge, Icon, Link, Loaded, NoAssets, RunLine, StackedBar, SYMBOLS } from "../parts";
 import { useState } from "preact/hooks";
 
@@ -13,7 +13,7 @@ export function Overview({ live }: { live: Live }) {
       <div class="columns">
         <div>
           {assets.data && assets.data.length > 0 && <Attention assets={assets.data} />}
-          <Check />
+          {(assets.data || assets.error) && <Check definitions={live.definitions} />}
         </div>
         <div>
           <section class="card"><h2>Latest runs <Link to="/runs" class="more">all runs</Link></h2>
@@ -61,7 +61,7 @@ function Attention({ assets }: { assets: Asset[] }) {
       {!due.length && <p class="good"><Badge state="fresh" /> Every asset is fresh.</p>}
       <ul class="list">{due.slice(0, MAX_SHOWN).map((asset) => (
         <li key={asset.name}><Badge state={asset.state} /><div class="grow"><Link to={assetPath(asset.name)} class="name">{asset.name}</Link>
-          {asset.detail !== asset.state && <span class="note">{asset.detail}</span>}</div></li>))}</ul>
+          <span class="note">{reasonOf(asset.state, asset.detail)}</span></div></li>))}</ul>
       {due.length > MAX_SHOWN && <p class="note"><Link to="/assets">{count(due.length - MAX_SHOWN, "more asset")}</Link></p>}
     </section>
   );
@@ -84,9 +84,9 @@ function Shares({ title, assets, of, to }: { title: string; assets: Asset[]; of:
 }
 
 /** Findings of `rivers check`; the stores are only tested on a click, since that writes a small value. */
-export function Check({ stores = false }: { stores?: boolean }) {
+export function Check({ definitions, stores = false }: { definitions: string; stores?: boolean }) {
   const [isProbing, setProbing] = useState(false);
-  const answer = useApi<Report>(isProbing ? "check?probe=1" : "check", "");
+  const answer = useApi<Report>(isProbing ? "check?probe=1" : "check", isProbing ? "" : definitions);
   return (
     <section class="card"><h2>Check <span class="note"><code>rivers check</code></span></h2>
       <Loaded answer={answer}>{(report) => <>

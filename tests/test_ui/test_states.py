@@ -1,0 +1,100 @@
+"""States in which the page still has to answer: broken plugins, folders without write access, killed runs."""
+
+from __future__ import annotations
+
+import json
+import math
+import socket
+import subprocess
+import sys
+
+import pytest
+import typer
+
+from rivers.storage import Storage
+from rivers_cli.main import main
+from rivers_ui import command
+from rivers_ui.answers import JsonText, serialize
+
+PLUGIN = "Metadata-Version: 2.1\nName: rivers-acme\nVersion: 1.0\n"
+KILLED = """
+import os, signal
+from rivers.storage import Storage
+storage = Storage.embedded(".rivers")
+storage.start_run("r1", steps=["orders"])
+storage.flush()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_page_shows_project_with_broken_plugin_and_writes_no_file(server, monkeypatch, tmp_path_factory):
+    site = tmp_path_factory.mktemp("site")
+    (site / "rivers_acme.py").write_text("raise ImportError('libacme is missing')")
+    package = site / "rivers_acme-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text(PLUGIN)
+    (package / "entry_points.txt").write_text("[rivers]\nacme = rivers_acme\n")
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    before = sorted(server.folder.rglob("*"))
+    server.folder.chmod(0o555)
+    try:
+        for path in (
+            "assets",
+            "lineage",
+            "assets/orders",
+            "assets/regions/partitions",
+            "runs",
+            "logs",
+            "config",
+        ):
+            server.get(path)
+        broken = [item for item in server.get("plugins") if item["distribution"] == "rivers-acme"]
+    finally:
+        server.folder.chmod(0o755)
+    assert [(item["state"], "libacme" in str(item["error"])) for item in broken] == [("broken", True)]
+    assert sorted(server.folder.rglob("*")) == before
+
+
+def test_run_of_killed_process_is_interrupted_when_the_engine_closes_it(server):
+    subprocess.run([sys.executable, "-c", KILLED], cwd=server.folder, check=False)
+    run = server.get("runs/r1")
+    assert (run["status"], run["progress"][0]["state"]) == ("Started", "planned")
+    with Storage.embedded(server.folder / ".rivers") as storage:
+        storage.get_runs()
+    assert server.get("runs/r1")["status"] == "Interrupted"
+
+
+def test_command_takes_next_port_and_refuses_the_port_that_is_taken(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        monkeypatch.setattr(command, "FIRST_PORT", port)
+        with command._listen("127.0.0.1", None) as other:
+            assert other.getsockname()[1] > port
+        with pytest.raises(typer.BadParameter, match=str(port)):
+            command._listen("127.0.0.1", port)
+
+
+def test_command_serves_the_environment_that_is_named(ui_folder, monkeypatch):
+    with (ui_folder / "rivers.toml").open("a") as file:
+        file.write('\n[environments.prod.io_handlers.files]\nstore = "file:./prod"\n')
+    pages = []
+    monkeypatch.setattr(command, "_serve", lambda page, listener, opens_browser: pages.append(page))
+    monkeypatch.setattr("rivers_ui.client.WorkerClient.prepare", lambda worker: None)
+    with pytest.raises(SystemExit) as caught:
+        main(["ui", "--env", "prod", "--no-open"])
+    [page] = pages
+    handlers = page.list_handlers(None)
+    page.close()
+    assert (caught.value.code, page.describe_project(None)["environment"]) == (0, "prod")
+    assert "prod" in handlers
+
+
+def test_serialize_redacts_escaped_texts_and_writes_numbers_that_json_lacks():
+    def redact(text):
+        return text.replace('pass"word\n', "****")
+
+    secret = {"name": 'a pass"word\n', "list": ['pass"word\n']}
+    for answer in (secret, JsonText(json.dumps(secret))):
+        assert json.loads(serialize(answer, redact)) == {"name": "a ****", "list": ["****"]}
+    assert serialize({"x": [math.nan, 1.5, (None, "é")]}, redact) == '{"x":["nan",1.5,[null,"é"]]}'
