@@ -14,8 +14,6 @@ from rivers.exceptions import StorageError
 from rivers.storage.records import RunningStep
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rivers.storage.base import EventStorage
 
 INTERVAL_SECONDS: Final = 0.25
@@ -91,6 +89,21 @@ def _shown(run_id: str, call: RunningCall | str, started_at: int) -> RunningStep
     return RunningStep(run_id, call.step, call.asset_key, call.partition_key, call.attempt, started_at, place)
 
 
+@dataclass(slots=True)
+class _Watched:
+    """A run, its storage, and what that shows as running.
+
+    Attributes:
+        lock: Held from reading the running calls until they are shown, so that a thread that is late does not replace
+            newer ones.
+    """
+
+    run: LiveRun
+    storage: EventStorage
+    shown: list[tuple[object, ...]] = field(default_factory=list)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+
 class LiveRuns:
     """Thread that reports running steps to storages, and asks them for requests to cancel, while runs are open.
 
@@ -100,15 +113,14 @@ class LiveRuns:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._runs: dict[int, tuple[LiveRun, EventStorage]] = {}
-        self._shown: dict[int, Sequence[tuple[object, ...]]] = {}
+        self._runs: dict[int, _Watched] = {}
         self._thread: threading.Thread | None = None
         self._never = threading.Event()
 
     def add(self, run: LiveRun, storage: EventStorage) -> None:
         """Watch a run until `remove`."""
         with self._lock:
-            self._runs[id(run)] = run, storage
+            self._runs[id(run)] = _Watched(run, storage)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._watch, name="rivers-live-runs", daemon=True)
                 try:
@@ -120,19 +132,18 @@ class LiveRuns:
         """Stop watching a run."""
         with self._lock:
             self._runs.pop(id(run), None)
-            self._shown.pop(id(run), None)
 
     def refresh(self, run_id: str) -> None:
         """Ask the storages of the runs with this id for requests to cancel now, instead of at the next interval."""
         with self._lock:
-            runs = [(run, storage) for run, storage in self._runs.values() if run.run_id == run_id]
-        for run, storage in runs:
-            self._refresh(run, storage)
+            runs = [watched for watched in self._runs.values() if watched.run.run_id == run_id]
+        for watched in runs:
+            self._refresh(watched)
 
     def forget(self) -> None:
         """Forget all runs: in a forked child they and the thread are those of the parent."""
         self._lock, self._never = threading.Lock(), threading.Event()
-        self._runs, self._shown, self._thread = {}, {}, None
+        self._runs, self._thread = {}, None
 
     def _watch(self) -> None:
         while True:
@@ -142,18 +153,18 @@ class LiveRuns:
                     self._thread = None
                     return
                 runs = list(self._runs.values())
-            for run, storage in runs:
-                self._refresh(run, storage)
+            for watched in runs:
+                self._refresh(watched)
 
-    def _refresh(self, run: LiveRun, storage: EventStorage) -> None:
-        calls = running_steps(run, INTERVAL_SECONDS)
-        shown = [(call.step, call.partition_key, call.attempt, call.place) for call in calls]
+    def _refresh(self, watched: _Watched) -> None:
+        run, storage = watched.run, watched.storage
         try:
-            if shown != self._shown.get(id(run), []):
-                storage.replace_running_steps(run.run_id, calls)
-                with self._lock:
-                    if id(run) in self._runs:
-                        self._shown[id(run)] = shown
+            with watched.lock:
+                calls = running_steps(run, INTERVAL_SECONDS)
+                shown = [(call.step, call.partition_key, call.attempt, call.place) for call in calls]
+                if shown != watched.shown:
+                    storage.replace_running_steps(run.run_id, calls)
+                    watched.shown = shown
             if storage.is_cancelled(run.run_id):
                 run.cancel()
         except StorageError as error:  # the next event of the run fails too, and reports it
