@@ -39,3 +39,22 @@ rs.InMemoryIOHandler(size=3)  # type: ignore[call-arg]
 rs.Backoff.constant(1, max=3)  # type: ignore[call-arg]
 print(rs.Assett)  # type: ignore[attr-defined]
 text: str = rs.CodeRepository([orders]).load_node("total", type_hint=int)  # type: ignore[assignment]
+
+
+@rs.Asset(nmae="x")  # type: ignore[call-overload, untyped-decorator]
+def named() -> list[int]:
+    return [1]
+
+
+@rs.Asset
+def amounts() -> rs.Output[int]:
+    return rs.Output("x")  # type: ignore[arg-type]
+
+
+@rs.Asset(io_handler=5)  # type: ignore[call-overload, untyped-decorator]
+def stored() -> int:
+    return 1
+
+
+rs.CodeRepository([orders]).materialise()  # type: ignore[attr-defined]
+rs.RetryPolicy("3")  # type: ignore[arg-type]
