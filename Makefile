@@ -43,8 +43,9 @@ demo: $(VENV)/.demo ui
 
 test: $(VENV)/.test tests/node/node_modules/.installed ui
 	@# a native thread of a store or table library may crash a worker; only a test that crashed is run again;
-	@# two workers per CPU, since tests with servers and other processes wait about half of their time
-	$(BIN)/python -m pytest -q -n $$($(BIN)/python -c 'import os; print(2 * (os.cpu_count() or 1))') --reruns 1 --only-rerun "worker .* crashed" $(if $(ARGS),$(ARGS),--cov)
+	@# two workers per CPU, since tests with servers and other processes wait about half of their time; on a busy
+	@# machine, these take minutes
+	$(BIN)/python -m pytest -q --timeout 300 -n $$($(BIN)/python -c 'import os; print(2 * (os.cpu_count() or 1))') --reruns 1 --only-rerun "worker .* crashed" $(if $(ARGS),$(ARGS),--cov)
 
 # Kill coordinators at 100 random moments under each executor, and writes and runs at a tenth of their system calls, which also
 # fail and pause; FULL=1 takes all of them.

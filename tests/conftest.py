@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 import rivers_core
 from tests.event_check import EventCheck
+from tests.executors import dask, dask_cluster, parallel, shared_cluster
 from tests.postgres_server import postgres_server, postgres_url
 from tests.program_server import ProgramServer
 from tests.s3_server import s3_server, s3_url
@@ -22,10 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "dask",
+    "dask_cluster",
+    "parallel",
     "postgres_server",
     "postgres_url",
     "s3_server",
     "s3_url",
+    "shared_cluster",
 ]
 
 # No deadline: on a loaded machine, the time of one example says nothing. A change is tested with the same examples as

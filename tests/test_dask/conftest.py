@@ -1,8 +1,6 @@
-"""A Dask cluster of two worker processes over TCP, one for all tests of the session."""
+"""Repositories whose steps run on the shared Dask cluster."""
 
 from __future__ import annotations
-
-import logging
 
 import pytest
 
@@ -11,25 +9,10 @@ import rivers as rs
 distributed = pytest.importorskip("distributed")
 
 
-@pytest.fixture(scope="session")
-def cluster():
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", resources={"CPU": 2, "LICENSE": 1}
-    ) as cluster:
-        yield cluster
-
-
 @pytest.fixture
-def client(cluster):
-    with distributed.Client(cluster, set_as_default=False) as client:
-        client.wait_for_workers(2)
+def client(dask_cluster):
+    with distributed.Client(dask_cluster, set_as_default=False) as client:
         yield client
-
-
-@pytest.fixture
-def executor(cluster, client):
-    return rs.Executor.dask(cluster.scheduler_address, shared_filesystem=True)
 
 
 @pytest.fixture
@@ -38,11 +21,11 @@ def store(tmp_path):
 
 
 @pytest.fixture
-def repository(executor):
+def repository(dask):
     created = []
 
     def make(*assets, **options):
-        options.setdefault("default_executor", executor)
+        options.setdefault("default_executor", dask)
         created.append(rs.CodeRepository(list(assets), config=False, **options))
         return created[-1]
 

@@ -156,14 +156,14 @@ if __name__ == "__main__":
 """
 
 
-def test_killed_coordinator_leaves_nothing_on_the_cluster(cluster, client, tmp_path):
+def test_killed_coordinator_leaves_nothing_on_the_cluster(dask_cluster, client, tmp_path):
     # before it connects: the plugin takes the value of its own process along
     source = "import rivers_dask.tasks as t; t.RECONNECT_SECONDS = 0.1\n" + COORDINATOR
     (tmp_path / "program.py").write_text(source)
-    command = [sys.executable, str(tmp_path / "program.py"), cluster.scheduler_address, str(tmp_path)]
-    process = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    command = [sys.executable, str(tmp_path / "program.py"), dask_cluster.scheduler_address, str(tmp_path)]
+    process = subprocess.run(command, check=False, capture_output=True, text=True)
     assert process.returncode == -signal.SIGKILL, process.stderr
-    end = time.monotonic() + 60
+    end = time.monotonic() + 200
     while client.run_on_scheduler(left_on_scheduler) != ([], [], [], []):
         assert time.monotonic() < end, client.run_on_scheduler(left_on_scheduler)
         time.sleep(0.1)
@@ -172,13 +172,18 @@ def test_killed_coordinator_leaves_nothing_on_the_cluster(cluster, client, tmp_p
         time.sleep(0.1)
 
 
-def test_credentials_without_encryption_are_warned_about(repository, store, caplog, cluster):
+def test_credentials_without_encryption_are_warned_about(repository, store, caplog, dask_cluster):
     asset = rs.Asset(lambda c: 1, name="a", io_handler=store)
     repository(asset, resources={"c": Connection()}).materialize()
-    assert caplog.records == []
+    # libraries warn about a busy machine
+    assert [record for record in caplog.records if record.name.startswith("rivers")] == []
     repository(asset, resources={"c": Connection(password=SecretStr("correct-horse"))}).materialize()
-    (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert cluster.scheduler_address in record.getMessage()
+    (record,) = [
+        record
+        for record in caplog.records
+        if record.name == "rivers.run" and record.levelno == logging.WARNING
+    ]
+    assert dask_cluster.scheduler_address in record.getMessage()
     assert "correct-horse" not in record.getMessage()
 
 
@@ -190,10 +195,10 @@ def test_process_local_handlers_are_refused_with_the_list(repository, store):
     assert all("'memory'" in finding for finding in caught.value.findings)
 
 
-def test_host_local_handlers_need_a_shared_filesystem(repository, store, cluster):
+def test_host_local_handlers_need_a_shared_filesystem(repository, store, dask_cluster):
     repo = repository(rs.Asset(lambda: 1, name="a", io_handler=store), default_executor=None)
     with pytest.raises(GraphValidationError, match="shared_filesystem"):
-        repo.materialize(executor=rs.Executor.dask(cluster.scheduler_address))
+        repo.materialize(executor=rs.Executor.dask(dask_cluster.scheduler_address))
 
 
 def test_unreachable_scheduler_is_named(monkeypatch, repository, store):
@@ -231,8 +236,10 @@ def test_compute_is_asked_of_workers(repository, store, tmp_path):
         repository(huge).materialize()
 
 
-def test_resources_are_asked_for_every_step(repository, store, cluster):
-    executor = rs.Executor.dask(cluster.scheduler_address, shared_filesystem=True, resources={"LICENSE": 1})
+def test_resources_are_asked_for_every_step(repository, store, dask_cluster):
+    executor = rs.Executor.dask(
+        dask_cluster.scheduler_address, shared_filesystem=True, resources={"LICENSE": 1}
+    )
     assert repository(rs.Asset(lambda: 1, name="a", io_handler=store)).materialize(executor=executor).success
 
 

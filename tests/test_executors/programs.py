@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from uuid import uuid4
 
 import psutil
 
 import rivers as rs
 
+MARK = "PROGRAM_OF_TEST"
+"""Variable by which the processes of a program are known, whoever started them."""
+PATIENCE_S = 300
+
 PROGRAM = """
 import os, sys, time
 from pathlib import Path
 import rivers as rs
+from rivers.executors.remote import Channel
 
 folder = Path(sys.argv[1])
+# called when a run ends early, after which no further step starts
+Channel.withdraw = lambda channel, run_id: (folder / "withdrawn").touch()
 store = rs.PickleIOHandler(f"file:{folder}/values")
 
 def asset(number):
@@ -31,7 +41,8 @@ if __name__ == "__main__":
     repo = rs.CodeRepository([asset(n) for n in range(COUNT)], config=False)
     repo.resolve(storage)
     try:
-        repo.materialize(executor=EXECUTOR, run_id_override="run", resume="--resume" in sys.argv)
+        executor = rs.Executor.in_process() if "--here" in sys.argv else EXECUTOR
+        repo.materialize(executor=executor, run_id_override="run", resume="--resume" in sys.argv)
     finally:
         repo.shutdown()
         storage.close()
@@ -39,37 +50,56 @@ if __name__ == "__main__":
 
 
 class Program:
-    """A coordinator in another process; its workers and their processes are known by their parent."""
+    """A coordinator in another process; leaving its block ends what is left of it.
 
-    def __init__(self, folder, executor, body="time.sleep(0.02)", count=12):
+    Args:
+        folder: Folder of its event log, its values, and the files that its steps create.
+        executor: Expression for its executor.
+        body: Statement that each step executes.
+        count: Number of steps.
+    """
+
+    def __init__(self, folder, executor, body="pass", count=12):
         self.folder = folder
         self.source = folder / "program.py"
         source = PROGRAM.replace("BODY", body).replace("COUNT", str(count)).replace("EXECUTOR", executor)
         self.source.write_text(source, encoding="utf-8")
-        self.workers = set()
+        self.mark = uuid4().hex
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
     def start(self, *arguments):
         command = [sys.executable, str(self.source), str(self.folder), *arguments]
+        environment = os.environ | {MARK: self.mark}
         with open(self.folder / "errors", "a") as errors:
-            self.process = subprocess.Popen(command, stderr=errors, start_new_session=True)
+            self.process = subprocess.Popen(command, stderr=errors, start_new_session=True, env=environment)
         return self.process
 
     def wait_for(self, pattern, number=1):
         while len(list(self.folder.glob(pattern))) < number:
             assert self.process.poll() is None, self.errors
-            time.sleep(0.005)
-            self.note_workers()
-        self.note_workers()
+            time.sleep(0.02)
 
-    def note_workers(self):
-        try:
-            self.workers.update(psutil.Process(self.process.pid).children(recursive=True))
-        except psutil.NoSuchProcess:
-            return
+    def processes(self):
+        """Return its processes that are running, and those that they started."""
+        running = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):  # it ended meanwhile, or belongs to another user
+                if process.environ().get(MARK) == self.mark and process.status() != psutil.STATUS_ZOMBIE:
+                    running.append(process)
+        return running
 
     def assert_no_process_is_left(self):
-        _, alive = psutil.wait_procs(self.workers, timeout=30)
-        assert [item for item in alive if item.status() != psutil.STATUS_ZOMBIE] == []
+        end = time.monotonic() + PATIENCE_S
+        while (left := self.processes()) and time.monotonic() < end:
+            time.sleep(0.1)
+        assert left == []
 
     @property
     def errors(self):

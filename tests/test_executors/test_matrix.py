@@ -2,32 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 
 import rivers as rs
 from rivers.exceptions import GraphValidationError
-from rivers_parallel.pool import WorkerPool
 from tests.test_executors.pipelines import ShelfIOHandler, run
-from tests.test_parallel.conftest import SharedParallel
-
-distributed = pytest.importorskip("distributed")
-
-
-@pytest.fixture(scope="module")
-def executors():
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    pool = WorkerPool(2)
-    with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0"
-    ) as cluster:
-        yield {
-            "in_process": rs.Executor.in_process(),
-            "parallel": SharedParallel(pool),
-            "dask": rs.Executor.dask(cluster.scheduler_address, shared_filesystem=True),
-        }
-    pool.close()
 
 
 @pytest.fixture
@@ -52,14 +31,15 @@ def handlers(tmp_path, request):
 
 @pytest.mark.parametrize("executor", ["parallel", "dask"])
 @pytest.mark.parametrize("name", ["pickle", pytest.param("s3", marks=pytest.mark.server), "delta", "shelf"])
-def test_cell_equals_in_process(name, executor, executors, handlers, tmp_path):
-    expected = run(handlers(name, "in_process"), executors["in_process"], tmp_path / "notes-0")
-    assert run(handlers(name, executor), executors[executor], tmp_path / "notes-1") == expected
+def test_cell_equals_in_process(name, executor, request, handlers, tmp_path):
+    elsewhere = request.getfixturevalue(executor)
+    expected = run(handlers(name, "in_process"), rs.Executor.in_process(), tmp_path / "notes-0")
+    assert run(handlers(name, executor), elsewhere, tmp_path / "notes-1") == expected
 
 
-def test_memory_under_parallel_equals_in_process(executors, handlers, tmp_path):
-    expected = run(handlers("memory", "in_process"), executors["in_process"], tmp_path / "notes-0")
-    assert run(handlers("memory", "parallel"), executors["parallel"], tmp_path / "notes-1") == expected
+def test_memory_under_parallel_equals_in_process(parallel, handlers, tmp_path):
+    expected = run(handlers("memory", "in_process"), rs.Executor.in_process(), tmp_path / "notes-0")
+    assert run(handlers("memory", "parallel"), parallel, tmp_path / "notes-1") == expected
 
 
 REFUSED = {

@@ -12,7 +12,7 @@ import rivers as rs
 from rivers.definitions.retry import FailureReason, classify
 from rivers_parallel import pool
 from rivers_parallel.processes import out_of_memory_kills
-from tests.test_executors.programs import Program
+from tests.test_executors.programs import PATIENCE_S, Program
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
@@ -82,42 +82,32 @@ def test_kernel_counts_processes_killed_for_memory(tmp_path):
     assert out_of_memory_kills() >= 0
 
 
+@pytest.mark.timeout(900)
 def test_first_interrupt_lets_running_steps_finish(tmp_path):
-    gate = tmp_path / "gate"
-    program = Program(
-        tmp_path,
-        "rs.Executor.parallel(2)",
-        body="while not (folder / 'gate').exists(): time.sleep(0.005)",
-        count=6,
-    )
-    program.start()
-    program.wait_for("started-*", 2)
-    program.process.send_signal(signal.SIGINT)
-    time.sleep(0.2)  # the signal has to arrive before the steps can end
-    gate.touch()
-    assert program.process.wait(60) != 0
-    events, run = program.events
-    assert sorted(event.asset_key for event in events if event.event_type == "Materialization") == [
-        "a0",
-        "a1",
-    ]
-    assert run.status.lower() == "canceled"
-    program.assert_no_process_is_left()
+    body = "while not (folder / 'gate').exists(): time.sleep(0.02)"
+    with Program(tmp_path, "rs.Executor.parallel(2)", body=body, count=6) as program:
+        program.start()
+        program.wait_for("started-*", 2)
+        program.process.send_signal(signal.SIGINT)
+        program.wait_for("withdrawn")  # the signal has to arrive before the steps can end
+        (tmp_path / "gate").touch()
+        assert program.process.wait(PATIENCE_S) != 0
+        events, run = program.events
+        stored = [event.asset_key for event in events if event.event_type == "Materialization"]
+        assert sorted(stored) == ["a0", "a1"]
+        assert run.status == "Canceled"
+        program.assert_no_process_is_left()
 
 
+@pytest.mark.timeout(900)
 def test_second_interrupt_ends_workers(tmp_path):
-    program = Program(
-        tmp_path,
-        "rs.Executor.parallel(2)",
-        body="import subprocess; subprocess.run(['sleep', '600'])",
-        count=3,
-    )
-    program.start()
-    program.wait_for("started-*", 2)
-    program.process.send_signal(signal.SIGINT)
-    time.sleep(0.5)
-    program.note_workers()
-    program.process.send_signal(signal.SIGINT)
-    assert program.process.wait(60) != 0
-    assert program.events[1].status.lower() == "canceled"
-    program.assert_no_process_is_left()
+    body = "import subprocess; subprocess.run(['sleep', '3600'])"
+    with Program(tmp_path, "rs.Executor.parallel(2)", body=body, count=3) as program:
+        program.start()
+        program.wait_for("started-*", 2)
+        program.process.send_signal(signal.SIGINT)
+        program.wait_for("withdrawn")
+        program.process.send_signal(signal.SIGINT)
+        assert program.process.wait(PATIENCE_S) != 0
+        assert program.events[1].status == "Canceled"
+        program.assert_no_process_is_left()

@@ -7,6 +7,7 @@ import functools
 import logging
 import os
 import threading
+import time
 import traceback
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def test_independent_steps_overlap(repository, store, tmp_path):
     def meet(own, other):
         (tmp_path / own).touch()
         while not (tmp_path / other).exists():
-            pass
+            time.sleep(0.005)
         return own
 
     left = rs.Asset(functools.partial(meet, "left", "right"), name="left", io_handler=store)
@@ -82,7 +83,7 @@ def test_step_starts_when_its_own_inputs_are_stored(repository, store, tmp_path)
 
     def wait():
         while not gate.exists():
-            pass
+            time.sleep(0.005)
 
     slow = rs.Asset(wait, name="slow", io_handler=store)
     first = rs.Asset(lambda: 1, name="first", io_handler=store)
@@ -93,7 +94,7 @@ def test_step_starts_when_its_own_inputs_are_stored(repository, store, tmp_path)
 def test_synchronous_step_here_does_not_delay_others(repository, store, tmp_path):
     def wait():
         while not (tmp_path / "gate").exists():
-            pass
+            time.sleep(0.005)
 
     here = rs.Asset(wait, name="here")
     first = rs.Asset(lambda: 1, name="first", io_handler=store)
@@ -178,7 +179,9 @@ def test_log_records_arrive_in_the_coordinator(repository, store, caplog):
         context.log.warning("rows: %d", 3)
         context.log.debug("hidden")
         logging.getLogger("elsewhere").info("not at this level")
-        threading.Thread(target=logging.getLogger("library").error, args=("from a thread",)).start()
+        thread = threading.Thread(target=logging.getLogger("library").error, args=("from a thread",))
+        thread.start()
+        thread.join()
         return 1
 
     caplog.set_level(logging.WARNING)
@@ -276,7 +279,7 @@ def test_mapped_instances_overlap_in_workers(repository, store, tmp_path):
     def grown(size: int) -> tuple[int, int]:
         (tmp_path / f"size-{size}").touch()
         while len(list(tmp_path.glob("size-*"))) < 2:
-            pass
+            time.sleep(0.005)
         return 2 * size, os.getpid()
 
     @rs.Task
@@ -361,7 +364,7 @@ def test_partition_keys_of_a_step_overlap(repository, store, tmp_path):
     def meet(context: rs.AssetExecutionContext) -> str:
         (tmp_path / context.partition_key).touch()
         while len(list(tmp_path.glob("key-*"))) < 2:
-            pass
+            time.sleep(0.005)
         return context.partition_key
 
     days = rs.PartitionsDefinition.static_(["key-1", "key-2"])

@@ -44,7 +44,7 @@ class Notebook:
 
     def run(self, source):
         self.outputs, self.ids, self.error, self.stderr = [], [], None, ""
-        self._client.execute_interactive(source, output_hook=self._receive, timeout=60, store_history=False)
+        self._client.execute_interactive(source, output_hook=self._receive, timeout=None, store_history=False)
 
     def texts(self):
         return [data["text/plain"] for data in self.outputs]
