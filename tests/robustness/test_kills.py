@@ -44,7 +44,7 @@ def counted_calls(server, folder):
 
 
 def test_killed_run_is_closed_and_resumed(tmp_path):
-    with ProcessServer() as server:
+    with ProcessServer(timeout_s=600) as server:
         calls = counted_calls(server, tmp_path / "counted")
         positions = sorted({1 + position * (calls - 1) // (POINTS - 1) for position in range(POINTS)})
         for position in positions:

@@ -138,6 +138,8 @@ def test_handlers_keep_hostile_names_apart(tmp_path, kind, place):
     root.mkdir()
     handler, before = handlers(root)[kind], outside(root)
     names = hostile_names(500 if FULL or kind == "memory" else 50)
+    if kind == "delta" and not FULL:
+        names = names[::2]  # a commit for each
     stored = {}
     for number, name in enumerate(names):
         asset, partition = name, None

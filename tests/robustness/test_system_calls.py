@@ -126,14 +126,14 @@ CHOSEN = list(FAULTS) if "TORTURE" in os.environ else ["ENOSPC", "kill"]
 
 @pytest.fixture(scope="module")
 def server():
-    with ProcessServer() as server:
+    with ProcessServer(timeout_s=600) as server:
         yield server
 
 
-@pytest.fixture(params=list(TARGETS))
-def stored(request, tmp_path, server):
+@pytest.fixture(scope="module", params=list(TARGETS))
+def stored(request, tmp_path_factory, server):
     """A target, a folder with its first value, and how many system calls the second write makes."""
-    target = TARGETS[request.param]
+    target, tmp_path = TARGETS[request.param], tmp_path_factory.mktemp("stored")
     first = tmp_path / "first"
     first.mkdir()
     server.call(write, target, first, 1)

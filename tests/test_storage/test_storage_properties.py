@@ -106,7 +106,7 @@ def outcome(storage, operation, now):
             return type(error), str(error)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(operations, max_size=25))
 def test_storages_agree_after_any_operations(sequence):
     memory = Storage.memory()
