@@ -92,7 +92,8 @@ def _may_start(worker: Worker, *claim: str) -> bool:
 
 
 async def _claimed(worker: Worker, claim: tuple[str, ...]) -> bool:
-    answer: bool = await worker.scheduler.rivers_claim(claim=claim)
+    scheduler: Any = worker.scheduler  # has every handler of the scheduler as a method
+    answer: bool = await scheduler.rivers_claim(claim=claim)
     return answer
 
 
