@@ -14,6 +14,8 @@ from rivers.exceptions import StorageError
 from rivers.storage.records import RunningStep
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rivers.storage.base import EventStorage
 
 INTERVAL_SECONDS: Final = 0.25
@@ -100,7 +102,7 @@ class _Watched:
 
     run: LiveRun
     storage: EventStorage
-    shown: list[tuple[object, ...]] = field(default_factory=list)
+    shown: Sequence[tuple[object, ...]] = ()
     lock: threading.RLock = field(default_factory=threading.RLock)
 
 
@@ -162,7 +164,7 @@ class LiveRuns:
             with watched.lock:
                 calls = running_steps(run, INTERVAL_SECONDS)
                 shown = [(call.step, call.partition_key, call.attempt, call.place) for call in calls]
-                if shown != watched.shown:
+                if shown != list(watched.shown):
                     storage.replace_running_steps(run.run_id, calls)
                     watched.shown = shown
             if storage.is_cancelled(run.run_id):
