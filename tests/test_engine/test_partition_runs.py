@@ -894,7 +894,7 @@ def test_load_node_names_every_missing_key(stored):
 
 
 def test_load_node_without_key_lists_partitions(stored):
-    with pytest.raises(rs.exceptions.PartitionValidationError, match=r"\['a', 'b'\]"):
+    with pytest.raises(rs.exceptions.PartitionValidationError, match=r"\ba, b\b"):
         stored.load_node("up")
     with pytest.raises(rs.exceptions.PartitionValidationError, match="'z'"):
         stored.load_node("up", partition_key="z")
