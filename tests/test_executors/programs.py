@@ -21,11 +21,16 @@ PROGRAM = """
 import os, sys, time
 from pathlib import Path
 import rivers as rs
-from rivers.executors.remote import Channel
+from rivers.executors.remote.call import RemoteCalls
 
 folder = Path(sys.argv[1])
-# called when a run ends early, after which no further step starts
-Channel.withdraw = lambda channel, run_id: (folder / "withdrawn").touch()
+withdraw = RemoteCalls.withdraw
+
+def withdraw_and_note(calls):
+    withdraw(calls)  # when a run ends early: no further step starts
+    (folder / "withdrawn").touch()
+
+RemoteCalls.withdraw = withdraw_and_note
 store = rs.PickleIOHandler(f"file:{folder}/values")
 
 def asset(number):
@@ -41,8 +46,7 @@ if __name__ == "__main__":
     repo = rs.CodeRepository([asset(n) for n in range(COUNT)], config=False)
     repo.resolve(storage)
     try:
-        executor = rs.Executor.in_process() if "--here" in sys.argv else EXECUTOR
-        repo.materialize(executor=executor, run_id_override="run", resume="--resume" in sys.argv)
+        repo.materialize(executor=EXECUTOR, run_id_override="run", resume="--resume" in sys.argv)
     finally:
         repo.shutdown()
         storage.close()
