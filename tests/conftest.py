@@ -76,10 +76,14 @@ def program_server() -> Iterator[ProgramServer]:
 
 
 @pytest.fixture(autouse=True)
-def clear_rivers_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+def clear_rivers_variables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Remove variables such as RIVERS_ENV, which a developer may have exported."""
     for variable in [name for name in os.environ if name.upper().startswith("RIVERS_")]:
         monkeypatch.delenv(variable)
+    yield
+    # set by commands that ran in this process; fixtures of the next module would see them
+    for variable in ("RIVERS_ENV", "RIVERS_CONFIG"):
+        os.environ.pop(variable, None)
 
 
 @pytest.fixture(autouse=True)

@@ -194,9 +194,9 @@ def rivers_run_start(): pass
 def test_plugins_and_check_report_mistakes_of_authors(installed):
     folder = installed("swapping", plugin=HANDLER, announces=False)
     folder.write("rivers.toml", "")
-    remarks = {
-        item["distribution"]: item["remarks"] for item in folder.ok("plugins", "--load", "--json").document
-    }
+    listed = folder.rivers("plugins", "--load", "--json")
+    assert listed.code == 1
+    remarks = {item["distribution"]: item["remarks"] for item in listed.document}
     assert "rivers.observers" in remarks["swapping"][0]
     assert "Swapped.handle_output(self, obj, context)" in remarks["swapping"][1]
     assert len(remarks["swapping"]) == 2
