@@ -12,6 +12,7 @@ from rivers.execution.keys import asks_for_several, requested_keys
 from rivers.execution.loaded_versions import check_not_put_back
 from rivers.graph.plan import ItemHint
 from rivers.graph.types import value_hint
+from rivers_core.authoring import shown_keys
 from rivers_core.awaitables import resolve_awaitable, run_sync
 from rivers_core.contexts import InputContext
 from rivers_core.partitions import PartitionContext
@@ -69,7 +70,7 @@ def load_stored(
         context = _context(output, None, _type_hint(type_hint, output), event)
         return _run_loading(output, _load(output, context, storage))
     if partition_key is None:
-        stored = ", ".join(storage.get_materialized_partitions(output.name)[:5]) or "none"
+        stored = shown_keys(storage.get_materialized_partitions(output.name)) or "none"
         raise PartitionValidationError(
             f"asset {output.name!r} is partitioned: partition_key is required. Materialized keys: {stored}."
         )

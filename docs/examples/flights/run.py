@@ -136,7 +136,8 @@ def main() -> None:
     console.print(f"  {here / 'flights'}   the pipeline: raw, tables, answers")
     console.print(f"  {here / 'README.md'}   a walk through the example")
     console.print(
-        f"\nSee it in the browser: [bold]cd {here} && {Path(sys.executable).parent / 'rivers'} ui[/bold]"
+        f"\nSee it in the browser: [bold]cd {here} && {Path(sys.executable).parent / 'rivers'} ui[/bold]",
+        soft_wrap=True,  # in one line, to be copied
     )
 
 

@@ -286,7 +286,7 @@ class TableView(AbstractContextManager[None]):
         return table
 
     def _current_places(self) -> dict[str, str] | None:
-        """Return where steps run, asking the storage only as often as a run tells it."""
+        """Return where steps run, asking the storage only as often as a run reports it."""
         now = monotonic_ns()
         if now - self._places_at > _PLACES_NS:
             self._places, self._places_at = self._progress.places(), now
