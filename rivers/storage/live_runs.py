@@ -97,7 +97,7 @@ class _Watched:
 
     Attributes:
         lock: Held from reading the running calls until they are shown, so that a thread that is late does not replace
-            newer ones.
+            newer ones, and `LiveRuns.remove` returns when the storage is not in use.
     """
 
     run: LiveRun
@@ -131,9 +131,12 @@ class LiveRuns:
                     self._thread = None
 
     def remove(self, run: LiveRun) -> None:
-        """Stop watching a run."""
+        """Stop watching a run; when this returns, its storage may be closed."""
         with self._lock:
-            self._runs.pop(id(run), None)
+            watched = self._runs.pop(id(run), None)
+        if watched is not None:
+            with watched.lock:
+                return
 
     def refresh(self, run_id: str) -> None:
         """Ask the storages of the runs with this id for requests to cancel now, instead of at the next interval."""
@@ -162,15 +165,20 @@ class LiveRuns:
         run, storage = watched.run, watched.storage
         try:
             with watched.lock:
+                if self._runs.get(id(run)) is not watched:
+                    return
                 calls = running_steps(run, INTERVAL_SECONDS)
                 shown = [(call.step, call.partition_key, call.attempt, call.place) for call in calls]
                 if shown != list(watched.shown):
                     storage.replace_running_steps(run.run_id, calls)
                     watched.shown = shown
-            if storage.is_cancelled(run.run_id):
+                cancelled = storage.is_cancelled(run.run_id)
+            if cancelled:
                 run.cancel()
         except StorageError as error:  # the next event of the run fails too, and reports it
             _LOG.debug("running steps of run %s are not recorded: %s", run.run_id, error)
+        except Exception:  # a defect of a storage must not end the watching of other runs
+            _LOG.warning("running steps of run %s are not recorded", run.run_id, exc_info=True)
 
 
 live_runs = LiveRuns()

@@ -134,6 +134,15 @@ def test_lost_connections_within_a_run_lose_and_double_nothing(postgres_url):
         ]
 
 
+def test_query_is_repeated_when_another_thread_closed_the_storage(postgres_url, monkeypatch):
+    with Storage.connect(postgres_url) as storage:
+        storage.start_run("r")
+        storage.request_cancellation("r")
+        end_connections(postgres_url)
+        monkeypatch.setattr(database, "sleep", lambda seconds: storage.close())
+        assert storage.is_cancelled("r")
+
+
 def test_run_of_repository_survives_lost_connections(postgres_url):
     @rs.Asset
     def orders() -> int:

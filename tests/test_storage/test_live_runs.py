@@ -108,6 +108,49 @@ def test_attached_run_is_watched_in_the_background(tmp_path):
             storage.detach_run(run)
 
 
+@pytest.fixture
+def watched(tmp_path):
+    """A storage whose runs are watched in the background, and a run."""
+    live_run = LiveRun()
+    with Storage.embedded(tmp_path) as storage:
+        storage.start_run("r")
+        storage.attach_run(live_run)
+        yield storage, live_run
+        storage.detach_run(live_run)
+
+
+def test_detached_run_does_not_use_its_storage(watched, monkeypatch):
+    storage, run = watched
+    asked, answer, order = threading.Event(), threading.Event(), []
+
+    def is_cancelled(run_id):
+        asked.set()
+        answer.wait(100)
+        order.append("asked")
+
+    monkeypatch.setattr(storage, "is_cancelled", is_cancelled)
+    assert asked.wait(100)
+    threading.Timer(0.01, answer.set).start()
+    storage.detach_run(run)
+    order.append("detached")
+    assert order == ["asked", "detached"]
+
+
+def test_defect_of_a_storage_does_not_end_the_watching(watched, monkeypatch):
+    storage, run = watched
+    failed = threading.Event()
+
+    def is_cancelled(run_id):
+        failed.set()
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(storage, "is_cancelled", is_cancelled)
+        assert failed.wait(100)
+    storage._request_cancellation("r", 1)
+    assert run.canceled.wait(100)
+
+
 KILLED = """
 import os, sys
 from rivers.storage import RunningStep, Storage

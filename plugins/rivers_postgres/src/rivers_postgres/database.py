@@ -150,17 +150,19 @@ class PostgresDatabase:
         """Call a function with a connection, and again with another one if the connection is lost."""
         end, delay = monotonic() + RETRY_SECONDS, FIRST_DELAY_SECONDS
         while True:
+            pool = self._pool
             try:
-                pool = self._pool or self._open()
+                pool = pool or self._open()
                 with pool.connection(timeout=max(end - monotonic(), FIRST_DELAY_SECONDS)) as raw:
                     return work(raw)
             except psycopg.Error as error:
-                if not is_lost(error) or self._pool is None or monotonic() + delay > end:
+                if pool is None or not is_lost(error) or monotonic() + delay > end:
                     raise self._explained(error) from error
             sleep(delay)
             delay = min(delay * 2, LAST_DELAY_SECONDS)
-            with suppress(psycopg.Error):
-                self._pool.check()
+            if pool is self._pool:  # no other thread closed it
+                with suppress(psycopg.Error):
+                    pool.check()
 
     def _open(self) -> ConnectionPool[psycopg.Connection[Any]]:
         with self.lock:
