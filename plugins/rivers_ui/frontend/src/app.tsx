@@ -97,7 +97,7 @@ function App() {
   const section = PAGES.find(([to]) => to !== "/" && path.startsWith(to));
   const isDetail = path.startsWith("/assets/") || path.startsWith("/runs/");
   useEffect(() => { document.title = `${isDetail ? decodeURIComponent(path.split("/").pop() ?? "") : section?.[1] ?? "Overview"} · ${project.data?.name ?? "rivers"}`; });
-  useEffect(() => { window.scrollTo(0, 0); }, [path]);
+  useEffect(() => { window.scrollTo(0, 0); document.querySelector("nav [aria-current]")?.scrollIntoView({ inline: "nearest", block: "nearest" }); }, [path]);
   const running = live.running[0];
   return (
     <>

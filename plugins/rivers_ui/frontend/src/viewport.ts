@@ -5,6 +5,7 @@ export interface Size { width: number; height: number }
 
 export const MIN_SCALE = 0.02;
 export const MAX_SCALE = 2;
+const READABLE_SCALE = 0.65;
 const PADDING = 32;
 
 /** The view that shows the whole graph, not enlarged. */
@@ -12,6 +13,14 @@ export function fit(graph: Size, screen: Size): View {
   const scale = Math.max(MIN_SCALE, Math.min(1, (screen.width - 2 * PADDING) / Math.max(1, graph.width),
     (screen.height - 2 * PADDING) / Math.max(1, graph.height)));
   return { scale, x: (screen.width - graph.width * scale) / 2, y: (screen.height - graph.height * scale) / 2 };
+}
+
+/** The first view of a graph: the whole, or its upstream end where a small screen would make its names unreadable. */
+export function begin(graph: Size, screen: Size): View {
+  const view = fit(graph, screen);
+  const width = graph.width * READABLE_SCALE, height = graph.height * READABLE_SCALE;
+  if (view.scale >= READABLE_SCALE || width > 4 * screen.width || height > 4 * screen.height) return view;
+  return { scale: READABLE_SCALE, x: PADDING / 2, y: Math.max(PADDING / 2, (screen.height - height) / 2) };
 }
 
 /** The view zoomed by a factor around a point of the screen, which stays where it is. */

@@ -5,7 +5,7 @@ import { formatAge, formatDuration, formatKind, formatSize, isSelection } from "
 import { isWebAddress } from "../src/markup";
 import { calendar, decode } from "../src/ranges";
 import { linePath, niceTicks } from "../src/scale";
-import { center, fit, isVisible, MAX_SCALE, zoomAt } from "../src/viewport";
+import { begin, center, fit, isVisible, MAX_SCALE, zoomAt } from "../src/viewport";
 
 const screen = { width: 800, height: 600 };
 
@@ -13,6 +13,14 @@ test("fit shows the whole graph in the middle and never enlarges it", () => {
   const view = fit({ width: 4000, height: 100 }, screen);
   assert.ok(isVisible(view, screen, 0, 0, 1, 1) && isVisible(view, screen, 3999, 99, 1, 1));
   assert.equal(fit({ width: 10, height: 10 }, screen).scale, 1);
+});
+
+test("begin shows readable names of the upstream end where the whole would be too small", () => {
+  const phone = { width: 366, height: 430 }, graph = { width: 1400, height: 300 };
+  const view = begin(graph, phone);
+  assert.ok(view.scale > 2 * fit(graph, phone).scale && isVisible(view, phone, 0, 0, 1, 300));
+  assert.deepEqual(begin({ width: 900, height: 300 }, screen), fit({ width: 900, height: 300 }, screen));
+  assert.deepEqual(begin({ width: 50_000, height: 90_000 }, phone), fit({ width: 50_000, height: 90_000 }, phone));
 });
 
 test("zoomAt keeps the point under the pointer and stays within limits", () => {

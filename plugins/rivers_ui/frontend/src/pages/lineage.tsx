@@ -2,7 +2,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useApi, useAssets, type Asset, type Lineage, type LineageNode, type Live } from "../api";
 import { count, reasonOf, STATES } from "../format";
 import { assetPath, Badge, Icon, Link, Loaded, NoAssets, SYMBOLS, useQuery } from "../parts";
-import { center, fit, isVisible, zoomAt, type Size, type View } from "../viewport";
+import { begin, center, fit, isVisible, zoomAt, type Size, type View } from "../viewport";
 import { FilterBox, PartitionBar } from "./assets";
 import { countStates } from "./overview";
 
@@ -129,7 +129,7 @@ function Graph({ graph, assets, byGroup, color, running }: { graph: Lineage; ass
     target.addEventListener("wheel", wheel, { passive: false });
     return () => { observer.disconnect(); media.removeEventListener("change", repaint); target.removeEventListener("wheel", wheel); };
   }, []);
-  useEffect(() => { if (screen.width) { setSelected(-1); show(fit(graph, screen)); } }, [graph, screen.width > 0, screen.height > 0]);
+  useEffect(() => { if (screen.width) { setSelected(-1); show(begin(graph, screen)); } }, [graph, screen.width > 0, screen.height > 0]);
   const chosen = nodes[selected];
   const near = useMemo(() => (chosen ? new Set([selected, ...chosen.up, ...chosen.down]) : null), [selected, nodes]);
   const visible = useMemo(() => nodes.filter((node) => isVisible(view, screen, node.x - 40, node.y - 40, node.width + 80, graph.box_height + 80)), [nodes, view, screen]);

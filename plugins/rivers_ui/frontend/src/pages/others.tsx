@@ -70,7 +70,7 @@ function LogLines({ lines, label, withRun = false }: { lines: LogLine[]; label: 
   return <ol class="log card flush" tabIndex={0} aria-label={label}>{lines.map((line, index) => (
     <li key={index} class={levelOf(line)}><time title={new Date(line.at * 1000).toISOString()}>{new Date(line.at * 1000).toLocaleTimeString()}</time>
       {withRun && <Link to={`/runs/${line.run_id}`} class="note">{line.run_id.slice(0, 8)}</Link>}<b>{line.event}</b>
-      <span class="grow">{line.asset && <Link to={assetPath(line.asset)}>{line.asset}</Link>}{" "}{line.partition && <span class="chip">{line.partition.slice(0, 60)}</span>} {line.message}</span></li>))}</ol>;
+      {(line.asset || line.partition || line.message) && <span class="grow">{line.asset && <Link to={assetPath(line.asset)}>{line.asset}</Link>}{" "}{line.partition && <span class="chip">{line.partition.slice(0, 60)}</span>} {line.message}</span>}</li>))}</ol>;
 }
 
 /** What the steps of one run logged, and their events, oldest first; of one step if the address names it. */
