@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rivers_core.handler.base import BaseIOHandler, Locality, StoredVersion
+from rivers_core.handler.contract import contract_problems
 from rivers_core.handler.settings import build_handler
-from rivers_core.handler.signatures import contract_problems
 
 __all__ = ["BaseIOHandler", "Locality", "StoredVersion", "build_handler", "contract_problems"]

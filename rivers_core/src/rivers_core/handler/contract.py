@@ -1,4 +1,4 @@
-"""Validation of handler classes: methods, which the engine calls by position, and the locality."""
+"""Validation of handler classes against the contract: methods, which the engine calls by position, and locality."""
 
 from __future__ import annotations
 
