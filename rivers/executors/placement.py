@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from rivers.exceptions import ConfigurationError, HandlerNotFoundError
+from rivers.exceptions import ConfigurationError, HandlerNotFoundError, RiversError
 from rivers.executors.base import Executor, executor_class
 from rivers_core.authoring import did_you_mean
 
@@ -87,6 +88,20 @@ class Executors:
         kind, configured = (self._config and self._config.executor(name)) or (name, {})
         return build_executor(name, self._class(kind), {**configured, **arguments})
 
+    def findings(self) -> list[str]:
+        """Build all executors of the configuration and return one sentence per problem."""
+        config, findings = self._config, list[str]()
+        if config is None:
+            return findings
+        for name in config.executor_names:
+            try:
+                self.named(name)
+            except RiversError as error:
+                # a variable that is not set is a finding of the configuration, with its own place
+                own = getattr(error, "findings", ())
+                findings += own or [f"{config.place_of_executor(name)}: {error}"]
+        return findings
+
 
 def build_executor(name: str, kind: type, arguments: Mapping[str, Any]) -> Executor:
     """Return an executor of a class.
@@ -102,10 +117,23 @@ def build_executor(name: str, kind: type, arguments: Mapping[str, Any]) -> Execu
     try:
         executor = kind(**arguments)
     except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"Executor {name!r} cannot be built: {error}") from error
+        problem = _unknown_argument(kind, arguments) or error
+        raise ConfigurationError(f"Executor {name!r} cannot be built: {problem}") from error
     if not isinstance(executor, Executor):
         raise ConfigurationError(f"Executor {name!r} must be a subclass of rivers.Executor, got {kind!r}.")
     return executor
+
+
+def _unknown_argument(kind: type, arguments: Mapping[str, Any]) -> str | None:
+    """Return a sentence about the first argument that a class does not take; None if it takes them all."""
+    parameters = inspect.signature(kind).parameters
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return None
+    unknown = next((argument for argument in arguments if argument not in parameters), None)
+    if unknown is None:
+        return None
+    accepted = f"Use one of: {', '.join(parameters)}." if parameters else "It takes no arguments."
+    return f"unknown argument {unknown!r}.{did_you_mean(unknown, parameters)} {accepted}"
 
 
 class Connections:

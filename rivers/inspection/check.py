@@ -130,6 +130,7 @@ def check_project(
     if _check_configuration(project, report):
         _check_plugins(report)
         report.warnings += plugin_warnings
+        _check_executors(project, report)
         repository = _check_repository(project, report)
         _check_event_log(project, report)
         if repository is not None:
@@ -183,6 +184,16 @@ def _check_plugins(report: Report) -> None:
     ]
     foreign = foreign_distribution_message()
     report.warnings += [foreign] if foreign else []
+
+
+def _check_executors(project: Project, report: Report) -> None:
+    """Build the executors of the configuration; a run builds only those that it uses."""
+    from rivers.executors.placement import Executors
+
+    config = project.config
+    if config is not None:
+        findings = Executors(config.registry, config).findings()
+        report.findings += [text for text in findings if text not in report.findings]
 
 
 def foreign_distribution_message() -> str | None:

@@ -310,3 +310,23 @@ def test_probe_value_has_type_that_handler_stores():
 
     assert probe_value(Texts()) == b"rivers probe"
     assert probe_value(Shelf()) == {"rivers": "probe"}
+
+
+def test_check_reports_executors_of_the_configuration(project):
+    project.edit(
+        "rivers.toml",
+        "[environments.prod",
+        '[executors.big]\nuse = "paralell"\n'
+        '[executors.few]\nuse = "parallel"\nmax_worker = 2\n'
+        '[executors.good]\nuse = "parallel"\nmax_workers = 2\n'
+        '[executors.none]\nuse = "parallel"\nmax_workers = 0\n'
+        "[environments.prod",
+    )
+    result = project.rivers("check", "--no-probe", "--json")
+    assert result.code == 1
+    unknown, argument, value = result.document["findings"]
+    assert "[executors.big]" in unknown
+    assert "Did you mean 'parallel'" in unknown
+    assert "[executors.few]" in argument
+    assert "Did you mean 'max_workers'" in argument
+    assert "[executors.none]" in value

@@ -160,7 +160,7 @@ def test_executors_of_the_configuration(tmp_path):
     ("text", "message"),
     [
         ("[executors.big]\nmax_workers = 2\n", "executors.big"),
-        ('[executors.big]\nuse = "parallel"\nworkers = 2\n', "workers"),
+        ('[executors.big]\nuse = "parallel"\nworkers = 2\n', "Did you mean 'max_workers'"),
         ('[executors.big]\nuse = "paralel"\n', "Did you mean 'parallel'"),
         ('[executors.big]\nuse = "parallel"\nmax_workers = "${UNSET_WORKERS}"\n', "UNSET_WORKERS"),
     ],

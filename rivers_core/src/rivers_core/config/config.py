@@ -148,6 +148,14 @@ class Config:
             )
         return kind, values
 
+    def place_of_executor(self, name: str) -> str:
+        """Return file and table of an executor for messages, such as `rivers.toml [executors.big]`.
+
+        Args:
+            name: Its name in the configuration.
+        """
+        return self._document.place(f"executors.{name}")
+
     @property
     def handler_names(self) -> list[str]:
         """Names of the configured handlers, sorted."""
