@@ -393,5 +393,11 @@ def check_executor(field: str, executor: object) -> None:
     """
     if executor is None or isinstance(executor, Executor):
         return
-    name = executor if isinstance(executor, str) and executor.isidentifier() else "in_process"
-    raise ConfigurationTypeError(f"{field} must be an Executor, got {executor!r}. Use rs.Executor.{name}().")
+    advice = "Use rs.Executor.in_process()."
+    if isinstance(executor, str):
+        try:
+            getattr(Executor, executor)
+            advice = f"Use rs.Executor.{executor}()."
+        except AttributeError as error:
+            advice = str(error)
+    raise ConfigurationTypeError(f"{field} must be an Executor, got {executor!r}. {advice}")

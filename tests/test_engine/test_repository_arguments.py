@@ -115,6 +115,7 @@ def test_unknown_executor_option_is_a_finding(repository):
     [
         ({"io_handler": object()}, "BaseIOHandler"),
         ({"executor": "parallel"}, r"rs.Executor.parallel\(\)"),
+        ({"executor": "paralel"}, "Did you mean .parallel"),
         ({"resources": {"db": 1}}, "Resource 'db' not found"),
     ],
 )
