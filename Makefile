@@ -10,6 +10,7 @@
 #   make dist      build all distributions          make changelog  assemble changes/ (VERSION=x.y.z)
 #   make ui        build the page of rivers ui, with npm
 #   make pictures  make the pictures of README and docs from the flights example
+#   make gallery   write the page of error messages
 #   make clean     remove what the targets built
 
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
@@ -33,7 +34,7 @@ PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 SOURCES := rivers $(wildcard rivers_*/src/rivers_*) $(wildcard plugins/*/src/rivers_*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui pictures test torture control-plane test-kubernetes test-all check check-page check-pyright check-mypy check-imports format docs bench bench-check dist changelog constraints clean
+.PHONY: help demo ui pictures gallery test torture control-plane test-kubernetes test-all check check-page check-pyright check-mypy check-imports format docs bench bench-check dist changelog constraints clean
 
 help:
 	@sed -n 's/^#  *\(make .*\)/  \1/p' Makefile
@@ -116,6 +117,10 @@ format: $(VENV)/.check
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "The site is in site/index.html"
+
+# The messages that users see for many faults, which a test compares with the page.
+gallery: $(VENV)/.test
+	$(BIN)/python -m tests.robustness.error_gallery
 
 pictures: $(VENV)/.test ui
 	$(BIN)/python docs/pictures/make.py

@@ -14,6 +14,7 @@ from rivers.definitions.contexts import AssetExecutionContext
 from rivers.definitions.field_checks import FieldChecks
 from rivers.definitions.signature import check_parameters, describe_signature, is_async_function
 from rivers.exceptions import AssetDefinitionError
+from rivers_core.authoring import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -202,7 +203,13 @@ def accepts(
                 len(args) <= len(leading) and kwargs.keys() <= known
             ):  # binding takes longer than the definition
                 return function(*args, options=kwargs)
-            arguments = signature.bind(*args, **kwargs).arguments
+            try:
+                arguments = signature.bind(*args, **kwargs).arguments
+            except TypeError as error:
+                unknown = next((name for name in kwargs if name not in signature.parameters), "")
+                raise TypeError(
+                    f"{function.__qualname__}(): {error}.{did_you_mean(unknown, signature.parameters)}"
+                ) from None
             given = {name: arguments.pop(name) for name in list(arguments) if name not in names}
             return function(**arguments, options=given)
 

@@ -166,7 +166,7 @@ def keys_of_plan(
     if request is not None and not partitioned:
         raise PartitionValidationError(
             f"partition_key={shown_request(request)}: none of the selected assets is partitioned "
-            f"({', '.join(step.owner for step in plan.steps[:5])})"
+            f"({', '.join(step.owner for step in plan.steps[:5])}). Omit it."
         )
     if mode == "latest" and not partitioned:
         raise PartitionValidationError('partitions="latest": none of the selected assets has time windows.')

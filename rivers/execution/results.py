@@ -58,7 +58,7 @@ async def named_results(
     if absent:
         raise AssetOutputValidationError(
             f"asset {step.name!r} did not return its declared output {', '.join(map(repr, absent))}; "
-            f"it returned {', '.join(map(repr, sorted(seen))) or 'nothing'}"
+            f"it returned {', '.join(map(repr, sorted(seen))) or 'nothing'}. Return all, or declare fewer outputs"
         )
 
 
@@ -140,7 +140,7 @@ def check_value(output: StoredOutput, value: Any) -> None:
         returned = "None" if value is None else type(value).__name__
         raise AssetOutputValidationError(
             f"asset {output.name!r} is annotated to return {promised}, but returned {returned}; "
-            "nothing was stored"
+            "nothing was stored. Return that type, or correct the annotation"
         )
     if isinstance(value, PartitionedOutput):
         raise AssetOutputValidationError(

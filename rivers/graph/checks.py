@@ -46,7 +46,8 @@ def _check_stored_type(output: StoredOutput, findings: Findings) -> None:
         shown = hint.__qualname__ if isinstance(hint, type) else str(hint)
         assert output.binding is not None
         findings.add(
-            f"asset {output.name!r}: returns {shown}, which its handler {output.binding.label!r} does not accept"
+            f"asset {output.name!r}: returns {shown}, which its handler {output.binding.label!r} does not accept. "
+            "Return another type, or use another handler."
         )
 
 

@@ -120,6 +120,7 @@ def in_order(steps: dict[str, Step], outputs: dict[str, StoredOutput], findings:
         findings.add(
             "assets depend on each other in a cycle, each on the next: "
             + _cycle(list(reversed(error.args[1])))
+            + "; remove one of these dependencies"
         )
         return steps
     return {name: steps[name] for name in sorted(steps, key=depths.__getitem__)}

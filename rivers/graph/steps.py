@@ -299,7 +299,8 @@ class StepBuilder:
         named = self._symbols.definitions.retries
         if declared not in named:
             self._symbols.findings.add(
-                f"{subject}: retry policy {declared!r} not found.{suggest(declared, named)}",
+                f"{subject}: retry policy {declared!r} not found.{suggest(declared, named)} "
+                "Define it in `retries` of the repository.",
                 ConfigurationError,
             )
         return named.get(declared)

@@ -280,7 +280,9 @@ def _import_module(name: str, root: Path) -> Any:
         missing = error.__cause__.name if isinstance(error.__cause__, ModuleNotFoundError) else None
         if missing is None or not f"{name}.".startswith(f"{missing}."):
             raise
-        raise ProjectError(f"Module {missing!r} of repository {name!r} not found in {root}.") from None
+        raise ProjectError(
+            f"Module {missing!r} of repository {name!r} not found in {root}. Correct `repository`, MODULE:NAME."
+        ) from None
 
 
 def _run_project_code(name: str, function: Callable[[], Any]) -> Any:

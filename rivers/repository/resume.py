@@ -40,7 +40,9 @@ def skip_finished_steps(run: Run, *, resume: bool) -> None:
     earlier = run.storage.get_run(run.run_id)
     if earlier is None:
         if resume:
-            raise StorageError(f"Cannot resume run {run.run_id!r}: not found in this storage.")
+            raise StorageError(
+                f"Cannot resume run {run.run_id!r}: not found in this storage. List its runs with get_runs()."
+            )
         return
     if not resume:
         raise ConflictError(

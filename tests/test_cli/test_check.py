@@ -116,7 +116,9 @@ def test_misspelled_repository_is_reported_with_other_problems(project):
 
 
 def test_unknown_environment_names_its_origin(project, monkeypatch):
-    assert "'prd' (asked for). Did you mean 'prod'?" in project.rivers("assets", "--env", "prd").err
+    assert (
+        "'prd' (given as an argument). Did you mean 'prod'?" in project.rivers("assets", "--env", "prd").err
+    )
     monkeypatch.setenv("RIVERS_ENV", "prd")
     assert "'prd' (RIVERS_ENV in the environment)" in project.rivers("assets").err
 

@@ -92,7 +92,7 @@ def test_rivers_env_selects_environment(load, project, monkeypatch):
 @pytest.mark.parametrize("variable", [True, False])
 def test_load_config_reports_unknown_environment(variable, load, monkeypatch):
     monkeypatch.setenv("RIVERS_ENV", "prd" if variable else "prod")
-    selected_by = "RIVERS_ENV in the environment" if variable else "asked for"
+    selected_by = "RIVERS_ENV in the environment" if variable else "given as an argument"
     expected = rf"'prd' \({selected_by}\)\. Did you mean 'prod'\? It has: lab, prod"
     with pytest.raises(ConfigurationError, match=expected):
         load(FULL, environment=None if variable else "prd")

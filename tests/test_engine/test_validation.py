@@ -134,7 +134,7 @@ def test_validate_checks_handler_types(repository):
     with pytest.raises(Wrong) as caught:
         repository(number, text, down).validate()
     assert len(caught.value.findings) == 2
-    assert "asset 'number': returns int, which its handler 'Text' does not accept" in caught.value.findings
+    assert "asset 'number': returns int, which its handler 'Text' does not accept." in str(caught.value)
     assert "asset 'down': handler 'Text' cannot load 'text' as bytes" in str(caught.value)
 
 

@@ -14,21 +14,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rivers_core import InputContext, OutputContext
-    from rivers_pickle.format import Header
+    from rivers_pickle.format import FormatError, Header
     from rivers_pickle.unpickling import ForbiddenGlobalError
 
 
-def damaged(context: InputContext, address: str, reason: str) -> IntegrityError:
+def damaged(context: InputContext, address: str, error: FormatError) -> IntegrityError:
     """Return the error for an object that must not be unpickled.
 
     Args:
         context: Context of the asset.
         address: Address of the object.
-        reason: End of a sentence about the object.
+        error: What is wrong with the object.
     """
     return IntegrityError(
-        f"Could not load {named(context)} at {address!r}: the object {reason}. Nothing was unpickled. "
-        "Restore it from a copy, or materialize the asset again."
+        f"Could not load {named(context)} at {address!r}: the object {error}. Nothing was unpickled. {error.advice}"
     )
 
 

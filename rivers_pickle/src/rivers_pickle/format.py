@@ -39,7 +39,18 @@ _KEY_CONTEXT: Final = "rivers-pickle 1 signing key"
 
 
 class FormatError(ValueError):
-    """Raised for an object that must not be unpickled; the message ends a sentence about the object."""
+    """Raised for an object that must not be unpickled.
+
+    Args:
+        reason: End of a sentence about the object, which is the message.
+        advice: What to do.
+    """
+
+    def __init__(
+        self, reason: str, advice: str = "Restore it from a copy, or materialize the asset again."
+    ) -> None:
+        super().__init__(reason)
+        self.advice = advice
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +164,24 @@ def verify(data: memoryview, keys: Sequence[bytes]) -> tuple[memoryview, Header]
     stream, text, lengths, seal = _split(data)
     _, _, _, signed = _LENGTHS.unpack(lengths)
     if signed and not keys:
-        raise FormatError("is signed, but this handler has no `signing_key` to verify it")
+        raise FormatError(
+            "is signed, but this handler has no `signing_key` to verify it", "Set the key that signed it."
+        )
     if keys and not signed:
-        raise FormatError("is not signed, but this handler only loads objects signed with its `signing_key`")
+        raise FormatError(
+            "is not signed, but this handler only loads objects signed with its `signing_key`",
+            "Materialize the asset again, or sign a store that you trust with `rivers handlers resign NAME "
+            "--accept-unsigned`.",
+        )
     digest = blake3(stream).digest()
     seals = [_seal(digest, text, lengths, key) for key in keys or (None,)]
     if not any(hmac.compare_digest(seal, expected) for expected in seals):
-        changed = "was changed after it was stored: its digest does not match its bytes"
-        raise FormatError("was signed with another key, or changed after signing" if keys else changed)
+        if keys:
+            raise FormatError(
+                "was signed with another key, or changed after signing",
+                "Add the key that signed it to `signing_keys`, restore it from a copy, or materialize the asset again.",
+            )
+        raise FormatError("was changed after it was stored: its digest does not match its bytes")
     return stream, _header(text, digest)
 
 

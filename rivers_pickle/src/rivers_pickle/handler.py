@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, NoReturn
 
-from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from rivers_core import InputContext, MetadataValue, StoredVersion
@@ -49,6 +49,17 @@ _MARKER: Final = ".rivers-signed"
 _MARKER_TEXT: Final = (
     b"Pickle objects in this folder are signed. rivers refuses to write here without a signing key.\n"
 )
+
+
+def _long_enough(key: SecretStr) -> SecretStr:
+    length = len(key.get_secret_value())
+    if length < _SHORTEST_KEY:
+        raise ValueError(f"must have at least {_SHORTEST_KEY} characters, got {length}")
+    return key
+
+
+SigningKey = Annotated[SecretStr, AfterValidator(_long_enough)]
+"""A key that cannot be guessed."""
 _warned_names: Final[set[str]] = set()
 
 
@@ -106,12 +117,11 @@ class PickleIOHandler(ObjectIOHandler):
     conditional_writes: ClassVar[Any] = True
     has_versions: ClassVar[Any] = True
 
-    signing_key: SecretStr | None = Field(
+    signing_key: SigningKey | None = Field(
         default=None,
-        min_length=_SHORTEST_KEY,
         description="Key that signs objects; then only objects signed with it are loaded.",
     )
-    signing_keys: tuple[Annotated[SecretStr, Field(min_length=_SHORTEST_KEY)], ...] = Field(
+    signing_keys: tuple[SigningKey, ...] = Field(
         default=(), description="Several keys: the first signs, all verify."
     )
     allow: Annotated[tuple[tuple[str, str], ...] | None, BeforeValidator(parse_allowed)] = Field(
@@ -398,7 +408,8 @@ class PickleIOHandler(ObjectIOHandler):
             if kept is None:
                 versions = [version.version for version in self.versions(context)]
                 raise errors.no_such_version(context, self.object_address(path), versions)
-            raise errors.damaged(context, self.object_address(kept), "is not the version in its name")
+            problem = FormatError("is not the version in its name")
+            raise errors.damaged(context, self.object_address(kept), problem)
         return kept or path, data, stream, header
 
     def _kept_path(self, context: InputContext, path: str, version: str) -> str | None:
@@ -471,7 +482,7 @@ class PickleIOHandler(ObjectIOHandler):
             if header.key != context.storage_key:
                 raise FormatError(f"was stored as {header.key!r} and does not belong here")
         except FormatError as error:
-            raise errors.damaged(context, self.object_address(path), str(error)) from None
+            raise errors.damaged(context, self.object_address(path), error) from None
         return stream, header
 
     def _target(self, context: OutputContext, path: str) -> Target:

@@ -46,6 +46,8 @@ _ADVICE: Final = {
         "The credentials are wrong or lack a permission; check both (S3 also answers like this for a missing object "
         "if they may not list the bucket)."
     ),
+    "IsADirectoryError": "A folder has the name of this object: move or rename it.",
+    "UnknownConfigurationKeyError": "Correct this name in `storage_options`, or remove it.",
     "UnauthenticatedError": "No valid credentials were given; pass them as `storage_options` or by environment "
     "variables.",
 }

@@ -388,7 +388,7 @@ def load_config(
     )
     folder = Path(root).expanduser().absolute() if root is not None else file.parent if file else Path.cwd()
     dotenv = read_dotenv(folder)
-    selected_by = "asked for"
+    selected_by = "given as an argument"
     is_empty = file is None and not tables
     if not environment:
         environment, selected_by = (None, "") if is_empty else select_environment(dotenv)

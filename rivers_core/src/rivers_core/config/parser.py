@@ -388,7 +388,9 @@ def locate_config(path: str | os.PathLike[str], reason: str = "") -> Path:
     if file is not None:
         return file
     problem = f"the folder does not contain {FILE_NAME}" if target.is_dir() else "the file does not exist"
-    raise ConfigurationError(f"Configuration not found at {str(path)!r}{reason}: {problem}.")
+    raise ConfigurationError(
+        f"Configuration not found at {str(path)!r}{reason}: {problem}. Correct the path."
+    )
 
 
 def open_config(path: str | os.PathLike[str] | None) -> tuple[Path | None, dict[str, Any]]:

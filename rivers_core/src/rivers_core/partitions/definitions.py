@@ -693,8 +693,8 @@ def _unknown_keys(values: Iterable[str], known: Collection[str]) -> str | None:
         return None
     keys = shown_keys([repr(key) for key in unknown])
     subject = f"is no partition key {keys}" if len(unknown) == 1 else f"are no partition keys {keys}"
-    shown = shown_keys([repr(key) for key in known]) or "none at all"
-    return f"There {subject}.{did_you_mean(unknown[0], known)} There are: {shown}."
+    shown = shown_keys([repr(key) for key in known])
+    return f"There {subject}.{did_you_mean(unknown[0], known)} {f'There are: {shown}.' if shown else 'None exists.'}"
 
 
 def _check_dimension(name: object, definition: object) -> None:

@@ -529,7 +529,9 @@ class PluginRegistry:
                 raise errors.broken_plugin_error(entry, failures[entry])
         for entry in likely:
             if refusal := _refusal(policies, entry.distribution):
-                return HandlerNotFoundError(f"The {noun} {name!r} comes with {entry.owner}, but {refusal}.")
+                return HandlerNotFoundError(
+                    f"The {noun} {name!r} comes with {entry.owner}, but {refusal}. Allow it there, or use another one."
+                )
         if owner is not None:
             provided = [item for entry in likely for item in self._loaded.registrations.get(entry, ())]
             return HandlerNotFoundError(errors.not_provided_message(owner, noun, name, provided))
