@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from rivers_core.authoring import lazy_exports
+from rivers_core.authoring import lazy_exports, register_former_module
 
 __version__ = "0.1.0"
 
@@ -94,6 +94,8 @@ if TYPE_CHECKING:
     from rivers.execution.staleness import AssetStatus as AssetStatus
     from rivers.executors import Executor as Executor
     from rivers.mappings import PartitionMapping as PartitionMapping
+    from rivers.partitions import PartitionKeyRange as PartitionKeyRange
+    from rivers.partitions import PartitionsDefinition as PartitionsDefinition
     from rivers.repository import CodeRepository as CodeRepository
     from rivers.repository import RunPlan as RunPlan
     from rivers.repository import RunResult as RunResult
@@ -104,8 +106,6 @@ if TYPE_CHECKING:
     from rivers_core import OutputContext as OutputContext
     from rivers_core import PartitionContext as PartitionContext
     from rivers_core import PartitionKey as PartitionKey
-    from rivers_core import PartitionKeyRange as PartitionKeyRange
-    from rivers_core import PartitionsDefinition as PartitionsDefinition
     from rivers_core import Schema as Schema
     from rivers_delta import DeltaIOHandler as DeltaIOHandler
     from rivers_json import JsonIOHandler as JsonIOHandler
@@ -145,6 +145,7 @@ else:
             "rivers.execution.staleness": ["AssetStatus"],
             "rivers.executors": ["Executor"],
             "rivers.mappings": ["PartitionMapping"],
+            "rivers.partitions": ["PartitionKeyRange", "PartitionsDefinition"],
             "rivers.repository": ["CodeRepository", "RunPlan", "RunResult"],
             "rivers.storage": ["Storage"],
             "rivers_core": [
@@ -154,11 +155,27 @@ else:
                 "OutputContext",
                 "PartitionContext",
                 "PartitionKey",
-                "PartitionKeyRange",
-                "PartitionsDefinition",
                 "Schema",
             ],
         },
+    )
+
+    # Modules that pickles of release 0.1 name.
+    register_former_module(
+        "rivers_core.partitions.definitions",
+        {
+            "rivers.partitions.definitions": [
+                "DynamicPartitions",
+                "MultiPartitions",
+                "PartitionsDefinition",
+                "StaticPartitions",
+                "TimeWindowPartitions",
+            ]
+        },
+    )
+    register_former_module(
+        "rivers_core.partitions.key_range",
+        {"rivers.partitions.key_range": ["MultiKeyRange", "PartitionKeyRange", "SingleKeyRange"]},
     )
 
     def __getattr__(name: str) -> object:

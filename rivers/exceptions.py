@@ -73,6 +73,10 @@ class TaskTypeError(TaskDefinitionError, TypeError):
     """An argument of a task has the wrong type."""
 
 
+class DynamicKeysError(PartitionValidationError, NotImplementedError):
+    """The keys of dynamic partitions were requested from their definition; they live in the event storage."""
+
+
 class ResultDefinitionError(RiversError, ValueError):
     """An `Output`, `Materialization`, `Observation` or `PartitionedOutput` is invalid."""
 

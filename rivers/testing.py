@@ -10,7 +10,7 @@ from rivers.exceptions import ConfigurationError
 from rivers.repository import CodeRepository, RunResult
 from rivers.storage import Storage
 from rivers_core.exceptions import ConfigurationTypeError
-from rivers_core.partitions import PartitionContext, PartitionKey, PartitionsDefinition
+from rivers_core.partitions import PartitionContext, PartitionKey
 
 if TYPE_CHECKING:
     import os
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rivers.definitions.asset import Asset
     from rivers.definitions.task import Task
     from rivers.execution.keys import KeyRequest
+    from rivers.partitions import PartitionsDefinition
     from rivers.storage import EventStorage
 
 __all__ = [
@@ -67,9 +68,9 @@ def build_asset_context(
         ConfigurationError: An argument has the wrong type, or the definition does not have the key.
 
     Examples:
-        >>> context = build_asset_context(
-        ...     "sales", partition_key="2024-01-02", partitions_def=PartitionsDefinition.daily("2024-01-01")
-        ... )
+        >>> from rivers import PartitionsDefinition
+        >>> days = PartitionsDefinition.daily("2024-01-01")
+        >>> context = build_asset_context("sales", partition_key="2024-01-02", partitions_def=days)
         >>> context.partition_time_window[0].isoformat()
         '2024-01-02T00:00:00'
     """

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from rivers.definitions.hook import Hook
     from rivers.definitions.retry import Compute, RetryPolicy
     from rivers.mappings import PartitionMapping
+    from rivers.partitions import PartitionsDefinition
     from rivers_core.handler import BaseIOHandler
-    from rivers_core.partitions import PartitionsDefinition
 
     # the defaults make a bare `SingleAsset` a complete annotation
     P = ParamSpec("P", default=...)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rivers.definitions.asset import MultiAsset
     from rivers.definitions.definition import Definition
     from rivers.mappings import PartitionMapping
+    from rivers.partitions import PartitionsDefinition
     from rivers_core.handler import BaseIOHandler
-    from rivers_core.partitions import PartitionsDefinition
 
 __all__ = ["AssetDef", "DepDef"]
 

@@ -12,8 +12,8 @@ from rivers.definitions.hook import Hook
 from rivers.definitions.retry import Compute, RetryPolicy
 from rivers.exceptions import TYPE_ERRORS
 from rivers.mappings import PartitionMapping
+from rivers.partitions import PartitionsDefinition
 from rivers_core.authoring import plain_text
-from rivers_core.partitions import PartitionsDefinition
 
 if TYPE_CHECKING:
     from rivers.exceptions import RiversError

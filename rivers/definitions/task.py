@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from rivers.definitions.signature import ContextType
     from rivers.exceptions import RiversError
     from rivers.mappings import PartitionMapping
+    from rivers.partitions import PartitionsDefinition
     from rivers_core.handler import BaseIOHandler
-    from rivers_core.partitions import PartitionsDefinition
 
     # the defaults make a bare `Task` a complete annotation
     P = ParamSpec("P", default=...)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final, cast
 
 from rivers.exceptions import UnknownPartitionError
 from rivers.mappings import upstream_keys
+from rivers.partitions import PartitionKeyRange, PartitionsDefinition
 from rivers_core.authoring import did_you_mean
 from rivers_core.exceptions import PartitionDefinitionError, PartitionValidationError
-from rivers_core.partitions import PartitionKey, PartitionKeyRange, PartitionsDefinition
+from rivers_core.partitions import PartitionKey
 
 if TYPE_CHECKING:
     from typing import Literal

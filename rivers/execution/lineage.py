@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from rivers.graph.plan import Awaited, LoadedInput, Step, StoredOutput
+    from rivers.partitions import PartitionsDefinition
     from rivers.storage import Event, EventStorage
-    from rivers_core.partitions import PartitionKey, PartitionsDefinition
+    from rivers_core.partitions import PartitionKey
 
 _RECENT_EVENTS = 100
 

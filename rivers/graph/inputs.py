@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rivers.graph.findings import Findings
     from rivers.graph.plan import HandlerBinding, StoredOutput
     from rivers.graph.symbols import SymbolTable
-    from rivers_core.partitions import PartitionsDefinition
+    from rivers.partitions import PartitionsDefinition
 
 
 _ANNOTATIONS = {

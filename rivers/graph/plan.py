@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from rivers.definitions.retry import Compute, RetryPolicy
     from rivers.definitions.task import Task
     from rivers.mappings import PartitionMapping
+    from rivers.partitions import PartitionsDefinition
     from rivers_core.contexts import InputContext, OutputContext
     from rivers_core.handler import BaseIOHandler
-    from rivers_core.partitions import PartitionsDefinition
 
 
 _needs_loop: Final = attrgetter("needs_loop")

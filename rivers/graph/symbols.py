@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from rivers.definitions.task import Task
     from rivers.graph.findings import Findings
     from rivers.graph.handlers import HandlerBinder
+    from rivers.partitions import PartitionsDefinition
     from rivers_core.handler import BaseIOHandler
-    from rivers_core.partitions import PartitionsDefinition
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rivers.mappings.upstream import UpstreamKeys
-    from rivers_core.partitions import PartitionKey, PartitionsDefinition
+    from rivers.partitions import PartitionsDefinition
+    from rivers_core.partitions import PartitionKey
 
 __all__ = ["AllPartitionsMapping"]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rivers.mappings.static import StaticMapping
     from rivers.mappings.time_window import TimeWindowMapping
     from rivers.mappings.upstream import UpstreamKeys
-    from rivers_core.partitions import PartitionKeyRange, PartitionsDefinition
+    from rivers.partitions import PartitionKeyRange, PartitionsDefinition
 
     KeyOrText: TypeAlias = str | PartitionKey
     KeyLike: TypeAlias = str | Mapping[str, str] | PartitionKey

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rivers.mappings.time_grids import common_window
-from rivers_core.partitions import PartitionsDefinition
+from rivers.partitions import PartitionsDefinition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

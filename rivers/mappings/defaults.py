@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rivers.mappings.base import PartitionMapping, shown_definition
 from rivers.mappings.time_grids import relate
-from rivers_core.partitions import PartitionsDefinition
+from rivers.partitions import PartitionsDefinition
 
 __all__ = ["check_mapping", "default_mapping", "fans_in", "obvious_mapping"]
 

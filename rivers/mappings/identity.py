@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rivers.mappings.base import PartitionMapping, shown_definition
 from rivers.mappings.key_checks import listed_keys, unknown_keys
 from rivers.mappings.time_grids import common_window, first_and_last
-from rivers_core.partitions import PartitionsDefinition
+from rivers.partitions import PartitionsDefinition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rivers.partitions import PartitionKeyRange, PartitionsDefinition
 from rivers_core.authoring import shown_keys
 from rivers_core.exceptions import PartitionValidationError
-from rivers_core.partitions import PartitionKey, PartitionKeyRange, PartitionsDefinition
+from rivers_core.partitions import PartitionKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

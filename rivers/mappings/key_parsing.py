@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from rivers.partitions import PartitionKeyRange
 from rivers_core.exceptions import PartitionValidationError
-from rivers_core.partitions import PartitionKey, PartitionKeyRange
+from rivers_core.partitions import PartitionKey
 from rivers_core.partitions.keys import unique_dimensions
 
 __all__ = ["parse_key", "parse_keys", "parse_keys_and_ranges"]

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rivers.mappings.base import PartitionMapping, require_mapping, shown_definition
 from rivers.mappings.defaults import check_mapping, fans_in, obvious_mapping
+from rivers.partitions import PartitionsDefinition
 from rivers_core.exceptions import PartitionDefinitionError, PartitionTypeError, PartitionValidationError
-from rivers_core.partitions import PartitionKey, PartitionsDefinition
+from rivers_core.partitions import PartitionKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

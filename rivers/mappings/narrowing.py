@@ -9,13 +9,14 @@ from rivers.mappings.base import PartitionMapping, require_mapping, shown_select
 from rivers.mappings.defaults import default_mapping, obvious_mapping
 from rivers.mappings.key_checks import check_named_keys
 from rivers.mappings.key_parsing import parse_keys_and_ranges
-from rivers_core.partitions import PartitionKey, PartitionsDefinition
+from rivers.partitions import PartitionsDefinition
+from rivers_core.partitions import PartitionKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from rivers.mappings.upstream import UpstreamKeys
-    from rivers_core.partitions import PartitionKeyRange
+    from rivers.partitions import PartitionKeyRange
 
 __all__ = ["ForKeysMapping", "SubsetMapping"]
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rivers.mappings.upstream import UpstreamKeys
-    from rivers_core.partitions import PartitionKey, PartitionKeyRange, PartitionsDefinition
+    from rivers.partitions import PartitionKeyRange, PartitionsDefinition
+    from rivers_core.partitions import PartitionKey
 
 __all__ = ["SpecificPartitionsMapping"]
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from rivers.mappings.base import KeyOrText
     from rivers.mappings.upstream import UpstreamKeys
-    from rivers_core.partitions import PartitionKey, PartitionsDefinition
+    from rivers.partitions import PartitionsDefinition
+    from rivers_core.partitions import PartitionKey
 
 __all__ = ["StaticMapping"]
 

@@ -1,7 +1,7 @@
 """Relate the windows of two time-window definitions by arithmetic on their schedules.
 
 A definition may have millions of windows, or a number that grows with the clock, so nothing here lists them. Its grid
-(`rivers_core.partitions.time_windows`) computes single starts; a pattern describes all of them: an interval is a start
+(`rivers.partitions.time_windows`) computes single starts; a pattern describes all of them: an interval is a start
 and a step, a cron schedule is a set of days and, on each of them, the same times of day.
 `docs/design/decisions/0004-comparing-time-grids.md` explains the comparison.
 """
@@ -17,13 +17,13 @@ from itertools import islice, pairwise
 from math import gcd
 from typing import TYPE_CHECKING, Final
 
+from rivers.partitions.time_windows import CronGrid, IntervalGrid
 from rivers_core.partitions import PartitionKey
-from rivers_core.partitions.time_windows import CronGrid, IntervalGrid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rivers_core.partitions import PartitionsDefinition
+    from rivers.partitions import PartitionsDefinition
 
 __all__ = ["Relation", "common_window", "first_and_last", "relate"]
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rivers.mappings.base import PartitionMapping, shown_definition
 from rivers.mappings.time_grids import first_and_last, relate
+from rivers.partitions import PartitionsDefinition
 from rivers_core.exceptions import PartitionTypeError, PartitionValidationError
-from rivers_core.partitions import PartitionKey, PartitionsDefinition
+from rivers_core.partitions import PartitionKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

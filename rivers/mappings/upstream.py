@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rivers.mappings.defaults import obvious_mapping
+from rivers.partitions import PartitionsDefinition
 from rivers_core.authoring import shown_keys
 from rivers_core.exceptions import PartitionValidationError
-from rivers_core.partitions import PartitionKey, PartitionsDefinition
+from rivers_core.partitions import PartitionKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from rivers.mappings.base import PartitionMapping
-    from rivers_core.partitions import PartitionKeyRange
+    from rivers.partitions import PartitionKeyRange
 
 __all__ = ["UpstreamKeys", "upstream_keys"]
 

@@ -36,6 +36,7 @@ from rivers.execution.verification import verified_status
 from rivers.graph.findings import suggest
 from rivers.graph.selection_syntax import select_names
 from rivers.graph.symbols import Definitions
+from rivers.partitions import PartitionsDefinition
 from rivers.repository.accepting import accept_stored
 from rivers.repository.deleting import delete_values, values_of
 from rivers.repository.loading import load_stored, stored_context
@@ -45,7 +46,6 @@ from rivers.repository.run_preview import preview
 from rivers.repository.runner import RunRequest, run_plan
 from rivers.repository.runtime import Runtime, check_executor
 from rivers.repository.tracebacks import keeps_frames
-from rivers_core.partitions import PartitionsDefinition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,11 +10,12 @@ from rivers.exceptions import GraphValidationError, PartitionDefinitionError, Pa
 from rivers.execution.handler_calls import add_location
 from rivers.execution.keys import requested_keys
 from rivers.graph.plan import HandlerBinding
+from rivers.partitions import PartitionsDefinition
 from rivers.storage import Event
 from rivers.storage.events import DELETION
 from rivers_core.authoring import resolve_awaitable
 from rivers_core.contexts import InputContext
-from rivers_core.partitions import PartitionContext, PartitionKey, PartitionsDefinition
+from rivers_core.partitions import PartitionContext, PartitionKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

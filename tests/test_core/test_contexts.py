@@ -6,10 +6,11 @@ import pickle
 
 import pytest
 
+from rivers.partitions import PartitionsDefinition
 from rivers_core.contexts import InputContext, OutputContext
 from rivers_core.exceptions import AssetOutputValidationError, PartitionValidationError
 from rivers_core.metadata import MetadataValue
-from rivers_core.partitions import PartitionContext, PartitionKey, PartitionsDefinition
+from rivers_core.partitions import PartitionContext, PartitionKey
 
 DAYS = PartitionsDefinition.daily("2024-01-01")
 

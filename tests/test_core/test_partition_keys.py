@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rivers.partitions import PartitionsDefinition
 from rivers_core.exceptions import PartitionDefinitionError
-from rivers_core.partitions import PartitionContext, PartitionKey, PartitionsDefinition
+from rivers_core.partitions import PartitionContext, PartitionKey
 
 values = st.text(st.characters(exclude_characters="|,", exclude_categories=["Cs"]), min_size=1, max_size=8)
 names = st.text(st.characters(exclude_characters="|,=", exclude_categories=["Cs"]), min_size=1, max_size=8)

@@ -25,8 +25,8 @@ from rivers import (
     TaskExecutionContext,
 )
 from rivers.exceptions import AssetDefinitionError
+from rivers.partitions import PartitionsDefinition
 from rivers_core.handler import BaseIOHandler
-from rivers_core.partitions import PartitionsDefinition
 
 
 class Shelf(BaseIOHandler):

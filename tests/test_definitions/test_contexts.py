@@ -12,8 +12,9 @@ from rivers.exceptions import (
     PartitionValidationError,
     ResultDefinitionError,
 )
+from rivers.partitions import PartitionsDefinition
 from rivers_core.metadata import MetadataValue
-from rivers_core.partitions import PartitionContext, PartitionKey, PartitionsDefinition
+from rivers_core.partitions import PartitionContext, PartitionKey
 
 
 def test_self_dependency_none_if_never_stored():

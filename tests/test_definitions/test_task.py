@@ -9,7 +9,7 @@ import pytest
 
 from rivers import BashTask, PartitionMapping, RetryPolicy, Task
 from rivers.exceptions import ExecutionError, TaskDefinitionError
-from rivers_core.partitions import PartitionsDefinition
+from rivers.partitions import PartitionsDefinition
 
 
 def test_task_from_decorator_and_call():

@@ -9,7 +9,7 @@ from datetime import datetime
 import polars as pl
 import pytest
 
-from rivers_core import PartitionsDefinition
+from rivers.partitions import PartitionsDefinition
 from rivers_core.exceptions import ConflictError, NotMaterializedError, RiversError
 from rivers_delta import DeltaIOHandler
 from rivers_delta.write import delete as deleting

@@ -13,9 +13,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from rivers.partitions import PartitionsDefinition
 from rivers_core import InputContext, OutputContext
 from rivers_core.exceptions import AssetOutputValidationError, PartitionValidationError
-from rivers_core.partitions import PartitionsDefinition
 from rivers_delta import DeltaIOHandler
 
 ZONES = [None, "UTC", "Europe/Berlin", "+02:00"]

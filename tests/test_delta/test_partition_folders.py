@@ -5,7 +5,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from rivers_core import PartitionKey, PartitionsDefinition
+from rivers.partitions import PartitionsDefinition
+from rivers_core import PartitionKey
 from rivers_core.exceptions import PartitionValidationError
 
 LONG = "k" * 300

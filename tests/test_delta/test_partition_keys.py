@@ -13,7 +13,7 @@ from deltalake import write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rivers_core import PartitionsDefinition
+from rivers.partitions import PartitionsDefinition
 from rivers_core.exceptions import NotMaterializedError, PartitionValidationError
 from rivers_delta.partitions import keys
 from rivers_delta.schema import encoding as columns

@@ -12,7 +12,8 @@ from deltalake import write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rivers_core import PartitionKey, PartitionsDefinition
+from rivers.partitions import PartitionsDefinition
+from rivers_core import PartitionKey
 from rivers_core.exceptions import InvalidMetadataError, NotMaterializedError, PartitionValidationError
 from tests.test_delta.support import Lake, facts
 

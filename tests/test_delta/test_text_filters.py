@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from rivers_core import PartitionContext, PartitionKey, PartitionsDefinition
+from rivers.partitions import PartitionsDefinition
+from rivers_core import PartitionContext, PartitionKey
 from rivers_core.exceptions import PartitionValidationError
 from rivers_delta import DeltaIOHandler, PartitionExpr
 

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from rivers.mappings import PartitionMapping, check_mapping, default_mapping, upstream_keys
+from rivers.partitions import PartitionsDefinition
 from rivers_core.exceptions import PartitionValidationError
-from rivers_core.partitions import PartitionsDefinition
 
 M, P = PartitionMapping, PartitionsDefinition
 START = datetime(2024, 1, 1)

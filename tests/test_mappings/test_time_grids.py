@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import rivers as rs
 from rivers.mappings.time_grids import CronPattern, IntervalPattern, relate
-from rivers_core.partitions.time_windows import CronGrid, IntervalGrid
+from rivers.partitions.time_windows import CronGrid, IntervalGrid
 
 M, P = rs.PartitionMapping, rs.PartitionsDefinition
 START = datetime(2024, 1, 1)

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from rivers.mappings import PartitionMapping, check_mapping, default_mapping, upstream_keys
+from rivers.partitions import PartitionsDefinition
 from rivers_core.exceptions import PartitionValidationError
-from rivers_core.partitions import PartitionKey, PartitionsDefinition
+from rivers_core.partitions import PartitionKey
 
 M, P = PartitionMapping, PartitionsDefinition
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 from pydantic import PrivateAttr
 
+from rivers.partitions import PartitionsDefinition
 from rivers_core.contexts import InputContext
 from rivers_core.exceptions import NotMaterializedError
 from rivers_core.handler import BaseIOHandler
-from rivers_core.partitions import PartitionContext, PartitionKey, PartitionsDefinition
+from rivers_core.partitions import PartitionContext, PartitionKey
 from rivers_overlay import OverlayIOHandler
 
 if TYPE_CHECKING:

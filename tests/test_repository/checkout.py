@@ -61,7 +61,7 @@ each_distribution = pytest.mark.parametrize(
 
 
 def normalize_name(requirement: str) -> str:
-    """Return the normalized name of the distribution in a requirement such as `rivers-core[cron]==0.1.0`."""
+    """Return the normalized name of the distribution in a requirement such as `rivers-core[arrow]==0.1.0`."""
     match = re.match(r"[A-Za-z0-9._-]+", requirement)
     assert match, requirement
     return re.sub(r"[-_.]+", "-", match[0]).lower()

@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from rivers_core.keys import storage_key as storage_key
     from rivers_core.metadata import MetadataValue as MetadataValue
     from rivers_core.partitions import PartitionContext as PartitionContext
+    from rivers_core.partitions import Partitioning as Partitioning
     from rivers_core.partitions import PartitionKey as PartitionKey
-    from rivers_core.partitions import PartitionKeyRange as PartitionKeyRange
-    from rivers_core.partitions import PartitionsDefinition as PartitionsDefinition
     from rivers_core.plugins import PluginRegistry as PluginRegistry
     from rivers_core.plugins import get_registry as get_registry
     from rivers_core.schema import Schema as Schema
@@ -45,8 +44,7 @@ else:
             "rivers_core.partitions": [
                 "PartitionContext",
                 "PartitionKey",
-                "PartitionKeyRange",
-                "PartitionsDefinition",
+                "Partitioning",
             ],
             "rivers_core.plugins": ["PluginRegistry", "get_registry"],
             "rivers_core.schema": ["Schema"],

@@ -103,10 +103,6 @@ class NoPartitionKeysError(PartitionDefinitionError, PartitionValidationError):
     """A partitions definition has no dimension, or a partition key no value."""
 
 
-class DynamicKeysError(PartitionValidationError, NotImplementedError):
-    """The keys of dynamic partitions were requested from their definition; they live in the event storage."""
-
-
 class IntegrityError(RiversError, ValueError):
     """Stored bytes are damaged, foreign, or signed with another key."""
 

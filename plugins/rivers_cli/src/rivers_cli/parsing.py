@@ -65,7 +65,7 @@ def parse_partitions(texts: Sequence[str] | None) -> KeyRequest | None:
 
 
 def _parse_range(text: str) -> KeyRequest:
-    from rivers_core.partitions import PartitionKeyRange
+    from rivers.partitions import PartitionKeyRange
 
     if "=" not in text:
         first, _, last = text.partition(_RANGE)

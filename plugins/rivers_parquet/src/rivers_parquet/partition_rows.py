@@ -19,7 +19,7 @@ from rivers_frames.arrow_types import is_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from rivers_core import PartitionContext, PartitionKey, PartitionsDefinition
+    from rivers_core import PartitionContext, Partitioning, PartitionKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +134,7 @@ def partition_rows(
             f"{'a key with one dimension' if not missing else f'dimension {missing[0]!r}'}. "
             f"Use {'the name of a column' if not missing else f'{{{missing[0]!r}: <column>, ...}}'}."
         )
-    definitions: Mapping[str | None, PartitionsDefinition] = (
-        getattr(partition.definition, "dimensions", None) or {}
-    )
+    definitions = partition.definition.dimensions if partition.definition is not None else {}
     dimensions = [
         _Dimension(
             given[name],
@@ -154,7 +152,7 @@ class _Dimension:
 
     column: str
     keys: Sequence[str]
-    definition: PartitionsDefinition | None
+    definition: Partitioning | None
 
     def places(self, column: pa.Array, keys: Sequence[str], subject: str) -> pa.Array:
         """Return for each row the position of its key among different keys, null if it belongs to none."""

@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from rivers.definitions.asset import Asset
     from rivers.execution.staleness import AssetStatus
     from rivers.inspection import AssetSummary, HandlerUsage
+    from rivers.partitions import PartitionsDefinition
     from rivers.repository import CodeRepository
     from rivers.storage import Event
     from rivers_core.handler import BaseIOHandler
-    from rivers_core.partitions import PartitionsDefinition
 
 Document = dict[str, Any]
 
@@ -266,7 +266,7 @@ def list_partitions(worker: Worker, name: str) -> Document:
     Raises:
         NodeNotFoundError: The asset does not exist.
     """
-    from rivers_core.partitions.definitions import DynamicPartitions, MultiPartitions
+    from rivers.partitions.definitions import DynamicPartitions, MultiPartitions
 
     repository = worker.repository()
     repository.handler_binding(name)  # raises for an unknown name
@@ -333,7 +333,7 @@ def _key_states(
 
 def _window_starts(definition: PartitionsDefinition, count: int) -> list[datetime] | None:
     """Return the start of each time window; None for other partitions."""
-    from rivers_core.partitions.definitions import TimeWindowPartitions
+    from rivers.partitions.definitions import TimeWindowPartitions
 
     if not isinstance(definition, TimeWindowPartitions):
         return None

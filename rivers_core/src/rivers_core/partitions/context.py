@@ -1,17 +1,52 @@
-"""Partition context: the partition keys of one step."""
+"""Partition context: the partition keys of one step, and what a handler may ask about their definition."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, final
 
 from rivers_core.exceptions import PartitionValidationError
 from rivers_core.partitions.keys import PartitionKey
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from rivers_core.partitions.definitions import PartitionsDefinition
+
+class Partitioning(ABC):
+    """What a handler may ask about the partitions of an asset; `rivers.PartitionsDefinition` answers it.
+
+    Examples:
+        >>> from datetime import date, datetime, time, timedelta
+        >>> class Days(Partitioning):
+        ...     def window_of(self, key):
+        ...         start = datetime.combine(date.fromisoformat(str(key)), time())
+        ...         return start, start + timedelta(days=1)
+        >>> PartitionContext(PartitionKey("2024-01-31"), Days()).time_window()
+        (datetime.datetime(2024, 1, 31, 0, 0), datetime.datetime(2024, 2, 1, 0, 0))
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def window_of(self, key: PartitionKey | str) -> tuple[datetime, datetime] | None:
+        """Return the time window of a key: start (inclusive) and end (exclusive); None if it has none.
+
+        With dimensions it is the window of the time dimension, if there is exactly one.
+
+        Raises:
+            PartitionValidationError: The key does not belong to this definition.
+        """
+
+    @property
+    def dimensions(self) -> Mapping[str, Partitioning]:
+        """The definition of each dimension, sorted by name; empty without dimensions."""
+        return {}
+
+    @property
+    def listed_keys(self) -> Sequence[str]:
+        """All keys, if the definition lists them; empty if they are computed or added at run time."""
+        return ()
 
 
 @final  # so that type checkers know that it is never false: `context.partition and context.partition.key`
@@ -26,7 +61,7 @@ class PartitionContext:
     __slots__ = ("_definition", "_keys")
 
     def __init__(
-        self, keys: Sequence[PartitionKey] | PartitionKey, definition: PartitionsDefinition | None = None
+        self, keys: Sequence[PartitionKey] | PartitionKey, definition: Partitioning | None = None
     ) -> None:
         if not isinstance(keys, PartitionKey) and not (keys and isinstance(keys[0], PartitionKey)):
             raise PartitionValidationError(
@@ -58,7 +93,7 @@ class PartitionContext:
         return len(keys) == 1 and keys[0].is_single
 
     @property
-    def definition(self) -> PartitionsDefinition | None:
+    def definition(self) -> Partitioning | None:
         """The partitions definition of the asset; None if unknown."""
         return self._definition
 

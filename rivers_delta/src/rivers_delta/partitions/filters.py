@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from rivers_core import PartitionContext, PartitionKey, PartitionsDefinition
+    from rivers_core import PartitionContext, Partitioning, PartitionKey
     from rivers_delta.config.partition_expr import PartitionExpr
     from rivers_delta.partitions.keys import KeyCodec
     from rivers_delta.schema.encoding import Column
@@ -41,7 +41,7 @@ class Dimension:
 
     column: str
     keys: tuple[str, ...]
-    definition: PartitionsDefinition | None
+    definition: Partitioning | None
 
     def window(self, key: str) -> tuple[datetime, datetime] | None:
         """Return start and end of a time window; None if the key is not one.
@@ -187,7 +187,7 @@ def refuse_long_objects(
 
 def _longest_folder(dimension: Dimension) -> int:
     """Return the bytes of the longest folder name of the keys and of all keys that the definition lists."""
-    listed = getattr(dimension.definition, "keys", ())
+    listed = dimension.definition.listed_keys if dimension.definition is not None else ()
     return max(_folder_length(dimension.column, key) for key in (*dimension.keys, *listed))
 
 
@@ -216,7 +216,7 @@ def _boxes(partition: PartitionContext, expr: PartitionExpr) -> list[list[Dimens
 
 
 def key_dimensions(
-    key: PartitionKey, definition: PartitionsDefinition | None, expr: PartitionExpr
+    key: PartitionKey, definition: Partitioning | None, expr: PartitionExpr
 ) -> list[Dimension]:
     """Return the dimensions of one key.
 
@@ -232,9 +232,9 @@ def key_dimensions(
 
 
 def _dimensions(
-    box: Mapping[str | None, tuple[str, ...]], definition: PartitionsDefinition | None, expr: PartitionExpr
+    box: Mapping[str | None, tuple[str, ...]], definition: Partitioning | None, expr: PartitionExpr
 ) -> list[Dimension]:
-    definitions: Mapping[str | None, PartitionsDefinition] = getattr(definition, "dimensions", None) or {}
+    definitions = definition.dimensions if definition is not None else {}
     return [
         Dimension(expr.column_of(name), keys, definition if name is None else definitions.get(name))
         for name, keys in box.items()
@@ -312,7 +312,7 @@ def _value(
 
 def _unique_keys(dimension: Dimension, codec: KeyCodec) -> frozenset[str]:
     """Return listed keys that are the only ones with their value, such as `01` for a month."""
-    listed: Sequence[str] = getattr(dimension.definition, "keys", ())
+    listed = dimension.definition.listed_keys if dimension.definition is not None else ()
     values = [_value_or_none(codec, key) for key in listed]
     counts = Counter(values)
     return frozenset(key for key, value in zip(listed, values, strict=True) if counts[value] == 1)

@@ -169,7 +169,8 @@ class Copy:
 
     def dynamic_keys(self) -> Iterator[tuple[str, list[str]]]:
         """Yield the keys of dynamic partitions in the partition key, by name of the definition."""
-        from rivers_core.partitions import PartitionKey, PartitionsDefinition
+        from rivers.partitions import PartitionsDefinition
+        from rivers_core.partitions import PartitionKey
 
         definition, key = self.output.partitions_def, self.key
         if isinstance(key, PartitionKey.Single) and isinstance(definition, PartitionsDefinition.Dynamic):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from rivers_core import PartitionContext, PartitionKey, PartitionsDefinition
+from rivers_core import PartitionContext, Partitioning, PartitionKey
 from rivers_core.exceptions import NotMaterializedError
 from rivers_testkit.subject import HandlerChecks, load_value, partition_of
 
@@ -15,7 +15,19 @@ if TYPE_CHECKING:
     from rivers_core import BaseIOHandler
     from rivers_testkit.subject import Key
 
-DAYS = PartitionsDefinition.daily(datetime(2024, 1, 1), datetime(2024, 2, 1))
+
+class Days(Partitioning):
+    """Partitions whose keys are days."""
+
+    __slots__ = ()
+
+    def window_of(self, key: PartitionKey | str) -> tuple[datetime, datetime]:
+        """Return start and end of the day."""
+        start = datetime.fromisoformat(str(key))
+        return start, start + timedelta(days=1)
+
+
+DAYS = Days()
 
 
 class PartitionChecks(HandlerChecks):

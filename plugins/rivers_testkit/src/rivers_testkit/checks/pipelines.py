@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from rivers_core import PartitionKey, PartitionsDefinition
+from rivers_core import PartitionKey
 from rivers_testkit.subject import HandlerChecks, shortened
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class PipelineChecks(HandlerChecks):
     def test_pipeline_stores_partitions(self, handler: BaseIOHandler) -> None:
         """Store an asset for several partition keys in one run."""
         rs = engine()
-        definition = PartitionsDefinition.static_(["a", "b"])
+        definition = rs.PartitionsDefinition.static_(["a", "b"])
 
         def make(context: Any) -> Any:
             return self.value(1, context.partition_key)

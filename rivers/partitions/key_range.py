@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from rivers.partitions.definitions import MultiPartitions, PartitionsDefinition, combine_keys
 from rivers_core._values import Value, source
 from rivers_core.exceptions import (
     NoPartitionKeysError,
@@ -13,7 +14,6 @@ from rivers_core.exceptions import (
     PartitionTypeError,
     PartitionValidationError,
 )
-from rivers_core.partitions.definitions import MultiPartitions, PartitionsDefinition, combine_keys
 from rivers_core.partitions.keys import (
     PartitionKey,
     SinglePartitionKey,
@@ -22,7 +22,7 @@ from rivers_core.partitions.keys import (
 )
 
 if TYPE_CHECKING:
-    from rivers_core.partitions.definitions import DynamicKeys
+    from rivers.partitions.definitions import DynamicKeys
 
 
 _Bounds: TypeAlias = "tuple[str, str] | list[str]"

@@ -114,7 +114,7 @@ class CronGrid(Grid):
         schedule: Five fields (minute, hour, day of month, month, day of week), or six with the second first.
 
     Raises:
-        PartitionDefinitionError: The expression is invalid, or `cronsim` is not installed.
+        PartitionDefinitionError: The expression is invalid.
     """
 
     __slots__ = ("_cron", "hours", "is_daily", "minutes", "schedule", "seconds")
@@ -182,12 +182,8 @@ class CronGrid(Grid):
 
 
 def _parse_cron(schedule: str) -> CronSim:
-    try:
-        from cronsim import CronSim, CronSimError
-    except ImportError as error:
-        raise PartitionDefinitionError(
-            "A cron_schedule needs cronsim, which is not installed. Run: pip install 'rivers-core[cron]'."
-        ) from error
+    from cronsim import CronSim, CronSimError  # imported on use: few definitions have a schedule
+
     try:
         return CronSim(schedule, datetime(2000, 1, 1))
     except CronSimError as error:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rivers.partitions import PartitionsDefinition
 from rivers_core.exceptions import PartitionDefinitionError, PartitionValidationError
-from rivers_core.partitions import PartitionKey, PartitionsDefinition
+from rivers_core.partitions import PartitionKey
 
 P = PartitionsDefinition
 DAYS = P.daily("2024-02-27", end="2024-03-03")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -11,15 +11,24 @@ from itertools import islice, product
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
+from rivers.exceptions import DynamicKeysError
+from rivers.partitions.time_windows import (
+    CronGrid,
+    IntervalGrid,
+    default_format,
+    identifies_windows,
+    parse_moment,
+    repeats_yearly,
+)
 from rivers_core._messages import did_you_mean, shown_keys
 from rivers_core._values import Value, source
 from rivers_core.exceptions import (
-    DynamicKeysError,
     NoPartitionKeysError,
     PartitionDefinitionError,
     PartitionTypeError,
     PartitionValidationError,
 )
+from rivers_core.partitions import Partitioning
 from rivers_core.partitions.keys import (
     MultiPartitionKey,
     PartitionKey,
@@ -29,26 +38,18 @@ from rivers_core.partitions.keys import (
     check_unique,
     unique_dimensions,
 )
-from rivers_core.partitions.time_windows import (
-    CronGrid,
-    IntervalGrid,
-    default_format,
-    identifies_windows,
-    parse_moment,
-    repeats_yearly,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
     from typing import TypeAlias
 
-    from rivers_core.partitions.time_windows import Grid
+    from rivers.partitions.time_windows import Grid
 
     DynamicKeys: TypeAlias = Sequence[str] | Mapping[str, Sequence[str]] | None
     Moment: TypeAlias = datetime | date | str
 
 
-class PartitionsDefinition(Value, ABC):
+class PartitionsDefinition(Value, Partitioning):
     """The partition keys of an asset.
 
     Examples:
@@ -240,13 +241,7 @@ class PartitionsDefinition(Value, ABC):
         """
 
     def window_of(self, key: PartitionKey | str) -> tuple[datetime, datetime] | None:
-        """Return the time window of a key: start (inclusive) and end (exclusive); None if it has none.
-
-        With dimensions it is the window of the time dimension, if there is exactly one.
-
-        Raises:
-            PartitionValidationError: The key does not belong to this definition.
-        """
+        """Return the time window of a key; see `Partitioning.window_of`."""
         parsed = self._parsed(key)
         self.check_partition_key(parsed)
         return self._window(parsed)
@@ -304,6 +299,11 @@ class StaticPartitions(_FlatPartitions, variant="Static"):
         check_unique(checked, "Static partitions")
         order = {key: index for index, key in enumerate(checked)}
         self._set(keys=checked, _order=order, _listed=tuple([SinglePartitionKey(key) for key in checked]))
+
+    @property
+    def listed_keys(self) -> tuple[str, ...]:
+        """All keys, in order."""
+        return self.keys
 
     def get_partition_keys(self, dynamic_keys: DynamicKeys = None) -> list[PartitionKey]:
         """Return all keys, in order."""

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rivers.partitions import PartitionKeyRange, PartitionsDefinition
 from rivers_core.exceptions import PartitionDefinitionError, PartitionValidationError
-from rivers_core.partitions import PartitionKey, PartitionKeyRange, PartitionsDefinition
+from rivers_core.partitions import PartitionKey
 
 DAYS = PartitionsDefinition.daily("2024-02-27", end="2024-03-03")
 REGIONS = PartitionsDefinition.static_(["us", "eu", "asia"])

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice, pairwise
 
@@ -8,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rivers.partitions import PartitionsDefinition
+from rivers.partitions.time_windows import CronGrid, IntervalGrid
 from rivers_core.exceptions import PartitionDefinitionError, PartitionValidationError
-from rivers_core.partitions import PartitionKey, PartitionsDefinition
-from rivers_core.partitions.time_windows import CronGrid, IntervalGrid
+from rivers_core.partitions import PartitionKey
 
 P = PartitionsDefinition
 START = datetime(2024, 1, 1)
@@ -248,7 +248,7 @@ def test_open_ended_definition_lists_complete_windows():
 
 
 def test_open_ended_definition_grows_with_the_clock(monkeypatch):
-    from rivers_core.partitions import definitions
+    from rivers.partitions import definitions
 
     class Clock(datetime):
         time = datetime(2024, 3, 1, 23, 59)
@@ -297,12 +297,6 @@ def test_ten_years_of_days_are_listed_and_validated():
 
     assert len(keys) == 3_660
     assert definition.ordered(keys[::-1]) == keys
-
-
-def test_cron_without_cronsim_names_pip_command(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cronsim", None)
-    with pytest.raises(PartitionDefinitionError, match=r"pip install 'rivers-core\[cron\]'"):
-        P.time_window("2024-01-01", cron_schedule="0 0 * * *")
 
 
 @pytest.mark.parametrize(
