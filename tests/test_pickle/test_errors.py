@@ -310,7 +310,7 @@ def test_killed_write_keeps_old_value(lake, fsync):
     assert len(lake.files()) == 2
     listed = list(chain.from_iterable(LocalStore(lake.folder).list()))
     assert [entry["path"] for entry in listed] == ["asset.pkl"]
-    assert lake.handler._objects.paths("") == ["asset.pkl"]
+    assert lake.handler.objects.paths("") == ["asset.pkl"]
 
 
 def test_first_write_sweeps_leftovers_of_killed_writers(lake):

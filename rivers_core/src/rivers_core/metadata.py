@@ -793,7 +793,7 @@ def coerce_mapping(values: Mapping[str, Any]) -> dict[str, MetadataValue]:
         MetadataTypeError: (a `TypeError`) `values` is not a dictionary, a name is not text, or a value cannot be
             coerced.
     """
-    if not isinstance(values, Mapping):
+    if type(values) is not dict and not isinstance(values, Mapping):
         raise MetadataTypeError(
             f"Metadata must be a dictionary of names and values, got {values!r} ({type(values).__name__})."
         )

@@ -9,10 +9,9 @@ import re
 import secrets
 import struct
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from blake3 import blake3
 
@@ -35,6 +34,8 @@ _TRAILER_SIZE: Final = _LENGTHS.size + _SEAL_SIZE + len(MAGIC)
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _STAMP: Final = "%Y%m%dT%H%M%S.%fZ"
 _NO_STAMP: Final = "0"
+_quoted: Final = json.encoder.encode_basestring_ascii
+_ENCODE: Final = json.JSONEncoder(separators=(",", ":")).encode
 _KEY_CONTEXT: Final = "rivers-pickle 1 signing key"
 
 
@@ -53,8 +54,7 @@ class FormatError(ValueError):
         self.advice = advice
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """Description of the value in the footer.
 
     Args:
@@ -140,10 +140,11 @@ def encode_footer(header: Header, *, stream_length: int, stream_digest: bytes, k
         stream_digest: BLAKE3 digest of the stream.
         key: 32 bytes that key the seal; None for a plain digest.
     """
-    values = {
-        name: getattr(header, name) for name in Header.__slots__ if name != "write_id" or header.write_id
-    }
-    text = json.dumps(values, separators=(",", ":")).encode()
+    values = header._asdict()
+    if not header.write_id:
+        del values["write_id"]
+    items = [f'"{name}":{_quoted(value) if type(value) is str else _ENCODE(value)}' for name, value in values.items()]
+    text = f"{{{','.join(items)}}}".encode()
     lengths = _LENGTHS.pack(stream_length, len(text), _VERSION, key is not None)
     return text + lengths + _seal(stream_digest, text, lengths, key) + MAGIC
 
@@ -294,8 +295,8 @@ def _seal(stream_digest: bytes, header: bytes, lengths: bytes, key: bytes | None
 
 def _header(text: bytes, digest: bytes) -> Header:
     try:
-        values: dict[str, Any] = json.loads(text)
-        header = Header(**{name: values[name] for name in Header.__slots__ if name in values})
+        values: dict[str, Any] = json.loads(text.decode())  # `json` takes longer to detect the encoding of bytes
+        header = Header(**{name: values[name] for name in Header._fields if name in values})
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise FormatError(f"has a footer that cannot be read ({error})") from error
     if header.data_version != digest.hex():

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, NoReturn
 
-from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from rivers_core import InputContext, MetadataValue, StoredVersion
+from rivers_core import InputContext, StoredVersion
 from rivers_core.exceptions import ConfigurationError
 from rivers_objects import Condition, History, ObjectIOHandler
 from rivers_objects.layout import versions_folder
@@ -134,8 +134,6 @@ class PickleIOHandler(ObjectIOHandler):
         default="overwrite", description="Whether a value is replaced that was stored while the step ran."
     )
 
-    _is_guarded: bool = PrivateAttr(default=False)
-
     if TYPE_CHECKING:
 
         def __init__(
@@ -185,8 +183,7 @@ class PickleIOHandler(ObjectIOHandler):
         path = self.object_path(context)
         started = time.perf_counter()
         written = self._write(context, path, obj)
-        self._describe(context, path, written.size)
-        context.add_output_metadata({"write_duration_s": MetadataValue.float_(time.perf_counter() - started)})
+        self._describe(context, path, written.size, write_duration_s=time.perf_counter() - started)
         context.offer_content_version(written.digest.hex())
         if written.main_global is not None and self.locality != "process":
             _warn_of_main(context, written.main_global)
@@ -266,7 +263,7 @@ class PickleIOHandler(ObjectIOHandler):
         path = self.object_path(context)
         digest = bytes.fromhex(header.data_version)
         footer = encode_footer(
-            replace(header, created=datetime.now(UTC).isoformat(timespec="microseconds"), write_id=None),
+            header._replace(created=datetime.now(UTC).isoformat(timespec="microseconds"), write_id=None),
             stream_length=len(stream),
             stream_digest=digest,
             key=self._signing_key(),
@@ -435,13 +432,14 @@ class PickleIOHandler(ObjectIOHandler):
         except Exception as error:
             self.fail("delete", context, kept, error)
 
-    def _describe(self, context: OutputContext, path: str, size: int) -> None:
+    def _describe(self, context: OutputContext, path: str, size: int, **more: float) -> None:
         context.add_output_metadata(
             {
                 "path": path,
                 "uri": self.object_address(path),
                 "serializer": "pickle",
-                "size_bytes": MetadataValue.int(size),
+                "size_bytes": size,
+                **more,
             }
         )
 
@@ -501,7 +499,7 @@ class PickleIOHandler(ObjectIOHandler):
 
     def _guard_signatures(self) -> None:
         """Mark a store as signed; without a key refuse to write to one. The store is asked once."""
-        if self._is_guarded:
+        if self.prefix in self._guarded:
             return
         parts = self.prefix.split("/") if self.prefix else []
         if self.is_signed:
@@ -518,7 +516,13 @@ class PickleIOHandler(ObjectIOHandler):
                         "objects there as signed. Handlers with the key could not load unsigned ones. Nothing was "
                         "stored. Set `signing_key`, or remove this object if the store is no longer signed."
                     )
-        self._is_guarded = True
+        self._guarded.add(self.prefix)
+
+    # not a private attribute: pydantic (2.x) needs 3 microseconds for each access to one
+    @cached_property
+    def _guarded(self) -> set[str]:
+        """Prefixes whose signatures were checked: that of this handler, or none yet."""
+        return set()
 
     def _has_marker(self, path: str) -> bool:
         try:

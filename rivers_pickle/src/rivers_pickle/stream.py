@@ -63,7 +63,6 @@ def write_pickle(target: Target, obj: object, footer_for: Callable[[int, bytes],
     """
     sink = _Sink(target)
     try:
-        sink.write(PROLOGUE)
         pickler = Pickler(sink, PROTOCOL)
         if (table := reducers()) is not None:
             pickler.dispatch_table = table
@@ -84,11 +83,11 @@ class _Sink:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._buffered: list[bytes | memoryview] = []
+        self._buffered: list[bytes | memoryview] = [PROLOGUE]
         self._open: AbstractContextManager[Writable] | None = None
         self._writer: Writable | None = None
-        self.hash = blake3()
-        self.size = 0
+        self.hash = blake3(PROLOGUE)
+        self.size = len(PROLOGUE)
         self.main_global: str | None = None
 
     def write(self, data: bytes | bytearray | PickleBuffer) -> int:
@@ -103,6 +102,9 @@ class _Sink:
             self.main_global = match[1].decode()
         if self._writer is None and self.size > _BUFFER_SIZE:
             self._start()
+        if type(data) is bytes and self.size <= _BUFFER_SIZE:
+            self._take(data)
+            return len(data)
         is_stable = _is_stable(view.obj)
         for start in range(0, len(view), _PIECE):
             piece = view[start : start + _PIECE]

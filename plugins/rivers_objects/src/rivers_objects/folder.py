@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 from stat import S_ISREG
@@ -57,8 +57,8 @@ class Folder:
         Args:
             path: The object's path in the folder.
         """
-        with open(self.file(path), "rb") as file:
-            return memoryview(file.read())
+        with open(self.file(path), "rb", buffering=0) as file:
+            return memoryview(file.readall())
 
     def tail(self, path: str) -> tuple[bytes, int]:
         """Return the last `TAIL_SIZE` bytes of an object, and its size in bytes.
@@ -198,8 +198,10 @@ class LocalFile:
 
     def put(self, data: bytes) -> None:
         """Write the whole object."""
-        with self.open() as file:
-            file.write(data)
+        with self.stage() as staged:
+            rest = memoryview(data)
+            while rest:  # a write may accept fewer bytes than given
+                rest = rest[os.write(staged.descriptor, rest) :]
 
     @contextmanager
     def open(self) -> Iterator[Writable]:
@@ -305,14 +307,14 @@ def _changing(folder: str, *, must_lock: bool = False) -> Iterator[None]:
         folder: The folder.
         must_lock: Whether to fail on a file system without locks.
     """
-    with ExitStack() as stack:
+    descriptor = None
+    try:
         try:
             if fcntl is not None:
                 descriptor = os.open(folder, os.O_RDONLY)
-                stack.callback(os.close, descriptor)
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
             else:
-                stack.enter_context(_windows_lock(os.path.join(folder, ".lock")))
+                descriptor = _windows_lock(os.path.join(folder, ".lock"))
         except OSError as error:
             if must_lock and not isinstance(error, FileNotFoundError):
                 raise OSError(
@@ -321,26 +323,36 @@ def _changing(folder: str, *, must_lock: bool = False) -> Iterator[None]:
                     folder,
                 ) from error
         yield
+    finally:
+        if descriptor is not None:
+            if fcntl is None:
+                _windows_unlock(descriptor)
+            os.close(descriptor)
 
 
-@contextmanager
-def _windows_lock(file: str) -> Iterator[None]:  # pragma: no cover - Windows only
+def _windows_lock(file: str) -> int:  # pragma: no cover - Windows only
+    """Lock a file and return its descriptor."""
     import msvcrt
 
     api: Any = msvcrt
-    with open(file, "ab") as lock:
-        while True:
-            try:
-                api.locking(lock.fileno(), api.LK_LOCK, 1)
-                break
-            except OSError as error:  # after ten seconds
-                if error.errno != errno.EDEADLOCK:
-                    raise
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT)
+    while True:
         try:
-            yield
-        finally:
-            lock.seek(0)
-            api.locking(lock.fileno(), api.LK_UNLCK, 1)
+            api.locking(descriptor, api.LK_LOCK, 1)
+        except OSError as error:  # after ten seconds
+            if error.errno != errno.EDEADLOCK:
+                os.close(descriptor)
+                raise
+        else:
+            return descriptor
+
+
+def _windows_unlock(descriptor: int) -> None:  # pragma: no cover - Windows only
+    import msvcrt
+
+    api: Any = msvcrt
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    api.locking(descriptor, api.LK_UNLCK, 1)
 
 
 def _version_of(file: str, condition: Condition) -> str:

@@ -9,7 +9,6 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    PrivateAttr,
     SecretStr,
     WithJsonSchema,
     model_validator,
@@ -84,8 +83,6 @@ class ObjectIOHandler(BaseIOHandler):
         default_factory=dict, description="Options of the store that a URL names, with obstore's names."
     )
 
-    _objects: Bucket | Folder = PrivateAttr()
-
     if TYPE_CHECKING:
 
         def __init__(self, store: Any = ..., prefix: str = "", **settings: Any) -> None: ...
@@ -129,29 +126,28 @@ class ObjectIOHandler(BaseIOHandler):
         }
 
     def model_post_init(self, context: Any, /) -> None:
-        """Choose how objects are stored; nothing is opened yet."""
+        """Choose how objects are stored, before threads share the handler: each memory store is a separate one."""
         del context
-        self._objects = (
-            Folder(stores.folder_of(self.store), fsync=self.fsync)
-            if stores.is_local(self.store)
-            else Bucket(self.store, self.plain_storage_options())
-        )
+        _ = self.objects
 
     @property
     def locality(self) -> Locality:
         """`process` for a memory store, `host` for a local folder, `shared` for any other store."""
         return stores.locality_of(self.store)
 
-    @property
+    # not a private attribute: pydantic (2.x) needs 3 microseconds for each access to one
+    @cached_property
     def objects(self) -> Bucket | Folder:
-        """The objects of the store."""
-        return self._objects
+        """The objects of the store; nothing is opened yet."""
+        if stores.is_local(self.store):
+            return Folder(stores.folder_of(self.store), fsync=self.fsync)
+        return Bucket(self.store, self.plain_storage_options())
 
     def exists(self, context: InputContext) -> bool:
         """Return whether the object exists; it is neither read nor verified."""
         path = self.object_path(context)
         try:
-            return self._objects.exists(path)
+            return self.objects.exists(path)
         except Exception as error:
             self.fail("look for", context, path, error)
 
@@ -159,7 +155,7 @@ class ObjectIOHandler(BaseIOHandler):
         """Remove the object, if it exists."""
         path = self.object_path(context)
         try:
-            self._objects.delete(path)
+            self.objects.delete(path)
         except Exception as error:
             self.fail("delete", context, path, error)
 
@@ -188,7 +184,7 @@ class ObjectIOHandler(BaseIOHandler):
                 "bytes": leftover.size,
                 "done": not dry_run and leftover.remove(),
             }
-            for leftover in self._objects.leftovers(self.prefix)
+            for leftover in self.objects.leftovers(self.prefix)
         ]
 
     def object_path(self, context: OutputContext | InputContext) -> str:
@@ -241,7 +237,7 @@ class ObjectIOHandler(BaseIOHandler):
             RiversError: The store failed.
         """
         try:
-            return self._objects.read(path)
+            return self.objects.read(path)
         except Exception as error:
             self.fail_read(context, path, error)
 
@@ -264,7 +260,7 @@ class ObjectIOHandler(BaseIOHandler):
             partition=None if context.partition is None else context.partition.key,
             handler=type(self).__name__,
             address=self.object_address(path),
-            nearest=lambda: nearest_object(self._objects, self.prefix, context, path, self.suffix),
+            nearest=lambda: nearest_object(self.objects, self.prefix, context, path, self.suffix),
         )
 
     def fail(
