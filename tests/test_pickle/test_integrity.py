@@ -17,7 +17,17 @@ from obstore.store import MemoryStore
 from rivers_core.contexts import InputContext, OutputContext
 from rivers_core.exceptions import IntegrityError, NotMaterializedError, RiversError
 from rivers_pickle import PickleIOHandler
+from rivers_pickle import handler as handler_module
 from rivers_pickle.format import _LENGTHS, MAGIC, PROLOGUE, Header, _seal, encode_footer
+
+
+@pytest.fixture(scope="module", autouse=True, params=["in memory", "in a file"])
+def verified(request):
+    """Verify small objects like large ones, too: in their file."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "in a file":
+            patch.setattr(handler_module, "_LARGE", 0)
+        yield
 
 
 class Bomb:

@@ -31,6 +31,19 @@ def damaged(context: InputContext, address: str, error: FormatError) -> Integrit
     )
 
 
+def changed_meanwhile(context: InputContext, address: str) -> IntegrityError:
+    """Return the error for an object that a program changed in place between its verification and its loading.
+
+    Args:
+        context: Context of the asset.
+        address: Address of the object.
+    """
+    return IntegrityError(
+        f"Could not load {named(context)} at {address!r}: a program changed the object in place while it was read. "
+        "Handlers replace objects and never change them. Materialize the asset again."
+    )
+
+
 def no_such_version(context: InputContext, address: str, versions: Sequence[str]) -> VersionNotFoundError:
     """Return the error for a version that is not stored.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import os
 import platform
 import re
 import secrets
@@ -17,6 +18,7 @@ from blake3 import blake3
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from io import FileIO
 
     from rivers_core import OutputContext
 
@@ -30,6 +32,9 @@ MAGIC: Final = b"\x89rivers-pickle\r\n"
 _VERSION: Final = 1
 _LENGTHS: Final = struct.Struct("<QIBB2x")
 _SEAL_SIZE: Final = 32
+_LARGEST_FOOTER: Final = 64 * 1024
+# stays in the cache of a core between the copy from the file and the digest; threads cost more than they save
+_PIECE: Final = 256 * 1024
 _TRAILER_SIZE: Final = _LENGTHS.size + _SEAL_SIZE + len(MAGIC)
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _STAMP: Final = "%Y%m%dT%H%M%S.%fZ"
@@ -143,10 +148,17 @@ def encode_footer(header: Header, *, stream_length: int, stream_digest: bytes, k
     values = header._asdict()
     if not header.write_id:
         del values["write_id"]
-    items = [f'"{name}":{_quoted(value) if type(value) is str else _ENCODE(value)}' for name, value in values.items()]
+    items = [f'"{name}":{_json(value)}' for name, value in values.items()]
     text = f"{{{','.join(items)}}}".encode()
     lengths = _LENGTHS.pack(stream_length, len(text), _VERSION, key is not None)
     return text + lengths + _seal(stream_digest, text, lengths, key) + MAGIC
+
+
+def _json(value: Any) -> str:
+    # the text of `json.dumps`, which creates an encoder for each call; a header read from an object may hold anything
+    if value is None:
+        return "null"
+    return _quoted(value) if type(value) is str else _ENCODE(value)
 
 
 def verify(data: memoryview, keys: Sequence[bytes]) -> tuple[memoryview, Header]:
@@ -162,28 +174,44 @@ def verify(data: memoryview, keys: Sequence[bytes]) -> tuple[memoryview, Header]
     Raises:
         FormatError: The object is damaged, of a newer version, or not signed with one of the keys.
     """
-    stream, text, lengths, seal = _split(data)
-    _, _, _, signed = _LENGTHS.unpack(lengths)
-    if signed and not keys:
-        raise FormatError(
-            "is signed, but this handler has no `signing_key` to verify it", "Set the key that signed it."
-        )
-    if keys and not signed:
-        raise FormatError(
-            "is not signed, but this handler only loads objects signed with its `signing_key`",
-            "Materialize the asset again, or sign a store that you trust with `rivers handlers resign NAME "
-            "--accept-unsigned`.",
-        )
-    digest = blake3(stream).digest()
-    seals = [_seal(digest, text, lengths, key) for key in keys or (None,)]
-    if not any(hmac.compare_digest(seal, expected) for expected in seals):
-        if keys:
-            raise FormatError(
-                "was signed with another key, or changed after signing",
-                "Add the key that signed it to `signing_keys`, restore it from a copy, or materialize the asset again.",
-            )
-        raise FormatError("was changed after it was stored: its digest does not match its bytes")
-    return stream, _header(text, digest)
+    footer = _footer(data, len(data))
+    _check_signed(footer, keys)
+    stream = data[: footer.stream_length]
+    return stream, _verified(footer, blake3(stream).digest(), keys)
+
+
+def verify_file(file: FileIO) -> Header | None:
+    """Verify an unsigned object in a file, of which only pieces are kept in memory, without unpickling anything.
+
+    Args:
+        file: The file, which is read from its start.
+
+    Returns:
+        The header; None if the object has no footer, or an unusually large one.
+
+    Raises:
+        FormatError: The object is damaged, of a newer version, or signed.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _LARGEST_FOOTER))
+    tail = memoryview(file.readall())
+    if not _has_magic(tail) or _TRAILER_SIZE + _header_length(tail) > len(tail):
+        return None
+    footer = _footer(tail, size)
+    _check_signed(footer, ())
+    return _verified(footer, _digest_of(file, footer.stream_length), ())
+
+
+def _digest_of(file: FileIO, length: int) -> bytes:
+    digest, piece, rest = blake3(), memoryview(bytearray(_PIECE)), length
+    file.seek(0)
+    while rest:
+        count = file.readinto(piece[:rest])
+        if not count:
+            raise FormatError(f"was cut off while it was read: {rest} bytes are missing")
+        digest.update(piece[:count])
+        rest -= count
+    return digest.digest()
 
 
 def version_of(data: memoryview, header: Header | None) -> str:
@@ -267,25 +295,69 @@ def _has_magic(data: memoryview) -> bool:
     return bytes(data[-len(MAGIC) :]) == MAGIC
 
 
-def _split(data: memoryview) -> tuple[memoryview, bytes, bytes, bytes]:
-    if len(data) < _TRAILER_SIZE or not _has_magic(data):
+class _Footer(NamedTuple):
+    """Parts of a footer, as they are stored."""
+
+    stream_length: int
+    text: bytes
+    lengths: bytes
+    seal: bytes
+    is_signed: bool
+
+
+def _header_length(tail: memoryview) -> int:
+    length: int = (
+        _LENGTHS.unpack(tail[-_TRAILER_SIZE:][: _LENGTHS.size])[1] if len(tail) >= _TRAILER_SIZE else 0
+    )
+    return length
+
+
+def _footer(tail: memoryview, size: int) -> _Footer:
+    """Return the footer of an object of `size` bytes; the tail contains all of it if its lengths are right."""
+    if len(tail) < _TRAILER_SIZE or not _has_magic(tail):
         raise FormatError(
             "is truncated or damaged: it starts like an object of rivers, but its footer is missing"
         )
-    trailer = bytes(data[-_TRAILER_SIZE:])
+    trailer = bytes(tail[-_TRAILER_SIZE:])
     lengths = trailer[: _LENGTHS.size]
-    stream_length, header_length, version, _ = _LENGTHS.unpack(lengths)
+    stream_length, header_length, version, signed = _LENGTHS.unpack(lengths)
     if version > _VERSION:
         raise FormatError(
             f"has format version {version}, but this rivers-pickle reads up to {_VERSION}: upgrade it"
         )
-    if stream_length + header_length + _TRAILER_SIZE != len(data):
+    if stream_length + header_length + _TRAILER_SIZE != size:
         raise FormatError(
-            f"is damaged: its footer records {stream_length + header_length + _TRAILER_SIZE} bytes, but it has "
-            f"{len(data)}"
+            f"is damaged: its footer records {stream_length + header_length + _TRAILER_SIZE} bytes, but it has {size}"
         )
-    text = bytes(data[stream_length : stream_length + header_length])
-    return data[:stream_length], text, lengths, trailer[_LENGTHS.size : _LENGTHS.size + _SEAL_SIZE]
+    end = len(tail) - _TRAILER_SIZE
+    seal = trailer[_LENGTHS.size : _LENGTHS.size + _SEAL_SIZE]
+    return _Footer(stream_length, bytes(tail[end - header_length : end]), lengths, seal, bool(signed))
+
+
+def _check_signed(footer: _Footer, keys: Sequence[bytes]) -> None:
+    if footer.is_signed and not keys:
+        raise FormatError(
+            "is signed, but this handler has no `signing_key` to verify it", "Set the key that signed it."
+        )
+    if keys and not footer.is_signed:
+        raise FormatError(
+            "is not signed, but this handler only loads objects signed with its `signing_key`",
+            "Materialize the asset again, or sign a store that you trust with `rivers handlers resign NAME "
+            "--accept-unsigned`.",
+        )
+
+
+def _verified(footer: _Footer, digest: bytes, keys: Sequence[bytes]) -> Header:
+    """Return the header of an object whose pickle stream has a digest, if that and the footer match the seal."""
+    seals = [_seal(digest, footer.text, footer.lengths, key) for key in keys or (None,)]
+    if not any(hmac.compare_digest(footer.seal, expected) for expected in seals):
+        if keys:
+            raise FormatError(
+                "was signed with another key, or changed after signing",
+                "Add the key that signed it to `signing_keys`, restore it from a copy, or materialize the asset again.",
+            )
+        raise FormatError("was changed after it was stored: its digest does not match its bytes")
+    return _header(footer.text, digest)
 
 
 def _seal(stream_digest: bytes, header: bytes, lengths: bytes, key: bytes | None) -> bytes:
@@ -295,7 +367,8 @@ def _seal(stream_digest: bytes, header: bytes, lengths: bytes, key: bytes | None
 
 def _header(text: bytes, digest: bytes) -> Header:
     try:
-        values: dict[str, Any] = json.loads(text.decode())  # `json` takes longer to detect the encoding of bytes
+        # decoded here, because `json` takes longer to detect the encoding of bytes
+        values: dict[str, Any] = json.loads(text.decode())
         header = Header(**{name: values[name] for name in Header._fields if name in values})
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise FormatError(f"has a footer that cannot be read ({error})") from error

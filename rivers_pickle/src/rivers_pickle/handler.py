@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, NoReturn
@@ -13,7 +15,7 @@ from pydantic_settings import SettingsConfigDict
 
 from rivers_core import InputContext, StoredVersion
 from rivers_core.exceptions import ConfigurationError
-from rivers_objects import Condition, History, ObjectIOHandler
+from rivers_objects import Condition, Folder, History, ObjectIOHandler
 from rivers_objects.layout import versions_folder
 from rivers_pickle import errors
 from rivers_pickle.format import (
@@ -27,15 +29,17 @@ from rivers_pickle.format import (
     object_name,
     parse_object_name,
     verify,
+    verify_file,
     version_in_tail,
     version_of,
 )
 from rivers_pickle.stream import TargetError, Written, write_pickle
-from rivers_pickle.unpickling import ForbiddenGlobalError, parse_allowed, unpickle
+from rivers_pickle.unpickling import ForbiddenGlobalError, parse_allowed, unpickle, unpickle_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import timedelta
+    from io import FileIO
     from typing import Self
 
     from rivers_core import OutputContext
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
 
 
 _LOG: Final = logging.getLogger("rivers.handlers")
+_LARGE: Final = 1024 * 1024  # the copy of a smaller object costs less than reading its file twice
 _SHORTEST_VERSION: Final = 8
 _SHORTEST_KEY: Final = 16
 _MARKER: Final = ".rivers-signed"
@@ -200,13 +205,37 @@ class PickleIOHandler(ObjectIOHandler):
             IntegrityError: The object is damaged, misplaced, or not signed as required. Nothing of it ran.
             RiversError: The store failed, or a type of the value cannot be imported here.
         """
+        path = self.object_path(context)
+        if (file := self._open_large(context, path)) is not None:
+            with file:
+                state = _state_of(file)
+                if (large := self._checked_file(context, path, file)) is not None:
+                    try:
+                        return self._load(
+                            context, path, large, large.data_version, lambda: unpickle_file(file, self.allow)
+                        )
+                    finally:
+                        if _state_of(file) != state:
+                            raise errors.changed_meanwhile(context, self.object_address(path))
         path, data, stream, header = self._read(context)
+        return self._load(
+            context, path, header, version_of(data, header), lambda: unpickle(stream, self.allow)
+        )
+
+    def _load(
+        self,
+        context: InputContext,
+        path: str,
+        header: Header | None,
+        version: str,
+        unpickled: Callable[[], Any],
+    ) -> Any:
+        """Report the version of a verified object, and unpickle it."""
         context.register_loaded_version(
-            version_of(data, header),
-            stored_at=None if header is None else datetime.fromisoformat(header.created),
+            version, stored_at=None if header is None else datetime.fromisoformat(header.created)
         )
         try:
-            return unpickle(stream, self.allow)
+            return unpickled()
         except MemoryError:
             raise
         except ForbiddenGlobalError as error:
@@ -409,6 +438,38 @@ class PickleIOHandler(ObjectIOHandler):
             raise errors.damaged(context, self.object_address(kept), problem)
         return kept or path, data, stream, header
 
+    def _open_large(self, context: InputContext, path: str) -> FileIO | None:
+        """Open the file of a large object, which is then not kept in memory beside its value; None for any other.
+
+        With a signing key an object is read once: somebody might change the file after it was verified.
+        """
+        objects = self.objects
+        # Windows does not replace an open file
+        if (
+            context.version is not None
+            or self.is_signed
+            or not isinstance(objects, Folder)
+            or os.name == "nt"
+        ):
+            return None
+        name = objects.file(path)
+        with suppress(OSError):  # reported by the ordinary read
+            if os.stat(name).st_size >= _LARGE:
+                return open(name, "rb", buffering=0)
+        return None
+
+    def _checked_file(self, context: InputContext, path: str, file: FileIO) -> Header | None:
+        """Return the header of the verified object in a file; None if the whole object is needed to judge it."""
+        try:
+            header = verify_file(file)
+            if header is not None:
+                _check_place(header, context)
+        except FormatError as error:
+            raise errors.damaged(context, self.object_address(path), error) from None
+        except OSError as error:
+            self.fail("load", context, path, error)
+        return header
+
     def _kept_path(self, context: InputContext, path: str, version: str) -> str | None:
         """Return the path of an earlier version; None if it is not among them."""
         for name, _ in self._kept(context, path):
@@ -477,8 +538,7 @@ class PickleIOHandler(ObjectIOHandler):
                     "has no footer, but this handler only loads objects signed with its `signing_key`"
                 )
             stream, header = verify(data, keys)
-            if header.key != context.storage_key:
-                raise FormatError(f"was stored as {header.key!r} and does not belong here")
+            _check_place(header, context)
         except FormatError as error:
             raise errors.damaged(context, self.object_address(path), error) from None
         return stream, header
@@ -543,6 +603,17 @@ class PickleIOHandler(ObjectIOHandler):
 
     def _signing_key(self) -> bytes | None:
         return next(iter(self._keys()), None)
+
+
+def _check_place(header: Header, context: InputContext) -> None:
+    if header.key != context.storage_key:
+        raise FormatError(f"was stored as {header.key!r} and does not belong here")
+
+
+def _state_of(file: FileIO) -> tuple[int, int]:
+    """Return size and time of the last change; the file may be renamed or removed meanwhile, not changed."""
+    status = os.fstat(file.fileno())
+    return status.st_size, status.st_mtime_ns
 
 
 def _stored_version(name: str, size: int, *, is_current: bool = False) -> StoredVersion:

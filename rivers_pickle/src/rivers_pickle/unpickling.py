@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import pickle
-from typing import TYPE_CHECKING, Any
+from io import BufferedReader
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from io import FileIO
 
     from typing_extensions import Buffer
+
+_BUFFER_SIZE: Final = 256 * 1024
 
 
 class ForbiddenGlobalError(Exception):
@@ -58,12 +62,32 @@ def unpickle(stream: memoryview, allowed: Collection[tuple[str, str]] | None) ->
     """
     if allowed is None:
         return pickle.loads(stream)
-    return _RestrictedUnpickler(stream, allowed).load()
+    return _RestrictedUnpickler(_Reader(stream), allowed).load()
+
+
+def unpickle_file(file: FileIO, allowed: Collection[tuple[str, str]] | None) -> Any:
+    """Return the value of the pickle stream at the start of a file; large buffers are read to where they stay.
+
+    Args:
+        file: The file.
+        allowed: The classes and functions that it may refer to; None for any.
+
+    Raises:
+        ForbiddenGlobalError: The stream refers to another one.
+    """
+    file.seek(0)
+    stream = BufferedReader(file, _BUFFER_SIZE)
+    try:
+        return pickle.load(stream) if allowed is None else _RestrictedUnpickler(stream, allowed).load()
+    finally:
+        stream.detach()  # the file stays open
 
 
 class _RestrictedUnpickler(pickle.Unpickler):
-    def __init__(self, stream: memoryview, allowed: Collection[tuple[str, str]]) -> None:
-        super().__init__(_Reader(stream))
+    def __init__(
+        self, stream: _Reader | BufferedReader[FileIO], allowed: Collection[tuple[str, str]]
+    ) -> None:
+        super().__init__(stream)
         self._allowed = allowed
 
     def find_class(self, module: str, name: str, /) -> Any:
