@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import inspect
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rivers.definitions.error_text import error_text
 from rivers.exceptions import ExecutionError
 from rivers.execution.redaction import redact_error
 from rivers.storage.events import MATERIALIZATION
-from rivers_core.authoring import shown_keys
+from rivers_core.authoring import redact, secrets_of, shown_keys
 from rivers_core.awaitables import await_write
 from rivers_core.contexts import InputContext
 from rivers_core.exceptions import NotMaterializedError, RiversError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rivers.execution.run import Run
     from rivers.graph.plan import HandlerBinding, LoadedInput, Step, StoredOutput
     from rivers.storage import Event
     from rivers_core.contexts import OutputContext
+    from rivers_core.handler import BaseIOHandler
     from rivers_core.partitions import PartitionContext
+
+T = TypeVar("T")
 
 
 def input_context(
@@ -145,12 +151,39 @@ def add_location(
     if isinstance(error, RiversError) and repr(context.asset_name) in error_text(error):
         return  # the message names it already
     partition = "" if context.partition is None else f" [{shown_keys(context.partition.keys)}]"
-    address = None
-    with suppress(Exception):  # the address may be what is broken
-        address = binding.handler.describe_address(context)
+    address = shown_address(binding.handler, context)
     note = f"{doing} asset {context.asset_name!r}{partition} with {binding.label!r}"
     if address is not None:
         note += f" at {address}"
     with suppress(Exception):  # an exception may have no room for notes
         if note not in getattr(error, "__notes__", ()):
             error.add_note(note)
+
+
+def shown_address(handler: BaseIOHandler, context: OutputContext | InputContext) -> str | None:
+    """Return the address of a value without credentials; None if the handler fails or has none.
+
+    Args:
+        handler: A handler, whose author may have forgotten that an address is shown.
+        context: Context of the value.
+    """
+    with suppress(Exception):  # the address may be what is broken
+        address = handler.describe_address(context)
+        return None if address is None else redact(address, secrets_of(handler))
+    return None
+
+
+def without_secrets(handler: BaseIOHandler, call: Callable[[], T]) -> T:
+    """Return the result of a call of a handler outside of runs, whose errors show no credential of the handler.
+
+    Args:
+        handler: The handler.
+        call: Calls it.
+    """
+    try:
+        return call()
+    except Exception as error:
+        shown = redact_error(error, partial(redact, secrets=secrets_of(handler)))
+        if shown is error:
+            raise
+    raise shown  # outside the handling of the original, which would become its context

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from rivers.definitions.html import html_table
+from rivers.execution.handler_calls import without_secrets
 from rivers.execution.input_notes import UNRECORDED_INPUTS
 from rivers.execution.lineage import events_of, input_versions
 from rivers.graph.selection import narrowed
@@ -145,7 +146,7 @@ def is_gone_from_memory(output: StoredOutput, key: PartitionKey | None) -> bool:
         return False
     partition = None if key is None else PartitionContext([key], output.partitions_def)
     context = InputContext(output.name, "status", output.metadata, partition, output.type_hint)
-    return not resolve_awaitable(handler.exists(context))
+    return not without_secrets(handler, lambda: resolve_awaitable(handler.exists(context)))
 
 
 class Skipping:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rivers.definitions.error_text import error_text
+from rivers.execution.handler_calls import without_secrets
 from rivers.execution.loaded_versions import stored_version
 from rivers_core.authoring import redact, resolve_awaitable, secrets_of
 from rivers_core.contexts import InputContext
@@ -38,7 +39,7 @@ def verified_status(
     event = past.stored(output.name, status.partition)
     context = verifying_context(output, key)
     if event is None:
-        exists = resolve_awaitable(output.handler.exists(context))
+        exists = without_secrets(output.handler, lambda: resolve_awaitable(output.handler.exists(context)))
         return replace(status, reason="a value is stored that no event records") if exists else status
     if status.state == "missing" or event.handler is None:
         return status

@@ -29,6 +29,7 @@ from rivers.exceptions import (
     RiversError,
     TaskDefinitionError,
 )
+from rivers.execution.handler_calls import without_secrets
 from rivers.execution.lineage import History
 from rivers.execution.loaded_versions import VersionIndex
 from rivers.execution.staleness import status_of_asset
@@ -437,7 +438,8 @@ class CodeRepository:
             RiversError: The handler does not keep versions.
         """
         output = self._output(name)
-        return output.handler.versions(stored_context(output, self.storage, partition_key, "versions"))
+        context = stored_context(output, self.storage, partition_key, "versions")
+        return without_secrets(output.handler, lambda: output.handler.versions(context))
 
     def restore(
         self, name: str | Asset | Task, *, version: str | int, partition_key: KeyRequest | None = None

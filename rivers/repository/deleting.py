@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rivers.exceptions import GraphValidationError, PartitionDefinitionError, PartitionValidationError
-from rivers.execution.handler_calls import add_location
+from rivers.execution.handler_calls import add_location, without_secrets
 from rivers.execution.keys import requested_keys
 from rivers.graph.plan import HandlerBinding
 from rivers.partitions import PartitionsDefinition
@@ -133,8 +133,7 @@ def delete_values(values: Sequence[StoredValue], storage: EventStorage) -> list[
     try:
         for value in values:
             try:
-                delete: Callable[[InputContext], Any] = value.binding.handler.delete  # which may be async
-                resolve_awaitable(delete(value.context))
+                _delete(value.binding.handler, value.context)
             except Exception as error:
                 add_location(error, "deleting", value.binding, value.context)
                 raise
@@ -146,6 +145,11 @@ def delete_values(values: Sequence[StoredValue], storage: EventStorage) -> list[
         raise
     storage.finish_run(run_id, "success", "deleted stored values")
     return deleted
+
+
+def _delete(handler: BaseIOHandler, context: InputContext) -> None:
+    delete: Callable[[InputContext], Any] = handler.delete  # which may be async
+    without_secrets(handler, lambda: resolve_awaitable(delete(context)))
 
 
 def find_orphans(graph: Graph, storage: EventStorage, name: str, handler: BaseIOHandler) -> list[StoredValue]:
@@ -208,7 +212,9 @@ def _partition_contexts(text: str | None) -> Iterator[PartitionContext]:
 
 def _exists(binding: HandlerBinding, context: InputContext) -> bool:
     try:
-        return bool(resolve_awaitable(binding.handler.exists(context)))
+        return bool(
+            without_secrets(binding.handler, lambda: resolve_awaitable(binding.handler.exists(context)))
+        )
     except (
         PartitionValidationError,
         PartitionDefinitionError,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rivers.exceptions import ExecutionError, NotMaterializedError, PartitionValidationError, RiversError
 from rivers.execution.fan_in import by_key, load_each
-from rivers.execution.handler_calls import add_location, advise_on_external
+from rivers.execution.handler_calls import add_location, advise_on_external, shown_address, without_secrets
 from rivers.execution.keys import asks_for_several, requested_keys
 from rivers.execution.loaded_versions import check_not_put_back
 from rivers.graph.plan import ItemHint
@@ -146,8 +145,10 @@ def _load_several(
 
 def _run_loading(output: StoredOutput, loading: Coroutine[Any, Any, T]) -> T:
     """Return the loaded value; only an asynchronous handler needs an event loop for it."""
-    value: T = resolve_awaitable(loading) if _bound(output).is_async_input else run_sync(loading)
-    return value
+    binding = _bound(output)
+    return without_secrets(
+        binding.handler, lambda: resolve_awaitable(loading) if binding.is_async_input else run_sync(loading)
+    )
 
 
 def _type_hint(hint: Any, output: StoredOutput) -> Any:
@@ -191,9 +192,7 @@ async def _load(output: StoredOutput, context: InputContext, storage: EventStora
 
 def _not_materialized(output: StoredOutput, context: InputContext) -> NotMaterializedError:
     binding = _bound(output)
-    address = None
-    with suppress(Exception):  # a broken handler must not hide the error
-        address = binding.handler.describe_address(context)
+    address = shown_address(binding.handler, context)
     key = None if context.partition is None else context.partition.key
     return NotMaterializedError(output.name, partition=key, handler=binding.label, address=address)
 

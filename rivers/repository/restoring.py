@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Final
 
+from rivers.execution.handler_calls import without_secrets
 from rivers.execution.loaded_versions import STORED_VERSION, VersionIndex, stored_version
 from rivers.execution.redaction import redact_metadata
 from rivers.storage import Event
@@ -54,7 +55,7 @@ def restore_stored(output: StoredOutput, context: InputContext, version: str, st
     )
     secrets = secrets_of(output.handler)
     try:
-        full = output.handler.restore(written, version) or version
+        full = without_secrets(output.handler, lambda: output.handler.restore(written, version)) or version
         event = _event(output, written, key, full, storage, secrets)
         storage.record(event)
     except BaseException as error:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rivers.definitions.html import html_table
+from rivers.execution.handler_calls import shown_address
 from rivers.execution.keys import keys_of_plan
 from rivers.execution.lineage import History
 from rivers.execution.staleness import status_of
@@ -154,6 +154,4 @@ def _planned(step: Step, plan: Plan, keys: Sequence[PartitionKey], why: str) -> 
 
 def _address(output: StoredOutput, keys: Sequence[PartitionKey]) -> str | None:
     partition = PartitionContext([keys[0]], output.partitions_def) if keys else None
-    with suppress(Exception):  # a store that cannot be reached has no address
-        return output.handler.describe_address(OutputContext(output.name, output.metadata, partition))
-    return None
+    return shown_address(output.handler, OutputContext(output.name, output.metadata, partition))

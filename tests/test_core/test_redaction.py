@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import textwrap
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -116,6 +117,13 @@ def test_collect_secrets_includes_password_of_url():
     )
 
 
+def test_collect_secrets_includes_decoded_password_of_url():
+    secrets = collect_secrets("db://ada:pl%40nted%2F1@host")
+    assert (
+        redact("no login for pl@nted/1 (pl%40nted%2F1)", secrets) == f"no login for {REDACTED} ({REDACTED})"
+    )
+
+
 def test_redact_replaces_short_secrets_as_words():
     secrets = collect_secrets(SecretStr("ab"))
     assert (
@@ -136,6 +144,19 @@ def test_redact_replaces_longest_secret_first():
 def test_redact_hides_multiline_secret_in_any_quoting(spelt):
     secret = "-----BEGIN KEY-----\nplanted\t1\n-----END"
     assert "planted" not in redact(f"cannot use {spelt(secret)} here", [secret])
+
+
+def test_redact_hides_secret_that_is_quoted_several_times():
+    secret = "planted'\n\\1"
+    texts = [repr(ValueError("refused", json.dumps({"body": repr(secret)}))), repr(f'"{secret}" {secret}')]
+    assert not [text for text in texts if "planted" in redact(text, [secret])]
+
+
+def test_redact_hides_lines_of_secret_that_are_indented():
+    secret = "-----BEGIN KEY-----\nplanted/line+1\nplanted/line+2\n}\n"
+    shown = redact(textwrap.indent(f"refused {secret} (}})", "  | "), [secret])
+    assert "planted" not in shown
+    assert "(})" in shown
 
 
 @pytest.mark.parametrize("spell", [quote, quote_plus, lambda secret: quote(secret, safe="")])

@@ -10,7 +10,7 @@ import importlib.machinery
 import io
 import pickle
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from hashlib import blake2b
 from importlib import import_module
@@ -42,12 +42,12 @@ class Bundle:
 
     Attributes:
         digest: Identifies the content.
-        data: The pickled `(steps, resources)`, both by name.
+        data: The pickled `(steps, resources)`, both by name; handlers contain their credentials.
         refused: Why a step could not be pickled, by name of the step.
     """
 
     digest: str
-    data: bytes
+    data: bytes = field(repr=False)
     refused: Mapping[str, str]
 
 

@@ -36,7 +36,7 @@ class StepRequest:
     """
 
     bundle: Bundle
-    encoded: bytes
+    encoded: bytes = field(repr=False)
     run_id: str
     step: str
     asset: str

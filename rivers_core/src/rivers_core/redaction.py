@@ -28,6 +28,10 @@ _SECRETS: Final = (Secret, SecretStr, SecretBytes)
 _SHORTEST_NAMED: Final = 4
 # A shorter secret is replaced only where it is a word: as a part of words, paths and hosts it is ordinary text.
 _SHORTEST_ANYWHERE: Final = 6
+# A shorter line of a secret, such as a bracket of JSON, is ordinary text.
+_SHORTEST_LINE: Final = 8
+# The arguments of an error hold the repr of a request, whose body is JSON.
+_QUOTATIONS: Final = 3
 _CERTAIN_NAME: Final = re.compile(
     r"secret|passw|passphrase|token|credential|signature|api_?key|access_?key|account_?key|private_?key|"
     r"signing_?key|encryption_?key|shared_?key|(^|_)(sas|pwd|auth|authorization|cookies?)$",
@@ -104,7 +108,7 @@ class _Spellings(tuple[str, ...]):
 
 
 def secret_spellings(secrets: Iterable[str]) -> tuple[str, ...]:
-    """Return secrets as messages spell them: plain, in a `repr`, in JSON, quoted in a URL, in Base64.
+    """Return secrets as messages spell them: plain, in a `repr`, in JSON, in both, quoted in a URL, in Base64.
 
     The other functions take the result in place of plain secrets, which saves computing it for every text.
 
@@ -118,11 +122,30 @@ def secret_spellings(secrets: Iterable[str]) -> tuple[str, ...]:
         return secrets
     spellings: set[str] = set()
     for secret in secrets:
-        quoted = (repr(secret), json.dumps(secret), json.dumps(secret, ensure_ascii=False))
-        spellings |= {secret, *(text[1:-1] for text in quoted)}
+        spellings |= _quoted(secret)
+        if "\n" in secret:  # a traceback indents the lines of a private key
+            spellings |= {line for line in map(str.strip, secret.splitlines()) if len(line) >= _SHORTEST_LINE}
         if len(secret) >= _SHORTEST_ANYWHERE:
             spellings |= {quote(secret, safe=""), quote(secret), quote_plus(secret), *_in_base64(secret)}
     return _Spellings(sorted(spellings - {""}, key=len, reverse=True))
+
+
+def _quoted(secret: str) -> set[str]:
+    """Return a secret as `repr` and JSON spell it, also inside other texts that are quoted in turn."""
+    spellings = latest = {secret}
+    for _ in range(_QUOTATIONS):
+        quoted = {text for item in latest for text in _quotations(item)}
+        spellings, latest = spellings | quoted, quoted - spellings
+        if not latest:
+            break
+    return spellings
+
+
+def _quotations(text: str) -> Iterator[str]:
+    yield repr(text)[1:-1]
+    yield repr(f"{text}'\"")[1:-4]  # in a text with both quotation marks, `repr` escapes one of them
+    yield json.dumps(text)[1:-1]
+    yield json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def redact_value(value: Any, name: str = "", *, annotation: Any = None) -> Any:
@@ -257,7 +280,9 @@ def _redacted_text(text: str, name: str, types: Types, secrets: list[str]) -> st
     for start, end, parameter in _credentials(text):
         secret = text[start:end]
         if len(secret) >= _SHORTEST_NAMED and (parameter is None or _is_certain(parameter, secret)):
-            secrets.append(secret)
+            secrets += dict.fromkeys(
+                (secret, unquote(secret))
+            )  # a driver may show the password that it decoded
     return REDACTED if text and (is_declared or is_secret_name(name)) else redact_patterns(text)
 
 
