@@ -296,6 +296,8 @@ class _Hints:
     @cached_property
     def _scope(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Global names of the function, and the local names around it."""
+        if is_bare(self._function) and not self._function.__closure__:
+            return self._function.__globals__, dict(self._enclosing)
         plain = inspect.unwrap(self._function)
         while isinstance(plain, functools.partial):
             plain = plain.func

@@ -260,8 +260,10 @@ class InputBinder:
                 f"dict[str, {_shown(hint)}], or map it to one partition"
             )
             return
+        if value_hint(hint) is None:
+            return
         with self._findings.collecting(f"{self._subject}, input {loaded.upstream.name!r}"):
-            if value_hint(hint) is not None and not loaded.binding.handler.can_load_type(wanted):
+            if not loaded.binding.handler.can_load_type(wanted):
                 self._findings.add(
                     f"{self._subject}: handler {loaded.binding.label!r} cannot load {loaded.upstream.name!r} as "
                     f"{_shown(wanted)}"
