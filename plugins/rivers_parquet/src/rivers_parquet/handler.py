@@ -421,7 +421,7 @@ class ParquetIOHandler(ObjectIOHandler):
 
     def _open(self, context: InputContext, path: str, key: str, *, is_lazy: bool) -> ParquetFile:
         from rivers_parquet.files import FileChangedError, download, open_local, open_remote
-        from rivers_parquet.remote import scan_options
+        from rivers_parquet.scan import scan_options
         from rivers_parquet.seal import DamagedError
 
         label, objects = _subject(context), self.objects

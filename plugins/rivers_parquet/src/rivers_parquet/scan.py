@@ -30,6 +30,9 @@ _BATCH_ROWS: Final = 65_536
 _CAN_PIN: Final = os.name != "nt"
 _MAX_PINNED: Final = 64
 _CHECKED_AT_ONCE: Final = 16
+# stores that polars opens itself, to request only the bytes that a lazy frame needs
+_NATIVE: Final = ("S3Store", "GCSStore", "AzureStore")
+_SCHEMES: Final = ("s3", "s3a", "gs", "az", "abfs", "abfss")
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +275,25 @@ def _replacement_reported(files: Sequence[ParquetFile]) -> Iterator[None]:
     except Exception:
         _refuse_replaced(files)
         raise
+
+
+def scan_options(store: object, options: Mapping[str, str]) -> dict[str, str] | None:
+    """Return the options with which polars opens a store; both libraries have the same names for them.
+
+    Args:
+        store: A checked store: a URL or an obstore store.
+        options: The storage options of a URL.
+
+    Returns:
+        The options; None if polars cannot open the store as obstore does.
+    """
+    if isinstance(store, str):
+        return dict(options) if store.partition(":")[0].lower() in _SCHEMES else None
+    given: Any = store
+    if type(store).__name__ not in _NATIVE or getattr(given, "credential_provider", None) is not None:
+        return None
+    client = {name: str(value) for name, value in (getattr(given, "client_options", None) or {}).items()}
+    return {**client, **(given.config or {})}
 
 
 def _refuse_replaced(files: Sequence[ParquetFile]) -> None:
