@@ -159,8 +159,9 @@ class Document:
     dotenv: Mapping[str, str] = field(default_factory=dict)
     """The variables of the `.env` next to the file."""
     names: dict[str, Setting] = field(default_factory=dict)
-    durable: Setting | None = None
     """`repository`, `default_io_handler` and `default_executor`."""
+    durable: Setting | None = None
+    """Whether every write on a local disk is flushed before it returns."""
     handlers: dict[str, list[HandlerSettings]] = field(default_factory=dict)
     handlers_elsewhere: set[str] = field(default_factory=set)
     """Handlers that only environments other than the selected one configure."""
