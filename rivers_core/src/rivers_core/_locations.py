@@ -1,4 +1,4 @@
-"""Paths and URLs of stores: made absolute, in a canonical form, and the variables that their libraries read."""
+"""Paths and URLs of stores: made absolute, and in a canonical form."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 # A URL without its colon (`s3//bucket`) is not a relative path: the handler has to see it as written to report it.
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|(?:file|s3a?|gs|az|abfss?|https?)//")
@@ -23,32 +23,6 @@ _SCHEMES: Final = {
     **dict.fromkeys(("abfs", "abfss", "adl", "azure", "wasb", "wasbs"), "az"),
 }
 _SERVICE: Final = re.compile(r"(account)_name|(endpoint)(?:_url)?", re.IGNORECASE)
-
-_PREFIXES: Final = {"s3": "AWS_", "az": "AZURE_", "gs": "GOOGLE_"}
-_CREDENTIALS: Final = {
-    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
-    "gs": "GOOGLE_SERVICE_ACCOUNT or GOOGLE_APPLICATION_CREDENTIALS",
-}
-_OPTION_PREFIX: Final = re.compile(r"^(?:aws_|azure_storage_|azure_|google_)")
-# Names of one option in the Rust crate `object_store`, on which obstore, deltalake and polars are built.
-_ALIASES: Final = {
-    "default_region": "region",
-    "endpoint_url": "endpoint",
-    "endpoint_url_s3": "endpoint",
-    "session_token": "token",
-    "bearer_token": "token",
-    "access_key": "account_key",
-    "master_key": "account_key",
-    "authority_id": "tenant_id",
-    "sas_token": "sas_key",
-    "service_account_path": "service_account",
-}
-# Without credentials the libraries ask the metadata service of a cloud machine, and report that it does not answer.
-_NO_CREDENTIALS: Final = re.compile(
-    r"169\.254\.\d+\.\d+|metadata\.google\.internal|\bIMDS\b|loading credentials|Account must be specified",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,64 +106,3 @@ def resolve_location(value: Any, root: Path) -> Any:
     if _SCHEME.match(value):
         return value
     return os.path.normpath(root / Path(value).expanduser())
-
-
-def store_variables(
-    address: str, variables: Mapping[str, str], options: Iterable[str] = ()
-) -> dict[str, str]:
-    """Return the variables that the library of a store would read if they were in the environment.
-
-    Args:
-        address: URL of the store, which decides on the prefix: `AWS_`, `AZURE_` or `GOOGLE_`.
-        variables: The variables, such as those of a `.env`.
-        options: Names of the options that the handler has.
-
-    Returns:
-        One variable per option of the store, without options that the handler or the environment of the process sets
-        under any of their names.
-
-    Examples:
-        >>> store_variables("s3://bucket", {"AWS_REGION": "eu", "AWS_ENDPOINT_URL": "x", "PATH": "y"}, ["endpoint"])
-        {'AWS_REGION': 'eu'}
-    """
-    prefix = _PREFIXES.get(_kind_of(address))
-    if prefix is None:
-        return {}
-    given = {_option(name) for name in options}
-    given |= {_option(name) for name in os.environ if name.upper().startswith(prefix)}
-    result: dict[str, str] = {}
-    for name in sorted(
-        variables, key=len
-    ):  # AWS_REGION before AWS_DEFAULT_REGION, as the libraries prefer it
-        if name.upper().startswith(prefix) and _option(name) not in given:
-            given.add(_option(name))
-            result[name] = variables[name]
-    return result
-
-
-def missing_credentials(address: str, text: str) -> str:
-    """Return what to do about a store's error that means that it found no credentials.
-
-    Args:
-        address: URL of the store.
-        text: Text of the error.
-
-    Returns:
-        Two sentences; empty if the error has another cause.
-    """
-    credentials = _CREDENTIALS.get(_kind_of(address))
-    if credentials is None or not _NO_CREDENTIALS.search(text):
-        return ""
-    return (
-        f"No credentials were found. Set {credentials}, in the environment or in the .env next to rivers.toml, or pass "
-        "them as `storage_options`."
-    )
-
-
-def _kind_of(address: str) -> str:
-    return locate_store(address).store.partition(":")[0]
-
-
-def _option(name: str) -> str:
-    plain = _OPTION_PREFIX.sub("", name.lower())
-    return _ALIASES.get(plain, plain)

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from rivers_core._hints import mapping_hint as mapping_hint
     from rivers_core._locations import StoreRoot as StoreRoot
     from rivers_core._locations import locate_store as locate_store
-    from rivers_core._locations import missing_credentials as missing_credentials
     from rivers_core._locations import resolve_location as resolve_location
-    from rivers_core._locations import store_variables as store_variables
     from rivers_core._messages import counted as counted
     from rivers_core._messages import did_you_mean as did_you_mean
     from rivers_core._messages import shown_keys as shown_keys
@@ -49,9 +47,7 @@ else:
             "rivers_core._locations": [
                 "StoreRoot",
                 "locate_store",
-                "missing_credentials",
                 "resolve_location",
-                "store_variables",
             ],
             "rivers_core._messages": ["counted", "did_you_mean", "shown_keys"],
             "rivers_core._values": ["plain_text"],

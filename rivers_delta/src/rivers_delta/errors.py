@@ -6,9 +6,10 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from rivers_core.authoring import missing_credentials, option_secrets, redact, shown_keys
+from rivers_core.authoring import option_secrets, redact, shown_keys
 from rivers_core.exceptions import IntegrityError, RiversError
 from rivers_objects.errors import FOREIGN_ADVICE, is_busy, plain_response
+from rivers_objects.store_options import missing_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -11,7 +11,7 @@ from pydantic import PrivateAttr, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from rivers_core import BaseIOHandler
-from rivers_core.authoring import ForkGuard, StoreRoot, locate_store, store_variables
+from rivers_core.authoring import ForkGuard, StoreRoot, locate_store
 from rivers_core.exceptions import NotMaterializedError
 from rivers_delta import remote_calls
 from rivers_delta.config.merge_config import MergeConfig
@@ -35,6 +35,7 @@ from rivers_delta.log.flush import flushed
 from rivers_delta.log.location import is_local, normalized, shown, table_address, table_root
 from rivers_delta.log.table_cache import TableCache
 from rivers_objects.staging import sweep_once
+from rivers_objects.store_options import store_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from rivers_core.authoring import missing_credentials, redact
+from rivers_core.authoring import redact
 from rivers_core.exceptions import ConflictError, RiversError
+from rivers_objects.store_options import missing_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

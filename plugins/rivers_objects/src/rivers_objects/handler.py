@@ -16,13 +16,14 @@ from pydantic import (
 from pydantic_settings import SettingsConfigDict
 
 from rivers_core import BaseIOHandler, OutputContext
-from rivers_core.authoring import StoreRoot, build_handler, locate_store, store_variables
+from rivers_core.authoring import StoreRoot, build_handler, locate_store
 from rivers_core.exceptions import NotMaterializedError, RiversError
 from rivers_objects import errors, stores
 from rivers_objects.bucket import Bucket
 from rivers_objects.folder import Folder
 from rivers_objects.layout import asset_folder, normalize_prefix, object_path
 from rivers_objects.nearest import nearest_object
+from rivers_objects.store_options import store_variables
 from rivers_objects.targets import ReplacedError
 
 if TYPE_CHECKING:

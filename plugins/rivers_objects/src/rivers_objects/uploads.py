@@ -20,6 +20,7 @@ from xml.etree import ElementTree as ET
 
 from rivers_core.exceptions import RiversError
 from rivers_objects.interruptible import interruptible
+from rivers_objects.store_options import option_name
 from rivers_objects.targets import Leftover
 
 if TYPE_CHECKING:
@@ -29,13 +30,6 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger("rivers.handlers")
 _STALE_AFTER_HOURS: Final = 24
-_ALIASES: Final = {
-    "default_region": "region",
-    "endpoint_url": "endpoint",
-    "endpoint_url_s3": "endpoint",
-    "session_token": "token",
-    "bucket_name": "bucket",
-}
 _PAYLOAD: Final = hashlib.sha256(b"").hexdigest()
 _TIMEOUT_S: Final = 30
 
@@ -64,7 +58,7 @@ class Uploads:
 
     def __init__(self, bucket: str, options: Mapping[str, str]) -> None:
         environment = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-        known = {_option(name): value for name, value in [*environment.items(), *options.items()]}
+        known = {option_name(name): value for name, value in [*environment.items(), *options.items()]}
         self._options = known
         self._region = known.get("region", "us-east-1")
         self._bucket = bucket
@@ -182,11 +176,6 @@ def stale_uploads(root: StoreRoot, options: Mapping[str, str]) -> Iterator[Lefto
         if upload.initiated <= latest:
             address = f"{root.store}/{upload.path}"
             yield Leftover(address, "abort unfinished upload", None, partial(uploads.abort, upload))
-
-
-def _option(name: str) -> str:
-    plain = name.lower().removeprefix("aws_")
-    return _ALIASES.get(plain, plain)
 
 
 def _bucket_url(bucket: str, region: str, options: Mapping[str, str]) -> str:

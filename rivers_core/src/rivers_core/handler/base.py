@@ -423,7 +423,7 @@ class BaseIOHandler(BaseSettings, ABC):
         """Return options that variables for the library of the store supply. The default returns none.
 
         Called when a handler is built from a configuration: the library reads the environment itself, but not the
-        `.env` next to the configuration. See `rivers_core.authoring.store_variables`.
+        `.env` next to the configuration. `rivers_objects.store_options.store_variables` selects them.
 
         Args:
             values: The settings of the handler, not validated.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rivers_core.authoring import missing_credentials, store_variables
+from rivers_objects.store_options import missing_credentials, store_variables
 
 DOTENV = {
     "AWS_ACCESS_KEY_ID": "a",
