@@ -10,7 +10,6 @@ from typing import Any, Final, Self
 from rivers_core.exceptions import (
     AssetOutputValidationError,
     ConfigurationError,
-    ConfigurationTypeError,
     ConflictError,
     FindingsError,
     HandlerNotFoundError,
@@ -51,6 +50,10 @@ __all__ = [
     "TaskDefinitionError",
     "VersionNotFoundError",
 ]
+
+
+class ConfigurationTypeError(ConfigurationError, TypeError):
+    """A setting or an argument has the wrong type."""
 
 
 class AssetDefinitionError(RiversError, ValueError):

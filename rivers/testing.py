@@ -6,10 +6,9 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.contexts import AssetExecutionContext
-from rivers.exceptions import ConfigurationError
+from rivers.exceptions import ConfigurationError, ConfigurationTypeError
 from rivers.repository import CodeRepository, RunResult
 from rivers.storage import Storage
-from rivers_core.exceptions import ConfigurationTypeError
 from rivers_core.partitions import PartitionContext, PartitionKey
 
 if TYPE_CHECKING:

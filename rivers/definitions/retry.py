@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar, TypedDict
 
-from rivers.exceptions import ConfigurationError, RiversError, setting_error
-from rivers_core.exceptions import ConfigurationTypeError
+from rivers.exceptions import ConfigurationError, ConfigurationTypeError, RiversError, setting_error
 
 __all__ = ["Backoff", "Compute", "ComputeEscalation", "FailureReason", "RetryOn", "RetryPolicy", "classify"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from rivers.definitions.error_text import error_text
 from rivers.definitions.field_checks import FieldChecks
 from rivers.definitions.html import html_table
-from rivers.exceptions import ConfigurationError, StorageError, step_error
+from rivers.exceptions import ConfigurationError, ConfigurationTypeError, StorageError, step_error
 from rivers.execution.keys import MODE_PREFIX, check_partition_mode, keys_of_plan, shown_request
 from rivers.execution.run import Run
 from rivers.execution.run_logger import logging_values
@@ -24,7 +24,6 @@ from rivers.repository.resume import skip_finished_steps
 from rivers.repository.runtime import check_executor
 from rivers.repository.tracebacks import trim_traceback
 from rivers_core.authoring import plain_text, shown_keys
-from rivers_core.exceptions import ConfigurationTypeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.retry import RetryPolicy
-from rivers.exceptions import ConfigurationError, PartitionValidationError
+from rivers.exceptions import ConfigurationError, ConfigurationTypeError, PartitionValidationError
 from rivers.execution.resources import OpenResources
 from rivers.executors import Executor
 from rivers.executors.placement import Connections, Executors, place_steps
@@ -20,7 +20,6 @@ from rivers.repository.overrides import Overrides, override_resources, parse_ove
 from rivers.storage import EventStorage, Storage
 from rivers.storage.base import connect
 from rivers.storage.records import AssetFacts
-from rivers_core.exceptions import ConfigurationTypeError
 from rivers_core.handler import BaseIOHandler
 from rivers_core.keys import storage_key
 from rivers_core.plugins import get_registry

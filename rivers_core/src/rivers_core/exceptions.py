@@ -60,10 +60,6 @@ class ConfigurationError(FindingsError):
     """The configuration is invalid."""
 
 
-class ConfigurationTypeError(ConfigurationError, TypeError):
-    """A setting or an argument has the wrong type."""
-
-
 class HandlerNotFoundError(RiversError, LookupError):
     """No IO handler has that name, or the package that provides it is not installed."""
 
