@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rivers_core._messages import did_you_mean
 from rivers_core.exceptions import HandlerNotFoundError, PluginLoadError
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from rivers_core.plugins.discovery import PluginEntry
     from rivers_core.plugins.loading import Registration
+
+_LONGEST_LINE: Final = 2_000
 
 
 def unknown_message(
@@ -165,8 +167,15 @@ def reason_of(entry: PluginEntry, cause: BaseException | None) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """Return type and text of an exception in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":")
+    """Return type and text of an exception in one line, which is shortened; its `__str__` may fail."""
+    try:
+        text = str(error)
+    except Exception as failure:
+        text = f"its __str__ raised {type(failure).__name__}"
+    line = " ".join(f"{type(error).__name__}: {text[: 2 * _LONGEST_LINE]}".split()).rstrip(":")
+    line = line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..."
+    # codes that a terminal would obey
+    return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 def _sentence(text: str) -> str:
