@@ -191,7 +191,7 @@ def _is_recordable(name):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="creating links needs a privilege")
-@pytest.mark.parametrize("kind", ["pickle", "parquet", "delta"])
+@pytest.mark.parametrize("kind", ["pickle", "json", "parquet", "delta"])
 def test_linked_folder_works_like_a_folder(tmp_path, kind):
     root, disk = tmp_path / "root", tmp_path / "bigger-disk"
     disk.mkdir()
@@ -200,10 +200,10 @@ def test_linked_folder_works_like_a_folder(tmp_path, kind):
     handler = handlers(root)[kind]
     metadata = {"delta/partition_expr": "key"} if kind == "delta" else {}
     context = OutputContext("asset", metadata, PartitionContext([PartitionKey("a")]))
-    asked = InputContext("asset", "next", metadata, context.partition, pa.Table)
+    asked = context_of(kind, "asset", metadata, context.partition)
     for number in range(2):
-        handler.handle_output(context, pa.table({"key": ["a"], "n": [number]}))
-        assert handler.load_input(asked)["n"].to_pylist() == [number]
+        handler.handle_output(context, value_of(kind, "a", number))
+        assert number_in(kind, handler, asked) == number
     assert any(disk.iterdir())
     handler.delete(asked)
     assert not handler.exists(asked)
@@ -211,19 +211,19 @@ def test_linked_folder_works_like_a_folder(tmp_path, kind):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="creating links needs a privilege")
-@pytest.mark.parametrize("kind", ["pickle", "parquet"])
+@pytest.mark.parametrize("kind", ["pickle", "json", "parquet"])
 def test_link_in_place_of_a_file_is_never_written_through(tmp_path, kind):
     root, victim = tmp_path / "root", tmp_path / "victim"
     handler = handlers(root)[kind]
-    handler.handle_output(OutputContext("asset"), pa.table({"n": [1]}))
+    handler.handle_output(OutputContext("asset"), value_of(kind, "a", 1))
     (file,) = (path for path in (root / kind).rglob("asset.*") if path.is_file())
     victim.write_bytes(b"precious")
     file.unlink()
     file.symlink_to(victim)
-    handler.handle_output(OutputContext("asset"), pa.table({"n": [2]}))
+    handler.handle_output(OutputContext("asset"), value_of(kind, "a", 2))
     assert victim.read_bytes() == b"precious"
     assert not file.is_symlink()
-    assert handler.load_input(InputContext("asset", "next", type_hint=pa.Table))["n"].to_pylist() == [2]
+    assert number_in(kind, handler, context_of(kind, "asset", {}, None)) == 2
     file.unlink()
     file.symlink_to(victim)
     handler.delete(InputContext("asset", "next"))
