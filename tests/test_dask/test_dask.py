@@ -11,6 +11,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
+import distributed
 import pytest
 from pydantic import SecretStr
 
@@ -104,6 +105,32 @@ def test_lost_worker_is_retried(repository, store, tmp_path):
     assert repo.load_node("dies_once") == 2
     kinds = [event.event_type for event in repo.storage.get_events_for_asset("dies_once")]
     assert kinds == ["StepSuccess", "Materialization", "StepStart", "StepRetry", "StepStart"]
+
+
+def test_run_that_lost_its_last_worker_ends(store, tmp_path):
+    def die() -> int:
+        import os
+        import uuid
+
+        (tmp_path / f"call.{uuid.uuid4()}").touch()
+        os.kill(os.getpid(), 9)
+        return 1
+
+    assets = [rs.Asset(die, name=name, io_handler=store) for name in ("one", "two")]
+    repo = rs.CodeRepository(assets, config=False)
+    with distributed.LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0") as cluster:
+        address = cluster.scheduler_address
+        command = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--no-nanny", "--nthreads=1"]
+        with subprocess.Popen(
+            [*command, "--no-dashboard"], cwd=tmp_path, stderr=subprocess.DEVNULL
+        ) as worker:
+            executor = rs.Executor.dask(address, shared_filesystem=True)
+            with pytest.raises(ExecutionError) as raised:
+                repo.materialize(executor=executor)
+            assert worker.wait() == -signal.SIGKILL
+        repo.shutdown()
+    assert classify(raised.value) is FailureReason.INFRASTRUCTURE
+    assert count(tmp_path, "call") == 1
 
 
 def kept_repositories():

@@ -45,19 +45,25 @@ class _Task:
 
     Attributes:
         key: Its Dask key.
+        run_id: Identifier of its run.
         call: The pickled `StepCall`.
         resources: Dask resources that it asks for.
         started: See `StepRequest.started`.
         future: Its Dask future, when it is submitted.
         report: The encoded report, when it has arrived.
+        is_lost: Whether its worker is gone.
+        is_withdrawn: Whether it was given up before it started.
     """
 
     key: str
+    run_id: str
     call: bytes
     resources: dict[str, float] | None
     started: Callable[[str], None]
     future: asyncio.Future[Future[None]]
     report: bytes | None = None
+    is_lost: bool = False
+    is_withdrawn: bool = False
 
     @property
     def is_submitted(self) -> bool:
@@ -90,6 +96,7 @@ class DaskChannel(Channel):
         self._ended: list[Future[None]] = []
         self._bundles: dict[str, asyncio.Task[None]] = {}
         self._withdrawn: set[str] = set()
+        self._cancellations: set[asyncio.Future[None]] = set()
         try:
             self._check_versions()
             close_bundle = cloudpickle.dumps(tasks.close_bundle)
@@ -108,7 +115,7 @@ class DaskChannel(Channel):
         """Accept the requests of a run, and warn if its credentials are sent without encryption."""
         if run.run_id in self._withdrawn:  # it is resumed
             self._withdrawn.discard(run.run_id)
-            self._client.run_on_scheduler(_by_value(tasks.set_withdrawn), self._name, run.run_id, False)
+            self._client.run_on_scheduler(_by_value(tasks.accept_run), self._name, run.run_id)
         address = self._executor.address
         if address is not None and not address.startswith(("tls://", "wss://")) and run.secrets:
             _LOG.warning(
@@ -126,10 +133,11 @@ class DaskChannel(Channel):
         return await asyncio.wrap_future(on_client_loop)
 
     def withdraw(self, run_id: str) -> None:
-        """Let the scheduler refuse steps of a run that have not started; see `Channel.withdraw`."""
+        """Give up steps of a run that have not started; see `Channel.withdraw`."""
         self._withdrawn.add(run_id)
         with suppress(OSError, RuntimeError):  # the cluster may be gone
-            self._client.run_on_scheduler(_by_value(tasks.set_withdrawn), self._name, run_id, True)
+            started: Any = self._client.run_on_scheduler(_by_value(tasks.withdraw_run), self._name, run_id)
+            self._client.sync(self._give_up, run_id, set(started))
 
     def interrupt(self) -> None:
         """Cancel all running tasks; see `Channel.interrupt`."""
@@ -158,11 +166,14 @@ class DaskChannel(Channel):
         if report is None and request.run_id in self._withdrawn:
             raise NotRunError
         if report is None:
-            raise LostStepError(
-                f"The Dask worker that ran {request.subject}, attempt {request.attempt}, was lost "
-                f"(scheduler {self._executor.address or 'of the local cluster'})."
-            )
+            raise self._lost(request)
         return report
+
+    def _lost(self, request: StepRequest) -> LostStepError:
+        return LostStepError(
+            f"The Dask worker that ran {request.subject}, attempt {request.attempt}, was lost "
+            f"(scheduler {self._executor.address or 'of the local cluster'})."
+        )
 
     async def _broadcast(self, digest: str, data: bytes) -> None:
         # a worker that cannot load them reports that with the first step
@@ -172,13 +183,17 @@ class DaskChannel(Channel):
         self, request: StepRequest, data: bytes | None, resources: dict[str, float] | None
     ) -> bytes | None:
         """Return the report of a task; None if it ended without one."""
+        if request.run_id in self._withdrawn:
+            raise NotRunError
         loop = asyncio.get_running_loop()
         key = f"rivers-{request.step}-{uuid4().hex}"
         call = tasks.StepCall(
             request.bundle.digest, data, request.encoded, request.run_id, key, self._name, self._client.id
         )
         encoded = pickle.dumps(call, pickle.HIGHEST_PROTOCOL)
-        task = self._running[key] = _Task(key, encoded, resources, request.started, loop.create_future())
+        task = self._running[key] = _Task(
+            key, request.run_id, encoded, resources, request.started, loop.create_future()
+        )
         try:
             future = await self._submit(task)
             error = await future.exception()
@@ -188,10 +203,14 @@ class DaskChannel(Channel):
             raise
         finally:
             del self._running[key]
-        if future.status == "cancelled":
+        if task.is_withdrawn:
+            raise NotRunError
+        if task.is_lost and task.report is None:
+            raise self._lost(request)
+        if future.status == "cancelled" and task.report is None:
             raise LostStepError(f"The task of {request.subject} was canceled.")
         self._end(future)
-        if error is not None:
+        if error is not None and task.report is None:
             raise LostStepError(f"Dask could not run {request.subject}: {error}") from error
         return task.report
 
@@ -203,8 +222,27 @@ class DaskChannel(Channel):
             return
         if isinstance(message, str):
             task.started(message)
+        elif message == tasks.LOST:
+            task.is_lost = True
+            self._cancel_task(task)
         else:
             task.report = message
+
+    def _cancel_task(self, task: _Task) -> None:
+        """Cancel a task that was submitted, so that `_run` goes on."""
+        cancellation = asyncio.ensure_future(self._client.cancel([task.future.result()], force=True))
+        self._cancellations.add(cancellation)
+        cancellation.add_done_callback(self._cancellations.discard)
+
+    async def _give_up(self, run_id: str, started: set[str]) -> None:
+        """End the tasks of a run that have not started, and for which no worker may come."""
+        for task in self._running.values():
+            if task.run_id == run_id and task.key not in started:
+                task.is_withdrawn = True
+                if task.is_submitted:
+                    self._cancel_task(task)
+                elif not task.future.done():
+                    task.future.set_exception(NotRunError())
 
     def _submit(self, task: _Task) -> asyncio.Future[Future[None]]:
         """Queue a task, to be submitted with others that are ready at about the same time."""

@@ -13,6 +13,8 @@ from distributed import SchedulerPlugin, get_worker
 from rivers.executors.remote.worker import repositories, run_request
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from distributed import Scheduler, Worker
 
 PACKAGES = ("rivers-core", "rivers-io", "rivers-dask")
@@ -22,6 +24,9 @@ TOPIC = "rivers"
 
 NEEDS_BUNDLE = b"bundle"
 """Report of a worker that has not loaded the steps."""
+
+LOST = b"lost"
+"""Message of the scheduler: the worker that ran a task is gone."""
 
 SHOWN_SECONDS = 0.25
 """Time after which the coordinator learns where a running step runs."""
@@ -112,6 +117,8 @@ class StepPlugin(SchedulerPlugin):
         self.client = client
         self.close_bundle = close_bundle
         self.cleaning: asyncio.Task[None] | None = None
+        self.scheduler: Scheduler | None = None
+        self.send: Callable[[str, str, str | bytes], None]
 
     async def start(self, scheduler: Scheduler) -> None:
         """Add the handlers of messages that workers send."""
@@ -121,6 +128,8 @@ class StepPlugin(SchedulerPlugin):
 
         def send(client: str, key: str, message: str | bytes) -> None:
             scheduler.report({"op": "event", "topic": TOPIC, "event": (key, message)}, client=client)
+
+        self.scheduler, self.send = scheduler, send
 
         def show_place(task: Any, client: str, place: str) -> None:
             if task.state == "processing":
@@ -143,6 +152,15 @@ class StepPlugin(SchedulerPlugin):
         scheduler.handlers["rivers_claim"] = claim_attempt
         # is never removed: a message without a handler would end the connection to its worker
         scheduler.stream_handlers["rivers-report"] = pass_report
+
+    def transition(self, key: Any, start: Any, finish: Any, *args: Any, **kwargs: Any) -> None:
+        """Report a started task whose worker is gone: it may be long until another worker is there to refuse it."""
+        if start != "processing" or finish in ("memory", "erred") or self.scheduler is None:
+            return
+        state = self.scheduler.extensions.get("rivers", {}).get(self.channel)
+        task = self.scheduler.tasks.get(key)
+        if state is not None and task is not None and task in state["started"]:
+            self.send(self.client, key, LOST)
 
     def remove_client(self, scheduler: Scheduler, client: str) -> None:
         """Clean up if the connection to the coordinator is lost and not restored."""
@@ -176,14 +194,19 @@ def forget_channel(channel: str, dask_scheduler: Any = None) -> None:
         dask_scheduler.handlers.pop("rivers_claim", None)
 
 
-def set_withdrawn(channel: str, run_id: str, is_withdrawn: bool, dask_scheduler: Any = None) -> None:
-    """Refuse, or accept again, attempts of a run that have not started."""
+def withdraw_run(channel: str, run_id: str, dask_scheduler: Any = None) -> list[str]:
+    """Refuse attempts of a run that have not started; return the keys of those that have, of any run."""
     state = dask_scheduler.extensions.get("rivers", {}).get(channel)
     if state is None:
-        return
-    if is_withdrawn:
-        state["withdrawn"].add(run_id)
-    else:
+        return []
+    state["withdrawn"].add(run_id)
+    return [task.key for task in state["started"]]
+
+
+def accept_run(channel: str, run_id: str, dask_scheduler: Any = None) -> None:
+    """Accept attempts of a run again."""
+    state = dask_scheduler.extensions.get("rivers", {}).get(channel)
+    if state is not None:
         state["withdrawn"].discard(run_id)
 
 
