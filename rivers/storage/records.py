@@ -279,5 +279,5 @@ def check_startable(existing: RunRecord | None) -> None:
 def never_started(run_id: str) -> StorageError:
     """Return the error for ending a run that was not started."""
     return StorageError(
-        f"Cannot end run {run_id!r}: it was never started in this storage. Call start_run first."
+        f"Cannot end run {run_id!r}: it was never started in this event log. Call start_run first."
     )

@@ -256,6 +256,24 @@ TABLES: Final = (
 )
 
 
+DAMAGED_COLUMNS: Final = (
+    "runs SET status = '3uccess'",
+    "runs SET start_time = 'x'",
+    "runs SET job = x'00'",
+    "events SET metadata = 5",
+    "events SET timestamp = x'31'",
+    "events SET asset_key = x'6f7264657273' WHERE run_id = 'second'",
+    "logs SET message = x'00'",
+)
+
+
+@pytest.mark.parametrize("assignment", DAMAGED_COLUMNS)
+def test_event_log_with_damaged_column_is_reported(copied, assignment):
+    folder = copied()
+    change(folder, f"UPDATE {assignment}")
+    assert check_reported(folder)
+
+
 @pytest.mark.parametrize("table", TABLES)
 def test_event_log_without_table_is_reported(copied, table):
     folder = copied()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from rivers.exceptions import StorageError
 from rivers.storage.events import DELETION, MATERIALIZATION, STEP_FAILURE, Event, damaged_text
 from rivers.storage.records import LogRecord, RunningStep, RunRecord, check_status, stored_status
 from rivers_core.metadata import MetadataValue
@@ -26,6 +28,14 @@ RUN_COLUMNS: Final = (
 RUNNING_COLUMNS: Final = "run_id, step, asset_key, partition_key, attempt, started_at, place"
 LOG_COLUMNS: Final = "run_id, step, timestamp, level, message, asset_key, partition_key, attempt, id"
 
+# Types of these columns: text or number, upper case if it may be absent. SQLite does not enforce them.
+_TYPES: Final = {"t": (str,), "n": (int,), "T": (str, NoneType), "N": (int, NoneType)}
+_EVENT_TYPES: Final = "ntTtTnTTTTnTNTTT"
+_RUN_TYPES: Final = "ttnNTTTttTT"
+_RUNNING_TYPES: Final = "tttTnnt"
+_LOG_TYPES: Final = "ttnttTTnn"
+_valid_types: Final[dict[str, set[tuple[type, ...]]]] = {}
+
 _INSERT_EVENT: Final = f"INSERT INTO events VALUES ({', '.join('?' * 16)})"
 _INSERT_RUN: Final = f"INSERT INTO runs ({RUN_COLUMNS}) VALUES ({', '.join('?' * 11)})"
 _INSERT_RUNNING: Final = f"INSERT INTO running_steps ({RUNNING_COLUMNS}) VALUES ({', '.join('?' * 7)})"
@@ -37,6 +47,18 @@ _COUNT_MATERIALIZATIONS: Final = """
 """
 
 _DELETE_MATERIALIZED: Final = "DELETE FROM materialized WHERE asset_key = ? AND partition_key = ?"
+
+
+def _check_types(row: Row, expected: str) -> None:
+    """Raise if a column has another type than it was written with, since the file was changed."""
+    types = tuple(map(type, row))
+    valid = _valid_types.setdefault(expected, set())
+    if types in valid:
+        return
+    for value, letter in zip(row, expected, strict=True):
+        if not isinstance(value, _TYPES[letter]):
+            raise damaged_text(value, TypeError(f"a column has the type {type(value).__name__}"))
+    valid.add(types)
 
 
 def insert_events(connection: Connection, events: Sequence[Event]) -> None:
@@ -71,6 +93,7 @@ def read_event(row: Row) -> Event:
     Raises:
         StorageError: The row is damaged.
     """
+    _check_types(row, _EVENT_TYPES)
     event = Event(
         row[1],
         asset_key=row[2],
@@ -168,7 +191,12 @@ def replace_running(connection: Connection, run_id: str, steps: Sequence[Running
 
 
 def read_running(row: Row) -> RunningStep:
-    """Return the running step of a row of `RUNNING_COLUMNS`."""
+    """Return the running step of a row of `RUNNING_COLUMNS`.
+
+    Raises:
+        StorageError: The row is damaged.
+    """
+    _check_types(row, _RUNNING_TYPES)
     return RunningStep(*row)
 
 
@@ -182,7 +210,12 @@ def insert_logs(connection: Connection, logs: Sequence[LogRecord]) -> None:
 
 
 def read_log(row: Row) -> LogRecord:
-    """Return the log record of a row of `LOG_COLUMNS`."""
+    """Return the log record of a row of `LOG_COLUMNS`.
+
+    Raises:
+        StorageError: The row is damaged.
+    """
+    _check_types(row, _LOG_TYPES)
     return LogRecord(*row)
 
 
@@ -192,9 +225,14 @@ def read_run(row: Row) -> RunRecord:
     Raises:
         StorageError: The row is damaged.
     """
+    _check_types(row, _RUN_TYPES)
+    try:
+        status = check_status(row[1])
+    except StorageError:
+        raise damaged_text(row[1], ValueError("no status of a run")) from None
     return RunRecord(
         run_id=row[0],
-        status=check_status(row[1]),
+        status=status,
         start_time=row[2],
         end_time=row[3],
         job_name=row[4],
