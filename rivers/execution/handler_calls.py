@@ -174,7 +174,7 @@ def shown_address(handler: BaseIOHandler, context: OutputContext | InputContext)
 
 
 def without_secrets(handler: BaseIOHandler, call: Callable[[], T]) -> T:
-    """Return the result of a call of a handler outside of runs, whose errors show no credential of the handler.
+    """Return the result of a handler call outside runs, whose errors show no credential of the handler.
 
     Args:
         handler: The handler.

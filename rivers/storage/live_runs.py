@@ -135,8 +135,8 @@ class LiveRuns:
         with self._lock:
             watched = self._runs.pop(id(run), None)
         if watched is not None:
-            with watched.lock:
-                return
+            with watched.lock:  # a refresh in progress ends first
+                pass
 
     def refresh(self, run_id: str) -> None:
         """Ask the storages of the runs with this id for requests to cancel now, instead of at the next interval."""

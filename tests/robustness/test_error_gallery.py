@@ -1,4 +1,4 @@
-"""The page of errors shows what users see, and every message tells the cause and what to do."""
+"""The error gallery shows what users see: each message states the cause and the fix."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ SILENT: Final = {
         )
     ],
     "gives the user's context and handler": ["hook: rivers_input_loaded"],
-    "refuses steps with secrets unless the connection is encrypted (test_dask)": ["executor: dask"],
+    "sends the handlers with their secrets to the workers, and warns without TLS (test_dask)": ["executor: dask"],
     "pickles handlers with their secrets into a pipe between parent and child": ["executor: parallel"],
     "keeps no setting": ["handler: memory"],
 }  # fmt: skip

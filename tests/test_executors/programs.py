@@ -14,7 +14,7 @@ import psutil
 import rivers as rs
 
 MARK = "PROGRAM_OF_TEST"
-"""Variable by which the processes of a program are known, whoever started them."""
+"""Variable that marks all processes of a program, also those that others of them started."""
 PATIENCE_S = 300
 
 PROGRAM = """

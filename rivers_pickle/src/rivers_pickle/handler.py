@@ -441,7 +441,7 @@ class PickleIOHandler(ObjectIOHandler):
     def _open_large(self, context: InputContext, path: str) -> FileIO | None:
         """Open the file of a large object, which is then not kept in memory beside its value; None for any other.
 
-        With a signing key an object is read once: somebody might change the file after it was verified.
+        With a signing key an object is read once: another program might change the file after it was verified.
         """
         objects = self.objects
         # Windows does not replace an open file

@@ -1,4 +1,4 @@
-"""Options of object stores in variables: which ones a library would read, and what to do without credentials."""
+"""Store options in environment variables: those that a library would read, and advice on missing credentials."""
 
 from __future__ import annotations
 
@@ -63,9 +63,8 @@ def store_variables(
     given = {option_name(name) for name in options}
     given |= {option_name(name) for name in os.environ if name.upper().startswith(prefix)}
     result: dict[str, str] = {}
-    for name in sorted(
-        variables, key=len
-    ):  # AWS_REGION before AWS_DEFAULT_REGION, as the libraries prefer it
+    # by length: AWS_REGION before AWS_DEFAULT_REGION, as the libraries prefer it
+    for name in sorted(variables, key=len):
         if name.upper().startswith(prefix) and option_name(name) not in given:
             given.add(option_name(name))
             result[name] = variables[name]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Partitioning(ABC):
-    """What a handler may ask about the partitions of an asset; `rivers.PartitionsDefinition` answers it.
+    """Questions of a handler about the partitions of an asset, which `rivers.PartitionsDefinition` answers.
 
     Examples:
         >>> from datetime import date, datetime, time, timedelta
