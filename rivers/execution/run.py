@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
     from rivers.definitions.retry import FailureReason, RetryPolicy
     from rivers.execution.lineage import Past
+    from rivers.execution.observers import Observers
     from rivers.execution.write_threads import WriteThreads
     from rivers.graph.plan import LoadedInput, Plan, Step, StoredOutput
     from rivers.partitions import PartitionsDefinition
     from rivers.storage import EventStorage
     from rivers.storage.records import LogRecord
     from rivers_core.partitions import PartitionKey
-    from rivers_core.plugins import Observers
 
 
 FEW_KEYS = 8

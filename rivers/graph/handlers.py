@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from rivers.graph.plan import HandlerBinding
+from rivers.graph.resolve_hooks import ResolveHooks
 from rivers_core.authoring import did_you_mean
 from rivers_core.exceptions import ConfigurationError, HandlerNotFoundError
 from rivers_core.handler import BaseIOHandler, contract_problems
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from rivers_core.config import Config
     from rivers_core.plugins import PluginRegistry
-    from rivers_core.plugins.hook_calls import ResolveHooks
 
 LAST_RESORT = "memory"
 
@@ -52,7 +52,7 @@ class HandlerBinder:
     @cached_property
     def _hooks(self) -> ResolveHooks:
         """Hooks of plugins, looked up once for all assets."""
-        return self._registry.resolve_hooks()
+        return ResolveHooks(self._registry)
 
     def overridden(
         self, resources: Mapping[str, Any], metadata: Mapping[str, Mapping[str, Any]]

@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
     from rivers.definitions.retry import RetryPolicy
     from rivers.execution.keys import KeyRequest, PartitionMode
+    from rivers.execution.observers import Observers
     from rivers.executors import Executor
     from rivers.executors.placement import Executors, Placement
     from rivers.graph.plan import Plan, Step, StoredOutput
     from rivers.repository.runtime import RunScope
     from rivers.storage import EventStorage
     from rivers_core.partitions import PartitionKey
-    from rivers_core.plugins import Observers
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.retry import RetryPolicy
 from rivers.exceptions import ConfigurationError, ConfigurationTypeError, PartitionValidationError
+from rivers.execution.observers import Observers
 from rivers.execution.resources import OpenResources
 from rivers.executors import Executor
 from rivers.executors.placement import Connections, Executors, place_steps
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from rivers.graph.plan import Graph, Plan
     from rivers.graph.symbols import Definitions
     from rivers_core.config import Config
-    from rivers_core.plugins import Observers, PluginRegistry
+    from rivers_core.plugins import PluginRegistry
 
 
 _SHOWN = 5
@@ -147,7 +148,7 @@ class Runtime:
 
     def observers(self) -> Observers:
         """Return the observers of a run that starts now."""
-        return self.registry.observers()
+        return Observers.of(self.registry)
 
     def bind(self) -> Graph:
         """Bind all definitions, without storage or set-up.

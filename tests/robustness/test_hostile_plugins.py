@@ -12,6 +12,7 @@ import warnings
 import pytest
 
 import rivers as rs
+from rivers.execution.observers import Observers
 from rivers_core.exceptions import PluginLoadError, RiversError
 from rivers_core.plugins import PluginRegistry, registry
 
@@ -187,7 +188,7 @@ def test_denied_plugin_is_never_imported(name, install, caplog):
     with pytest.raises(RiversError, match="deny"):
         denied.handler("bad")
     denied.load_all(targets=True)
-    denied.observers()
+    Observers.of(denied)
     assert not [module for module in sys.modules if module.startswith("acme_bad")]
     states = {item.distribution: item.state for item in denied.plugins()}
     assert states["acme-bad"] == "denied"

@@ -8,6 +8,8 @@ import types
 
 import pytest
 
+from rivers.execution.observers import Observers
+from rivers.graph.resolve_hooks import ResolveHooks
 from rivers_core import hooks as specs
 from rivers_core.exceptions import PluginLoadError
 from rivers_core.handler import BaseIOHandler
@@ -65,8 +67,9 @@ def called(registry):
     """Return the groups whose hooks the registry calls."""
     plain = Handler()
     results = {
-        "observers": bool(registry.observers().run_start),
-        "resolve": registry.default_io_handler("a") == "all" and registry.wrap(plain, "a") is not plain,
+        "observers": bool(Observers.of(registry).run_start),
+        "resolve": ResolveHooks(registry).default_io_handler("a") == "all"
+        and ResolveHooks(registry).wrap(plain, "a") is not plain,
         "commands": [item.spec.name for item in registry.commands() if item.distribution == "acme-all"]
         == ["publish"],
     }
@@ -99,10 +102,10 @@ def test_registry_calls_announced_hooks_only(announces, loaded_first, install_al
 def test_registry_loads_announced_plugins_only(announces, install_all):
     install_all(*announces)
     registry = PluginRegistry()
-    registry.observers()
+    Observers.of(registry)
     assert ("acme_all" in sys.modules) == (announces == ["observers"])
-    registry.wrap(Handler(), "a")
-    registry.default_io_handler("a")
+    ResolveHooks(registry).wrap(Handler(), "a")
+    ResolveHooks(registry).default_io_handler("a")
     assert ("acme_all" in sys.modules) == (announces in (["observers"], ["resolve"]))
     registry.commands()
     assert ("acme_all" in sys.modules) == bool(announces)
@@ -169,8 +172,8 @@ def test_in_process_plugin_needs_no_announcement():
     registry.register(
         types.SimpleNamespace(**{name: hookimpl(function) for name, function in functions.items()}), "here"
     )
-    assert len(registry.observers().run_start) == 1
-    assert registry.default_io_handler("a") == "all"
+    assert len(Observers.of(registry).run_start) == 1
+    assert ResolveHooks(registry).default_io_handler("a") == "all"
     assert [item.spec.name for item in registry.commands()] == ["publish"]
     (item,) = registry.plugins()
     assert item.warnings == ()
@@ -186,7 +189,7 @@ def test_separate_module_may_be_announced_under_the_same_name(fake_distribution)
     )
     fake_distribution("acme", entry_points, {"acme/plugin.py": plugin, "acme/watch.py": watch})
     registry = PluginRegistry()
-    assert len(registry.observers().run_start) == 1
+    assert len(Observers.of(registry).run_start) == 1
     assert "acme.plugin" not in sys.modules
     registry.load_all()
     items = [item for item in registry.plugins() if item.distribution == "acme"]
@@ -198,7 +201,7 @@ def test_entry_points_of_one_module_share_announcement(install_all, fake_distrib
     entry_points = "[rivers]\nall = acme_all\nelse = acme_all\n[rivers.observers]\nwatch = acme_all\n"
     fake_distribution("acme-all", entry_points, {"acme_all.py": ALL_HOOKS})
     registry = PluginRegistry()
-    assert len(registry.observers().run_start) == 1
+    assert len(Observers.of(registry).run_start) == 1
     assert [item.entry_point for item in registry.handlers() if item.distribution == "acme-all"] == ["all"]
     assert [item.entry_point for item in registry.plugins() if item.distribution == "acme-all"] == [
         "all",
@@ -210,7 +213,7 @@ def test_broken_announced_plugin_is_logged_once(fake_distribution, caplog):
     fake_distribution("acme-bad", {"bad": "acme_bad"}, {"acme_bad.py": "1 / 0"}, announces=["observers"])
     registry = PluginRegistry()
     for _ in range(2):
-        assert registry.observers().run_start == ()
+        assert Observers.of(registry).run_start == ()
     assert [record.levelname for record in caplog.records if record.name == "rivers.plugins"] == ["WARNING"]
     assert "acme-bad 1.0" in caplog.text
     assert "ZeroDivisionError" in caplog.text
@@ -221,23 +224,30 @@ def test_broken_resolve_plugin_is_error(fake_distribution, caplog):
         "acme-crypt", {"crypt": "acme_crypt"}, {"acme_crypt.py": "1 / 0"}, announces=["resolve"]
     )
     registry = PluginRegistry()
-    assert registry.observers().run_start == ()
+    assert Observers.of(registry).run_start == ()
     for _ in range(2):
-        for use in (lambda: registry.wrap(Handler(), "a"), lambda: registry.default_io_handler("a")):
+        for use in (
+            lambda: ResolveHooks(registry).wrap(Handler(), "a"),
+            lambda: ResolveHooks(registry).default_io_handler("a"),
+        ):
             with pytest.raises(
                 PluginLoadError, match=r"acme-crypt 1\.0.*ZeroDivisionError.*PLUGINS_DENY"
             ) as caught:
                 use()
             assert isinstance(caught.value.__cause__, ZeroDivisionError)
     plain = Handler()
-    assert PluginRegistry(deny=["acme-*"]).wrap(plain, "a") is plain
+    assert ResolveHooks(PluginRegistry(deny=["acme-*"])).wrap(plain, "a") is plain
 
 
 @pytest.mark.parametrize("announces", [[], ["resolve"]])
 def test_strict_registry_loads_every_plugin(announces, fake_distribution):
     fake_distribution("acme-bad", {"bad": "acme_bad"}, {"acme_bad.py": "1 / 0"}, announces=announces)
     registry = PluginRegistry(strict=True)
-    for use in (registry.observers, registry.commands, lambda: registry.wrap(Handler(), "a")):
+    for use in (
+        lambda: Observers.of(registry),
+        registry.commands,
+        lambda: ResolveHooks(registry).wrap(Handler(), "a"),
+    ):
         with pytest.raises(PluginLoadError, match="acme-bad"):
             use()
 

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from rivers.execution.observers import Observers
+from rivers.graph.resolve_hooks import ResolveHooks
 from rivers_core import hooks as specs
 from rivers_core.contexts import InputContext, OutputContext
 from rivers_core.exceptions import PluginLoadError
 from rivers_core.handler import BaseIOHandler
 from rivers_core.hooks import API_VERSION, CommandSpec, ExecutorSpec, HandlerSpec, StorageSpec, hookimpl
-from rivers_core.plugins import Observers, PluginRegistry
+from rivers_core.plugins import PluginRegistry
 
 PAGE = Path(__file__).parents[2] / "docs" / "hooks.md"
 HOOKS = sorted(name for name, value in vars(specs).items() if name.startswith("rivers_") and callable(value))
@@ -51,7 +53,7 @@ def registry_with(*plugins, names="abcdef"):
 
 
 def observers_of(registry, hook):
-    return getattr(registry.observers(), hook.removeprefix("rivers_"))
+    return getattr(Observers.of(registry), hook.removeprefix("rivers_"))
 
 
 @pytest.mark.parametrize("hook", HOOKS)
@@ -103,26 +105,26 @@ def test_rivers_default_io_handler_returns_first_result():
         {"rivers_default_io_handler": lambda asset_name: "first" if asset_name == "a" else None},
         {"rivers_default_io_handler": lambda asset_metadata: (asset_metadata or {}).get("keep")},
     )
-    assert registry.default_io_handler("a") == "first"
-    assert registry.default_io_handler("b", {"keep": "second"}) == "second"
-    assert registry.default_io_handler("b") is None
-    assert PluginRegistry(entry_points=[]).default_io_handler("a") is None
+    assert ResolveHooks(registry).default_io_handler("a") == "first"
+    assert ResolveHooks(registry).default_io_handler("b", {"keep": "second"}) == "second"
+    assert ResolveHooks(registry).default_io_handler("b") is None
+    assert ResolveHooks(PluginRegistry(entry_points=[])).default_io_handler("a") is None
 
 
 def test_rivers_default_io_handler_accepts_handler():
     handler = Handler()
     registry = registry_with({"rivers_default_io_handler": lambda: handler})
-    assert registry.default_io_handler("a") is handler
+    assert ResolveHooks(registry).default_io_handler("a") is handler
 
 
 def test_rivers_default_io_handler_error_names_plugin():
     with pytest.raises(PluginLoadError, match=r"rivers_default_io_handler .* asset 'a', got int"):
-        registry_with({"rivers_default_io_handler": lambda: 3}).default_io_handler("a")
+        ResolveHooks(registry_with({"rivers_default_io_handler": lambda: 3})).default_io_handler("a")
     registry = registry_with({"rivers_default_io_handler": lambda asset_name: {}[asset_name]}, names=["acme"])
     with pytest.raises(
         PluginLoadError, match=r"Plugin 'acme:acme' raised in rivers_default_io_handler.*'a'"
     ) as caught:
-        registry.default_io_handler("a")
+        ResolveHooks(registry).default_io_handler("a")
     assert isinstance(caught.value.__cause__, KeyError)
 
 
@@ -134,18 +136,18 @@ def test_rivers_wrap_io_handler_nests_wrappers():
     registry = registry_with(
         around("one"), {"rivers_wrap_io_handler": lambda asset_name: None}, around("two")
     )
-    wrapped = registry.wrap(bare, "a")
+    wrapped = ResolveHooks(registry).wrap(bare, "a")
     assert {wrapped.label, wrapped.inner.label} == {"one", "two"}
     assert wrapped.inner.inner is bare
-    assert registry_with().wrap(bare, "a") is bare
+    assert ResolveHooks(registry_with()).wrap(bare, "a") is bare
 
 
 def test_resolve_hooks_ignore_later_plugins():
     registry = registry_with({"rivers_default_io_handler": lambda asset_name: None})
-    hooks = registry.resolve_hooks()
+    hooks = ResolveHooks(registry)
     registry.register(types.SimpleNamespace(rivers_default_io_handler=hookimpl(lambda: "late")), "late")
     assert hooks.default_io_handler("a") is None
-    assert registry.resolve_hooks().default_io_handler("a") == "late"
+    assert ResolveHooks(registry).default_io_handler("a") == "late"
     bare = Handler()
     assert hooks.wrap(bare, "a") is bare
 
@@ -153,10 +155,10 @@ def test_resolve_hooks_ignore_later_plugins():
 def test_rivers_wrap_io_handler_error_names_plugin():
     registry = registry_with({"rivers_wrap_io_handler": lambda: object()}, names=["acme"])
     with pytest.raises(PluginLoadError, match=r"Plugin 'acme:acme'.* asset 'a', got object"):
-        registry.wrap(Handler(), "a")
+        ResolveHooks(registry).wrap(Handler(), "a")
     registry = registry_with({"rivers_wrap_io_handler": lambda handler: 1 / 0}, names=["acme"])
     with pytest.raises(PluginLoadError, match=r"Plugin 'acme:acme' raised.*ZeroDivisionError"):
-        registry.wrap(Handler(), "a")
+        ResolveHooks(registry).wrap(Handler(), "a")
 
 
 def check_observer(hook):
@@ -226,11 +228,10 @@ def test_hook_cannot_be_a_wrapper(hook):
         registry_with({hook: hookimpl(implementation, wrapper=True)})
 
 
-def test_observers_none_is_empty():
-    assert {getattr(Observers.none(), name) for name in Observers.__slots__} == {()}
+def test_observers_default_to_none():
+    assert {getattr(Observers(), name) for name in Observers.__slots__} == {()}
     assert (
-        repr(Observers.none())
-        == "Observers(input_loaded=0, io_failed=0, output_stored=0, run_end=0, run_start=0)"
+        repr(Observers()) == "Observers(input_loaded=0, io_failed=0, output_stored=0, run_end=0, run_start=0)"
     )
 
 
@@ -247,7 +248,7 @@ def imported_by(statement, modules):
         "import rivers_core",
         "from rivers_core import hookimpl, HandlerSpec, ExecutorSpec, CommandSpec",
         "from rivers_core.hooks import hookimpl, HandlerSpec",
-        "from rivers_core import get_registry; get_registry().handlers(); get_registry().observers()",
+        "from rivers_core import get_registry; get_registry().handlers(); get_registry().hooks('rivers.observers')",
     ],
 )
 def test_plugin_module_does_not_import_pydantic(statement):

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from rivers.execution.observers import Observers
 from rivers_core.exceptions import PluginLoadError
 from rivers_core.hooks import API_VERSION
 from rivers_core.plugins import PluginRegistry
@@ -155,7 +156,7 @@ def test_broken_plugin_is_reported_and_affects_no_other(case, fake_distribution,
         assert isinstance(caught.value.__cause__, cause)
     assert "good" in [provided.spec.name for provided in registry.handlers()]
     assert "bad" not in [provided.spec.name for provided in registry.handlers()]
-    assert registry.observers().output_stored == ()
+    assert Observers.of(registry).output_stored == ()
     states = {state.entry_point: state for state in registry.plugins()}
     assert (states["bad"].state, states["good"].state) == ("broken", "loaded")
     assert text in states["bad"].error
@@ -289,7 +290,7 @@ def test_plugin_may_import_hook_specification(hook, fake_distribution):
     fake_distribution("acme-odd", {"odd": "acme_odd"}, {"acme_odd.py": source}, announces=["observers"])
     registry = PluginRegistry(strict=True)
     registry.load_all()
-    assert registry.observers().run_start == ()
+    assert Observers.of(registry).run_start == ()
 
 
 def test_register_rejects_unmarked_hook():

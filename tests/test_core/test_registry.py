@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from rivers.execution.observers import Observers
+from rivers.graph.resolve_hooks import ResolveHooks
 from rivers_core.exceptions import ConfigurationError, HandlerNotFoundError, PluginLoadError
 from rivers_core.hooks import HandlerSpec, hookimpl
 from rivers_core.plugins import PluginRegistry, get_registry
@@ -78,11 +80,11 @@ def test_register_affects_registries_of_all_policies():
         name="notebook",
     )
     assert names(ruled) == ["here"]
-    assert len(ruled.observers().run_start) == len(registry.observers().run_start) == 1
+    assert len(Observers.of(ruled).run_start) == len(Observers.of(registry).run_start) == 1
     assert [state.state for state in registry.with_policy().plugins()] == ["not loaded"]
     ruled.unregister("notebook")
     assert names(registry) == names(ruled) == []
-    assert ruled.observers().run_start == registry.observers().run_start == ()
+    assert Observers.of(ruled).run_start == Observers.of(registry).run_start == ()
 
 
 def test_register_replaces_unregistered_plugin_of_same_name():
@@ -90,7 +92,11 @@ def test_register_replaces_unregistered_plugin_of_same_name():
     ruled = registry.with_policy()
     for place in ("old", "new"):
         registry.register(plugin(rivers_default_io_handler=lambda place=place: place), name="notebook")
-        assert registry.default_io_handler("orders") == ruled.default_io_handler("orders") == place
+        assert (
+            ResolveHooks(registry).default_io_handler("orders")
+            == ResolveHooks(ruled).default_io_handler("orders")
+            == place
+        )
         registry.unregister("notebook")
 
 
@@ -280,7 +286,7 @@ def test_hook_order_does_not_depend_on_load_order(loaded_first, fake_distributio
         registry.handler_spec(loaded_first)
     for _ in range(2):
         tags = []
-        for observer in registry.observers().run_start:
+        for observer in Observers.of(registry).run_start:
             observer("r1", [], tags)
         assert tags == ["here", "alpha", "beta", "gamma"]
     assert registry.handler_spec("alpha")
@@ -288,12 +294,12 @@ def test_hook_order_does_not_depend_on_load_order(loaded_first, fake_distributio
 
 def test_observers_are_frozen_when_returned():
     registry = PluginRegistry(entry_points=[])
-    before = registry.observers()
+    before = Observers.of(registry)
     registry.register(types.SimpleNamespace(rivers_run_start=hookimpl(lambda: None)), name="late")
     assert before.run_start == ()
-    assert len(registry.observers().run_start) == 1
+    assert len(Observers.of(registry).run_start) == 1
     registry.unregister("late")
-    assert registry.observers().run_start == ()
+    assert Observers.of(registry).run_start == ()
 
 
 def test_observers_are_cached_until_plugins_or_policies_change(fake_distribution):
@@ -302,15 +308,15 @@ def test_observers_are_cached_until_plugins_or_policies_change(fake_distribution
         "acme-watch", {"watch": "acme_watch"}, {"acme_watch.py": source}, announces=["observers"]
     )
     registry = PluginRegistry()
-    observers = registry.observers()
+    observers = Observers.of(registry)
     assert len(observers.run_start) == 1
-    assert registry.observers() is observers
+    assert Observers.of(registry) is observers
     registry.register(plugin(rivers_run_start=lambda: None), name="notebook")
-    assert len(registry.observers().run_start) == 2
+    assert len(Observers.of(registry).run_start) == 2
     registry.configure(deny=["acme-watch"])
-    assert len(registry.observers().run_start) == 1
+    assert len(Observers.of(registry).run_start) == 1
     registry.unregister("notebook")
-    assert registry.observers().run_start == ()
+    assert Observers.of(registry).run_start == ()
 
 
 def test_register_after_immediate_unregister():
@@ -319,4 +325,4 @@ def test_register_after_immediate_unregister():
         registry.register(plugin(rivers_default_io_handler=lambda answer=answer: answer), name="notebook")
         if answer == "first":
             registry.unregister("notebook")
-    assert registry.default_io_handler("orders") == "second"
+    assert ResolveHooks(registry).default_io_handler("orders") == "second"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import rivers as rs
+from rivers.graph.resolve_hooks import ResolveHooks
 from rivers_core import BaseIOHandler, InputContext, OutputContext, PluginRegistry, load_config
 from rivers_core.exceptions import IntegrityError
 from rivers_memory import InMemoryIOHandler
@@ -87,7 +88,7 @@ def test_hook_wraps_selected_assets(monkeypatch, asset, is_wrapped):
     monkeypatch.setenv("RIVERS_ZSTD_ASSETS", "events, raw_*")
     registry = PluginRegistry()
     registry.register(plugin, "rivers-zstd")
-    handler = registry.wrap(InMemoryIOHandler(), asset)
+    handler = ResolveHooks(registry).wrap(InMemoryIOHandler(), asset)
     assert isinstance(handler, ZstdIOHandler) == is_wrapped
     assert isinstance(handler, BaseIOHandler)
-    assert registry.wrap(handler, asset) is handler
+    assert ResolveHooks(registry).wrap(handler, asset) is handler

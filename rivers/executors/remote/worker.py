@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rivers.exceptions import RiversError
 from rivers.execution.fan_out import instance_of
+from rivers.execution.observers import Observers
 from rivers.execution.redaction import redact_error
 from rivers.execution.resources import OpenResources
 from rivers.execution.retries import RetryElsewhere
@@ -25,7 +26,6 @@ from rivers.graph.plan import Plan
 from rivers.graph.selection import narrowed
 from rivers.storage.memory import MemoryStorage
 from rivers_core.awaitables import run_sync
-from rivers_core.plugins import Observers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

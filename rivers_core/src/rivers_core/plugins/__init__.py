@@ -7,8 +7,9 @@ from rivers_core._lazy import lazy_exports
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rivers_core.plugins.discovery import ENTRY_POINT_GROUP as ENTRY_POINT_GROUP
+    from rivers_core.plugins.discovery import OBSERVERS as OBSERVERS
+    from rivers_core.plugins.discovery import RESOLVE as RESOLVE
     from rivers_core.plugins.discovery import normalize_distribution as normalize_distribution
-    from rivers_core.plugins.hook_calls import Observers as Observers
     from rivers_core.plugins.loading import Registration as Registration
     from rivers_core.plugins.loading import import_target as import_target
     from rivers_core.plugins.lookup_errors import conflict_message as conflict_message
@@ -23,9 +24,10 @@ else:
             "rivers_core.plugins.lookup_errors": ["conflict_message", "not_provided_message"],
             "rivers_core.plugins.discovery": [
                 "ENTRY_POINT_GROUP",
+                "OBSERVERS",
+                "RESOLVE",
                 "normalize_distribution",
             ],
-            "rivers_core.plugins.hook_calls": ["Observers"],
             "rivers_core.plugins.loading": ["Registration", "import_target"],
             "rivers_core.plugins.registry": ["PluginRegistry", "PluginStatus", "get_registry"],
         },

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic
 import pluggy
 
 from rivers_core import hooks
+from rivers_core._messages import did_you_mean
 from rivers_core.exceptions import ALWAYS_PROPAGATE, HandlerNotFoundError, PluginLoadError
 from rivers_core.hooks import API_VERSION, CommandSpec, ExecutorSpec, HandlerSpec, RecordT, StorageSpec
 from rivers_core.plugins.discovery import (
@@ -22,7 +23,6 @@ from rivers_core.plugins.discovery import (
     RESOLVE,
     is_installed,
 )
-from rivers_core.plugins.hook_calls import validate_hooks
 from rivers_core.plugins.lookup_errors import (
     broken_target_error,
     missing_requirement_error,
@@ -256,7 +256,7 @@ class LoadedPlugins:
     def _register(self, entry: PluginEntry, module: object) -> list[Any]:
         try:
             self.pm.register(module, name=entry.key)
-            validate_hooks(self.pm, module)
+            _check_hooks(self.pm, module)
             return list(_checked_records(self._yielded(module)))
         except BaseException:
             if self.pm.get_plugin(entry.key) is module:
@@ -350,6 +350,49 @@ def import_handler(registration: Registration[Any]) -> type[BaseIOHandler]:
     if problems := contract_problems(target):
         raise broken_target_error(registration, " ".join(problems))
     return target
+
+
+def _check_hooks(pm: PluginManager, module: object) -> None:
+    """Reject hook implementations that rivers could not call.
+
+    Args:
+        pm: Plugin manager in which the plugin is registered.
+        module: The plugin.
+
+    Raises:
+        AttributeError: It implements a hook that does not exist and is not marked as optional, or defines a function
+            with the name of a hook and does not mark it.
+        TypeError: An implementation is a pluggy wrapper, whose generator rivers does not run.
+    """
+    hooks = vars(pm.hook)
+    known = sorted(name for name, hook in hooks.items() if hook.has_spec())
+    for name, hook in hooks.items():
+        for impl in hook.get_hookimpls():
+            if impl.plugin is not module:
+                continue
+            if name not in known and not impl.optionalhook:
+                hint = did_you_mean(name, known) or f" Use one of: {', '.join(known)}."
+                raise AttributeError(f"hook {name!r} not found.{hint}")
+            if impl.wrapper or impl.hookwrapper:
+                raise TypeError(
+                    f"{name} cannot be a pluggy wrapper; return a result instead of yielding once"
+                )
+    for name in known:
+        if _is_unmarked(pm, module, name):
+            raise AttributeError(f"{name} is not marked as a hook. Write @hookimpl above it.")
+
+
+def _is_unmarked(pm: PluginManager, module: object, name: str) -> bool:
+    """Return whether a plugin has a function with the name of a hook that pluggy ignores.
+
+    A hook specification, which a plugin may import for its type, does not count.
+    """
+    function = getattr(module, name, None)
+    return (
+        inspect.isroutine(function)
+        and pm.parse_hookimpl_opts(module, name) is None
+        and pm.parse_hookspec_opts(module, name) is None  # type: ignore[arg-type]
+    )
 
 
 def _checked_records(yielded: Iterable[tuple[str, Any]]) -> Iterator[Any]:

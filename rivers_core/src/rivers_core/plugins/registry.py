@@ -29,11 +29,6 @@ from rivers_core.plugins.discovery import (
     same_distribution,
     strict_environment,
 )
-from rivers_core.plugins.hook_calls import (
-    Observers,
-    ResolveHooks,
-    freeze_observers,
-)
 from rivers_core.plugins.loading import (
     ANNOUNCED_HOOKS,
     LoadedPlugins,
@@ -176,7 +171,6 @@ class PluginRegistry:
         self._entries: list[PluginEntry] = []
         self._loaded = LoadedPlugins(self._clock)
         self._hooks_by_group: dict[str, PluginManager] = {}
-        self._observers: Observers | None = None
 
     def handler(self, name: str) -> type[BaseIOHandler]:
         """Return the handler class of a name; its module is imported now.
@@ -279,55 +273,31 @@ class PluginRegistry:
             if targets:
                 loaded.check_targets(self._entries)
 
-    def observers(self) -> Observers:
-        """Return the announced observers, frozen; the same object until plugins or policies change."""
-        with self._lock:
-            hooks = self._hooks(OBSERVERS)
-            if self._observers is None:
-                self._observers = freeze_observers(hooks)
-            return self._observers
+    def hooks(self, group: str) -> PluginManager:
+        """Return the plugins whose hooks of a group are called; loads those that announce it, and no others.
 
-    def resolve_hooks(self) -> ResolveHooks:
-        """Return the hooks that are called for each asset when a repository is resolved.
+        The result never changes: once plugins or policies differ, the next call returns another one.
+
+        Args:
+            group: `"rivers.observers"` or `"rivers.resolve"`.
 
         Raises:
             PluginLoadError: A plugin that announces `rivers.resolve` is broken.
         """
-        return ResolveHooks(self._hooks(RESOLVE))
-
-    def default_io_handler(
-        self, asset_name: str, asset_metadata: Mapping[str, Any] | None = None
-    ) -> str | BaseIOHandler | None:
-        """Ask plugins for the handler of an asset that names none.
-
-        Args:
-            asset_name: Name of the asset.
-            asset_metadata: Static metadata of the asset.
-
-        Returns:
-            The first answer, or None if no plugin has one.
-
-        Raises:
-            PluginLoadError: A plugin that announces `rivers.resolve` is broken, raised, or returned something else
-                than a name or a handler.
-        """
-        return self.resolve_hooks().default_io_handler(asset_name, asset_metadata)
-
-    def wrap(self, handler: BaseIOHandler, asset_name: str) -> BaseIOHandler:
-        """Let plugins wrap the handler of an asset.
-
-        Args:
-            handler: Handler of the asset.
-            asset_name: Name of the asset.
-
-        Returns:
-            The outermost handler; `handler` itself if no plugin wraps it.
-
-        Raises:
-            PluginLoadError: A plugin that announces `rivers.resolve` is broken, raised, or returned something else
-                than a handler.
-        """
-        return self.resolve_hooks().wrap(handler, asset_name)
+        with self._lock:
+            loaded = self._refresh()
+            if group not in self._hooks_by_group or (loaded.failures and self._is_strict()):
+                announced = [entry for entry in self._entries if group in entry.groups]
+                self._load(announced)
+                for entry in announced:
+                    if entry in loaded.failures:
+                        self._report_broken(entry, group)
+                in_process = self._discovery.in_process
+                installed = [entry for entry in announced if entry not in in_process]
+                self._hooks_by_group[group] = loaded.announced_hooks(
+                    group, [*reversed(in_process), *installed]
+                )
+            return self._hooks_by_group[group]
 
     def register(self, module: object, name: str) -> None:
         """Add a plugin to this process, for notebooks and tests.
@@ -438,7 +408,7 @@ class PluginRegistry:
             installed, in_process, _ = state
             self._entries = [entry for entry in installed if _refusal(policies, entry.distribution) is None]
             self._entries += in_process
-            self._hooks_by_group, self._observers = {}, None
+            self._hooks_by_group = {}
             if not {*self._loaded.registrations, *self._loaded.failures} <= {*self._entries}:
                 # modules stay imported, so that loading the others again is quick
                 self._loaded = LoadedPlugins(self._clock)
@@ -454,23 +424,6 @@ class PluginRegistry:
         for entry in self._entries if strict else entries:
             if not loaded.load(entry) and strict:
                 raise errors.broken_plugin_error(entry, loaded.failures[entry])
-
-    def _hooks(self, group: str) -> PluginManager:
-        """Return the plugins whose hooks of a group are called; loads those that announce it, and no others."""
-        with self._lock:
-            loaded = self._refresh()
-            if group not in self._hooks_by_group or (loaded.failures and self._is_strict()):
-                announced = [entry for entry in self._entries if group in entry.groups]
-                self._load(announced)
-                for entry in announced:
-                    if entry in loaded.failures:
-                        self._report_broken(entry, group)
-                in_process = self._discovery.in_process
-                installed = [entry for entry in announced if entry not in in_process]
-                self._hooks_by_group[group] = loaded.announced_hooks(
-                    group, [*reversed(in_process), *installed]
-                )
-            return self._hooks_by_group[group]
 
     def _report_broken(self, entry: PluginEntry, group: str) -> None:
         """Report a plugin whose hooks cannot be called; without its wrapper a value might be stored unencrypted."""

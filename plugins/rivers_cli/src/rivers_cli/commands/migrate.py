@@ -352,6 +352,7 @@ def find_endpoint(project: Project, usage: HandlerUsage, text: str, *, reading: 
         ConfigurationError: Its configuration, or the environment, is not valid.
         UsageError: Its values exist in one process only, or there is no configuration file.
     """
+    from rivers.graph.resolve_hooks import ResolveHooks
     from rivers_core.plugins import get_registry
 
     name, at, environment = text.partition("@")
@@ -377,7 +378,7 @@ def find_endpoint(project: Project, usage: HandlerUsage, text: str, *, reading: 
 
     def handler_for(asset: str) -> BaseIOHandler:
         if asset not in bound:
-            bound[asset] = get_registry().wrap(handler, asset)
+            bound[asset] = ResolveHooks(get_registry()).wrap(handler, asset)
         return bound[asset]
 
     return Endpoint(text, name, handler_for, storage)
