@@ -103,6 +103,7 @@ class MemoryStorage(EventStorage):
         if keep_runs is not None and keep_runs < 0:
             raise StorageError(f"keep_runs must not be negative, got {keep_runs}. Use None to keep all runs.")
         self._keep_runs = keep_runs
+        self._prune_above = 0  # number of events
         self._events: list[Event] = []
         self._append = self._events.append
         self._ids = count(1)
@@ -205,7 +206,14 @@ class MemoryStorage(EventStorage):
             self._runs[run.run_id] = run
             self.record(run.event())
         if self._keep_runs is not None and len(self._runs) > self._keep_runs * 1.25 + 1:
-            self.prune_runs(keep=self._keep_runs, dry_run=False)
+            self._prune_old(self._keep_runs)
+
+    def _prune_old(self, keep: int) -> None:
+        # Pruning reads all events, of which the latest of each partition stay: only after growth by a quarter, so that
+        # the cost of each run does not grow with the number of partitions.
+        if len(self._events) > self._prune_above:
+            self.prune_runs(keep=keep, dry_run=False)
+            self._prune_above = len(self._events) * 5 // 4
 
     def _end(self, run_id: str, status: RunStatus, at: int, message: str | None) -> RunRecord:
         with self._lock:

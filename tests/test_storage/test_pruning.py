@@ -191,6 +191,22 @@ def test_memory_storage_is_bounded():
     assert storage.get_latest_materialization("asset0").data_version == "198"
 
 
+def test_memory_storage_with_many_partitions_rarely_reads_all_events(monkeypatch):
+    storage = Storage.memory(keep_runs=10)
+    sizes = []
+    prune_runs = storage.prune_runs
+
+    def prune(**limits):
+        sizes.append(len(storage.get_events_after(0, None)))
+        return prune_runs(**limits)
+
+    monkeypatch.setattr(storage, "prune_runs", prune)
+    for number in range(1000):
+        run(storage, f"r{number}", ("Materialization", "orders", str(number), "v"))
+    assert len(storage.get_materialized_partitions("orders")) == 1000
+    assert sum(sizes) < 10 * 3000  # of a thousand runs with three events each
+
+
 def test_memory_storage_without_bound():
     storage = Storage.memory(keep_runs=None)
     for number in range(50):
