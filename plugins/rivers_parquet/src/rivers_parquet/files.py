@@ -222,6 +222,16 @@ def open_remote(bucket: Bucket, path: str, url: str, options: Mapping[str, str],
     )
 
 
+def parsed_footer(tail: bytes) -> pq.ParquetFile:
+    """Return the parsed footer of a file, whose rows cannot be read.
+
+    Args:
+        tail: The end of the file, from the footer or before it.
+    """
+    # the footer alone is enough for its metadata; a file has to begin with the same four bytes
+    return pq.ParquetFile(pa.BufferReader(PARQUET + tail))
+
+
 class _Temporary:
     """A file that is removed when nothing refers to this object any more."""
 
@@ -246,9 +256,8 @@ def _footer(read_tail: Callable[[int], tuple[bytes, int]]) -> Footer:
     while needed > len(tail):
         tail, size = read_tail(needed)
         seal, needed = read_seal(size, tail)
-    # the footer alone is enough for its metadata; a file has to begin with the same four bytes
     try:
-        parsed = pq.ParquetFile(pa.BufferReader(PARQUET + tail[-needed:] if needed < size else tail))
+        parsed = parsed_footer(tail[-needed:])
         metadata, stored = parsed.metadata, parsed.schema_arrow
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DamagedError(f"is damaged: its footer cannot be read ({_line(error)})") from error

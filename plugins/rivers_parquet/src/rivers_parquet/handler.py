@@ -505,13 +505,12 @@ class _Written(NamedTuple):
 
 def _sealed(staged: Staged) -> _Written:
     """Add the seal to a complete file, and return its facts."""
-    import pyarrow.parquet as pq
-
+    from rivers_parquet.files import parsed_footer
     from rivers_parquet.seal import seal_file
 
-    seal = seal_file(staged.descriptor)
-    with pq.ParquetFile(staged.path) as file:
-        metadata, schema = file.metadata, file.schema_arrow.remove_metadata()
+    seal, footer = seal_file(staged.descriptor)
+    parsed = parsed_footer(footer)
+    metadata, schema = parsed.metadata, parsed.schema_arrow.remove_metadata()
     size = os.fstat(staged.descriptor).st_size
     return _Written(seal.version, metadata.num_rows, metadata.num_row_groups, size, schema)
 
