@@ -735,27 +735,23 @@ _COERCED: Final[tuple[tuple[type, Callable[[Any], MetadataValue]], ...]] = (
 )
 _PLAIN: Final[dict[type, Callable[[Any], MetadataValue]]] = dict(_COERCED)
 
-# Constructors for types that are not coerced, for the error message.
-_SUGGESTED: Final = {
-    "dict": "json",
-    "list": "json",
-    "tuple": "json",
-    "bytes": "bytes",
-    "datetime": "timestamp",
-    "Timestamp": "timestamp",
-    "date": "text",
-    "timedelta": "duration",
-    "PosixPath": "path",
-    "WindowsPath": "path",
-    "Decimal": "float_",
-}
-
-# Expressions that convert what the constructor does not accept, for the same message.
-_CONVERTED: Final = {
-    "Index": "MetadataValue.json(list(...))",
-    "RangeIndex": "MetadataValue.json(list(...))",
-    "Series": "MetadataValue.json(....tolist())",
-    "ndarray": "MetadataValue.json(....tolist())",
+# How to convert types that are not coerced, for the error message.
+_CONVERSIONS: Final = {
+    "dict": "json(...)",
+    "list": "json(...)",
+    "tuple": "json(...)",
+    "bytes": "bytes(...)",
+    "datetime": "timestamp(...)",
+    "Timestamp": "timestamp(...)",
+    "date": "text(...)",
+    "timedelta": "duration(...)",
+    "PosixPath": "path(...)",
+    "WindowsPath": "path(...)",
+    "Decimal": "float_(...)",
+    "Index": "json(list(...))",
+    "RangeIndex": "json(list(...))",
+    "Series": "json(....tolist())",
+    "ndarray": "json(....tolist())",
 }
 
 
@@ -801,7 +797,7 @@ def coerce_mapping(values: Mapping[str, Any]) -> dict[str, MetadataValue]:
     for name, value in values.items():
         if not isinstance(name, str):
             raise MetadataTypeError(f"Names of metadata must be text, got {name!r} ({type(name).__name__}).")
-        coerced[plain_text(name)] = coerce(value, name)
+        coerced[name if type(name) is str else plain_text(name)] = coerce(value, name)
     return coerced
 
 
@@ -813,9 +809,6 @@ def _is_numpy_bool(value: object) -> bool:
 
 def _unsupported(value: object, name: str | None) -> str:
     kind = type(value).__name__
-    constructor = _SUGGESTED.get(kind)
     subject = "A metadata value" if name is None else f"Metadata {name!r}"
-    fix = f" Use MetadataValue.{constructor}(...)." if constructor else ""
-    if kind in _CONVERTED:
-        fix = f" Use {_CONVERTED[kind]}."
+    fix = f" Use MetadataValue.{_CONVERSIONS[kind]}." if kind in _CONVERSIONS else ""
     return f"{subject} must be str, int, float, bool, None or a MetadataValue, got {kind}.{fix}"

@@ -82,7 +82,8 @@ class Schema(Value):
 
     def __init__(self, obj: ExportsArrowSchema) -> None:
         root = _import(obj)
-        self._set(_columns=[_column_from_arrow(child) for child in root.children], _arrow=root)
+        object.__setattr__(self, "_columns", [_column_from_arrow(child) for child in root.children])
+        object.__setattr__(self, "_arrow", root)
 
     @property
     def names(self) -> list[str]:

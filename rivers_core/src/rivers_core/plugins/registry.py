@@ -83,16 +83,8 @@ class PluginStatus:
     unusable: tuple[str, ...] = ()
 
 
-_NOUNS: Final[dict[type[Any], str]] = {
-    HandlerSpec: "handler",
-    ExecutorSpec: "executor",
-    StorageSpec: "storage",
-    CommandSpec: "command",
-}
-
-
 def _described(registration: Registration[Any]) -> str:
-    return f"{_NOUNS[type(registration.spec)]} {registration.spec.name}"
+    return f"{KINDS[type(registration.spec)].split()[-1]} {registration.spec.name}"
 
 
 @dataclass(frozen=True, slots=True)
