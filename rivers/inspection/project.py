@@ -101,7 +101,7 @@ class Project:
     @property
     def event_log(self) -> Path | None:
         """Folder of the event log of this project in this environment; None if it is not a file."""
-        from rivers.repository.runtime import event_log_folder
+        from rivers.storage.event_log import event_log_folder
 
         return Path.cwd() / ".rivers" if self.config is None else event_log_folder(self.config)
 
@@ -127,8 +127,8 @@ class Project:
 
     def storage_to_read(self) -> EventStorage | None:
         """Return the event storage, read-only, for the caller to close; None if there is no event log yet."""
-        from rivers.repository.runtime import open_event_log
         from rivers.storage import Storage
+        from rivers.storage.event_log import open_event_log
 
         folder = self.event_log
         if folder is not None:
@@ -138,8 +138,8 @@ class Project:
 
     def storage_of(self, config: Config | None, *, reading: bool = False) -> EventStorage:
         """Return the event storage of a configuration, such as another environment; see `storage`."""
-        from rivers.repository.runtime import event_log_folder, open_event_log
         from rivers.storage import Storage
+        from rivers.storage.event_log import event_log_folder, open_event_log
         from rivers.storage.sqlite.connection import is_read_only
 
         folder = Path.cwd() / ".rivers" if config is None else event_log_folder(config)
@@ -242,7 +242,7 @@ class Project:
 def _has_tables(config: Config) -> bool:
     """Return whether the event log of a configuration, which is not a file, has been written by a run."""
     from rivers.exceptions import StorageError
-    from rivers.repository.runtime import open_event_log
+    from rivers.storage.event_log import open_event_log
     from rivers.storage.sql import NoTablesError
 
     storage = open_event_log(config, read_only=True)

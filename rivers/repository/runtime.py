@@ -19,15 +19,13 @@ from rivers.graph.resolve import resolve
 from rivers.graph.selection import make_plan, missing_upstreams, without_common_key
 from rivers.repository.overrides import Overrides, override_resources, parse_overrides
 from rivers.storage import EventStorage, Storage
-from rivers.storage.base import connect
+from rivers.storage.event_log import open_event_log
 from rivers.storage.records import AssetFacts
 from rivers_core.handler import BaseIOHandler
-from rivers_core.keys import storage_key
 from rivers_core.plugins import get_registry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from rivers.definitions.job import Job
     from rivers.executors.remote.bundle import Bundle
@@ -346,43 +344,6 @@ def _make_bundle(graph: Graph, resources: Mapping[str, Any]) -> Bundle:
     from rivers.executors.remote.bundle import make_bundle  # cloudpickle is needed only here
 
     return make_bundle(graph.steps, resources)
-
-
-def open_event_log(config: Config, *, read_only: bool = False) -> EventStorage:
-    """Return the event log of a project; it is opened on first use.
-
-    Args:
-        config: The configuration of one environment.
-        read_only: Only read an existing event log.
-
-    Raises:
-        ConfigurationError: `[storage]` is not valid.
-        HandlerNotFoundError: No plugin provides storages with the scheme of its URL.
-        StorageError: The URL is not valid.
-    """
-    url = config.storage_url if event_log_folder(config) is None else str(event_log_folder(config))
-    return connect(url or "", config.registry, read_only=read_only, durable=config.storage_durable)
-
-
-def event_log_folder(config: Config) -> Path | None:
-    """Return the folder of a project's event log: `.rivers` beside the configuration file, or that of `[storage] url`.
-
-    Each environment has a folder below it, because a value stored in one environment is missing in the others.
-
-    Args:
-        config: The configuration of one environment.
-
-    Returns:
-        The folder; None if the event log is not a file.
-
-    Raises:
-        ConfigurationError: `[storage]` is not valid.
-    """
-    url = config.storage_url or ".rivers"
-    if "://" in url and not url.startswith("file:"):
-        return None
-    folder = config.root / url.removeprefix("file:").removeprefix("//")
-    return folder if config.environment is None else folder / storage_key(config.environment)
 
 
 def check_executor(field: str, executor: object) -> None:

@@ -98,3 +98,24 @@ def test_serialize_redacts_escaped_texts_and_writes_numbers_that_json_lacks():
     for answer in (secret, JsonText(json.dumps(secret))):
         assert json.loads(serialize(answer, redact)) == {"name": "a ****", "list": ["****"]}
     assert serialize({"x": [math.nan, 1.5, (None, "é")]}, redact) == '{"x":["nan",1.5,[null,"é"]]}'
+
+
+STARTED = """
+import sys
+from rivers_cli.main import main
+from rivers_ui import command
+
+def serve(page, listener, opens_browser):
+    page.close()
+    print(*(name for name in sys.modules if name.startswith(("rivers.repository", "rivers.execution", "definitions"))))
+
+command._serve = serve
+main(["ui", "--no-open"])
+"""
+
+
+def test_command_serves_before_engine_and_project_are_imported(ui_folder):
+    result = subprocess.run(
+        [sys.executable, "-c", STARTED], cwd=ui_folder, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == []
