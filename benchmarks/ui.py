@@ -91,8 +91,9 @@ def served(folder: Path) -> Iterator[tuple[str, str, float]]:
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            address = process.stdout.readline().split()[-1]
-            yield *address.split("/#token="), time.perf_counter() - start
+            address, token = process.stdout.readline().split()[-1].split("/#token=")
+            get(HTTPConnection(address.removeprefix("http://")), token, "project")
+            yield address, token, time.perf_counter() - start
         finally:
             process.terminate()
 

@@ -180,6 +180,22 @@ def test_handlers_show_settings_with_origin(server):
     assert any(item["distribution"] == "rivers-ui" for item in server.get("plugins"))
 
 
+VERSIONED = ["assets", "select", "lineage", "runs", "logs", "handlers", "plugins", "config", "check"]
+VERSIONED += ["assets/orders" + part for part in ("", "/events", "/series", "/partitions")]
+
+
+def test_answer_that_has_not_changed_is_not_sent_again(server):
+    server.command("materialize", "orders")
+    [run] = server.get("runs")["runs"]
+    for path in (*VERSIONED, f"runs/{run['run_id']}"):
+        version = server.request(f"/api/v1/{path}").headers["etag"]
+        again = server.request(f"/api/v1/{path}", headers=[("If-None-Match", version)])
+        assert (again.status, again.body) == (304, b""), path
+    server.command("materialize", "orders")
+    assert len(server.get("runs")["runs"]) == 2
+    assert server.request("/api/v1/runs", headers=[("If-None-Match", version)]).status == 200
+
+
 UNKNOWN = {
     "assets/unknown": 404,
     "assets/unknown/events": 404,

@@ -216,6 +216,40 @@ def test_running_and_failed_keys_are_marked(open_tab, shop):
     expect(tab.page.get_by_label("Log of the run")).to_contain_text("cold")
 
 
+DAYS = """
+import rivers as rs
+
+@rs.Asset(partitions_def=rs.PartitionsDefinition.daily("1950-01-01", "2025-01-01"))
+def days() -> int:
+    return 1
+
+repo = rs.CodeRepository([days])
+"""
+
+
+def test_grid_draws_what_is_in_view_and_scrolls_to_the_selected_key(open_tab, tmp_path, monkeypatch):
+    folder = write_project(tmp_path / "days", DAYS)
+    monkeypatch.chdir(folder)
+    with serve(folder) as server:
+        tab = open_tab(server)
+        tab.go("/assets/days")
+        canvas, box = tab.page.locator(".cells canvas"), tab.page.locator(".cells-scroll")
+        total = box.evaluate("(box) => box.scrollHeight")
+        assert canvas.evaluate("(canvas) => canvas.clientHeight") < total / 3
+        tab.page.get_by_label("Go to partition").fill("2024-12-30")
+        tab.page.keyboard.press("Enter")
+        expect(tab.page.locator(".detail")).to_contain_text("2024-12-30")
+        assert box.evaluate("(box) => box.scrollTop") > total / 2
+        canvas.focus()
+        tab.page.keyboard.press("ArrowDown")
+        expect(tab.page.locator(".detail")).to_contain_text("2024-12-31")
+        middle, bottom = canvas.evaluate(
+            "(canvas) => [canvas.clientWidth / 2, canvas.parentElement.clientHeight - canvas.offsetTop - 30]"
+        )
+        canvas.click(position={"x": middle, "y": bottom})
+        expect(tab.page.locator(".detail")).to_contain_text("2024-0")
+
+
 def test_actions_ask_before_they_start(open_tab, shop):
     tab = open_tab(shop)
     tab.go("/assets/orders")

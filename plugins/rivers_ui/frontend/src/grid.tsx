@@ -103,10 +103,13 @@ function arrange(partitions: Partitions, width: number, size: number): Drawing {
 }
 
 const TOP = 18;
+/** Height of the part that is in view, and how far it scrolls until the next part is drawn: a canvas of all keys may be too large. */
+const VIEW = 440, CHUNK = 512;
 
 function Cells({ partitions, states, filter, index, onSelect }: GridProps) {
   const [box, width] = useWidth();
-  const canvas = useRef<HTMLCanvasElement>(null);
+  const canvas = useRef<HTMLCanvasElement>(null), scroll = useRef<HTMLDivElement>(null);
+  const [origin, setOrigin] = useState({ x: 0, y: 0 });
   const [hovered, setHovered] = useState(-1);
   const isWide = partitions.kind === "month" || (partitions.kind === "matrix" && (partitions.dimensions?.at(-1)?.keys.length ?? 0) <= 12);
   const few = partitions.kind === "month" ? 44 : isWide ? 84 : partitions.kind === "matrix" ? 22 : 17;
@@ -117,16 +120,17 @@ function Cells({ partitions, states, filter, index, onSelect }: GridProps) {
   const high = isWide ? Math.min(size, 26) : size;
   const cells = useMemo(() => new Map(draft.places.map(({ column, row }, at) => [row * 100_000 + column, at])), [draft]);
   const top = draft.top.length ? TOP : 0;
+  const total = { width: gutter + draft.columns * size + 2, height: top + draft.rows * high + 2 };
   useEffect(() => {
     const target = canvas.current, context = target?.getContext("2d");
     if (!target || !context || !width) return;
     const draw = () => {
       const style = getComputedStyle(document.documentElement), color = (name: string) => style.getPropertyValue(`--${name}`).trim();
-      const ratio = Math.min(devicePixelRatio, 30_000 / (draft.rows * high + top));
-      const w = gutter + draft.columns * size + 2, h = top + draft.rows * high + 2;
-      target.width = w * ratio; target.height = h * ratio;
-      target.style.width = `${w}px`; target.style.height = `${h}px`;
-      context.scale(ratio, ratio);
+      const w = Math.min(total.width - origin.x, width + CHUNK), h = Math.min(total.height - origin.y, VIEW + CHUNK);
+      target.width = w * devicePixelRatio; target.height = h * devicePixelRatio;
+      target.style.cssText = `left: ${origin.x}px; top: ${origin.y}px; width: ${w}px; height: ${h}px`;
+      context.scale(devicePixelRatio, devicePixelRatio);
+      context.translate(-origin.x, -origin.y);
       context.font = `11px ${style.getPropertyValue("--font")}`;
       context.fillStyle = color("soft");
       context.textBaseline = "middle";
@@ -136,6 +140,7 @@ function Cells({ partitions, states, filter, index, onSelect }: GridProps) {
       const palette: Record<string, string> = { fresh: color("fresh-fill"), stale: color("stale-fill"), failed: color("failed-fill"), running: color("running-fill"), missing: color("line") };
       draft.places.forEach(({ column, row }, at) => {
         const state = states[at] ?? "missing", x = gutter + column * size + gap / 2, y = top + row * high + gap / 2, side = size - gap, tall = high - gap;
+        if (x > origin.x + w || x + size < origin.x || y > origin.y + h || y + high < origin.y) return;
         context.globalAlpha = filter && state !== filter ? 0.15 : 1;
         context.beginPath();
         if (state === "missing") {
@@ -169,9 +174,16 @@ function Cells({ partitions, states, filter, index, onSelect }: GridProps) {
     const scheme = matchMedia("(prefers-color-scheme: dark)");
     scheme.addEventListener("change", draw);
     return () => scheme.removeEventListener("change", draw);
-  }, [draft, states, filter, index, width]);
+  }, [draft, states, filter, index, width, origin]);
+  useEffect(() => {
+    const box = scroll.current, place = draft.places[index];
+    if (!box || !place) return;
+    const x = gutter + place.column * size, y = top + place.row * high;
+    if (y < box.scrollTop || y + high > box.scrollTop + box.clientHeight) box.scrollTop = y - box.clientHeight / 2;
+    if (x < box.scrollLeft || x + size > box.scrollLeft + box.clientWidth) box.scrollLeft = x - box.clientWidth / 2;
+  }, [draft, index]);
   const at = (event: MouseEvent) => {
-    const { left, top: y } = (event.currentTarget as HTMLElement).getBoundingClientRect();
+    const { left, top: y } = ((event.currentTarget as HTMLElement).parentElement as HTMLElement).getBoundingClientRect();
     return cells.get(Math.floor((event.clientY - y - top) / high) * 100_000 + Math.floor((event.clientX - left - gutter) / size)) ?? -1;
   };
   const place = draft.places[hovered];
@@ -188,7 +200,10 @@ function Cells({ partitions, states, filter, index, onSelect }: GridProps) {
   };
   return (
     <div class="cells" ref={box}>
-      <div class="cells-scroll"><div class="cells-inner">
+      <div class="cells-scroll" ref={scroll} style={{ maxHeight: `${VIEW}px` }} onScroll={({ currentTarget: { scrollLeft, scrollTop } }) => {
+        const x = scrollLeft - scrollLeft % CHUNK, y = scrollTop - scrollTop % CHUNK;
+        if (x !== origin.x || y !== origin.y) setOrigin({ x, y });
+      }}><div class="cells-inner" style={{ width: `${total.width}px`, height: `${total.height}px` }}>
         <canvas ref={canvas} tabIndex={0} role="img" aria-label={`${count(partitions.keys.length, "partition")}; arrow keys select, the list of ranges below has the same states`} onKeyDown={move}
           onMouseMove={(event) => setHovered(at(event))} onMouseLeave={() => setHovered(-1)} onClick={(event) => { const cell = at(event); if (cell >= 0) onSelect(cell); }} />
         {place && <div class="tip" style={{ left: `${Math.min(gutter + place.column * size + size, Math.max(0, width - 190))}px`, top: `${top + place.row * high + high + 4}px` }}>

@@ -348,34 +348,35 @@ def create_app(page: Page, port: int, token: str) -> Guard:
 
 def create_routes(page: Page) -> list[Route]:
     """Return all routes: the data, the static files, and the page for every other path."""
-    cached: dict[str, tuple[Callable[[Request], Any], Callable[[Request], str]]] = {
+    # Each with the version of what it describes; None if it is computed for each request. A tab asks before it knows
+    # the current version and again when it does, so an answer without a version is computed twice.
+    calls: dict[str, tuple[Callable[[Request], Any], Callable[[Request], str] | None]] = {
+        "project": (page.describe_project, None),
         "assets": (page.list_assets, page.token),
         "select": (page.select_assets, page.definitions_version),
         "lineage": (page.draw_lineage, page.definitions_version),
         "assets/{name:path}/partitions": (page.list_partitions, page.token),
         "assets/{name:path}/series": (page.list_series, page.token),
+        "assets/{name:path}/events": (page.list_asset_events, page.token),
+        "assets/{name:path}/compare": (page.compare_events, page.token),
+        "assets/{name:path}/preview": (page.preview_value, None),
+        "assets/{name:path}": (page.describe_asset, page.token),
+        "runs": (page.list_runs, page.token),
+        "runs/{run_id}": (page.describe_run, page.token),
+        "logs": (page.list_logs, page.token),
         "handlers": (page.list_handlers, page.definitions_version),
         "plugins": (page.list_plugins, page.definitions_version),
         "config": (page.describe_config, page.definitions_version),
         "check": (page.check_project, page.check_version),
-    }
-    fresh = {
-        "project": page.describe_project,
-        "assets/{name:path}/events": page.list_asset_events,
-        "assets/{name:path}/compare": page.compare_events,
-        "assets/{name:path}/preview": page.preview_value,
-        "assets/{name:path}": page.describe_asset,
-        "runs": page.list_runs,
-        "runs/{run_id}": page.describe_run,
-        "logs": page.list_logs,
-        "changes": page.report_changes,
+        "changes": (page.report_changes, None),
     }
     answers = AnswerCache(page.redact)
-    calls: list[tuple[str, Callable[[Request], Answer]]] = [
-        *((path, _cached(answers, *call)) for path, call in cached.items()),
-        *((path, _fresh(page, call)) for path, call in fresh.items()),
+    routes = [
+        Route(f"/api/v1/{path}", _json(page, _cached(answers, call, version)), methods=["GET"])
+        if version is not None
+        else Route(f"/api/v1/{path}", _json(page, _fresh(page, call)), methods=["GET"])
+        for path, (call, version) in calls.items()
     ]
-    routes = [Route(f"/api/v1/{path}", _json(page, call), methods=["GET"]) for path, call in calls]
     if page.actions is not None:
         routes += _action_routes(page)
     static = read_static()

@@ -6,6 +6,7 @@ A request is `{"call": "assets", "arguments": {}}`. The line of an answer is `re
 
 from __future__ import annotations
 
+import gc
 import inspect
 import json
 import os
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 
     from rivers.definitions.asset import Asset
     from rivers.execution.staleness import AssetStatus
-    from rivers.inspection import AssetSummary, HandlerUsage
+    from rivers.graph.plan import Graph
+    from rivers.inspection import AssetSummary, HandlerUsage, Lineage
     from rivers.partitions import PartitionsDefinition
     from rivers.repository import CodeRepository
     from rivers.storage import Event
@@ -62,6 +64,7 @@ class Worker:
         self.project = project
         self._repository: CodeRepository | None = None
         self._has_event_log = False
+        self._lineage: tuple[Graph, Lineage] | None = None
 
     def repository(self) -> CodeRepository:
         """Return the repository with the event log, which is opened read-only; an absent one counts as empty."""
@@ -74,7 +77,19 @@ class Worker:
             if self._repository is None or self._has_event_log or storage is not None:
                 self._repository = self.project.repository.resolve(storage or Storage.memory(), set_up=False)
                 self._has_event_log = storage is not None
+                # the definitions stay as long as the process; searching them for garbage takes a fifth of a layout
+                gc.collect()
+                gc.freeze()
         return self._repository
+
+    def lineage(self) -> Lineage:
+        """Return the lineage of all assets."""
+        from rivers.inspection import build_lineage
+
+        graph = self.repository().graph
+        if self._lineage is None or self._lineage[0] is not graph:
+            self._lineage = (graph, build_lineage(graph))
+        return self._lineage[1]
 
 
 def prepare(worker: Worker) -> None:
@@ -147,10 +162,10 @@ def draw_lineage(worker: Worker, select: str, focus: str, depth: int, *, by_grou
     Raises:
         NodeNotFoundError: An asset does not exist.
     """
-    from rivers.inspection import BOX_HEIGHT, build_lineage, compute_layout
+    from rivers.inspection import BOX_HEIGHT, compute_layout
 
     repository = worker.repository()
-    lineage = build_lineage(repository.graph)
+    lineage = worker.lineage()
     if select.strip():
         lineage = lineage.only(repository.select(select.split()) or ())
     if focus:
@@ -178,13 +193,13 @@ def describe_asset(worker: Worker, name: str) -> Document:
     Raises:
         NodeNotFoundError: The asset does not exist.
     """
-    from rivers.inspection import build_lineage, summarize_assets
+    from rivers.inspection import summarize_assets
     from rivers_core.authoring import redact_value
     from rivers_core.contexts import InputContext
 
     repository = worker.repository()
     [summary] = summarize_assets(repository, [name])
-    edges = build_lineage(repository.graph).edges
+    edges = worker.lineage().edges
     output, definition = repository.graph.outputs[name], repository.assets.get(name)
     description = None if definition is None else definition.description
     address = None
