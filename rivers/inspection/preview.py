@@ -69,9 +69,23 @@ def _preview_frame(value: Any, count: int, width: int | None) -> Preview:
 
 
 def _preview_arrow(value: Any, count: int) -> Preview:
-    head = value.slice(0, count).to_pylist()
-    names = ", ".join(f"{field.name}: {field.type}" for field in value.schema)
     extent = f"{counted(value.num_rows, 'row')}, {counted(value.num_columns, 'column')}"
+    return _preview_rows(extent, value.schema, value.slice(0, count).to_pylist())
+
+
+def _preview_reader(value: Any, count: int) -> Preview:
+    head: list[Any] = []
+    while len(head) < count:
+        try:
+            batch = value.read_next_batch()
+        except StopIteration:
+            break
+        head += batch.slice(0, count - len(head)).to_pylist()
+    return _preview_rows("not read beyond what is shown", value.schema, head)
+
+
+def _preview_rows(extent: str, schema: Any, head: list[Any]) -> Preview:
+    names = ", ".join(f"{field.name}: {field.type}" for field in schema)
     return Preview(extent, f"{names}\n{_lines(head)}", _jsonable(head))
 
 
@@ -162,6 +176,7 @@ def _jsonable(value: Any) -> Any:
 # The first match wins. Values are recognized by their methods, so that no library is imported.
 _PREVIEWS: Final[tuple[tuple[Callable[[Any], bool], Callable[[Any, int], Preview]], ...]] = (
     (lambda value: hasattr(value, "num_rows") and hasattr(value, "to_pylist"), _preview_arrow),
+    (lambda value: hasattr(value, "read_next_batch"), _preview_reader),
     (lambda value: all(hasattr(value, name) for name in ("dtype", "ndim", "tolist")), _preview_array),
     (lambda value: isinstance(value, (bytes, bytearray, memoryview)), _preview_bytes),
     (lambda value: isinstance(value, str), _preview_text),

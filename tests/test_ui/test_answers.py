@@ -142,12 +142,14 @@ def test_compare_pairs_facts_and_metadata_of_two_events(server):
     assert server.request("/api/v1/assets/orders/compare?a=0&b=0").status == 404
 
 
-def test_check_and_config_are_those_of_the_command(server):
+def test_check_config_and_plugins_are_those_of_the_command(server):
     assert (
         server.get("check")["findings"]
         == json.loads(server.command("check", "--json", "--no-probe"))["findings"]
     )
     assert server.get("config") == json.loads(server.command("config", "show", "--json"))
+    plugins = [item for item in server.get("plugins") if item["state"] != "not installed"]
+    assert plugins == json.loads(server.command("plugins", "--load", "--json"))
     assert not (server.folder / "data").exists()
     [store] = server.get("check", probe="1")["stores"]
     assert store["state"] == "ok"

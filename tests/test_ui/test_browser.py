@@ -89,14 +89,16 @@ KEYS = [attack.replace("|", "").replace(",", "") for attack in ATTACKS]
 def keys(hostile: dict[str, str]) -> int:
     raise RuntimeError(BAD)
 
-@rs.Asset
-def waits() -> int:
-    import pathlib, time
-    while not pathlib.Path("go").exists():
-        time.sleep(0.05)
-    return 1
+def waiting(name):
+    @rs.Asset(name=name)
+    def function() -> int:
+        import pathlib, time
+        while not pathlib.Path("go_" + name).exists():
+            time.sleep(0.05)
+        return 1
+    return function
 
-repo = rs.CodeRepository([hostile, keys, waits])
+repo = rs.CodeRepository([hostile, keys, *map(waiting, ["waits", "first", "second"])])
 """
 
 
@@ -217,8 +219,33 @@ def test_page_shows_a_run_of_another_process_while_it_runs(tab):
     try:
         expect(tab.page.locator("main .badge.running")).to_have_count(1)
     finally:
-        (tab.server.folder / "go").touch()
+        (tab.server.folder / "go_waits").touch()
         code = process.wait()
     assert code == 0
     expect(tab.page.locator("main .badge.running")).to_have_count(0)
+    assert not tab.incidents
+
+
+def test_page_follows_two_runs_at_once(tab):
+    tab.open("/runs")
+    start, folder, names = tab.server.programs.start, tab.server.folder, ("first", "second")
+    processes = [start(["rivers", "materialize", name], cwd=folder) for name in names]
+    badges, link = tab.page.locator("main .badge.running"), tab.page.locator("header .running-link")
+    try:
+        expect(badges).to_have_count(2)
+        expect(link).to_contain_text("2 runs")
+        (folder / "go_first").touch()
+        expect(badges).to_have_count(1)
+        expect(link).to_contain_text("second")
+        link.click()
+        expect(tab.page.get_by_role("heading", level=1)).to_have_text("second")
+        expect(tab.page.locator(".headline .badge")).to_contain_text("running")
+        (folder / "go_second").touch()
+        expect(tab.page.locator(".headline .badge")).to_contain_text("success")
+        expect(link).to_have_count(0)
+    finally:
+        for name in names:
+            (folder / f"go_{name}").touch()
+        codes = [process.wait() for process in processes]
+    assert codes == [0, 0]
     assert not tab.incidents

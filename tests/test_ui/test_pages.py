@@ -178,6 +178,20 @@ def test_every_page_is_accessible(open_tab, shop, scheme):
         assert not violations, path
 
 
+def test_every_page_fits_at_200_percent(open_tab, shop):
+    # a window of 1280 x 900 has half as many CSS pixels in each direction
+    tab = open_tab(shop, viewport={"width": 640, "height": 450}, device_scale_factor=2)
+    for path in PAGES:
+        tab.go(path)
+        assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        clipped = tab.page.evaluate(
+            "[...document.querySelectorAll('h1, h2, nav a, main button')].filter((item) => item.checkVisibility()"
+            " && !item.closest('.x-scroll, .scroll, nav, .stage') && item.getBoundingClientRect().right > innerWidth)"
+            ".map((item) => item.textContent)"
+        )
+        assert clipped == [], path
+
+
 def test_keyboard_reaches_search_asset_tabs_and_lineage(open_tab, shop):
     tab = open_tab(shop)
     tab.settle()

@@ -17,6 +17,7 @@ from rivers_ui import command
 from rivers_ui.answers import JsonText, serialize
 
 PLUGIN = "Metadata-Version: 2.1\nName: rivers-acme\nVersion: 1.0\n"
+OFFER = "Provides-Extra: lake\nRequires-Dist: rivers-acme-lake; extra == 'lake'\n"
 KILLED = """
 import os, signal
 from rivers.storage import Storage
@@ -32,7 +33,7 @@ def test_page_shows_project_with_broken_plugin_and_writes_no_file(server, monkey
     (site / "rivers_acme.py").write_text("raise ImportError('libacme is missing')")
     package = site / "rivers_acme-1.0.dist-info"
     package.mkdir()
-    (package / "METADATA").write_text(PLUGIN)
+    (package / "METADATA").write_text(PLUGIN + OFFER)
     (package / "entry_points.txt").write_text("[rivers]\nacme = rivers_acme\n")
     monkeypatch.setenv("PYTHONPATH", str(site))
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
@@ -49,10 +50,13 @@ def test_page_shows_project_with_broken_plugin_and_writes_no_file(server, monkey
             "config",
         ):
             server.get(path)
-        broken = [item for item in server.get("plugins") if item["distribution"] == "rivers-acme"]
+        plugins = {item["distribution"]: item for item in server.get("plugins")}
     finally:
         server.folder.chmod(0o755)
-    assert [(item["state"], "libacme" in str(item["error"])) for item in broken] == [("broken", True)]
+    assert plugins["rivers-acme"]["state"] == "broken"
+    assert "libacme" in plugins["rivers-acme"]["error"]
+    absent = plugins["rivers-acme-lake"]
+    assert (absent["state"], absent["entry_point"]) == ("not installed", "pip install rivers-acme-lake")
     assert sorted(server.folder.rglob("*")) == before
 
 

@@ -236,8 +236,8 @@ class Page:
         return report
 
     def list_plugins(self, request: Request) -> Any:
-        """Return the installed plugins."""
-        return self._worker.ask("plugins")
+        """Return the plugins, in the second process: it imports all of their handlers."""
+        return self._loader.ask("plugins")
 
     def describe_config(self, request: Request) -> Any:
         """Return the configuration with the origin of each setting."""

@@ -516,15 +516,20 @@ def _handler_facts(usage: HandlerUsage, name: str) -> Document:
 
 
 def list_plugins(worker: Worker) -> list[Document]:
-    """Return the installed plugins with what they provide, after importing them, but not their handlers."""
+    """Return what `rivers plugins --load` lists, and the packages of rivers that could be installed."""
     from rivers.inspection import plugin_document
-    from rivers_core.plugins import get_registry
+    from rivers_core.plugins import get_registry, packages_not_installed
 
     _ = worker.project.config  # puts its plugin policy in force
     registry = get_registry()
     with suppress(PluginLoadError):  # with strict plugins; the list names the broken one
-        registry.load_all()
-    return [{**plugin_document(status), "remarks": [*status.warnings]} for status in registry.plugins()]
+        registry.load_all(targets=True)
+    installed = [{**plugin_document(status), "remarks": [*status.warnings]} for status in registry.plugins()]
+    facts: Document = {"version": "", "state": "not installed", "provides": [], "error": None, "remarks": []}
+    return installed + [
+        {**facts, "distribution": name, "entry_point": f"pip install {name}"}
+        for name in packages_not_installed()
+    ]
 
 
 CALLS: Final[Mapping[str, Callable[..., Any]]] = {

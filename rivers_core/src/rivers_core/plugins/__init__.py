@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rivers_core.plugins.discovery import OBSERVERS as OBSERVERS
     from rivers_core.plugins.discovery import RESOLVE as RESOLVE
     from rivers_core.plugins.discovery import normalize_distribution as normalize_distribution
+    from rivers_core.plugins.discovery import packages_not_installed as packages_not_installed
     from rivers_core.plugins.loading import Registration as Registration
     from rivers_core.plugins.loading import import_target as import_target
     from rivers_core.plugins.lookup_errors import conflict_message as conflict_message
@@ -27,6 +28,7 @@ else:
                 "OBSERVERS",
                 "RESOLVE",
                 "normalize_distribution",
+                "packages_not_installed",
             ],
             "rivers_core.plugins.loading": ["Registration", "import_target"],
             "rivers_core.plugins.registry": ["PluginRegistry", "PluginStatus", "get_registry"],

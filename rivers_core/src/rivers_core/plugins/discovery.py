@@ -274,18 +274,29 @@ def package_to_install(names: Iterable[str]) -> str | None:
     Returns:
         The name of the distribution, or None if no installed distribution offers one.
     """
-    import importlib_metadata
-
     candidates = [
         normalize_distribution(f"rivers-{name}") for name in names if re.fullmatch(r"[\w.-]+", name)
     ]
+    offered = _offered()
+    return next((name for name in candidates if name in offered and not is_installed(name)), None)
+
+
+def packages_not_installed() -> list[str]:
+    """Return the packages `rivers-<name>` that an installed distribution offers and that are not installed, sorted."""
+    return sorted(name for name in _offered() if name.startswith("rivers-") and not is_installed(name))
+
+
+def _offered() -> set[str]:
+    """Return the distributions that installed ones require, outright or by an extra."""
+    import importlib_metadata
+
     offered: set[str] = set()
     for distribution in importlib_metadata.distributions():
         try:
             offered.update(_required_projects(distribution))
         except Exception:
             _LOG.debug("Could not read the requirements of %r.", distribution, exc_info=True)
-    return next((name for name in candidates if name in offered and not is_installed(name)), None)
+    return offered
 
 
 def pip_command(module: str, distribution: str) -> str | None:

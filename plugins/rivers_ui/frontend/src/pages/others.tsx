@@ -52,7 +52,7 @@ export function Plugins({ live }: { live: Live }) {
   return <><h1>Plugins</h1><section class="card flush x-scroll"><Loaded answer={answer}>{(list) => (
     <table><thead><tr><th>Distribution</th><th>Provides</th><th>State</th><th class="wide">Version</th></tr></thead><tbody>{list.filter((plugin, index) => index === list.findIndex((other) => sameRow(plugin, other))).map((plugin) => (
       <tr key={`${plugin.distribution} ${plugin.entry_point}`}><td class="name">{plugin.distribution}</td>
-        <td>{plugin.provides.length ? plugin.provides.map((name) => <span key={name} class="chip">{name}</span>) : <span class="note">{plugin.entry_point}</span>}
+        <td>{plugin.provides.length ? plugin.provides.map((name) => <span key={name} class="chip">{name}</span>) : plugin.state === "not installed" ? <Copy text={plugin.entry_point} /> : <span class="note">{plugin.entry_point}</span>}
           {plugin.error && <pre class="bad">{plugin.error}</pre>}{plugin.remarks.map((text) => <p key={text} class="note">{text}</p>)}</td><td>{plugin.state}</td><td class="wide note">{plugin.version}</td></tr>
     ))}</tbody></table>
   )}</Loaded></section></>;
