@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import hmac
+
 import pytest
 
 from rivers_ui.actions import Actions
 from rivers_ui.app import Page, PageProject, create_routes
 from rivers_ui.client import WorkerClient
+from rivers_ui.guard import Guard
 from tests.test_ui.conftest import DEFINITIONS, TOML, serve
 
 
@@ -52,6 +56,7 @@ REFUSED = {
     ),
     "options": (405, {"method": "OPTIONS"}),
     "delete": (405, {"method": "DELETE"}),
+    "large head": (431, {"headers": [("X-Large", "x" * 17_000)]}),
     "long address": (414, {"suffix": "?x=" + "x" * 9000}),
 }
 
@@ -86,12 +91,25 @@ def test_guard_refuses_two_tokens(server):
     assert server.request("/api/v1/project", headers=headers).status == 401
 
 
+POLICY = {
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self' data:",
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
+    "trusted-types 'none'",
+}
+
+
 @pytest.mark.parametrize("path", ["/", "/api/v1/project", "/api/v1/unknown", "/unknown", "/static/../app.py"])
 def test_every_response_has_the_security_headers(server, path):
     headers = server.request(path).headers
-    assert "default-src 'none'" in headers["content-security-policy"]
-    assert "frame-ancestors 'none'" in headers["content-security-policy"]
-    assert "require-trusted-types-for 'script'" in headers["content-security-policy"]
+    assert set(headers["content-security-policy"].split("; ")) == POLICY
+    assert headers["cross-origin-opener-policy"] == "same-origin"
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
     assert headers["cross-origin-resource-policy"] == "same-origin"
@@ -114,3 +132,24 @@ def test_guard_refuses_websocket_upgrade(server):
         ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
     ]
     assert server.request("/api/v1/changes", headers=headers, token=None).status == 401
+
+
+@pytest.mark.parametrize("kind", ["websocket", "webtransport"])
+def test_guard_closes_what_is_not_http(kind):
+    sent = []
+
+    async def send(message):
+        sent.append(message["type"])
+
+    async def app(scope, receive, send):
+        raise AssertionError(f"{kind} reached the application")
+
+    asyncio.run(Guard(app, 1, "token")({"type": kind}, None, send))
+    assert sent == ["websocket.close"]
+
+
+def test_guard_compares_tokens_in_constant_time(server, monkeypatch):
+    compared = []
+    monkeypatch.setattr(hmac, "compare_digest", lambda *pair: compared.append(pair) or False)
+    assert server.request("/api/v1/project").status == 401
+    assert compared

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
+import os
 import socket
+import stat
 import subprocess
 import sys
+import tempfile
 
 import pytest
 import typer
+from starlette.exceptions import HTTPException
 
 from rivers.storage import Storage
 from rivers_cli.main import main
 from rivers_ui import command
-from rivers_ui.answers import JsonText, serialize
+from rivers_ui.answers import MAX_ANSWER, AnswerTooLargeError, JsonText, encode, serialize
+from rivers_ui.app import Page, PageProject
+from tests.test_ui.conftest import Server
 
 PLUGIN = "Metadata-Version: 2.1\nName: rivers-acme\nVersion: 1.0\n"
 OFFER = "Provides-Extra: lake\nRequires-Dist: rivers-acme-lake; extra == 'lake'\n"
@@ -116,6 +123,51 @@ def serve(page, listener, opens_browser):
 command._serve = serve
 main(["ui", "--no-open"])
 """
+
+
+def test_program_hands_over_a_new_token_and_refuses_large_heads(ui_folder):
+    tokens = set()
+    for _ in range(2):
+        command_line = [sys.executable, "-m", "rivers", "ui", "--no-open"]
+        with subprocess.Popen(command_line, cwd=ui_folder, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                address, token = process.stdout.readline().split()[-1].split("/#token=")
+                server = Server(int(address.rpartition(":")[2]), ui_folder)
+                answer = server.request("/api/v1/project", token=token)
+                large = server.request("/", headers=[("X-Large", "x" * 20_000)])
+                assert server.request("/api/v1/project", token=None).status == 401
+            finally:
+                process.terminate()
+        tokens.add(token)
+        assert answer.status == 200
+        assert large.status in (400, 431)  # refused by h11 if it arrives in pieces
+        assert "server" not in answer.headers
+        assert len(base64.urlsafe_b64decode(token + "=")) == 32
+    assert len(tokens) == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+def test_token_reaches_the_browser_through_a_file_of_the_user(monkeypatch, tmp_path):
+    opened = []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(command.webbrowser, "open", opened.append)
+    path = command._open_browser("http://127.0.0.1:8765/#token=secret")
+    assert opened == [path.as_uri()]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "#token=secret" in path.read_text()
+
+
+def test_page_without_previews_refuses_them(tmp_path):
+    project = PageProject("p", None, tmp_path, str, has_preview=False)
+    with pytest.raises(HTTPException) as caught:
+        Page(project, None, None).preview_value(None)
+    assert caught.value.status_code == 403
+
+
+def test_answer_that_is_too_large_is_refused():
+    assert encode("x" * 1_000_000, str)
+    with pytest.raises(AnswerTooLargeError):
+        encode("x" * MAX_ANSWER, str)
 
 
 def test_command_serves_before_engine_and_project_are_imported(ui_folder):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 API: Final = "/api/"
 METHODS: Final = ("GET", "HEAD")
 MAX_TARGET: Final = 8_192
+MAX_HEAD: Final = 16_384
 MAX_BODY: Final = 65_536
 
 _POLICY: Final = (
@@ -89,6 +90,10 @@ class Guard:
             return 405, "Only GET is allowed."
         if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_TARGET:
             return 414, "The address is too long."
+        if (
+            sum(len(name) + len(value) for name, value in headers) > MAX_HEAD
+        ):  # h11 limits incomplete heads only
+            return 431, "The headers are too long."
         if is_api and not self._is_authorized(headers):
             return 401, "The token is missing or wrong. Open the address that `rivers ui` printed."
         return _action_refusal(headers) if is_action else None
