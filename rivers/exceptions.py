@@ -104,6 +104,10 @@ class AssetNotFoundError(NodeNotFoundError):
     """No asset has that name."""
 
 
+class SelectionTypeError(AssetNotFoundError, TypeError):
+    """A selection contains something that is neither an asset nor text."""
+
+
 class ExecutionError(RiversError, RuntimeError):
     """A run failed; the error of the step is chained as the cause."""
 
@@ -127,8 +131,16 @@ class CommandError(ExecutionError, OSError):
         return str(self.args[0]) if self.args else ""
 
 
+class StorageTypeError(StorageError, TypeError):
+    """An argument of the event storage has a wrong type."""
+
+
 class DynamicPartitionError(StorageError, PartitionDefinitionError):
     """A dynamic partition key cannot be stored."""
+
+
+class DynamicPartitionTypeError(DynamicPartitionError, TypeError):
+    """A dynamic partition key, or the name of its definition, has a wrong type."""
 
 
 class UnknownPartitionError(PartitionValidationError, ExecutionError):

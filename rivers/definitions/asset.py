@@ -393,7 +393,9 @@ def _check_outputs(checks: FieldChecks, field: str, value: object) -> list[Asset
     seen: dict[str, str] = {}
     for output in outputs:
         if not isinstance(output, AssetDef):
-            raise checks.refuse(f"{field} must contain AssetDefs, got {output!r}. Use AssetDef({output!r}).")
+            raise checks.refuse_type(
+                f"{field} must contain AssetDefs, got {output!r}. Use AssetDef({output!r})."
+            )
         same = seen.get(output.name.casefold())
         if same is not None:
             problem = "twice" if same == output.name else f"and {same!r}, which differ only in case"

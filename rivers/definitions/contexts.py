@@ -7,7 +7,7 @@ import typing
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Generic
 
-from rivers.exceptions import PartitionValidationError, ResultDefinitionError
+from rivers.exceptions import PartitionValidationError, ResultTypeError
 from rivers_core.authoring import plain_text, shown_keys
 from rivers_core.metadata import coerce_mapping
 
@@ -192,11 +192,11 @@ class AssetExecutionContext(_PartitionedContext, Generic[ConfigT]):
         """Set the data version of the result; a version from an `Output` or the handler takes precedence.
 
         Raises:
-            ResultDefinitionError: The version is not a non-empty string.
+            ResultTypeError: (also a TypeError) The version is not a non-empty string.
         """
         value: object = version
         if not isinstance(value, str) or not value:
-            raise ResultDefinitionError(
+            raise ResultTypeError(
                 f"Asset {self.asset_name!r}: version must be a non-empty string, got {value!r}."
             )
         self.registered_data_version = plain_text(version)

@@ -49,6 +49,10 @@ class FieldChecks:
         """Return the error to raise for an argument of a wrong type, which is also a TypeError."""
         return FieldChecks(self.subject, TYPE_ERRORS.get(self._error, self._error)).refuse(problem)
 
+    def refuse_unless(self, problem: str, value: object, *types: type) -> RiversError:
+        """Return the error to raise for a value, which is also a TypeError if it has none of the types."""
+        return self.refuse(problem) if isinstance(value, types) else self.refuse_type(problem)
+
     def name(self, field: str, name: object) -> str:
         """Return a name that people can read and every storage can hold."""
         if not isinstance(name, str):
@@ -78,7 +82,7 @@ class FieldChecks:
     def text(self, field: str, value: object) -> str | None:
         """Return a string, or None."""
         if value is not None and (not isinstance(value, str) or not value):
-            raise self.refuse(f"{field} must be a non-empty string, got {value!r}.")
+            raise self.refuse_unless(f"{field} must be a non-empty string, got {value!r}.", value, str)
         return None if value is None else plain_text(value)
 
     def texts(self, field: str, value: object) -> list[str] | None:
@@ -94,7 +98,7 @@ class FieldChecks:
         items = list(value)
         for item in items:
             if not isinstance(item, str) or not item:
-                raise self.refuse(f"{field} must contain non-empty strings, got {item!r}.")
+                raise self.refuse_unless(f"{field} must contain non-empty strings, got {item!r}.", item, str)
         return list(dict.fromkeys(map(plain_text, items)))
 
     def text_or_texts(self, field: str, value: object) -> list[str]:
@@ -175,7 +179,7 @@ class FieldChecks:
             return True
         if isinstance(value, str) and value == "allow_empty":
             return "allow_empty"
-        raise self.refuse(f"{field} must be True, False or 'allow_empty', got {value!r}.")
+        raise self.refuse_unless(f"{field} must be True, False or 'allow_empty', got {value!r}.", value, str)
 
     def partition_mappings(
         self, field: str, value: object

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from rivers.partitions import PartitionKeyRange
-from rivers_core.exceptions import PartitionValidationError
+from rivers_core.exceptions import PartitionTypeError, PartitionValidationError
 from rivers_core.partitions import PartitionKey
 from rivers_core.partitions.keys import unique_dimensions
 
@@ -57,6 +57,7 @@ def parse_keys(where: str, keys: object) -> tuple[PartitionKey, ...]:
 
     Raises:
         PartitionValidationError: There is no key.
+        PartitionTypeError: `keys` is none of these.
     """
     if isinstance(keys, PartitionKey):
         return tuple(keys.split())
@@ -68,7 +69,8 @@ def parse_keys(where: str, keys: object) -> tuple[PartitionKey, ...]:
         parsed = tuple(dict.fromkeys(key for item in keys for key in parse_keys(where, item)))
         if parsed:
             return parsed
-    raise PartitionValidationError(
+    error = PartitionValidationError if isinstance(keys, Iterable) else PartitionTypeError
+    raise error(
         f"PartitionMapping.{where} needs at least one partition key, got {keys!r}. Pass a key such as "
         "'2024-01-01', or a list of keys."
     )

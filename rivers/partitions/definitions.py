@@ -528,6 +528,11 @@ class TimeWindowPartitions(_FlatPartitions, variant="TimeWindow"):
         end: Moment | None = None,
         fmt: str | None = None,
     ) -> None:
+        given: object = fmt
+        if given is not None and not isinstance(given, str):
+            raise PartitionTypeError(
+                f"The fmt of time partitions must be text such as '%Y-%m-%d', got {given!r}."
+            )
         first = parse_moment(start, "start", fmt)
         last = None if end is None else parse_moment(end, "end", fmt)
         grid = _grid(first, cron_schedule, interval_seconds)
@@ -658,10 +663,10 @@ def _grid(start: datetime, cron_schedule: str | None, interval_seconds: float | 
             )
         return CronGrid(start, cron_schedule)
     seconds: object = interval_seconds
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not isfinite(seconds):
-        raise PartitionDefinitionError(
-            f"interval_seconds must be a number of seconds, got {interval_seconds!r}."
-        )
+    is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if not isinstance(seconds, (int, float)) or not is_number or not isfinite(seconds):
+        error = PartitionDefinitionError if is_number else PartitionTypeError
+        raise error(f"interval_seconds must be a number of seconds, got {interval_seconds!r}.")
     if not 0.000001 <= seconds <= timedelta.max.total_seconds():
         raise PartitionDefinitionError(
             f"interval_seconds must be above 0 and below the range of the calendar, got {seconds!r}."

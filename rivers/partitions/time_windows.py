@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final
 
-from rivers_core.exceptions import PartitionDefinitionError
+from rivers_core.exceptions import PartitionDefinitionError, PartitionTypeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -202,13 +202,13 @@ def parse_moment(value: datetime | date | str, role: str, fmt: str | None) -> da
         fmt: The format of the keys, if the author gave one.
 
     Raises:
-        PartitionDefinitionError: `value` is not a time, or has a time zone.
+        PartitionDefinitionError: `value` is not a time (then also a TypeError), or has a time zone.
     """
     moment: object = _parsed(value, role, fmt) if isinstance(value, str) else value
     if isinstance(moment, date) and not isinstance(moment, datetime):
         moment = datetime(moment.year, moment.month, moment.day)
     if not isinstance(moment, datetime):
-        raise PartitionDefinitionError(
+        raise PartitionTypeError(
             f"The {role} of time partitions must be a datetime, a date or ISO text, got {value!r} "
             f"({type(value).__name__})."
         )

@@ -20,13 +20,14 @@ from rivers.definitions.task import Task
 from rivers.exceptions import (
     TYPE_ERRORS,
     AssetDefinitionError,
-    AssetNotFoundError,
     ConfigurationError,
+    ConfigurationTypeError,
     ExecutionError,
     GraphTypeError,
     GraphValidationError,
     NodeNotFoundError,
     RiversError,
+    SelectionTypeError,
     TaskDefinitionError,
 )
 from rivers.execution.handler_calls import without_secrets
@@ -713,7 +714,7 @@ def _name(item: object) -> str:
     if isinstance(item, Definition):
         return item.name
     hint = f" Use repo.get_job({item.name!r}).execute() to run a job." if isinstance(item, Job) else ""
-    raise AssetNotFoundError(f"selection must contain assets or their names, got {item!r}.{hint}")
+    raise SelectionTypeError(f"selection must contain assets or their names, got {item!r}.{hint}")
 
 
 def _check_items(kind: type, field: str, value: Iterable[Any], error: type[RiversError]) -> tuple[Any, ...]:
@@ -781,7 +782,7 @@ def _load_config(config: str | Path | Config | Literal[False] | None) -> Config 
     from rivers_core.config import Config
 
     if not isinstance(config, Config):
-        raise ConfigurationError(
+        raise ConfigurationTypeError(
             f"config must be the path of a rivers.toml, a Config or False, got {config!r}. Omit it to search from the "
             "working folder upwards."
         )

@@ -218,7 +218,7 @@ class Runtime:
             return policy
         policies = self.definitions.retries
         if not isinstance(policy, str):
-            raise ConfigurationError(
+            raise ConfigurationTypeError(
                 f"retry must be a RetryPolicy or the name of one in `retries`, got {policy!r}."
             )
         if policy not in policies:
@@ -274,7 +274,7 @@ class Runtime:
         """
         argument: object = storage
         if argument is not None and not isinstance(argument, EventStorage):
-            raise ConfigurationError(
+            raise ConfigurationTypeError(
                 f"storage must be an EventStorage, got {argument!r}. Use rs.Storage.embedded(path) or "
                 "rs.Storage.memory()."
             )

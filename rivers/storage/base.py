@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -11,7 +12,13 @@ from time import monotonic, sleep, time_ns
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from rivers.exceptions import DynamicPartitionError, PartitionDefinitionError, StorageError
+from rivers.exceptions import (
+    DynamicPartitionError,
+    DynamicPartitionTypeError,
+    PartitionDefinitionError,
+    StorageError,
+    StorageTypeError,
+)
 from rivers.storage.live_runs import live_runs
 from rivers.storage.pruning import PruningPlan
 from rivers.storage.records import AssetRecord, RunRecord, check_status
@@ -21,7 +28,7 @@ from rivers_core.partitions.keys import check_key_value
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import timedelta
     from types import TracebackType
     from typing import Self
@@ -596,24 +603,33 @@ def _name_of(asset: str) -> str:
     given: object = asset
     name = given if isinstance(given, str) else getattr(given, "name", None)
     if not isinstance(name, str):
-        raise StorageError(f"asset_key must be the name of an asset, got {asset!r}")
+        raise StorageTypeError(f"asset_key must be the name of an asset, got {asset!r}.")
     return plain_text(name)
 
 
 def _checked_limit(limit: int | None) -> int | None:
+    given: object = limit
+    if given is not None and (isinstance(given, bool) or not isinstance(given, int)):
+        raise StorageTypeError(f"limit must be a whole number, got {given!r}. Use None for all rows.")
     if limit is not None and limit < 0:
         raise StorageError(f"limit must not be negative, got {limit}. Use None for all rows.")
     return limit
 
 
 def _checked_keys(name: str, keys: Sequence[str]) -> list[str]:
+    given: object = name
+    if not isinstance(given, str):
+        raise DynamicPartitionTypeError(
+            f"The name of a dynamic partitions definition must be text, got {given!r}."
+        )
     if not name:
         raise DynamicPartitionError("A dynamic partitions definition needs a name, got an empty one.")
-    if isinstance(keys, str):
-        raise DynamicPartitionError(
+    if isinstance(keys, str) or not isinstance(keys, Iterable):
+        raise DynamicPartitionTypeError(
             f"Keys of the dynamic partitions {name!r} must be a list, got {keys!r}. Use [{keys!r}]."
         )
     try:
         return list(dict.fromkeys(check_key_value(key) for key in keys))
     except PartitionDefinitionError as error:
-        raise DynamicPartitionError(f"Dynamic partitions {name!r}: {error}") from error
+        kind = DynamicPartitionTypeError if isinstance(error, TypeError) else DynamicPartitionError
+        raise kind(f"Dynamic partitions {name!r}: {error}") from error

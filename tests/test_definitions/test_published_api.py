@@ -276,6 +276,43 @@ ERRORS = {
         lambda: rs.CodeRepository([], config=False).get_job("nightly"), rs.exceptions.NodeNotFoundError, LookupError),
     "retries as text": (lambda: B.constant("5"), rs.exceptions.ConfigurationError, TypeError),
     "bytes as text": (lambda: P.bytes("5"), rs.exceptions.InvalidMetadataError, TypeError),
+    "number among tags": (lambda: asset(tags=[1]), rs.exceptions.AssetDefinitionError, TypeError),
+    "number as group": (lambda: asset(group=3), rs.exceptions.AssetDefinitionError, TypeError),
+    "batches as a number": (lambda: asset(partition_batches=3), rs.exceptions.AssetDefinitionError, TypeError),
+    "number among tags of a task": (
+        lambda: rs.BashTask("b", "true", tags=[3]), rs.exceptions.TaskDefinitionError, TypeError),
+    "text as output": (
+        lambda: rs.Asset.from_multi(function, ["x"]), rs.exceptions.AssetDefinitionError, TypeError),
+    "version as a number": (
+        lambda: rs.AssetExecutionContext("a").register_data_version(3), rs.exceptions.ResultDefinitionError, TypeError),
+    "start as a number": (lambda: D.daily(3), rs.exceptions.PartitionDefinitionError, TypeError),
+    "fmt as a number": (lambda: D.daily("2024-01-01", fmt=3), rs.exceptions.PartitionDefinitionError, TypeError),
+    "interval as text": (
+        lambda: D.time_window("2024-01-01", interval_seconds="x"), rs.exceptions.PartitionDefinitionError, TypeError),
+    "name of dynamic partitions as a number": (
+        lambda: D.dynamic(3), rs.exceptions.PartitionDefinitionError, TypeError),
+    "selector as a number": (lambda: M.for_keys(3), rs.exceptions.PartitionDefinitionError, TypeError),
+    "dynamic keys as text": (
+        lambda: rs.Storage.memory().add_dynamic_partitions("d", "ab"), rs.exceptions.StorageError, TypeError),
+    "dynamic keys as a number": (
+        lambda: rs.Storage.memory().add_dynamic_partitions("d", 3), rs.exceptions.StorageError, TypeError),
+    "number as dynamic key": (
+        lambda: rs.Storage.memory().add_dynamic_partitions("d", [3]), rs.exceptions.StorageError, TypeError),
+    "definition of dynamic keys as a number": (
+        lambda: rs.Storage.memory().add_dynamic_partitions(3, ["a"]), rs.exceptions.StorageError, TypeError),
+    "asset of events as a number": (
+        lambda: rs.Storage.memory().get_events_for_asset(3), rs.exceptions.StorageError, TypeError),
+    "limit of events as text": (
+        lambda: rs.Storage.memory().get_events_for_asset("a", limit="3"), rs.exceptions.StorageError, TypeError),
+    "selection as a number": (
+        lambda: rs.CodeRepository([], config=False).materialize(3), rs.exceptions.AssetNotFoundError, TypeError),
+    "config as a number": (
+        lambda: rs.CodeRepository([], config=3).validate(), rs.exceptions.ConfigurationError, TypeError),
+    "storage as a number": (
+        lambda: rs.CodeRepository([], config=False).resolve(3), rs.exceptions.ConfigurationError, TypeError),
+    "policy as a number": (
+        lambda: rs.CodeRepository([], config=False, default_retry_policy=3).validate(),
+        rs.exceptions.ConfigurationError, TypeError),
 }  # fmt: skip
 
 

@@ -212,9 +212,8 @@ def check_dimension_name(name: object) -> None:
     if type(name) is str and _is_plain(name) and "=" not in name:
         return
     if not isinstance(name, str) or not name:
-        raise PartitionDefinitionError(
-            f"The name of a partition dimension must be non-empty text, got {name!r}."
-        )
+        error = PartitionDefinitionError if isinstance(name, str) else PartitionTypeError
+        raise error(f"The name of a partition dimension must be non-empty text, got {name!r}.")
     _check_characters(name, f"The partition dimension {name!r}", _RESERVED_IN_NAMES, "choose another name")
 
 
