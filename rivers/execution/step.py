@@ -6,7 +6,7 @@ import asyncio
 import logging
 from functools import partial
 from time import perf_counter_ns
-from types import CoroutineType
+from types import CoroutineType, MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.contexts import AssetExecutionContext, TaskExecutionContext
@@ -200,7 +200,7 @@ async def _continued(
     storing: Storing,
     write: FirstWrite | None,
     failure: BaseException | None,
-) -> list[Stored]:
+) -> None:
     """Continue the first attempt of a plain step: raise its error, or store its result."""
     if failure is not None:
         raise failure
@@ -210,7 +210,6 @@ async def _continued(
         await storing.store(
             output, resolve_awaitable(returned) if type(returned) is CoroutineType else returned
         )
-    return []
 
 
 async def execute_call(
@@ -218,7 +217,7 @@ async def execute_call(
     run: Run,
     keys: Sequence[PartitionKey] | None,
     attempt: int | None = None,
-    begun: Coroutine[Any, Any, list[Stored]] | None = None,
+    begun: Coroutine[Any, Any, None] | None = None,
 ) -> None:
     """Execute one call of a step, with the retries that its policy allows.
 
@@ -236,6 +235,7 @@ async def execute_call(
         BaseException: See `execute_step`.
     """
     conflicts = 0
+    stored: dict[str, Stored] = {}
     limit = run.timeout if step.timeout is None else step.timeout  # as `time_limit`, without its call
     if attempt is None:
         attempt = 1 + len(run.spent_by(step, keys))
@@ -243,20 +243,20 @@ async def execute_call(
         try:
             if begun is not None:
                 first, begun = begun, None
-                stored = await first
+                await first
             elif limit is None:
-                stored = await _attempt(step, run, keys, attempt + conflicts)
+                await _attempt(step, run, keys, attempt + conflicts, stored)
             else:
-                stored = await _attempt_in_time(step, run, keys, attempt + conflicts, limit)
+                await _attempt_in_time(step, run, keys, attempt + conflicts, stored, limit)
             break
         except LostUpdateError as failure:
             conflicts += 1
             if await may_rerun(step, run, keys, failure.error, conflicts):
                 continue
-            report_failure(step, run, keys, failure.error, attempt + conflicts - 1)
+            report_failure(step, run, keys, failure.error, attempt + conflicts - 1, stored)
             raise failure.error from failure.error.__cause__
         except WriteFailedError as failure:
-            report_failure(step, run, keys, failure.error, attempt)
+            report_failure(step, run, keys, failure.error, attempt, stored)
             raise failure.error from failure.error.__cause__
         except BaseException as error:
             if not is_failure(error, step):  # an interrupt ends the run: its events show at which step
@@ -266,7 +266,7 @@ async def execute_call(
             if await may_retry(step, run, keys, reason or error, attempt):
                 attempt += 1
                 continue
-            report_failure(step, run, keys, error, attempt)
+            report_failure(step, run, keys, error, attempt, stored)
             raise
     run.end_call(step, keys)
     if step.success_hooks:
@@ -274,13 +274,18 @@ async def execute_call(
 
 
 async def _attempt_in_time(
-    step: Step, run: Run, keys: Sequence[PartitionKey] | None, attempt: int, seconds: float
-) -> list[Stored]:
+    step: Step,
+    run: Run,
+    keys: Sequence[PartitionKey] | None,
+    attempt: int,
+    stored: dict[str, Stored],
+    seconds: float,
+) -> None:
     """Run the function once, within a time limit."""
     limit = TimeLimit(step, seconds)
     try:
         limit.start()
-        return await _attempt(step, run, keys, attempt, limit)
+        await _attempt(step, run, keys, attempt, stored, limit)
     except asyncio.CancelledError as error:
         if limit.is_cancellation(error):
             raise limit.error() from None
@@ -294,17 +299,19 @@ async def _attempt(
     run: Run,
     keys: Sequence[PartitionKey] | None,
     attempt: int,
+    stored: dict[str, Stored],
     limit: TimeLimit | None = None,
-) -> list[Stored]:
-    """Run the function once; return each stored output with the result and the recorded metadata, for hooks."""
+) -> None:
+    """Run the function once; add each stored output with the result and the recorded metadata, for hooks."""
     if run.is_canceled:
         raise NotRunError
     run.begin_call(step, keys, attempt)
     if step.context_parameter is None:
-        return await _attempt_logged(step, run, keys, attempt, limit, None)
+        await _attempt_logged(step, run, keys, attempt, stored, limit, None)
+        return
     context = _context(step, run, keys)
     with keeping_records(context.log.name, StepLogs(step, run, keys, attempt)):
-        return await _attempt_logged(step, run, keys, attempt, limit, context)
+        await _attempt_logged(step, run, keys, attempt, stored, limit, context)
 
 
 async def _attempt_logged(
@@ -312,9 +319,10 @@ async def _attempt_logged(
     run: Run,
     keys: Sequence[PartitionKey] | None,
     attempt: int,
+    stored: dict[str, Stored],
     limit: TimeLimit | None,
     context: AssetExecutionContext[Any] | TaskExecutionContext[Any] | None,
-) -> list[Stored]:
+) -> None:
     started = perf_counter_ns()
     versions: list[tuple[str, str]] = []
     arguments: dict[str, Any] = dict(step.constants)
@@ -342,10 +350,13 @@ async def _attempt_logged(
         versions += awaited_versions(step, keys or (), run.history_of(step))
     storing = Storing(step, run, keys, context, versions, attempt, started, expected)
     if step.is_multi:
-        return await _store_each(step, run, returned, storing, limit)
+        await _store_each(step, run, returned, storing, stored, limit)
+        return
     for output in step.outputs:
         await storing.store(output, returned)
-    return [(step.outputs[-1], returned, storing.recorded_metadata)]
+    if step.success_hooks:
+        output = step.outputs[-1]
+        stored[output.name] = (output, returned, storing.recorded_metadata)
 
 
 async def _load_other_arguments(
@@ -366,18 +377,22 @@ async def _load_other_arguments(
 
 
 async def _store_each(
-    step: Step, run: Run, returned: Any, storing: Storing, limit: TimeLimit | None
-) -> list[Stored]:
-    stored: list[Stored] = []
+    step: Step,
+    run: Run,
+    returned: Any,
+    storing: Storing,
+    stored: dict[str, Stored],
+    limit: TimeLimit | None,
+) -> None:
     try:
         async for output, result in named_results(step, run.plan.outputs_of(step), returned):
             if limit is not None:  # the function of a generator goes on between two results
                 limit.check()
             await storing.store(output, result)
-            stored.append((output, result, storing.recorded_metadata))
+            if step.success_hooks:  # else the values need not stay in memory
+                stored[output.name] = (output, result, storing.recorded_metadata)
     finally:
         await closed(returned)
-    return stored
 
 
 async def _called(step: Step, arguments: dict[str, Any]) -> Any:
@@ -425,9 +440,17 @@ def _context(
 
 
 def report_failure(
-    step: Step, run: Run, keys: Sequence[PartitionKey] | None, error: BaseException, attempt: int
+    step: Step,
+    run: Run,
+    keys: Sequence[PartitionKey] | None,
+    error: BaseException,
+    attempt: int,
+    stored: Mapping[str, Stored] = MappingProxyType({}),
 ) -> None:
-    """Record that the last attempt of a call failed, and call the failure hooks.
+    """Record that the last attempt of a call failed, and call the hooks of its outputs.
+
+    A multi-asset that fails half way has stored some of its outputs, which other steps may use: their success hooks
+    are called, and the failure hooks once for each output that is missing, or for the asset if none is.
 
     Args:
         step: The step.
@@ -435,25 +458,28 @@ def report_failure(
         keys: The partition keys of the call.
         error: The exception.
         attempt: Number of the failed attempt.
+        stored: What its attempts have stored of a multi-asset.
     """
     record_failure(step, run, keys, error, attempt)
     run.end_call(step, keys)
+    if step.success_hooks:
+        _call_success_hooks(step, run, keys, stored)
     if step.failure_hooks:
-        affected = run.missing_outputs(step, keys) if step.is_multi else [step.outputs[-1]]
+        affected: Sequence[StoredOutput | None] = (
+            (run.missing_outputs(step, keys) or [None]) if step.is_multi else step.outputs[-1:]
+        )
         for output in affected:
-            name = output.name if step.is_multi else step.owner
-            context = _hook_context(step, run, keys, "failure", output, name)
+            context = _hook_context(step, run, keys, "failure", output)
             context.error = run.without_secrets(error_text(error))
             context.exception = redact_error(error, run.without_secrets)
             _call_hooks(step.failure_hooks, context, run)
 
 
 def _call_success_hooks(
-    step: Step, run: Run, keys: Sequence[PartitionKey] | None, stored: list[Stored]
+    step: Step, run: Run, keys: Sequence[PartitionKey] | None, stored: Mapping[str, Stored]
 ) -> None:
-    for output, value, metadata in stored:
-        name = output.name if step.is_multi else step.owner
-        context = _hook_context(step, run, keys, "success", output, name)
+    for output, value, metadata in stored.values():
+        context = _hook_context(step, run, keys, "success", output)
         context.output = value.value if isinstance(value, Output) else value
         context.output_metadata = metadata
         _call_hooks(step.success_hooks, context, run)
@@ -464,13 +490,12 @@ def _hook_context(
     run: Run,
     keys: Sequence[PartitionKey] | None,
     hook_type: HookType,
-    output: StoredOutput,
-    name: str,
+    output: StoredOutput | None,
 ) -> HookContext[Any]:
+    name = output.name if step.is_multi and output is not None else step.owner
+    metadata = None if output is None else output.metadata or None
     config = run.configs.get(step.name)
-    context: HookContext[Any] = HookContext(
-        name, run.run_id, hook_type, metadata=output.metadata or None, config=config
-    )
+    context: HookContext[Any] = HookContext(name, run.run_id, hook_type, metadata=metadata, config=config)
     if keys is not None:
         context.partition = PartitionContext(keys, step.partitions_def)
     return context

@@ -55,9 +55,21 @@ def test_failure_is_reported_per_missing_output(repository, hooks, calls):
 
     repo = repository(both(function, hooks, retry=rs.RetryPolicy(1, backoff=rs.Backoff.constant(0.001))))
     repo.materialize(raise_on_error=False)
-    assert calls == [("b", "ValueError: no b", ValueError)]
+    assert calls == [("a", 1, {"unit": "eur"}, None), ("b", "ValueError: no b", ValueError)]
     assert len(events(repo, "b", "StepFailure")) == len(events(repo, "b", "StepRetry")) == 1
     assert events(repo, "a", "StepFailure") == events(repo, "both", "StepFailure") == []
+
+
+def test_failure_after_the_last_output_calls_the_hook_of_the_asset(repository, hooks, calls):
+    def function():
+        yield rs.Output(1, output_name="a")
+        yield rs.Output(2, output_name="b")
+        raise ValueError("too late")
+
+    repo = repository(both(function, hooks))
+    result = repo.materialize(raise_on_error=False)
+    assert [call[:2] for call in calls] == [("a", 1), ("b", 2), ("both", "ValueError: too late")]
+    assert result.materialized_assets == ["a", "b"]
 
 
 def test_failure_events_are_machine_readable(repository):
