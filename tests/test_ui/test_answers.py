@@ -82,6 +82,7 @@ def test_lineage_shows_neighbors_of_an_asset_or_groups(server):
     groups = server.get("lineage", collapse="group")
     assert [asset["name"] for asset in groups["assets"]] == ["raw", "answers"]
     assert groups["edges"] == [{"from": "raw", "to": "answers", "loaded": True}]
+    assert groups["boxes"][1][2] > near["boxes"][0][2]  # room for the number of assets
 
 
 def test_asset_shows_definition_and_neighbors(server):

@@ -69,6 +69,8 @@ def test_page_shows_project_with_broken_plugin_and_writes_no_file(server, monkey
 
 def test_run_of_killed_process_is_interrupted_when_the_engine_closes_it(server):
     subprocess.run([sys.executable, "-c", KILLED], cwd=server.folder, check=False)
+    for path in ("assets", "check", "handlers", "runs"):
+        server.get(path)
     run = server.get("runs/r1")
     assert (run["status"], run["progress"][0]["state"]) == ("Started", "planned")
     with Storage.embedded(server.folder / ".rivers") as storage:

@@ -13,6 +13,7 @@ import os
 import sys
 import textwrap
 import traceback
+from collections import Counter
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -171,10 +172,13 @@ def draw_lineage(worker: Worker, select: str, focus: str, depth: int, *, by_grou
     if focus:
         repository.handler_binding(focus)  # raises for an unknown name
         lineage = lineage.near(focus, depth)
+    labels = {node.name: node.name for node in lineage.nodes}
     if by_group:
+        sizes = Counter(node.group or node.name for node in lineage.nodes)
+        labels = {name: f"{name} · {size}" if size > 1 else name for name, size in sizes.items()}
         lineage = lineage.by_group()
     edges = [(edge.source, edge.target) for edge in lineage.edges]
-    layout = compute_layout({node.name: _box_width(node.name) for node in lineage.nodes}, edges)
+    layout = compute_layout({node.name: _box_width(labels[node.name]) for node in lineage.nodes}, edges)
     boxes = [layout.boxes[node.name] for node in lineage.nodes]
     return {
         **lineage.document(),
@@ -594,8 +598,8 @@ def _status(error: BaseException) -> int:
     return 400 if isinstance(error, (InvalidRequestError, PartitionValidationError)) else 500
 
 
-def _box_width(name: str) -> float:
-    return 44.0 + 7.4 * min(len(name), 40)
+def _box_width(label: str) -> float:
+    return 46.0 + 8.0 * min(len(label), 40)
 
 
 if __name__ == "__main__":

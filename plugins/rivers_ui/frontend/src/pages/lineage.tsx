@@ -160,7 +160,7 @@ function Graph({ graph, assets, byGroup, color, running }: { graph: Lineage; ass
     context.lineWidth = line;
     context.strokeStyle = shade("edge");
     if (!near && view.scale < 0.25) {
-      context.globalAlpha = nodes.length > 1000 ? 0.45 : 0.85;
+      context.globalAlpha = nodes.length > 1000 ? 0.15 : 0.85;  // the states of the assets are what is to be seen
       context.stroke(lines.all);
     } else for (const edge of lines.edges) {
       if (!isVisible(view, screen, edge.left, edge.top, edge.width, edge.height)) continue;
@@ -182,13 +182,14 @@ function Graph({ graph, assets, byGroup, color, running }: { graph: Lineage; ass
     if (!hasBoxes) {
       context.font = `13px ${style.getPropertyValue("--font")}`;
       context.textBaseline = "middle";
+      const tall = Math.max(graph.box_height, 1.5 / view.scale);
       for (const node of visible) {
         context.globalAlpha = near && !near.has(node.index) ? 0.3 : 1;
         context.fillStyle = view.scale < 0.25 ? shade(`${node.fill}-fill`) : shade(`${node.fill}-back`);
         context.strokeStyle = shade(`${node.state}-fill`);
         context.lineWidth = Math.max(1, 0.6 / view.scale);
         context.beginPath();
-        if (view.scale < 0.25) context.rect(node.x, node.y, node.width, graph.box_height); else context.roundRect(node.x, node.y, node.width, graph.box_height, 7);
+        if (view.scale < 0.25) context.rect(node.x, node.y, node.width, tall); else context.roundRect(node.x, node.y, node.width, graph.box_height, 7);
         context.fill();
         if (view.scale >= 0.25) {
           context.stroke();
@@ -311,7 +312,7 @@ function Side({ nodes, chosen, byGroup, onReveal, onOpen, onFocus, onClose }: {
       </aside>
     );
   }
-  const counts = countStates(nodes.flatMap(({ asset }) => asset ?? []));
+  const counts = countStates(nodes);
   return (
     <aside class="side card" aria-label="Assets of the graph"><h2>{count(nodes.length, byGroup ? "group" : "asset")}</h2>
       <p class="note">{[...counts].map(([state, number]) => `${number} ${state}`).join(", ")}</p>

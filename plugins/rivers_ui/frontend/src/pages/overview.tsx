@@ -28,8 +28,8 @@ export function Overview({ live }: { live: Live }) {
   );
 }
 
-export function countStates(assets: Asset[]): Map<State, number> {
-  const counts = new Map<State, number>();
+export function countStates(assets: { state: string }[]): Map<string, number> {
+  const counts = new Map<string, number>();
   for (const asset of assets) counts.set(asset.state, (counts.get(asset.state) ?? 0) + 1);
   return counts;
 }
