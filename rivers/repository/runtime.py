@@ -254,7 +254,7 @@ class Runtime:
 
     def _check_config(self, _graph: Graph, findings: Findings) -> None:
         for text in self.config.findings() if self.config is not None else ():
-            findings.add(text)
+            findings.add(text, ConfigurationError)
 
     def _check_executors(self, graph: Graph, findings: Findings) -> None:
         """Check the executors that assets name, and whether the default one can run the steps."""

@@ -378,3 +378,11 @@ def test_executor_not_installed_is_a_finding(repository):
     with pytest.raises(Wrong, match=r"asset 'a': rivers/executor='teleport'") as caught:
         repository(a, b).validate()
     assert len(caught.value.findings) == 1
+
+
+def test_finding_of_the_configuration_file_is_a_configuration_error(tmp_path):
+    path = tmp_path / "rivers.toml"
+    path.write_text('[io_handlrs.s]\nuse = "pickle"\n')
+    with pytest.raises(rs.exceptions.GraphValidationError) as raised:
+        rs.CodeRepository([], config=path).validate()
+    assert isinstance(raised.value, rs.exceptions.ConfigurationError)
