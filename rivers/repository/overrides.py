@@ -69,6 +69,10 @@ def parse_overrides(config: Mapping[str, Any], graph: Graph) -> Overrides:
     execution = sections["execution"]
     if execution and not isinstance(execution.get("executor"), str):
         findings.append(f"execution: executor must be the name of one, got {execution.get('executor')!r}.")
+    if (
+        execution.get("executor") == "in_process"
+    ):  # documents of the published API give the number for every executor
+        execution = {name: given for name, given in execution.items() if name != "max_workers"}
     _report(findings)
     return Overrides(configs, metadata, resources, execution)
 

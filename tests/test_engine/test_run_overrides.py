@@ -68,6 +68,7 @@ def repository(*assets, **resources):
         ),
         ({"assets": {"rounded": {"config": {"digits": 3}}, "shares": None}}, ((1, "week"), (3, 1))),
         ({"execution": {"executor": "in_process"}}, ((1, "week"), (0, 1))),
+        ({"execution": {"executor": "in_process", "max_workers": 2}}, ((1, "week"), (0, 1))),
     ],
 )
 def test_overrides_hold_for_one_run(config, expected):
