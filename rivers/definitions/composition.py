@@ -227,6 +227,14 @@ class MappedOutput:
         reference = CollectedRef(self.node_name, is_stream=True, is_ordered=bool(ordered))
         return InvokedNodeOutput(self._recorder, reference)
 
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise self._recorder.refuse(
+            f"cannot use `.{name}` of {self!r}. Pass `.collect()` or `.collect_stream()` to a task; to map them again, "
+            "call both functions in one task."
+        )
+
     def __repr__(self) -> str:
         return f"the values of the mapped node {self.node_name!r}"
 

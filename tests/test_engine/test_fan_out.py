@@ -268,6 +268,7 @@ def test_source_that_cannot_be_mapped_fails(repository, items, message):
         (lambda: numbers().map(double), GraphValidationError, "several"),
         (lambda: numbers().map(double).collect(), GraphValidationError, "no node stores"),
         (lambda: numbers().map(double).collect().map(double), GraphValidationError, "collected"),
+        (lambda: numbers().map(double).map(double), GraphValidationError, r"'g/double'.*collect"),
         (
             lambda: total(numbers().map(double, max_concurrency=0).collect()),
             GraphValidationError,

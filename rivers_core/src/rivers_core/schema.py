@@ -131,9 +131,13 @@ class Schema(Value):
         """Read a schema from Arrow IPC bytes: a schema message, or a stream that starts with one.
 
         Raises:
+            MetadataTypeError: `data` is not bytes.
             InvalidMetadataError: `data` is not Arrow IPC, has types that nanoarrow cannot decode, or nanoarrow is
                 not installed.
         """
+        given: object = data
+        if not isinstance(given, (bytes, bytearray, memoryview)):
+            raise MetadataTypeError(f"A schema is read from Arrow IPC bytes, got {given!r}.")
         nanoarrow = _nanoarrow()
         try:
             schema = nanoarrow.ArrayStream.from_readable(data).schema
