@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
+import tarfile
+import zipfile
 from gzip import compress
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import rivers_ui
 from rivers.storage import Event, Storage
 from rivers.storage.records import RunningStep
 from rivers_ui.app import read_static
+from tests.environments import build_source_archive, build_wheel
 from tests.test_ui.conftest import DEFINITIONS, TOML, Tab, _skip, serve
 
 # the limit covers the start of the browser, too
@@ -284,6 +288,9 @@ def test_built_page_is_within_its_budget(built_page):
     assert len(static["app.js"]) <= 120_000
     assert len(compress(static["app.js"])) <= 50_000
     assert len(static["style.css"]) <= 20_000
+    assert len(compress(static["style.css"])) <= 7_000
+    hosts = set(re.findall(rb"https?://([\w.-]+)", b"".join(static.values())))
+    assert hosts <= {b"www.w3.org"}  # namespaces
     assert not any(name.endswith(".map") for name in static)
     package = Path(rivers_ui.__file__).parent
     files = [
@@ -292,3 +299,17 @@ def test_built_page_is_within_its_budget(built_page):
         if path.suffix in (".py", ".js", ".css", ".html", ".svg")
     ]
     assert sum(len(compress(content)) for content in files) <= 200_000  # as the wheel stores them
+
+
+def test_source_archive_carries_the_built_page(built_page, tmp_path, monkeypatch):
+    archive = build_source_archive(Path(rivers_ui.__file__).parents[2], tmp_path)
+    with tarfile.open(archive) as content:
+        content.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.0 to 3.11.3 have none
+        content.extractall(tmp_path / "unpacked")
+    monkeypatch.setenv("PATH", str(tmp_path))  # without npm
+    wheel = build_wheel(next((tmp_path / "unpacked").iterdir()), tmp_path / "built")
+    with zipfile.ZipFile(wheel) as content:
+        built = {
+            name.rpartition("/")[2]: content.read(name) for name in content.namelist() if "/static/" in name
+        }
+    assert built == read_static()

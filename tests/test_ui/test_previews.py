@@ -98,7 +98,7 @@ def test_preview_limits_columns_and_cells(shelf_server):
     assert len(cell) == worker.MAX_CELL
 
 
-FAULTS = {"fails": "no such number", "hangs": "did not answer", "ends": "exit code 3"}
+FAULTS = {"fails": "no such number", "hangs": "did not answer 'preview' within 0.5 s", "ends": "exit code 3"}
 
 
 @pytest.mark.parametrize("name", FAULTS)
