@@ -259,12 +259,15 @@ class Run:
         metadata: Mapping[str, MetadataValue] | None = None,
         duration_ns: int | None = None,
     ) -> None:
-        """Record an event of a step other than a stored value, by default for all its keys, and log it."""
+        """Record an event of a step other than a stored value, by default for all its keys, and log it.
+
+        With `keys=()` the event is about the step, not about the one key that it may have left.
+        """
         event = Event(
             event_type,
             run_id=self.run_id,
             asset_key=asset or step.owner,
-            partition_key=key_text(keys or self.keys.get(step.name)),
+            partition_key=key_text(self.keys.get(step.name) if keys is None else keys),
             metadata=metadata,
             tags=self.tags,
             step=step.name,
@@ -547,7 +550,7 @@ class Run:
     def _record_narrowed(self, step: Step) -> None:
         left = MetadataValue.int(len(self.keys[step.name]) * len(self.plan.outputs_of(step)))
         message = self.narrowed[step.name][-1]
-        self.record("StepSkipped", step, message=message, metadata={TO_STORE: left})
+        self.record("StepSkipped", step, keys=(), message=message, metadata={TO_STORE: left})
 
     def is_over_several(self, step: Step) -> bool:
         """Return whether one call of a step handles several requested keys, so that it receives `{key: value}`."""

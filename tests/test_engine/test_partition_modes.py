@@ -53,6 +53,16 @@ def test_missing_runs_the_keys_that_are_not_stored(repository, handler):
     assert not repo.materialize(partitions="missing").materialized_assets
 
 
+def test_skipped_keys_are_not_recorded_under_the_key_that_is_left(repository, handler):
+    repo = repository(letters(handler, []))
+    repo.materialize(partition_key=["a", "b"])
+    run = repo.materialize(partitions="missing").run_id
+    (skipped,) = [
+        event for event in repo.storage.get_events_for_run(run) if event.event_type == "StepSkipped"
+    ]
+    assert (skipped.asset_key, skipped.partition_key) == ("letter", None)
+
+
 def test_missing_leaves_stale_values(repository, handler):
     calls, storage = [], rs.Storage.memory()
     repository(letters(handler, calls, "1")).resolve(storage).materialize(partition_key=["a", "b"])
