@@ -245,7 +245,7 @@ def test_worker_is_killed_when_the_project_hangs(ui_folder):
     worker.close()
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.2", "example.com", "127.0.0.1.example"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.2", "example.com", "127.0.0.1.example", "127.0.0.2"])
 def test_command_refuses_other_hosts(ui_folder, host, capfd):
     with pytest.raises(SystemExit) as caught:
         main(["ui", "--host", host, "--no-open"])

@@ -8,7 +8,6 @@ import socket
 import tempfile
 import webbrowser
 from html import escape
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -112,11 +111,7 @@ def _serve(page: Page, listener: socket.socket, *, opens_browser: bool) -> None:
 
 
 def _check_host(host: str) -> None:
-    try:
-        is_own = host in ("127.0.0.1", "::1") and ip_address(host).is_loopback
-    except ValueError:
-        is_own = False
-    if not is_own:
+    if host not in ("127.0.0.1", "::1"):
         raise typer.BadParameter(
             f"{host}: the page is reachable from this machine only. Use 127.0.0.1 or ::1. To see it from "
             f"another machine, run `ssh -L {FIRST_PORT}:127.0.0.1:{FIRST_PORT} THIS_MACHINE` there.",
