@@ -35,6 +35,7 @@ export interface RunDetail extends Run { progress: Step[]; events: Event[]; trun
 export interface LineageNode {
   name: string; handler: string; handler_reason: string; group: string | null; external: boolean; partitioned: boolean;
 }
+/** The first lane of an edge has its position, each later one its distance from the one before. */
 export interface Lineage {
   assets: LineageNode[]; edges: { from: string; to: string; loaded: boolean }[];
   boxes: [x: number, y: number, width: number][]; box_height: number;

@@ -41,3 +41,9 @@ export function isVisible(view: View, screen: Size, x: number, y: number, width:
   const left = x * view.scale + view.x, top = y * view.scale + view.y;
   return left < screen.width && left + width * view.scale > 0 && top < screen.height && top + height * view.scale > 0;
 }
+
+/** Points, of which the first is given by its position and each later one by its distance from the one before. */
+export function positions(steps: [number, number][]): [number, number][] {
+  let x = 0, y = 0;
+  return steps.map(([right, down]) => [x += right, y += down]);
+}

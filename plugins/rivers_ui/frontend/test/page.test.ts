@@ -5,7 +5,7 @@ import { formatAge, formatDuration, formatKind, formatSize, isSelection } from "
 import { isWebAddress } from "../src/markup";
 import { calendar, decode } from "../src/ranges";
 import { linePath, niceTicks } from "../src/scale";
-import { begin, center, fit, isVisible, MAX_SCALE, zoomAt } from "../src/viewport";
+import { MAX_SCALE, begin, center, fit, isVisible, positions, zoomAt } from "../src/viewport";
 
 const screen = { width: 800, height: 600 };
 
@@ -75,4 +75,9 @@ test("niceTicks cover the range with round numbers", () => {
 
 test("linePath starts with a move and joins points by lines", () => {
   assert.equal(linePath([{ x: 0, y: 1 }, { x: 2.25, y: 3 }]), "M0.0 1.0L2.3 3.0");
+});
+
+test("positions adds up the distances of the points of an edge", () => {
+  assert.deepEqual(positions([[10, 5], [0, -5], [-3, 2]]), [[10, 5], [10, 0], [7, 2]]);
+  assert.deepEqual(positions([]), []);
 });

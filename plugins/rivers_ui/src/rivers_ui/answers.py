@@ -46,7 +46,7 @@ class Answer:
     @cached_property
     def compressed(self) -> bytes | None:
         """The body compressed with gzip; None if it is small."""
-        return gzip.compress(self.body, 1) if len(self.body) >= _LEAST_COMPRESSED else None
+        return gzip.compress(self.body, 6) if len(self.body) >= _LEAST_COMPRESSED else None
 
 
 class AnswerCache:

@@ -36,7 +36,7 @@ from rivers_ui.answers import serialize
 from rivers_ui.markup import code_tree, markdown_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from rivers.definitions.asset import Asset
     from rivers.execution.staleness import AssetStatus
@@ -183,12 +183,21 @@ def draw_lineage(worker: Worker, select: str, focus: str, depth: int, *, by_grou
     return {
         **lineage.document(),
         "boxes": [[round(box.x), round(box.y - BOX_HEIGHT / 2), round(box.width)] for box in boxes],
-        "lanes": [[(round(box.x), round(box.y)) for box in layout.paths[edge][1:-1]] for edge in edges],
+        "lanes": [_steps((round(box.x), round(box.y)) for box in layout.paths[edge][1:-1]) for edge in edges],
         "box_height": BOX_HEIGHT,
         "width": layout.width,
         "height": layout.height,
         "total": len(repository.graph.outputs),
     }
+
+
+def _steps(points: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the first point, and each later one as its distance from the one before: half as long compressed."""
+    steps, x, y = [], 0, 0
+    for point in points:
+        steps.append((point[0] - x, point[1] - y))
+        x, y = point
+    return steps
 
 
 def describe_asset(worker: Worker, name: str) -> Document:

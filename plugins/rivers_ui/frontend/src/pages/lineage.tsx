@@ -2,7 +2,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useApi, useAssets, type Asset, type Lineage, type LineageNode, type Live } from "../api";
 import { count, reasonOf, STATES } from "../format";
 import { assetPath, Badge, Icon, Link, Loaded, NoAssets, SYMBOLS, useQuery } from "../parts";
-import { begin, center, fit, isVisible, zoomAt, type Size, type View } from "../viewport";
+import { begin, center, fit, isVisible, positions, zoomAt, type Size, type View } from "../viewport";
 import { FilterBox, PartitionBar } from "./assets";
 import { countStates } from "./overview";
 
@@ -78,7 +78,7 @@ function drawEdges(graph: Lineage): { edges: Edge[]; all: Path2D } {
   const edges = graph.edges.flatMap(({ from, to, loaded }, index): Edge[] => {
     const source = numbers.get(from) ?? -1, target = numbers.get(to) ?? -1, start = graph.boxes[source], end = graph.boxes[target];
     if (!start || !end) return [];
-    const stops = [...(graph.lanes[index] ?? []), [end[0], end[1] + middle] as [number, number]], path = new Path2D();
+    const stops = [...positions(graph.lanes[index] ?? []), [end[0], end[1] + middle] as [number, number]], path = new Path2D();
     let x = start[0] + start[2], y = start[1] + middle, top = y, bottom = y;
     const left = Math.min(x, end[0]), width = Math.abs(end[0] - x);
     path.moveTo(x, y);
