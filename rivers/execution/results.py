@@ -205,10 +205,14 @@ def split_by_key(
         wanted = [str(key) for key in keys]
         absent, foreign = [key for key in wanted if key not in values], sorted(set(values) - set(wanted))
         if absent or foreign:
+            advice = (
+                "Declare partition_batches=True to handle several keys in one call."
+                if len(keys) == 1
+                else "Give each key of the call a value, an empty one where there is nothing to store."
+            )
             raise AssetOutputValidationError(
                 f"asset {output.name!r} returned a PartitionedOutput whose keys are not the {len(keys)} of this call: "
-                f"{_differences(absent, foreign)}. Declare partition_batches=True to handle several keys in one call. "
-                "Nothing was stored"
+                f"{_differences(absent, foreign)}. {advice} Nothing was stored"
             )
         return [((key,), values[str(key)]) for key in keys]
     if len(keys) == 1 or takes_batches:
