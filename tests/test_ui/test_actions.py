@@ -7,6 +7,7 @@ import time
 import pytest
 
 from rivers.storage import Storage
+from rivers_ui import actions
 from rivers_ui.actions import Actions
 from rivers_ui.app import Page, PageProject, create_routes
 from rivers_ui.client import WorkerClient
@@ -106,6 +107,12 @@ def test_materialize_runs_the_command(acting_server):
     started = acting_server.post("runs", {"select": "regions", "partition": "north"}).document
     assert finished(acting_server, started["id"])["code"] == 0
     assert acting_server.assets()["regions"]["counts"] == [1, 0, 1]
+
+
+def test_page_starts_no_more_commands_than_its_limit(acting_server, monkeypatch):
+    monkeypatch.setattr(actions, "MAX_RUNNING", 0)
+    assert acting_server.post("runs", {"select": "orders"}).status == 409
+    assert acting_server.get("actions") == []
 
 
 def test_cancel_requests_cancellation_of_a_running_run(acting_server, ui_folder):

@@ -138,6 +138,9 @@ def test_program_hands_over_a_new_token_and_refuses_large_heads(ui_folder):
                 answer = server.request("/api/v1/project", token=token)
                 large = server.request("/", headers=[("X-Large", "x" * 20_000)])
                 assert server.request("/api/v1/project", token=None).status == 401
+                with socket.create_connection(("127.0.0.1", server.port), timeout=60) as endless:
+                    endless.sendall(b"GET / HTTP/1.1\r\nX-Large: " + b"x" * 20_000)
+                    assert endless.recv(100).startswith(b"HTTP/1.1 400")
             finally:
                 process.terminate()
         tokens.add(token)
