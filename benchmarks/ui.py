@@ -120,6 +120,9 @@ def measure(folder: Path, count: int, rounds: int) -> dict[str, float]:
     def add(name: str, value: float) -> None:
         seconds.setdefault(name, []).append(value)
 
+    for _ in range(rounds - 1):
+        with served(folder) as (_, _, start):
+            add("command to page answering", start)
     with served(folder) as (address, token, start), sync_playwright() as playwright:
         add("command to page answering", start)
         browser = playwright.chromium.launch(executable_path=chromium, args=root)
