@@ -113,6 +113,18 @@ def test_serialize_redacts_escaped_texts_and_writes_numbers_that_json_lacks():
     assert serialize({"x": [math.nan, 1.5, (None, "é")]}, redact) == '{"x":["nan",1.5,[null,"é"]]}'
 
 
+def test_worker_ends_in_silence_when_the_server_has_ended(ui_folder):
+    command_line = [sys.executable, "-m", "rivers_ui.worker", "[null, null, null]"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command_line, cwd=ui_folder, stdin=pipe, stdout=pipe, stderr=pipe, text=True
+    ) as worker:
+        worker.stdout.close()
+        worker.stdin.write('{"call": "prepare", "arguments": {}}\n')
+        worker.stdin.close()
+        assert (worker.stderr.read(), worker.wait()) == ("", 0)
+
+
 STARTED = """
 import sys
 from rivers_cli.main import main

@@ -578,7 +578,8 @@ def main() -> None:
     """Serve on stdin and stdout; everything that the project prints goes to stderr."""
     project = Project(*json.loads(sys.argv[1]), read_only=True)
     descriptor = os.dup(sys.stdout.fileno())
-    with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogatepass") as answers:
+    answers_file = os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogatepass")
+    with suppress(BrokenPipeError), answers_file as answers:  # the server has ended before the answer
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         try:
             serve(Worker(project), sys.stdin, answers)
