@@ -301,6 +301,20 @@ def test_built_page_is_within_its_budget(built_page):
     assert sum(len(compress(content)) for content in files) <= 200_000  # as the wheel stores them
 
 
+def test_exported_lineage_is_reached_by_keyboard_and_scrolls(browser, shop, tmp_path):
+    page_file = tmp_path / "lineage.html"
+    page_file.write_text(shop.command("graph", "--html"), encoding="utf-8")
+    with browser.new_context(viewport={"width": 320, "height": 240}) as context:
+        page = context.new_page()
+        page.goto(page_file.as_uri())
+        node = page.get_by_role("button", name="regions")
+        node.press("Enter")
+        expect(page.locator("aside h2")).to_have_text("regions")
+        expect(node).to_be_in_viewport()
+        node.press("Escape")
+        expect(page.locator("aside")).to_be_hidden()
+
+
 def test_source_archive_carries_the_built_page(built_page, tmp_path, monkeypatch):
     archive = build_source_archive(Path(rivers_ui.__file__).parents[2], tmp_path)
     with tarfile.open(archive) as content:
