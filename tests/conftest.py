@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import socket
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -57,6 +58,14 @@ def pytest_configure() -> None:
     # a shell starts background commands with SIGINT ignored, and the programs of the tests would inherit that
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    # for each test, a worker sends two small messages to pytest-rerunfailures (up to 16.7) in its controller; the
+    # system holds the second one back until the first is acknowledged, up to 40 ms later, longer than most tests take
+    database = getattr(session.config, "failures_db", None)
+    if hasattr(session.config, "workerinput") and hasattr(database, "sock"):
+        database.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def pytest_collection_finish() -> None:
