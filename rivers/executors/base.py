@@ -7,7 +7,8 @@ from abc import ABC, ABCMeta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rivers.executors.scheduler import run_overlapping
-from rivers_core.exceptions import RiversError
+from rivers_core.authoring import did_you_mean
+from rivers_core.exceptions import HandlerNotFoundError, RiversError
 from rivers_core.plugins import get_registry
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class _ExecutorType(ABCMeta):
         if name.startswith("_") or cls is not Executor:
             raise AttributeError(f"{cls.__name__!r} has no attribute {name!r}")
         try:
-            return get_registry().executor(re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower())
+            return executor_class(re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(), get_registry())
         except RiversError as error:
             raise AttributeError(f"Executor.{name}: {error}") from error
 
@@ -120,4 +121,13 @@ def executor_class(name: str, registry: PluginRegistry) -> type:
         HandlerNotFoundError: No installed package registers the name.
         PluginLoadError: The package that registers it is broken.
     """
-    return Executor.in_process if name == "in_process" else registry.executor(name)
+    if name == "in_process":
+        return Executor.in_process
+    try:
+        return registry.executor(name)
+    except HandlerNotFoundError as error:
+        if not error.is_unknown:
+            raise
+        raise HandlerNotFoundError(
+            f"{error} Built in: in_process.{did_you_mean(name, ['in_process'])}"
+        ) from error

@@ -70,8 +70,8 @@ class Executors:
         try:
             return executor_class(name, self._registry)
         except HandlerNotFoundError as error:
-            own = ["in_process"] if self._config is None else ["in_process", *self._config.executor_names]
-            raise HandlerNotFoundError(f"{error}{did_you_mean(name, own)}") from error
+            configured = () if self._config is None else self._config.executor_names
+            raise HandlerNotFoundError(f"{error}{did_you_mean(name, configured)}") from error
 
     def new(self, name: str, arguments: Mapping[str, Any]) -> Executor:
         """Return a new executor with a name, with arguments that take precedence over those of the configuration.

@@ -8,7 +8,12 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from rivers.definitions.retry import RetryPolicy
-from rivers.exceptions import ConfigurationError, ConfigurationTypeError, PartitionValidationError
+from rivers.exceptions import (
+    ConfigurationError,
+    ConfigurationTypeError,
+    HandlerNotFoundError,
+    PartitionValidationError,
+)
 from rivers.execution.observers import Observers
 from rivers.execution.resources import OpenResources
 from rivers.executors import Executor
@@ -206,7 +211,10 @@ class Runtime:
         if self.default_executor is not None:
             return self.default_executor
         name = None if self.config is None else self.config.default_executor
-        return self.executors.named(name or "in_process")
+        try:
+            return self.executors.named(name or "in_process")
+        except HandlerNotFoundError as error:  # a name in the configuration, not in a definition
+            raise ConfigurationError(str(error)) from error
 
     def policy(self, policy: RetryPolicy | str | None) -> RetryPolicy | None:
         """Return a retry policy that is given by name or as itself.

@@ -24,7 +24,7 @@ from rivers.storage.pruning import PruningPlan
 from rivers.storage.records import AssetRecord, RunRecord, check_status
 from rivers.storage.step_events import with_step_events
 from rivers_core.authoring import plain_text
-from rivers_core.partitions.keys import check_key_value
+from rivers_core.partitions.keys import PartitionKey, check_key_value
 
 if TYPE_CHECKING:
     import os
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from rivers.storage.live_runs import LiveRun
     from rivers.storage.pruning import PrunedRuns
     from rivers.storage.records import AssetFacts, LogRecord, RunningStep, RunStatus
-    from rivers_core.partitions import PartitionKey
     from rivers_core.plugins import PluginRegistry
 
 POLL_SECONDS: Final = 0.1
@@ -488,15 +487,15 @@ class EventStorage(ABC):
 
     def delete_dynamic_partition(self, partitions_def_name: str, partition_key: str) -> None:
         """Remove a key from a dynamic partitions definition if it exists; stored values stay."""
-        self._delete_key(partitions_def_name, plain_text(partition_key))
+        self._delete_key(_checked_definition(partitions_def_name), _checked_key(partition_key))
 
     def get_dynamic_partitions(self, partitions_def_name: str) -> list[str]:
         """Return the keys of a dynamic partitions definition, in the order they were added."""
-        return self._keys(partitions_def_name)
+        return self._keys(_checked_definition(partitions_def_name))
 
     def has_dynamic_partition(self, partitions_def_name: str, partition_key: str) -> bool:
         """Return whether a dynamic partitions definition has this key."""
-        return self._has_key(partitions_def_name, plain_text(partition_key))
+        return self._has_key(_checked_definition(partitions_def_name), _checked_key(partition_key))
 
     # Primitives that a storage implements; their arguments are checked already.
 
@@ -616,13 +615,24 @@ def _checked_limit(limit: int | None) -> int | None:
     return limit
 
 
-def _checked_keys(name: str, keys: Sequence[str]) -> list[str]:
+def _checked_definition(name: str) -> str:
     given: object = name
     if not isinstance(given, str):
         raise DynamicPartitionTypeError(
             f"The name of a dynamic partitions definition must be text, got {given!r}."
         )
-    if not name:
+    return plain_text(name)
+
+
+def _checked_key(key: str) -> str:
+    given: object = key
+    if not isinstance(given, str | PartitionKey):
+        raise DynamicPartitionTypeError(f"A key of dynamic partitions must be text, got {given!r}.")
+    return plain_text(key)
+
+
+def _checked_keys(name: str, keys: Sequence[str]) -> list[str]:
+    if not _checked_definition(name):
         raise DynamicPartitionError("A dynamic partitions definition needs a name, got an empty one.")
     if isinstance(keys, str) or not isinstance(keys, Iterable):
         raise DynamicPartitionTypeError(

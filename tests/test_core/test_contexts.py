@@ -38,6 +38,14 @@ def test_context_needs_only_a_name():
     assert (context.asset_name, context.downstream_asset, context.upstream) == ("orders", "report", None)
 
 
+@pytest.mark.parametrize(("name", "error"), [("", ValueError), (3, TypeError), (None, TypeError)])
+def test_context_refuses_name_that_no_asset_has(name, error):
+    with pytest.raises(error):
+        OutputContext(name)
+    with pytest.raises(error):
+        InputContext(name, "report")
+
+
 def test_context_accepts_positional_arguments():
     where = partition("2024-01-01")
     context = OutputContext("orders", {"a": 1}, where, int)

@@ -300,6 +300,14 @@ ERRORS = {
         lambda: rs.Storage.memory().add_dynamic_partitions("d", [3]), rs.exceptions.StorageError, TypeError),
     "definition of dynamic keys as a number": (
         lambda: rs.Storage.memory().add_dynamic_partitions(3, ["a"]), rs.exceptions.StorageError, TypeError),
+    "number as dynamic key of a question": (
+        lambda: rs.Storage.memory().has_dynamic_partition("d", 3), rs.exceptions.StorageError, TypeError),
+    "number as dynamic key to delete": (
+        lambda: rs.Storage.memory().delete_dynamic_partition("d", 3), rs.exceptions.StorageError, TypeError),
+    "definition of a question as a number": (
+        lambda: rs.Storage.memory().has_dynamic_partition(3, "a"), rs.exceptions.StorageError, TypeError),
+    "definition of a list of keys as a number": (
+        lambda: rs.Storage.memory().get_dynamic_partitions(3), rs.exceptions.StorageError, TypeError),
     "asset of events as a number": (
         lambda: rs.Storage.memory().get_events_for_asset(3), rs.exceptions.StorageError, TypeError),
     "limit of events as text": (

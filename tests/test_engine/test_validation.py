@@ -321,7 +321,7 @@ def test_executor_rejects_process_local_handler(repository):
 
 
 def test_unknown_executor_is_attribute_error():
-    with pytest.raises(AttributeError, match="Executor.nowhere"):
+    with pytest.raises(AttributeError, match=r"Executor\.nowhere.*in_process"):
         _ = rs.Executor.nowhere
 
 
@@ -380,9 +380,17 @@ def test_executor_not_installed_is_a_finding(repository):
     assert len(caught.value.findings) == 1
 
 
-def test_finding_of_the_configuration_file_is_a_configuration_error(tmp_path):
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[io_handlrs.s]\nuse = "pickle"\n',
+        'default_executor = "nowhere"\n',
+        'default_executor = "big"\n[executors.big]\nuse = "nowhere"\n',
+    ],
+)
+def test_finding_of_the_configuration_file_is_a_configuration_error(text, tmp_path):
     path = tmp_path / "rivers.toml"
-    path.write_text('[io_handlrs.s]\nuse = "pickle"\n')
+    path.write_text(text)
     with pytest.raises(rs.exceptions.GraphValidationError) as raised:
         rs.CodeRepository([], config=path).validate()
     assert isinstance(raised.value, rs.exceptions.ConfigurationError)

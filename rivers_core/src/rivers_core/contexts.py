@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from rivers_core.partitions import PartitionContext, PartitionKey
 
 
+def _checked_name(name: str) -> str:
+    given: object = name
+    if not isinstance(given, str):
+        raise TypeError(f"asset_name must be text, got {given!r}.")
+    if not name:
+        raise ValueError("asset_name must not be empty.")
+    return name
+
+
 class _Context:
     """Base class of both contexts."""
 
@@ -132,7 +141,7 @@ class OutputContext(_Context):
         step_name: str | None = None,
         code_version: str | None = None,
     ) -> None:
-        self.asset_name = asset_name
+        self.asset_name = _checked_name(asset_name)
         self.asset_metadata = asset_metadata
         self.partition = partition
         self.type_hint = type_hint
@@ -294,7 +303,7 @@ class InputContext(_Context):
         upstream: Any = None,
         version: str | None = None,
     ) -> None:
-        self.asset_name = asset_name
+        self.asset_name = _checked_name(asset_name)
         self.downstream_asset = downstream_asset
         self.asset_metadata = asset_metadata
         self.partition = partition
