@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final, Protocol
 from rivers.storage.sql.rows import read_pairs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rivers.storage.sql.database import Connection
     from rivers.storage.sql.rows import Row
 
+_LATEST: Final = "SELECT last_id FROM materialized"
 # The newest event is kept: its number would be used again otherwise, and a reader would miss the event that gets it.
 _NEEDED: Final = (
-    "SELECT last_id FROM materialized",
     "SELECT MAX(id) FROM events",
     "SELECT MAX(id) FROM events WHERE asset_key IS NOT NULL GROUP BY asset_key",
     """
@@ -23,10 +23,7 @@ _NEEDED: Final = (
     GROUP BY asset_key, partition_key
     """,
 )
-_INPUTS: Final = (
-    "SELECT DISTINCT input_data_versions FROM events JOIN materialized ON id = last_id "
-    "WHERE input_data_versions IS NOT NULL"
-)
+_CHUNK: Final = 1000
 _VERSIONS: Final = """
     SELECT MAX(id), data_version FROM events
     WHERE asset_key = ? AND data_version IS NOT NULL AND event_type IN ('Materialization', 'Observation')
@@ -52,14 +49,25 @@ def needed_events(query: Query) -> set[int]:
     Args:
         query: Returns the rows of a statement.
     """
+    latest = sorted(number for (number,) in query(_LATEST))
     needed = {number for statement in _NEEDED for (number,) in query(statement) if number is not None}
+    needed.update(latest)
     versions: dict[str, set[str]] = defaultdict(set)
-    for (inputs,) in query(_INPUTS):
+    for inputs in _inputs_of(query, latest):
         for asset, version in read_pairs(inputs):
             versions[asset].add(version)
     for asset, used in versions.items():
         needed.update(number for number, version in query(_VERSIONS, asset) if version in used)
     return needed
+
+
+def _inputs_of(query: Query, numbers: Sequence[int]) -> Iterator[str]:
+    # In ascending order, a database reads each page of a large table once; a join of millions of rows it does not.
+    for start in range(0, len(numbers), _CHUNK):
+        chunk = numbers[start : start + _CHUNK]
+        marks = ", ".join("?" * len(chunk))
+        inputs = f"SELECT input_data_versions FROM events WHERE id IN ({marks}) AND input_data_versions IS NOT NULL"
+        yield from {text for (text,) in query(inputs, *chunk)}
 
 
 def without_run(query: Query, before: int, needed: set[int]) -> list[int]:
