@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from functools import cache
+from functools import cache, lru_cache
 from types import FunctionType
 from typing import get_args
 
@@ -45,16 +45,18 @@ def contract_problems(handler_class: type[BaseIOHandler]) -> list[str]:
 
 
 @cache
-def _contract() -> dict[str, list[str]]:
+def _contract() -> dict[str, tuple[str, ...]]:
     """Return the positional arguments of each method that a handler may override."""
     return {
-        name: _positional(method)
+        name: tuple(_positional(method))
         for name, method in vars(BaseIOHandler).items()
         if isinstance(method, FunctionType) and not name.startswith("_")
     }
 
 
-def _accepts(method: FunctionType, arguments: list[str]) -> bool:
+# a class is validated for each of its names, in each repository; bounded, since reloaded modules define new functions
+@lru_cache(maxsize=1024)
+def _accepts(method: FunctionType, arguments: tuple[str, ...]) -> bool:
     signature = inspect.signature(method)
     try:
         signature.bind("self", *arguments)
