@@ -219,7 +219,9 @@ class MappedOutput:
         return InvokedNodeOutput(self._recorder, CollectedRef(self.node_name))
 
     def collect_stream(self, *, ordered: bool = False) -> InvokedNodeOutput:
-        """Return an iterator over all values, each loaded when it is reached.
+        """Return an iterator over all values, each passed on as soon as it is stored.
+
+        A parameter with the annotation `AsyncIterator` receives an asynchronous one.
 
         Args:
             ordered: Whether values come in the order of the source; otherwise in that in which the instances ended.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -133,6 +133,9 @@ if TYPE_CHECKING:
     # What type checkers see of the values of tasks that return a list or yield DynamicOutputs; in the body of a graph
     # asset these are `InvokedNodeOutput`s.
 
+    class CollectedStream(Iterator[U], AsyncIterator[U]):
+        """The result of `.collect_stream()`: an iterator for the annotation of the parameter that receives it."""
+
     class Mapped(Generic[U]):
         """The result of `.map(task)`."""
 
@@ -141,7 +144,7 @@ if TYPE_CHECKING:
 
         def collect(self) -> list[U]: ...
 
-        def collect_stream(self, *, ordered: bool = False) -> Iterator[U]: ...
+        def collect_stream(self, *, ordered: bool = False) -> CollectedStream[U]: ...
 
     class Mappable(Generic[T]):
         """The value of a task that can be mapped."""

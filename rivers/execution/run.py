@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from rivers.definitions.retry import FailureReason, RetryPolicy
+    from rivers.execution.fan_out import Streams
     from rivers.execution.lineage import Past
     from rivers.execution.observers import Observers
     from rivers.execution.write_threads import WriteThreads
@@ -98,12 +99,15 @@ class Run:
         log_counts: Number of log records of each step.
         running: Start of each running call; see `LiveRun`.
         is_canceled: Whether cancellation was requested; no further call starts.
+        is_ending: Whether the run ends early, for any reason; collectors that wait for values give up.
+        streams: Collectors that receive values of mapped steps as they are finished; None if there are none.
         when_canceled: Called once when cancellation is requested, in any thread.
     """
 
     __slots__ = (
         "_canceled",
         "_histories",
+        "_may_start",
         "_secrets",
         "_version_count",
         "_version_index",
@@ -117,6 +121,7 @@ class Run:
         "finished",
         "incomplete",
         "is_canceled",
+        "is_ending",
         "keys",
         "latest",
         "log_counts",
@@ -136,6 +141,7 @@ class Run:
         "spent",
         "stop_at_failure",
         "storage",
+        "streams",
         "tags",
         "timeout",
         "when_canceled",
@@ -194,6 +200,9 @@ class Run:
         self.spent: dict[tuple[str, str | None], tuple[FailureReason, ...]] = {}
         self.allows_plain = timeout is None
         self.is_canceled = False
+        self.is_ending = False
+        self.streams: Streams | None = None
+        self._may_start: dict[str, bool] = {}
         self.when_canceled: Callable[[], None] | None = None
         self._canceled = threading.Event()
         self._version_index: VersionIndex | None = None
@@ -398,6 +407,16 @@ class Run:
 
     def may_start(self, step: Step) -> bool:
         """Return whether a step runs; skip it, or those of its keys whose inputs are incomplete."""
+        if self.streams is None:
+            return self._decide_start(step)
+        # a mapped step that this one drives begins first, and is not asked again when its own turn comes
+        for mapped in self.streams.driven_steps(step):
+            if mapped.name not in self._may_start:
+                self._may_start[mapped.name] = self._decide_start(mapped)
+        decided = self._may_start.get(step.name)
+        return self._decide_start(step) if decided is None else decided
+
+    def _decide_start(self, step: Step) -> bool:
         if step.name in self.finished or self.is_canceled:
             return False
         if self.incomplete and not self._has_inputs(step):
@@ -425,6 +444,11 @@ class Run:
         outputs = self.plan.outputs_of(step)
         lost = [k for k in keys or () if any((output.name, str(k)) not in self.latest for output in outputs)]
         self._mark_incomplete(step, dict.fromkeys(lost or keys or (None,), reason))
+
+    def give_up(self, step: Step, reason: str) -> None:
+        """Skip a step that had begun, with all its keys, because a step failed whose values it was receiving."""
+        self._mark_incomplete(step, dict.fromkeys(self.keys.get(step.name) or (None,), reason))
+        self.skip(step, reason)
 
     def all_keys(self, definition: PartitionsDefinition | None) -> Sequence[PartitionKey]:
         """Return every current key of a definition; dynamic ones come from the storage."""

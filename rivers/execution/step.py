@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from time import perf_counter_ns
 from types import CoroutineType, MappingProxyType
@@ -13,7 +15,7 @@ from rivers.definitions.contexts import AssetExecutionContext, TaskExecutionCont
 from rivers.definitions.error_text import error_text
 from rivers.definitions.hook import HookContext
 from rivers.definitions.results import Output, Result
-from rivers.execution.fan_out import load_collected, map_elements
+from rivers.execution.fan_out import UpstreamFailedError, finish_streams, load_collected, map_elements
 from rivers.execution.inputs import load_input, load_own_value, load_plain, versions_to_replace
 from rivers.execution.lineage import awaited_versions
 from rivers.execution.outputs import FirstWrite, LostUpdateError, Storing, WriteFailedError, store_plain
@@ -124,6 +126,9 @@ async def _execute_each(step: Step, run: Run, keys: Sequence[PartitionKey], call
                 if not run.is_canceled:
                     raise
                 skipped[key] = CANCELED
+            except UpstreamFailedError as lost_stream:
+                skipped[key] = f"{lost_stream} for {key}"
+                run.record("StepSkipped", step, keys=(key,), message=skipped[key])
             except BaseException as error:
                 failed[key] = error
                 if run.stop_at_failure or not is_failure(error, step):
@@ -259,8 +264,8 @@ async def execute_call(
             report_failure(step, run, keys, failure.error, attempt, stored)
             raise failure.error from failure.error.__cause__
         except BaseException as error:
-            if not is_failure(error, step):  # an interrupt ends the run: its events show at which step
-                record_failure(step, run, keys, error, attempt)
+            if not is_failure(error, step):
+                _abandon(step, run, keys, error, attempt)
                 raise
             reason = error.__cause__ if isinstance(error, OneShotValueError) else None
             if await may_retry(step, run, keys, reason or error, attempt):
@@ -271,6 +276,16 @@ async def execute_call(
     run.end_call(step, keys)
     if step.success_hooks:
         _call_success_hooks(step, run, keys, stored)
+
+
+def _abandon(
+    step: Step, run: Run, keys: Sequence[PartitionKey] | None, error: BaseException, attempt: int
+) -> None:
+    """End a call that did not fail; an interrupt ends the run, and its events show at which step."""
+    if isinstance(error, (UpstreamFailedError, NotRunError)):
+        run.end_call(step, keys)
+    else:
+        record_failure(step, run, keys, error, attempt)
 
 
 async def _attempt_in_time(
@@ -334,7 +349,7 @@ async def _attempt_logged(
     if step.own_value is not None or step.resources or step.collected:
         expected = {**(expected or {}), **await _load_other_arguments(step, run, keys, arguments)}
     if step.needs_loop:
-        returned = await _called(step, arguments)
+        returned = await _called(step, run, arguments)
     else:
         try:
             returned = step.function(**arguments)
@@ -347,7 +362,7 @@ async def _attempt_logged(
         limit.stop()
         limit.check()
     if step.awaited:
-        versions += awaited_versions(step, keys or (), run.history_of(step))
+        versions += await _awaited_versions(step, run, keys)
     storing = Storing(step, run, keys, context, versions, attempt, started, expected)
     if step.is_multi:
         await _store_each(step, run, returned, storing, stored, limit)
@@ -357,6 +372,15 @@ async def _attempt_logged(
     if step.success_hooks:
         output = step.outputs[-1]
         stored[output.name] = (output, returned, storing.recorded_metadata)
+
+
+async def _awaited_versions(
+    step: Step, run: Run, keys: Sequence[PartitionKey] | None
+) -> list[tuple[str, str]]:
+    """Return the versions of inputs that are not loaded, once the mapped steps that are read have ended."""
+    if step.collected:
+        await finish_streams(step, run, keys, _own_call(run))
+    return awaited_versions(step, keys or (), run.history_of(step))
 
 
 async def _load_other_arguments(
@@ -372,7 +396,7 @@ async def _load_other_arguments(
     for parameter, name in step.resources:
         arguments[parameter] = run.resources[name]
     for collected in step.collected:
-        arguments[collected.parameter] = await load_collected(collected, step, run, keys)
+        arguments[collected.parameter] = await load_collected(collected, step, run, keys, _own_call(run))
     return expected
 
 
@@ -395,10 +419,22 @@ async def _store_each(
         await closed(returned)
 
 
-async def _called(step: Step, arguments: dict[str, Any]) -> Any:
+async def _called(step: Step, run: Run, arguments: dict[str, Any]) -> Any:
     """Result of the function on an event loop, called in a thread if it might block the loop."""
     if step.is_async:
         returned = step.function(**arguments)
+    elif run.streams is not None and run.streams.early_for(step):
+        # waits for instances, which may need the threads of the loop
+        threads = ThreadPoolExecutor(1, thread_name_prefix="rivers-collector")
+        in_context = partial(contextvars.copy_context().run, partial(_blocking, step, arguments))
+        try:
+            loop = asyncio.get_running_loop()
+            returned = await loop.run_in_executor(threads, in_context)
+        except asyncio.CancelledError:
+            run.streams.close_all()
+            raise
+        finally:
+            threads.shutdown(wait=False)
     else:
         returned = await asyncio.to_thread(_blocking, step, arguments)
     return await await_result(returned)

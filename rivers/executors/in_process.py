@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rivers.exceptions import setting_error
+from rivers.execution.fan_out import Streams, UpstreamFailedError
 from rivers.execution.retries import NotRunError, is_failure
 from rivers.execution.step import run_step
 from rivers.executors.base import Executor
@@ -53,13 +54,16 @@ class InProcess(Executor):
 
 
 def _run_in_order(run: Run) -> None:
-    for step in run.plan.steps:
+    streams = run.streams = Streams.of(run)
+    for step in run.plan.steps if streams is None else streams.in_order():
         if not run.may_start(step):
             continue
         try:
             run_step(step, run)
         except NotRunError:
             continue
+        except UpstreamFailedError as lost:
+            run.give_up(step, str(lost))
         except BaseException as error:
             if not is_failure(error, step):
                 raise

@@ -14,12 +14,13 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from rivers.execution.fan_out import Streams, UpstreamFailedError
 from rivers.execution.retries import NotRunError, is_failure
 from rivers.execution.step import execute_step, run_step
 from rivers.execution.write_threads import WriteThreads
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Collection, Coroutine, Mapping
     from concurrent.futures import Future
     from typing import Any
 
@@ -48,6 +49,8 @@ def run_overlapping(run: Run, max_async_concurrent: int | None = None, io_thread
         run.write_threads = WriteThreads(io_threads) if io_threads else None
         _Scheduler(run, loop, max_async_concurrent).run()
     finally:
+        if run.streams is not None:
+            run.streams.close_all()
         if run.write_threads is not None:
             run.write_threads.close()
         try:
@@ -116,12 +119,14 @@ class _Scheduler:
     def __init__(self, run: Run, loop: _Loop, max_async_concurrent: int | None) -> None:
         self._run = run
         self._loop = loop
-        self._waits = {step.name: len(run.plan.after[step.name]) for step in run.plan.steps}
+        self._streams = run.streams = Streams.of(run)
+        after: Mapping[str, Collection[str]] = run.plan.after if run.streams is None else run.streams.after
+        self._waits = {step.name: len(after[step.name]) for step in run.plan.steps}
         self._followers: dict[str, list[Step]] = {step.name: [] for step in run.plan.steps}
         for step in run.plan.steps:
-            for name in run.plan.after[step.name]:
+            for name in after[step.name]:
                 self._followers[name].append(step)
-        self._ready = deque(step for step in run.plan.steps if not run.plan.after[step.name])
+        self._ready = deque(step for step in run.plan.steps if not after[step.name])
         self._here: deque[Step] = deque()  # ready synchronous steps of the calling thread
         self._stored: deque[_Suspended] = deque()  # to be continued in the calling thread
         self._io_threads = 0 if run.write_threads is None else run.write_threads.count
@@ -180,6 +185,7 @@ class _Scheduler:
         if not self._run.may_start(step):
             self._release(step)
             return
+        self._release_early(step)
         calls = self._calls.get(step.name)
         if calls is not None:
             coroutine = execute_step(step, self._run, calls.execute)
@@ -197,6 +203,9 @@ class _Scheduler:
                 if not self._run.may_start(step):
                     self._release(step)
                     return
+                if self._streams is not None:
+                    self._release_early(step)
+                    self._start_ready()
         error: BaseException | None = None
         try:
             if suspended is None and self._run.write_threads is None:
@@ -204,7 +213,7 @@ class _Scheduler:
             elif not self._advance(suspended or self._begun(step)):
                 return
         except BaseException as raised:
-            if not is_failure(raised, step) and not isinstance(raised, NotRunError):
+            if not is_failure(raised, step) and not isinstance(raised, (NotRunError, UpstreamFailedError)):
                 raise
             error = raised
         self._end(step, error)
@@ -254,6 +263,8 @@ class _Scheduler:
             with self._change:
                 self._ended_by = self._ended_by or error
                 self._stop()
+                if self._streams is not None:
+                    self._streams.close_all()
                 self._change.notify_all()
 
     def _end(self, step: Step, error: BaseException | None) -> None:
@@ -263,6 +274,8 @@ class _Scheduler:
                 self._run.finished.add(step.name)
             elif isinstance(error, NotRunError):
                 self._stop()
+            elif isinstance(error, UpstreamFailedError):
+                self._run.give_up(step, str(error))
             elif isinstance(error, (Exception, asyncio.CancelledError)):
                 self._run.fail(step, error)
                 if self._run.stop_at_failure:
@@ -295,7 +308,17 @@ class _Scheduler:
             if not calls.finishes_running:
                 calls.interrupt()
 
+    def _release_early(self, step: Step) -> None:
+        """Let collectors start that receive the values of a mapped step while it runs."""
+        for collector in () if self._streams is None else self._streams.begun_by.get(step.name, ()):
+            self._followers[step.name].remove(collector)
+            self._waits[collector.name] -= 1
+            if not self._waits[collector.name]:
+                self._ready.append(collector)
+
     def _release(self, step: Step) -> None:
+        if self._streams is not None:
+            self._streams.close(step.name)
         for follower in self._followers[step.name]:
             self._waits[follower.name] -= 1
             if not self._waits[follower.name]:

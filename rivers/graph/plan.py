@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 _needs_loop: Final = attrgetter("needs_loop")
+_collected: Final = attrgetter("collected")
 
 
 @dataclass(slots=True, eq=False)
@@ -225,12 +226,14 @@ class CollectedInput:
         mapped: Output of the mapped step, whose handler stores the instances.
         is_stream: Whether it receives an iterator instead of a list.
         is_ordered: Whether the values have the order of the source instead of that in which the instances ended.
+        is_async: Whether the iterator is asynchronous.
     """
 
     parameter: str
     mapped: StoredOutput
     is_stream: bool
     is_ordered: bool
+    is_async: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -374,6 +377,11 @@ class Plan:
     def needs_loop(self) -> bool:
         """True if any step is asynchronous."""
         return any(map(_needs_loop, self.steps))
+
+    @cached_property
+    def has_streams(self) -> bool:
+        """True if a step may receive the values of a mapped step as they are finished."""
+        return any(item.is_stream for collected in map(_collected, self.steps) for item in collected)
 
     @cached_property
     def handlers(self) -> tuple[BaseIOHandler, ...]:

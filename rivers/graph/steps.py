@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from dataclasses import is_dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any, get_args, get_origin
@@ -186,7 +187,10 @@ class StepBuilder:
         for parameter, reference in node.arguments.items():
             if isinstance(reference, CollectedRef):
                 mapped = self._symbols.outputs[reference.node_name]
-                collected.append(CollectedInput(parameter, mapped, reference.is_stream, reference.is_ordered))
+                is_async = reference.is_stream and _is_async_iterator(hints.get(parameter))
+                collected.append(
+                    CollectedInput(parameter, mapped, reference.is_stream, reference.is_ordered, is_async)
+                )
             elif isinstance(reference, NodeRef):
                 binder.load(parameter, reference.node_name, hints.get(parameter))
             elif isinstance(reference, AssetRef):
@@ -336,6 +340,10 @@ def is_plain(step: Step) -> bool:
         or any(loaded.mapping is not None for loaded in step.inputs)
     )
     return not is_unusual
+
+
+def _is_async_iterator(hint: Any) -> bool:
+    return (get_origin(hint) or hint) in (AsyncIterator, AsyncIterable, AsyncGenerator)
 
 
 def _store_elements(step: Step) -> None:

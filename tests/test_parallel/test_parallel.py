@@ -9,6 +9,7 @@ import os
 import threading
 import time
 import traceback
+from collections.abc import Iterator  # noqa: TC003 read at resolve
 from pathlib import Path
 
 import pytest
@@ -311,6 +312,42 @@ def test_mapped_instances_overlap_in_workers(repository, store, tmp_path):
     assert sorted(loaded) == [
         ("fanned/grown__large", "fanned"), ("fanned/grown__small", "fanned"), ("fanned/sizes", "fanned/grown"),
     ]  # fmt: skip
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the platform has no named pipes")
+def test_collector_in_the_coordinator_gets_values_while_workers_run(repository, store, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    @rs.Task
+    def sizes() -> list[int]:
+        return [1, 2]
+
+    @rs.Task
+    def checked(size: int) -> int:
+        if size == 2:
+            pipe.read_text()  # returns when the collector has opened and closed it
+        return os.getpid() if size == 2 else size
+
+    @rs.Task
+    def joined(values: Iterator[int]) -> list[int]:
+        first = next(values)
+        pipe.write_text("")
+        return [first, *values, os.getpid()]
+
+    @rs.Asset.from_graph(
+        io_handler=store,
+        node_io_handler=store,
+        metadata={"rivers/executor": "in_process", "rivers/node/executor": "parallel"},
+    )
+    def fanned():
+        return joined(sizes().map(checked).collect_stream())
+
+    repo = repository(fanned)
+    repo.materialize()
+    first, worker, coordinator = repo.load_node("fanned")
+    assert (first, coordinator) == (1, os.getpid())
+    assert worker != coordinator
 
 
 def test_failed_instance_fails_the_mapped_node(repository, store):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator  # noqa: TC003
 from datetime import datetime
 from typing import Any, assert_type
 
@@ -88,11 +88,22 @@ def length(text: str) -> int:
     return len(text)
 
 
+@rs.Task
+def streamed(values: Iterator[float]) -> float:
+    return sum(values)
+
+
+@rs.Task
+async def streamed_async(values: AsyncIterator[float]) -> float:
+    return sum([value async for value in values])
+
+
 @rs.Asset.from_graph(node_io_handler="memory")
 def graph(orders: list[int]) -> int:
     assert_type(numbers().map(double).collect(), list[int])
     assert_type(named().map(double, max_concurrency=2).collect(), list[int])
-    assert_type(named().map(scaled).collect_stream(ordered=True), Iterator[float])
+    streamed(named().map(scaled).collect_stream(ordered=True))
+    _ = streamed_async(named().map(scaled).collect_stream())
     assert_type(scaled(3), float)
     assert_type(two().map(length).collect(), list[int])
     assert_type(counted(3).map(double).collect(), list[int])
