@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from rivers.storage import LogRecord, Storage
 
 
@@ -24,6 +26,13 @@ def test_runs_cancel_requests_the_cancellation(run):
     done = run.rivers("runs", "cancel", "nightly-1")
     assert done.code == 1
     assert "Canceled" in done.err
+
+
+@pytest.mark.parametrize("command", [("runs", "cancel"), ("materialize", "--resume"), ("log",)])
+def test_empty_id_matches_no_run(command, run):
+    assert len(run.ok("runs", "--json").document) == 1
+    done = run.rivers(*command, "")
+    assert (done.code, done.out) == (2, "")
 
 
 def test_runs_cancel_reports_unknown_and_ambiguous_ids(run):

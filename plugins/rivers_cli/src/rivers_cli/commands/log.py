@@ -149,7 +149,7 @@ def _find_events(project: Project, target: str | None, limit: int) -> list[Event
     events = storage.get_events_for_asset(target, limit=limit, with_steps=False)
     if events:
         return events[::-1]
-    run_ids = [run.run_id for run in storage.get_runs(limit=None) if run.run_id.startswith(target)]
+    run_ids = [run.run_id for run in storage.get_runs(limit=None) if target and run.run_id.startswith(target)]
     if len(run_ids) == 1:
         return storage.get_events_for_run(run_ids[0], with_steps=False)[-limit:]
     if not run_ids and _TERM.search(target):

@@ -146,7 +146,8 @@ def find_run(storage: EventStorage, start: str) -> RunRecord:
         UsageError: There is no such run, or more than one.
     """
     exact = storage.get_run(start)
-    records = [run for run in storage.get_runs(limit=None) if run.run_id.startswith(start)]
+    # an empty text, such as a variable that is not set, would match every run
+    records = [run for run in storage.get_runs(limit=None) if start and run.run_id.startswith(start)]
     if exact is None and len(records) != 1:
         if not records:
             raise UsageError(f"Run {start!r} not found in the event log. 'rivers runs' lists the runs.")

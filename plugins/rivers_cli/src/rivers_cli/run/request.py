@@ -203,7 +203,7 @@ def find_run(repository: CodeRepository, text: str) -> RunRecord:
     exact = repository.storage.get_run(text)
     if exact is not None:
         return exact
-    matches = [run for run in repository.storage.get_runs(limit=None) if run.run_id.startswith(text)]
+    matches = [run for run in repository.storage.get_runs(limit=None) if text and run.run_id.startswith(text)]
     if not matches:
         raise UsageError(f"Run {text!r} not found. `rivers runs` lists all runs.")
     if len(matches) > 1:
