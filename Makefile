@@ -7,6 +7,7 @@
 #   make control-plane        build that control plane into a cache folder
 #   make torture   kill runs at hundreds of moments, and let system calls of writes fail (FULL=1: each of them)
 #   make bench-check                                fail if a ratio is worse than its bound in benchmarks/bounds.json
+#   make growth    measure costs by size, up to ten million events, and draw them (an hour)
 #   make dist      build all distributions          make changelog  assemble changes/ (VERSION=x.y.z)
 #   make ui        build the page of rivers ui, with npm
 #   make pictures  make the pictures of README and docs from the flights example
@@ -34,7 +35,7 @@ PROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 SOURCES := rivers $(wildcard rivers_*/src/rivers_*) $(wildcard plugins/*/src/rivers_*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui pictures gallery test torture control-plane test-kubernetes test-all check check-page check-pyright check-mypy check-imports format docs bench bench-check dist changelog constraints clean
+.PHONY: help demo growth ui pictures gallery test torture control-plane test-kubernetes test-all check check-page check-pyright check-mypy check-imports format docs bench bench-check dist changelog constraints clean
 
 help:
 	@sed -n 's/^#  *\(make .*\)/  \1/p' Makefile
@@ -135,6 +136,9 @@ bench-check: $(VENV)/.test .venvs/hamilton/.installed .venvs/published/.installe
 		echo "== $$script"; $(BIN)/python $$script || failed="$$failed $$script"; done; \
 	test -z "$$failed" || { echo "Slower than their bounds:$$failed"; exit 1; }
 
+growth: $(VENV)/.growth
+	$(BIN)/python benchmarks/growth.py --full --plot
+
 # Wheels and source archives of every distribution in dist/.
 dist: $(VENV)/.base
 	@rm -rf dist
@@ -145,7 +149,7 @@ changelog: $(VENV)/.check
 	$(BIN)/towncrier build --yes --version $(VERSION)
 
 # Pin the versions of the current environment; run it after an upgrade that passes every target.
-constraints: $(VENV)/.test $(VENV)/.check $(VENV)/.docs
+constraints: $(VENV)/.test $(VENV)/.check $(VENV)/.docs $(VENV)/.growth
 	$(BIN)/python -m pip freeze --all --exclude-editable | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' > constraints.txt
 
 clean:
@@ -161,7 +165,7 @@ $(VENV)/.base: constraints.txt
 	@$(PIP) install --upgrade -c constraints.txt pip setuptools hatchling editables $(if $(filter lowest,$(DEPENDENCIES)),uv)
 	@touch $@
 
-$(VENV)/.demo $(VENV)/.test $(VENV)/.check $(VENV)/.docs: $(VENV)/.%: $(VENV)/.base $(PROJECTS)
+$(VENV)/.demo $(VENV)/.test $(VENV)/.check $(VENV)/.docs $(VENV)/.growth: $(VENV)/.%: $(VENV)/.base $(PROJECTS)
 	@$(INSTALL) --group $* $(addprefix -e ./,$(MEMBERS)) -e .
 	@touch $@
 
