@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness import Report
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -62,29 +64,24 @@ if __name__ == "__main__":
 """
 
 
-def overhead(python: str) -> float | None:
-    """Return the seconds that a step takes beyond its work; None if the framework cannot run the program."""
+def overhead(python: str) -> float:
+    """Return the seconds that a step takes beyond its work."""
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder, "program.py")
         program.write_text(PROGRAM, encoding="utf-8")
-        result = subprocess.run(
-            [python, str(program)], cwd=folder, capture_output=True, text=True, timeout=300, check=False
-        )
+        command = [python, str(program)]
+        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     if result.returncode:
-        print(result.stderr[-2000:], file=sys.stderr)
-        return None
+        sys.exit(result.stderr[-2000:])
     return float(result.stdout.split()[-1])
 
 
-def measure_parallel() -> None:
-    ours = overhead(sys.executable)
-    peer = overhead(str(PEER)) if PEER.exists() else None
-    if ours is not None:
-        print(f"parallel: {ours * 1e3:.2f} ms for each of {STEPS} steps on {WORKERS} warm workers")
-    if ours is not None and peer is not None:
-        print(f"parallel: {ours / peer:.2f} of the published framework's overhead ({peer * 1e3:.2f} ms)")
-    elif peer is None:
-        print("parallel: the published framework is not installed; make bench installs it")
+def measure_parallel(report: Report) -> None:
+    if not PEER.exists():
+        print("  parallel: the published framework is not installed; make bench installs it")
+        return
+    label = f"parallel: each of {STEPS} steps, against the published framework"
+    report.ratio(label, overhead(sys.executable), overhead(str(PEER)), 0.4)
 
 
 def nothing() -> None:
@@ -101,7 +98,7 @@ def seconds(function: Callable[..., object], *arguments: object, **options: obje
     return time.perf_counter() - start
 
 
-def measure_dask() -> None:
+def measure_dask(report: Report) -> None:
     from distributed import Client, LocalCluster
 
     import rivers as rs
@@ -129,11 +126,16 @@ def measure_dask() -> None:
             for _ in range(ROUNDS):  # in turn, since other programs may take the processors for a while
                 plain = min(plain, seconds(submit_plain, client))
                 ours = min(ours, seconds(repo.materialize, executor=executor))
-    print(
-        f"dask: {ours / plain:.2f} times plain futures of an empty function ({ours / DASK_STEPS * 1e3:.2f} ms a step)"
-    )
+    label = f"dask: {DASK_STEPS:,} empty steps, against plain futures"
+    report.ratio(label, ours, plain, 1.3)
+
+
+def main() -> int:
+    report = Report(f"overhead of steps elsewhere, {WORKERS} workers, lowest of several rounds")
+    measure_parallel(report)
+    measure_dask(report)
+    return report.exit_code
 
 
 if __name__ == "__main__":
-    measure_parallel()
-    measure_dask()
+    sys.exit(main())
