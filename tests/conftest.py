@@ -84,15 +84,29 @@ def program_server() -> Iterator[ProgramServer]:
         server.close()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def restore_rivers_variables() -> Iterator[None]:
+    """Restore what commands and `Project` set in this process; fixtures of the next module would see it."""
+    before = _rivers_variables()
+    yield
+    for name in _rivers_variables().keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
 @pytest.fixture(autouse=True)
 def clear_rivers_variables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Remove variables such as RIVERS_ENV, which a developer may have exported."""
-    for variable in [name for name in os.environ if name.upper().startswith("RIVERS_")]:
-        monkeypatch.delenv(variable)
+    for name in _rivers_variables():
+        monkeypatch.delenv(name)
     yield
-    # set by commands that ran in this process; fixtures of the next module would see them
-    for variable in ("RIVERS_ENV", "RIVERS_CONFIG"):
-        os.environ.pop(variable, None)
+    # set by commands that ran in this process; module fixtures of the same file would see them
+    for name in ("RIVERS_ENV", "RIVERS_CONFIG"):
+        os.environ.pop(name, None)
+
+
+def _rivers_variables() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.upper().startswith("RIVERS_")}
 
 
 @pytest.fixture(autouse=True)
