@@ -52,6 +52,8 @@ __all__ = [
     "Schema",
     "SelfDependency",
     "SingleAsset",
+    "StatusList",
+    "StatusRange",
     "Storage",
     "Task",
     "TaskExecutionContext",
@@ -92,6 +94,8 @@ if TYPE_CHECKING:
     from rivers.definitions.task import BashTask as BashTask
     from rivers.definitions.task import Task as Task
     from rivers.execution.staleness import AssetStatus as AssetStatus
+    from rivers.execution.staleness import StatusList as StatusList
+    from rivers.execution.staleness import StatusRange as StatusRange
     from rivers.executors import Executor as Executor
     from rivers.mappings import PartitionMapping as PartitionMapping
     from rivers.partitions import PartitionKeyRange as PartitionKeyRange
@@ -142,7 +146,7 @@ else:
                 "RetryPolicy",
             ],
             "rivers.definitions.task": ["BashTask", "Task"],
-            "rivers.execution.staleness": ["AssetStatus"],
+            "rivers.execution.staleness": ["AssetStatus", "StatusList", "StatusRange"],
             "rivers.executors": ["Executor"],
             "rivers.mappings": ["PartitionMapping"],
             "rivers.partitions": ["PartitionKeyRange", "PartitionsDefinition"],

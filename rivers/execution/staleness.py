@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Literal
 
 from rivers.definitions.html import html_table
 from rivers.execution.handler_calls import without_secrets
@@ -48,6 +49,65 @@ class AssetStatus:
             ("Partition", "State", "Reason"),
             [(self.partition or "", self.state, self.reason or "")],
         )
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRange:
+    """Consecutive partition keys of an asset with equal state and reason; without partitions, its only value.
+
+    Attributes:
+        asset: Name of the asset.
+        first: Display form of the first key; None without partitions.
+        last: Display form of the last key.
+        count: Number of values.
+        state: `missing`, `fresh` or `stale`.
+        reason: Why, as in `AssetStatus`.
+    """
+
+    asset: str
+    first: str | None
+    last: str | None
+    count: int
+    state: Literal["missing", "fresh", "stale"]
+    reason: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return the range as a JSON document, without the asset."""
+        return {
+            "first": self.first,
+            "last": self.last,
+            "count": self.count,
+            "state": self.state,
+            "reason": self.reason,
+        }
+
+
+class StatusList(list[AssetStatus]):
+    """Statuses of all values of some assets: one entry per asset and partition key, in run order."""
+
+    def ranges(self) -> list[StatusRange]:
+        """Return the statuses with consecutive keys of equal state and reason as one range."""
+        groups = groupby(self, key=lambda status: (status.asset, status.state, status.reason))
+        return [_status_range(list(statuses)) for _, statuses in groups]
+
+    def _repr_html_(self) -> str:
+        """Return the ranges as a table, which notebooks show."""
+        columns = ("Asset", "Partitions", "State", "Reason")
+        return html_table("Status", columns, [_range_row(item) for item in self.ranges()])
+
+
+def _status_range(statuses: list[AssetStatus]) -> StatusRange:
+    first = statuses[0]
+    return StatusRange(
+        first.asset, first.partition, statuses[-1].partition, len(statuses), first.state, first.reason
+    )
+
+
+def _range_row(item: StatusRange) -> tuple[str, ...]:
+    keys = item.first or ""
+    if item.last != item.first:
+        keys += f" to {item.last} ({item.count})"
+    return item.asset, keys, item.state, item.reason or ""
 
 
 def status_of(output: StoredOutput, step: Step, key: PartitionKey | None, past: Past) -> AssetStatus:

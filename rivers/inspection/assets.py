@@ -13,7 +13,7 @@ from rivers_core.authoring import counted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rivers.execution.staleness import AssetStatus
+    from rivers.execution.staleness import StatusRange
     from rivers.graph.plan import StoredOutput
     from rivers.repository import CodeRepository
     from rivers.storage import Event
@@ -31,7 +31,7 @@ class AssetSummary:
         reason: Rule that selected the handler.
         kinds: Its kinds.
         last: Last event that stored or observed it.
-        statuses: Status of each value; empty for an external asset.
+        ranges: Status of its values, consecutive keys as ranges; empty for an external asset.
         partitions: Number of partition keys; None without partitions.
         failed: Whether its last step failed.
         description: Text for people, if any.
@@ -43,28 +43,47 @@ class AssetSummary:
     reason: str
     kinds: tuple[str, ...]
     last: Event | None
-    statuses: tuple[AssetStatus, ...]
+    ranges: tuple[StatusRange, ...]
     partitions: int | None
     failed: bool
     description: str | None = None
 
     @property
     def state(self) -> str:
-        """State in a few words: `fresh`, `stale: why`, `3 of 12 partitions, 1 stale`, `external`."""
+        """State in one word: failed, external, stale, fresh, partial (some values are missing) or missing."""
+        if self.failed:
+            return "failed"
+        if not self.ranges:
+            return "external" if self.partitions is None else "missing"
+        counts = self.counts()
+        if counts["stale"]:
+            return "stale"
+        return "missing" if not counts["fresh"] else "partial" if counts["missing"] else "fresh"
+
+    @property
+    def detail(self) -> str:
+        """State with its reason: `fresh`, `stale: why`, `3 of 12 partitions, 1 stale`, `external`."""
         return f"{self._status()}; the last attempt failed" if self.failed else self._status()
 
     def _status(self) -> str:
-        if not self.statuses:
+        if not self.ranges:
             return "external" if self.partitions is None else "no partition keys"
         if self.partitions is None:
-            status = self.statuses[0]
+            status = self.ranges[0]
             return f"{status.state}: {status.reason}" if status.reason else status.state
-        counts = Counter(status.state for status in self.statuses)
-        stored = len(self.statuses) - counts["missing"]
-        if counts["fresh"] == len(self.statuses):
+        counts = self.counts()
+        stored = self.partitions - counts["missing"]
+        if counts["fresh"] == self.partitions:
             return f"fresh, {counted(stored, 'partition')}"
         stale = f", {counts['stale']} stale" if counts["stale"] else ""
-        return f"{stored} of {counted(len(self.statuses), 'partition')}{stale}" if stored else "missing"
+        return f"{stored} of {counted(self.partitions, 'partition')}{stale}" if stored else "missing"
+
+    def counts(self) -> Counter[str]:
+        """Return the number of values in each state."""
+        counts: Counter[str] = Counter()
+        for item in self.ranges:
+            counts[item.state] += item.count
+        return counts
 
     def document(self) -> dict[str, Any]:
         """Return the asset as a JSON document."""
@@ -76,7 +95,7 @@ class AssetSummary:
             "description": self.description,
             "handler": self.handler,
             "handler_reason": self.reason,
-            "external": not self.statuses and self.partitions is None,
+            "external": not self.ranges and self.partitions is None,
             "last": last
             and {
                 "event": last.event_type,
@@ -85,10 +104,10 @@ class AssetSummary:
                 "data_version": last.data_version,
                 "size_bytes": stored_size(last),
             },
-            "values": [
-                {"partition": status.partition, "state": status.state, "reason": status.reason}
-                for status in self.statuses
-            ],
+            "state": self.state,
+            "detail": self.detail,
+            "partitions": self.partitions,
+            "ranges": [item.document() for item in self.ranges],
         }
 
 
@@ -119,19 +138,19 @@ def summarize_assets(
     runnable = [
         output.name for output in outputs if output.step_name is not None and output.name in graph.members
     ]
-    statuses: dict[str, list[AssetStatus]] = {}
-    for status in repository.status(runnable, verify=verify) if runnable else ():
-        statuses.setdefault(status.asset, []).append(status)
+    ranges: dict[str, list[StatusRange]] = {}
+    for item in repository.status(runnable, verify=verify).ranges() if runnable else ():
+        ranges.setdefault(item.asset, []).append(item)
     storage = repository.storage
     if 2 * len(outputs) > len(graph.outputs):
         records = {record.asset_key: record for record in storage.get_asset_records()}  # fewer queries
     else:
         selected = ((output.name, storage.get_asset_record(output.name)) for output in outputs)
         records = {name: record for name, record in selected if record is not None}
-    return [_summarize(output, records.get(output.name), statuses.get(output.name, [])) for output in outputs]
+    return [_summarize(output, records.get(output.name), ranges.get(output.name, [])) for output in outputs]
 
 
-def _summarize(output: StoredOutput, record: AssetRecord | None, statuses: list[AssetStatus]) -> AssetSummary:
+def _summarize(output: StoredOutput, record: AssetRecord | None, ranges: list[StatusRange]) -> AssetSummary:
     event = None if record is None else record.last_event
     stored = None if record is None else record.last_materialization
     is_observed = stored is None and event is not None and event.event_type == "Observation"
@@ -141,8 +160,8 @@ def _summarize(output: StoredOutput, record: AssetRecord | None, statuses: list[
         *storing_handler(output),
         output.kinds,
         event if is_observed else stored,
-        tuple(statuses),
-        None if output.partitions_def is None else len(statuses),
+        tuple(ranges),
+        None if output.partitions_def is None else sum(item.count for item in ranges),
         event is not None and event.event_type == "StepFailure",
         output.description,
     )

@@ -33,7 +33,7 @@ from rivers.exceptions import (
 from rivers.execution.handler_calls import without_secrets
 from rivers.execution.lineage import History
 from rivers.execution.loaded_versions import VersionIndex
-from rivers.execution.staleness import status_of_asset
+from rivers.execution.staleness import StatusList, status_of_asset
 from rivers.execution.verification import verified_status
 from rivers.graph.findings import suggest
 from rivers.graph.selection_syntax import select_names
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
     from typing import Literal, Self
 
     from rivers.execution.keys import KeyRequest, PartitionMode
-    from rivers.execution.staleness import AssetStatus
     from rivers.executors import Executor
     from rivers.graph.plan import Graph, HandlerBinding, StoredOutput
     from rivers.repository.run_preview import RunPlan
@@ -521,7 +520,7 @@ class CodeRepository:
 
     def status(
         self, asset_names: Iterable[str | Asset] | str | None = None, *, verify: bool = False
-    ) -> list[AssetStatus]:
+    ) -> StatusList:
         """Return whether the stored value of each asset and partition is missing, fresh or stale.
 
         Args:
@@ -530,13 +529,14 @@ class CodeRepository:
                 although the handler returned. Handlers may have to read every value.
 
         Returns:
-            One entry per asset and partition key, in run order, with the first reason of a stale one.
+            One entry per asset and partition key, in run order, with the first reason of a stale one; `ranges()` of the
+            list joins consecutive keys.
 
         Raises:
             AssetNotFoundError: A name is unknown.
         """
         history, versions = History(self.storage), VersionIndex(self.storage)
-        statuses: list[AssetStatus] = []
+        statuses = StatusList()
         for output, key in self._values(asset_names, history):
             status = status_of_asset(self.graph, output, key, history)
             statuses.append(verified_status(status, output, key, history, versions) if verify else status)

@@ -113,7 +113,8 @@ SILENT: Final = {
             "DepDef", "DynamicOutput", "FailureReason", "Hook", "HookContext", "InputContext", "InvokedNodeOutput",
             "Materialization", "MetadataValue", "Observation", "Output", "OutputContext", "PartitionContext",
             "PartitionKey", "PartitionKeyRange", "PartitionMapping", "PartitionedOutput", "PartitionsDefinition",
-            "RetryOn", "RetryPolicy", "Schema", "SelfDependency", "TaskExecutionContext", "Storage",
+            "RetryOn", "RetryPolicy", "Schema", "SelfDependency", "StatusList", "StatusRange", "Storage",
+            "TaskExecutionContext",
         )
     ],
     "a module": ["class: exceptions", "class: testing"],

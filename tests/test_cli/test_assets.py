@@ -8,8 +8,8 @@ import pickle
 def test_assets_show_handler_size_and_status(run):
     run.edit("definitions.py", '@rs.Asset(group="raw")', '@rs.Asset(group="raw", code_version="2")')
     assets = {item["asset"]: item for item in run.ok("assets", "--json").document}
-    assert assets["orders"]["values"][0]["state"] == "stale"
-    assert "code version" in assets["orders"]["values"][0]["reason"]
+    assert assets["orders"]["ranges"][0]["state"] == "stale"
+    assert "code version" in assets["orders"]["ranges"][0]["reason"]
     assert assets["counts"]["handler"] == "files"
     assert assets["report"]["last"]["size_bytes"] > 0
 
@@ -54,10 +54,10 @@ def test_assets_suggests_closest_name(project):
 def test_assets_verify_and_accept_current_values(run):
     stored = next(run.path.rglob("orders.pkl"))
     stored.unlink()
-    assert run.ok("assets", "orders", "--json").document[0]["values"][0]["state"] == "fresh"
-    assert run.ok("assets", "orders", "--verify", "--json").document[0]["values"][0]["state"] == "missing"
+    assert run.ok("assets", "orders", "--json").document[0]["ranges"][0]["state"] == "fresh"
+    assert run.ok("assets", "orders", "--verify", "--json").document[0]["ranges"][0]["state"] == "missing"
     assert run.rivers("assets", "--accept").code == 2
     stored.write_bytes(pickle.dumps({"ada": 1}))
-    assert run.ok("assets", "orders", "--verify", "--json").document[0]["values"][0]["state"] == "stale"
+    assert run.ok("assets", "orders", "--verify", "--json").document[0]["ranges"][0]["state"] == "stale"
     assert "Accepted orders" in run.ok("assets", "orders", "--verify", "--accept").err
-    assert run.ok("assets", "orders", "--verify", "--json").document[0]["values"][0]["state"] == "fresh"
+    assert run.ok("assets", "orders", "--verify", "--json").document[0]["ranges"][0]["state"] == "fresh"

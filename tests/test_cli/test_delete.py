@@ -9,7 +9,7 @@ def test_delete_removes_the_stored_value(project):
     assert project.ok("delete", "report", "--json").document == [{"asset": "report", "partition": None}]
     assert project.files("data") == ["counts.pkl", "orders.pkl"]
     (summary,) = (item for item in project.ok("assets", "--json").document if item["asset"] == "report")
-    assert [value["state"] for value in summary["values"]] == ["missing"]
+    assert [item["state"] for item in summary["ranges"]] == ["missing"]
     assert "Deletion" in project.ok("log", "report").out
     assert "counts" in project.ok("delete", "counts", "--yes").out
 

@@ -39,7 +39,7 @@ def test_migrate_copies_all_values_and_keeps_source(run):
 def test_migrated_values_are_fresh_with_new_handler(run):
     migrate(run)
     run.edit("rivers.toml", 'default_io_handler = "files"', 'default_io_handler = "other"')
-    assert [item["values"][0]["state"] for item in run.ok("assets", "--json").document] == ["fresh"] * 3
+    assert [item["ranges"][0]["state"] for item in run.ok("assets", "--json").document] == ["fresh"] * 3
     assert run.ok("load", "orders", "--json").document["handler"] == "other"
 
 
@@ -107,7 +107,7 @@ def test_migrate_finds_values_without_event_log(run):
 def test_migrate_to_another_environment(run):
     assert set(states(migrate(run, target="files@prod")).values()) == {"copied"}
     listed = run.ok("assets", "--env", "prod", "--json").document
-    assert [item["values"][0]["state"] for item in listed] == ["fresh"] * 3
+    assert [item["ranges"][0]["state"] for item in listed] == ["fresh"] * 3
 
 
 def test_migrate_reports_damaged_value_and_copies_others(run):

@@ -30,7 +30,7 @@ def test_new_project_works_in_two_environments(empty, monkeypatch):
     done = empty.ok("materialize")
     assert "3 of 3 stored" in done.err
     assert "Cairo is the warmest of 3 cities" in empty.ok("load", "report").out
-    assert [item["values"][0]["state"] for item in empty.ok("assets", "--json").document] == ["fresh"] * 3
+    assert [item["ranges"][0]["state"] for item in empty.ok("assets", "--json").document] == ["fresh"] * 3
 
     empty.ok("materialize", "--env", "prod")
     assert empty.files("data-prod") == empty.files("data") == ["averages.pkl", "readings.pkl", "report.pkl"]

@@ -337,3 +337,32 @@ def test_only_stale_recreates_lost_final_value(restarted):
     restarted().materialize()
     restarted(leaf=False).materialize(only_stale=True)
     assert restarted.ran == ["clean"]
+
+
+def test_status_ranges_join_equal_consecutive_keys(repository):
+    days = rs.PartitionsDefinition.daily("2024-01-01", "2024-01-07")
+
+    @rs.Asset(partitions_def=days)
+    def daily() -> int:
+        return 1
+
+    @rs.Asset(partitions_def=days)
+    def other() -> int:
+        return 1
+
+    @rs.Asset
+    def plain() -> int:
+        return 1
+
+    repo = repository(daily, other, plain)
+    repo.materialize([daily], partition_key=["2024-01-02", "2024-01-03"])
+    status = repo.status()
+    assert [(item.asset, item.first, item.last, item.count, item.state) for item in status.ranges()] == [
+        ("daily", "2024-01-01", "2024-01-01", 1, "missing"),
+        ("daily", "2024-01-02", "2024-01-03", 2, "fresh"),
+        ("daily", "2024-01-04", "2024-01-06", 3, "missing"),
+        ("other", "2024-01-01", "2024-01-06", 6, "missing"),
+        ("plain", None, None, 1, "missing"),
+    ]
+    assert sum(item.count for item in status.ranges()) == len(status)
+    assert all(text in status._repr_html_() for text in ("daily", "2024-01-04 to 2024-01-06 (3)", "missing"))

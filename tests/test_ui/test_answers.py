@@ -47,8 +47,11 @@ def test_assets_are_those_of_the_command(server):
         row = page[item["asset"]]
         assert (row["group"], row["handler"], row["kinds"]) == (item["group"], item["handler"], item["kinds"])
         assert (row["run_id"], row["size"]) == (item["last"]["run_id"], item["last"]["size_bytes"])
-        states = [value["state"] for value in item["values"]]
+        assert all(row[fact] == item[fact] for fact in ("state", "detail", "partitions"))
+        states = [part["state"] for part in item["ranges"] for _ in range(part["count"])]
         assert row["counts"] == [states.count(state) for state in ("fresh", "stale", "missing")]
+        if item["partitions"]:
+            assert server.get(f"assets/{item['asset']}/partitions")["ranges"] == item["ranges"]
     assert [page[name]["state"] for name in ("orders", "counts", "regions")] == ["fresh", "fresh", "partial"]
 
 
@@ -98,7 +101,10 @@ def test_partitions_are_ranges_of_equal_state(server):
     server.command("materialize", "orders", "counts", "regions", "-p", "south")
     partitions = server.get("assets/regions/partitions")
     assert partitions["keys"] == ["north", "south"]
-    assert [(state, count) for state, _, count in partitions["ranges"]] == [("missing", 1), ("fresh", 1)]
+    assert partitions["ranges"] == [
+        {"first": "north", "last": "north", "count": 1, "state": "missing", "reason": None},
+        {"first": "south", "last": "south", "count": 1, "state": "fresh", "reason": None},
+    ]
     assert partitions["kind"] == "grid"
     assert server.get("assets/orders/partitions")["kind"] is None
 
@@ -116,7 +122,7 @@ def test_partitions_that_run_or_failed_have_that_state(server, ui_folder):
         partitions = server.get("assets/regions/partitions")
         assert server.get("changes")["steps"] == ["regions"]
         storage.finish_run("r1", "failure")
-    assert partitions["ranges"] == [["running", None, 1], ["failed", "cold", 1]]
+    assert partitions["attempts"] == [[0, "running", None], [1, "failed", "cold"]]
 
 
 def test_preview_shows_a_value_only_after_confirmation(server):

@@ -80,6 +80,7 @@ with repo:
     first: str = result.materialized_assets[0]
     names: dict[str, rs.Asset] = repo.assets
     state: str = repo.status()[0].state
+    first_key: str | None = repo.status().ranges()[0].first
     one: rs.SingleAsset = orders
     many: rs.MultiAsset = both
     graph: rs.GraphAsset = four

@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { State } from "./format";
 import type { Tree } from "./markup";
+import type { Attempt, Range } from "./ranges";
 
 export interface Asset {
   name: string; group: string | null; kinds: string[]; handler: string; state: State; detail: string;
@@ -62,7 +63,7 @@ export interface Report {
 }
 export interface Partitions {
   kind: "hour" | "day" | "week" | "month" | "matrix" | "grid" | null; keys: string[];
-  ranges: [state: State, reason: string | null, count: number][]; at: (number | null)[]; sizes: (number | null)[];
+  ranges: Range[]; attempts: Attempt[]; at: (number | null)[]; sizes: (number | null)[];
   runs: (number | null)[]; run_ids: string[];
   dimensions: { name: string; keys: string[] }[] | null; starts: string[] | null;
 }

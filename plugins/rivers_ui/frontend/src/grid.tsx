@@ -5,7 +5,7 @@ import { useApi, type Event, type Partitions } from "./api";
 import { count, formatNumber, formatSize, type State } from "./format";
 import { EventFacts } from "./pages/asset";
 import { Badge, Copy, Link, Loaded, StateLegend, SYMBOLS, Time, useQuery, useWidth } from "./parts";
-import { calendar, decode, type Place } from "./ranges";
+import { calendar, decode, withAttempts, type Place, type Range } from "./ranges";
 
 interface Drawing { places: Place[]; columns: number; rows: number; left: { row: number; text: string }[]; top: { column: number; text: string }[] }
 
@@ -20,13 +20,14 @@ export function PartitionGrid({ name, path, version }: { name: string; path: str
 function Grid({ name, path, version, partitions }: { name: string; path: string; version: string; partitions: Partitions }) {
   const [query, setQuery] = useQuery();
   const filter = query.get("state") ?? "", selected = query.get("partition");
-  const rangeOf = useMemo(() => decode(partitions.ranges), [partitions]);
-  const states = useMemo(() => Array.from(rangeOf, (range) => partitions.ranges[range]?.[0] ?? "missing"), [partitions]);
+  const ranges = useMemo(() => withAttempts(partitions.ranges, partitions.attempts), [partitions]);
+  const rangeOf = useMemo(() => decode(ranges), [ranges]);
+  const states = useMemo(() => Array.from(rangeOf, (range) => ranges[range]?.state ?? "missing"), [rangeOf]);
   const counts = useMemo(() => {
     const result = new Map<string, number>();
-    for (const [state, , number] of partitions.ranges) result.set(state, (result.get(state) ?? 0) + number);
+    for (const { state, count } of ranges) result.set(state, (result.get(state) ?? 0) + count);
     return result;
-  }, [partitions]);
+  }, [ranges]);
   const index = selected === null ? -1 : partitions.keys.indexOf(selected);
   const select = (next: number) => setQuery({ partition: partitions.keys[next] ?? "" });
   if (!partitions.keys.length) return <p class="empty">This asset has no partition keys yet.</p>;
@@ -41,8 +42,8 @@ function Grid({ name, path, version, partitions }: { name: string; path: string;
             <i aria-hidden="true">{SYMBOLS[states[at] ?? ""]}</i>{key}<span class="sr">{states[at]}</span></button>))}</div>
         : isHourly ? <Hours partitions={partitions} states={states} filter={filter} index={index} onSelect={select} />
         : <Cells partitions={partitions} states={states} filter={filter} index={index} onSelect={select} />}
-      {index >= 0 && <Detail name={name} path={path} version={version} partition={selected ?? ""} state={states[index] ?? "missing"} reason={partitions.ranges[rangeOf[index] ?? 0]?.[1] ?? null} />}
-      <Ranges partitions={partitions} filter={filter} onSelect={select} />
+      {index >= 0 && <Detail name={name} path={path} version={version} partition={selected ?? ""} state={states[index] ?? "missing"} reason={ranges[rangeOf[index] ?? 0]?.reason ?? null} />}
+      <Ranges keys={partitions.keys} ranges={ranges} filter={filter} onSelect={select} />
     </>
   );
 }
@@ -230,13 +231,13 @@ function Detail({ name, path, version, partition, state, reason }: { name: strin
 const MAX_RANGES = 100;
 
 /** The same states as text: one line per range of keys. */
-function Ranges({ partitions, filter, onSelect }: { partitions: Partitions; filter: string; onSelect: (index: number) => void }) {
+function Ranges({ keys, ranges, filter, onSelect }: { keys: string[]; ranges: Range[]; filter: string; onSelect: (index: number) => void }) {
   let start = 0;
-  const lines = partitions.ranges.map(([state, reason, number]) => { const line = { state, reason, number, start }; start += number; return line; })
+  const lines = ranges.map(({ state, reason, count: number }) => { const line = { state, reason, number, start }; start += number; return line; })
     .filter(({ state }) => !filter || state === filter);
   return <details class="ranges"><summary class="note">{count(lines.length, "range")} as a list</summary><div class="x-scroll short"><table class="tight"><thead><tr><th>Keys</th><th>State</th><th class="number">Count</th><th>Reason</th></tr></thead>
     <tbody>{lines.slice(0, MAX_RANGES).map((line) => <tr key={line.start}>
-      <td><button type="button" class="quiet" onClick={() => onSelect(line.start)}>{partitions.keys[line.start]}</button>{line.number > 1 && <> to {partitions.keys[line.start + line.number - 1]}</>}</td>
+      <td><button type="button" class="quiet" onClick={() => onSelect(line.start)}>{keys[line.start]}</button>{line.number > 1 && <> to {keys[line.start + line.number - 1]}</>}</td>
       <td><Badge state={line.state} /></td><td class="number">{formatNumber(line.number)}</td><td class="note">{line.reason}</td></tr>)}</tbody></table></div></details>;
 }
 

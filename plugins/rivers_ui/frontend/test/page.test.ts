@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { formatAge, formatDuration, formatKind, formatSize, isSelection } from "../src/format";
 import { isWebAddress } from "../src/markup";
-import { calendar, decode } from "../src/ranges";
+import { calendar, decode, withAttempts, type Range } from "../src/ranges";
 import { linePath, niceTicks } from "../src/scale";
 import { MAX_SCALE, begin, center, fit, isVisible, positions, zoomAt } from "../src/viewport";
 
@@ -39,8 +39,17 @@ test("isVisible is false for rectangles beyond any side", () => {
   for (const [x, y] of [[-60, 10], [801, 10], [10, -60], [10, 601]] as const) assert.ok(!isVisible(view, screen, x, y, 50, 50));
 });
 
+const range = (state: Range["state"], count: number, reason: string | null = null): Range => ({ state, reason, count });
+
 test("decode maps each key to its range", () => {
-  assert.deepEqual([...decode([["fresh", null, 2], ["stale", "why", 1], ["fresh", null, 1]])], [0, 0, 1, 2]);
+  assert.deepEqual([...decode([range("fresh", 2), range("stale", 1, "why"), range("fresh", 1)])], [0, 0, 1, 2]);
+});
+
+test("attempts take precedence over what is stored", () => {
+  const ranges = [range("fresh", 3), range("missing", 2)];
+  assert.deepEqual(withAttempts(ranges, []), ranges);
+  assert.deepEqual(withAttempts(ranges, [[1, "failed", "cold"], [2, "failed", "cold"], [3, "running", null], [4, "failed", "hot"]]),
+    [range("fresh", 1), range("failed", 2, "cold"), range("running", 1), range("failed", 1, "hot")]);
 });
 
 test("calendar places days by week and weekday and starts a block per year", () => {

@@ -19,7 +19,7 @@ from datetime import datetime
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from itertools import groupby, islice, pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from rivers.exceptions import NodeNotFoundError
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from rivers.definitions.asset import Asset
-    from rivers.execution.staleness import AssetStatus
     from rivers.graph.plan import Graph
     from rivers.inspection import AssetSummary, HandlerUsage, Lineage
     from rivers.partitions import PartitionsDefinition
@@ -114,25 +113,14 @@ _ASSET_COLUMNS: Final = (
 
 
 def _asset_row(summary: AssetSummary) -> tuple[Any, ...]:
-    last, states = summary.last, [status.state for status in summary.statuses]
-    counts = [states.count("fresh"), states.count("stale"), states.count("missing")]
-    facts = (summary.name, summary.group, summary.kinds, summary.handler, _state_word(summary, *counts))
+    last, number = summary.last, summary.counts()
+    counts = [number["fresh"], number["stale"], number["missing"]]
+    facts = (summary.name, summary.group, summary.kinds, summary.handler, summary.state)
     stored: tuple[Any, ...] = (None,) * 5
     if last is not None:
         duration = None if last.duration_ns is None else last.duration_ns / 1e9
         stored = (last.timestamp / 1e9, last.run_id, stored_size(last), row_count(last), duration)
-    return (*facts, summary.state, summary.partitions, counts, *stored)
-
-
-def _state_word(summary: AssetSummary, fresh: int, stale: int, missing: int) -> str:
-    """Return the state of an asset as one word: failed, external, stale, fresh, partial or missing."""
-    if summary.failed:
-        return "failed"
-    if not summary.statuses:
-        return "external" if summary.partitions is None else "missing"
-    if stale:
-        return "stale"
-    return "missing" if not fresh else "partial" if missing else "fresh"
+    return (*facts, summary.detail, summary.partitions, counts, *stored)
 
 
 def row_count(event: Event) -> int | None:
@@ -286,10 +274,10 @@ def runs_stored_code(handler: BaseIOHandler) -> bool:
 
 
 def list_partitions(worker: Worker, name: str) -> Document:
-    """Return the partition keys of an asset and their states, as ranges of equal state and reason.
+    """Return the partition keys of an asset, the ranges of their states, and the last attempts that stored nothing.
 
-    A key is `running` while a step computes it, and `failed` if its newest event is a failure; otherwise it has the
-    state that `rivers assets` reports.
+    The ranges are those of `rivers assets --json`. An attempt is the index of a key with `running` while a step
+    computes it, or with `failed` and the message if its newest event is a failure.
 
     Raises:
         NodeNotFoundError: The asset does not exist.
@@ -300,11 +288,12 @@ def list_partitions(worker: Worker, name: str) -> Document:
     repository.handler_binding(name)  # raises for an unknown name
     definition = repository.graph.outputs[name].partitions_def
     if definition is None:
-        lists: Document = {name: [] for name in ("keys", "ranges", "at", "sizes", "runs", "run_ids")}
+        lists: Document = {
+            name: [] for name in ("keys", "ranges", "attempts", "at", "sizes", "runs", "run_ids")
+        }
         return {**lists, "kind": None, "dimensions": None, "starts": None}
     statuses = repository.status([name])
     events = repository.storage.get_latest_materializations(name)
-    states = _key_states(repository, name, statuses)
     stored = [None if status.partition is None else events.get(status.partition) for status in statuses]
     dimensions = None
     if isinstance(definition, MultiPartitions):
@@ -323,7 +312,8 @@ def list_partitions(worker: Worker, name: str) -> Document:
     return {
         "kind": _partition_kind(starts, dimensions),
         "keys": [status.partition for status in statuses],
-        "ranges": [[state, reason, sum(1 for _ in items)] for (state, reason), items in groupby(states)],
+        "ranges": [item.document() for item in statuses.ranges()],
+        "attempts": list(_attempts(repository, name, [status.partition for status in statuses])),
         "at": [None if event is None else event.timestamp // 1_000_000_000 for event in stored],
         "sizes": [None if event is None else stored_size(event) for event in stored],
         "runs": [None if event is None else numbers[event.run_id] for event in stored],
@@ -336,10 +326,10 @@ def list_partitions(worker: Worker, name: str) -> Document:
 MAX_FAILURES: Final = 2_000
 
 
-def _key_states(
-    repository: CodeRepository, name: str, statuses: Sequence[AssetStatus]
-) -> Iterator[tuple[str, str | None]]:
-    """Yield state and reason of each partition key; failures are those of the newest 2,000 events."""
+def _attempts(
+    repository: CodeRepository, name: str, keys: Sequence[str | None]
+) -> Iterator[tuple[int, str, str | None]]:
+    """Yield index, state and message of each key that runs or failed; failures are those of the newest 2,000 events."""
     storage, step_name = repository.storage, repository.graph.outputs[name].step_name
     running = {step.partition_key for step in storage.get_running_steps() if step.step == step_name}
     newest: dict[str | None, Event] = {}
@@ -350,13 +340,11 @@ def _key_states(
         for key, event in newest.items()
         if event.event_type == "StepFailure"
     }
-    for status in statuses:
-        if status.partition in running:
-            yield "running", None
-        elif status.partition in failures:
-            yield "failed", failures[status.partition]
-        else:
-            yield status.state, status.reason
+    for index, key in enumerate(keys):
+        if key in running:
+            yield index, "running", None
+        elif key in failures:
+            yield index, "failed", failures[key]
 
 
 def _window_starts(definition: PartitionsDefinition, count: int) -> list[datetime] | None:

@@ -81,7 +81,7 @@ def _row(summary: AssetSummary) -> tuple[str, ...]:
     size = None if last is None or summary.partitions is not None else stored_size(last)
     return (
         summary.name, summary.handler, "" if last is None else format_age(last.timestamp),
-        "" if size is None else format_size(size), summary.state, (summary.description or "").partition("\n")[0],
+        "" if size is None else format_size(size), summary.detail, (summary.description or "").partition("\n")[0],
     )  # fmt: skip
 
 
