@@ -352,6 +352,8 @@ class Storing:
             self.run.storage.record(event)
             if event_type == MATERIALIZATION:
                 self.run.latest[output.name, event.partition_key] = event
+            else:
+                self.run.observed_outputs.add((output.name, event.partition_key))
 
     def _event(
         self,

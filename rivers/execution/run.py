@@ -78,6 +78,7 @@ class Run:
         timeout: Seconds that an attempt of a step without a time limit may take; None for no limit.
         stop_at_failure: Whether the first failed step ends the run.
         latest: Events of values that this run stored, by asset and display form of the key.
+        observed_outputs: Outputs and keys of multi-assets for which this run recorded an observation instead.
         finished: Names of the finished steps.
         resumed: Asset and key of values that an earlier part of this run stored.
         may_skip: Returns why a step is skipped, called when its turn comes; None runs all steps.
@@ -128,6 +129,7 @@ class Run:
         "may_skip",
         "narrowed",
         "notes",
+        "observed_outputs",
         "observers",
         "plan",
         "resources",
@@ -182,6 +184,7 @@ class Run:
         head, self._version_rest = str(uuid.uuid4()).split("-", 1)
         self._version_count = int(head, 16)
         self.latest: dict[tuple[str, str | None], Event] = {}
+        self.observed_outputs: set[tuple[str, str | None]] = set()
         self.finished: set[str] = set()
         self.resumed: set[tuple[str, str | None]] = set()
         self.failed: dict[str, BaseException] = {}
@@ -289,12 +292,14 @@ class Run:
             log_problem(event)
 
     def missing_outputs(self, step: Step, keys: Sequence[PartitionKey] | None) -> list[StoredOutput]:
-        """Return the outputs of a step that this run has not stored for all these keys."""
+        """Return the outputs of a step that this run has neither stored nor observed for all these keys."""
+        texts = (None,) if keys is None else tuple(map(str, keys))
         return [
             output
             for output in self.plan.outputs_of(step)
             if any(
-                (output.name, None if key is None else str(key)) not in self.latest for key in keys or (None,)
+                (output.name, key) not in self.latest and (output.name, key) not in self.observed_outputs
+                for key in texts
             )
         ]
 

@@ -9,13 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from time import perf_counter_ns
 from types import CoroutineType, MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rivers.definitions.contexts import AssetExecutionContext, TaskExecutionContext
 from rivers.definitions.error_text import error_text
 from rivers.definitions.hook import HookContext
-from rivers.definitions.results import Output, Result
+from rivers.definitions.results import Output, PartitionedOutput, Result
 from rivers.execution.fan_out import UpstreamFailedError, finish_streams, load_collected, map_elements
+from rivers.execution.handler_calls import without_secrets
 from rivers.execution.inputs import load_input, load_own_value, load_plain, versions_to_replace
 from rivers.execution.lineage import awaited_versions
 from rivers.execution.outputs import FirstWrite, LostUpdateError, Storing, WriteFailedError, store_plain
@@ -26,6 +27,7 @@ from rivers.execution.run import CANCELED
 from rivers.execution.step_logs import StepLogs, keeping_records
 from rivers.execution.time_limit import TimeLimit
 from rivers_core.awaitables import await_result, resolve_awaitable, run_sync
+from rivers_core.contexts import InputContext
 from rivers_core.exceptions import OneShotValueError
 from rivers_core.partitions import PartitionContext
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from rivers.execution.outputs import Expected
     from rivers.execution.run import Run
     from rivers.graph.plan import Step, StoredOutput
+    from rivers.storage import Event
     from rivers_core.metadata import MetadataValue
     from rivers_core.partitions import PartitionKey
 
@@ -43,6 +46,9 @@ if TYPE_CHECKING:
     Call = Callable[[Step, Run, Sequence[PartitionKey] | None], Coroutine[Any, Any, None]]
 
 _LOG = logging.getLogger("rivers.execution")
+
+_STORED_ELSEWHERE: Final = object()
+"""Stands for the value of an output that an earlier attempt stored in another process."""
 
 
 def execute_step(step: Step, run: Run, call: Call | None = None) -> Coroutine[Any, Any, None]:
@@ -223,6 +229,7 @@ async def execute_call(
     keys: Sequence[PartitionKey] | None,
     attempt: int | None = None,
     begun: Coroutine[Any, Any, None] | None = None,
+    earlier: Sequence[Event] = (),
 ) -> None:
     """Execute one call of a step, with the retries that its policy allows.
 
@@ -234,13 +241,14 @@ async def execute_call(
         keys: The partition keys of this call; None without partitions.
         attempt: Number of the first attempt; None continues after those of an earlier part of a resumed run.
         begun: The rest of the first attempt, if it has begun already.
+        earlier: Events of outputs that earlier attempts of this call stored or observed in other processes.
 
     Raises:
         RetryElsewhere: The run leaves retries to another process, and the policy allows another attempt.
         BaseException: See `execute_step`.
     """
     conflicts = 0
-    stored: dict[str, Stored] = {}
+    stored = stored_elsewhere(step, earlier) if earlier else {}
     limit = run.timeout if step.timeout is None else step.timeout  # as `time_limit`, without its call
     if attempt is None:
         attempt = 1 + len(run.spent_by(step, keys))
@@ -494,7 +502,7 @@ def report_failure(
         keys: The partition keys of the call.
         error: The exception.
         attempt: Number of the failed attempt.
-        stored: What its attempts have stored of a multi-asset.
+        stored: What its attempts have stored of a multi-asset; see also `stored_elsewhere`.
     """
     record_failure(step, run, keys, error, attempt)
     run.end_call(step, keys)
@@ -511,11 +519,57 @@ def report_failure(
             _call_hooks(step.failure_hooks, context, run)
 
 
+def stored_elsewhere(step: Step, events: Sequence[Event]) -> dict[str, Stored]:
+    """Return the outputs that attempts in other processes stored; success hooks get the value that is loaded again.
+
+    Args:
+        step: The step.
+        events: Materializations and observations of its outputs, in the order of recording.
+    """
+    outputs = {output.name: output for output in step.outputs}
+    return {
+        event.asset_key: (outputs[event.asset_key], _STORED_ELSEWHERE, event.typed_metadata or None)
+        for event in events
+        if event.asset_key in outputs
+    }
+
+
+def _load_stored(output: StoredOutput, step: Step, run: Run, keys: Sequence[PartitionKey] | None) -> Any:
+    """Load what an earlier attempt stored: a value per key of a batch; None if it stored elsewhere than its handler."""
+    if (
+        output.binding is None
+        or run.latest[output.name, None if keys is None else str(keys[0])].handler is None
+    ):
+        return None
+    handler = output.binding.handler
+
+    def load(key: PartitionKey | None) -> Any:
+        partition = None if key is None else PartitionContext([key], output.partitions_def)
+        context = InputContext(
+            output.name, step.owner, output.metadata, partition, output.type_hint, run_id=run.run_id
+        )
+        return without_secrets(handler, lambda: resolve_awaitable(handler.load_input(context)))
+
+    if keys is None or not step.partition_batches:
+        return load(None if keys is None else keys[0])
+    return PartitionedOutput({key: load(key) for key in keys})
+
+
 def _call_success_hooks(
     step: Step, run: Run, keys: Sequence[PartitionKey] | None, stored: Mapping[str, Stored]
 ) -> None:
     for output, value, metadata in stored.values():
         context = _hook_context(step, run, keys, "success", output)
+        if value is _STORED_ELSEWHERE:
+            try:
+                value = _load_stored(output, step, run, keys)
+            except (
+                Exception
+            ) as error:  # the hook reports that the value was stored, which is true all the same
+                _LOG.warning(
+                    "the success hooks of %r get no value: it could not be loaded: %s", output.name, error
+                )
+                value = None
         context.output = value.value if isinstance(value, Output) else value
         context.output_metadata = metadata
         _call_hooks(step.success_hooks, context, run)

@@ -60,6 +60,18 @@ def test_failure_is_reported_per_missing_output(repository, hooks, calls):
     assert events(repo, "a", "StepFailure") == events(repo, "both", "StepFailure") == []
 
 
+def test_observed_output_is_not_reported_as_missing(repository, hooks, calls):
+    def function():
+        yield rs.Observation(output_name="a", metadata={"rows": 1})
+        raise ValueError("no b")
+
+    repo = repository(both(function, hooks))
+    repo.materialize(raise_on_error=False)
+    assert [call[0] for call in calls] == ["a", "b"]
+    assert events(repo, "a", "StepFailure") == []
+    assert len(events(repo, "b", "StepFailure")) == 1
+
+
 def test_failure_after_the_last_output_calls_the_hook_of_the_asset(repository, hooks, calls):
     def function():
         yield rs.Output(1, output_name="a")

@@ -242,6 +242,42 @@ def test_hooks_run_once_where_the_step_runs(repository, store, counter):
     assert count(f"success-5-good.{os.getpid()}") == 0
 
 
+@pytest.mark.parametrize("loses_worker", [False, True], ids=["fails", "lost"])
+def test_hooks_know_outputs_of_earlier_attempts(repository, store, counter, loses_worker):
+    note, count = counter
+
+    @rs.Hook.success
+    def succeeded(context):
+        note(f"success-{context.asset_name}-{context.output}-{context.output_metadata['rows'].raw_value()}")
+
+    @rs.Hook.failure
+    def failed(context):
+        note(f"failure-{context.asset_name}")
+
+    def function():
+        note("call")
+        if count("call") == 1:
+            yield rs.Output(5, output_name="a", metadata={"rows": 1})
+        if count("call") == 2 and loses_worker:
+            os._exit(9)
+        raise ConnectionError("no b")
+
+    repo = repository(
+        rs.Asset.from_multi(
+            function,
+            output_defs=[rs.AssetDef(name, io_handler=store) for name in "ab"],
+            hooks=[succeeded, failed],
+            retry=rs.RetryPolicy(1),
+        )
+    )
+    repo.materialize(raise_on_error=False)
+    assert (count("call"), count("success-*"), count("success-a-5-1")) == (2, 1, 1)
+    assert (count("failure-*"), count("failure-b")) == (1, 1)
+    failures = {name: repo.storage.get_events_for_asset(name, with_steps=False) for name in "ab"}
+    assert [event.event_type for event in failures["a"]] == ["Materialization"]
+    assert [event.event_type for event in failures["b"]] == ["StepFailure", "StepRetry"]
+
+
 def test_observers_of_this_process_see_calls_in_workers(repository, store):
     seen = []
 

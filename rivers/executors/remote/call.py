@@ -17,7 +17,7 @@ from rivers.execution.keys import dynamic_keys
 from rivers.execution.lineage import needed_keys
 from rivers.execution.retries import NotRunError, retry_delay, sleep_unless_canceled
 from rivers.execution.run import key_text
-from rivers.execution.step import report_failure
+from rivers.execution.step import report_failure, stored_elsewhere
 from rivers.execution.time_limit import time_limit
 from rivers.executors.remote.bundle import dumps
 from rivers.executors.remote.channel import LostStepError
@@ -25,7 +25,7 @@ from rivers.executors.remote.errors import unpack_error
 from rivers.executors.remote.messages import RunTerms, StepOrder, StepReport, StepRequest
 from rivers.executors.remote.records import current_levels, handle_again
 from rivers.graph.plan import LoadedInput
-from rivers.storage.events import MATERIALIZATION
+from rivers.storage.events import MATERIALIZATION, OBSERVATION
 from rivers.storage.records import LogRecord
 from rivers_core.contexts import InputContext, OutputContext
 from rivers_core.exceptions import PartitionValidationError
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from rivers_core.partitions import PartitionKey
 
 _LOG = logging.getLogger("rivers.run")
+_DONE = (MATERIALIZATION, OBSERVATION)
 _WATCHED = ("output_stored", "input_loaded", "io_failed")
 
 
@@ -99,10 +100,11 @@ class RemoteCalls:
             NotRunError: The run ends before the call could start, or while it waits for a retry.
             BaseException: See `execute_step`.
         """
-        reasons = list(run.spent_by(step, keys))
-        while (retry := await self._attempt(step, keys, reasons)) is not None:
+        earlier = _EarlierAttempts(list(run.spent_by(step, keys)), [])
+        while (retry := await self._attempt(step, keys, earlier)) is not None:
             if not await sleep_unless_canceled(run, retry.delay):
-                report_failure(step, run, keys, retry.error, len(reasons))
+                stored = stored_elsewhere(step, earlier.stored)
+                report_failure(step, run, keys, retry.error, len(earlier.reasons), stored)
                 raise retry.error
 
     def withdraw(self) -> None:
@@ -117,20 +119,20 @@ class RemoteCalls:
         self._channel.interrupt()
 
     async def _attempt(
-        self, step: Step, keys: Sequence[PartitionKey] | None, reasons: list[FailureReason]
+        self, step: Step, keys: Sequence[PartitionKey] | None, earlier: _EarlierAttempts
     ) -> _Retry | None:
         """Run one attempt; return how to go on after a failure, None if the call succeeded.
 
-        The reason of a failure is added to those of earlier attempts.
+        The reason of a failure and what was stored are added to those of earlier attempts.
         """
-        attempt, sent_ns = len(reasons) + 1, time.perf_counter_ns()
+        attempt, sent_ns = len(earlier.reasons) + 1, time.perf_counter_ns()
         try:
-            report = await self._report(step, keys, reasons)
+            report = await self._report(step, keys, earlier)
         except LostStepError as error:
             if self._run.duration_of(step, keys) is None:  # lost before the channel reported its start
                 self._run.begin_call(step, keys, attempt, self._place, sent_ns)
-            reasons.append(error.failure_reason)
-            return _Retry(self._lost(step, keys, attempt, error), error)
+            earlier.reasons.append(error.failure_reason)
+            return _Retry(self._lost(step, keys, earlier, error), error)
         finally:
             self._open.discard((step.name, key_text(keys)))
             self._run.end_call(step, keys)
@@ -138,28 +140,30 @@ class RemoteCalls:
         if report.error is None:
             return None
         failure = unpack_error(report.error)
+        if step.is_multi:
+            earlier.stored.extend(event for event in report.events if event.event_type in _DONE)
         if report.retry_after is not None:
-            reasons.append(report.retry_reason)
+            earlier.reasons.append(report.retry_reason)
             return _Retry(report.retry_after, failure)
         if report.is_refused:
-            report_failure(step, self._run, keys, failure, attempt)
+            report_failure(step, self._run, keys, failure, attempt, stored_elsewhere(step, earlier.stored))
         raise failure
 
     async def _report(
-        self, step: Step, keys: Sequence[PartitionKey] | None, reasons: Sequence[FailureReason]
+        self, step: Step, keys: Sequence[PartitionKey] | None, earlier: _EarlierAttempts
     ) -> StepReport:
         if self._slots is None:
-            return await self._send(step, keys, reasons)
+            return await self._send(step, keys, earlier)
         async with self._slots:
-            return await self._send(step, keys, reasons)
+            return await self._send(step, keys, earlier)
 
     async def _send(
-        self, step: Step, keys: Sequence[PartitionKey] | None, reasons: Sequence[FailureReason]
+        self, step: Step, keys: Sequence[PartitionKey] | None, earlier: _EarlierAttempts
     ) -> StepReport:
         if self._ending.starts_nothing:
             raise NotRunError
         try:
-            request = self._request(step, keys, reasons)
+            request = self._request(step, keys, earlier)
             self._open.add((step.name, key_text(keys)))
             if not self._channel.reports_start:
                 request.started(self._place)
@@ -179,22 +183,27 @@ class RemoteCalls:
         return report
 
     def _lost(
-        self, step: Step, keys: Sequence[PartitionKey] | None, attempt: int, error: LostStepError
+        self,
+        step: Step,
+        keys: Sequence[PartitionKey] | None,
+        earlier: _EarlierAttempts,
+        error: LostStepError,
     ) -> float:
         if self._is_interrupted:
             raise NotRunError from error
+        attempt = len(earlier.reasons)
         delay = retry_delay(step, self._run, keys, error, attempt)
         if delay is None:
-            report_failure(step, self._run, keys, error, attempt)
+            report_failure(step, self._run, keys, error, attempt, stored_elsewhere(step, earlier.stored))
             raise error
         return delay
 
     # ------------------------------------------------------------------ request
 
     def _request(
-        self, step: Step, keys: Sequence[PartitionKey] | None, reasons: Sequence[FailureReason]
+        self, step: Step, keys: Sequence[PartitionKey] | None, earlier: _EarlierAttempts
     ) -> StepRequest:
-        run, attempt = self._run, len(reasons) + 1
+        run, attempt = self._run, len(earlier.reasons) + 1
         sent, element = _in_bundle(step)
         if sent in self._bundle.refused:
             raise ExecutionError(
@@ -218,6 +227,7 @@ class RemoteCalls:
             self._terms,
             stored,
             observed,
+            tuple(earlier.stored),
             _dynamic_keys(step, run),
         )
         return StepRequest(
@@ -228,7 +238,7 @@ class RemoteCalls:
             step.owner,
             None if keys is None else tuple(map(str, keys)),
             attempt,
-            self._compute(step, reasons),
+            self._compute(step, earlier.reasons),
             time_limit(step, run),
             partial(self._started, step, keys, attempt),
         )
@@ -267,9 +277,23 @@ class RemoteCalls:
             run.storage.record(event)
             if event.event_type == MATERIALIZATION and event.asset_key is not None:
                 run.latest[event.asset_key, event.partition_key] = event
+            elif event.event_type == OBSERVATION and event.asset_key is not None:
+                run.observed_outputs.add((event.asset_key, event.partition_key))
         if report.calls:
             for call in report.calls:
                 _call_observers(call, step, run, report.events)
+
+
+class _EarlierAttempts(NamedTuple):
+    """What is known of the earlier attempts of a call.
+
+    Attributes:
+        reasons: Why each of them failed.
+        stored: Events of the outputs of a multi-asset that they stored or observed.
+    """
+
+    reasons: list[FailureReason]
+    stored: list[Event]
 
 
 class _Retry(NamedTuple):

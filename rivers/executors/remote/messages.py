@@ -95,6 +95,7 @@ class StepOrder:
         terms: The pickled `RunTerms`.
         stored: Events that stored the inputs, by asset and display form of the key.
         observed: Newest observation of each external input.
+        earlier: Events of outputs that earlier attempts of this call stored or observed.
         dynamic_keys: Keys of the dynamic partitions definitions that the step needs.
     """
 
@@ -110,6 +111,7 @@ class StepOrder:
     terms: bytes
     stored: dict[tuple[str, str | None], Event]
     observed: dict[str, Event]
+    earlier: tuple[Event, ...]
     dynamic_keys: dict[str, list[str]]
 
 

@@ -24,6 +24,7 @@ from rivers.executors.remote.messages import HandlerCall, StepReport
 from rivers.executors.remote.records import RecordCollector
 from rivers.graph.plan import Plan
 from rivers.graph.selection import narrowed
+from rivers.storage.events import MATERIALIZATION
 from rivers.storage.memory import MemoryStorage
 from rivers_core.awaitables import run_sync
 
@@ -148,7 +149,7 @@ def _run(step: Step, order: StepOrder, repository: OpenRepository, report: StepR
     run = _run_of(step, order, repository, terms, _observers(terms, calls, report.events), report)
     with _records.collecting(terms.log_levels, run.without_secrets) as records:
         try:
-            coroutine = execute_call(step, run, order.keys, order.attempt)
+            coroutine = execute_call(step, run, order.keys, order.attempt, earlier=order.earlier)
             if step.needs_loop:
                 asyncio.run(coroutine)
             else:
@@ -189,6 +190,12 @@ def _run_of(
         known = repository.secrets.get(order.step)
         run.secrets = repository.secrets[order.step] = run.secrets if known is None else known
     run.latest.update(order.stored)
+    for event in order.earlier:
+        value = (event.asset_key or "", event.partition_key)
+        if event.event_type == MATERIALIZATION:
+            run.latest[value] = event
+        else:
+            run.observed_outputs.add(value)
     run.retries_elsewhere = True
     if order.is_narrowed:
         run.narrowed[step.name] = []
