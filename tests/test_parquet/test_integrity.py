@@ -17,7 +17,7 @@ from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rivers_core.exceptions import ConflictError, IntegrityError, NotMaterializedError
+from rivers_core.exceptions import ConflictError, IntegrityError, NotMaterializedError, RiversError
 from rivers_parquet import scan
 from rivers_parquet.seal import MAGIC, SIZE
 from tests.test_parquet.support import Tables, facts
@@ -47,6 +47,24 @@ def test_any_truncation_is_detected(tables):
             with pytest.raises(IntegrityError):
                 tables.load(hint)
     assert tables.handler.exists(tables.asked())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits the size of files with POSIX resource limits")
+def test_disk_that_is_full_before_the_end_of_the_file_keeps_the_old_value(tables):
+    import resource
+
+    tables.store(FRAME)
+    intact = tables.file().read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # the file without its seal has room, and the write of seal and footer is accepted in part
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(intact) - SIZE + 10, limits[1]))
+    try:
+        with pytest.raises(RiversError, match="File too large"):
+            tables.store(FRAME)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert tables.file().read_bytes() == intact
+    assert tables.load(pl.DataFrame).equals(FRAME)
 
 
 def test_lazy_frame_verifies_footer(tables):

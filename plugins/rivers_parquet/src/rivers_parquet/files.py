@@ -8,7 +8,7 @@ import tempfile
 import weakref
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +20,7 @@ from rivers_parquet.seal import (
     DamagedError,
     Seal,
     bytes_reader,
+    file_reader,
     foreign_version,
     read_seal,
     verify,
@@ -27,6 +28,7 @@ from rivers_parquet.seal import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from io import FileIO
 
     from rivers_objects import Bucket
     from rivers_objects.bucket import Stamp
@@ -96,7 +98,7 @@ class ParquetFile:
             return False
 
     @contextmanager
-    def opened(self) -> Iterator[BinaryIO]:
+    def opened(self) -> Iterator[FileIO]:
         """Open the local file whose footer was read.
 
         Raises:
@@ -117,12 +119,7 @@ class ParquetFile:
         if isinstance(self.source, bytes):
             return self._verified(bytes_reader(self.source), len(self.source))
         with self.opened() as file:
-
-            def read(length: int, offset: int) -> bytes:
-                file.seek(offset)
-                return file.read(length)
-
-            return self._verified(read, os.fstat(file.fileno()).st_size)
+            return self._verified(file_reader(file), os.fstat(file.fileno()).st_size)
 
     def _verified(self, read: Callable[[int, int], bytes | memoryview], size: int) -> str:
         seal = self.footer.seal

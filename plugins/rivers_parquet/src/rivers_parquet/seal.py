@@ -20,6 +20,7 @@ from blake3 import blake3
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from io import FileIO
 
     Read = Callable[[int, int], bytes | memoryview]
 
@@ -66,17 +67,19 @@ def seal_file(descriptor: int) -> tuple[Seal, bytes]:
     Args:
         descriptor: Descriptor of the file, open for reading and writing.
     """
-    size = os.fstat(descriptor).st_size
-    trailer = os.pread(descriptor, _TRAILER.size, size - _TRAILER.size)
-    start = size - _TRAILER.size - _TRAILER.unpack(trailer)[0]
-    footer = os.pread(descriptor, size - start, start)
-    content = _digest(lambda length, offset: os.pread(descriptor, length, offset), (0, size))
-    seal = Seal(content, blake3(footer).digest(), start)
-    os.pwrite(
-        descriptor,
-        _SEAL.pack(MAGIC, VERSION, secrets.token_bytes(12), seal.content, seal.footer) + footer,
-        start,
-    )
+    with open(descriptor, "r+b", buffering=0, closefd=False) as file:
+        size = os.fstat(descriptor).st_size
+        file.seek(size - _TRAILER.size)
+        start = size - _TRAILER.size - _TRAILER.unpack(file.read(_TRAILER.size))[0]
+        file.seek(start)
+        footer = file.read(size - start)
+        content = _digest(file_reader(file), (0, size))
+        seal = Seal(content, blake3(footer).digest(), start)
+        block = _SEAL.pack(MAGIC, VERSION, secrets.token_bytes(12), seal.content, seal.footer)
+        file.seek(start)
+        rest = memoryview(block + footer)
+        while rest:  # a full disk accepts fewer bytes than given before it fails
+            rest = rest[file.write(rest) :]
     return seal, footer
 
 
@@ -158,6 +161,22 @@ def foreign_version(read: Read, size: int) -> str:
         size: Size of the file in bytes.
     """
     return _digest(read, (0, size)).hex()
+
+
+def file_reader(file: FileIO) -> Read:
+    """Return the function that reads an open file; what it returns is valid until its next call.
+
+    Args:
+        file: The file, without a buffer.
+    """
+    # one buffer for all pieces: a new one for each would be zeroed by the system first
+    buffer = memoryview(bytearray(_PIECE))
+
+    def read(length: int, offset: int) -> memoryview:
+        file.seek(offset)
+        return buffer[: file.readinto(buffer[:length])]
+
+    return read
 
 
 def bytes_reader(data: bytes) -> Read:
