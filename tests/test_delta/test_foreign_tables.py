@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -85,7 +86,7 @@ def test_load_equals_scan_of_deltalake(name, frame):
     assert values(loaded) == values(expected)
 
 
-REFUSALS = r"feature '|INT96|data file '|partitioned by|occurs \d+ times|column-mapped"
+REFUSALS = r"feature '|INT96|data file '|partitioned by|occurs \d+ times"
 """Reasons for which a change of a foreign table may be refused; the table is then as it was."""
 
 
@@ -517,6 +518,96 @@ def test_write_nested_fields_that_forbid_nulls(tmp_path, kind, frame):
         assert lake.table().schema().to_json() == declared
     with pytest.raises(RiversError, match=r"'s'.*'([\w.]+\.)?value'"):
         lake.store(frame_of(frame, {"n": [4], "s": [around({"metadata": b"a", "value": None})]}))
+
+
+REQUIRED = pa.struct([("y", pa.string()), ("z", pa.int64())])
+MAPPING = {"delta.columnMapping.mode": "name", "delta.columnMapping.maxColumnId": "4"}
+PROTOCOLS = {
+    "none": {},
+    "legacy": {"protocol": (2, 5), "configuration": MAPPING},
+    "feature": {"features": ["columnMapping"], "configuration": MAPPING},
+}
+"""Protocols of a table: without column mapping, as a renamed column leaves it, and with the list of features."""
+
+
+def write_required_field(folder, protocol):
+    """Write a table with a struct `s`, one of whose fields is required, and optional in the data file, as in Spark."""
+    is_mapped = protocol != "none"
+    column = mapped if is_mapped else lambda name, kind, number: field(name, kind)
+    required = column("y", "string", 3) | {"nullable": False}
+    kind = {"type": "struct", "fields": [required, column("z", "long", 4)]}
+    rows = pa.table({"x": [1, 2], "s": pa.array([{"y": "p", "z": 1}, None], REQUIRED)})
+    if is_mapped:
+        physical = pa.struct([("col-3", pa.string()), ("col-4", pa.int64())])
+        rows = pa.table({"col-1": [1, 2], "col-2": pa.array([{"col-3": "p", "col-4": 1}, None], physical)})
+    columns = [column("x", "long", 1), column("s", kind, 2)]
+    write_foreign(folder, columns, {"f.parquet": (rows, {})}, **PROTOCOLS[protocol])
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_load_null_struct_with_required_field(tmp_path, frame, protocol):
+    write_required_field(tmp_path / "asset", protocol)
+    lake = Lake(tmp_path)
+    rows = pa.table({"x": [1, 2], "s": pa.array([{"y": "p", "z": 1}, None], REQUIRED)})
+    expected = rows.to_pandas() if frame is pd.DataFrame else rows
+    assert values(lake.load(frame)) == values(expected)
+    assert values(lake.load(frame, columns=["s"])) == values(
+        expected[["s"]] if frame is pd.DataFrame else rows.select(["s"])
+    )
+
+
+def test_load_names_null_in_required_field(tmp_path):
+    kind = {"type": "struct", "fields": [field("y", "string") | {"nullable": False}]}
+    rows = pa.table({"s": pa.array([{"y": None}], pa.struct([("y", pa.string())]))})
+    write_foreign(tmp_path / "asset", [field("s", kind)], {"f.parquet": (rows, {})})
+    with pytest.raises(RiversError, match="asset 'asset'.*'s'.*'y'"):
+        Lake(tmp_path).load(pa.Table)
+
+
+OLD, EMPTY, NEW = (1, {"y": "p", "z": 1}), (2, None), {"y": "q", "z": 5}
+ASSIGNMENTS = {
+    "column": (1, "when_matched_update", {"s": "s.s"}, [(1, NEW), EMPTY]),
+    "renamed": (1, "when_matched_update", {"s": "s.other"}, [(1, NEW), EMPTY]),
+    "kept": (1, "when_matched_update", {"x": "s.x + 9"}, [EMPTY, (10, OLD[1])]),
+    "null": (1, "when_matched_update", {"s": "null"}, [(1, None), EMPTY]),
+    "inserted": (3, "when_not_matched_insert", {"x": "s.x", "s": "s.other"}, [OLD, EMPTY, (3, NEW)]),
+    "omitted": (3, "when_not_matched_insert", {"x": "s.x"}, [OLD, EMPTY, (3, None)]),
+    "computed": (1, "when_matched_update", {"s": "coalesce(t.s, s.s)"}, None),
+}
+"""A key, an operation, its assignments, and the rows afterwards; None if deltalake cannot compute the value."""
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("case", ASSIGNMENTS)
+def test_custom_merge_of_required_fields(tmp_path, case, protocol):
+    key, operation, updates, expected = ASSIGNMENTS[case]
+    write_required_field(tmp_path / "asset", protocol)
+    operations = {operation: [{"updates": updates}]}
+    config = {"merge_type": "custom", "predicate": "s.x = t.x", "operations": operations}
+    lake = Lake(tmp_path, mode="merge", merge_config=config)
+    declared = json.loads(lake.table().schema().to_json())
+    column = pa.array([NEW], REQUIRED)
+    rows = pa.table({"x": [key], "s": column, "other": column})
+    if expected is None:
+        with pytest.raises(RiversError, match="column of the value"):
+            lake.store(rows)
+        expected = [OLD, EMPTY]
+    else:
+        lake.store(rows)
+    loaded = lake.load(pa.Table).sort_by("x")
+    assert list(zip(loaded["x"].to_pylist(), loaded["s"].to_pylist(), strict=True)) == expected
+    assert json.loads(lake.table().schema().to_json()) == declared
+
+
+def test_custom_merge_names_null_in_required_field(tmp_path):
+    write_required_field(tmp_path / "asset", "legacy")
+    operations = {"when_matched_update": [{"updates": {"s": "s.other"}}]}
+    config = {"merge_type": "custom", "predicate": "s.x = t.x", "operations": operations}
+    lake = Lake(tmp_path, mode="merge", merge_config=config)
+    with pytest.raises(RiversError, match="'other'.*'y'"):
+        lake.store(pa.table({"x": [1], "other": pa.array([{"y": None, "z": 1}], REQUIRED)}))
+    assert lake.table().version() == 0
 
 
 def test_merge_into_partition_ignores_damage_in_others(lake):

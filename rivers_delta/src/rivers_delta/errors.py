@@ -59,6 +59,8 @@ _ADVICE: Final = (
      "Several rows of the value match one row of the table; keep one of them."),
     (r"append-only", "Use 'delta/mode': 'append', or unset the table property 'delta.appendOnly'."),
     (r"catalog-managed", "The feature 'catalogManaged' is not supported; use the engine of the table's catalog."),
+    (r"Unsupported CAST from .*\bnon-null\b",
+     "deltalake cannot compute a column with nested fields that must not be null: set it to a column of the value."),
     (r"failed validation check",
      "The rows have nulls that the table does not allow, perhaps in a nested field, or violate a constraint."),
 )  # fmt: skip

@@ -12,6 +12,7 @@ from rivers_core.exceptions import InvalidMetadataError, RiversError
 from rivers_delta.compat import closed_at_exit, dataset_of, polars_options
 from rivers_delta.log.protocol import reader_features, refuse_unreadable
 from rivers_delta.read.data_files import DataFiles
+from rivers_delta.schema.declarations import Retyped, forbidden_null, forbids_nested_nulls, nullable
 from rivers_frames.arrow_types import streamed
 from rivers_frames.compat import batches_without_gil
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import polars as pl
     from arro3.core import DataType, RecordBatch, RecordBatchReader
     from arro3.core import Schema as ArrowSchema
+    from pyarrow.dataset import Dataset
 
     from rivers_delta.log.table import Table
     from rivers_delta.partitions.predicates import Predicate
@@ -110,14 +112,24 @@ class Scan:
     def arrow_table(self) -> pa.Table:
         """Return the rows in their order, read by pyarrow where it supports the table."""
         scanner = self._scanner()
-        return pa.table(self._stored_reader()) if scanner is None else scanner.to_table()
+        if scanner is None:
+            return pa.table(self._stored_reader())
+        table = scanner.to_table()
+        schema = self._declared_schema(table.schema)
+        if schema is None:
+            return table
+        return pa.Table.from_batches([_declared(batch, schema) for batch in table.to_batches()], schema)
 
     def arrow_reader(self) -> pa.RecordBatchReader:
         """Return the rows as a stream in their order, read by pyarrow where it supports the table."""
         scanner = self._scanner()
         if scanner is None:
             return pa.RecordBatchReader.from_stream(self._stored_reader())
-        return closed_at_exit(scanner.to_reader())
+        reader = closed_at_exit(scanner.to_reader())
+        schema = self._declared_schema(reader.schema)
+        if schema is None:
+            return reader
+        return pa.RecordBatchReader.from_batches(schema, (_declared(batch, schema) for batch in reader))
 
     def lazy_frame(self) -> pl.LazyFrame:
         """Return the rows as a polars query, read by polars where it supports the table."""
@@ -174,6 +186,17 @@ class Scan:
     def _stored_schema(self) -> pa.Schema:
         return pa.schema([column.stored for column in self.columns])
 
+    def _declared_schema(self, schema: pa.Schema) -> pa.Schema | None:
+        """Return a schema with the nested fields that must not be null in the table; None if there are none."""
+        kinds = [column.stored.type for column in self.columns]
+        if not any(map(forbids_nested_nulls, kinds)):
+            return None
+        fields = [
+            field.with_type(kind) if nullable(kind) == field.type else field
+            for field, kind in zip(schema, kinds, strict=True)
+        ]
+        return pa.schema(fields, schema.metadata)
+
     def _sizes(self) -> dict[str, int]:
         """Return the sizes of remote files, which would be asked for one by one."""
         if self.table.settings.is_local:
@@ -187,6 +210,7 @@ class Scan:
         trust_bounds = self.predicate is None or not self.predicate.is_rounded
         dataset = dataset_of(self.table, self.table.file_system(self._sizes()), trust_bounds=trust_bounds)
         predicate = None if self.predicate is None else self.predicate.pyarrow()
+        dataset = _with_nullable_fields(dataset)
         return dataset.scanner(columns=[column.name for column in self.columns], filter=predicate)
 
 
@@ -263,6 +287,36 @@ def _is_after(bound: int | str | None, moment: datetime | None) -> bool:
 
 def _at(moment: datetime | None) -> str:
     return "" if moment is None else f", committed at {moment.isoformat()}"
+
+
+def _with_nullable_fields(dataset: Dataset) -> Dataset:
+    """Return a dataset whose nested fields may be null.
+
+    pyarrow (up to 26) refuses a null struct with a field that must not be null if the file declares the field optional,
+    as files of Spark do.
+    """
+    from pyarrow.dataset import FileSystemDataset
+
+    if not any(forbids_nested_nulls(field.type) for field in dataset.schema):
+        return dataset
+    fields = [field.with_type(nullable(field.type)) for field in dataset.schema]
+    schema = pa.schema(fields, dataset.schema.metadata)
+    return FileSystemDataset(list(dataset.get_fragments()), schema, dataset.format, dataset.filesystem)
+
+
+def _declared(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Return a batch with fields that must not be null.
+
+    Raises:
+        ValueError: Such a field is null, below a value that is not.
+    """
+    for field, column in zip(schema, batch.columns, strict=True):
+        name = forbidden_null(column, field.type)
+        if name is not None:
+            raise ValueError(
+                f"column {field.name!r} has nulls in its field {name!r}, which must not be null in the table"
+            )
+    return pa.record_batch(Retyped(batch, schema))
 
 
 def _cast_reader(

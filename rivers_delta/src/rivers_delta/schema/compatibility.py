@@ -132,21 +132,38 @@ def fitted(
         target = existing.get(column.name)
         if target is not None and column.name in same_named:
             column = _cast_to(column, target, may_be_null=may_be_null)
+        else:
+            column = _cast_to_nested(
+                column,
+                [existing[into] for name, into in assigned if name == column.name and into in existing],
+            )
         columns.append(column if target is None else replace(column, hint=""))
     return Encoding(tuple(columns))
 
 
 def _cast_to(column: Column, target: Column, *, may_be_null: bool) -> Column:
     if _is_alike(column, target):
-        if not (pat.is_nested(target.stored.type) and forbids_nested_nulls(target.stored.type)):
-            return column
-        return replace(column, stored=column.stored.with_type(target.stored.type), is_cast=True)
+        return _cast_to_nested(column, [target])
     given, wanted = column.given.type, target.given.type
     if widens(given, wanted):
         return replace(column, stored=target.stored, is_cast=True)
     if _survives_merge(column, target, may_be_null=may_be_null) or not may_hold(given, wanted):
         return column
     return replace(column, stored=target.stored, is_cast=True, is_checked=True, through=wanted)
+
+
+def _cast_to_nested(column: Column, targets: Sequence[Column]) -> Column:
+    """Cast to the type of a table column with nested fields that must not be null: deltalake (up to 1.6) does not."""
+    kinds = {
+        target.stored.type
+        for target in targets
+        if _is_alike(column, target)
+        and pat.is_nested(target.stored.type)
+        and forbids_nested_nulls(target.stored.type)
+    }
+    if len(kinds) != 1:
+        return column
+    return replace(column, stored=column.stored.with_type(kinds.pop()), is_cast=True)
 
 
 def _same_named(assigned: Sequence[tuple[str, str]]) -> set[str]:

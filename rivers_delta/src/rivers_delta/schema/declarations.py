@@ -23,6 +23,8 @@ from rivers_frames.arrow_types import children, with_children
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from arro3.core.types import ArrowArrayExportable, ArrowSchemaExportable
+
 _DECLARED_TYPE: Final = b"__CHAR_VARCHAR_TYPE_STRING"
 _OWN: Final = b"rivers."
 _TEXT: Final = re.compile(r"(?:var)?char\((\d+)\)")
@@ -53,6 +55,22 @@ class TextLength:
             values = _child(values, child)
         longest = pc.max(pc.utf8_length(values.cast(pa.large_string()))).as_py()
         return None if longest is None or longest <= self.maximum else int(longest)
+
+
+class Retyped:
+    """An array or batch under a type that differs only in which of its fields may be null; nothing is copied.
+
+    Args:
+        values: The array or batch.
+        kind: The type or schema.
+    """
+
+    def __init__(self, values: ArrowArrayExportable, kind: ArrowSchemaExportable) -> None:
+        self._values, self._kind = values, kind
+
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
+        _, values = self._values.__arrow_c_array__()
+        return self._kind.__arrow_c_schema__(), values
 
 
 def is_declared(field: pa.Field) -> bool:

@@ -14,7 +14,7 @@ from arro3.core import Array, DataType, RecordBatch, RecordBatchReader, Table
 from arro3.core import Schema as ArrowSchema
 
 from rivers_core.exceptions import AssetOutputValidationError, PartitionValidationError
-from rivers_delta.schema.declarations import forbidden_null, forbids_nested_nulls, nullable
+from rivers_delta.schema.declarations import Retyped, forbidden_null, forbids_nested_nulls, nullable
 from rivers_delta.schema.encoding import PARTITION_HINT, TYPE_HINT, Encoding
 from rivers_frames.compat import batches_without_gil, stream_without_gil
 
@@ -232,18 +232,7 @@ class Batches:
                 f"Cannot store {self.subject}; nothing was written: column {column.name!r} has nulls in its field "
                 f"{name!r}, which must not be null in the table. Fill it, or drop those rows."
             )
-        return Array.from_arrow(_Retyped(values, stored))
-
-
-class _Retyped:
-    """An array under a type that differs only in which of its fields may be null; nothing is copied."""
-
-    def __init__(self, array: Array, kind: DataType) -> None:
-        self._array, self._kind = array, kind
-
-    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
-        _, values = self._array.__arrow_c_array__()
-        return self._kind.__arrow_c_schema__(), values
+        return Array.from_arrow(Retyped(values, stored))
 
 
 def _hashable(schema: pa.Schema) -> pa.Schema:
