@@ -202,3 +202,34 @@ repo = rs.CodeRepository([part])
 def test_verify_skips_what_was_never_stored(project):
     assert project.ok("handlers", "verify", "files", "--json").document["values"] == []
     assert "0 values verified" in project.ok("handlers", "verify", "files").out
+
+
+@pytest.mark.parametrize("command", ["verify", "prune", "maintain", "orphans", "resign", "show"])
+def test_handlers_commands_list_handlers_without_name(project, command):
+    done = project.rivers("handlers", command)
+    assert done.code == 2
+    assert "NAME" in done.err
+    assert "files, other" in done.err
+
+
+def test_handlers_commands_list_handlers_of_code_without_configuration(project_of):
+    done = project_of(ATTIC, toml='repository = "definitions:repo"').rivers("handlers", "verify")
+    assert done.code == 2
+    assert "Available: Attic." in done.err
+
+
+@pytest.mark.parametrize(
+    ("command", "names"), [("load", "orders, counts, report"), ("migrate", "files, other")]
+)
+def test_commands_list_values_of_missing_argument(project, command, names):
+    done = project.rivers(command)
+    assert done.code == 2
+    assert names in done.err
+
+
+def test_missing_argument_is_reported_with_broken_project(project):
+    project.write("rivers.toml", "broken")
+    done = project.rivers("handlers", "verify")
+    assert done.code == 2
+    assert "NAME" in done.err
+    assert "Traceback" not in done.err

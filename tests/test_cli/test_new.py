@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from tests.test_docs.test_pages import blocks_of
+from tests.test_repository.checkout import DISTRIBUTIONS, ROOT
 
 
 def test_new_project_works_in_two_environments(empty, monkeypatch):
@@ -63,15 +68,20 @@ def test_new_does_not_overwrite_files(empty):
     ("name", "message"),
     [
         ("json", "json-pipeline"),
-        ("rivers", "rivers-pipeline"),
-        ("rivers-delta", "rivers_delta-pipeline"),
+        ("rivers", "my-pipeline"),
+        ("rivers-delta", "delta-pipeline"),
         ("polars", "polars-pipeline"),
         ("Pluggy", "pluggy-pipeline"),
         ("2shops", "Start with a letter"),
         ("class", "Start with a letter"),
         ("CON", "con-pipeline"),
         ("lpt1", "lpt1-pipeline"),
-        ("nul.shop", "nul_shop-pipeline"),
+        ("nul.shop", "nul-shop-pipeline"),
+        ("shop-", "'shop-'"),
+        ("shop.", "'shop.'"),
+        ("_shop", "'_shop'"),
+        ("größe", "'größe'"),
+        ("my shop", "'my shop'"),
     ],
 )
 def test_new_rejects_name_that_is_not_a_package(empty, name, message):
@@ -102,3 +112,92 @@ def test_new_uses_existing_folder(empty, monkeypatch):
     done = empty.ok("new", ".")
     assert "cd " not in done.out
     assert (empty.path / "shop" / "shop" / "definitions.py").exists()
+
+
+@pytest.mark.parametrize(
+    ("distribution", "name", "class_name"),
+    [
+        ("acme-duck", "duck", "DuckIOHandler"),
+        ("acme-my-store", "my_store", "MyStoreIOHandler"),
+        ("Acme.My_Store", "my_store", "MyStoreIOHandler"),
+        ("duckstore", "duckstore", "DuckstoreIOHandler"),
+        ("duckstore-rivers", "duckstore", "DuckstoreIOHandler"),
+        ("acme-json", "acme_json", "AcmeJsonIOHandler"),  # the name of a handler of rivers
+        ("acme-2", "acme_2", "Acme2IOHandler"),  # a class cannot be named 2IOHandler
+        ("acme-base", "base", "AcmeBaseIOHandler"),  # the class would hide the one that it extends
+    ],
+)
+def test_new_handler_derives_valid_names(empty, distribution, name, class_name):
+    done = empty.ok("new", "--handler", distribution)
+    assert repr(name) in done.out
+    assert "--name" in done.out
+    folder = empty.path / distribution
+    package = re.sub("[-.]", "_", distribution.lower())
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    assert project["name"] == distribution
+    assert project["entry-points"]["rivers"] == {name: f"{package}.plugin"}
+    assert (
+        f'HandlerSpec("{name}", target="{package}.handler:{class_name}"'
+        in (folder / "src" / package / "plugin.py").read_text()
+    )
+    handler = (folder / "src" / package / "handler.py").read_text()
+    assert f"class {class_name}(BaseIOHandler)" in handler
+    compile(handler, "handler.py", "exec")
+
+
+def test_new_handler_has_chosen_name(empty):
+    done = empty.ok("new", "--handler", "acme-object-store", "--name", "acme.store")
+    assert "'acme.store'" in done.out
+    project = tomllib.loads((empty.path / "acme-object-store" / "pyproject.toml").read_text())["project"]
+    assert project["entry-points"]["rivers"] == {"acme.store": "acme_object_store.plugin"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--handler", "acme-duck", "--name", "Duck"),
+        ("--handler", "acme-duck", "--name", ""),
+        ("--handler", "acme-duck", "--name", "delta"),
+        ("acme-duck", "--name", "duck"),
+        ("--handler", "acme-"),
+    ],
+)
+def test_new_handler_rejects_names(empty, arguments):
+    done = empty.rivers("new", *arguments)
+    assert done.code == 2
+    assert empty.files() == []
+
+
+@pytest.mark.parametrize("name", ["rivers", "rivers-", "rivers-zip", "json", "polars", "nul", "lpt1.x"])
+@pytest.mark.parametrize("options", [(), ("--handler",)])
+def test_new_suggests_name_that_it_accepts(empty, name, options):
+    done = empty.rivers("new", *options, name)
+    assert done.code == 2
+    suggestion = re.search(r"such as (\S+)\.$", done.err)
+    if name == "rivers-":
+        assert suggestion is None
+    else:
+        assert suggestion is not None
+        empty.ok("new", *options, suggestion[1])
+
+
+def test_new_knows_names_of_our_handlers():
+    from rivers_cli.commands.new import _OUR_HANDLERS
+    from rivers_core.plugins import get_registry
+
+    ours = {item.name for item in DISTRIBUTIONS}
+    assert {
+        item.spec.name for item in get_registry().handlers() if item.distribution in ours
+    } == _OUR_HANDLERS
+
+
+def test_new_handler_writes_files_of_the_docs(empty):
+    empty.ok("new", "--handler", "acme-notes")
+    shown = [
+        block
+        for block in blocks_of(ROOT / "docs" / "writing-a-handler.md")
+        if block.title and (empty.path / "acme-notes" / block.title).exists()
+    ]
+    assert len(shown) == 5
+    for block in shown:
+        assert block.source == (empty.path / "acme-notes" / block.title).read_text(), block.title

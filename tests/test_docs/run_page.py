@@ -23,6 +23,7 @@ from typing import Any
 SHELL = """
 set -euo pipefail
 pip() { python -m pip -q --disable-pip-version-check "$@" --no-deps --no-build-isolation --target .site; }
+pytest() { python -m pytest "$@"; }
 make() { :; }
 git() { :; }
 """
@@ -66,7 +67,16 @@ def run_shell(block: dict[str, Any]) -> tuple[bool, str]:
     process = subprocess.run(
         ["bash", "-c", SHELL + block["source"]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
+    last_command = block["source"].splitlines()[-1].split()
+    if last_command[0] == "cd" and process.returncode == 0:
+        enter_folder(last_command[1])
     return process.returncode == 0, process.stdout
+
+
+def enter_folder(folder: str) -> None:
+    """Make a folder the current one, also for imports."""
+    os.chdir(folder)
+    sys.path[:0] = [str(Path.cwd()), str(Path("src").absolute()), str(Path(".site").absolute())]
 
 
 def write_file(block: dict[str, Any], page: str) -> tuple[bool, str]:
@@ -123,7 +133,7 @@ def warm_up() -> None:
 
 def main() -> int:
     task = json.load(sys.stdin)
-    sys.path[:0] = [str(Path.cwd()), str(Path("src").absolute()), str(Path(".site").absolute())]
+    enter_folder(".")
     warm_up()
     output = ""
     for block in task["blocks"]:

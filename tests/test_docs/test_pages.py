@@ -6,6 +6,7 @@ The blocks of a page run in order in one empty folder (those of docs/examples/ i
   later blocks can import or run it. `toml`, `json`, `yaml`, `ini` and `dotenv` with a title are written, too.
 - `console` and `bash` blocks run in a shell. `pip install` of a distribution of this checkout is not
   run, only its name and extras are checked; `pip install .` installs the folder; `make` targets must exist.
+  A block that ends with `cd` changes the folder of the following blocks.
 - `text title="output"` must match the output of the previous block (`...` matches anything).
 - A comment directly above a block changes that: `<!-- not run: reason -->`, `<!-- fails: part of the error -->`.
 
@@ -195,8 +196,10 @@ def runnable(blocks: list[Block]) -> list[dict[str, object]]:
 
 def without_download(command: str) -> str:
     """Return the command to run: `:` for a `pip install` from the index, which is installed already."""
-    downloads = first_word(command) == "pip" and not {".", "-e"} & set(command.split())
-    return ":" if downloads else command.replace("pip install -e .", "pip install .")
+    if first_word(command) != "pip":
+        return command
+    downloads = not {".", "-e"} & set(command.split())
+    return ":" if downloads else command.replace(" -e ", " ")
 
 
 @pytest.mark.timeout(300)
@@ -219,6 +222,7 @@ def test_page_blocks_run(page: Path, tmp_path: Path, program_server: ProgramServ
     }
     environment["PYTHONPATH"] = os.pathsep.join([".", "src", ".site"])
     environment["COLUMNS"] = "120"
+    environment["PYTEST_ADDOPTS"] = "-p no:randomly -p no:cacheprovider -p no:rerunfailures"
     task = json.dumps({"page": str(page.relative_to(ROOT)), "blocks": tasks})
     run = run_started if page.relative_to(ROOT).as_posix() in STARTED else program_server.run
     programs = Path(sys.executable).parent if run is run_started else program_server.folder

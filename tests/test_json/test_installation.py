@@ -32,6 +32,7 @@ def test_packages_work_in_fresh_environment(tmp_path):
     environment.install(str(wheel))
     check_new_project(environment, folder / "rain-gauge")
     check_tests(environment, folder / "acme-duck", "-k", "pipeline or registration or entry_point")
+    assert "handler duck" in run([environment.program("rivers"), "plugins", "--load"], folder)
     check_types(
         environment, folder, "acme-duck/src", "acme-duck/tests", "rain-gauge/rain_gauge", "rain-gauge/tests"
     )

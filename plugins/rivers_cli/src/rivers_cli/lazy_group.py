@@ -82,7 +82,26 @@ class _EndsWithExamples:
 
 
 class Command(_EndsWithExamples, TyperCommand):
-    """Command whose help ends with examples."""
+    """Command whose help ends with examples; a missing argument is reported with the names that it can have."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            if (
+                error.param is not None and not error.message
+            ):  # a missing one; that class is not public in typer
+                error.message = _list_values(error.param, ctx)
+            raise
+
+
+def _list_values(param: Any, ctx: Any) -> str:
+    """Return a sentence with the values that a shell would complete for a parameter; empty if there are none."""
+    from rivers_core.authoring import shown_keys
+
+    values = [item.value for item in param.shell_complete(ctx, "") if item.value]
+    return f"Available: {shown_keys(values)}." if values else ""
 
 
 class Group(_EndsWithExamples, TyperGroup):

@@ -9,6 +9,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from rivers.inspection.project import Project
     from rivers.repository import CodeRepository
     from rivers_cli.session import Session
 
@@ -37,7 +38,17 @@ def _complete_jobs(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def _complete_handlers(ctx: typer.Context, incomplete: str) -> list[str]:
-    return _complete(ctx, incomplete, lambda session: getattr(session.project.config, "handler_names", ()))
+    return _complete(ctx, incomplete, lambda session: _handler_names(session.project))
+
+
+def _handler_names(project: Project) -> Iterable[str]:
+    """Return the names of the configured handlers; without any, of those in the code, which is then imported."""
+    if project.config is not None and project.config.handler_names:
+        return project.config.handler_names
+    from rivers.inspection.handlers import HandlerUsage
+
+    bindings = [output.binding for output in HandlerUsage.of_project(project).outputs]
+    return dict.fromkeys(binding.label for binding in bindings if binding is not None)
 
 
 def _complete_environments(ctx: typer.Context, incomplete: str) -> list[str]:
