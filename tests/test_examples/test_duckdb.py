@@ -34,6 +34,9 @@ class TestConformance(IOHandlerTests):
     def make_value(self, number, *, rows=1, partition=None):
         return pl.DataFrame(super().make_value(number, rows=rows, partition=partition))
 
+    def stored_files(self, handler, context):
+        return [handler.path]
+
     def same_value(self, loaded, stored):
         return type(loaded) is type(stored) and pl.DataFrame(loaded).equals(pl.DataFrame(stored))
 

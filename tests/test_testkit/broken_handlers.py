@@ -1,4 +1,4 @@
-"""A correct handler, and forty that are broken in one respect each.
+"""Correct handlers, and more than a hundred that are broken in one respect each.
 
 `test_broken_handlers.py` runs this file with pytest: each class below `BrokenTests` names the check that has to fail.
 """
@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
+import fcntl
 import hashlib
 import json
 import os
 import pickle
 import random
 import shutil
+import socket
+import sqlite3
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +38,7 @@ from rivers_core import (
 from rivers_core.authoring import resolve_location
 from rivers_core.exceptions import ConflictError, NotMaterializedError, RiversError, VersionNotFoundError
 from rivers_testkit import PYTHON_SAMPLES, IOHandlerTests
+from rivers_testkit.subject import columns_of
 
 Stored = dict[str, Any]
 
@@ -173,6 +178,86 @@ class VersionedFileIOHandler(FileIOHandler):
         return result
 
 
+class CompleteFileIOHandler(FileIOHandler):
+    """Stores several partition keys per call, compares versions below a lock, and is asynchronous."""
+
+    partition_batches: ClassVar[Any] = True
+    conditional_writes: ClassVar[Any] = True
+
+    async def handle_output(self, context, obj):
+        await asyncio.sleep(0)
+        parts = self.parts(context, obj)
+        contents = [(single, self.encode(single, value)) for single, value in parts]
+        if len(parts) > 1:
+            context.register_partitions(single.partition.key for single, _ in parts)
+        with self.locked():
+            if context.expected_version is not None:
+                self.compare(context, context.expected_version)
+            for single, content in contents:
+                path = self.path(single)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self.write(path, content)
+                key = None if single is context else single.partition.key
+                context.offer_content_version(hashlib.sha256(content).hexdigest(), key=key)
+
+    async def load_input(self, context):
+        await asyncio.sleep(0)
+        return self.load(context)
+
+    def load(self, context):
+        if context.partition is None or context.partition.is_single:
+            return super().load_input(context)
+        values = []
+        for single in self.singles(context):
+            values += super().load_input(single)
+            context.register_loaded_version(single.loaded_version, key=single.partition.key)
+        return values
+
+    def exists(self, context):
+        return all(self.path(single).exists() for single in self.singles(context))
+
+    def delete(self, context):
+        for single in self.singles(context):
+            super().delete(single)
+
+    def compare(self, context, expected):
+        path = self.path(context)
+        stored = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
+        if stored != expected:
+            raise ConflictError(f"Asset {context.asset_name!r} has version {stored!r}, not {expected!r}.")
+
+    @contextlib.contextmanager
+    def locked(self):
+        Path(self.folder).mkdir(parents=True, exist_ok=True)
+        with Path(self.folder, ".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def singles(self, context):
+        """Return a context for each partition key."""
+        if context.partition is None or context.partition.is_single:
+            return [context]
+        return [
+            InputContext(context.asset_name, "", partition=PartitionContext([key]))
+            for key in context.partition.keys
+        ]
+
+    def parts(self, context, obj):
+        """Return a context and the rows for each partition key."""
+        if context.partition is None or context.partition.is_single:
+            return [(context, obj)]
+        return [
+            (
+                OutputContext(context.asset_name, partition=PartitionContext([key])),
+                [row for row in obj if columns_of(key).items() <= row.items()],
+            )
+            for key in context.partition.keys
+        ]
+
+    def describe_address(self, context):
+        return str(self.path(context)) if context.partition is None or context.partition.is_single else None
+
+
 def absent(context, handler) -> NotMaterializedError:
     partition = None if context.partition is None else context.partition.key
     return NotMaterializedError(context.asset_name, partition=partition, handler=type(handler).__name__)
@@ -183,7 +268,6 @@ class BrokenTests(IOHandlerTests):
 
     fault: ClassVar[str]
     broken: ClassVar[type[BaseIOHandler]]
-    samples = PYTHON_SAMPLES[:1]
     model_examples = 10
     timeout_s = 1.0
 
@@ -191,15 +275,20 @@ class BrokenTests(IOHandlerTests):
     def handler(self, tmp_path):
         return self.broken(folder=str(tmp_path / "files"))
 
+    def handler_for_endpoint(self, handler, url):
+        return handler.model_copy(update={"url": url}) if "url" in type(handler).model_fields else None
+
 
 BROKEN: dict[type[BaseIOHandler], str] = {}
+SAMPLES: dict[type[BaseIOHandler], tuple[str, ...]] = {}
 
 
-def breaks(check: str):
-    """Register a broken handler with the check that catches it."""
+def breaks(check: str, *samples: str):
+    """Register a broken handler with the check that catches it, and the samples that it needs."""
 
     def register(cls):
         BROKEN[cls] = check
+        SAMPLES[cls] = samples or ("null",)
         return cls
 
     return register
@@ -769,7 +858,7 @@ class MisspelledCapability(FileIOHandler):
     conditional_write: ClassVar[bool] = True
 
 
-@breaks("test_value_round_trips")
+@breaks("test_value_round_trips", "tuple")
 class ChangesTypes(FileIOHandler):
     """Stores JSON, which changes tuples into lists."""
 
@@ -777,11 +866,449 @@ class ChangesTypes(FileIOHandler):
         return super().encode(context, json.loads(json.dumps(obj, default=str)))
 
 
+@breaks("test_value_round_trips", "aware datetime")
+class LosesTimeZone(FileIOHandler):
+    def encode(self, context, obj):
+        return super().encode(context, obj.replace(tzinfo=None) if isinstance(obj, datetime) else obj)
+
+
+@breaks("test_value_round_trips", "datetime with offset")
+class LosesOffset(FileIOHandler):
+    """Converts times to UTC: the moment is the same, the local time is not."""
+
+    def encode(self, context, obj):
+        return super().encode(context, obj.astimezone(UTC) if isinstance(obj, datetime) else obj)
+
+
+@breaks("test_value_round_trips", "list")
+class NestedIntegersBecomeFloats(FileIOHandler):
+    def encode(self, context, obj):
+        return super().encode(context, json.loads(json.dumps(obj), parse_int=float))
+
+
+@breaks("test_overwrite_with_other_type", "true", "zero", "false")
+class SkipsEqualWrite(FileIOHandler):
+    """Does not write a value that equals the stored one: False stays 0."""
+
+    def handle_output(self, context, obj):
+        if not self.exists(context) or self.load_input(InputContext(context.asset_name, "")) != obj:
+            super().handle_output(context, obj)
+
+
+@breaks("test_overwrite_with_other_type", "text", "integer")
+class SuffixOfType(FileIOHandler):
+    """Chooses the suffix of the file by the type of the value, and leaves files of other suffixes."""
+
+    def handle_output(self, context, obj):
+        super().handle_output(context, obj)
+        path = self.path(context)
+        path.rename(path.with_suffix(f".{type(obj).__name__}"))
+
+    def read(self, context, path):
+        files = sorted(path.parent.glob(f"{path.stem}.*"))
+        return super().read(context, files[0] if files else path)
+
+
+@breaks("test_overwrite_leaves_no_files")
+class CopiesTemporaryFile(FileIOHandler):
+    def write(self, path, content):
+        unfinished = path.with_name(f"{path.name}.{random.randrange(1 << 40)}")
+        unfinished.write_bytes(content)
+        shutil.copy(unfinished, path)
+
+
+@breaks("test_failed_write_leaves_no_files")
+class FailedWriteLeavesFile(FileIOHandler):
+    def encode(self, context, obj):
+        path = Path(self.folder, f"unfinished{random.randrange(1 << 40)}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            pickle.dump(obj, file)
+        path.unlink()
+        return super().encode(context, obj)
+
+
+@breaks("test_failing_one_shot_value_is_not_stored")
+class StoresHalfGenerator(FileIOHandler):
+    """Stores the items that a generator yielded before its error."""
+
+    def handle_output(self, context, obj):
+        if not hasattr(obj, "__next__"):
+            return super().handle_output(context, obj)
+        items = []
+        try:
+            items.extend(iter(obj))
+        finally:
+            super().handle_output(context, items)
+        return None
+
+
+@breaks("test_value_is_stored_when_call_returns")
+class BufferedWrite(FileIOHandler):
+    """Writes a value when the next one arrives."""
+
+    _buffer: Stored = PrivateAttr(default_factory=dict)
+
+    def write(self, path, content):
+        for earlier in self._buffer.items():
+            super().write(*earlier)
+        self._buffer = {path: content}
+
+
+@breaks("test_large_value_round_trips")
+class SingleRead(FileIOHandler):
+    """Takes the first read for the whole file."""
+
+    def read(self, context, path):
+        super().read(context, path)
+        file = os.open(path, os.O_RDONLY)
+        try:
+            return os.read(file, 1 << 16)
+        finally:
+            os.close(file)
+
+
+@breaks("test_load_without_annotation")
+class NeedsAnnotation(FileIOHandler):
+    def load_input(self, context):
+        context.log.debug("Loading a %s.", context.type_hint.__name__)
+        return super().load_input(context)
+
+
+@breaks("test_letter_case_is_kept_apart")
+class FoldsPartitionKeys(FileIOHandler):
+    def path(self, context):
+        partition = "" if context.partition is None else str(context.partition.key).casefold()
+        return Path(self.folder, context.asset_storage_key, f"{storage_key(partition or '-')}.value")
+
+
+@breaks("test_hostile_partition_keys_are_separate")
+class MergesSlashes(FileIOHandler):
+    def path(self, context):
+        key = "-" if context.partition is None else str(context.partition.key).replace("/", "_")
+        return Path(self.folder, context.asset_storage_key, f"{storage_key(key)}.value")
+
+
+@breaks("test_asset_of_partitions_is_absent_without_key")
+class FolderExists(FileIOHandler):
+    def exists(self, context):
+        return super().exists(context) or Path(self.folder, context.storage_key).exists()
+
+
+@breaks("test_delete_removes_value")
+class PartialDelete(FileIOHandler):
+    """Deletes the value, and not the side file that `exists` looks at."""
+
+    def handle_output(self, context, obj):
+        super().handle_output(context, obj)
+        self.path(context).with_suffix(".version").write_text("1")
+
+    def exists(self, context):
+        return self.path(context).with_suffix(".version").exists()
+
+
+@breaks("test_killed_first_write_is_whole_or_absent")
+class IndexBeforeContent(FileIOHandler):
+    """Writes the entry of the index first, and the content after it."""
+
+    def handle_output(self, context, obj):
+        index = self.index(context)
+        index.parent.mkdir(parents=True, exist_ok=True)
+        index.touch()
+        super().handle_output(context, obj)
+
+    def load_input(self, context):
+        if not self.index(context).exists():
+            raise absent(context, self)
+        try:
+            return super().load_input(context)
+        except NotMaterializedError as error:
+            raise RiversError(f"The file of asset {context.asset_name!r} was lost.") from error
+
+    def index(self, context):
+        return self.path(context).with_suffix(".entry")
+
+
+@breaks("test_rebuilt_handler_sees_changes")
+class StaleCache(FileIOHandler):
+    """Keeps copies of loaded values, also after another handler has replaced them."""
+
+    _cache: Stored = PrivateAttr(default_factory=dict)
+
+    def handle_output(self, context, obj):
+        super().handle_output(context, obj)
+        self._cache[context.storage_key] = copy.deepcopy(obj)
+
+    def load_input(self, context):
+        if context.storage_key not in self._cache:
+            self._cache[context.storage_key] = super().load_input(context)
+        return copy.deepcopy(self._cache[context.storage_key])
+
+
+class _ProcessCache(FileIOHandler):
+    """Keeps copies of values for all handlers of the process."""
+
+    cache: ClassVar[Stored]
+
+    def handle_output(self, context, obj):
+        super().handle_output(context, obj)
+        self.cache[self.cache_key(context)] = copy.deepcopy(obj)
+
+    def load_input(self, context):
+        key = self.cache_key(context)
+        if key not in self.cache:
+            self.cache[key] = super().load_input(context)
+        return copy.deepcopy(self.cache[key])
+
+    def delete(self, context):
+        self.cache.pop(self.cache_key(context), None)
+        super().delete(context)
+
+    def cache_key(self, context):
+        return str(self.path(context))
+
+
+@breaks("test_changes_of_another_process_are_seen")
+class StaleProcessCache(_ProcessCache):
+    """Updates the cache by the writes of this process only."""
+
+    cache: ClassVar[Stored] = {}
+
+
+@breaks("test_handlers_of_two_stores_are_independent")
+class SharedBetweenStores(_ProcessCache):
+    """Shares a mutable default between instances, whatever their folders."""
+
+    cache: ClassVar[Stored] = {}
+
+    def cache_key(self, context):
+        return context.storage_key
+
+
+@breaks("test_absence_is_reported_from_another_process")
+class UnpicklableError(FileIOHandler):
+    def read(self, context, path):
+        try:
+            return super().read(context, path)
+        except NotMaterializedError:
+            raise MissingFileError(path, self) from None
+
+
+class MissingFileError(NotMaterializedError):
+    def __init__(self, path, handler):
+        super().__init__(path.stem)
+        self.handler_object = handler
+        self.lock = Lock()
+
+
+@breaks("test_threads_load_one_value")
+class ThreadBoundConnection(FileIOHandler):
+    """Opens a connection that belongs to one thread, and uses it in all."""
+
+    _connection: Any = PrivateAttr(default=None)
+
+    def read(self, context, path):
+        if self._connection is None:
+            self._connection = sqlite3.connect(":memory:")
+        self._connection.execute("SELECT 1")
+        return super().read(context, path)
+
+
+@breaks("test_threads_overwrite_one_value")
+class SharedTemporaryName(FileIOHandler):
+    _written: list[Path] = PrivateAttr(default_factory=list)
+
+    def write(self, path, content):
+        unfinished = path.with_suffix(".tmp")
+        unfinished.write_bytes(content)
+        self._written.append(unfinished)
+        wait_until(lambda: len(self._written) > 1)  # another thread has written the same file
+        unfinished.replace(path)
+
+
+@breaks("test_loaded_version_belongs_to_value")
+class VersionOfNextValue(FileIOHandler):
+    """Computes the version in a second look at the store, which another process has changed."""
+
+    def load_input(self, context):
+        path = self.path(context)
+        before = self.read(context, path)
+        value = super().load_input(context)
+        if (path.parent / "raced").exists():
+            wait_until(lambda: path.read_bytes() != before)
+        (path.parent / "raced").touch()
+        context.register_loaded_version(hashlib.sha256(path.read_bytes()).hexdigest())
+        return value
+
+
+@breaks("test_async_calls_overlap")
+class LoopBoundClient(CompleteFileIOHandler):
+    """Creates a client for the first event loop, and uses it on the next ones."""
+
+    _loop: Any = PrivateAttr(default=None)
+
+    async def load_input(self, context):
+        self._loop = self._loop or asyncio.get_running_loop()
+        if self._loop is not asyncio.get_running_loop():
+            raise RuntimeError("The client belongs to a different event loop.")
+        return await super().load_input(context)
+
+
+@breaks("test_one_of_concurrent_conditional_writes_wins")
+class ComparesBeforeLock(CompleteFileIOHandler):
+    _compared: list[str] = PrivateAttr(default_factory=list)
+
+    async def handle_output(self, context, obj):
+        if context.expected_version is not None:
+            super().compare(context, context.expected_version)
+            self._compared.append(context.expected_version)
+            wait_until(lambda: len(self._compared) > 1)  # another thread has compared, too
+        await super().handle_output(context, obj)
+
+    def compare(self, context, expected):
+        pass
+
+
+@breaks("test_conditional_write_notices_change")
+class EmptyVersionIsNoCondition(CompleteFileIOHandler):
+    def compare(self, context, expected):
+        if expected:
+            super().compare(context, expected)
+
+
+@breaks("test_batch_with_absent_key_raises")
+class LoadsPresentKeys(CompleteFileIOHandler):
+    def singles(self, context):
+        return [single for single in super().singles(context) if self.path(single).exists()]
+
+
+@breaks("test_batch_deletes_each_key")
+class DeletesFirstKey(CompleteFileIOHandler):
+    def delete(self, context):
+        FileIOHandler.delete(self, self.singles(context)[0])
+
+
+@breaks("test_batch_loads_all_keys")
+class LoadsLastKeyFirst(CompleteFileIOHandler):
+    def singles(self, context):
+        return super().singles(context)[::-1]
+
+
+@breaks("test_address_is_stable")
+class AddressWithTime(FileIOHandler):
+    def describe_address(self, context):
+        return f"{self.path(context)}?read={time.monotonic_ns()}"
+
+
+@breaks("test_types_are_answered")
+class ComparesHintAsClass(FileIOHandler):
+    def can_load_type(self, hint):
+        return not issubclass(hint, complex)
+
+
+@breaks("test_sample_type_is_declared", "list")
+class RefusesSupportedType(FileIOHandler):
+    def accepts_type(self, hint):
+        return hint in (int, str)
+
+
+@breaks("test_secrets_travel")
+class SecretStaysBehind(FileIOHandler):
+    def configuration(self):
+        cls, values = super().configuration()
+        return cls, {**values, "token": None}
+
+
+@breaks("test_setting_errors_hide_secrets")
+class SecretInSettingError(FileIOHandler):
+    model_config = SettingsConfigDict(hide_input_in_errors=False)
+
+    def __init__(self, **values):
+        if "no_such_setting" in values:
+            values["token"] = {"text": values["token"].get_secret_value()}
+        super().__init__(**values)
+
+
+@breaks("test_sizes_are_integers")
+class SizeIsText(FileIOHandler):
+    def handle_output(self, context, obj):
+        super().handle_output(context, obj)
+        context.add_output_metadata({"size_bytes": f"{self.path(context).stat().st_size} B"})
+
+
+@breaks("test_metadata_do_not_grow")
+class DataInMetadata(FileIOHandler):
+    def handle_output(self, context, obj):
+        super().handle_output(context, obj)
+        context.add_output_metadata({"value": repr(obj)})
+
+
+@breaks("test_different_content_has_different_version")
+class VersionIsTime(FileIOHandler):
+    def handle_output(self, context, obj):
+        super().handle_output(context, obj)
+        context.offer_content_version(str(int(time.time())))
+
+
+@breaks("test_equal_samples_have_equal_version", "nan")
+class CountsChanges(FileIOHandler):
+    """Counts a write as a new version unless the value equals the stored one: NaN never does."""
+
+    def handle_output(self, context, obj):
+        file = self.path(context).with_suffix(".count")
+        count = int(file.read_text()) if file.exists() else 0
+        is_new = not self.exists(context) or self.load_input(InputContext(context.asset_name, "")) != obj
+        super().handle_output(context, obj)
+        file.write_text(str(count + is_new))
+        context.offer_content_version(file.read_text())
+
+
+@breaks("test_signing_is_declared")
+class SignedInName(FileIOHandler):
+    is_signed = True
+
+
+class _ServerIOHandler(FileIOHandler):
+    """Asks a server before each call."""
+
+    url: str = ""
+
+    def ask(self, timeout_s):
+        host, port = self.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout_s) as connection:
+            connection.recv(1)
+
+    def read(self, context, path):
+        if self.url:
+            self.connect(context)
+        return super().read(context, path)
+
+    def write(self, path, content):
+        if self.url:
+            self.ask(0.2)
+        super().write(path, content)
+
+
+@breaks("test_closed_port_is_not_absence")
+class OutageIsAbsence(_ServerIOHandler):
+    def connect(self, context):
+        try:
+            self.ask(0.2)
+        except OSError:
+            raise absent(context, self) from None
+
+
+@breaks("test_silent_server_times_out")
+class WaitsForever(_ServerIOHandler):
+    def connect(self, context):
+        self.ask(None)
+
+
 for _broken, _check in BROKEN.items():
     _name = f"Test{_broken.__name__}"
+    _samples = tuple(sample for sample in PYTHON_SAMPLES if sample.name in SAMPLES[_broken])
     globals()[_name] = type(
-        _name, (BrokenTests,), {"broken": _broken, "fault": _check, "__module__": __name__}
+        _name,
+        (BrokenTests,),
+        {"broken": _broken, "fault": _check, "samples": _samples, "__module__": __name__},
     )
-TestChangesTypes.samples = tuple(  # noqa: F821
-    sample for sample in PYTHON_SAMPLES if sample.name == "tuple"
-)

@@ -22,22 +22,23 @@ from rivers_testkit.checks.versions import EarlierVersionChecks, VersionChecks
 MAX_EXCLUSIONS = 3
 
 
+# pytest runs the tests of the last base first: those that name one fault come before those that combine everything
 class IOHandlerTests(
-    RoundTripChecks,
-    AbsenceChecks,
-    KeyChecks,
-    PartitionChecks,
-    FailedWriteChecks,
-    OtherProcessChecks,
-    ConcurrencyChecks,
-    SettingsChecks,
-    CapabilityChecks,
-    MetadataChecks,
-    VersionChecks,
-    EarlierVersionChecks,
-    RegistrationChecks,
-    PipelineChecks,
     ModelChecks,
+    PipelineChecks,
+    RegistrationChecks,
+    EarlierVersionChecks,
+    VersionChecks,
+    MetadataChecks,
+    CapabilityChecks,
+    SettingsChecks,
+    ConcurrencyChecks,
+    OtherProcessChecks,
+    FailedWriteChecks,
+    PartitionChecks,
+    KeyChecks,
+    AbsenceChecks,
+    RoundTripChecks,
 ):
     """Conformance tests of an IO handler: subclass it and define the fixture `handler`.
 

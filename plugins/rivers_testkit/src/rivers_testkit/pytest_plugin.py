@@ -145,7 +145,9 @@ def registration(handler: BaseIOHandler) -> Registration[HandlerSpec]:
 
     record = find_registration(type(handler))
     if record is None:
-        pytest.skip(f"no installed distribution provides {type(handler).__name__}")
+        pytest.skip(
+            f"no installed distribution provides {type(handler).__name__}; in its folder: pip install -e ."
+        )
     return record
 
 

@@ -7,7 +7,7 @@ import uuid
 from collections import OrderedDict
 from copy import deepcopy
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from functools import partial
 from pathlib import PurePosixPath
@@ -85,6 +85,7 @@ PYTHON_SAMPLES: Final = (
     *JSON_SAMPLES,
     Sample.of("large integer", 2**100),
     Sample.of("infinity", float("inf")),
+    Sample.of("nan", float("nan")),
     Sample.of("complex", 1 + 2j),
     Sample.of("bytes", bytes(range(256))),
     Sample.of("empty bytes", b""),
@@ -97,6 +98,7 @@ PYTHON_SAMPLES: Final = (
     Sample.of("range", range(3)),
     Sample.of("datetime", datetime(2024, 2, 29, 23, 59, 59, 999_999)),
     Sample.of("aware datetime", datetime(2024, 2, 29, tzinfo=UTC)),
+    Sample.of("datetime with offset", datetime(2024, 2, 29, tzinfo=timezone(timedelta(hours=5, minutes=30)))),
     Sample.of("date", date(2024, 2, 29)),
     Sample.of("time", time(12, 30)),
     Sample.of("timedelta", timedelta(days=1, microseconds=1)),

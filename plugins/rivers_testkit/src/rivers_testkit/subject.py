@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import fields, is_dataclass
+from datetime import datetime, time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -70,13 +74,13 @@ class HandlerChecks:
         ]
 
     def same_value(self, loaded: Any, stored: Any) -> bool:
-        """Return whether a loaded value equals the one that was stored.
+        """Return whether a loaded value equals the one that was stored, see `is_same`.
 
         Args:
             loaded: The loaded value.
             stored: The value that was stored.
         """
-        return type(loaded) is type(stored) and bool(loaded == stored)
+        return is_same(loaded, stored)
 
     def asset_metadata(self, dimensions: Sequence[str]) -> Mapping[str, Any] | None:
         """Return the static metadata of an asset, such as options of the handler.
@@ -87,6 +91,27 @@ class HandlerChecks:
         """
         del dimensions
         return None
+
+    def stored_files(self, handler: BaseIOHandler, context: OutputContext) -> Sequence[Path]:
+        """Return the files of this machine that hold a stored value, which some checks damage.
+
+        Override it if `describe_address` does not return a path, for instance with the file of a database.
+
+        Args:
+            handler: The handler.
+            context: Context of the value.
+
+        Returns:
+            By default the file at the address of the value, or all files of a folder; empty for other addresses.
+        """
+        address = handler.describe_address(context)
+        if not address:
+            return []
+        url = urlsplit(address)
+        path = Path(unquote(url.path) if url.scheme == "file" else address)
+        if not path.is_absolute():
+            return []
+        return [path] if path.is_file() else sorted(map(Path, files_below(path)))
 
     def make_unstorable(self) -> Any:
         """Return a value that the handler cannot store, and that fails late: its first part is fine."""
@@ -144,7 +169,7 @@ class HandlerChecks:
 
     def delete(self, handler: BaseIOHandler, asset: str = ASSET, key: Key = None) -> None:
         """Delete a value."""
-        resolve_awaitable(_delete(handler, self.input(asset, key)))
+        delete_value(handler, self.input(asset, key))
 
     def expect(
         self, handler: BaseIOHandler, value: Any, asset: str = ASSET, key: Key = None, hint: Any = None
@@ -247,6 +272,52 @@ def shortened(value: Any) -> str:
     return text if len(text) <= 300 else f"{text[:300]}..."
 
 
+def is_same(loaded: Any, stored: Any) -> bool:
+    """Return whether two values are equal and have the same types, also inside containers.
+
+    Python counts 1, 1.0 and True as equal, and times of different zones at the same moment; NaN is not equal to itself.
+
+    Args:
+        loaded: The loaded value.
+        stored: The value that was stored.
+    """
+    if type(loaded) is not type(stored):
+        return False
+    if isinstance(stored, dict):
+        pairs = {key: (item, stored[key]) for key, item in loaded.items() if key in stored}
+        return bool(loaded.keys() == stored.keys() and all(is_same(*pair) for pair in pairs.values()))
+    if isinstance(stored, (list, tuple)):
+        return len(loaded) == len(stored) and all(map(is_same, loaded, stored))
+    if is_dataclass(stored):
+        return all(
+            is_same(getattr(loaded, item.name, None), getattr(stored, item.name)) for item in fields(stored)
+        )
+    if isinstance(stored, float):
+        return repr(loaded) == repr(stored)
+    if isinstance(stored, (datetime, time)) and loaded.utcoffset() != stored.utcoffset():
+        return False
+    return bool(loaded == stored)
+
+
+def is_below(value: object, folder: Path) -> bool:
+    """Return whether a setting is a path in a folder.
+
+    Args:
+        value: Value of the setting.
+        folder: The folder.
+    """
+    return isinstance(value, (str, Path)) and Path(value).is_relative_to(folder)
+
+
+def files_below(folder: Path) -> set[str]:
+    """Return the files in a folder and its subfolders.
+
+    Args:
+        folder: The folder.
+    """
+    return {str(path) for path in folder.rglob("*") if path.is_file()}
+
+
 async def gather(*awaitables: Any) -> list[Any]:
     """Return the results of several awaitables that run concurrently.
 
@@ -254,10 +325,6 @@ async def gather(*awaitables: Any) -> list[Any]:
         *awaitables: Results of asynchronous methods.
     """
     return list(await asyncio.gather(*awaitables))
-
-
-def _delete(handler: Any, context: InputContext) -> Any:
-    return handler.delete(context)
 
 
 def store_value(handler: BaseIOHandler, context: OutputContext, value: Any) -> None:
@@ -279,6 +346,16 @@ def load_value(handler: BaseIOHandler, context: InputContext) -> Any:
         context: Context of the value.
     """
     return resolve_awaitable(handler.load_input(context))
+
+
+def delete_value(handler: Any, context: InputContext) -> None:
+    """Delete a value, awaiting the handler if it is asynchronous; also runs in other processes.
+
+    Args:
+        handler: The handler.
+        context: Context of the value.
+    """
+    resolve_awaitable(handler.delete(context))
 
 
 def store_values(handler: BaseIOHandler, items: Sequence[tuple[OutputContext, Any]], repeat: int) -> int:

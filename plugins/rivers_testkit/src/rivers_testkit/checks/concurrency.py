@@ -42,7 +42,11 @@ class ConcurrencyChecks(HandlerChecks):
         in_threads(work)
 
     def test_threads_store_different_partitions(self, handler: BaseIOHandler) -> None:
-        """Support concurrent calls for different partitions of one asset; no partition is lost."""
+        """Support concurrent calls for different partitions of one asset; no partition is lost.
+
+        Keep one file for each partition: write a temporary file of a unique name, then rename it (`os.replace`). If
+        partitions share a file or a table, hold a lock or a transaction from reading to writing.
+        """
 
         def work(number: int) -> None:
             key = f"key{number}"
@@ -53,13 +57,21 @@ class ConcurrencyChecks(HandlerChecks):
             self.expect(handler, self.value(number, f"key{number}"), key=f"key{number}")
 
     def test_threads_load_one_value(self, handler: BaseIOHandler) -> None:
-        """Support concurrent loads from several threads, also as the first calls of the handler."""
+        """Support concurrent loads from several threads, also as the first calls of the handler.
+
+        Create clients once, under a lock, or one for each thread (`threading.local`); some, such as connections of
+        sqlite3, refuse other threads. Keep no state of a call in the handler.
+        """
         self.store(handler, self.value(1, rows=100))
         fresh = handler if handler.locality == "process" else type(handler)(**handler.configuration()[1])
         in_threads(lambda _: self.expect(fresh, self.value(1, rows=100)))
 
     def test_threads_overwrite_one_value(self, handler: BaseIOHandler) -> None:
-        """Let one of several concurrent writers win as a whole, or raise ConflictError; never mix their values."""
+        """Let one of several concurrent writers win as a whole, or raise ConflictError; never mix their values.
+
+        Write a temporary file of a unique name (`uuid4`) in the same folder, then rename it with `os.replace`. In a
+        database, use one transaction. Two writers must never share a temporary file.
+        """
         values = [self.value(number, rows=50 * (number + 1)) for number in range(THREADS)]
 
         def work(number: int) -> None:
@@ -76,7 +88,7 @@ class ConcurrencyChecks(HandlerChecks):
     def test_reader_sees_whole_values(self, handler: BaseIOHandler, other_process: ProcessServer) -> None:
         """Load the old or the new value while another process overwrites it, never a mixture or an absence.
 
-        Replace a value atomically: `os.replace` on a file system, one `put` in an object store.
+        Write a temporary file in the same folder, then rename it with `os.replace`; in an object store, use one `put`.
         """
         values = [self.value(number, rows=10 + 400 * number) for number in range(2)]
         self.store(handler, values[0])
@@ -90,7 +102,11 @@ class ConcurrencyChecks(HandlerChecks):
     def test_processes_overwrite_one_value(
         self, handler: BaseIOHandler, other_process: ProcessServer
     ) -> None:
-        """Let one of two processes win as a whole when both store one asset, or raise ConflictError."""
+        """Let one of two processes win as a whole when both store one asset, or raise ConflictError.
+
+        Write a temporary file in the same folder, then rename it with `os.replace`. Its name must be unique among all
+        processes (`uuid4`): a fixed one, such as `value.tmp`, is shared by both writers.
+        """
         values = [self.value(number, rows=10 + 400 * number) for number in range(2)]
         writers = [
             other_process.start(store_values, handler, [(self.output(value), value)], 8) for value in values

@@ -14,9 +14,11 @@ from rivers_testkit.faults import (
     KillBeforeSystemCall,
 )
 from rivers_testkit.processes import ProcessDiedError, RunningCall
-from rivers_testkit.subject import HandlerChecks, load_value, shortened, store_value
+from rivers_testkit.subject import HandlerChecks, files_below, load_value, shortened, store_value
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rivers_core import BaseIOHandler
     from rivers_testkit.faults import Fault
     from rivers_testkit.processes import ProcessServer
@@ -32,25 +34,49 @@ class FailedWriteChecks(HandlerChecks):
     def test_failed_write_keeps_old_value(self, handler: BaseIOHandler) -> None:
         """Keep the old value when a value cannot be stored.
 
-        Write to a temporary file in the same folder and replace the old file at the end, or use one atomic `put`.
+        Write a temporary file in the same folder, then rename it with `os.replace`, or use one atomic `put`.
         """
         self.store(handler, self.value(1))
         self._fail_to_store(handler)
         self.expect(handler, self.value(1))
 
     def test_failed_first_write_stores_nothing(self, handler: BaseIOHandler) -> None:
-        """Leave the asset absent when its first value cannot be stored; half a value must not be readable."""
+        """Leave the asset absent when its first value cannot be stored; half a value must not be readable.
+
+        Encode the value before you open a file, or write a temporary file in the same folder, then rename it with
+        `os.replace`; remove the temporary file in a `finally`. Let `exists` look for the renamed file.
+        """
         self._fail_to_store(handler)
         self.expect_absent(handler)
 
+    def test_failed_write_leaves_no_files(self, handler: BaseIOHandler, tmp_path: Path) -> None:
+        """Leave no temporary file behind when a value cannot be stored.
+
+        Remove it in a `finally`: `path.unlink(missing_ok=True)`. Leftovers fill the disk, and appear in listings.
+        """
+        for number in range(2):
+            self.store(handler, self.value(number))
+        before = files_below(tmp_path)
+        self.claim(before, "values are not files below `tmp_path`")
+        self._fail_to_store(handler)
+        new = files_below(tmp_path) - before
+        assert not new, f"It left {', '.join(sorted(new)[:3])}."
+
     def test_write_succeeds_after_failed_write(self, handler: BaseIOHandler) -> None:
-        """Store a value after an earlier one could not be stored; a failure leaves no lock and no broken state."""
+        """Store a value after an earlier one could not be stored; a failure leaves no lock and no broken state.
+
+        Release locks, transactions and temporary files in a `finally`, or with a context manager.
+        """
         self._fail_to_store(handler)
         self.store(handler, self.value(2))
         self.expect(handler, self.value(2))
 
     def test_failed_write_of_partition_keeps_others(self, handler: BaseIOHandler) -> None:
-        """Keep all partitions when a value for one of them cannot be stored."""
+        """Keep all partitions when a value for one of them cannot be stored.
+
+        Change nothing before the new value is complete: write a temporary file, then rename it. If partitions share a
+        file or a table, use one transaction.
+        """
         for number, key in enumerate(("a", "b")):
             self.store(handler, self.value(number, key), key=key)
         self._fail_to_store(handler, key="a")
@@ -60,7 +86,8 @@ class FailedWriteChecks(HandlerChecks):
     def test_full_disk_keeps_old_value(self, handler: BaseIOHandler, other_process: ProcessServer) -> None:
         """Raise and keep the old value when the disk is full in the middle of a write.
 
-        Handle short writes, and do not ignore errors of `close` and `flush`.
+        Write a temporary file in the same folder, then rename it with `os.replace`: a full disk then hits only the
+        temporary file. Do not ignore errors of `write`, `flush` and `close`, nor short writes of `os.write`.
         """
         self._claim_files(handler)
         for size in (0, 1, 100, 1_000, 10_000):
@@ -71,7 +98,9 @@ class FailedWriteChecks(HandlerChecks):
     ) -> None:
         """Raise and keep the old value, whichever system call of a write fails.
 
-        Each call that changes a file fails once. An error that is swallowed loses the value silently.
+        Write a temporary file in the same folder, then rename it with `os.replace`; until the rename, the old value
+        is untouched. Let errors of the system pass: each call that changes a file fails once, and an error that is
+        swallowed loses the value silently.
         """
         self._claim_files(handler)
         for at in range(1, MAX_CALLS):
@@ -80,7 +109,12 @@ class FailedWriteChecks(HandlerChecks):
                 return
 
     def test_killed_write_keeps_old_value(self, handler: BaseIOHandler, other_process: ProcessServer) -> None:
-        """Keep the old value, or have the new one, whenever the process is killed; half a value never appears."""
+        """Keep the old value, or have the new one, whenever the process is killed; half a value never appears.
+
+        Write a temporary file in the same folder, then rename it with `os.replace`, as the last step: the rename
+        happens as a whole or not at all. A value of several files needs one file that makes it valid, such as a
+        manifest, which is written last.
+        """
         self._claim_files(handler)
         for at in range(1, MAX_CALLS):
             call = self._expect_old_or_new(handler, other_process, KillBeforeSystemCall(at))
@@ -92,7 +126,9 @@ class FailedWriteChecks(HandlerChecks):
     ) -> None:
         """Leave the asset absent, or whole, when the process is killed during its first write.
 
-        A folder that was created before its content, or a table before its first commit, is not a value.
+        Write a temporary file in the same folder, then rename it with `os.replace`, as the last step. An index, a
+        folder or a table without content is not a value: create it before, and let `exists` and `load_input` ignore
+        it, or write it last.
         """
         self._claim_files(handler)
         value = self.value(1, rows=200)
@@ -104,6 +140,8 @@ class FailedWriteChecks(HandlerChecks):
                 loaded = self.load(handler, asset)
             except NotMaterializedError:
                 pass
+            except Exception as error:
+                pytest.fail(f"Killed before call {at}: neither absent nor whole, but {error!r}.")
             else:
                 assert self.same_value(loaded, value), f"Killed before call {at}: loaded {shortened(loaded)}."
             if not is_reached(call, at):
@@ -114,7 +152,8 @@ class FailedWriteChecks(HandlerChecks):
     ) -> None:
         """Store a value after another process was killed while it stored one; its lock must not stay.
 
-        Use locks that end with their process (`flock`), or none.
+        Use locks that end with their process (`fcntl.flock`), or none: write a temporary file of a unique name, then
+        rename it. A lock that is a file (`open(path, 'x')`) stays when its process is killed.
         """
         self._claim_files(handler)
         value = self.value(1, rows=200)

@@ -48,7 +48,11 @@ class KeyChecks(HandlerChecks):
         )
 
     def test_long_partition_keys_are_separate(self, handler: BaseIOHandler) -> None:
-        """Keep partition keys apart that are longer than a file name may be, or raise PartitionValidationError."""
+        """Keep partition keys apart that are longer than a file name may be, or raise PartitionValidationError.
+
+        Build the address from `context.storage_key`: it replaces the end of long components by a digest. Never cut a
+        key.
+        """
         stored: dict[str, int] = {}
         for number, key in enumerate(("x" * 240 + "a", "x" * 240 + "b", "y" * 1000)):
             try:
@@ -61,7 +65,11 @@ class KeyChecks(HandlerChecks):
             self.expect(handler, self.value(number, key), key=key)
 
     def test_hostile_dimensions_are_separate(self, handler: BaseIOHandler) -> None:
-        """Keep keys of several dimensions apart, whatever characters the values contain."""
+        """Keep keys of several dimensions apart, whatever characters the values contain.
+
+        Build the address from `context.storage_key`, which encodes `=` and slashes in values. In SQL, compare one
+        column for each dimension, with bound parameters.
+        """
         keys: list[Key] = [
             {"day": day, "region": region}
             for day in ("1", "1/region=2", "2")
@@ -70,22 +78,41 @@ class KeyChecks(HandlerChecks):
         self._expect_separate(handler, [("orders", key) for key in keys])
 
     def test_letter_case_is_kept_apart(self, handler: BaseIOHandler) -> None:
-        """Keep names apart that differ in case only, also where the file system ignores case."""
-        self._expect_separate(handler, [(name, None) for name in ("orders", "Orders", "ORDERS", "oRDERS")])
+        """Keep names apart that differ in case only, also where the file system ignores case.
+
+        Build the address from `context.storage_key`, which marks capital letters (`US` becomes `US~3`). In a database
+        that ignores case in names of tables or in comparisons, use the storage key as the name, too.
+        """
+        names = ("orders", "Orders", "ORDERS", "oRDERS")
+        self._expect_separate(
+            handler, [*((name, None) for name in names), *(("daily", key) for key in names)]
+        )
 
     def test_unicode_forms_are_kept_apart(self, handler: BaseIOHandler) -> None:
-        """Keep names apart that differ in Unicode normalization only, also where the file system normalizes."""
+        """Keep names apart that differ in Unicode normalization only, also where the file system normalizes.
+
+        Build the address from `context.storage_key`, which encodes letters that have several forms. Do not normalize
+        names yourself.
+        """
         self._expect_separate(
             handler, [(name, None) for name in ("\u00e4", "a\u0308", "\u00c4", "\u212b", "\u00e5")]
         )
 
     def test_long_names_are_separate(self, handler: BaseIOHandler) -> None:
-        """Store names that are longer than a file name may be, and keep their ends apart."""
+        """Store names that are longer than a file name may be, and keep their ends apart.
+
+        Build the address from `context.storage_key`: it replaces the end of a long name by a digest of the whole.
+        Never cut a name, nor leave it to a database that cuts names of tables.
+        """
         names = [("x" * length) + end for length in (240, 255, 1000) for end in ("a", "b")]
         self._expect_separate(handler, [(name, None) for name in names])
 
     def test_asset_and_partition_are_separate(self, handler: BaseIOHandler) -> None:
-        """Keep a partition of one asset apart from another asset whose name looks like both together."""
+        """Keep a partition of one asset apart from another asset whose name looks like both together.
+
+        Build the address from `context.storage_key`, which puts a slash between asset and partition and encodes those
+        in names. A name joined with `-`, `_` or `/` of your own can be that of another asset.
+        """
         pairs: list[tuple[str, Key]] = [
             ("a", None),
             ("a/b", None),
@@ -96,7 +123,11 @@ class KeyChecks(HandlerChecks):
         self._expect_separate(handler, [*pairs, ("c", "b"), ("c/b", None), ("c=b", None), ("c|b", None)])
 
     def test_order_of_dimensions_does_not_matter(self, handler: BaseIOHandler) -> None:
-        """Find a partition whatever the order in which its dimensions are written."""
+        """Find a partition whatever the order in which its dimensions are written.
+
+        Build the address from `context.storage_key`, which sorts dimensions by name, or compare one column for each
+        dimension.
+        """
         key: Key = {"region": "us", "day": "2024-01-01"}
         self.store(handler, self.value(1, key), key=key)
         reversed_key: Key = {"day": "2024-01-01", "region": "us"}
@@ -121,7 +152,11 @@ class KeyChecks(HandlerChecks):
         assert not escaped, f"Written outside of the handler's folder: {', '.join(sorted(escaped))}."
 
     def test_address_is_text_without_credentials(self, handler: BaseIOHandler) -> None:
-        """Return an address for messages from `describe_address`, without a user name or password, or None."""
+        """Return an address for messages from `describe_address`, without a user name or password, or None.
+
+        Build the text from the path or URL without its user part, and from `context.storage_key`. Never format
+        options or the whole connection string.
+        """
         address = handler.describe_address(self.output(self.value(1)))
         self.claim(address is not None, "`describe_address` returns None")
         assert isinstance(address, str), f"It returned {address!r}."
@@ -130,14 +165,20 @@ class KeyChecks(HandlerChecks):
         assert "@" not in host, "It contains a user name or password."
 
     def test_addresses_differ(self, handler: BaseIOHandler) -> None:
-        """Describe different assets by different addresses."""
+        """Describe different assets by different addresses.
+
+        Include `context.storage_key` in the address, so that a message leads to one value.
+        """
         value = self.value(1)
         addresses = [handler.describe_address(self.output(value, asset)) for asset in ("a", "A", "b", "a/b")]
         self.claim(addresses[0] is not None, "`describe_address` returns None")
         assert len(set(addresses)) == len(addresses), f"It returned {addresses}."
 
     def test_address_is_stable(self, handler: BaseIOHandler) -> None:
-        """Describe a value by the same address before and after it is stored."""
+        """Describe a value by the same address before and after it is stored.
+
+        Build the address from settings and `context.storage_key`; leave out versions, times and generated file names.
+        """
         value = self.value(1)
         before = handler.describe_address(self.output(value))
         self.store(handler, value)
@@ -146,7 +187,8 @@ class KeyChecks(HandlerChecks):
     def test_storage_locations_are_separate(self, handler: BaseIOHandler) -> None:
         """Return different locations for different assets from `storage_location`, none inside another.
 
-        The engine rejects two assets that share a location. None suits handlers that use the storage key only.
+        The engine rejects two assets that share a location. Derive it from the options that set the address, else
+        from `storage_key(name)`. Handlers that only use the storage key do not override it.
         """
         metadata = self.asset_metadata([])
         locations = [handler.storage_location(name, metadata) for name in ("a", "b", "a/b", "A")]

@@ -23,7 +23,11 @@ class PipelineChecks(HandlerChecks):
     documentation: ClassVar[str] = "pipelines"
 
     def test_pipeline_stores_and_loads(self, handler: BaseIOHandler) -> None:
-        """Store an asset and load it for the next one, in a run of the engine."""
+        """Store an asset and load it for the next one, in a run of the engine.
+
+        The checks that call the handler directly name the fault: correct those first. If only this one fails, compare
+        what the engine passes: annotations as `context.type_hint`, metadata of the asset, a run id.
+        """
         rs = engine()
         received: list[Any] = []
         orders = rs.Asset(self._asset("orders", lambda: self.value(1)), **self._options(handler))
@@ -39,7 +43,11 @@ class PipelineChecks(HandlerChecks):
             self._expect_loaded(repo, None, self.value(1))
 
     def test_pipeline_stores_partitions(self, handler: BaseIOHandler) -> None:
-        """Store an asset for several partition keys in one run."""
+        """Store an asset for several partition keys in one run.
+
+        The checks of partitions name the fault: correct those first. The engine passes one key per call, several at
+        once with `partition_batches`, and may load them concurrently.
+        """
         rs = engine()
         definition = rs.PartitionsDefinition.static_(["a", "b"])
 
@@ -56,7 +64,10 @@ class PipelineChecks(HandlerChecks):
                 self._expect_loaded(repo, key, self.value(1, key))
 
     def test_pipeline_records_version(self, handler: BaseIOHandler) -> None:
-        """Record the handler's data version and metadata in the event of a run."""
+        """Record the handler's data version and metadata in the event of a run.
+
+        Call `context.offer_content_version` on the context that `handle_output` received, before it returns.
+        """
         rs = engine()
         offered = self.store(handler, self.value(1), "other").data_version
         orders = rs.Asset(self._asset("orders", lambda: self.value(1)), **self._options(handler))
@@ -69,7 +80,11 @@ class PipelineChecks(HandlerChecks):
         self.claim(offered, "no data version is reported")
 
     def test_pipeline_reports_failed_write(self, handler: BaseIOHandler) -> None:
-        """Fail the run if a value cannot be stored, and record no materialization."""
+        """Fail the run if a value cannot be stored, and record no materialization.
+
+        Raise in `handle_output` if the value is not stored. An error that is logged, or raised later in a thread,
+        does not reach the engine.
+        """
         rs = engine()
         value = self.make_unstorable()
         try:
@@ -109,7 +124,7 @@ class PipelineChecks(HandlerChecks):
 def engine() -> Any:
     """Return the module of the engine; skip if it is not installed."""
     if find_spec("rivers") is None:
-        pytest.skip("the engine is not installed: pip install rivers-testkit[pipelines]")
+        pytest.skip("the engine is not installed; to run them: pip install 'rivers-testkit[pipelines]'")
     import rivers
 
     return rivers

@@ -38,7 +38,11 @@ class RegistrationChecks(HandlerChecks):
     documentation: ClassVar[str] = "registration"
 
     def test_method_signatures(self, handler: BaseIOHandler) -> None:
-        """Take the arguments of the contract in its order: the engine calls methods by position."""
+        """Take the arguments of the contract in its order: the engine calls methods by position.
+
+        Copy the signature from `BaseIOHandler`: `handle_output(self, context, obj)`, `load_input(self, context)`.
+        Further arguments need defaults.
+        """
         problems = contract_problems(type(handler))
         assert not problems, " ".join(problems)
 
@@ -60,36 +64,58 @@ class RegistrationChecks(HandlerChecks):
         assert not private, f"Private modules: {', '.join(sorted(private))}."
 
     def test_engine_is_not_imported(self, handler: BaseIOHandler) -> None:
-        """Depend on rivers-core, not on the engine: a handler also works where no pipeline runs."""
+        """Depend on rivers-core, not on the engine: a handler also works where no pipeline runs.
+
+        Import from `rivers_core` what you imported from `rivers`: contexts, keys, metadata and errors are defined
+        there. Tests and examples outside the package may use the engine.
+        """
         engine = {name for name in imported_modules(type(handler)) if name.partition(".")[0] == "rivers"}
         assert not engine, f"Imported: {', '.join(sorted(engine))}."
 
     def test_class_is_documented(self, handler: BaseIOHandler) -> None:
-        """Document the class: the command `rivers handlers` and editors show its docstring."""
+        """Document the class: the command `rivers handlers` and editors show its docstring.
+
+        Begin the class with a docstring of one sentence that says where values are kept, then `Args:` with the
+        settings.
+        """
         assert type(handler).__dict__.get("__doc__"), f"{type(handler).__name__} has no docstring."
 
     def test_entry_point_exists(self, handler: BaseIOHandler, registered_name: str) -> None:
-        """Provide the class under a name, so that a configuration can name it."""
+        """Provide the class under a name, so that a configuration can name it.
+
+        Yield `HandlerSpec(name, "package.module:Class", summary)` from `rivers_io_handlers`, and name the plugin
+        module in `[project.entry-points.rivers]`. Install again after a change: `pip install -e .`.
+        """
         assert PluginRegistry().handler(registered_name) is type(handler)
 
     def test_entry_point_is_named_like_handler(
         self, handler: BaseIOHandler, registration: Registration[HandlerSpec]
     ) -> None:
-        """Name an entry point like the handler, so that a lookup loads this plugin only."""
+        """Name an entry point like the handler, so that a lookup loads this plugin only.
+
+        In `[project.entry-points.rivers]`, write `<name of the handler> = "package.plugin"`, and install again: `pip
+        install -e .`.
+        """
         del handler
         assert registration.entry_point == registration.spec.name, (
             f"Handler {registration.spec.name!r} has the entry point {registration.entry_point!r}."
         )
 
     def test_summary_is_given(self, handler: BaseIOHandler, registration: Registration[HandlerSpec]) -> None:
-        """Give the record a summary: lists of handlers show it."""
+        """Give the record a summary: lists of handlers show it.
+
+        Pass a sentence as third argument of `HandlerSpec`.
+        """
         del handler
         assert registration.spec.summary.strip(), "The summary is empty."
 
     def test_plugin_has_no_warnings(
         self, handler: BaseIOHandler, registration: Registration[HandlerSpec]
     ) -> None:
-        """Register without warnings: no hook without announcement, no target that cannot be imported."""
+        """Register without warnings: no hook without announcement, no target that cannot be imported.
+
+        Each warning names its cause. After a change of `pyproject.toml`, install again: `pip install -e .`.
+        """
         del handler
         status = plugin_status(registration)
         assert status.state == "loaded", f"It is {status.state}: {status.error}"
@@ -112,7 +138,10 @@ class RegistrationChecks(HandlerChecks):
     def test_requirements_are_installed(
         self, handler: BaseIOHandler, registration: Registration[HandlerSpec]
     ) -> None:
-        """Name in `requires` distributions as the index knows them; they are installed here."""
+        """Name in `requires` distributions as the index knows them; they are installed here.
+
+        Write names as in `pip install NAME`, which differ from names of modules for some libraries, and install them.
+        """
         del handler
         self.claim(registration.spec.requires, "`requires` is empty")
         assert PluginRegistry().handler(registration.qualified_name)

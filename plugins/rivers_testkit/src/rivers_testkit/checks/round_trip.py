@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from rivers_testkit.subject import HandlerChecks, load_value, shortened, store_value
+from rivers_testkit.subject import HandlerChecks, files_below, load_value, shortened, store_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from rivers_core import BaseIOHandler
     from rivers_testkit.samples import Sample
@@ -28,7 +29,7 @@ class RoundTripChecks(HandlerChecks):
         `samples`.
         """
         value = sample.make()
-        hint = type(value) if sample.hint is None else sample.hint
+        hint = _hint_of(sample, value)
         self.store(handler, value, hint=hint)
         self.expect(handler, sample.make(), hint=hint)
 
@@ -46,7 +47,7 @@ class RoundTripChecks(HandlerChecks):
 
         The engine asks both before anything runs, so False rejects a pipeline that would work.
         """
-        hint = type(sample.make()) if sample.hint is None else sample.hint
+        hint = _hint_of(sample, sample.make())
         for method in (handler.accepts_type, handler.can_load_type):
             assert method(hint) is True, f"{method.__name__}({hint!r}) must be True, got {method(hint)!r}."
 
@@ -60,13 +61,21 @@ class RoundTripChecks(HandlerChecks):
         assert self.same_value(value, self.value(1, rows=3)), f"It became {shortened(value)}."
 
     def test_value_is_loaded_repeatedly(self, handler: BaseIOHandler) -> None:
-        """Give every consumer the value: loading does not consume it."""
+        """Give every consumer the value: loading does not consume it.
+
+        Load from the store each time. If you keep a value, do not hand out the same iterator, cursor or open file
+        again.
+        """
         self.store(handler, self.value(1))
         for _ in range(3):
             self.expect(handler, self.value(1))
 
     def test_overwrite_replaces_value(self, handler: BaseIOHandler) -> None:
-        """Replace the value when an asset is stored again."""
+        """Replace the value when an asset is stored again.
+
+        Write also if something is stored: replace the file, or delete and insert in one transaction. Drop what a
+        cache has for this key.
+        """
         for number in range(3):
             self.store(handler, self.value(number))
             self.expect(handler, self.value(number))
@@ -74,19 +83,63 @@ class RoundTripChecks(HandlerChecks):
     def test_overwrite_with_smaller_value(self, handler: BaseIOHandler) -> None:
         """Leave nothing of a larger value behind when a smaller one replaces it.
 
-        Write to a new file and replace the old one, instead of writing into it.
+        Write a temporary file in the same folder, then rename it with `os.replace`; do not write into the old file.
         """
         self.store(handler, self.value(1, rows=2_000))
         self.store(handler, self.value(2))
         self.expect(handler, self.value(2))
 
+    def test_overwrite_with_other_type(self, handler: BaseIOHandler) -> None:
+        """Replace a value by one of another type, or raise; also one that Python counts as equal, such as 1 and True.
+
+        Write without comparing with the stored value. Remove what a value of another type left, such as a file with
+        another suffix, which would be found first.
+        """
+        stored: Sample | None = None
+        for sample in (*self.samples, *reversed(self.samples)):
+            value = sample.make()
+            try:
+                self.store(handler, value, hint=_hint_of(sample, value))
+            except Exception:  # a store may insist on its type
+                if stored is None:
+                    raise
+            else:
+                stored = sample
+            value = stored.make()
+            self.expect(handler, value, hint=_hint_of(stored, value))
+
+    def test_overwrite_leaves_no_files(self, handler: BaseIOHandler, tmp_path: Path) -> None:
+        """Leave no temporary file behind when a value is replaced.
+
+        Rename the temporary file instead of copying it, and remove what the new value replaces. A handler that keeps
+        earlier values declares `has_versions`.
+        """
+        self.claim(not handler.has_versions, "`has_versions` is True")
+        for number in range(2):
+            self.store(handler, self.value(number))
+        before = files_below(tmp_path)
+        self.claim(before, "values are not files below `tmp_path`")
+        for number in range(5):
+            self.store(handler, self.value(number))
+        after = files_below(tmp_path)
+        assert len(after) <= len(before), (
+            f"{len(before)} files became {len(after)}: {', '.join(sorted(after - before)[:3])}."
+        )
+
     def test_large_value_round_trips(self, handler: BaseIOHandler) -> None:
-        """Store and load a value of 50,000 rows completely."""
+        """Store and load a value of 50,000 rows completely.
+
+        Read and write in a loop until all is done: a single `read` or `write`, a page of results or a batch may be
+        only a part.
+        """
         self.store(handler, self.value(1, rows=50_000))
         self.expect(handler, self.value(1, rows=50_000))
 
     def test_assets_are_independent(self, handler: BaseIOHandler) -> None:
-        """Keep the values of two assets apart."""
+        """Keep the values of two assets apart.
+
+        Build the address from `context.storage_key`, which contains the name of the asset.
+        """
         self.store(handler, self.value(1), "orders")
         self.store(handler, self.value(2), "customers")
         self.expect(handler, self.value(1), "orders")
@@ -103,14 +156,20 @@ class RoundTripChecks(HandlerChecks):
             self.expect(handler, self.value(number))
 
     def test_load_without_annotation(self, handler: BaseIOHandler) -> None:
-        """Load a value for a consumer without annotation: `context.type_hint` is None."""
+        """Load a value for a consumer without annotation: `context.type_hint` is None.
+
+        Test for None before you use `context.type_hint`, and then load the type that was stored.
+        """
         self.store(handler, self.value(1))
         context = self.input()
         context.type_hint = None
         assert load_value(handler, context) is not None
 
     def test_store_without_annotation(self, handler: BaseIOHandler) -> None:
-        """Store a value of a function without annotation: `context.type_hint` is None."""
+        """Store a value of a function without annotation: `context.type_hint` is None.
+
+        Decide by the value, and not by `context.type_hint`, what is stored.
+        """
         context = self.output(self.value(1))
         context.type_hint = None
         store_value(handler, context, self.value(1))
@@ -128,7 +187,10 @@ class RoundTripChecks(HandlerChecks):
         self.expect(handler, self.value(1, rows=2))
 
     def test_writer_changes_stay_private(self, handler: BaseIOHandler) -> None:
-        """Store the value as it is at the time of the call, so that later changes do not reach the store."""
+        """Store the value as it is at the time of the call, so that later changes do not reach the store.
+
+        Encode or copy the value before `handle_output` returns; do not keep the object in a cache or a queue.
+        """
         self._claim_isolation(handler)
         value = self.value(1, rows=2)
         self.store(handler, value)
@@ -161,6 +223,20 @@ class RoundTripChecks(HandlerChecks):
         after = self.load(handler, hint=object)
         assert self.same_value(before, after), f"{shortened(before)} was replaced by {shortened(after)}."
 
+    def test_failing_one_shot_value_is_not_stored(self, handler: BaseIOHandler) -> None:
+        """Raise the error of a generator that fails in the middle, and store none of its items.
+
+        Consume it completely before the stored value changes. Do not catch its error: half of the items look like a
+        whole value to consumers.
+        """
+        items = [self.value(number) for number in range(3)]
+        self.claim(self._stores_generator(handler, iter_items(items)), "generators are refused")
+        before = self.load(handler, hint=object)
+        with pytest.raises(InterruptedGeneratorError):
+            self.store(handler, iter_items(items[:2], InterruptedGeneratorError()), hint=object)
+        after = self.load(handler, hint=object)
+        assert self.same_value(before, after), f"{shortened(before)} was replaced by {shortened(after)}."
+
     def _stores_generator(self, handler: BaseIOHandler, generator: Iterator[Any]) -> bool:
         try:
             self.store(handler, generator, hint=object)
@@ -183,10 +259,21 @@ class RoundTripChecks(HandlerChecks):
             pytest.skip(f"a {type(value).__name__} cannot be changed in place")
 
 
-def iter_items(items: list[Any]) -> Iterator[Any]:
+class InterruptedGeneratorError(Exception):
+    """Raised by a generator after some of its items."""
+
+
+def iter_items(items: list[Any], error: Exception | None = None) -> Iterator[Any]:
     """Return a generator of items.
 
     Args:
         items: The items.
+        error: Error that it raises after them; None for a complete one.
     """
     yield from items
+    if error is not None:
+        raise error
+
+
+def _hint_of(sample: Sample, value: Any) -> Any:
+    return type(value) if sample.hint is None else sample.hint

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import typing
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import pytest
@@ -16,6 +18,8 @@ from rivers_core.exceptions import RiversError
 from rivers_testkit.subject import HandlerChecks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rivers_core import BaseIOHandler
 
 SECRET: Final = "kQ7-correct-horse"
@@ -27,7 +31,11 @@ class SettingsChecks(HandlerChecks):
     documentation: ClassVar[str] = "settings"
 
     def test_unknown_setting_is_refused(self, handler: BaseIOHandler) -> None:
-        """Raise for an argument that is not a setting; keep `extra="forbid"`."""
+        """Raise for an argument that is not a setting; keep `extra="forbid"`.
+
+        Set nothing but `env_prefix` and `frozen` in your `SettingsConfigDict`; `extra="ignore"` hides misspelled
+        settings.
+        """
         cls, values = handler.configuration()
         with pytest.raises(ValidationError, match="no_such_setting"):
             cls(**{**values, "no_such_setting": 1})
@@ -50,7 +58,11 @@ class SettingsChecks(HandlerChecks):
         assert not changed, f"Variable {', '.join(map(str.upper, changed))} changed a setting."
 
     def test_prefixed_variable_is_read(self, handler: BaseIOHandler, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Read settings from variables: the prefix and the name of the field, in capitals."""
+        """Read settings from variables: the prefix and the name of the field, in capitals.
+
+        Set `env_prefix` in `model_config`, and do not override `settings_customise_sources`. A field with an alias is
+        read under that alias: use none.
+        """
         cls, values = handler.configuration()
         texts = {
             name: str(value)
@@ -64,7 +76,10 @@ class SettingsChecks(HandlerChecks):
         assert built.configuration()[1][name] == values[name]
 
     def test_missing_setting_is_named(self, handler: BaseIOHandler, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Name the missing setting and its variable in the error; the base class does it."""
+        """Name the missing setting and its variable in the error; the base class does it.
+
+        Call `super().__init__(**values)` if you define `__init__`, and let its `ValidationError` pass.
+        """
         cls, _ = handler.configuration()
         required = [name for name, field in cls.model_fields.items() if field.is_required()]
         self.claim(required, "every setting has a default")
@@ -96,26 +111,41 @@ class SettingsChecks(HandlerChecks):
         assert not plain, f"Not SecretStr: {', '.join(plain)}."
 
     def test_repr_hides_secrets(self, handler: BaseIOHandler) -> None:
-        """Show no credential in `repr`, `str` and format strings."""
+        """Show no credential in `repr`, `str` and format strings.
+
+        Annotate credentials `SecretStr`, and do not define `__repr__` or `__str__`: the inherited ones redact.
+        """
         secret = self._handler_with_secret(handler)
         for text in (repr(secret), str(secret), f"{secret}", f"{[secret]}"):
             assert SECRET not in text, "A credential is visible."
 
     def test_dumps_hide_secrets(self, handler: BaseIOHandler) -> None:
-        """Show no credential in `model_dump` and `model_dump_json`."""
+        """Show no credential in `model_dump` and `model_dump_json`.
+
+        Annotate credentials `SecretStr`, and call `get_secret_value()` only where a client is created, not in a
+        serializer.
+        """
         secret = self._handler_with_secret(handler)
         for text in (str(secret.model_dump()), secret.model_dump_json()):
             assert SECRET not in text, "A credential is visible."
 
     def test_setting_errors_hide_secrets(self, handler: BaseIOHandler) -> None:
-        """Show no credential in errors about settings; keep `hide_input_in_errors=True`."""
+        """Show no credential in errors about settings; keep `hide_input_in_errors=True`.
+
+        Do not set `hide_input_in_errors` in `model_config`, and put no value of a setting into the `ValueError` of a
+        validator.
+        """
         cls, values = self._handler_with_secret(handler).configuration()
         with pytest.raises(ValidationError) as caught:
             cls(**{**values, "no_such_setting": 1})
         assert SECRET not in f"{caught.value} {caught.value!r}", "A credential is visible."
 
     def test_addresses_hide_secrets(self, handler: BaseIOHandler) -> None:
-        """Show no credential in addresses, locations and roots."""
+        """Show no credential in addresses, locations and roots.
+
+        Build addresses from the URL without its user part and query. `rivers_core.authoring.redact_secrets` removes
+        known credentials from a text.
+        """
         secret = self._handler_with_secret(handler)
         texts = [
             secret.describe_address(self.output(self.value(1))),
@@ -125,7 +155,11 @@ class SettingsChecks(HandlerChecks):
         assert SECRET not in str(texts), "A credential is visible."
 
     def test_secrets_travel(self, handler: BaseIOHandler) -> None:
-        """Keep credentials in `configuration()`, so that a worker can use the store."""
+        """Keep credentials in `configuration()`, so that a worker can use the store.
+
+        Keep credentials in fields annotated `SecretStr`, and let the inherited `configuration` return them:
+        `model_dump` shows asterisks instead.
+        """
         secret = self._handler_with_secret(handler)
         rebuilt = build_handler(*secret.configuration())
         assert any(SECRET in text for text in secrets_in(rebuilt.configuration()[1])), (
@@ -133,7 +167,11 @@ class SettingsChecks(HandlerChecks):
         )
 
     def test_configuration_file_builds_handler(self, handler: BaseIOHandler, registered_name: str) -> None:
-        """Build the handler from `rivers.toml` by its name, with the same settings."""
+        """Build the handler from `rivers.toml` by its name, with the same settings.
+
+        Annotate fields with types that text, numbers, lists and tables of TOML can fill; convert them in a validator.
+        A relative path in the file is relative to it: annotate `Path`, or list the field in `location_fields`.
+        """
         given = {
             name: value for name, value in handler.configuration()[1].items() if value not in (None, {}, [])
         }
@@ -167,9 +205,25 @@ class SettingsChecks(HandlerChecks):
         if unreachable is None:
             pytest.skip("`handler_for_endpoint` returns None: the handler has no server")
         for call in (self.load, self.exists, partial(self.store, value=self.value(1))):
-            with pytest.raises(Exception) as caught:  # noqa: PT011 - any error but absence will do
-                call(unreachable)
-            assert not isinstance(caught.value, FileNotFoundError), f"Raised {caught.value!r}."
+            error = self._error_of(partial(call, unreachable))
+            assert error is not None, "No error was raised."
+            assert not isinstance(error, FileNotFoundError), f"Raised {error!r}."
+
+    def _error_of(self, call: Callable[[], object]) -> BaseException | None:
+        """Return the error of a call, in a thread that the tests can leave behind if it hangs."""
+        future: Future[object] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(call())
+            except BaseException as error:
+                future.set_exception(error)
+
+        thread = Thread(target=run, daemon=True)
+        thread.start()
+        thread.join(self.timeout_s)
+        assert future.done(), f"The call did not return within {self.timeout_s:g} s."
+        return future.exception()
 
     def _handler_with_secret(self, handler: BaseIOHandler) -> BaseIOHandler:
         """Return the handler with a known credential in each secret field; skip if there is none."""
