@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from rivers_core import InputContext, OutputContext
+
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 PAGES = "\n".join(page.read_text() for page in sorted(REFERENCE.glob("*.md")))
 MODULES = set(re.findall(r"^::: (\S+)", PAGES, re.MULTILINE))
@@ -38,3 +40,11 @@ def test_reference_documents_public_name(package: str, name: str) -> None:
     value = getattr(import_module(package), name)
     module = getattr(value, "__module__", None) or value.__name__
     assert module in MODULES
+
+
+@pytest.mark.parametrize("context", [InputContext, OutputContext])
+def test_page_names_each_context_member(context: type) -> None:
+    section = (REFERENCE / "core.md").read_text().partition("\n## Contexts\n")[2].partition("\n:::")[0]
+    documented = set(re.findall(r"`(\w+)", section))
+    members = {name for cls in context.__mro__ for name in (*vars(cls), *getattr(cls, "__slots__", ()))}
+    assert {name for name in members if not name.startswith("_")} <= documented
