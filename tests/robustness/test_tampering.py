@@ -128,7 +128,7 @@ def test_disguised_payloads_never_run():
     for number in range(2):
         handler.handle_output(OutputContext("asset"), list(range(number, 40)))
     asked, good = InputContext("asset", "next"), content(store, "asset.pkl")
-    (earlier,) = handler.objects.all_paths(".versions")
+    earlier = min(handler.objects.all_paths(".versions"))
     version = handler.versions(asked)[1].version
     streams = payloads()
     assert len(streams) == 100

@@ -135,7 +135,8 @@ def test_history_keeps_replaced_objects(objects: Folder | Bucket) -> None:
     history = History("kept", 2, version_of)
     for number in range(5):
         put(objects, "x", f"v{number}".encode(), history=history)
-    assert sorted(name for name, _ in objects.entries("kept")) == ["v2", "v3"]
+    own = ["v4"] if isinstance(objects, Bucket) else []
+    assert sorted(name for name, _ in objects.entries("kept")) == ["v2", "v3", *own]
     assert bytes(objects.read("kept/v3")) == b"v3"
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import pickle
+import threading
 from datetime import timedelta
 
+import obstore
 import pytest
+from obstore.store import MemoryStore
 
 from rivers_core.contexts import InputContext, OutputContext
 from rivers_core.exceptions import IntegrityError, VersionNotFoundError
@@ -162,3 +165,90 @@ def test_nearest_object_is_not_an_earlier_version(tmp_path):
     with pytest.raises(FileNotFoundError) as missing:
         handler.load_input(InputContext("asset2", "next"))
     assert "'asset.pkl'" in str(missing.value)
+
+
+REQUESTS = ["put", "get", "head", "list_with_delimiter", "delete", "copy", "open_writer"]
+"""Functions of obstore that a write may call."""
+
+
+class Died(BaseException):
+    """End of a process."""
+
+
+@pytest.fixture
+def before_request(monkeypatch):
+    """Call a function before the n-th request from now, as another process would run there."""
+    state = {"left": 0, "action": None}
+
+    def arrange(number, action):
+        state.update(left=number, action=action)
+        return state
+
+    for name in REQUESTS:
+
+        def send(*args, _send=getattr(obstore, name), **options):
+            state["left"] -= 1
+            if state["left"] == 0 and state["action"] is not None:
+                state["action"]()
+            return _send(*args, **options)
+
+        monkeypatch.setattr(obstore, name, send)
+    return arrange
+
+
+@pytest.mark.parametrize("size", [10, 5 << 20])
+@pytest.mark.parametrize("kept_before", [0, 9])
+@pytest.mark.parametrize("number", range(1, 12))
+def test_concurrent_writers_of_a_bucket_keep_each_version(before_request, size, kept_before, number):
+    objects = MemoryStore()
+    first = store(PickleIOHandler(objects, keep_versions=kept_before), b"0" * size)
+    one, two = (PickleIOHandler(objects, keep_versions=9) for _ in range(2))
+    stored = [first]
+    before_request(number, lambda: stored.append(store(two, b"2" * size)))
+    stored.append(store(one, b"1" * size))
+    before_request(0, None)
+    assert sorted(listed(one)) == sorted(stored)
+    assert {load(one, version)[:1] for version in stored} == {
+        value[:1] for value in (b"0", b"1", b"2")[: len(stored)]
+    }
+
+
+@pytest.mark.parametrize("size", [10, 5 << 20])
+@pytest.mark.parametrize("number", range(1, 12))
+def test_writer_of_a_bucket_that_dies_loses_no_version(before_request, size, number):
+    handler = PickleIOHandler(MemoryStore(), keep_versions=9)
+    stored = [store(handler, value * size) for value in (b"0", b"1")]
+
+    def die():
+        raise Died
+
+    before_request(number, die)
+    try:
+        stored.append(store(handler, b"2" * size))
+    except Died:
+        assert load(handler) in (b"1" * size, b"2" * size)
+    before_request(0, None)
+    assert {*stored} <= {*listed(handler)}
+    stored = [*listed(handler), store(handler, b"3" * size)]
+    assert sorted(listed(handler)) == sorted(stored)
+    assert all(load(handler, version) for version in stored)
+
+
+@pytest.mark.server
+def test_concurrent_writers_of_s3_keep_each_version(s3_server, s3_url):
+    writers = [
+        PickleIOHandler(s3_url, keep_versions=99, storage_options=s3_server.options()) for _ in range(4)
+    ]
+    stored = []
+
+    def write(number):
+        for turn in range(5):
+            stored.append(store(writers[number], (number, turn)))
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(len(writers))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(listed(writers[0])) == sorted(stored)
+    assert len({load(writers[0], version) for version in stored}) == 20

@@ -250,23 +250,36 @@ class PickleIOHandler(ObjectIOHandler):
             context: Context of the asset.
         """
         path = self.object_path(context)
+        current = self._current(context, path)
+        if current is None:
+            return []
+        return [
+            _stored_version(*current, is_current=True),
+            *(_stored_version(*entry) for entry in self._earlier(context, path, current)),
+        ]
+
+    def _current(self, context: InputContext, path: str) -> tuple[str, int] | None:
+        """Return name and size of the current object; None if there is none."""
         try:
             tail, size = self.objects.tail(path)
             name = object_name(tail, size == len(tail)) or object_name(bytes(self.objects.read(path)), True)
         except FileNotFoundError:
-            return []
+            return None
         except Exception as error:
             self.fail("look for", context, path, error)
         assert name is not None
-        return [
-            _stored_version(name, size, is_current=True),
-            *(
-                _stored_version(kept, kept_size)
-                for kept, kept_size in self._kept(context, path)
-                if kept
-                != name  # a process ended after it had kept the current object, and before it replaced it
-            ),
-        ]
+        return name, size
+
+    def _earlier(
+        self, context: InputContext, path: str, current: tuple[str, int] | None
+    ) -> list[tuple[str, int]]:
+        """Return name and size of each kept version except the current one, the latest first.
+
+        The current object is also kept, in a bucket always, and in a folder if a process ended after it had kept the
+        object and before it replaced it.
+        """
+        kept = self._kept(context, path)
+        return [entry for entry in kept if current is None or entry[0] != current[0]]
 
     def restore(self, context: OutputContext, version: str) -> str | None:
         """Write an earlier version again, as a new object with the same pickle stream; nothing is unpickled.
@@ -328,7 +341,7 @@ class PickleIOHandler(ObjectIOHandler):
         path = self.object_path(context)
         latest = None if older_than is None else datetime.now(UTC) - older_than
         removed = []
-        for name, size in self._kept(context, path)[keep or 0 :]:
+        for name, size in self._earlier(context, path, self._current(context, path))[keep or 0 :]:
             version = _stored_version(name, size)
             if latest is None or version.stored_at is None or version.stored_at < latest:
                 removed.append(version)

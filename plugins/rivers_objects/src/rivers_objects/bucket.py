@@ -202,8 +202,7 @@ class Bucket:
         Args:
             path: The object's path in the store.
             condition: Condition of the write; publishing raises `ReplacedError` if it does not hold.
-            history: Where the replaced object is kept. Of concurrent writes without a condition, only the last one is
-                sure to be kept when it is replaced.
+            history: Where earlier versions are kept.
 
         Raises:
             RiversError: The store ignores conditions.
@@ -217,7 +216,9 @@ class Bucket:
         return self._keeping(ConditionalObject(client, path, condition, self._run), path, history)
 
     def keep_version(self, path: str, history: History) -> None:
-        """Copy an object to the folder of its earlier versions, inside the store.
+        """Copy an object to the folder of its versions, unless it is there.
+
+        All bytes come from one response, so that they fit their name even if the object is replaced meanwhile.
 
         Args:
             path: The object's path in the store.
@@ -226,37 +227,53 @@ class Bucket:
         client = self._connected()
         import obstore
 
-        def is_kept() -> bool:
-            tail, meta = _tail(client, path, TAIL_SIZE)
-            name = history.name_of(tail, meta["size"] <= TAIL_SIZE)
-            if name is None:
-                name = history.name_of(obstore.get(client, path).bytes().to_bytes(), True)
-            copy = f"{history.folder}/{name}"
-            obstore.copy(client, path, copy)
-            if _is_same(obstore.head(client, path), meta):
-                return True
-            # replaced by a concurrent write: the copy may be of another object than its name says
-            obstore.delete(client, copy)
-            return False
-
         with suppress(FileNotFoundError):
             for _ in range(_READS):
-                if self._run(is_kept):
+                tail, size, stamp = self.stamped_tail(path)
+                name = history.name_of(tail, size == len(tail))
+                if name is None:
+                    self.add_version(history, bytes(self.read(path)))
                     return
+                copy = f"{history.folder}/{name}"
+                if self.exists(copy):
+                    return
+                response = self._run(lambda: obstore.get(client, path))
+                if _stamp(response.meta) == stamp:
+                    with StoredObject(client, copy, self._run).open() as writer:
+                        for chunk in self._received(iter(response.stream(min_chunk_size=_CHUNK))):
+                            writer.write(chunk)
+                    return
+            raise RiversError(f"Object {path!r} was replaced {_READS} times while it was copied.")
+
+    def add_version(self, history: History, data: bytes | Path) -> None:
+        """Write an object to the folder of its versions.
+
+        Args:
+            history: The folder.
+            data: The object, or a file that holds it.
+        """
+        tail, size = _end(data)
+        name = history.name_of(tail, size == len(tail))
+        if name is None:
+            name = history.name_of(data if isinstance(data, bytes) else data.read_bytes(), True)
+        StoredObject(self._connected(), f"{history.folder}/{name}", self._run).upload(data)
 
     def prune_versions(self, history: History) -> None:
         """Remove the versions beyond the number to keep; a failure is logged, and the next write tries again.
 
         Args:
-            history: The folder.
+            history: The folder, which also has the current version.
         """
         try:
+            history = history._replace(keep=history.keep + 1)
             for name in history.obsolete(name for name, _ in self.entries(history.folder)):
                 self.delete(f"{history.folder}/{name}")
         except Exception as error:
             _LOG.warning("Could not remove obsolete versions in %s: %s", history.folder, type(error).__name__)
 
-    def _keeping(self, target: Target, path: str, history: History | None) -> Target:
+    def _keeping(
+        self, target: StoredObject | ConditionalObject, path: str, history: History | None
+    ) -> Target:
         return target if history is None else _KeepingTarget(self, target, path, history)
 
     def leftovers(self, below: str = "") -> Iterator[Leftover]:
@@ -296,31 +313,39 @@ class Bucket:
 
 
 class _KeepingTarget:
-    """An object whose earlier version is copied before it is replaced, so that a crash leaves both or one twice."""
+    """An object whose versions are kept.
 
-    def __init__(self, bucket: Bucket, target: Target, path: str, history: History) -> None:
+    Each writer adds its own object to the versions, under a name that no other object has. Copying the replaced object
+    is not enough: two writers may replace the same one, and the value of the first would be lost.
+    """
+
+    def __init__(
+        self, bucket: Bucket, target: StoredObject | ConditionalObject, path: str, history: History
+    ) -> None:
         self._bucket = bucket
         self._target = target
         self._path = path
         self._history = history
 
     def put(self, data: bytes) -> None:
-        self._bucket.keep_version(self._path, self._history)
-        self._target.put(data)
-        self._bucket.prune_versions(self._history)
+        self._replace(data)
 
     @contextmanager
     def open(self) -> Iterator[Writable]:
-        self._bucket.keep_version(self._path, self._history)
-        with self._target.open() as writer:
-            yield writer
-        self._bucket.prune_versions(self._history)
+        with self.stage() as staged, os.fdopen(staged.descriptor, "wb", closefd=False) as file:
+            yield file
 
     @contextmanager
     def stage(self) -> Iterator[Staged]:
-        self._bucket.keep_version(self._path, self._history)
-        with self._target.stage() as staged:
+        with _temporary_file() as staged:
             yield staged
+            self._replace(Path(staged.path))
+
+    def _replace(self, data: bytes | Path) -> None:
+        # stored without versions, or by a writer that was killed before it added its object
+        self._bucket.keep_version(self._path, self._history)
+        self._target.upload(data)
+        self._bucket.add_version(self._history, data)
         self._bucket.prune_versions(self._history)
 
 
@@ -340,9 +365,17 @@ class StoredObject:
 
     def put(self, data: bytes) -> None:
         """Write the whole object in one request."""
+        self.upload(data)
+
+    def upload(self, data: bytes | Path) -> None:
+        """Write the whole object, or that of a file, in one request or as a multipart upload."""
         import obstore
 
-        self._run(lambda: obstore.put(self._client, self._path, data))
+        self._run(
+            lambda: obstore.put(
+                self._client, self._path, data, chunk_size=_PART_SIZE, max_concurrency=_PARTS_IN_FLIGHT
+            )
+        )
 
     @contextmanager
     def open(self) -> Iterator[Writable]:
@@ -367,23 +400,9 @@ class StoredObject:
     @contextmanager
     def stage(self) -> Iterator[Staged]:
         """Write a temporary file, and upload it in one request or as a multipart upload."""
-        import obstore
-
-        descriptor, file = tempfile.mkstemp(prefix="rivers-")
-        try:
-            yield Staged(file, descriptor)
-            self._run(
-                lambda: obstore.put(
-                    self._client,
-                    self._path,
-                    Path(file),
-                    chunk_size=_PART_SIZE,
-                    max_concurrency=_PARTS_IN_FLIGHT,
-                )
-            )
-        finally:
-            os.close(descriptor)
-            os.unlink(file)
+        with _temporary_file() as staged:
+            yield staged
+            self.upload(Path(staged.path))
 
 
 class _Upload:
@@ -422,7 +441,16 @@ class ConditionalObject:
         Raises:
             ReplacedError: Another version is stored.
         """
-        self._run(lambda: self._replace(data))
+        self.upload(data)
+
+    def upload(self, data: bytes | Path) -> None:
+        """Write the whole object, or that of a file, as `put` does.
+
+        Raises:
+            ReplacedError: Another version is stored.
+        """
+        whole = data if isinstance(data, bytes) else data.read_bytes()
+        self._run(lambda: self._replace(whole))
 
     def _replace(self, data: bytes) -> None:
         import obstore
@@ -451,13 +479,9 @@ class ConditionalObject:
     @contextmanager
     def stage(self) -> Iterator[Staged]:
         """Write a temporary file, and read it into one request."""
-        descriptor, file = tempfile.mkstemp(prefix="rivers-")
-        try:
-            yield Staged(file, descriptor)
-            self.put(Path(file).read_bytes())
-        finally:
-            os.close(descriptor)
-            os.unlink(file)
+        with _temporary_file() as staged:
+            yield staged
+            self.upload(Path(staged.path))
 
     def _stored(self) -> tuple[bytes, str, PutMode]:
         """Return the end of the stored object, its version, and the condition that it is unchanged."""
@@ -475,6 +499,26 @@ class ConditionalObject:
         import obstore
 
         return obstore.get(self._client, self._path).bytes().to_bytes()
+
+
+def _end(data: bytes | Path) -> tuple[bytes, int]:
+    """Return the last bytes and the size of an object to write."""
+    if isinstance(data, bytes):
+        return data[-TAIL_SIZE:], len(data)
+    with data.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        file.seek(max(0, size - TAIL_SIZE))
+        return file.read(), size
+
+
+@contextmanager
+def _temporary_file() -> Iterator[Staged]:
+    descriptor, file = tempfile.mkstemp(prefix="rivers-")
+    try:
+        yield Staged(file, descriptor)
+    finally:
+        os.close(descriptor)
+        os.unlink(file)
 
 
 def _tail(client: ObjectStore, path: str, length: int) -> tuple[bytes, ObjectMeta]:
