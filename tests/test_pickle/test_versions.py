@@ -184,15 +184,17 @@ def before_request(monkeypatch):
         state.update(left=number, action=action)
         return state
 
-    for name in REQUESTS:
-
-        def send(*args, _send=getattr(obstore, name), **options):
+    def counted(request):
+        def send(*args, **options):
             state["left"] -= 1
             if state["left"] == 0 and state["action"] is not None:
                 state["action"]()
-            return _send(*args, **options)
+            return request(*args, **options)
 
-        monkeypatch.setattr(obstore, name, send)
+        return send
+
+    for name in REQUESTS:
+        monkeypatch.setattr(obstore, name, counted(getattr(obstore, name)))
     return arrange
 
 
@@ -242,8 +244,7 @@ def test_concurrent_writers_of_s3_keep_each_version(s3_server, s3_url):
     stored = []
 
     def write(number):
-        for turn in range(5):
-            stored.append(store(writers[number], (number, turn)))
+        stored.extend(store(writers[number], (number, turn)) for turn in range(5))
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(len(writers))]
     for thread in threads:
