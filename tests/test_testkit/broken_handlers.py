@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 import pytest
 from pydantic import PrivateAttr, SecretStr
@@ -723,6 +724,17 @@ class SecretInAddress(FileIOHandler):
         return f"files://{token}@host/{context.storage_key}"
 
 
+@breaks("test_addresses_hide_secrets")
+class QuotedSecretInAddress(FileIOHandler):
+    """Redacts the secret as it is, and not as a URL spells it."""
+
+    def describe_address(self, context):
+        token = self.token.get_secret_value() if self.token else ""
+        return f"files://host/{context.storage_key}?{urlencode({'token': token})}".replace(
+            token or "-", "***"
+        )
+
+
 @breaks("test_unknown_setting_is_refused")
 class IgnoresUnknownSettings(FileIOHandler):
     model_config = SettingsConfigDict(extra="ignore")
@@ -1112,6 +1124,18 @@ class ThreadBoundConnection(FileIOHandler):
             self._connection = sqlite3.connect(":memory:")
         self._connection.execute("SELECT 1")
         return super().read(context, path)
+
+
+@breaks("test_threads_load_different_partitions")
+class CallStateInLoad(FileIOHandler):
+    _path: Path | None = PrivateAttr(default=None)
+    _started: list[Path] = PrivateAttr(default_factory=list)
+
+    def read(self, context, path):
+        self._path = path
+        self._started.append(path)
+        wait_until(lambda: len(self._started) > 1)  # another thread has replaced the path
+        return super().read(context, self._path)
 
 
 @breaks("test_threads_overwrite_one_value")

@@ -66,6 +66,22 @@ class ConcurrencyChecks(HandlerChecks):
         fresh = handler if handler.locality == "process" else type(handler)(**handler.configuration()[1])
         in_threads(lambda _: self.expect(fresh, self.value(1, rows=100)))
 
+    def test_threads_load_different_partitions(self, handler: BaseIOHandler) -> None:
+        """Support concurrent loads of different partitions: a consumer of many gets them in this way.
+
+        Pass what a call needs as arguments; a path, a cursor or a context in an attribute of the handler belongs to
+        another thread by the time it is used.
+        """
+        keys = [f"key{number}" for number in range(4 * THREADS)]
+        for number, key in enumerate(keys):
+            self.store(handler, self.value(number, key), key=key)
+
+        def work(thread: int) -> None:
+            for number in range(thread, len(keys), THREADS):
+                self.expect(handler, self.value(number, keys[number]), key=keys[number])
+
+        in_threads(work)
+
     def test_threads_overwrite_one_value(self, handler: BaseIOHandler) -> None:
         """Let one of several concurrent writers win as a whole, or raise ConflictError; never mix their values.
 

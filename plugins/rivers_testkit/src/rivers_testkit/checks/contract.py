@@ -129,8 +129,7 @@ class CapabilityChecks(HandlerChecks):
     def test_storing_handler_is_a_handler(self, handler: BaseIOHandler) -> None:
         """Return from `storing_handler` the handler that writes to the store; a wrapper delegates.
 
-        Return `self`, as the inherited method does, or the inner handler of a wrapper, built if its field holds a
-        name.
+        Return `self`, as the inherited method does, or the handler that a wrapper stores with.
         """
         assert isinstance(handler.storing_handler(), BaseIOHandler)
 

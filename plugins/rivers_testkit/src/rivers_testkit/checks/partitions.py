@@ -145,8 +145,8 @@ class PartitionChecks(HandlerChecks):
     def test_batch_loads_all_keys(self, handler: BaseIOHandler) -> None:
         """Load all partitions of a context as one value, in the order of the keys.
 
-        Go through `context.partition.keys` and concatenate what they have, or select all of them in one query and
-        sort by key.
+        Go through `context.partition.keys` and concatenate what they have in this order. A query that selects
+        all of them at once needs an order, too.
         """
         self._claim_batches(handler)
         for single in ("a", "b", "c"):

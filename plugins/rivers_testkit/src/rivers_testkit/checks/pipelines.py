@@ -63,6 +63,37 @@ class PipelineChecks(HandlerChecks):
             for key in ("a", "b"):
                 self._expect_loaded(repo, key, self.value(1, key))
 
+    def test_pipeline_fans_in(self, handler: BaseIOHandler) -> None:
+        """Load all partitions of an asset into one parameter of its consumer, as a mapping from keys to values.
+
+        The checks of partitions and threads name the fault: correct those first. For a mapping the engine loads one key
+        per call, up to 16 at a time, in threads or awaited, unless `locality` is "process".
+        """
+        rs = engine()
+        keys = [f"key{number}" for number in range(8)]
+
+        def make(context: Any) -> Any:
+            return self.value(1, context.partition_key)
+
+        body = self._asset("orders", make)
+        body.__annotations__["context"] = rs.AssetExecutionContext
+        definition = rs.PartitionsDefinition.static_(keys)
+        orders = rs.Asset(body, partitions_def=definition, **self._options(handler, ["key"]))
+        received: list[Any] = []
+
+        def report(orders: Any) -> int:
+            received.append(orders)
+            return 1
+
+        report.__annotations__["orders"] = dict[str, self.value_type]  # type: ignore[name-defined]
+        with rs.CodeRepository([orders, rs.Asset(report)], config=False) as repo:
+            repo.resolve(storage=rs.Storage.memory())
+            repo.materialize(["orders"], partition_key=PartitionKey.single(keys))
+            repo.materialize(["report"])
+        assert [*received[0]] == keys, f"Loaded {[*received[0]]}."
+        for key, loaded in received[0].items():
+            assert self.same_value(loaded, self.value(1, key)), f"Partition {key!r}: {shortened(loaded)}."
+
     def test_pipeline_records_version(self, handler: BaseIOHandler) -> None:
         """Record the handler's data version and metadata in the event of a run.
 

@@ -1,0 +1,12 @@
+"""The check of signatures accepts a handler that signs."""
+
+from __future__ import annotations
+
+from rivers_pickle import PickleIOHandler
+from rivers_testkit.checks.contract import CapabilityChecks
+
+
+def test_signed_handler_passes_check(tmp_path):
+    handler = PickleIOHandler(tmp_path, signing_keys=["0123456789abcdef"])
+    assert handler.is_signed
+    CapabilityChecks().test_signing_is_declared(handler)
