@@ -14,6 +14,7 @@ from rivers_core.authoring import counted
 _WIDTH: Final = 100
 _POLARS_UNLIMITED_WIDTH: Final = 65_535
 _BYTES_PER_LINE: Final = 16
+_MISSING: Final = {"NAType", "NaTType"}  # the classes of pandas.NA and pandas.NaT
 
 
 class Preview(NamedTuple):
@@ -152,16 +153,34 @@ def _frame_rows(frame: Any) -> Any:
         convert = getattr(frame, name, None)
         if callable(convert):
             try:
-                return _jsonable(convert(*arguments))
+                rows = convert(*arguments)
             except TypeError:
                 continue
+            # pandas marks a missing value with NaN where a column cannot hold null, so its own mask decides; NaN of
+            # a library with null stays a number
+            missing = getattr(frame.isna(), name)(*arguments) if hasattr(frame, "isna") else None
+            return _jsonable(rows if missing is None else _without_missing(rows, missing))
     return str(frame)
+
+
+def _without_missing(rows: list[Any], missing: list[Any]) -> list[Any]:
+    """Return rows of a frame, or items of a column, with None for each one that is missing."""
+    return [
+        {name: None if is_missing[name] else cell for name, cell in row.items()}
+        if isinstance(is_missing, dict)
+        else None
+        if is_missing
+        else row
+        for row, is_missing in zip(rows, missing, strict=True)
+    ]
 
 
 def _jsonable(value: Any) -> Any:
     """Return the value as JSON can represent it; anything else becomes text."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
+    if type(value).__name__ in _MISSING:
+        return None
     if isinstance(value, float):
         return value if value == value and abs(value) != float("inf") else str(value)
     if isinstance(value, Mapping):

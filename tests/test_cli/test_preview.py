@@ -46,6 +46,47 @@ def test_preview_has_type_extent_and_head(value, kind, extent, head):
     assert json.dumps(preview.head)
 
 
+PANDAS_COLUMNS = {
+    "float64": pd.Series([1.0, float("nan")]),
+    "object": pd.Series(["a", None], dtype="object"),
+    "object with NaN": pd.Series(["a", float("nan")], dtype="object"),
+    "datetime64": pd.to_datetime(pd.Series(["2024-01-01", None])),
+    "timedelta64": pd.to_timedelta(pd.Series(["1 day", None])),
+    "category": pd.Series(pd.Categorical(["a", None])),
+    "Int64": pd.Series([1, None], dtype="Int64"),
+    "string": pd.Series(["a", None], dtype="string"),
+    "boolean": pd.Series([True, None], dtype="boolean"),
+    "period": pd.Series(pd.PeriodIndex(["2024-01", None], freq="M")),
+}
+
+
+@pytest.mark.parametrize("dtype", PANDAS_COLUMNS)
+def test_preview_shows_missing_values_of_pandas_as_null(dtype):
+    column = PANDAS_COLUMNS[dtype]
+    stored, missing = preview_value(column, 2).head
+    assert stored is not None
+    assert missing is None
+    assert preview_value(pd.DataFrame({"x": column}), 2).head == [{"x": stored}, {"x": None}]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pl.DataFrame({"x": [1.0, float("nan"), None]}),
+        pl.LazyFrame({"x": [1.0, float("nan"), None]}),
+        pa.table({"x": pa.array([1.0, float("nan"), None])}),
+        pa.table({"x": pa.array([1.0, float("nan"), None])}).to_reader(),
+    ],
+    ids=type_name,
+)
+def test_preview_tells_nan_from_null_where_the_library_does(frame):
+    assert preview_value(frame, 3).head == [{"x": 1.0}, {"x": "nan"}, {"x": None}]
+
+
+def test_preview_shows_missing_scalars_of_pandas_as_null():
+    assert preview_value([pd.NA, pd.NaT, [pd.NaT], 1], 4).head == [None, None, [None], 1]
+
+
 def test_preview_shows_all_requested_rows_and_columns():
     wide = {f"column_{number}": list(range(30)) for number in range(20)}
     for frame in (pl.DataFrame(wide), pd.DataFrame(wide)):
