@@ -51,4 +51,5 @@ def plugin_document(status: PluginStatus) -> dict[str, Any]:
         "state": status.state,
         "provides": list(status.provides),
         "error": status.error,
+        "causes": list(status.causes),
     }

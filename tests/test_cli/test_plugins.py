@@ -6,6 +6,12 @@ import pytest
 
 from rivers.inspection.check import foreign_distribution_message
 
+BROKEN = """
+try:
+    raise OSError("no such device")
+except OSError as error: raise LookupError("not found") from error
+"""
+
 
 def test_plugins_are_listed_without_import(project):
     states = {item["entry_point"]: item for item in project.ok("plugins", "--json").document}
@@ -21,15 +27,19 @@ def test_plugins_load_reports_broken_plugin(project, monkeypatch, strict):
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-broken\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[rivers]\nbroken = acme_broken\n")
-    (project.path / "site" / "acme_broken.py").write_text("raise OSError('no such device')\n")
+    (project.path / "site" / "acme_broken.py").write_text(BROKEN)
     monkeypatch.syspath_prepend(project.path / "site")
     monkeypatch.setenv("RIVERS_STRICT_PLUGINS", strict)
     done = project.rivers("plugins", "--load", "--json")
     assert done.code == 1
     states = {item["entry_point"]: item for item in done.document}
     assert states["broken"]["state"] == "broken"
-    assert "no such device" in states["broken"]["error"]
-    assert "no such device" in project.rivers("check").err
+    assert "LookupError: not found" in states["broken"]["error"]
+    first, cause = states["broken"]["causes"]
+    assert first.startswith("LookupError: not found (")
+    assert first.endswith("acme_broken.py, line 4)")
+    assert "no such device" in cause
+    assert "LookupError: not found" in project.rivers("check").err
 
 
 @pytest.mark.parametrize(
@@ -56,6 +66,8 @@ def rivers_io_handlers():
     assert done.code == 1
     (remark,) = next(item["remarks"] for item in done.document if item["entry_point"] == "odd")
     assert part in remark
+    causes = next(item["causes"] for item in done.document if item["entry_point"] == "odd")
+    assert [line.partition(":")[0] for line in causes] == (["AttributeError"] if part == "Missing" else [])
 
 
 def test_plugins_load_skips_denied_plugin(project):

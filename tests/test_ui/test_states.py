@@ -37,7 +37,9 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_page_shows_project_with_broken_plugin_and_writes_no_file(server, monkeypatch, tmp_path_factory):
     site = tmp_path_factory.mktemp("site")
-    (site / "rivers_acme.py").write_text("raise ImportError('libacme is missing')")
+    (site / "rivers_acme.py").write_text(
+        "raise ImportError('libacme is missing') from OSError('no such device')"
+    )
     package = site / "rivers_acme-1.0.dist-info"
     package.mkdir()
     (package / "METADATA").write_text(PLUGIN + OFFER)
@@ -62,6 +64,9 @@ def test_page_shows_project_with_broken_plugin_and_writes_no_file(server, monkey
         server.folder.chmod(0o755)
     assert plugins["rivers-acme"]["state"] == "broken"
     assert "libacme" in plugins["rivers-acme"]["error"]
+    assert ["libacme" in line or "no such device" in line for line in plugins["rivers-acme"]["causes"]] == [
+        True
+    ] * 2
     absent = plugins["rivers-acme-lake"]
     assert (absent["state"], absent["entry_point"]) == ("not installed", "pip install rivers-acme-lake")
     assert sorted(server.folder.rglob("*")) == before

@@ -49,7 +49,7 @@ export interface Handler {
 }
 export interface Plugin {
   distribution: string; version: string; entry_point: string; state: string; provides: string[]; error: string | null;
-  remarks: string[];
+  causes: string[]; remarks: string[];
 }
 export interface Config {
   path: string; environment: string | null; repository: string | null; default_io_handler: string | null;

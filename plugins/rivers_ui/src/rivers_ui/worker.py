@@ -526,7 +526,14 @@ def list_plugins(worker: Worker) -> list[Document]:
     with suppress(PluginLoadError):  # with strict plugins; the list names the broken one
         registry.load_all(targets=True)
     installed = [{**plugin_document(status), "remarks": [*status.warnings]} for status in registry.plugins()]
-    facts: Document = {"version": "", "state": "not installed", "provides": [], "error": None, "remarks": []}
+    facts: Document = {
+        "version": "",
+        "state": "not installed",
+        "provides": [],
+        "error": None,
+        "causes": [],
+        "remarks": [],
+    }
     return installed + [
         {**facts, "distribution": name, "entry_point": f"pip install {name}"}
         for name in packages_not_installed()

@@ -106,7 +106,7 @@ class LoadedPlugins:
         self.pm = _plugin_manager()
         self.registrations: dict[PluginEntry, tuple[Registration[Any], ...]] = {}
         self.failures: dict[PluginEntry, BaseException | None] = {}
-        self.target_errors: dict[Registration[Any], str] = {}
+        self.target_errors: dict[Registration[Any], PluginLoadError] = {}
         self._modules: dict[PluginEntry, object] = {}
         self._clock = clock
         self._loading: set[PluginEntry] = set()
@@ -222,7 +222,7 @@ class LoadedPlugins:
                 except HandlerNotFoundError:
                     continue  # distributions that the record requires may be missing
                 except PluginLoadError as error:
-                    self.target_errors[registration] = str(error)
+                    self.target_errors[registration] = error
 
     def warnings(self, entry: PluginEntry, entry_names: Container[str]) -> list[str]:
         """Return the mistakes in a working plugin, apart from conflicts with others.
@@ -250,7 +250,11 @@ class LoadedPlugins:
                 )
         return [
             *result,
-            *(self.target_errors[item] for item in self.registrations[entry] if item in self.target_errors),
+            *(
+                str(self.target_errors[item])
+                for item in self.registrations[entry]
+                if item in self.target_errors
+            ),
         ]
 
     def _register(self, entry: PluginEntry, module: object) -> list[Any]:

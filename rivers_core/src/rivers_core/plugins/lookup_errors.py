@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import traceback
 from typing import TYPE_CHECKING, Any, Final
 
 from rivers_core._messages import did_you_mean
@@ -176,6 +177,24 @@ def one_line(error: BaseException) -> str:
     line = line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..."
     # codes that a terminal would obey
     return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
+def exception_chain(error: BaseException | None) -> tuple[str, ...]:
+    """Return an exception and those that caused it, the cause last: type, text, file and line of each."""
+    lines: list[str] = []
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        lines.append(one_line(error) + _place_of(error))
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return tuple(lines)
+
+
+def _place_of(error: BaseException) -> str:
+    """Return file and line that raised an exception; empty for a syntax error, whose text has them."""
+    frames = [] if isinstance(error, SyntaxError) else traceback.extract_tb(error.__traceback__)
+    place = next((frame for frame in reversed(frames) if not frame.filename.startswith("<")), None)
+    return "" if place is None else f" ({place.filename}, line {place.lineno})"
 
 
 def _sentence(text: str) -> str:

@@ -70,6 +70,7 @@ class PluginStatus:
             targets that cannot be used (after `load_all(targets=True)`).
         groups: Groups in which an entry point announces the plugin.
         unusable: Which of `provides` cannot be used (after `load_all(targets=True)`).
+        causes: The exceptions behind `error` or unusable records, each followed by its cause, with file and line.
     """
 
     distribution: str
@@ -81,6 +82,7 @@ class PluginStatus:
     warnings: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     unusable: tuple[str, ...] = ()
+    causes: tuple[str, ...] = ()
 
 
 def _described(registration: Registration[Any]) -> str:
@@ -497,21 +499,28 @@ class PluginRegistry:
 
     def _status(self, entry: PluginEntry) -> PluginStatus:
         state, error, provides, warnings, unusable = "not loaded", None, [], [], []
+        causes: tuple[str, ...] = ()
         loaded = self._loaded
         refusal = None if entry.module is not None else _refusal(self._policies(), entry.distribution)
         if refusal is not None:
             state, error = "denied", refusal
         elif entry in loaded.failures:
             state, error = "broken", str(errors.broken_plugin_error(entry, loaded.failures[entry]))
+            causes = errors.exception_chain(loaded.failures[entry])
         elif entry.problem:
             state, error = "broken", entry.problem
         elif entry in loaded.registrations:
             state, provides, warnings = "loaded", self._provides(entry), self._warnings(entry)
             registrations = loaded.registrations[entry]
-            unusable = [_described(item) for item in registrations if item in loaded.target_errors]
+            failed = [item for item in registrations if item in loaded.target_errors]
+            unusable = [_described(item) for item in failed]
+            failures = [loaded.target_errors[item].__cause__ for item in failed]
+            causes = tuple(line for failure in failures for line in errors.exception_chain(failure))
         groups = tuple(sorted(entry.groups))
         owner = (entry.distribution, entry.version, entry.name)
-        return PluginStatus(*owner, state, error, tuple(provides), tuple(warnings), groups, tuple(unusable))
+        return PluginStatus(
+            *owner, state, error, tuple(provides), tuple(warnings), groups, tuple(unusable), causes
+        )
 
     def _provides(self, entry: PluginEntry) -> list[str]:
         hooks = {

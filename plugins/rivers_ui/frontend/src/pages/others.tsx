@@ -45,7 +45,7 @@ function Settings({ fields }: { fields: Field[] }) {
 }
 
 /** Whether two entry points of a distribution differ in nothing that is shown. */
-const sameRow = (a: Plugin, b: Plugin) => ["distribution", "provides", "state", "error", "remarks"].every((key) => String(a[key as keyof Plugin]) === String(b[key as keyof Plugin]));
+const sameRow = (a: Plugin, b: Plugin) => ["distribution", "provides", "state", "error", "causes", "remarks"].every((key) => String(a[key as keyof Plugin]) === String(b[key as keyof Plugin]));
 
 export function Plugins({ live }: { live: Live }) {
   const answer = useApi<Plugin[]>("plugins", live.definitions);
@@ -53,7 +53,8 @@ export function Plugins({ live }: { live: Live }) {
     <table><thead><tr><th>Distribution</th><th>Provides</th><th>State</th><th class="wide">Version</th></tr></thead><tbody>{list.filter((plugin, index) => index === list.findIndex((other) => sameRow(plugin, other))).map((plugin) => (
       <tr key={`${plugin.distribution} ${plugin.entry_point}`}><td class="name">{plugin.distribution}</td>
         <td>{plugin.provides.length ? plugin.provides.map((name) => <span key={name} class="chip">{name}</span>) : plugin.state === "not installed" ? <Copy text={plugin.entry_point} /> : <span class="note">{plugin.entry_point}</span>}
-          {plugin.error && <pre class="bad">{plugin.error}</pre>}{plugin.remarks.map((text) => <p key={text} class="note">{text}</p>)}</td><td>{plugin.state}</td><td class="wide note">{plugin.version}</td></tr>
+          {plugin.error && <pre class="bad">{plugin.error}</pre>}
+          {plugin.causes.length > 0 && <ol class="causes" aria-label="Exceptions">{plugin.causes.map((text) => <li key={text}><code>{text}</code></li>)}</ol>}{plugin.remarks.map((text) => <p key={text} class="note">{text}</p>)}</td><td>{plugin.state}</td><td class="wide note">{plugin.version}</td></tr>
     ))}</tbody></table>
   )}</Loaded></section></>;
 }
