@@ -71,15 +71,19 @@ def launch() -> dict[str, object]:
     return {"executable_path": path, "args": ["--no-sandbox"] if is_root else []}
 
 
-def take(page: Page, origin: str, path: str, file: Path) -> None:
+def take(page: Page, origin: str, path: str, file: Path, folder: Path) -> None:
     """Open a page and save it as a picture once everything on it is loaded."""
     page.goto(origin + path)
     page.locator("main h1").wait_for()
     expect(page.locator("main .loading")).to_have_count(0, timeout=60_000)
     page.wait_for_timeout(300)  # the drawing of a canvas follows the loading
-    # the example runs in a temporary folder
-    page.locator(".log-path").evaluate_all(
-        "paths => paths.forEach(path => path.textContent = 'flights/.rivers')"
+    # the example runs in a temporary folder; addresses and paths are shown as if it were that of a user
+    page.evaluate(
+        """(folder) => {
+            const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+            while (texts.nextNode()) texts.currentNode.data = texts.currentNode.data.replaceAll(folder, "/home/me");
+        }""",
+        str(folder),
     )
     page.screenshot(path=file)
 
@@ -114,7 +118,7 @@ def main() -> None:
             page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
             page.goto(address)
             for title, path in {**PAGES, "run": f"/runs/{run_id}"}.items():
-                take(page, origin, path, HERE / f"{title}.png")
+                take(page, origin, path, HERE / f"{title}.png", folder.parent)
             browser.close()
 
 

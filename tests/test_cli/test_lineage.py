@@ -121,7 +121,7 @@ def test_mermaid_quotes_names(lineage):
 @given(lineages())
 def test_html_escapes_title_and_data(lineage):
     facts = {item.name: {"State": "</script><b>"} for item in lineage.nodes}
-    page = render_html(lineage, "<project>", facts)
+    page = render_html(lineage, "<project>", facts, dict.fromkeys(facts, "fresh"))
     assert "<project>" not in page
     (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page)
     assert json.loads(data)["edges"] == [[edge.source, edge.target] for edge in lineage.edges]

@@ -66,6 +66,19 @@ store = "file:./data"
 """
 
 
+ENVIRONMENTS = """
+[environments.prod]
+default_executor = "parallel"
+
+[environments.prod.io_handlers.files]
+store = "file:./prod"
+storage_options = { aws_secret_access_key = "correct-horse" }
+
+[environments.wrong.io_handlers.files]
+use = "no such handler"
+"""
+
+
 @dataclass(frozen=True)
 class Answer:
     status: int

@@ -12,6 +12,7 @@ from rivers.storage import Event, Storage
 from rivers.storage.records import LogRecord, RunningStep
 from rivers_cli.main import main
 from rivers_ui.client import WorkerClient, WorkerError
+from tests.test_ui.conftest import ENVIRONMENTS, TOML, serve
 
 
 def test_page_follows_a_run_of_another_process(server):
@@ -154,7 +155,9 @@ def test_check_config_and_plugins_are_those_of_the_command(server):
         server.get("check")["findings"]
         == json.loads(server.command("check", "--json", "--no-probe"))["findings"]
     )
-    assert server.get("config") == json.loads(server.command("config", "show", "--json"))
+    config = server.get("config")
+    assert (config.pop("environments"), config.pop("findings")) == ([], [])
+    assert config == json.loads(server.command("config", "show", "--json"))
     plugins = [item for item in server.get("plugins") if item["state"] != "not installed"]
     assert plugins == json.loads(server.command("plugins", "--load", "--json"))
     assert not (server.folder / "data").exists()
@@ -187,6 +190,21 @@ def test_handlers_show_settings_with_origin(server):
     origins = {field["field"]: field["origin"] for field in handlers["files"]["fields"]}
     assert origins["store"] == "file"
     assert any(item["distribution"] == "rivers-ui" for item in server.get("plugins"))
+
+
+def test_config_shows_each_environment_as_the_command_does(ui_folder, program_server):
+    (ui_folder / "rivers.toml").write_text(TOML + ENVIRONMENTS)
+    with serve(ui_folder, programs=program_server) as server:
+        prod = server.get("config", environment="prod")
+        assert (prod.pop("environments"), prod.pop("findings")) == (["prod", "wrong"], [])
+        assert prod == json.loads(server.command("config", "show", "--env", "prod", "--json"))
+        fields = {item["field"]: item for item in prod["io_handlers"]["files"]}
+        assert fields["store"]["value"].endswith("/prod")
+        assert fields["store"]["origin"] == "file (prod)"
+        assert "correct-horse" not in json.dumps(prod)
+        assert "no such handler" in server.get("config", environment="wrong")["findings"][0]
+        assert server.get("config")["environment"] is None
+        assert server.request("/api/v1/config?environment=other").status == 404
 
 
 VERSIONED = ["assets", "select", "lineage", "runs", "logs", "handlers", "plugins", "config", "check"]

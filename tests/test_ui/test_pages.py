@@ -17,7 +17,7 @@ from rivers.storage import Event, Storage
 from rivers.storage.records import RunningStep
 from rivers_ui.app import read_static
 from tests.environments import build_source_archive, build_wheel
-from tests.test_ui.conftest import DEFINITIONS, TOML, Tab, _skip, serve
+from tests.test_ui.conftest import DEFINITIONS, ENVIRONMENTS, TOML, Tab, _skip, serve
 
 # the limit covers the start of the browser, too
 pytestmark = pytest.mark.timeout(300)
@@ -313,6 +313,64 @@ def test_exported_lineage_is_reached_by_keyboard_and_scrolls(browser, shop, tmp_
         expect(node).to_be_in_viewport()
         node.press("Escape")
         expect(page.locator("aside")).to_be_hidden()
+
+
+def test_exported_lineage_shows_state_handler_and_legend(browser, shop, tmp_path):
+    page_file = tmp_path / "lineage.html"
+    page_file.write_text(shop.command("graph", "--html"), encoding="utf-8")
+    with browser.new_context(viewport={"width": 390, "height": 240}) as context:
+        page = context.new_page()
+        page.goto(page_file.as_uri())
+        legend = page.get_by_role("list", name="Legend")
+        for text in ("fresh", "failed", "files"):
+            expect(legend.get_by_role("listitem").filter(has_text=text)).to_be_in_viewport()
+        node = page.get_by_role("button", name="counts, failed, handler files")
+        expect(node).to_contain_text("✕")
+        by_handler = node.locator("rect").get_attribute("fill")
+        page.get_by_label("Color").select_option("freshness")
+        colors = [
+            page.get_by_role("button", name=name).locator("rect").first.get_attribute("fill")
+            for name in ("counts, failed", "orders, fresh")
+        ]
+        assert len({by_handler, *colors}) == 3
+
+
+def test_lineage_shows_state_as_fill_and_handler_as_border(open_tab, shop):
+    tab = open_tab(shop)
+    looks = {}
+    for color in ("freshness", "handler"):
+        tab.go(f"/lineage?color={color}")
+        boxes = tab.page.locator(".boxes a")
+        looks[color] = boxes.evaluate_all(
+            "(boxes) => boxes.map(getComputedStyle).map((look) => [look.backgroundColor, look.borderTopColor])"
+        )
+        labels = boxes.evaluate_all("(boxes) => boxes.map((box) => box.getAttribute('aria-label'))")
+        expect(tab.page.get_by_role("group", name="Legend")).to_contain_text("files")
+        expect(tab.page.get_by_role("group", name="Legend")).to_contain_text("failed")
+    assert "counts: failed, stored by files" in labels
+    for color, part in (("freshness", 0), ("handler", 1)):  # of the state
+        assert len({look[part] for look in looks[color]}) > 1
+        assert len({look[1 - part] for look in looks[color]}) == 1
+
+
+def test_configuration_page_shows_each_environment(open_tab, tmp_path, monkeypatch):
+    folder = write_project(tmp_path / "shop", DEFINITIONS)
+    (folder / "rivers.toml").write_text(TOML + ENVIRONMENTS)
+    monkeypatch.chdir(folder)
+    with serve(folder) as server:
+        tab = open_tab(server)
+        tab.go("/config")
+        main = tab.page.get_by_role("main")
+        expect(main).to_contain_text("/data")
+        tab.page.get_by_role("button", name="prod").click()
+        expect(main).to_contain_text("/prod")
+        expect(main).to_contain_text("file (prod)")
+        expect(main).not_to_contain_text("correct-horse")
+        tab.page.get_by_role("button", name="wrong").click()
+        expect(main).to_contain_text("no such handler")
+        tab.page.get_by_role("button", name="this page").click()
+        expect(main).to_contain_text("/data")
+        assert not tab.incidents
 
 
 def test_source_archive_carries_the_built_page(built_page, tmp_path, monkeypatch):

@@ -120,20 +120,30 @@ def render_svg(lineage: Lineage) -> str:
     return "\n".join(lines) + "\n"
 
 
-def render_html(lineage: Lineage, title: str, facts: Mapping[str, Mapping[str, Any]]) -> str:
+def render_html(
+    lineage: Lineage, title: str, facts: Mapping[str, Mapping[str, Any]], states: Mapping[str, str]
+) -> str:
     """Draw a lineage as an HTML page that opens in any browser.
 
     Args:
         lineage: The lineage to draw.
         title: Heading of the page.
         facts: Facts by asset, which the page shows when the asset is selected.
+        states: State of each asset in one word, such as `fresh`: a symbol in its box, and its color on request.
 
     Returns:
         A complete HTML document.
     """
     template = Template((files("rivers_cli") / "lineage.html.template").read_text(encoding="utf-8"))
     edges = [[edge.source, edge.target] for edge in lineage.edges]
-    data = json.dumps({"edges": edges, "facts": facts}, ensure_ascii=False, default=str)
+    document = {
+        "edges": edges,
+        "facts": facts,
+        "states": states,
+        "handlers": {node.name: node.handler for node in lineage.nodes},
+        "colors": handler_colors(lineage),
+    }
+    data = json.dumps(document, ensure_ascii=False, default=str)
     return template.substitute(
         title=escape_html(title),
         count=len(lineage.nodes),

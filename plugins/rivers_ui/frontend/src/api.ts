@@ -51,10 +51,12 @@ export interface Plugin {
   distribution: string; version: string; entry_point: string; state: string; provides: string[]; error: string | null;
   causes: string[]; remarks: string[];
 }
+/** Configuration of one environment; only the first line if it cannot be resolved. */
 export interface Config {
-  path: string; environment: string | null; repository: string | null; default_io_handler: string | null;
-  default_executor: string | null; assets: Record<string, string>; asset_metadata: Record<string, Record<string, unknown>>;
-  io_handlers: Record<string, Field[]>;
+  path: string; environment: string | null; environments: string[]; findings: string[];
+  repository?: string | null; default_io_handler?: string | null; default_executor?: string | null; durable?: boolean;
+  storage?: { url: string | null }; assets?: Record<string, string>; asset_metadata?: Record<string, Record<string, unknown>>;
+  io_handlers?: Record<string, Field[]>;
 }
 export interface Report {
   ok: boolean; facts: Record<string, string>; findings: string[]; warnings: string[];

@@ -240,8 +240,8 @@ class Page:
         return self._loader.ask("plugins")
 
     def describe_config(self, request: Request) -> Any:
-        """Return the configuration with the origin of each setting."""
-        return self._worker.ask("config")
+        """Return the configuration of one environment with the origin of each setting."""
+        return self._worker.ask("config", environment=request.query_params.get("environment", ""))
 
     def report_changes(self, request: Request) -> Any:
         """Return a token that differs after every change of event log or project, and what runs now."""

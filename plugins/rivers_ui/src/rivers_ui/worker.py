@@ -53,6 +53,10 @@ class InvalidRequestError(RiversError):
     """The page requested something that does not make sense."""
 
 
+class UnknownNameError(InvalidRequestError):
+    """The page requested something whose name does not exist."""
+
+
 class Worker:
     """Project of one worker process; its repository is resolved once.
 
@@ -460,12 +464,38 @@ def check(worker: Worker, *, has_probe: bool) -> Document:
     return check_project(worker.project, probe=has_probe, timeout=30.0).document()
 
 
-def describe_config(worker: Worker) -> Document:
-    """Return the configuration as `rivers config show --json` prints it; empty without one."""
+def describe_config(worker: Worker, environment: str) -> Document:
+    """Return the configuration as `rivers config show --env ENVIRONMENT --json` prints it; empty without one.
+
+    Args:
+        worker: The worker with the project.
+        environment: One of the environments in the file; empty for that of the page.
+
+    Returns:
+        The settings, the names of all environments, and the findings about this one. A configuration that cannot be
+        resolved has findings only.
+
+    Raises:
+        UnknownNameError: The file does not have this environment.
+    """
     from rivers.inspection import config_document
+    from rivers_core.config import list_environments, load_config
+    from rivers_core.plugins import get_registry
 
     config = worker.project.config
-    return {} if config is None else config_document(config)
+    if config is None:
+        return {}
+    environments = list_environments(config.path)
+    if environment and environment not in environments:
+        raise UnknownNameError(f"{config.path} does not have an environment {environment!r}.")
+    if environment and environment != config.environment:
+        # in a separate registry, since the policy of the plugins is that of the environment of the page
+        config = load_config(config.path, environment=environment, registry=get_registry().with_policy())
+    try:
+        document, findings = config_document(config), config.findings()
+    except RiversError as error:
+        document, findings = {"path": str(config.path), "environment": config.environment}, [str(error)]
+    return {**document, "environments": environments, "findings": findings}
 
 
 def list_handlers(worker: Worker) -> list[Document]:
@@ -598,7 +628,7 @@ def _describe(project: Project, error: BaseException) -> Document:
 
 
 def _status(error: BaseException) -> int:
-    if isinstance(error, NodeNotFoundError):
+    if isinstance(error, (NodeNotFoundError, UnknownNameError)):
         return 404
     return 400 if isinstance(error, (InvalidRequestError, PartitionValidationError)) else 500
 

@@ -14,6 +14,9 @@ from rivers_cli.output import print_document, print_error, project_output_to_std
 from rivers_core.authoring import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rivers.inspection.assets import AssetSummary
     from rivers.inspection.lineage import Lineage
     from rivers.repository import CodeRepository
 
@@ -94,21 +97,23 @@ def _select_format(*, svg: bool, html: bool, mermaid: bool, output: Path | None)
 
 
 def _render(format_name: str, lineage: Lineage, repository: CodeRepository, title: str) -> str:
+    from rivers.inspection.assets import summarize_assets
     from rivers_cli.lineage_drawing import render_html, render_mermaid, render_svg
 
     if format_name == "mermaid":
         return render_mermaid(lineage)
     if format_name == "html":
-        return render_html(lineage, f"Lineage of {title}", _facts(lineage, repository))
+        summaries = summarize_assets(repository, [node.name for node in lineage.nodes])
+        states = {summary.name: summary.state for summary in summaries}
+        return render_html(lineage, f"Lineage of {title}", _facts(summaries), states)
     return render_svg(lineage)
 
 
-def _facts(lineage: Lineage, repository: CodeRepository) -> dict[str, dict[str, Any]]:
-    from rivers.inspection.assets import summarize_assets
+def _facts(summaries: Iterable[AssetSummary]) -> dict[str, dict[str, Any]]:
     from rivers_cli.humanize import format_time
 
     facts = {}
-    for summary in summarize_assets(repository, [node.name for node in lineage.nodes]):
+    for summary in summaries:
         candidates = {
             "Description": summary.description,
             "Handler": f"{summary.handler}, {summary.reason}",

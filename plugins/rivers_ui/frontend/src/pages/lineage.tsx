@@ -44,14 +44,16 @@ export function LineagePage({ live }: { live: Live }) {
   );
 }
 
-interface Node extends LineageNode { index: number; x: number; y: number; width: number; state: string; fill: string; label: string; up: number[]; down: number[]; asset: Asset | undefined }
+interface Node extends LineageNode { index: number; x: number; y: number; width: number; state: string; fill: string; border: string; label: string; up: number[]; down: number[]; asset: Asset | undefined }
 
 const RANK = ["failed", "stale", "partial", "missing", "fresh", "external"];
 
-function prepare(graph: Lineage, assets: Asset[], byGroup: boolean, color: string): { nodes: Node[]; hues: string[] } {
+function prepare(graph: Lineage, assets: Asset[], byGroup: boolean, color: string): { nodes: Node[]; hues: string[]; handlers: string[] } {
   const byName = new Map(assets.map((asset) => [asset.name, asset]));
   const groups = new Map<string, Asset[]>();
   if (byGroup) for (const asset of assets) { const name = asset.group ?? asset.name, list = groups.get(name); if (list) list.push(asset); else groups.set(name, [asset]); }
+  const handlers = [...new Set(graph.assets.map(({ handler }) => handler))].sort();
+  const hue = (names: string[], name: string) => `hue-${names.indexOf(name) % HUES}`;
   const category = (node: LineageNode) => (color === "handler" ? node.handler : node.group ?? "no group");
   const hues = color === "freshness" ? [] : [...new Set(graph.assets.map(category))].sort();
   const nodes = graph.assets.map((node, index): Node => {
@@ -60,14 +62,14 @@ function prepare(graph: Lineage, assets: Asset[], byGroup: boolean, color: strin
     const asset = byName.get(node.name);
     const state = members.length ? RANK.find((name) => members.some((member) => member.state === name)) ?? "missing" : asset?.state ?? (node.external ? "external" : "missing");
     return { ...node, index, x, y, width, state, asset, up: [], down: [], label: members.length > 1 ? `${node.name} · ${members.length}` : node.name,
-      fill: color === "freshness" ? state : `hue-${hues.indexOf(category(node)) % HUES}` };
+      fill: color === "freshness" ? state : hue(hues, category(node)), border: color === "freshness" ? hue(handlers, node.handler) : state };
   });
   const positions = new Map(nodes.map((node) => [node.name, node]));
   for (const { from, to } of graph.edges) {
     const source = positions.get(from), target = positions.get(to);
     if (source && target) { source.down.push(target.index); target.up.push(source.index); }
   }
-  return { nodes, hues };
+  return { nodes, hues, handlers };
 }
 
 interface Edge { source: number; target: number; loaded: boolean; path: Path2D; tip: [x: number, y: number]; left: number; top: number; width: number; height: number }
@@ -100,7 +102,7 @@ const MAX_REDRAWN = 400;
 const REST = 90;
 
 function Graph({ graph, assets, byGroup, color, running }: { graph: Lineage; assets: Asset[]; byGroup: boolean; color: string; running: Set<string> }) {
-  const { nodes, hues } = useMemo(() => prepare(graph, assets, byGroup, color), [graph, assets, byGroup, color]);
+  const { nodes, hues, handlers } = useMemo(() => prepare(graph, assets, byGroup, color), [graph, assets, byGroup, color]);
   const stage = useRef<HTMLDivElement>(null), canvas = useRef<HTMLCanvasElement>(null), map = useRef<HTMLCanvasElement>(null);
   const [screen, setScreen] = useState<Size>({ width: 0, height: 0 });
   const [view, setView] = useState<View>({ x: 0, y: 0, scale: 1 });
@@ -186,7 +188,7 @@ function Graph({ graph, assets, byGroup, color, running }: { graph: Lineage; ass
       for (const node of visible) {
         context.globalAlpha = near && !near.has(node.index) ? 0.3 : 1;
         context.fillStyle = view.scale < 0.25 ? shade(`${node.fill}-fill`) : shade(`${node.fill}-back`);
-        context.strokeStyle = shade(`${node.state}-fill`);
+        context.strokeStyle = shade(`${node.border}-fill`);
         context.lineWidth = Math.max(1, 0.6 / view.scale);
         context.beginPath();
         if (view.scale < 0.25) context.rect(node.x, node.y, node.width, tall); else context.roundRect(node.x, node.y, node.width, graph.box_height, 7);
@@ -261,7 +263,7 @@ function Graph({ graph, assets, byGroup, color, running }: { graph: Lineage; ass
         {hasBoxes && <div class="boxes" style={{ transform: `translate(${view.x}px, ${view.y}px) scale(${view.scale})` }}>{visible.map((node) => (
           <a key={node.name} data-node={node.index} href={assetPath(node.name)} draggable={false}
             class={`box ${node.state} ${near && !near.has(node.index) ? "dim" : ""} ${node.index === selected ? "selected" : ""} ${node.partitioned ? "partitioned" : ""} ${node.external ? "is-external" : ""} ${running.has(node.name) ? "running-now" : ""}`}
-            style={{ left: `${node.x}px`, top: `${node.y}px`, width: `${node.width}px`, height: `${graph.box_height}px`, background: `var(--${node.fill}-back)` }}
+            style={{ left: `${node.x}px`, top: `${node.y}px`, width: `${node.width}px`, height: `${graph.box_height}px`, background: `var(--${node.fill}-back)`, borderColor: `var(--${node.border}-fill)` }}
             aria-label={`${node.name}: ${node.state}, stored by ${node.handler}`} title={`${node.name}: ${node.asset?.detail ?? node.state}\nstored by ${node.handler}${byGroup ? "" : "\nclick to select, double-click to open"}`}
             onClick={(event) => { event.preventDefault(); if (event.detail === 0) open(node); else if (byGroup) open(node); else setSelected(node.index); }}
             onDblClick={() => open(node)} onKeyDown={(event) => byKey(event, node)}>
@@ -277,19 +279,22 @@ function Graph({ graph, assets, byGroup, color, running }: { graph: Lineage; ass
           const { left, top } = event.currentTarget.getBoundingClientRect();
           show(center(next.current, screen, (event.clientX - left) / mapScale, (event.clientY - top) / mapScale));
         }} />}
-        <Legend nodes={nodes} hues={hues} color={color} />
+        <Legend nodes={nodes} hues={hues} handlers={handlers} color={color} />
       </div>
       <Side nodes={nodes} chosen={chosen} byGroup={byGroup} onReveal={reveal} onOpen={open} onFocus={(node) => setQuery({ focus: node.name, select: "", view: "assets" })} onClose={() => setSelected(-1)} />
     </div>
   );
 }
 
-function Legend({ nodes, hues, color }: { nodes: Node[]; hues: string[]; color: string }) {
-  const used = new Set(nodes.map(({ state }) => state));
-  return <ul class="legend" aria-label="Legend">{color === "freshness"
-    ? STATES.filter((state) => used.has(state)).map((state) => <li key={state}><span class={`swatch ${state}`}>{SYMBOLS[state]}</span>{state}</li>)
-    : hues.slice(0, 10).map((name, index) => <li key={name}><span class="swatch" style={{ background: `var(--hue-${index % HUES}-back)`, borderColor: `var(--hue-${index % HUES}-fill)` }} />{name}</li>)}
-    {nodes.some(({ partitioned }) => partitioned) && <li><span class="swatch double" />partitioned</li>}</ul>;
+/** What fill and border of a box stand for. */
+function Legend({ nodes, hues, handlers, color }: { nodes: Node[]; hues: string[]; handlers: string[]; color: string }) {
+  const used = new Set(nodes.map(({ state }) => state)), isFreshness = color === "freshness";
+  const states = STATES.filter((state) => used.has(state)).map((state) => <li key={state}><span class={`swatch ${state} ${isFreshness ? "" : "edge"}`}>{SYMBOLS[state]}</span>{state}</li>);
+  const named = (names: string[], kind: string) => <>{names.slice(0, 10).map((name, index) => <li key={`${kind} ${name}`}><span class={`swatch ${kind}`} style={{ background: kind ? "none" : `var(--hue-${index % HUES}-back)`, borderColor: `var(--hue-${index % HUES}-fill)` }} />{name}</li>)}
+    {names.length > 10 && <li>and {names.length - 10} more</li>}</>;
+  return <div class="legend" role="group" aria-label="Legend"><ul aria-label="Fill">{isFreshness ? states : named(hues, "")}</ul>
+    <ul aria-label="Border"><li class="note">border</li>{isFreshness ? named(handlers, "edge") : states}
+      {nodes.some(({ partitioned }) => partitioned) && <li><span class="swatch double" />partitioned</li>}</ul></div>;
 }
 
 const MAX_LISTED = 400;

@@ -1,6 +1,6 @@
 // Handlers, plugins, log and configuration.
 import { useMemo } from "preact/hooks";
-import { useApi, useAssets, type Config, type Field, type Handler, type Live, type LogLine, type Plugin, type RunDetail } from "../api";
+import { useApi, useAssets, type Config, type Field, type Handler, type Live, type LogLine, type Plugin, type Project, type RunDetail } from "../api";
 import { count, STATES } from "../format";
 import { assetPath, Copy, handlerPath, Link, Loaded, StackedBar, useQuery } from "../parts";
 import { Check, countStates } from "./overview";
@@ -114,24 +114,33 @@ function download(name: string, text: string): void {
   URL.revokeObjectURL(link.href);
 }
 
+/** The settings of each environment of the file; the first is that of this page. */
 export function Configuration({ live }: { live: Live }) {
-  const answer = useApi<Config | Record<string, never>>("config", live.definitions);
-  const project = useApi<{ event_log: string }>("project", "");
+  const [query, setQuery] = useQuery();
+  const environment = query.get("environment") ?? "";
+  const answer = useApi<Config | Record<string, never>>(`config?environment=${encodeURIComponent(environment)}`, live.definitions);
+  const project = useApi<Project>("project", "");
+  const own = project.data?.environment ?? "";
   return <><h1>Configuration</h1><Loaded answer={answer}>{(data) => {
     const config = "path" in data ? data as Config : null;
     if (!config) return <p class="empty card">This project has no rivers.toml.</p>;
-    const rules = Object.entries(config.assets), metadata = Object.entries(config.asset_metadata);
+    const rules = Object.entries(config.assets ?? {}), metadata = Object.entries(config.asset_metadata ?? {});
+    const isOwn = (config.environment ?? "") === own;
     return <>
+      {config.environments.length > 0 && <div class="chips" role="group" aria-label="Environment">{[own, ...config.environments.filter((name) => name !== own)].map((name) => (
+        <button key={name} type="button" class="chip-button" aria-pressed={name === (config.environment ?? "")} onClick={() => setQuery({ environment: name === own ? "" : name })}>{name || "no environment"}{name === own && <b>this page</b>}</button>))}</div>}
+      {config.findings.map((text) => <pre key={text} class="finding bad">{text}</pre>)}
       <section class="card"><dl class="pairs">
         <dt>File</dt><dd><Copy text={config.path} /></dd><dt>Environment</dt><dd>{config.environment ?? <span class="note">none</span>}</dd>
-        <dt>Repository</dt><dd><code>{config.repository}</code></dd><dt>Event log</dt><dd>{project.data && <Copy text={project.data.event_log} />}</dd>
-        <dt>Default handler</dt><dd>{config.default_io_handler ? <span class="chip">{config.default_io_handler}</span> : <span class="note">none</span>}</dd>
-        <dt>Default executor</dt><dd>{config.default_executor ?? "in_process"}</dd></dl></section>
+        {config.io_handlers && <><dt>Repository</dt><dd><code>{config.repository}</code></dd>
+          <dt>Event log</dt><dd>{isOwn && project.data ? <Copy text={project.data.event_log} /> : <code>{config.storage?.url ?? ".rivers"}</code>}</dd>
+          <dt>Default handler</dt><dd>{config.default_io_handler ? <span class="chip">{config.default_io_handler}</span> : <span class="note">none</span>}</dd>
+          <dt>Default executor</dt><dd>{config.default_executor ?? "in_process"}</dd><dt>Durable writes</dt><dd>{config.durable ? "yes" : "no"}</dd></>}</dl></section>
       {rules.length > 0 && <section class="card"><h2>Handlers by pattern</h2><table class="tight"><thead><tr><th>Assets</th><th>Handler</th></tr></thead><tbody>{rules.map(([pattern, handler]) => (
         <tr key={pattern}><td><code>{pattern}</code></td><td><span class="chip">{handler}</span></td></tr>))}</tbody></table></section>}
       {metadata.length > 0 && <section class="card"><h2>Metadata by pattern</h2><table class="tight"><thead><tr><th>Assets</th><th>Key</th><th>Value</th></tr></thead><tbody>{metadata.flatMap(([pattern, values]) => Object.entries(values).map(([key, value]) => (
         <tr key={`${pattern} ${key}`}><td><code>{pattern}</code></td><td><code>{key}</code></td><td class="text">{typeof value === "string" ? value : JSON.stringify(value)}</td></tr>)))}</tbody></table></section>}
-      {Object.entries(config.io_handlers).map(([name, fields]) => <section key={name} class="card"><h2>{name}</h2><Settings fields={fields} /></section>)}
+      {Object.entries(config.io_handlers ?? {}).map(([name, fields]) => <section key={name} class="card"><h2>{name}</h2><Settings fields={fields} /></section>)}
     </>;
   }}</Loaded></>;
 }
