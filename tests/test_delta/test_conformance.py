@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from rivers_core import PartitionContext
+    from rivers_core import BaseIOHandler, PartitionContext
     from tests.s3_server import S3Server
 
 
@@ -59,3 +59,14 @@ class TestS3(TableTests):
     @pytest.fixture
     def handler(self, s3_server: S3Server, s3_url: str) -> DeltaIOHandler:
         return DeltaIOHandler(table_uri=s3_url, storage_options=s3_server.options())
+
+    def handler_for_endpoint(self, handler: BaseIOHandler, url: str) -> DeltaIOHandler:
+        options = {
+            "aws_endpoint_url": url,
+            "aws_allow_http": "true",
+            "aws_skip_signature": "true",
+            "aws_region": "us-east-1",
+            "max_retries": "0",
+            "timeout": "200ms",
+        }
+        return DeltaIOHandler(table_uri="s3://bucket/lake", storage_options=options)

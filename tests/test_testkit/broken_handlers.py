@@ -846,6 +846,11 @@ class IgnoresCondition(FileIOHandler):
     conditional_writes = True
 
 
+@breaks("test_always_conditional_is_conditional")
+class AlwaysWithoutConditions(FileIOHandler):
+    always_conditional = True
+
+
 @breaks("test_metadata_is_added")
 class ReplacesMetadata(FileIOHandler):
     def handle_output(self, context, obj):

@@ -50,6 +50,15 @@ class CapabilityChecks(HandlerChecks):
             before, after = getattr(handler, name), getattr(rebuilt, name)
             assert after == before, f"`{name}` was {before!r} and became {after!r}."
 
+    def test_always_conditional_is_conditional(self, handler: BaseIOHandler) -> None:
+        """Declare `conditional_writes` if `always_conditional` is True.
+
+        The engine gives each write the version that was stored when the step began; a handler that does not compare it
+        overwrites what others stored since. Honor `context.expected_version`, or remove `always_conditional`.
+        """
+        self.claim(handler.always_conditional, "`always_conditional` is False")
+        assert handler.conditional_writes, "`conditional_writes` is False."
+
     def test_signing_is_declared(self, handler: BaseIOHandler) -> None:
         """Implement `resign` if `is_signed` is True, and raise RiversError from it otherwise.
 

@@ -182,8 +182,11 @@ class FailedWriteChecks(HandlerChecks):
         self.store(handler, old)
         call = start(server, handler, self.output(new), new, fault)
         error = outcome(call)
-        loaded = server.call(load_value, handler, self.input(hint=type(old)))
         where = f"{fault}, write {'succeeded' if error is None else f'failed with {error!r}'}"
+        try:
+            loaded = server.call(load_value, handler, self.input(hint=type(old)))
+        except Exception as unreadable:
+            pytest.fail(f"{where}; loading raised {unreadable!r}.")
         if error is None:
             assert self.same_value(loaded, new), f"{where}, but loaded {shortened(loaded)}."
         else:
