@@ -190,24 +190,55 @@ def _is_recordable(name):
     return unicodedata.normalize("NFC", name) == name and "\x00" not in name
 
 
+STORED = ["pickle", "json", "parquet", "delta", "overlay-top", "overlay-base"]
+"""Handlers that keep values in folders, and the folder of an overlay that has a link."""
+
+
+def linked_handler(root, stored, link):
+    """Create a handler; its root, the folder of the asset, or both are links to folders on another disk."""
+    kind, _, layer = stored.partition("-")
+    folder, disk = root / (layer or kind), root.parent / "bigger-disk"
+    (disk / "root").mkdir(parents=True)
+    (disk / "asset").mkdir()
+    root.mkdir()
+    if "root" in link:
+        folder.symlink_to(disk / "root", target_is_directory=True)
+    else:
+        folder.mkdir()
+    if "asset" in link:
+        (folder / "asset").symlink_to(disk / "asset", target_is_directory=True)
+    if kind != "overlay":
+        return handlers(root)[kind], kind
+    layers = {name: DeltaIOHandler(str(root / name)) for name in ("top", "base")}
+    # the other layer has no value: reading takes the linked one
+    return (OverlayIOHandler(**layers) if layer == "top" else layers["base"]), "delta"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="creating links needs a privilege")
-@pytest.mark.parametrize("kind", ["pickle", "json", "parquet", "delta"])
-def test_linked_folder_works_like_a_folder(tmp_path, kind):
-    root, disk = tmp_path / "root", tmp_path / "bigger-disk"
-    disk.mkdir()
-    (root / kind).mkdir(parents=True)
-    (root / kind / "asset").symlink_to(disk, target_is_directory=True)
-    handler = handlers(root)[kind]
+@pytest.mark.parametrize("link", ["root", "asset", "root and asset"])
+@pytest.mark.parametrize("stored", STORED)
+def test_linked_folder_works_like_a_folder(tmp_path, stored, link):
+    root = tmp_path / "root"
+    handler, kind = linked_handler(root, stored, link)
     metadata = {"delta/partition_expr": "key"} if kind == "delta" else {}
     context = OutputContext("asset", metadata, PartitionContext([PartitionKey("a")]))
     asked = context_of(kind, "asset", metadata, context.partition)
     for number in range(2):
         handler.handle_output(context, value_of(kind, "a", number))
         assert number_in(kind, handler, asked) == number
-    assert any(disk.iterdir())
+    if stored == "overlay-base":
+        layers = {"top": DeltaIOHandler(str(root / "top")), "base": handler}
+        assert number_in(kind, OverlayIOHandler(**layers), asked) == 1
+    assert any(path.is_file() for path in (tmp_path / "bigger-disk").rglob("*"))
+    links = [path for path in [*root.iterdir(), *root.glob("*/asset")] if path.is_symlink()]
+    assert len(links) == link.count("root") + link.count("asset")
     handler.delete(asked)
     assert not handler.exists(asked)
-    assert (root / kind / "asset").is_symlink()
+    handler.handle_output(context, value_of(kind, "a", 2))
+    # all partitions: for Delta, the whole table
+    handler.delete(InputContext("asset", "next", metadata) if kind == "delta" else asked)
+    assert not handler.exists(asked)
+    assert all(path.is_symlink() for path in links)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="creating links needs a privilege")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from datetime import datetime
 
 import polars as pl
@@ -230,14 +231,64 @@ def test_delete_names_files_it_cannot_remove(lake, monkeypatch):
     assert not lake.handler.exists(lake.asked())
 
 
-def test_delete_refuses_table_behind_link(lake, tmp_path):
-    elsewhere = Lake(tmp_path / "elsewhere")
-    elsewhere.store(pl.DataFrame({"n": [1]}))
+@pytest.fixture
+def linked(lake, tmp_path):
+    """The folder behind a link in the place of a table."""
+    folder = tmp_path / "bigger-disk"
+    folder.mkdir()
     os.makedirs(tmp_path / "lake")
-    os.symlink(elsewhere.handler.address("asset", None), lake.handler.address("asset", None))
-    with pytest.raises(RiversError, match="is a link"):
+    os.symlink(folder, lake.handler.address("asset", None))
+    return folder
+
+
+def test_delete_empties_table_behind_link(lake, linked):
+    for number in range(2):
+        lake.store(pl.DataFrame({"k": ["a"], "n": [number]}), keys="a", partition_expr="k")
         lake.handler.delete(lake.asked())
-    assert lake.load(pl.DataFrame).height == 1
+        assert not lake.handler.exists(lake.asked())
+        assert not any(linked.iterdir())
+        assert os.path.islink(lake.handler.address("asset", None))
+    lake.handler.delete(lake.asked())
+
+
+def test_delete_removes_no_files_of_others_behind_link(lake, linked):
+    (linked / "precious").write_bytes(b"1")
+    lake.handler.delete(lake.asked())
+    assert (linked / "precious").exists()
+
+
+def test_delete_behind_link_follows_no_inner_link(lake, linked, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "precious").write_bytes(b"1")
+    lake.store(pl.DataFrame({"n": [1]}))
+    (linked / "folder").symlink_to(tmp_path / "other")
+    (linked / "file").symlink_to(tmp_path / "other" / "precious")
+    lake.handler.delete(lake.asked())
+    assert (tmp_path / "other" / "precious").exists()
+    assert not lake.handler.exists(lake.asked())
+
+
+@pytest.mark.parametrize("number", range(1, 5))
+def test_delete_behind_link_that_is_interrupted_is_continued(lake, linked, monkeypatch, number):
+    for value in range(2):
+        lake.store(pl.DataFrame({"n": [value]}))
+    calls, unlink = [], os.unlink
+
+    def remove(path, **options):
+        calls.append(path)
+        if len(calls) == number:
+            raise KeyboardInterrupt
+        unlink(path, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", remove)
+        with pytest.raises(KeyboardInterrupt):
+            lake.handler.delete(lake.asked())
+    with suppress(RiversError):
+        assert lake.load(pl.DataFrame)["n"].to_list() == [1]
+    lake.handler.delete(lake.asked())
+    assert not any(linked.iterdir())
+    assert not lake.handler.exists(lake.asked())
 
 
 def test_delete_table_twice_at_once(lake, monkeypatch):

@@ -7,6 +7,7 @@ import shutil
 import uuid
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -47,6 +48,12 @@ def delete(settings: TableSettings, context: InputContext) -> None:
     """
     if context.partition is None and not settings.is_local:
         _delete_objects(settings)
+        return
+    if (
+        context.partition is None
+        and os.path.islink(settings.address)
+        and _delete_behind_link(settings, context)
+    ):
         return
     table = open_table(settings)
     if table is None or (context.partition is not None and is_unfinished(table)):
@@ -94,11 +101,6 @@ def _attempt(
 def _delete_table(settings: TableSettings, context: InputContext) -> None:
     """Delete a local table: move it away first, so that it disappears at once, then remove its files."""
     subject, address = subject_of(context), settings.address
-    if os.path.islink(address):
-        raise RiversError(
-            f"Could not delete {subject}; nothing was deleted: {address!r} is a link to a table. Delete link and table "
-            "yourself."
-        )
     discarded = _discard(address)
     if discarded is None:
         return
@@ -112,6 +114,45 @@ def _delete_table(settings: TableSettings, context: InputContext) -> None:
         ) from error
     # Including the remains of deletions that were killed.
     shutil.rmtree(os.path.dirname(discarded), ignore_errors=True)
+
+
+def _delete_behind_link(settings: TableSettings, context: InputContext) -> bool:
+    """Delete the files of a local table whose folder is a link; link and folder stay for the next table.
+
+    The folder may be a mount point, which cannot be moved away. The last commit is removed last: a deletion that is
+    interrupted leaves a table that cannot be read, and the next deletion removes the rest.
+
+    Returns:
+        Whether there was a table; nothing is removed from any other folder.
+
+    Raises:
+        RiversError: Files cannot be removed.
+    """
+    address = settings.address
+    # links to folders below are not followed
+    files = [os.path.join(parent, name) for parent, _, names in os.walk(address) for name in names]
+    log = os.path.join(address, LOG, "")
+    if not any(file.startswith(log) for file in files):
+        return False
+
+    def position(file: str) -> tuple[bool, bool, str]:
+        name = file.removeprefix(log)
+        return file.startswith(log), name.endswith(".json") and name[:1].isdigit(), name
+
+    try:
+        for file in sorted(files, key=position):
+            with suppress(FileNotFoundError):
+                os.unlink(file)
+    except OSError as error:
+        raise RiversError(
+            f"Could not delete {subject_of(context)}, table {address!r}: {error}. Delete it again when its files "
+            "can be removed."
+        ) from error
+    for parent, folders, _ in os.walk(address, topdown=False):
+        for name in folders:
+            with suppress(OSError):
+                os.rmdir(os.path.join(parent, name))
+    return True
 
 
 def _delete_objects(settings: TableSettings) -> None:
