@@ -6,11 +6,13 @@ import os
 import random
 import sys
 import unicodedata
+from contextlib import suppress
 
 import pyarrow as pa
 import pytest
 
 import rivers as rs
+from rivers.storage import Event
 from rivers_core import InputContext, OutputContext, PartitionContext, PartitionKey
 from rivers_core.exceptions import NotMaterializedError, RiversError
 from rivers_delta import DeltaIOHandler
@@ -167,9 +169,17 @@ def test_handlers_keep_hostile_names_apart(tmp_path, kind, place):
             handler.load_input(context)
 
 
-@pytest.mark.parametrize("kind", ["memory", "embedded"])
-def test_event_storages_keep_hostile_names_apart(tmp_path, kind):
-    storage = rs.Storage.memory() if kind == "memory" else rs.Storage.embedded(tmp_path / "log")
+@pytest.fixture(params=["memory", "embedded", pytest.param("postgres", marks=pytest.mark.server)])
+def event_storage(request, tmp_path):
+    if request.param == "memory":
+        return rs.Storage.memory()
+    if request.param == "embedded":
+        return rs.Storage.embedded(tmp_path / "log")
+    return rs.Storage.connect(request.getfixturevalue("postgres_url"))
+
+
+def test_event_storages_keep_hostile_names_apart(event_storage):
+    storage = event_storage
     names = [name for name in hostile_names(500 if FULL else 100) if _is_recordable(name)]
     with storage:
         accepted = []
@@ -184,6 +194,27 @@ def test_event_storages_keep_hostile_names_apart(tmp_path, kind):
         storage.delete_dynamic_partition("hostile", accepted[0])
         assert not storage.has_dynamic_partition("hostile", accepted[0])
         assert all(storage.has_dynamic_partition("hostile", name) for name in accepted[1:])
+
+
+def test_event_storages_keep_events_of_hostile_names_apart(event_storage):
+    names = [name for name in hostile_names(500) if "\x00" not in name]
+    with event_storage as storage:
+        storage.start_run("run")
+        for number, name in enumerate(names):
+            event = Event(
+                "Materialization",
+                run_id="run",
+                asset_key=name,
+                partition_key=name,
+                data_version=str(number),
+                tags=((name, name),),
+            )
+            storage.record(event)
+        storage.finish_run("run", "success")
+        for number, name in enumerate(names):
+            event = storage.get_latest_materialization(name)
+            assert (event.asset_key, event.partition_key, event.data_version) == (name, name, str(number))
+        assert len(storage.get_events_for_run("run")) >= len(names)
 
 
 def _is_recordable(name):
@@ -258,4 +289,26 @@ def test_link_in_place_of_a_file_is_never_written_through(tmp_path, kind):
     file.unlink()
     file.symlink_to(victim)
     handler.delete(InputContext("asset", "next"))
+    assert victim.read_bytes() == b"precious"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="creating links needs a privilege")
+@pytest.mark.parametrize(
+    "name", [f"{2:020d}.json", f"{2:020d}.json#1", "_last_checkpoint", f"{2:020d}.checkpoint.parquet"]
+)
+def test_link_in_log_of_delta_table_is_never_written_through(tmp_path, name):
+    handler = DeltaIOHandler(str(tmp_path / "lake"), table_config={"delta.checkpointInterval": "2"})
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    for number in range(2):
+        handler.handle_output(OutputContext("asset"), value_of("delta", "a", number))
+    link = tmp_path / "lake" / "asset" / "_delta_log" / name
+    link.unlink(missing_ok=True)
+    link.symlink_to(victim)
+    for number in range(2, 4):
+        with suppress(RiversError):
+            handler.handle_output(OutputContext("asset"), value_of("delta", "a", number))
+    assert victim.read_bytes() == b"precious"
+    with suppress(RiversError):
+        handler.delete(InputContext("asset", "next"))
     assert victim.read_bytes() == b"precious"
