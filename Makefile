@@ -49,10 +49,10 @@ test: $(VENV)/.test tests/node/node_modules/.installed ui
 	@# machine, these take minutes
 	$(BIN)/python -m pytest -q --timeout 300 -n $$($(BIN)/python -c 'import os; print(2 * (os.cpu_count() or 1))') --reruns 1 --only-rerun "worker .* crashed" $(if $(ARGS),$(ARGS),--cov)
 
-# Kill coordinators at 100 random moments under each executor, and writes and runs at a tenth of their system calls, which also
-# fail and pause; FULL=1 takes all of them.
+# Kill coordinators and writers at random moments, and writes and runs at a tenth of their system calls, which also fail and
+# pause; FULL=1 takes all of them.
 torture: $(VENV)/.test
-	RIVERS_KILLS=100 TORTURE=$(if $(FULL),full,tenth) $(BIN)/python -m pytest -q --timeout 3600 -n $$($(BIN)/python -c 'import os; print(os.cpu_count() or 1)') $(if $(ARGS),$(ARGS),tests/test_executors/test_killed_coordinator.py tests/robustness)
+	TORTURE=$(if $(FULL),full,tenth) $(BIN)/python -m pytest -q --timeout 3600 -n $$($(BIN)/python -c 'import os; print(os.cpu_count() or 1)') $(if $(ARGS),$(ARGS),tests/test_executors/test_killed_coordinator.py tests/robustness)
 
 # The control plane is built into a cache folder unless it is there, started, and ended after the tests; see tests/cluster.
 control-plane:

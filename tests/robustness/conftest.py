@@ -40,6 +40,13 @@ def positions() -> Callable[[int], list[int]]:
 
 
 @pytest.fixture
+def kills() -> Callable[[int], int]:
+    """Return how many of `count` processes are killed."""
+    share = SHARES.get(os.environ.get("TORTURE", ""), 0.0)
+    return lambda count: max(FEWEST, round(count * share))
+
+
+@pytest.fixture
 def outcomes(record_property: Callable[[str, object], None]) -> dict[str, int]:
     """Number of faults by outcome, for the table after the run."""
     numbers = dict.fromkeys(OUTCOMES, 0)

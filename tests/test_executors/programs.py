@@ -42,7 +42,7 @@ def asset(number):
     return rs.Asset(function, name=f"a{number}", io_handler=store)
 
 if __name__ == "__main__":
-    storage = rs.Storage.embedded(folder / "log")
+    storage = STORAGE
     repo = rs.CodeRepository([asset(n) for n in range(COUNT)], config=False)
     repo.resolve(storage)
     try:
@@ -61,12 +61,16 @@ class Program:
         executor: Expression for its executor.
         body: Statement that each step executes.
         count: Number of steps.
+        url: URL of its event log; None for one in the folder.
     """
 
-    def __init__(self, folder, executor, body="pass", count=12):
+    def __init__(self, folder, executor, body="pass", count=12, url=None):
         self.folder = folder
+        self.url = url
         self.source = folder / "program.py"
-        source = PROGRAM.replace("BODY", body).replace("COUNT", str(count)).replace("EXECUTOR", executor)
+        storage = 'rs.Storage.embedded(folder / "log")' if url is None else f"rs.Storage.connect({url!r})"
+        source = PROGRAM.replace("BODY", body).replace("COUNT", str(count))
+        source = source.replace("EXECUTOR", executor).replace("STORAGE", storage)
         self.source.write_text(source, encoding="utf-8")
         self.mark = uuid4().hex
 
@@ -111,5 +115,6 @@ class Program:
 
     @property
     def events(self):
-        with rs.Storage.embedded(self.folder / "log") as storage:
+        log = rs.Storage.embedded(self.folder / "log") if self.url is None else rs.Storage.connect(self.url)
+        with log as storage:
             return storage.get_events_for_run("run"), storage.get_run("run")

@@ -1,4 +1,4 @@
-"""Coordinators that are killed at random moments: `make torture` repeats the test a hundred times."""
+"""Coordinators that are killed at random moments: 200 of each kind in `make torture FULL=1`, a tenth without `FULL`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ from tests.test_executors.programs import PATIENCE_S, Program
 
 pytestmark = [pytest.mark.skipif(os.name != "posix", reason="signals of POSIX"), pytest.mark.timeout(900)]
 
-EXECUTORS = {"parallel": "rs.Executor.parallel(2)", "dask": "rs.Executor.dask(n_workers=2)"}
+EXECUTORS = {
+    "in process": "rs.Executor.in_process()",
+    "parallel": "rs.Executor.parallel(2)",
+    "dask": "rs.Executor.dask(n_workers=2)",
+}
+KINDS = [("in process", "SQLite"), ("parallel", "SQLite"), ("dask", "SQLite")]
+KINDS += [("in process", "PostgreSQL"), ("parallel", "PostgreSQL")]
+SEEDS = {"tenth": 20, "full": 200}.get(os.environ.get("TORTURE", ""), 1)
 # the run does not end before the coordinator is killed, however busy the machine is
 BODY = "while len(list(folder.glob('called-*'))) > LIMIT and not (folder / 'go').exists(): time.sleep(0.02)"
 NAMES = [f"a{number}" for number in range(12)]
@@ -25,17 +32,26 @@ def materializations(program):
     return {event.asset_key: event.data_version for event in stored}, len(stored), run
 
 
-@pytest.mark.parametrize("seed", range(int(os.environ.get("RIVERS_KILLS", "1"))))
-@pytest.mark.parametrize("name", EXECUTORS)
-def test_killed_coordinator_is_resumed(tmp_path, monkeypatch, name, seed):
-    pytest.importorskip("distributed")
+@pytest.fixture
+def url(request, log):
+    """URL of the event log; None for SQLite in the folder of the test."""
+    return request.getfixturevalue("postgres_url") if log == "PostgreSQL" else None
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize(("name", "log"), KINDS)
+def test_killed_coordinator_is_resumed(tmp_path, monkeypatch, name, url, seed):
+    if name == "dask":
+        pytest.importorskip("distributed")
+    if url is not None:
+        monkeypatch.setattr("rivers_postgres.owners.GRACE_SECONDS", 0)
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     moment = random.Random(seed)
     calls = moment.randrange(10)
-    with Program(tmp_path, EXECUTORS[name], body=BODY.replace("LIMIT", str(calls))) as program:
+    with Program(tmp_path, EXECUTORS[name], body=BODY.replace("LIMIT", str(calls)), url=url) as program:
         program.start()
-        program.wait_for("log")
+        program.wait_for("log" if url is None else "started-*")
         program.wait_for("called-*", calls)
         time.sleep(moment.uniform(0, 0.03))
         program.process.kill()
@@ -43,6 +59,11 @@ def test_killed_coordinator_is_resumed(tmp_path, monkeypatch, name, seed):
         program.assert_no_process_is_left()
 
         stored, _, run = materializations(program)
+        end = time.monotonic() + PATIENCE_S
+        while run is not None and run.status == "Started" and url is not None:
+            assert time.monotonic() < end
+            time.sleep(0.05)  # the server notices the end of the session
+            stored, _, run = materializations(program)
         assert run is None or run.status == "Interrupted"
         (tmp_path / "go").touch()
         for asset, version in stored.items():

@@ -79,7 +79,7 @@ def test_report_of_a_lost_coordinator_is_used(coordinator, folder, batch, namesp
         assert storage.get_run("run-1").status == "Success"
 
 
-@pytest.mark.parametrize("seed", range(int(os.environ.get("RIVERS_KILLS", "3"))))
+@pytest.mark.parametrize("seed", range({"tenth": 10, "full": 100}.get(os.environ.get("TORTURE", ""), 3)))
 def test_coordinator_killed_at_any_moment(coordinator, folder, batch, namespace, seed):
     (folder / "go").touch()
     first = coordinator()
