@@ -91,6 +91,7 @@ class Job:
         only_stale: bool = False,
         dry_run: bool = False,
         executor: Any = None,
+        timeout: float | timedelta | None = None,
     ) -> Any:
         """Run the job.
 
@@ -107,6 +108,7 @@ class Job:
             only_stale: Skip fresh assets; without `partition_key` it selects the keys that are not fresh.
             dry_run: Only return what would run, as a `RunPlan`.
             executor: Executor of this run; by default the job's.
+            timeout: Time limit of one attempt of a step, if neither the asset nor the job has one.
 
         Returns:
             The `RunResult`.
@@ -131,6 +133,7 @@ class Job:
             only_stale=only_stale,
             dry_run=dry_run,
             executor=executor or self.executor,
+            timeout=timeout if self.timeout is None else self.timeout,
         )
 
     def __repr__(self) -> str:

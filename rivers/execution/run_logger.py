@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 from rivers.storage.events import MATERIALIZATION, OBSERVATION, STEP_FAILURE, STEP_RETRY
+from rivers_core.authoring import counted
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -49,7 +50,7 @@ def _outcome(event: Event) -> str:
         parts = ["materialized" if event.handler is None else f"stored with {event.handler}"]
     for name, value in event.typed_metadata.items():
         if name.rpartition("/")[2] == "size_bytes":
-            parts.append(f"{value.raw_value()} bytes")
+            parts.append(counted(value.raw_value(), "byte"))
             break
     if event.duration_ns is not None:
         parts.append(f"{event.duration_ns / 1e9:.3f} s")

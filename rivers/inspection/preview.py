@@ -108,18 +108,18 @@ def _preview_bytes(value: Any, count: int) -> Preview:
 def _preview_text(value: str, count: int) -> Preview:
     lines = value.splitlines()
     head = "\n".join(lines[:count])
-    return Preview(f"{len(value)} characters, {len(lines)} lines", head, head)
+    return Preview(f"{counted(len(value), 'character')}, {counted(len(lines), 'line')}", head, head)
 
 
 def _preview_mapping(value: Mapping[Any, Any], count: int) -> Preview:
     head = dict(islice(value.items(), count))
     text = "\n".join(f"{key!r}: {_item_text(item)}" for key, item in head.items())
-    return Preview(f"{len(value)} entries", text, _jsonable(head))
+    return Preview("1 entry" if len(value) == 1 else f"{len(value)} entries", text, _jsonable(head))
 
 
 def _preview_items(value: Any, count: int) -> Preview:
     head = list(islice(value, count))
-    extent = "not read beyond what is shown" if isinstance(value, Iterator) else f"{len(value)} items"
+    extent = "not read beyond what is shown" if isinstance(value, Iterator) else counted(len(value), "item")
     return Preview(extent, _lines(head), _jsonable(head))
 
 

@@ -44,10 +44,10 @@ from rivers.repository.deleting import delete_values, values_of
 from rivers.repository.loading import load_stored, stored_context
 from rivers.repository.observing import observe_assets
 from rivers.repository.restoring import restore_stored
-from rivers.repository.run_preview import preview
-from rivers.repository.runner import RunRequest, run_plan
+from rivers.repository.runner import RunRequest, preview_plan, run_plan
 from rivers.repository.runtime import Runtime, check_executor
 from rivers.repository.tracebacks import keeps_frames
+from rivers_core.authoring import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,11 +55,12 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Literal, Self
 
-    from rivers.execution.keys import KeyRequest, PartitionMode
+    from rivers.execution.keys import KeyRequest
     from rivers.executors import Executor
     from rivers.graph.plan import Graph, HandlerBinding, StoredOutput
     from rivers.repository.run_preview import RunPlan
     from rivers.repository.runner import RunResult
+    from rivers.repository.runtime import RunScope
     from rivers.storage import Event, EventStorage
     from rivers_core.config import Config
     from rivers_core.handler import BaseIOHandler, StoredVersion
@@ -242,32 +243,22 @@ class CodeRepository:
             PartitionValidationError: A partitioned asset has no valid key.
             ConfigurationError: The configuration values are not valid.
         """
-        names = self.select(selection)
-        if dry_run:
-            return self._preview(
-                names,
-                partition_key,
-                include_upstream=include_upstream,
-                only_stale=only_stale,
-                partitions=partitions,
-            )
-        return self._run(
-            RunRequest(
-                names,
-                partition_key,
-                tags or (),
-                raise_on_error,
-                {} if config is None else config,
-                run_id_override,
-                resume,
-                only_stale,
-                self._runtime.policy(retry) or self._default_retry_policy,
-                executor=executor,
-                partitions=partitions,
-                timeout=timeout,
-            ),
-            include_upstream=include_upstream,
+        request = RunRequest(
+            self.select(selection),
+            partition_key,
+            tags or (),
+            raise_on_error,
+            {} if config is None else config,
+            run_id_override,
+            resume,
+            only_stale,
+            self._runtime.policy(retry) or self._default_retry_policy,
+            executor=executor,
+            partitions=partitions,
+            timeout=timeout,
         )
+        run = self._preview if dry_run else self._run
+        return run(request, include_upstream=include_upstream)
 
     def select(self, selection: Iterable[str | Asset | Task] | str | None = None) -> tuple[str, ...] | None:
         """Return the names of the assets, outputs and tasks that a selection matches; None for None.
@@ -303,52 +294,51 @@ class CodeRepository:
         dry_run: bool,
         **request: Any,
     ) -> RunResult | RunPlan:
-        names = tuple(select_names(self.graph, job.selection))
-        if dry_run:
-            asked = {name: request[name] for name in ("partition_key", "only_stale", "partitions")}
-            return self._preview(names, **asked)
-        return self._run(
+        run = self._preview if dry_run else self._run
+        return run(
             RunRequest(
-                names,
+                tuple(select_names(self.graph, job.selection)),
                 tags=tags or (),
                 config={} if config is None else config,
                 retry=self._runtime.policy(job.retry) or self._default_retry_policy,
-                timeout=job.timeout,
                 job=job.name,
                 **request,
             )
         )
 
-    def _preview(
-        self,
-        names: tuple[str, ...] | None,
-        partition_key: KeyRequest | None,
-        *,
-        include_upstream: bool = False,
-        only_stale: bool,
-        partitions: PartitionMode | None,
-    ) -> RunPlan:
+    def _preview(self, request: RunRequest, *, include_upstream: bool = False) -> RunPlan:
         runtime = self._runtime
         runtime.open(set_up=False)
-        plan = runtime.plan(names, include_upstream=include_upstream)
-        mode = RunRequest(
-            partition_key=partition_key, only_stale=only_stale, partitions=partitions
-        ).partition_mode
-        return preview(plan, partition_key, runtime.storage, only_stale=only_stale, mode=mode)
+        scope = runtime.scope(request.config, set_up=False)
+        try:
+            return preview_plan(
+                scope,
+                runtime.plan(request.selection, include_upstream=include_upstream, graph=scope.graph),
+                request,
+                runtime.storage,
+                self._executor(request, scope),
+                runtime.executors,
+            )
+        finally:
+            scope.close()
+
+    def _executor(self, request: RunRequest, scope: RunScope) -> Executor:
+        execution = dict(scope.overrides.execution)
+        executors = self._runtime.executors
+        executor = executors.new(execution.pop("executor"), execution) if execution else None
+        return request.executor or executor or self._runtime.executor
 
     def _run(self, request: RunRequest, *, include_upstream: bool = False) -> RunResult:
         runtime = self._runtime
         runtime.open()
         scope = runtime.scope(request.config)
         try:
-            execution = dict(scope.overrides.execution)
-            executor = runtime.executors.new(execution.pop("executor"), execution) if execution else None
             return run_plan(
                 scope,
                 runtime.plan(request.selection, include_upstream=include_upstream, graph=scope.graph),
                 request,
                 runtime.storage,
-                request.executor or executor or runtime.executor,
+                self._executor(request, scope),
                 runtime.executors,
                 runtime.observers(),
             )
@@ -477,7 +467,7 @@ class CodeRepository:
             partition_key: One or several partition keys; None for all that are recorded.
 
         Returns:
-            Asset and partition of each deleted value.
+            Asset and partition of each deleted value, without those for which nothing was stored.
 
         Raises:
             NodeNotFoundError: The name is unknown.
@@ -689,9 +679,8 @@ class CodeRepository:
         return html_table(repr(self), ("Asset", "Group", "Handler", "Upstream"), rows)
 
     def __repr__(self) -> str:
-        return (
-            f"CodeRepository({len(self._runtime.definitions.assets)} assets, {len(self._runtime.jobs)} jobs)"
-        )
+        assets, jobs = len(self._runtime.definitions.assets), len(self._runtime.jobs)
+        return f"CodeRepository({counted(assets, 'asset')}, {counted(jobs, 'job')})"
 
 
 def _upstreams_of(graph: Graph, output: StoredOutput) -> Iterator[str]:

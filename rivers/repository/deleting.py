@@ -92,27 +92,49 @@ def _values_of(
         )
     if definition is None:
         context = InputContext(output.name, _CALLER, output.metadata, None, output.type_hint)
+        is_recorded = storage.get_latest_materialization(output.name) is not None
+        if not is_recorded and not _is_stored(binding, context):
+            return []
         return [StoredValue(output.name, (None,), binding, context, output.step_name)]
-    keys: Sequence[PartitionKey]
+
+    def context_of(*keys: PartitionKey) -> InputContext:
+        partition = PartitionContext(keys, definition)
+        return InputContext(output.name, _CALLER, output.metadata, partition, output.type_hint)
+
+    recorded = storage.get_materialized_partitions(output.name)
     if partition_key is None:
-        keys = [
-            definition.parse_partition_key(text) for text in storage.get_materialized_partitions(output.name)
-        ]
+        keys = [definition.parse_partition_key(text) for text in recorded]
     else:
-        keys = requested_keys(partition_key, definition, storage)
+        known = set(recorded)
+        keys = [
+            key
+            for key in requested_keys(partition_key, definition, storage)
+            if str(key) in known or _is_stored(binding, context_of(key))
+        ]
     batches = [keys] if binding.handler.partition_batches and keys else [[key] for key in keys]
     return [
         StoredValue(
             output.name,
             tuple(map(str, batch)),
             binding,
-            InputContext(
-                output.name, _CALLER, output.metadata, PartitionContext(batch, definition), output.type_hint
-            ),
+            context_of(*batch),
             output.step_name,
         )
         for batch in batches
     ]
+
+
+def _is_stored(binding: HandlerBinding, context: InputContext) -> bool:
+    """Return whether the handler has a value that the event log does not record.
+
+    Raises:
+        Exception: That of the handler.
+    """
+    try:
+        return _exists(binding, context)
+    except Exception as error:
+        add_location(error, "deleting", binding, context)
+        raise
 
 
 def delete_values(values: Sequence[StoredValue], storage: EventStorage) -> list[tuple[str, str | None]]:

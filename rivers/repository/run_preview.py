@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from rivers.definitions.html import html_table
 from rivers.execution.handler_calls import shown_address
-from rivers.execution.keys import keys_of_plan
 from rivers.execution.lineage import History
 from rivers.execution.staleness import status_of
 from rivers_core.authoring import shown_keys
@@ -17,9 +16,9 @@ from rivers_core.partitions import PartitionContext
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rivers.execution.keys import KeyRequest, PartitionMode
+    from rivers.execution.keys import PartitionMode
+    from rivers.execution.run import Run
     from rivers.graph.plan import Plan, Step, StoredOutput
-    from rivers.storage import EventStorage
     from rivers_core.partitions import PartitionKey
 
 _COLUMNS = ("Step", "Partitions", "Why", "Handler", "Address")
@@ -87,38 +86,25 @@ class RunPlan:
 FRESH = "fresh: its code, handler and inputs are unchanged"
 
 
-def preview(
-    plan: Plan,
-    request: KeyRequest | None,
-    storage: EventStorage,
-    *,
-    only_stale: bool,
-    mode: PartitionMode | None = None,
-) -> RunPlan:
-    """Return a preview of a run of a plan, based on the values that are stored now.
+def preview(run: Run, *, only_stale: bool, mode: PartitionMode | None = None) -> RunPlan:
+    """Return a preview of a run, based on the values that are stored now.
 
     Args:
-        plan: The steps.
-        request: The requested partition keys, if any.
-        storage: The event storage, which is only read.
-        only_stale: Whether the run would skip fresh values.
-        mode: Which keys the run selects instead of `request`.
-
-    Raises:
-        PartitionValidationError: A partitioned asset has no valid key.
+        run: The run, before its first step; its storage is only read.
+        only_stale: Whether it would skip fresh values.
+        mode: Which keys it selects.
     """
-    keys = keys_of_plan(plan, request, storage, mode)
-    history = History(storage)
+    plan, history = run.plan, History(run.storage)
     steps: list[PlannedStep] = []
     skipped: list[tuple[str, str]] = []
     runs: set[str] = set()
     for step in plan.steps:
-        upstream = next((name for name in plan.after[step.name] if name in runs), None)
-        own = keys.get(step.name)
-        reasons = {key: _why(step, plan, key, history, upstream) for key in own or (None,)}
-        if own == []:
-            skipped.append((step.owner, "it has no partition keys"))
+        if step.name in run.finished:
+            skipped.append((step.owner, run.skipped[step.name]))
             continue
+        upstream = next((name for name in plan.after[step.name] if name in runs), None)
+        keys = run.keys.get(step.name) or (None,)
+        reasons = {key: _why(step, plan, key, history, upstream) for key in keys}
         if mode == "missing":
             reasons = {key: why for key, why in reasons.items() if why == "missing"}
         elif only_stale or mode == "stale":

@@ -13,6 +13,7 @@ from rivers.definitions.field_checks import FieldChecks
 from rivers.definitions.html import html_table
 from rivers.exceptions import ConfigurationError, ConfigurationTypeError, StorageError, step_error
 from rivers.execution.keys import MODE_PREFIX, check_partition_mode, keys_of_plan, shown_request
+from rivers.execution.observers import Observers
 from rivers.execution.run import Run
 from rivers.execution.run_logger import logging_values
 from rivers.execution.staleness import Skipping
@@ -21,6 +22,7 @@ from rivers.graph.findings import Findings
 from rivers.repository.config import build_configs
 from rivers.repository.notebook import notebook_progress
 from rivers.repository.resume import skip_finished_steps
+from rivers.repository.run_preview import preview
 from rivers.repository.runtime import check_executor
 from rivers.repository.tracebacks import trim_traceback
 from rivers_core.authoring import plain_text, shown_keys
@@ -31,10 +33,10 @@ if TYPE_CHECKING:
 
     from rivers.definitions.retry import RetryPolicy
     from rivers.execution.keys import KeyRequest, PartitionMode
-    from rivers.execution.observers import Observers
     from rivers.executors import Executor
     from rivers.executors.placement import Executors, Placement
     from rivers.graph.plan import Plan, Step, StoredOutput
+    from rivers.repository.run_preview import RunPlan
     from rivers.repository.runtime import RunScope
     from rivers.storage import EventStorage
     from rivers_core.partitions import PartitionKey
@@ -245,6 +247,20 @@ def run_plan(
             f"asset {owner!r} failed in run {run.run_id}: {_failure(run, name, cause)}", cause
         ) from cause
     return _result(run, is_canceled=is_canceled)
+
+
+def preview_plan(
+    scope: RunScope,
+    plan: Plan,
+    request: RunRequest,
+    storage: EventStorage,
+    executor: Executor,
+    executors: Executors,
+) -> RunPlan:
+    """Return what `run_plan` would do with these arguments, with the same errors; nothing is run or written."""
+    _placed(plan, executor, executors)
+    run = _prepare(scope, plan, request, storage, Observers())
+    return preview(run, only_stale=request.only_stale, mode=request.partition_mode)
 
 
 def _placed(plan: Plan, executor: Executor, executors: Executors) -> Placement:

@@ -167,11 +167,12 @@ class Runtime:
     def _resolve(self, definitions: Definitions, binder: HandlerBinder) -> Graph:
         return resolve(definitions, binder, self._check_jobs, self._check_config, self._check_executors)
 
-    def scope(self, config: Mapping[str, Any]) -> RunScope:
+    def scope(self, config: Mapping[str, Any], *, set_up: bool = True) -> RunScope:
         """Return the scope of a run: the bound graph and the resources, with the overrides of the run.
 
         Args:
             config: Argument `config` of the run.
+            set_up: Whether to set up the replaced resources.
 
         Raises:
             ConfigurationError: An override is not valid, or a replaced resource could not be set up.
@@ -194,7 +195,8 @@ class Runtime:
         opened = OpenResources()
         scope = RunScope(graph, merged, Connections(partial(_make_bundle, graph, merged)), left, opened)
         try:
-            opened.set_up(replaced)
+            if set_up:
+                opened.set_up(replaced)
         except BaseException:
             scope.close()
             raise

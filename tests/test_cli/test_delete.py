@@ -14,6 +14,13 @@ def test_delete_removes_the_stored_value(project):
     assert "counts" in project.ok("delete", "counts", "--yes").out
 
 
+def test_delete_of_what_is_not_stored_records_nothing(project):
+    done = project.ok("delete", "report")
+    assert "nothing is stored" in done.out
+    assert project.ok("delete", "report", "--json").document == []
+    assert project.ok("runs", "--json").document == []
+
+
 def test_delete_of_unknown_asset(project):
     done = project.rivers("delete", "reports")
     assert done.code == 2

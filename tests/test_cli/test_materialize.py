@@ -174,10 +174,18 @@ def test_resume_rejects_unknown_run(project):
         (["--env", "pord"], "Did you mean 'prod'"),
         (["--config", "nowhere.toml"], "nowhere.toml"),
         (["--nonsense"], "--nonsense"),
+        (["--timeout", "0"], "--timeout must be a positive number"),
+        (["--timeout", "soon"], "--timeout"),
+        (["--partitions", "mising"], "--partitions must be one of"),
+        (["--job", "nightly", "report"], "--job cannot be combined"),
+        (["--resume", "nothing"], "Run 'nothing' not found"),
+        (["--set", "report.top=1"], "config of 'report'"),
+        (["--repository", "definitions:rpo"], "It has repo"),
     ],
 )
-def test_invalid_call_is_one_message_and_exit_code_2(project, arguments, message):
-    done = project.rivers("materialize", *arguments)
+@pytest.mark.parametrize("dry_run", [(), ("--dry-run",)], ids=["run", "dry"])
+def test_invalid_call_is_one_message_and_exit_code_2(project, arguments, message, dry_run):
+    done = project.rivers("materialize", *arguments, *dry_run)
     assert done.code == 2, done.err
     assert message in done.err
     assert "Traceback" not in done.err
@@ -300,14 +308,71 @@ def test_environment_requires_configuration(empty):
 
 
 @pytest.mark.parametrize("position", [0, 1])
-def test_empty_environment_is_rejected(project, monkeypatch, position):
+@pytest.mark.parametrize("option", ["--env", "--config", "--repository"])
+def test_empty_option_of_all_commands_is_rejected(project, monkeypatch, option, position):
     monkeypatch.setenv("RIVERS_ENV", "prod")
     words = ["materialize"]
-    words[position:position] = ["--env", ""]
+    words[position:position] = [option, ""]
     done = project.rivers(*words)
     assert done.code == 2
-    assert "--env" in done.err
+    assert option in done.err
     assert project.files("data") == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["materialize", ""],
+        *(
+            ["materialize", option, ""]
+            for option in ("-j", "-x", "-p", "--partitions", "--exclude", "--resume")
+        ),
+        ["assets", ""],
+        ["delete", ""],
+        ["load", "orders", "-p", ""],
+        ["log", "--export", ""],
+        ["runs", "--status", ""],
+        ["handlers", "show", ""],
+        ["new", ""],
+        ["graph", "--output", ""],
+    ],
+    ids=" ".join,
+)
+def test_empty_text_is_rejected(project, words):
+    done = project.rivers(*words)
+    assert (done.code, done.out) == (2, "")
+    assert "must not be empty" in done.err
+    assert project.files("data") == []
+
+
+def test_timeout_limits_assets_without_a_limit(project_of):
+    project = project_of(
+        """
+import time
+
+def sleep() -> None:
+    time.sleep(0.3)
+
+repo = rs.CodeRepository(
+    [rs.Asset(sleep, name="bounded", timeout=60), rs.Asset(sleep, name="unbounded")],
+    jobs=[rs.Job("long", ["unbounded"], timeout=60), rs.Job("free", ["unbounded"])],
+)
+"""
+    )
+    done = project.rivers("materialize", "--timeout", "0.01", "--json")
+    assert (done.code, done.document["materialized"]) == (1, ["bounded"])
+    assert project.rivers("materialize", "--job", "free", "--timeout", "0.01").code == 1
+    assert "--timeout 0.01 --resume" in project.rivers("materialize", "unbounded", "--timeout", "0.01").err
+    project.ok("materialize", "--job", "long", "--timeout", "0.01")
+
+
+def test_dry_run_of_a_resumed_run_shows_what_is_left(project):
+    project.edit("definitions.py", "return {name", "1 / 0\n    return {name")
+    project.rivers("materialize")
+    (run,) = project.ok("runs", "--json").document
+    steps = project.ok("materialize", "--resume", run["run_id"], "--dry-run", "--json").document
+    assert [step["name"] for step in steps] == ["counts", "report"]
+    assert len(project.ok("runs", "--json").document) == 1
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ FIRST_TWO = [{"a": 0, "b": "x"}, {"a": 1, "b": "x"}]
         ([1, 2, 3], "list", "3 items", [1, 2]),
         ((1, 2, 3), "tuple", "3 items", [1, 2]),
         ({"a": [1], "b": 2, "c": 3}, "dict", "3 entries", {"a": [1], "b": 2}),
-        ({"a": pl.DataFrame({"x": [1]})}, "dict", "1 entries", {"a": [{"x": 1}]}),
+        ({"a": pl.DataFrame({"x": [1]})}, "dict", "1 entry", {"a": [{"x": 1}]}),
         (iter([1, 2, 3]), "list_iterator", "not read beyond what is shown", [1, 2]),
         ("one\ntwo\nthree", "str", "13 characters, 3 lines", "one\ntwo"),
         (b"\x00ab" * 20, "bytes", "60 bytes", (b"\x00ab" * 20)[:32].hex()),

@@ -14,7 +14,10 @@ def test_runs_lists_latest_first_and_by_status(run):
     (failed,) = run.ok("runs", "--status", "failure", "--json").document
     assert failed["selection"] == ["counts"]
     assert "division by zero" in failed["message"]
-    assert run.rivers("runs", "--status", "lost").code == 1
+    misspelled = run.rivers("runs", "--status", "succes")
+    assert misspelled.code == 2
+    assert "Did you mean 'success'" in misspelled.err
+    assert len(run.ok("runs", "--status", "SUCCESS", "--json").document) == 1
 
 
 def test_runs_cancel_requests_the_cancellation(run):

@@ -116,8 +116,29 @@ def test_delete_of_multi_asset_and_output(repository, files):
     repo.materialize()
     assert repo.delete("low") == [("low", None)]
     assert states(repo) == {("low", None): "missing", ("high", None): "fresh"}
-    assert repo.delete("bounds") == [("low", None), ("high", None)]
+    assert repo.delete("bounds") == [("high", None)]
     assert files() == []
+
+
+def test_delete_records_nothing_for_what_is_not_stored(repository, storage, files):
+    repo = repository(sales, total)
+    repo.materialize(["sales"], partition_key="a")
+    assert repo.delete("total") == repo.delete("sales", partition_key="b") == []
+    assert repo.delete("sales", partition_key=["a", "b"]) == [("sales", "a")]
+    assert repo.delete("sales", partition_key="a") == []
+    assert [event.event_type for event in storage.get_events_for_asset("sales", with_steps=False)] == [
+        "Deletion",
+        "Materialization",
+    ]
+    assert [len(storage.get_runs()), files()] == [2, []]
+
+
+def test_delete_removes_a_value_that_no_event_records(repository, storage):
+    repo = repository(sales, total)
+    handler = repo.io_handler_for_output("total")
+    handler.handle_output(rs.OutputContext("total"), 7)  # such as a run that was killed before it recorded it
+    assert repo.delete("total") == [("total", None)]
+    assert not handler.exists(rs.InputContext("total", "test"))
 
 
 def test_delete_of_graph_removes_its_nodes(repository, files):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 import rivers as rs
 
 
@@ -49,6 +51,41 @@ def test_dry_run_lists_partitions_and_jobs(repository):
     assert (plan.steps[0].partitions, plan.steps[0].why) == (("a", "b"), "requested; missing")
     stale = repo.materialize(partition_key=["a", "b"], only_stale=True, dry_run=True)
     assert stale.steps[0].partitions == ("b",)
+
+
+def test_dry_run_checks_the_arguments_of_the_run(repository):
+    repo = repository(rs.Asset(lambda: 1, name="x"), jobs=[rs.Job("j", ["x"])])
+    for call in (repo.materialize, repo.get_job("j").execute):
+        for wrong in (
+            {"config": {"y": {}}},
+            {"tags": ["a"]},
+            {"timeout": 0},
+            {"resume": True},
+            {"executor": "x"},
+        ):
+            with pytest.raises(rs.exceptions.ConfigurationError):
+                call(dry_run=True, **wrong)
+    with pytest.raises(rs.exceptions.StorageError):
+        repo.materialize(dry_run=True, resume=True, run_id_override="absent")
+
+
+def test_dry_run_of_a_resumed_run_leaves_out_what_it_finished(repository):
+    keys = rs.PartitionsDefinition.static_(["a", "b", "c"])
+
+    @rs.Asset(partitions_def=keys)
+    def part(context: rs.AssetExecutionContext) -> str:
+        if context.partition_key == "b":
+            raise ValueError("bad")
+        return context.partition_key
+
+    first = rs.Asset(lambda: 1, name="first")
+    repo = repository(first, part)
+    run = repo.materialize(partition_key=["a", "b", "c"], raise_on_error=False)
+    plan = repo.materialize(
+        partition_key=["a", "b", "c"], dry_run=True, resume=True, run_id_override=run.run_id
+    )
+    assert [(step.name, step.partitions) for step in plan] == [("part", ("b",))]
+    assert [name for name, _ in plan.skipped] == ["first"]
 
 
 def test_run_plan_is_a_table(repository):

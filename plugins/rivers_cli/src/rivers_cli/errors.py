@@ -16,7 +16,12 @@ EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
 
-_PARTITION_ARGUMENT: Final = re.compile(r"(?<![\w'\"])partition_key(?:=|\b(?![\w'\"]))")
+_ARGUMENTS: Final = (
+    (re.compile(r"(?<![\w'\"])partition_key="), "-p "),
+    (re.compile(r"(?<![\w'\"])partition_key\b(?![\w'\"])"), "-p"),
+    (re.compile(r"(?<![\w'\"])partitions="), "--partitions "),
+    (re.compile(r"^partitions (?=must be )"), "--partitions "),
+)
 
 
 class UsageError(RiversError, ValueError):
@@ -62,8 +67,7 @@ def report_error(error: Exception, session: Session) -> int:
     elif isinstance(error, (ProjectImportError, HandlerFailedError)):
         text = f"{_project_cause(error)}Error: {error}"
     elif isinstance(error, PartitionValidationError):
-        # the engine names its argument, which is an option here
-        text, is_own_message = f"Error: {_PARTITION_ARGUMENT.sub('-p ', str(error)).rstrip()}", True
+        text, is_own_message = f"Error: {_with_options(str(error))}", True
     elif isinstance(error, RiversError):
         text, is_own_message = f"Error: {error}", True
     elif comes_from_project(error):
@@ -72,6 +76,13 @@ def report_error(error: Exception, session: Session) -> int:
         text = "".join(traceback.format_exception(error)).rstrip()
     print_error(session.redact(text, is_own_message=is_own_message))
     return _exit_code(error)
+
+
+def _with_options(message: str) -> str:
+    """Return a message of the engine with its arguments as the options that they are here."""
+    for argument, option in _ARGUMENTS:
+        message = argument.sub(option, message)
+    return message
 
 
 def _project_cause(error: ProjectImportError | HandlerFailedError) -> str:

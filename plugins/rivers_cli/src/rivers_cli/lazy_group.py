@@ -161,7 +161,7 @@ class _Placeholder(Command):
 
 
 def add_common_options(command: Any) -> None:
-    """Add the options that every command takes to a command and its subcommands."""
+    """Add the options that every command takes to a command and its subcommands, and refuse empty texts for all."""
     for subcommand in getattr(command, "commands", {}).values():
         add_common_options(subcommand)
     names = {option for param in command.params for option in param.opts}
@@ -170,6 +170,20 @@ def add_common_options(command: Any) -> None:
     for param in typer.main.get_command(single).params:
         if param.name != "help" and not names & set(param.opts):
             command.params.append(param)
+    for param in command.params:
+        _refuse_empty(param)
+
+
+def _refuse_empty(param: Any) -> None:
+    """Refuse an empty text, such as that of a shell variable that is not set, before it is converted."""
+    process = param.process_value
+
+    def process_value(ctx: Any, value: Any) -> Any:
+        if "" in (value if isinstance(value, (list, tuple)) else (value,)) and not ctx.resilient_parsing:
+            raise typer.BadParameter("must not be empty.", ctx=ctx, param=param)
+        return process(ctx, value)
+
+    param.process_value = process_value
 
 
 def _find(ctx: Any, name: str) -> LazyCommand | None:

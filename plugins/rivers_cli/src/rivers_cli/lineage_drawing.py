@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
 from rivers.inspection.layout import BOX_HEIGHT, ROW_HEIGHT, compute_layout
+from rivers_core.authoring import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -95,7 +96,7 @@ def render_svg(lineage: Lineage) -> str:
     legend, legend_width = _legend(colors)
     width = max(layout.width, legend_width) + 2 * _MARGIN
     height = layout.height + _LEGEND_HEIGHT + 2 * _MARGIN
-    label = f"Lineage of {len(lineage.nodes)} assets, colored by handler"
+    label = f"Lineage of {counted(len(lineage.nodes), 'asset')}, colored by handler"
     lines = [
         (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '

@@ -154,20 +154,13 @@ def _store_in_session(attribute: str) -> Callable[[typer.Context, Any], Any]:
     return store
 
 
-def _store_environment(ctx: typer.Context, value: str | None) -> str | None:
-    if value == "":
-        raise typer.BadParameter("must be the name of an environment, got an empty text.")
-    environment: str | None = _store_in_session("environment")(ctx, value)
-    return environment
-
-
 def common_options(
     env: Annotated[
         str | None,
         typer.Option(
             "--env",
             metavar="NAME",
-            callback=_store_environment,
+            callback=_store_in_session("environment"),
             expose_value=False,
             help="Environment of rivers.toml; default: RIVERS_ENV.",
             autocompletion=_complete_environments,

@@ -8,6 +8,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
+from rivers_core.authoring import counted
 from rivers_core.exceptions import ConflictError
 from rivers_delta.compat import LOST_TO_COMPACTION, CommitFailedError
 from rivers_delta.errors import redact_library_text, subject_of
@@ -67,7 +68,7 @@ def commit_with_retries(
             reason, table = redact_library_text(str(error), settings.storage_options).rstrip("."), None
     first = _describe_commits(based_on, open_table(settings))
     if is_replayable:
-        tried = f"after {number} attempts"
+        tried = f"after {counted(number, 'attempt')}"
         advice = "Run it again when the other writer is done, or raise handler_config.max_attempts."
     else:
         tried = "not retried, because the value is a one-shot stream"

@@ -171,8 +171,9 @@ def _constraint_error(request: WriteRequest, table: Table | None, error: BaseExc
     if not constraints:
         return None
     which = "constraint" if len(constraints) == 1 else "one of the constraints"
+    rows = "1 row violates" if match["rows"] == "1" else f"{match['rows']} rows violate"
     return AssetOutputValidationError(
-        f"Cannot store {request.subject}; nothing was written: {match['rows']} rows violate {which} "
+        f"Cannot store {request.subject}; nothing was written: {rows} {which} "
         f"{', '.join(constraints)} of the table, or have nulls that it does not allow. Correct or drop these rows."
     )
 

@@ -21,7 +21,7 @@ def delete(
     """Delete the stored value of an asset, or those of all its partitions.
 
     On a terminal, it asks first. The events of earlier runs stay; the deletion is recorded, and the status of the asset
-    is missing. Of a graph asset also the values of its nodes are deleted.
+    is missing. Of a graph asset also the values of its nodes are deleted. Where nothing is stored, nothing is recorded.
 
     Exit codes: 0, 1 the handler does not support deletion or the store failed, 2 the asset or partition does not exist.
 

@@ -349,7 +349,7 @@ class Verification:
 
     def row(self) -> tuple[str, str, str]:
         """Return the result as a row: asset, partition, result."""
-        counts = ", ".join(f"{count} {name}" for name, count in self.counts.items())
+        counts = ", ".join(counted(count, name.removesuffix("s")) for name, count in self.counts.items())
         return self.asset, self.partition or "", self.problem or f"ok ({counts})".removesuffix(" ()")
 
     def document(self) -> dict[str, Any]:

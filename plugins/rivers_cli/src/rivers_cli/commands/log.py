@@ -61,6 +61,8 @@ def log(
       $ rivers log 3f2a91c0 --logs what its steps logged
       $ rivers log --export events.parquet
     """
+    if (export is not None) + logs + metadata > 1:
+        raise UsageError("--metadata, --logs and --export exclude each other.")
     if export is not None:
         _export(context.obj.project, target, export, as_json=as_json)
         return

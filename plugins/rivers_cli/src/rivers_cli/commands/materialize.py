@@ -56,6 +56,14 @@ def materialize(
         str | None, typer.Option("--resume", metavar="RUN", help="Resume a run that did not finish.")
     ] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first failure.")] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--timeout",
+            metavar="SECONDS",
+            help="Time limit of each attempt of a step, for assets without one.",
+        ),
+    ] = None,
     tag: Annotated[
         list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="Tag of the run. Repeatable.")
     ] = None,
@@ -100,6 +108,7 @@ def materialize(
         fail_fast,
         tuple(exclude or ()),
         partitions,
+        timeout,
     )
     if dry_run:
         _show_plan(options, session, as_json=as_json)
@@ -124,24 +133,12 @@ def _show_plan(options: RunOptions, session: Session, *, as_json: bool) -> None:
     """Print what a run would do."""
     from dataclasses import asdict
 
-    from rivers.execution.keys import check_partition_mode
-    from rivers_cli.parsing import parse_partitions
+    from rivers_cli.run.request import create_request
 
     with project_output_to_stderr(as_json):
-        repository = session.project.inspect()
-        partition_key = parse_partitions(options.partitions)
-        if options.job is not None:
-            terms = repository.get_job(options.job).selection
-        else:
-            terms = [*options.assets, *(f"-{term}" for term in options.exclude)]
-        plan = repository.materialize(
-            terms or None,
-            partition_key,
-            include_upstream=options.upstream,
-            partitions=check_partition_mode(options.partition_mode, partition_key),
-            only_stale=options.only_stale,
-            dry_run=True,
-        )
+        request = create_request(options, session.project.inspect())
+        session.project.add_secrets(request.secrets())
+        plan = request.preview()
     if as_json:
         print_document([asdict(step) for step in plan])
     elif not plan:

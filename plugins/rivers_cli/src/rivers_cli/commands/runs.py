@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from rivers.graph.findings import suggest
 from rivers.inspection.events import run_document
 from rivers_cli.errors import UsageError
 from rivers_cli.humanize import format_duration, format_time
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _SHORT_ID: Final = 8
 _SHOWN_ASSETS: Final = 3
+_STATUSES: Final = ("running", "success", "failure", "canceled", "interrupted")
 
 
 app = typer.Typer(cls=Group, rich_markup_mode=None, add_completion=False, invoke_without_command=True)
@@ -33,7 +35,10 @@ def runs(
     status: Annotated[
         str | None,
         typer.Option(
-            "--status", help="Only runs that are running, success, failure, canceled or interrupted."
+            "--status",
+            metavar="STATUS",
+            help="Only runs that are running, success, failure, canceled or interrupted.",
+            autocompletion=lambda incomplete: [name for name in _STATUSES if name.startswith(incomplete)],
         ),
     ] = None,
     as_json: AsJson = False,
@@ -48,6 +53,8 @@ def runs(
     """
     if context.invoked_subcommand is not None:
         return
+    if status is not None and status.lower() not in (*_STATUSES, "started"):
+        raise UsageError(f"--status: status {status!r} not found.{suggest(status.lower(), _STATUSES)}")
     records = context.obj.project.storage(reading=True).get_runs(limit=limit, status=status)
     if as_json:
         print_document([run_document(run) for run in records])

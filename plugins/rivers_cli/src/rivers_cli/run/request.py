@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from rivers.execution.keys import KeyRequest
     from rivers.executors import Executor
     from rivers.graph.plan import Plan
-    from rivers.repository import CodeRepository, RunResult
+    from rivers.repository import CodeRepository, RunPlan, RunResult
     from rivers.storage import RunRecord
 
 
@@ -38,6 +39,7 @@ class RunOptions:
         fail_fast: Stop at the first failure.
         exclude: Terms of assets that are left out.
         partition_mode: Value of `--partitions`.
+        timeout: Seconds that one attempt of a step may take.
     """
 
     assets: tuple[str, ...] = ()
@@ -52,6 +54,7 @@ class RunOptions:
     fail_fast: bool = False
     exclude: tuple[str, ...] = ()
     partition_mode: str | None = None
+    timeout: float | None = None
 
 
 @dataclass(slots=True)
@@ -90,6 +93,15 @@ class RunRequest:
         Raises:
             ExecutionError: A step failed, with `fail_fast`.
         """
+        result: RunResult = self._call(dry_run=False)
+        return result
+
+    def preview(self) -> RunPlan:
+        """Return what the request would run; nothing is run or written."""
+        plan: RunPlan = self._call(dry_run=True)
+        return plan
+
+    def _call(self, *, dry_run: bool) -> Any:
         options = self.options
         common: dict[str, Any] = {
             "partition_key": self.partition_key,
@@ -99,14 +111,14 @@ class RunRequest:
             "raise_on_error": options.fail_fast,
             "run_id_override": self.run_id,
             "resume": self.resumed is not None,
+            "dry_run": dry_run,
             "only_stale": options.only_stale,
             "executor": self.executor,
+            "timeout": options.timeout,
         }
         if options.job is not None:
-            result: RunResult = self.repository.get_job(options.job).execute(**common)
-        else:
-            result = self.repository.materialize(self.selection, include_upstream=options.upstream, **common)
-        return result
+            return self.repository.get_job(options.job).execute(**common)
+        return self.repository.materialize(self.selection, include_upstream=options.upstream, **common)
 
     def resume_command(self) -> str:
         """Return the command line that resumes this run, without credentials."""
@@ -126,6 +138,7 @@ class RunRequest:
             is_secret = is_secret_name(name) or self._setting_secrets(text)
             words += ["--set", f"{asset}.{name}=..." if is_secret else text]
         words += ["--upstream"] if options.upstream else []
+        words += ["--timeout", f"{options.timeout:g}"] if options.timeout is not None else []
         return join([*words, "--resume", self.run_id])
 
     def secrets(self) -> Iterator[str]:
@@ -165,6 +178,8 @@ def create_request(options: RunOptions, repository: CodeRepository) -> RunReques
     from rivers.execution.keys import check_partition_mode, keys_of_plan
     from rivers.graph.selection import make_plan
 
+    if options.timeout is not None and not 0 < options.timeout < inf:
+        raise UsageError(f"--timeout must be a positive number of seconds, got {options.timeout:g}.")
     if options.job is not None and (options.assets or options.upstream or options.exclude):
         raise UsageError("--job cannot be combined with names of assets, --exclude or --upstream.")
     resumed = None if options.run_id is None else find_run(repository, options.run_id)
