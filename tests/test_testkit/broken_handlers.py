@@ -654,6 +654,15 @@ class FollowsChdir(FileIOHandler):
         pass
 
 
+@breaks("test_folder_may_be_reached_through_link")
+class ComparesResolvedPath(FileIOHandler):
+    def path(self, context):
+        path = super().path(context).resolve()
+        if not path.is_relative_to(self.folder):
+            raise RiversError(f"Asset {context.asset_name!r} is outside of {self.folder!r}.")
+        return path
+
+
 @breaks("test_forked_process_works_or_refuses")
 class HangsAfterFork(FileIOHandler):
     _owner: int = PrivateAttr(default_factory=os.getpid)

@@ -228,6 +228,26 @@ class OtherProcessChecks(HandlerChecks):
         loaded = other_process.call(load_value, relative, self.input())
         assert self.same_value(loaded, self.value(1)), f"Loaded {shortened(loaded)}."
 
+    def test_folder_may_be_reached_through_link(self, handler: BaseIOHandler, tmp_path: Path) -> None:
+        """Work below a folder that is a symbolic link, and store in the folder that it points to.
+
+        Compare paths only after both are resolved: a check such as `path.resolve().is_relative_to(folder)` fails where
+        the temporary folder is a link, as on macOS. `context.storage_key` needs no such check.
+        """
+        (tmp_path / "target").mkdir()
+        try:
+            (tmp_path / "link").symlink_to(tmp_path / "target", target_is_directory=True)
+        except OSError as error:
+            pytest.skip(f"this system does not support symbolic links: {error}")
+        linked = self._moved_handler(handler, tmp_path, lambda path: tmp_path / "link" / path)
+        direct = self._moved_handler(handler, tmp_path, lambda path: tmp_path / "target" / path)
+        self.store(linked, self.value(1))
+        self.expect(linked, self.value(1))
+        self.expect(direct, self.value(1))
+        if handler.can_delete:
+            self.delete(linked)
+            self.expect_absent(direct)
+
     def test_forked_process_works_or_refuses(self, handler: BaseIOHandler) -> None:
         """Answer in a forked process, or raise RiversError; never hang.
 
