@@ -117,6 +117,20 @@ def test_type_checkers_see_all_public_names():
     }
 
 
+def test_typing_suite_uses_every_public_name():
+    import rivers as rs
+
+    suite = Path(__file__).parents[1] / "typing"
+    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in suite.glob("*.py"))
+    used = {
+        node.attr
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "rs"
+    }
+    assert set(dir(rs)) - {"__version__"} <= used
+
+
 def test_dir_lists_public_names_and_handler_classes():
     import rivers as rs
 
