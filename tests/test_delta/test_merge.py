@@ -290,8 +290,46 @@ def test_merge_refuses_repeated_keys(lake, merge_type, exists):
         assert lake.load(pl.DataFrame).rows() == [(1, "a")]
 
 
-def test_merge_allows_rows_with_other_predicates(lake):
+EQUALITIES = [
+    "(s.id = t.id)",
+    "((t.id = s.id)) AND (s.r = t.r)",
+    "s.id IS NOT DISTINCT FROM t.id",
+    "s.id = t.id and t.r > 'a'",
+    "s.id = t.id AND t.r BETWEEN 'a' AND 'z'",
+    "s.id = t.id AND t.r <> ' AND s.id = '",
+    't."id" = s."id"',
+]
+
+
+@pytest.mark.parametrize("predicate", EQUALITIES)
+def test_merge_refuses_repeated_keys_in_each_form_of_predicate(lake, predicate):
+    options = {"mode": "merge", "merge_predicate": predicate}
+    lake.store(pl.DataFrame({"id": [1], "r": ["b"]}), **options)
+    with pytest.raises(AssetOutputValidationError, match=r" 2 times .*'id' is 7"):
+        lake.store(pl.DataFrame({"id": [7, 7], "r": ["b", "b"]}), **options)
+    lake.store(pl.DataFrame({"id": [7, 8], "r": ["b", "b"]}), **options)
+    assert lake.load(pl.DataFrame)["id"].sort().to_list() == [1, 7, 8]
+
+
+def test_merge_counts_nulls_that_equal_each_other(lake):
+    rows = pl.DataFrame({"id": [None, None], "r": ["a", "b"]}, schema={"id": pl.Int64, "r": pl.String})
+    with pytest.raises(AssetOutputValidationError, match=r" 2 times .*'id' is None"):
+        lake.store(rows, mode="merge", merge_predicate="s.id IS NOT DISTINCT FROM t.id")
+    lake.store(rows, mode="merge", merge_predicate="s.id = t.id")
+    assert lake.load(pl.DataFrame).height == 2
+
+
+@pytest.mark.parametrize(
+    "predicate",
+    [
+        "s.id = t.id AND s.r > t.r",
+        "s.id = t.id AND s.r = 'a'",
+        "s.id = t.id OR s.r = t.r",
+        "s.id = t.id AND t.r > 'a' OR t.r < 'c'",
+        "abs(s.id) = abs(t.id)",
+    ],
+)
+def test_merge_allows_rows_with_other_predicates(lake, predicate):
     rows = pl.DataFrame({"id": [7, 7], "r": ["a", "b"]})
-    options = {"mode": "merge", "merge_predicate": "s.id = t.id AND s.r > t.r"}
-    lake.store(rows, **options)
+    lake.store(rows, mode="merge", merge_predicate=predicate)
     assert lake.load(pl.DataFrame).height == 2

@@ -54,7 +54,7 @@ class Batches:
         kept: Of the allowed rows, those to store; None for all.
         required: Columns that must not be null.
         lengths: Largest lengths of the texts in columns.
-        unique: Columns whose values must not occur twice together.
+        unique: Columns whose values must not occur twice together, and whether a null equals another one.
         partitions: Rows of each partition key of a value for several; empty for others.
         register: Called with the keys that have rows once all batches are read, before the commit.
         marked: Columns to record as partition columns.
@@ -72,7 +72,7 @@ class Batches:
     kept: Predicate | None
     required: Sequence[str]
     lengths: Mapping[str, Sequence[TextLength]]
-    unique: Sequence[str]
+    unique: Mapping[str, bool]
     partitions: Mapping[PartitionKey, Predicate]
     register: Callable[[Iterable[PartitionKey]], None]
     marked: tuple[str, ...] = ()
@@ -158,14 +158,12 @@ class Batches:
                 yield key
 
     def _refuse_duplicates(self, keys: pa.Table) -> None:
-        """Refuse keys that occur twice; null equals nothing in a merge, so that it may."""
+        """Refuse keys that occur twice; with a null that equals nothing, they may."""
         try:
-            counts = (
-                keys.cast(_hashable(keys.schema))
-                .drop_null()
-                .group_by(list(self.unique))
-                .aggregate([([], "count_all")])
-            )
+            keys = keys.cast(_hashable(keys.schema))
+            for name in (name for name, is_equal in self.unique.items() if not is_equal):
+                keys = keys.filter(keys.column(name).is_valid())
+            counts = keys.group_by(list(self.unique)).aggregate([([], "count_all")])
         except pa.ArrowNotImplementedError:
             return  # pyarrow does not group by nested types
         repeated = counts.filter(pc.greater(counts.column("count_all"), 1))

@@ -30,6 +30,12 @@ _METRICS: Final = {
 """Metadata of a merge, and the statistics of deltalake it comes from."""
 
 
+_TOKEN: Final = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\w+|\S""")
+_TEXT: Final = re.compile(r"""(?:\bdate|\btimestamp)?\s*'(?:[^']|'')*'|^-?\d+(?:\.\d+)?$""", re.IGNORECASE)
+"""Texts, and a term that is a number: both may be bounds of BETWEEN."""
+_OR: Final = re.compile(r"\bor\b", re.IGNORECASE)
+
+
 def merge_predicate(predicate: str, target_alias: str, partition: Predicate | None) -> str:
     """Return which rows match; in a partition, only rows of it.
 
@@ -41,33 +47,70 @@ def merge_predicate(predicate: str, target_alias: str, partition: Predicate | No
     return predicate if partition is None else f"({predicate}) AND ({partition.sql(target_alias)})"
 
 
-def source_keys(config: MergeConfig) -> list[str]:
+def source_keys(config: MergeConfig) -> dict[str, bool]:
     """Return the columns of the source that identify a row of the table.
 
     Args:
         config: The configuration.
 
     Returns:
-        The columns, if the predicate is nothing but equalities of a source and a table column; else none. None for
-        custom merges, whose operations decide what a key that occurs twice means.
+        The columns, and whether a null in them equals another one. None if the predicate compares the source in another
+        way than with equalities of columns, and for custom merges, whose operations decide what a repeated key means.
     """
     if config.merge_type == "custom" or config.predicate is None:
-        return []
-    keys = []
-    for term in re.split(r"\s+AND\s+", config.predicate, flags=re.IGNORECASE):
-        sides = term.split("=")
-        if len(sides) != 2:
-            return []
-        source = [
-            column for side in sides if (column := _source_column(side, config.source_alias)) is not None
-        ]
-        target = [
-            column for side in sides if (column := _source_column(side, config.target_alias)) is not None
-        ]
-        if len(source) != 1 or len(target) != 1:
-            return []
-        keys += source
-    return list(dict.fromkeys(keys))
+        return {}
+    keys: dict[str, bool] = {}
+    source = re.compile(rf"""(?<![\w."`]){config.source_alias}\s*\.|["`]{config.source_alias}["`]\s*\.""")
+    for term in _terms(config.predicate):
+        key = _key(term, config)
+        if key is not None:
+            keys |= key
+            continue
+        names = _TEXT.sub("", term)
+        if names and (f"{config.target_alias}." not in names or source.search(names) or _OR.search(names)):
+            return {}
+    return keys
+
+
+def _key(term: str, config: MergeConfig) -> dict[str, bool] | None:
+    """Return the source column that a term equates with a table column; None if it does something else."""
+    match = re.fullmatch(
+        r"(.+?)\s*(<=>|==?|\bIS\s+NOT\s+DISTINCT\s+FROM\b)\s*(.+)", term, re.IGNORECASE | re.DOTALL
+    )
+    if match is None:
+        return None
+    first, operator, second = match.groups()
+    for one, other in ((first, second), (second, first)):
+        source, target = _source_column(one, config.source_alias), _source_column(other, config.target_alias)
+        if source is not None and target is not None:
+            return {source: operator.strip("=") != ""}
+    return None
+
+
+def _terms(predicate: str) -> list[str]:
+    """Return the terms of a conjunction, also those of conjunctions in parentheses."""
+    terms, depth, start = [], 0, 0
+    for match in _TOKEN.finditer(predicate):
+        token = match[0]
+        depth += (token == "(") - (token == ")")
+        if depth == 0 and token.casefold() == "and":
+            terms.append(predicate[start : match.start()].strip())
+            start = match.end()
+    terms.append(predicate[start:].strip())
+    if len(terms) > 1:
+        return [inner for term in terms for inner in _terms(term)]
+    (term,) = terms
+    return _terms(term[1:-1]) if _is_wrapped(term) else [term]
+
+
+def _is_wrapped(term: str) -> bool:
+    """Return whether the parenthesis at the start of a term is closed at its end."""
+    depth = 0
+    for match in _TOKEN.finditer(term):
+        depth += (match[0] == "(") - (match[0] == ")")
+        if depth == 0:
+            return match[0] == ")" and match.end() == len(term) and term.startswith("(")
+    return False
 
 
 def add_operations(

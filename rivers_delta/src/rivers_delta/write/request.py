@@ -347,10 +347,10 @@ def _check_expressions(request: WriteRequest, merge: MergeConfig, existing: Sequ
                 )
 
 
-def _merge_keys(merge: MergeConfig | None, encoding: Encoding) -> list[str]:
-    """Return the given columns whose values identify a row of a merge, and must not occur twice."""
-    keys = [] if merge is None else source_keys(merge)
-    return keys if {*keys} <= {column.name for column in encoding.columns} else []
+def _merge_keys(merge: MergeConfig | None, encoding: Encoding) -> dict[str, bool]:
+    """Return the given columns whose values identify a row of a merge, and whether a null equals another one."""
+    keys = {} if merge is None else source_keys(merge)
+    return keys if {*keys} <= {column.name for column in encoding.columns} else {}
 
 
 def _required(encoding: Encoding, existing: Sequence[Column]) -> list[str]:
