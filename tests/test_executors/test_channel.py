@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import subprocess
 import sys
 
@@ -122,6 +123,17 @@ def test_channel_is_opened_and_closed_with_the_run(tmp_path):
     with repository(channel, tmp_path, one) as repo:
         repo.materialize(run_id_override="r")
     assert channel.calls == ["open r", "send one", "close r Success", "close"]
+
+
+@rs.Asset(io_handler="store")
+def logging_asset():
+    logging.getLogger("project").warning("late data")
+
+
+def test_record_of_a_step_in_the_calling_process_is_handled_once(tmp_path, caplog):
+    with repository(Local(), tmp_path, logging_asset) as repo:
+        repo.materialize()
+    assert [record.getMessage() for record in caplog.records if record.name == "project"] == ["late data"]
 
 
 def test_running_steps_show_the_place_that_a_channel_reports(tmp_path):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +17,7 @@ Records = list[dict[str, Any]]
 
 _PLAIN = (str, int, float, bool, type(None))
 _DROPPED = ("args", "exc_info", "msg")  # replaced by their text
+_IMPORTED_IN: Final = uuid4().hex
 
 
 class RecordCollector(logging.Handler):
@@ -79,6 +82,7 @@ class RecordCollector(logging.Handler):
         for name in _DROPPED:
             plain.pop(name, None)
         plain["msg"] = record.getMessage()
+        plain["rivers_origin"] = _this_process()
         if record.exc_info and not record.exc_text:
             assert self.formatter is not None
             plain["exc_text"] = self.formatter.formatException(record.exc_info)
@@ -97,8 +101,17 @@ def current_levels() -> dict[str, int]:
 
 
 def handle_again(plain: Mapping[str, Any]) -> None:
-    """Give a record to the handlers of this process, as if it had been logged here."""
+    """Give a record of another process to the handlers of this one, as if it had been logged here."""
+    if (
+        plain.get("rivers_origin") == _this_process()
+    ):  # of a channel whose steps run in threads of the coordinator
+        return
     record = logging.makeLogRecord(dict(plain))
     logger = logging.getLogger(record.name)
     if logger.isEnabledFor(record.levelno):
         logger.handle(record)
+
+
+def _this_process() -> str:
+    # numbers of processes are equal on several hosts, and a fork has the modules of its parent
+    return f"{os.getpid()} {_IMPORTED_IN}"
