@@ -86,7 +86,7 @@ $(FRONTEND)/node_modules/.installed: $(FRONTEND)/package-lock.json
 		npm ci --prefix $(FRONTEND) --ignore-scripts --no-audit --no-fund --silent && touch $@ \
 		|| echo "Could not install the packages of the page; its tests will be skipped"; \
 	else echo "npm not found; the page of rivers ui is not built, and its tests will be skipped"; fi
-$(PAGE): $(FRONTEND)/node_modules/.installed $(wildcard $(FRONTEND)/src/* $(FRONTEND)/*.json $(FRONTEND)/build.mjs)
+$(PAGE): $(FRONTEND)/node_modules/.installed $(wildcard $(FRONTEND)/src/* $(FRONTEND)/src/*/* $(FRONTEND)/*.json $(FRONTEND)/build.mjs)
 	@test ! -e $< || npm run --prefix $(FRONTEND) --silent build
 
 check: $(VENV)/.check check-page

@@ -150,8 +150,9 @@ def status_of_asset(graph: Graph, output: StoredOutput, key: PartitionKey | None
         past: Lookups in the storage.
     """
     assert output.step_name is not None
-    own = status_of(output, narrowed(graph.steps[output.step_name], (output.name,)), key, past)
-    if own.state != "fresh" or graph.steps[output.step_name].is_multi:
+    step = graph.steps[output.step_name]
+    own = status_of(output, narrowed(step, (output.name,)) if step.is_multi else step, key, past)
+    if own.state != "fresh" or step.is_multi:
         return own
     for name in graph.members[output.name]:
         node = status_of(graph.outputs[name], graph.steps[name], key, past)

@@ -609,6 +609,11 @@ class TimeWindowPartitions(_FlatPartitions, variant="TimeWindow"):
             return None
         return start
 
+    def next_key_at(self) -> datetime | None:
+        """Return when the keys grow by the next one, in local time; None if they have an end."""
+        until = self._listing().valid_until
+        return None if self.end is not None or until == datetime.max else until
+
     def _after(self, start: datetime) -> datetime:
         return self.grid.first(start + _MICROSECOND) or datetime.max
 

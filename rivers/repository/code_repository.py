@@ -526,9 +526,9 @@ class CodeRepository:
             AssetNotFoundError: A name is unknown.
         """
         history, versions = History(self.storage), VersionIndex(self.storage)
-        statuses = StatusList()
+        graph, statuses = self.graph, StatusList()
         for output, key in self._values(asset_names, history):
-            status = status_of_asset(self.graph, output, key, history)
+            status = status_of_asset(graph, output, key, history)
             statuses.append(verified_status(status, output, key, history, versions) if verify else status)
         return statuses
 

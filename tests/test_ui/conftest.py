@@ -165,7 +165,12 @@ def server(ui_folder, program_server) -> Iterator[Server]:
 
 @contextmanager
 def serve(
-    folder: Path, *, has_actions: bool = False, port: int = 0, programs: ProgramServer | None = None
+    folder: Path,
+    *,
+    has_actions: bool = False,
+    port: int = 0,
+    programs: ProgramServer | None = None,
+    token: str = TOKEN,
 ) -> Iterator[Server]:
     """Serve the project in a folder on a free port, or on that port, of this process."""
     workers = [WorkerClient(folder, (None, None, None)) for _ in range(2)]
@@ -173,7 +178,7 @@ def serve(
     page = Page(project, *workers, Actions((None, None, None)) if has_actions else None)
     with socket.create_server(("127.0.0.1", port), reuse_port=CAN_SHARE_PORTS) as listener:
         port = listener.getsockname()[1]
-        config = uvicorn.Config(create_app(page, port, TOKEN), log_level="error", lifespan="off", ws="none")
+        config = uvicorn.Config(create_app(page, port, token), log_level="error", lifespan="off", ws="none")
         instance = uvicorn.Server(config)
         thread = Thread(target=instance.run, kwargs={"sockets": [listener]})
         thread.start()

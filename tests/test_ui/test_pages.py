@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sqlite3
+import subprocess
 import tarfile
 import zipfile
 from gzip import compress
@@ -268,6 +270,123 @@ def test_grid_draws_what_is_in_view_and_scrolls_to_the_selected_key(open_tab, tm
         expect(tab.page.locator(".detail")).to_contain_text("2024-0")
 
 
+GRIDS = """
+import rivers as rs
+
+P = rs.PartitionsDefinition
+
+def asset(name, definition):
+    @rs.Asset(name=name, partitions_def=definition)
+    def function() -> int:
+        return 1
+    return function
+
+MATRIX = P.multi({"city": P.static_(["bern", "rome", "oslo"]), "month": P.monthly("2024-01-01", "2024-05-01")})
+DEFINITIONS = {
+    "month": P.monthly("2020-01-01", "2025-01-01"), "week": P.weekly("2023-01-02", "2025-01-06"),
+    "matrix": MATRIX, "hour": P.hourly("2024-01-01", "2024-01-04"),
+}
+repo = rs.CodeRepository([asset(*item) for item in DEFINITIONS.items()])
+"""
+# asset, size of the drawing in cells, a cell, its key
+CELLS = [
+    ("month", (12, 5), (2, 3), "2023-03"),
+    ("week", (54, 2), (1, 1), "2024-01-08"),
+    ("matrix", (4, 3), (2, 1), "city=rome|month=2024-03"),
+]
+
+
+def test_grids_of_months_weeks_and_two_dimensions(open_tab, tmp_path, monkeypatch, program_server):
+    folder = write_project(tmp_path / "grids", GRIDS)
+    monkeypatch.chdir(folder)
+    with serve(folder, programs=program_server) as server:
+        for name, *_, key in CELLS:
+            server.command("materialize", name, "-p", key)
+        tab = open_tab(server, viewport={"width": 1280, "height": 900})
+        for name, (columns, rows), (column, row), key in CELLS:
+            tab.go(f"/assets/{name}")
+            canvas = tab.page.locator(".cells canvas")
+            box = tab.page.locator(".cells-inner").evaluate("(box) => [box.clientWidth, box.clientHeight]")
+            left, top = {"month": 42, "week": 42, "matrix": 120}[name], 18
+            wide, high = (box[0] - 2 - left) / columns, (box[1] - 2 - top) / rows
+            canvas.click(position={"x": left + (column + 0.5) * wide, "y": top + (row + 0.5) * high})
+            expect(tab.page.locator(".detail b").first).to_have_text(key)
+            expect(tab.page.locator(".detail .badge")).to_contain_text("fresh")
+            expect(tab.page.get_by_role("button", name="fresh 1")).to_be_visible()
+        tab.go("/assets/hour")
+        tab.page.get_by_label("Go to partition").fill("2024-01-02T05:00")
+        tab.page.keyboard.press("Enter")
+        expect(tab.page.get_by_role("heading", name="2024-01-02")).to_be_visible()
+        expect(tab.page.locator(".keys button")).to_have_count(24)
+        assert not tab.incidents
+
+
+SECONDS = """
+from datetime import datetime, timedelta
+import rivers as rs
+
+START = datetime.now().replace(microsecond=0) - timedelta(seconds=10)
+
+@rs.Asset(partitions_def=rs.PartitionsDefinition.time_window(START, interval_seconds=1, fmt="%Y-%m-%dT%H:%M:%S"))
+def seconds() -> int:
+    return 1
+
+repo = rs.CodeRepository([seconds])
+"""
+
+
+def test_page_shows_a_new_window_without_an_event(open_tab, tmp_path, monkeypatch):
+    folder = write_project(tmp_path / "clock", SECONDS)
+    monkeypatch.chdir(folder)
+    with serve(folder) as server:
+        tab = open_tab(server)
+        tab.go("/assets/seconds")
+        number = tab.page.locator(".toolbar b").first
+        expect(number).to_contain_text("partitions")
+        before = number.inner_text()
+        expect(number).not_to_have_text(before)
+
+
+def test_tab_follows_a_server_that_was_started_again(open_tab, tmp_path, monkeypatch, reserved_port):
+    folder = write_project(tmp_path / "shop", DEFINITIONS)
+    monkeypatch.chdir(folder)
+    with serve(folder, port=reserved_port) as server:
+        tab = open_tab(server)
+        tab.go("/assets")
+        expect(tab.page.get_by_role("link", name="orders")).to_be_visible()
+    with serve(folder, port=reserved_port, token="another-token") as server:
+        expect(tab.page.get_by_role("alert").first).to_contain_text("has printed")
+        expect(tab.page.get_by_role("status").first).to_have_text("locked")
+        tab.go("/runs")
+        expect(tab.page.locator("main")).to_contain_text("no valid token")
+        with tab.page.context.new_page() as other:
+            other.goto(f"{tab.origin}/#token=another-token")
+            expect(tab.page.get_by_role("status").first).to_have_text("live")
+            expect(tab.page.locator("main")).to_contain_text("No runs yet")
+            expect(tab.page.get_by_role("alert")).to_have_count(0)
+
+
+def test_run_with_thousands_of_events_stays_small(open_tab, tmp_path, monkeypatch):
+    folder = write_project(tmp_path / "shop", DEFINITIONS)
+    names = [f"step_{number:03}" for number in range(300)]
+    with Storage.embedded(folder / ".rivers") as storage:
+        storage.start_run("r1", steps=names)
+        for number in range(5_000):
+            name = names[number % 300]
+            storage.record(
+                Event("Materialization", run_id="r1", asset_key=name, step=name, duration_ns=10**6)
+            )
+        storage.finish_run("r1", "success")
+    monkeypatch.chdir(folder)
+    with serve(folder) as server:
+        tab = open_tab(server)
+        for path in ("/runs/r1", "/runs/r1?tab=log", "/runs/r1?tab=events", "/logs"):
+            tab.go(path)
+            assert tab.page.locator("*").count() < 3_000, path
+        tab.page.get_by_role("button", name="Earlier").click()
+        expect(tab.page.locator("main")).to_contain_text("Lines 501 to 750 of 1,000")
+
+
 def test_actions_ask_before_they_start(open_tab, shop):
     tab = open_tab(shop)
     tab.go("/assets/orders")
@@ -385,3 +504,21 @@ def test_source_archive_carries_the_built_page(built_page, tmp_path, monkeypatch
             name.rpartition("/")[2]: content.read(name) for name in content.namelist() if "/static/" in name
         }
     assert built == read_static()
+
+
+def test_two_builds_of_page_and_wheel_are_equal(built_page, tmp_path):
+    package, npm = Path(rivers_ui.__file__).parents[2], shutil.which("npm")
+    frontend = package / "frontend"
+    if npm is None or not (frontend / "node_modules/esbuild").exists():
+        _skip("npm or the packages of the page not found (make ui)")
+    pages = []
+    for name in ("first", "second, elsewhere"):
+        target = tmp_path / name / "frontend"
+        shutil.copytree(frontend, target, ignore=shutil.ignore_patterns("node_modules"))
+        (target / "node_modules").symlink_to(frontend / "node_modules")
+        subprocess.run([npm, "run", "--silent", "build"], cwd=target, check=True)
+        static = tmp_path / name / "src/rivers_ui/static"
+        pages.append({path.name: path.read_bytes() for path in static.iterdir()})
+    assert pages[0] == pages[1] == read_static()
+    wheels = [build_wheel(package, tmp_path / name) for name in ("one", "two")]
+    assert wheels[0].read_bytes() == wheels[1].read_bytes()

@@ -25,6 +25,7 @@ _SWATCH: Final = 12.0
 _LEGEND_CHARACTER: Final = 7.0
 _CHARACTER: Final = 7.4
 _PADDING: Final = 26.0
+_SYMBOL: Final = 14.0
 # around a box of a group: its name is above, the second box of a partitioned asset below
 _OUTLINE_SIDE: Final = 7.0
 _OUTLINE_ABOVE: Final = 11.0
@@ -79,18 +80,19 @@ def handler_colors(lineage: Lineage) -> dict[str, Color]:
     }
 
 
-def render_svg(lineage: Lineage) -> str:
+def render_svg(lineage: Lineage, room: float = 0.0) -> str:
     """Draw a lineage as SVG, colored by handler, for light and dark color schemes.
 
     Args:
         lineage: The lineage to draw.
+        room: Room in each box besides its name.
 
     Returns:
         An SVG document. External assets have a dashed border, partitioned assets a second box, dependencies without
         a loaded value a dashed line. An outline surrounds the assets of a group and the edges between them; the group
         is written above the box of each.
     """
-    widths = {node.name: len(node.name) * _CHARACTER + _PADDING for node in lineage.nodes}
+    widths = {node.name: len(node.name) * _CHARACTER + _PADDING + room for node in lineage.nodes}
     layout = compute_layout(widths, [(edge.source, edge.target) for edge in lineage.edges])
     colors = handler_colors(lineage)
     legend, legend_width = _legend(colors)
@@ -148,7 +150,7 @@ def render_html(
     return template.substitute(
         title=escape_html(title),
         count=len(lineage.nodes),
-        svg=render_svg(lineage),
+        svg=render_svg(lineage, _SYMBOL),
         data=data.replace("<", "\\u003c"),
     )
 

@@ -104,7 +104,15 @@ function readToken(): string {
   return localStorage.getItem(KEY) ?? "";
 }
 
-const token = readToken();
+let token = readToken();
+
+/** Take over the token that another tab of this origin has received since, from a server that was started again. */
+function adoptToken(): boolean {
+  const stored = localStorage.getItem(KEY) ?? "";
+  if (stored === token) return false;
+  token = stored;
+  return true;
+}
 
 export const get = <T>(path: string): Promise<T> => request<T>(path, {}).then(({ data }) => data);
 
@@ -116,14 +124,19 @@ export const post = <T>(path: string, body: Record<string, string>): Promise<T> 
 interface Versioned<T> { data: T; version: string | null }
 
 async function request<T>(path: string, options: RequestInit): Promise<Versioned<T>> {
-  const headers = { ...options.headers, Authorization: `Bearer ${token}` };
-  const response = await fetch(`/api/v1/${path}`, { ...options, headers }).catch(() => {
-    throw new ApiError(0, "The server does not answer. If it was stopped, start `rivers ui` again and open the address that it prints.", null);
-  });
+  const answer = await send(path, options);
+  const response = answer.status === 401 && adoptToken() ? await send(path, options) : answer;
   const body: unknown = await response.json();
   if (response.ok) return { data: body as T, version: response.headers.get("ETag")?.replaceAll('"', "") ?? null };
   const problem = body as { message?: string; detail?: string | null };
   throw new ApiError(response.status, problem.message ?? response.statusText, problem.detail ?? null);
+}
+
+function send(path: string, options: RequestInit): Promise<Response> {
+  const headers = { ...options.headers, Authorization: `Bearer ${token}` };
+  return fetch(`/api/v1/${path}`, { ...options, headers }).catch(() => {
+    throw new ApiError(0, "The server does not answer. If it was stopped, start `rivers ui` again and open the address that it prints.", null);
+  });
 }
 
 /** Request a path; one that takes long, such as the states of thousands of assets during a run, rests in between. */
@@ -171,7 +184,7 @@ async function load(path: string, version: string): Promise<unknown> {
 export function useApi<T>(path: string | null, version: string): Answer<T> {
   const [answer, setAnswer] = useState<Answer<T> & { path: string | null }>({ data: null, error: null, path: null });
   const [attempt, setAttempt] = useState(0);
-  const isUnanswered = answer.error?.status === 0;
+  const isUnanswered = answer.error?.status === 0 || answer.error?.status === 401;
   useEffect(() => {
     if (!isUnanswered) return;
     const retry = () => setAttempt((number) => number + 1);
@@ -211,28 +224,30 @@ export function useAssets(version: string): Answer<Asset[]> {
   return { data: list, error };
 }
 
-/** `token` changes with every event, `definitions` with the files of the project; `problem` is why it cannot be loaded. */
-export interface Live { token: string; definitions: string; running: Run[]; steps: string[]; problem: string | null; state: "live" | "paused" | "disconnected" }
+/** `token` changes with every event, `definitions` with the files of the project; `problem` is why it cannot be loaded. A page
+ *  is locked if its token is not that of the server, such as one that was started again. */
+export interface Live { token: string; definitions: string; running: Run[]; steps: string[]; problem: string | null; state: "live" | "paused" | "disconnected" | "locked" }
 
 /** Poll for changes of the event log: often while a run is active, not at all while the tab is hidden. */
 export function useLive(): Live {
   const [live, setLive] = useState<Live>({ token: "", definitions: "", running: [], steps: [], problem: null, state: "live" });
   const last = useRef(live);
   useEffect(() => {
-    let timer = 0;
-    const update = (next: Live) => { last.current = next; setLive(next); };
+    let timer = 0, shown = 0;
+    const update = (next: Live) => { last.current = next; shown = performance.now(); setLive(next); };
     const poll = async () => {
       if (document.hidden) return update({ ...last.current, state: "paused" });
-      const wasDisconnected = last.current.state === "disconnected";
+      const wasCutOff = ["disconnected", "locked"].includes(last.current.state);
       try {
-        const changes = await get<Changes>(`changes?after=${encodeURIComponent(last.current.token)}`);
+        const changes = await request<Changes>(`changes?after=${encodeURIComponent(last.current.token)}`, { signal: AbortSignal.timeout(HUNG) }).then(({ data }) => data);
         const { token, problem } = changes;
         if (changes.running !== null) update({ token, definitions: token.split("-")[0] ?? "", running: changes.running, steps: changes.steps, problem, state: "live" });
         else if (last.current.state !== "live" || last.current.problem !== problem) update({ ...last.current, problem, state: "live" });
-        if (wasDisconnected) window.dispatchEvent(new Event(RECONNECTED));
+        else if (performance.now() - shown > (last.current.running.length ? 1_000 : 30_000)) update({ ...last.current });  // ages and durations
+        if (wasCutOff) window.dispatchEvent(new Event(RECONNECTED));
       } catch (error) {
-        const isOutage = error instanceof ApiError && error.status === 0;  // anything else is shown by the page that needs it
-        update({ ...last.current, state: isOutage ? "disconnected" : "live" });
+        const status = error instanceof ApiError ? error.status : 0;  // anything but these is shown by the page that needs it
+        update({ ...last.current, state: status === 0 ? "disconnected" : status === 401 ? "locked" : "live" });
       }
       timer = window.setTimeout(() => void poll(), last.current.running.length ? 500 : IDLE);
     };
@@ -244,5 +259,7 @@ export function useLive(): Live {
   return live;
 }
 
+/** Milliseconds after which a question counts as unanswered, such as one that a computer was sent to sleep with. */
+const HUNG = 15_000;
 /** Milliseconds between two requests without a running run; an event of another process is on screen within a second. */
 const IDLE = 800;

@@ -116,6 +116,7 @@ function App() {
           <span class={`live ${live.state}`} role="status">{live.state}</span>
         </header>
         {live.state === "disconnected" && <p class="problem outage" role="alert">The server does not answer. What is shown may be outdated; it is updated when the server is back.</p>}
+        {live.state === "locked" && <p class="problem outage" role="alert">This tab has no token of the server, which may have been started again. Open the address that <code>rivers ui</code> has printed; this tab follows.</p>}
         {live.problem && OWN_DATA.test(path) && <p class="problem outage" role="status">The project cannot be loaded: {live.problem.split("\n")[0]} <Link to="/">Show the error</Link></p>}
         <main id="main" tabIndex={-1}><View key={path} path={path} live={live} project={project.data} /></main>
       </div>

@@ -65,14 +65,14 @@ function Hours({ partitions, states, filter, index, onSelect }: GridProps) {
   const day = days[dayIndex];
   const byDay: Partitions = { ...partitions, kind: "day", keys: days.map(({ day: text }) => text), starts: days.map(({ day: text }) => text), at: [] };
   return <>
-    <Cells partitions={byDay} states={days.map(({ state }) => state)} filter={filter} index={dayIndex} onSelect={(next) => onSelect(days[next]?.first ?? -1)} />
+    <Cells noun="day" partitions={byDay} states={days.map(({ state }) => state)} filter={filter} index={dayIndex} onSelect={(next) => onSelect(days[next]?.first ?? -1)} />
     {day && <><h3>{day.day}</h3><div class="keys">{partitions.keys.slice(day.first, day.last + 1).map((key, at) => (
       <button key={key} type="button" class={`key ${states[day.first + at]}`} aria-pressed={day.first + at === index} onClick={() => onSelect(day.first + at)}>
         <i aria-hidden="true">{SYMBOLS[states[day.first + at] ?? ""]}</i>{partitions.starts?.[day.first + at]?.slice(11) ?? key}<span class="sr">{states[day.first + at]}</span></button>))}</div></>}
   </>;
 }
 
-interface GridProps { partitions: Partitions; states: State[]; filter: string; index: number; onSelect: (index: number) => void }
+interface GridProps { partitions: Partitions; states: State[]; filter: string; index: number; noun?: string; onSelect: (index: number) => void }
 
 function arrange(partitions: Partitions, width: number, size: number): Drawing {
   const { kind, keys, starts, dimensions } = partitions;
@@ -107,7 +107,7 @@ const TOP = 18;
 /** Height of the part that is in view, and how far it scrolls until the next part is drawn: a canvas of all keys may be too large. */
 const VIEW = 440, CHUNK = 512;
 
-function Cells({ partitions, states, filter, index, onSelect }: GridProps) {
+function Cells({ partitions, states, filter, index, noun = "partition", onSelect }: GridProps) {
   const [box, width] = useWidth();
   const canvas = useRef<HTMLCanvasElement>(null), scroll = useRef<HTMLDivElement>(null);
   const [origin, setOrigin] = useState({ x: 0, y: 0 });
@@ -205,7 +205,7 @@ function Cells({ partitions, states, filter, index, onSelect }: GridProps) {
         const x = scrollLeft - scrollLeft % CHUNK, y = scrollTop - scrollTop % CHUNK;
         if (x !== origin.x || y !== origin.y) setOrigin({ x, y });
       }}><div class="cells-inner" style={{ width: `${total.width}px`, height: `${total.height}px` }}>
-        <canvas ref={canvas} tabIndex={0} role="img" aria-label={`${count(partitions.keys.length, "partition")}; arrow keys select, the list of ranges below has the same states`} onKeyDown={move}
+        <canvas ref={canvas} tabIndex={0} role="img" aria-label={`${count(partitions.keys.length, noun)}; arrow keys select, the list of ranges below has the same states`} onKeyDown={move}
           onMouseMove={(event) => setHovered(at(event))} onMouseLeave={() => setHovered(-1)} onClick={(event) => { const cell = at(event); if (cell >= 0) onSelect(cell); }} />
         {place && <div class="tip" style={{ left: `${Math.min(gutter + place.column * size + size, Math.max(0, width - 190))}px`, top: `${top + place.row * high + high + 4}px` }}>
           <b>{partitions.keys[hovered]}</b><span><i class={states[hovered]}>{SYMBOLS[states[hovered] ?? ""]}</i> {states[hovered]}{partitions.at[hovered] ? <>, <Time at={partitions.at[hovered] ?? 0} /></> : ""}</span>

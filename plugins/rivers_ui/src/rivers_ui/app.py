@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import count
+from time import time
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
@@ -89,6 +91,8 @@ class Page:
         self.actions, self.redact = actions, project.redact
         self._probes = count(1)
         self._storage: EventStorage | None = None
+        # when the last time window of an asset was completed, or this server started; and the next one
+        self._windows, self._next_window = time(), math.inf
 
     def describe_project(self, request: Request) -> Any:
         """Return name, environment and event log of the project, and what this server allows."""
@@ -102,7 +106,9 @@ class Page:
 
     def list_assets(self, request: Request) -> Any:
         """Return all assets, in columns."""
-        return self._worker.ask("assets")
+        answer = self._worker.ask("assets")
+        self._next_window = self._worker.call("next_window") or math.inf
+        return answer
 
     def select_assets(self, request: Request) -> Any:
         """Return the names of the assets that a selection stands for."""
@@ -288,8 +294,10 @@ class Page:
         return f"probe {next(self._probes)}" if _has_probe(request) else self.definitions_version()
 
     def token(self, request: Request | None = None) -> str:
-        """Return a text that differs after every commit to the event log and every change of the project's files."""
-        state = [self.definitions_version()]
+        """Return a text that differs after every change of event log, project files and complete time windows."""
+        if time() >= self._next_window:
+            self._windows, self._next_window = self._next_window, math.inf
+        state = [self.definitions_version(), f"{self._windows:.0f}"]
         folder = self._project.event_log
         if folder is None:
             storage = self._events()

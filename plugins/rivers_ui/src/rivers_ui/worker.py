@@ -136,6 +136,21 @@ def row_count(event: Event) -> int | None:
     return None
 
 
+def next_window(worker: Worker) -> float | None:
+    """Return when the next time window of an asset is complete and adds a key, in seconds since 1970; None if never."""
+    from rivers.partitions.definitions import MultiPartitions, TimeWindowPartitions
+
+    definitions: list[Any] = [output.partitions_def for output in worker.repository().graph.outputs.values()]
+    definitions += [
+        item
+        for multi in definitions
+        if isinstance(multi, MultiPartitions)
+        for item in multi.dimensions.values()
+    ]
+    times = [item.next_key_at() for item in definitions if isinstance(item, TimeWindowPartitions)]
+    return min((time.timestamp() for time in times if time is not None), default=None)
+
+
 def select_assets(worker: Worker, select: str) -> list[str]:
     """Return the names of the assets that a selection stands for."""
     repository = worker.repository()
@@ -572,6 +587,7 @@ def list_plugins(worker: Worker) -> list[Document]:
 
 CALLS: Final[Mapping[str, Callable[..., Any]]] = {
     "assets": list_assets,
+    "next_window": next_window,
     "select": select_assets,
     "lineage": draw_lineage,
     "asset": describe_asset,
@@ -602,6 +618,9 @@ def serve(worker: Worker, requests: TextIO, answers: TextIO) -> None:
 def main() -> None:
     """Serve on stdin and stdout; everything that the project prints goes to stderr."""
     project = Project(*json.loads(sys.argv[1]), read_only=True)
+    gc.set_threshold(
+        100_000, 20, 20
+    )  # an answer about 100,000 keys keeps what it allocates; each search costs time
     descriptor = os.dup(sys.stdout.fileno())
     answers_file = os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogatepass")
     with suppress(BrokenPipeError), answers_file as answers:  # the server has ended before the answer

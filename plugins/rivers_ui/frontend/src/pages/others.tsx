@@ -1,7 +1,7 @@
 // Handlers, plugins, log and configuration.
-import { useMemo } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { useApi, useAssets, type Config, type Field, type Handler, type Live, type LogLine, type Plugin, type Project, type RunDetail } from "../api";
-import { count, STATES } from "../format";
+import { count, formatNumber, STATES } from "../format";
 import { assetPath, Copy, handlerPath, Link, Loaded, StackedBar, useQuery } from "../parts";
 import { Check, countStates } from "./overview";
 
@@ -67,11 +67,19 @@ function levelOf(line: LogLine): string {
   return ["StepRetry", "RunInterrupted", "RunCanceled", "StepSkipped"].includes(line.event) ? "warning" : "info";
 }
 
-function LogLines({ lines, label, withRun = false }: { lines: LogLine[]; label: string; withRun?: boolean }) {
-  return <ol class="log card flush" tabIndex={0} aria-label={label}>{lines.map((line, index) => (
+const LINES = 250;
+
+/** Lines of a log, of which the newest are shown first, so that the document stays small. */
+function LogLines({ lines, label, isReversed = false }: { lines: LogLine[]; label: string; isReversed?: boolean }) {
+  const [skipped, setSkipped] = useState(0);
+  const end = Math.max(lines.length - skipped, 0), start = Math.max(end - LINES, 0);
+  const shown = lines.slice(start, end);
+  return <>{lines.length > LINES && <p class="note buttons">{`Lines ${formatNumber(start + 1)} to ${formatNumber(end)} of ${formatNumber(lines.length)}`}
+    <button type="button" disabled={!start} onClick={() => setSkipped(skipped + LINES)}>Earlier</button><button type="button" disabled={!skipped} onClick={() => setSkipped(Math.max(skipped - LINES, 0))}>Later</button></p>}
+  <ol class="log card flush" tabIndex={0} aria-label={label}>{(isReversed ? shown.reverse() : shown).map((line, index) => (
     <li key={index} class={levelOf(line)}><time title={new Date(line.at * 1000).toISOString()}>{new Date(line.at * 1000).toLocaleTimeString()}</time>
-      {withRun && <Link to={`/runs/${line.run_id}`} class="note">{line.run_id.slice(0, 8)}</Link>}<b>{line.event}</b>
-      {(line.asset || line.partition || line.message) && <span class="grow">{line.asset && <Link to={assetPath(line.asset)}>{line.asset}</Link>}{" "}{line.partition && <span class="chip">{line.partition.slice(0, 60)}</span>} {line.message}</span>}</li>))}</ol>;
+      {isReversed && <Link to={`/runs/${line.run_id}`} class="note">{line.run_id.slice(0, 8)}</Link>}<b>{line.event}</b>
+      {(line.asset || line.partition || line.message) && <span class="grow">{line.asset && <Link to={assetPath(line.asset)}>{line.asset}</Link>}{" "}{line.partition && <span class="chip">{line.partition.slice(0, 60)}</span>} {line.message}</span>}</li>))}</ol></>;
 }
 
 /** What the steps of one run logged, and their events, oldest first; of one step if the address names it. */
@@ -83,7 +91,7 @@ export function RunLog({ run, live }: { run: RunDetail; live: Live }) {
     <div class="toolbar"><select aria-label="Step" value={step} onChange={(event) => setQuery({ step: event.currentTarget.value })}>
       <option value="">every step</option>{run.progress.map((item) => <option key={item.step} value={item.step}>{item.step}</option>)}</select>
       {answer.data?.truncated && <span class="note">Only the newest {answer.data.lines.length} lines are shown.</span>}</div>
-    <Loaded answer={answer}>{({ lines }) => lines.length ? <LogLines lines={lines} label="Log of the run" /> : <p class="empty card">This step has logged nothing.</p>}</Loaded>
+    <Loaded answer={answer}>{({ lines }) => lines.length ? <LogLines key={step} lines={lines} label="Log of the run" /> : <p class="empty card">This step has logged nothing.</p>}</Loaded>
   </>;
 }
 
@@ -101,7 +109,7 @@ export function Logs({ live }: { live: Live }) {
       <input aria-label="Asset" placeholder="Asset" value={asset} onChange={(event) => setQuery({ asset: event.currentTarget.value.trim() })} />
       <select aria-label="Level" value={level} onChange={(event) => setQuery({ level: event.currentTarget.value })}>
         <option value="">every level</option><option value="error">errors</option><option value="warning">errors and warnings</option></select></div>
-    <Loaded answer={answer}>{() => shown.length ? <LogLines lines={[...shown].reverse()} label="Log, newest first" withRun />
+    <Loaded answer={answer}>{() => shown.length ? <LogLines key={`${run} ${asset} ${level}`} lines={shown} label="Log, newest first" isReversed />
       : <p class="empty card">No events{run || asset ? " match" : " yet"}.</p>}</Loaded>
   </>;
 }

@@ -1,5 +1,5 @@
 import { ActionButton } from "../actions";
-import { useApi, type Live, type Run, type RunDetail, type Step } from "../api";
+import { useApi, type Bar, type Live, type Run, type RunDetail, type Step } from "../api";
 import { count, formatDuration } from "../format";
 import { assetPath, Badge, Copy, describeRun, Link, Loaded, runSeconds, runState, StackedBar, SYMBOLS, Tabs, Time, useQuery } from "../parts";
 import { Events } from "./asset";
@@ -70,7 +70,9 @@ export function RunPage({ id, live }: { id: string; live: Live }) {
   );
 }
 
-const MAX_LANES = 300;
+const MAX_LANES = 200;
+/** With more bars, those of a step are one shape for each state, so that the document stays small. */
+const MAX_BARS = 400;
 
 /** Bars of each step over the time of the run: every partition key and every attempt. */
 function Gantt({ run }: { run: RunDetail }) {
@@ -79,6 +81,8 @@ function Gantt({ run }: { run: RunDetail }) {
   const lanes = [...run.progress].sort((a, b) => begun(a) - begun(b));
   const end = Math.max(now, ...run.progress.flatMap((step) => step.bars.map((bar) => bar[2] ?? now)), start + 1);
   const total = end - start;
+  const isDense = lanes.reduce((sum, step) => sum + step.bars.length, 0) > MAX_BARS;
+  const box = ([, from, to]: Bar) => [((from - start) / total) * 1000, Math.max(2, (((to ?? now) - from) / total) * 1000)] as const;
   const ticks = [0, 0.25, 0.5, 0.75, 1];
   return (
     <section class="card"><div class="gantt" role="list" aria-label="Timeline of the steps">
@@ -90,9 +94,13 @@ function Gantt({ run }: { run: RunDetail }) {
           <div key={step.step} class={`lane ${step.state}`} role="listitem">
             <span class="lane-name"><i class={step.state} aria-hidden="true">{SYMBOLS[step.state]}</i> <Link to={assetPath(step.step)}>{step.step}</Link><span class="sr">{step.state}</span></span>
             <svg viewBox="0 0 1000 16" preserveAspectRatio="none" role="img" aria-label={text}><title>{text}</title>
-              {step.bars.map(([state, from, to, key, attempt], index) => (
-                <rect key={index} class={state} x={((from - start) / total) * 1000} width={Math.max(2, (((to ?? now) - from) / total) * 1000)} y="3" height="10" rx="1.5">
-                  <title>{`${step.step}${key ? ` [${key}]` : ""}: ${state}, ${formatDuration(((to ?? now) - from) / 1000)}${attempt > 1 ? `, attempt ${attempt}` : ""}`}</title></rect>))}</svg>
+              {isDense ? [...new Set(step.bars.map(([state]) => state))].map((state) => (
+                <path key={state} class={state} d={step.bars.filter((bar) => bar[0] === state).map(box).map(([x, width]) => `M${x.toFixed(1)} 3h${width.toFixed(1)}v10h${(-width).toFixed(1)}z`).join("")} />))
+              : step.bars.map((bar, index) => {
+                const [state, from, to, key, attempt] = bar, [x, width] = box(bar);
+                return <rect key={index} class={state} x={x} width={width} y="3" height="10" rx="1.5">
+                  <title>{`${step.step}${key ? ` [${key}]` : ""}: ${state}, ${formatDuration(((to ?? now) - from) / 1000)}${attempt > 1 ? `, attempt ${attempt}` : ""}`}</title></rect>;
+              })}</svg>
             <span class="number">{step.state === "planned" ? <span class="note">planned</span> : <Link to={`/runs/${run.run_id}?tab=log&step=${encodeURIComponent(step.step)}`} class="note" label={`${step.bars.length > 0 ? formatDuration(seconds) : step.state}, log of ${step.step}`}>{step.bars.length > 0 ? formatDuration(seconds) : step.state}</Link>}</span>
           </div>
         );
