@@ -118,7 +118,7 @@ def test_maintain_table_formats_sizes(attic):
     [
         (["memory"], "does not support maintenance"),
         (["Atic"], "Did you mean 'Attic'"),
-        (["Attic", "shoes"], "Its assets: hats, coats."),
+        (["Attic", "shoes"], "Available: 'coats', 'hats'."),
         (["Attic", "--set", "weeks=2"], "weeks"),
         (["Attic", "--set", "days"], "--set must be option=value"),
     ],
@@ -197,6 +197,21 @@ repo = rs.CodeRepository([part])
         break
     done = project.rivers("handlers", "verify", handler, "--json")
     assert sorted(value["ok"] for value in verified(done).values()) == [False, True]
+
+
+def test_verify_takes_a_selection(project):
+    project.ok("materialize")
+    for selection, names in (
+        (["group:answers"], {"counts", "report"}),
+        (["c*", "orders"], {"counts", "orders"}),
+        (["+report", "-orders"], {"counts", "report"}),
+    ):
+        done = project.ok("handlers", "verify", "files", "--json", "--", *selection)
+        assert {name for name, _ in verified(done)} == names
+    assert project.rivers("handlers", "verify", "other", "group:answers").code == 2
+    misspelled = project.rivers("handlers", "verify", "files", "group:answer")
+    assert misspelled.code == 2
+    assert "Did you mean 'answers'" in misspelled.err
 
 
 def test_verify_skips_what_was_never_stored(project):

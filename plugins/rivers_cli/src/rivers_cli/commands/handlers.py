@@ -27,7 +27,7 @@ from rivers_core.authoring import counted
 from rivers_core.exceptions import RiversError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from rivers.graph.plan import StoredOutput
     from rivers.inspection import Project
@@ -547,13 +547,25 @@ def _stored_contexts(usage: HandlerUsage, handler: BaseIOHandler, output: Stored
 
 
 def _selected_outputs(usage: HandlerUsage, name: str, assets: Sequence[str]) -> list[StoredOutput]:
-    """Return the outputs that a handler stores; of some assets if any are named."""
+    """Return the outputs that a handler stores; of a selection of assets if there is one.
+
+    Raises:
+        UsageError: The handler does not store an asset that is named, or none of the selection.
+        AssetNotFoundError: A name is unknown.
+    """
     outputs = {output.name: output for output in usage.outputs_of(name)}
-    for asset in assets:
-        if asset not in outputs:
-            stored = ", ".join(outputs) or "none"
-            raise UsageError(f"Handler {name!r} does not store asset {asset!r}. Its assets: {stored}.")
-    return [outputs[asset] for asset in assets or outputs]
+    if not assets:
+        return list(outputs.values())
+    if usage.repository is None or all(asset in outputs for asset in assets):  # nodes, too
+        selected: Collection[str] = assets
+    else:
+        selected = usage.repository.select(assets) or ()
+    named = {asset for asset in assets if usage.repository is None or asset in usage.repository.graph.outputs}
+    missing = sorted(named - outputs.keys()) or ([] if outputs.keys() & set(selected) else list(assets))
+    if missing:
+        stored = ", ".join(outputs) or "none"
+        raise UsageError(f"Handler {name!r} does not store asset {missing[0]!r}. Its assets: {stored}.")
+    return [output for asset, output in outputs.items() if asset in set(selected)]
 
 
 def _format_cell(title: str, value: Any) -> str:

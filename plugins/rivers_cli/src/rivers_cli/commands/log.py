@@ -12,12 +12,12 @@ from rivers.inspection.events import event_document, log_document, stored_size
 from rivers_cli.commands.runs import find_run, several_runs
 from rivers_cli.errors import UsageError
 from rivers_cli.humanize import format_duration, format_size, format_time
-from rivers_cli.options import AsJson
+from rivers_cli.options import AsJson, Exclude, select_assets
 from rivers_cli.output import Column, escape_control, print_document, print_table
 from rivers_core.authoring import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from rivers.inspection import Project
     from rivers.storage import Event, EventStorage, LogRecord
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 
 def log(
     context: typer.Context,
-    target: Annotated[
-        str | None,
+    targets: Annotated[
+        list[str] | None,
         typer.Argument(
             metavar="[ASSETS|RUN]",
-            help="An asset, a selection such as group:x, or the start of a run's id; default: the latest run.",
+            help="Assets, as names, globs, group:x, ..., or the start of a run's id; default: the latest run.",
         ),
     ] = None,
+    exclude: Exclude = None,
     limit: Annotated[
         int, typer.Option("--limit", "-n", min=1, help="Maximum number of events or records.")
     ] = 50,
@@ -51,25 +52,32 @@ def log(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show the events of an asset or a run, in chronological order.
+    """Show the events of assets or a run, in chronological order.
 
     Examples:
       $ rivers log                 the latest run
       $ rivers log orders -m       an asset, with its metadata
       $ rivers log group:sales     the assets of a group
+      $ rivers log "raw_*" orders --exclude raw_old
       $ rivers log 3f2a91c0        a run
       $ rivers log 3f2a91c0 --logs what its steps logged
       $ rivers log --export events.parquet
     """
     if (export is not None) + logs + metadata > 1:
         raise UsageError("--metadata, --logs and --export exclude each other.")
-    if export is not None:
-        _export(context.obj.project, target, export, as_json=as_json)
-        return
+    project: Project = context.obj.project
     if logs:
-        _show_logs(context.obj.project.storage(reading=True), target, limit, as_json=as_json)
+        if exclude or len(targets or ()) > 1:
+            raise UsageError("--logs shows the log records of one run. Omit the assets and --exclude.")
+        target = targets[0] if targets else None
+        _show_logs(project.storage(reading=True), target, limit, as_json=as_json)
         return
-    events = _find_events(context.obj.project, target, limit)
+    storage = project.storage(reading=True)
+    run_id, names = _find(project, storage, targets or [], exclude or [])
+    if export is not None:
+        _export(storage, run_id, names, export, as_json=as_json)
+        return
+    events = _find_events(storage, run_id, names, limit)
     if as_json:
         print_document([event_document(event) for event in events])
         return
@@ -89,24 +97,59 @@ def log(
             _print_metadata(event)
 
 
-def _export(project: Project, target: str | None, path: Path, *, as_json: bool) -> None:
-    """Write events to a file, reading them in batches: all events, or those that a target selects."""
+def _find(
+    project: Project, storage: EventStorage, targets: list[str], exclude: list[str]
+) -> tuple[str | None, Sequence[str] | None]:
+    """Return the run, or the assets, that the arguments select; neither without arguments.
+
+    The project is imported only for a selection: assets that it no longer has are in the event log.
+
+    Raises:
+        UsageError: A name is neither that of an asset nor the start of a run's id.
+    """
+    if not targets and not exclude:
+        return None, None
+    if not exclude and all(storage.get_events_for_asset(name, limit=1) for name in targets):
+        return None, targets
+    if len(targets) == 1 and not exclude:
+        (target,) = targets
+        run_ids = [run.run_id for run in storage.get_runs(limit=None) if run.run_id.startswith(target)]
+        if len(run_ids) == 1:
+            return run_ids[0], None
+        if run_ids or not _TERM.search(target):
+            raise _not_found_error(storage, target, run_ids)
+    return None, select_assets(project.inspect(), targets, exclude) or ()
+
+
+def _find_events(
+    storage: EventStorage, run_id: str | None, names: Sequence[str] | None, limit: int
+) -> list[Event]:
+    """Return the newest events of a run or of assets, by default of the latest run, in chronological order."""
+    if names is not None:
+        events = [
+            event
+            for name in names
+            for event in storage.get_events_for_asset(name, limit=limit, with_steps=False)
+        ]
+        return sorted(events, key=lambda event: event.id or 0)[-limit:]
+    if run_id is None:
+        latest = storage.get_runs(limit=1)
+        run_id = latest[0].run_id if latest else None
+    return [] if run_id is None else storage.get_events_for_run(run_id, with_steps=False)[-limit:]
+
+
+def _export(
+    storage: EventStorage, run_id: str | None, names: Sequence[str] | None, path: Path, *, as_json: bool
+) -> None:
+    """Write events to a file, reading them in batches: all events, or those of a run or of assets."""
     from rivers_cli.export import export_documents
 
-    events = _all_events(project.storage(reading=True))
-    if target is not None:
-        # reports a target without events, and decides whether it is a run
-        selected = _find_events(project, target, 1)
-        assets = {event.asset_key for event in selected}
-        if _TERM.search(target) and not assets & {target}:
-            assets.update(project.inspect().select(target) or ())
-        is_run = bool(selected) and target not in assets and selected[0].run_id.startswith(target)
-        run_id = selected[0].run_id if is_run else None
-        events = (
-            event
-            for event in events
-            if (event.run_id == run_id if run_id is not None else event.asset_key in assets)
-        )
+    assets = None if names is None else set(names)
+    events = (
+        event
+        for event in _all_events(storage)
+        if (run_id is None or event.run_id == run_id) and (assets is None or event.asset_key in assets)
+    )
     documents = ({"id": event.id, "timestamp": event.timestamp, **event_document(event)} for event in events)
     count = export_documents(documents, path)
     if as_json:
@@ -141,28 +184,6 @@ def _log_row(record: LogRecord) -> tuple[str, ...]:
 
 
 _TERM: Final = re.compile(r"[+*?\[\s]|^(group|tag|kind|handler):")
-
-
-def _find_events(project: Project, target: str | None, limit: int) -> list[Event]:
-    storage: EventStorage = project.storage(reading=True)
-    if target is None:
-        latest = storage.get_runs(limit=1)
-        return storage.get_events_for_run(latest[0].run_id, with_steps=False)[-limit:] if latest else []
-    events = storage.get_events_for_asset(target, limit=limit, with_steps=False)
-    if events:
-        return events[::-1]
-    run_ids = [run.run_id for run in storage.get_runs(limit=None) if target and run.run_id.startswith(target)]
-    if len(run_ids) == 1:
-        return storage.get_events_for_run(run_ids[0], with_steps=False)[-limit:]
-    if not run_ids and _TERM.search(target):
-        names = project.inspect().select(target) or ()
-        events = [
-            event
-            for name in names
-            for event in storage.get_events_for_asset(name, limit=limit, with_steps=False)
-        ]
-        return sorted(events, key=lambda event: event.id or 0)[-limit:]
-    raise _not_found_error(storage, target, run_ids)
 
 
 def _not_found_error(storage: EventStorage, target: str, run_ids: list[str]) -> UsageError:
