@@ -251,7 +251,7 @@ def _decoded(text: str) -> dict[str, MetadataValue]:
 
     try:
         return {name: MetadataValue.from_plain(plain) for name, plain in json.loads(text).items()}
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise damaged_text(text, error) from error
 
 

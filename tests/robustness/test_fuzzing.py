@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from contextlib import suppress
 from pathlib import PurePosixPath
 
+import polars as pl
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, QueryBuilder, write_deltalake
@@ -15,13 +17,18 @@ from hypothesis import strategies as st
 
 import rivers as rs
 from rivers.exceptions import RiversError
+from rivers_cli.parsing import parse_partitions
+from rivers_cli.run.request import create_executor
 from rivers_core import InputContext, OutputContext, PartitionKey
 from rivers_core.config import load_config
 from rivers_core.exceptions import ConfigurationError, IntegrityError, InvalidMetadataError
 from rivers_core.keys import storage_key
 from rivers_core.plugins import PluginRegistry
+from rivers_core.plugins.discovery import _read_entries
 from rivers_delta import DeltaIOHandler
 from rivers_delta.partitions.predicates import identifier, literal
+from rivers_kubernetes.run_store import RunStore
+from rivers_parquet import ParquetIOHandler
 from rivers_pickle import PickleIOHandler
 from rivers_pickle.format import object_name, parse_object_name, version_in_tail
 
@@ -164,3 +171,156 @@ def test_any_selection_names_assets_or_is_refused(project, text):
         selected = project.select(text)
         assert selected is not None
         assert set(selected) <= {"orders", "report"}
+
+
+key_texts = st.text(st.sampled_from("ab12-.|,= :T%\\/é\n")) | st.text() | st.just("[" * 2_000)
+DEFINITIONS = [
+    rs.PartitionsDefinition.static_(["a", "b", "a.b", "é"]),
+    rs.PartitionsDefinition.daily("2024-02-27", end="2024-03-03"),
+    rs.PartitionsDefinition.monthly("2024-01", end="2024-06"),
+    rs.PartitionsDefinition.multi(
+        {"a": rs.PartitionsDefinition.static_(["1", "2"]), "b": rs.PartitionsDefinition.daily("2024-01-01")}
+    ),
+]
+
+
+@fuzzed
+@given(st.sampled_from(DEFINITIONS), st.lists(key_texts, min_size=1, max_size=3))
+@example(DEFINITIONS[3], ["a=1..2|b=2024-01-01..2024-01-02"])
+@example(DEFINITIONS[0], [".."])
+def test_any_partition_option_names_keys_or_is_refused(definition, texts):
+    with suppress(RiversError):
+        request = parse_partitions(texts)
+        if isinstance(request, rs.PartitionKeyRange):
+            keys = request.resolve(definition)
+        else:
+            given = request if isinstance(request, list) else [request]
+            keys = definition.ordered(given)
+        assert all(definition.validate_partition_key(key) for key in keys)
+
+
+@fuzzed
+@given(
+    key_texts
+    | st.binary().map(repr)
+    | documents.map(repr)
+    | documents.map(lambda value: json.dumps(value, default=str))
+)
+@example('{"single":["a","a"]}')
+@example('{"multi":{"a":[]}}')
+@example('{"type":"table","value":{}}')
+def test_any_text_is_a_key_or_metadata_or_is_refused(text):
+    for kind in (PartitionKey, rs.MetadataValue):
+        with suppress(RiversError):
+            value = kind.from_json(text)
+            assert kind.from_json(value.to_json()) == value
+
+
+@fuzzed
+@given(st.binary(max_size=400))
+def test_any_bytes_are_a_schema_or_are_refused(data):
+    with suppress(RiversError):
+        repr(rs.Schema.from_ipc(data))
+
+
+@pytest.fixture(scope="module")
+def intact_schema():
+    return rs.Schema(
+        pa.schema([("a", pa.list_(pa.int64())), ("b", pa.dictionary(pa.int8(), pa.string()))])
+    ).to_ipc()
+
+
+@fuzzed
+@given(data=st.data())
+def test_changed_schema_is_read_or_refused(intact_schema, data):
+    with suppress(RiversError):
+        repr(rs.Schema.from_ipc(changed(data, intact_schema)))
+
+
+@fuzzed
+@given(
+    st.builds("{}:{}".format, st.sampled_from(["in_process", "parallel", "dask", "", "é"]), key_texts)
+    | st.builds("in_process:io_threads={}".format, documents)
+    | key_texts
+)
+@example("in_process:io_threads=" + "[" * 2_000)
+def test_any_executor_option_is_an_executor_or_is_refused(project, text):
+    with suppress(RiversError):
+        assert isinstance(create_executor(text, project), rs.Executor)
+
+
+@pytest.fixture(scope="module")
+def parquet(tmp_path_factory):
+    handler = ParquetIOHandler(tmp_path_factory.mktemp("parquet"))
+    handler.handle_output(OutputContext("asset"), pa.table({"n": list(range(100)), "t": ["x"] * 100}))
+    return handler
+
+
+@fuzzed
+@given(data=st.data(), hint=st.sampled_from([pa.Table, pl.DataFrame, pl.LazyFrame]))
+def test_changed_parquet_file_is_intact_or_refused(parquet, tmp_path_factory, data, hint):
+    whole = bytes(parquet.objects.read("asset.parquet"))
+    bytes_now = changed(data, whole)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = ParquetIOHandler(folder)
+        copy.objects.target("asset.parquet").put(bytes_now)
+        try:
+            value = copy.load_input(InputContext("asset", "next", type_hint=hint))
+            rows = (value.collect() if hint is pl.LazyFrame else value).num_rows if hint is pa.Table else 0
+            assert rows == 100 or bytes_now == whole or hint is not pa.Table
+        except RiversError:
+            assert bytes_now != whole
+
+
+def changed(data, whole):
+    """Return bytes with a part cut out, and others in its place."""
+    start = data.draw(st.integers(0, len(whole)))
+    end = data.draw(st.integers(start, min(len(whole), start + 40)))
+    return whole[:start] + data.draw(st.binary(max_size=40)) + whole[end:]
+
+
+@pytest.fixture(scope="module")
+def run_store(tmp_path_factory):
+    store = RunStore(tmp_path_factory.mktemp("runs").as_uri(), b"k" * 32)
+    store.put("rivers-runs/r/request", b"content")
+    return store
+
+
+@fuzzed
+@given(data=st.data())
+def test_changed_object_of_a_run_store_is_refused(run_store, data):
+    whole = bytes(run_store._store.get("rivers-runs/r/request").bytes())
+    now = changed(data, whole)
+    run_store._store.put("rivers-runs/r/changed", now)
+    with pytest.raises(IntegrityError):
+        run_store.get("rivers-runs/r/changed")
+    run_store._store.put("rivers-runs/r/request", now)
+    try:
+        if now == whole:
+            assert run_store.get("rivers-runs/r/request") == b"content"
+        else:
+            with pytest.raises(IntegrityError):
+                run_store.get("rivers-runs/r/request")
+    finally:
+        run_store._store.put("rivers-runs/r/request", whole)
+
+
+lines = st.sampled_from(
+    ["[rivers]", "[river]", "[rivers_executors]", "[console_scripts]", "[", "]", "=", "a=b:c", "#x"]
+)
+
+
+@fuzzed
+@given(st.lists(lines | st.text(), max_size=6).map("\n".join))
+def test_any_entry_points_are_plugins_or_described(text):
+    class Installed:
+        metadata = {"Name": "acme-x", "Version": "1"}
+        name, version = "acme-x", "1"
+
+        @staticmethod
+        def read_text(name):
+            return text
+
+    for entry in _read_entries(Installed()):
+        assert entry.distribution == "acme-x"
+        assert str(entry)

@@ -261,6 +261,7 @@ DAMAGED_COLUMNS: Final = (
     "runs SET start_time = 'x'",
     "runs SET job = x'00'",
     "events SET metadata = 5",
+    f"events SET metadata = '{'[' * 2_000}'",
     "events SET timestamp = x'31'",
     "events SET asset_key = x'6f7264657273' WHERE run_id = 'second'",
     "logs SET message = x'00'",

@@ -310,7 +310,7 @@ def _tags(text: str | None) -> tuple[str | tuple[str, str], ...]:
         return ()
     try:
         return tuple(tag if isinstance(tag, str) else (tag[0], tag[1]) for tag in json.loads(text))
-    except (ValueError, TypeError, LookupError) as error:
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise damaged_text(text, error) from error
 
 
@@ -324,12 +324,12 @@ def read_pairs(text: str | None) -> tuple[tuple[str, str], ...]:
         return ()
     try:
         return tuple((key, value) for key, value in json.loads(text))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise damaged_text(text, error) from error
 
 
 def _texts(text: str) -> tuple[str, ...]:
     try:
         return tuple(json.loads(text))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise damaged_text(text, error) from error

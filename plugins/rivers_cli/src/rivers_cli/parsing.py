@@ -38,7 +38,12 @@ def parse_value(text: str) -> Any:
     for read in (json.loads, literal_eval):
         try:
             return read(text)
-        except (ValueError, SyntaxError):
+        except (
+            ValueError,
+            SyntaxError,
+            RecursionError,
+            MemoryError,
+        ):  # the latter two of deeply nested texts
             continue
     return text
 

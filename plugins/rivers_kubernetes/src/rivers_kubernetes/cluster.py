@@ -259,7 +259,7 @@ def words_of(error: Exception | None) -> str:
 def _status(error: client.ApiException) -> dict[str, Any]:
     try:
         status = json.loads(error.body or "")
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return {}
     return status if isinstance(status, dict) else {}
 

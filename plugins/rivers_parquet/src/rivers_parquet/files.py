@@ -271,7 +271,7 @@ def _details(recorded: Mapping[bytes, bytes]) -> Details | None:
         return None
     try:
         return Details.from_json(text.decode())
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -108,7 +108,7 @@ def _parse(metadata: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 def _columns(value: Any) -> tuple[str, ...]:
     if isinstance(value, str) and value.lstrip().startswith("["):
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             value = json.loads(value)
     names = [value] if isinstance(value, str) else value
     is_list = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
@@ -119,7 +119,7 @@ def _columns(value: Any) -> tuple[str, ...]:
 
 def _partition_expr(value: Any) -> dict[str | None, str]:
     if isinstance(value, str) and value.lstrip().startswith("{"):
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             value = json.loads(value)
     columns = {None: value} if isinstance(value, str) else value
     is_mapping = isinstance(columns, Mapping) and all(

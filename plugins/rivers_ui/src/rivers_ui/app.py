@@ -479,7 +479,7 @@ def _texts(body: bytes) -> dict[str, str]:
     """Return the body of an action: a JSON object of texts."""
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict) or not all(isinstance(value, str) for value in document.values()):
         raise HTTPException(400, "The body of an action must be a JSON object whose values are texts.")

@@ -103,7 +103,7 @@ class PartitionKey(Value):
             plain = json.loads(text, object_pairs_hook=unique_dimensions)
         except PartitionDefinitionError:
             raise
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise PartitionDefinitionError(f"Not a partition key in JSON: {text!r} ({error}).") from error
         match plain:
             case {"single": list(keys), **rest} if not rest:

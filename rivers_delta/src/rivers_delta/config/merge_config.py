@@ -105,7 +105,7 @@ class _Part:
 def _from_json(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError(f"must be a dictionary, or JSON of one, got {text!r}") from None
 
 

@@ -48,7 +48,7 @@ class PartitionExpr:
         if isinstance(value, str) and value.lstrip().startswith("{"):
             try:
                 value = json.loads(value)
-            except ValueError:
+            except (ValueError, RecursionError):
                 return cls(value)
         if not isinstance(value, (str, Mapping)):
             raise TypeError(f"must be a column, or a dictionary {{dimension: column}}, got {value!r}")
