@@ -217,6 +217,54 @@ def test_slice_is_stored_without_foreign_rows(lake, value):
     assert lake.load() == sliced(value)
 
 
+def long_texts(kind):
+    """Different texts as an array of a type that pyarrow cannot take rows from, or takes more than these rows."""
+    texts = [f"a text that is not inlined {number}" for number in range(2_000)]
+    if kind == "run ends":
+        return pa.RunEndEncodedArray.from_arrays(pa.array(range(1, 2_001), pa.int32()), pa.array(texts))
+    values = {
+        "text": (texts, pa.string_view()),
+        "bytes": (list(map(str.encode, texts)), pa.binary_view()),
+        "lists": ([[text, None] for text in texts], pa.list_(pa.string_view())),
+        "pairs": ([[text, text] for text in texts], pa.list_(pa.string_view(), 2)),
+        "structs": ([{"a": text} for text in texts], pa.struct([("a", pa.string_view())])),
+        "maps": ([[(text, text)] for text in texts], pa.map_(pa.string(), pa.string_view())),
+        "list views": ([[text] for text in texts], pa.list_view(pa.string())),
+        "large list views": ([[text] for text in texts], pa.large_list_view(pa.string())),
+    }
+    return pa.array(*values[kind])
+
+
+@pytest.mark.parametrize("container", ["array", "chunked", "batch", "table"])
+@pytest.mark.parametrize(
+    "kind",
+    ["text", "bytes", "lists", "pairs", "structs", "maps", "list views", "large list views", "run ends"],
+)
+def test_slice_of_views_is_stored_without_foreign_rows(lake, kind, container):
+    values = long_texts(kind)
+    part = {
+        "array": values,
+        "chunked": pa.chunked_array([values]),
+        "batch": pa.record_batch({"x": values}),
+        "table": pa.table({"x": values}),
+    }[container].slice(5, 2)
+    lake.store(part)
+    data = (lake.folder / "asset.pkl").read_bytes()
+    assert b"inlined 6" in data
+    assert b"inlined 7" not in data
+    assert b"inlined 1999" not in data
+    loaded = lake.load()
+    loaded.validate(full=True)
+    assert loaded.equals(part)
+
+
+def test_list_views_of_views_are_stored(lake):
+    values = pa.array([["a text that is not inlined"], None, []], pa.list_view(pa.string_view()))
+    for part in (values, values.slice(1, 2)):
+        lake.store(part)
+        assert lake.load().equals(part)
+
+
 def test_equal_rows_have_equal_data_versions(lake):
     rows = pa.table({"name": ["a", "b", "a", "b"], "number": [1, None, 1, None]})
     whole = pa.table({"name": ["a", "b"], "number": [1, None]})
