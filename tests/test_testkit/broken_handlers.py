@@ -1132,10 +1132,11 @@ class ThreadBoundConnection(FileIOHandler):
     """Opens a connection that belongs to one thread, and uses it in all."""
 
     _connection: Any = PrivateAttr(default=None)
+    _lock: Any = PrivateAttr(default_factory=Lock)
 
     def read(self, context, path):
-        if self._connection is None:
-            self._connection = sqlite3.connect(":memory:")
+        with self._lock:
+            self._connection = self._connection or sqlite3.connect(":memory:")
         self._connection.execute("SELECT 1")
         return super().read(context, path)
 
@@ -1168,13 +1169,19 @@ class SharedTemporaryName(FileIOHandler):
 class VersionOfNextValue(FileIOHandler):
     """Computes the version in a second look at the store, which another process has changed."""
 
+    def write(self, path, content):
+        if (path.parent / "loaded").exists():  # the writes of the other process begin
+            wait_until((path.parent / "reading").exists)
+        super().write(path, content)
+
     def load_input(self, context):
         path = self.path(context)
         before = self.read(context, path)
         value = super().load_input(context)
-        if (path.parent / "raced").exists():
+        if (path.parent / "loaded").exists():
+            (path.parent / "reading").touch()
             wait_until(lambda: path.read_bytes() != before)
-        (path.parent / "raced").touch()
+        (path.parent / "loaded").touch()
         context.register_loaded_version(hashlib.sha256(path.read_bytes()).hexdigest())
         return value
 
