@@ -157,6 +157,7 @@ def test_check_config_and_plugins_are_those_of_the_command(server):
     )
     config = server.get("config")
     assert (config.pop("environments"), config.pop("findings")) == ([], [])
+    assert config.pop("event_log") == server.get("project")["event_log"]
     assert config == json.loads(server.command("config", "show", "--json"))
     plugins = [item for item in server.get("plugins") if item["state"] != "not installed"]
     assert plugins == json.loads(server.command("plugins", "--load", "--json"))
@@ -197,6 +198,7 @@ def test_config_shows_each_environment_as_the_command_does(ui_folder, program_se
     with serve(ui_folder, programs=program_server) as server:
         prod = server.get("config", environment="prod")
         assert (prod.pop("environments"), prod.pop("findings")) == (["prod", "wrong"], [])
+        assert prod.pop("event_log") == str(ui_folder / ".rivers" / "prod")
         assert prod == json.loads(server.command("config", "show", "--env", "prod", "--json"))
         fields = {item["field"]: item for item in prod["io_handlers"]["files"]}
         assert fields["store"]["value"].endswith("/prod")

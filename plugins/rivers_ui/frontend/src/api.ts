@@ -55,7 +55,7 @@ export interface Plugin {
 export interface Config {
   path: string; environment: string | null; environments: string[]; findings: string[];
   repository?: string | null; default_io_handler?: string | null; default_executor?: string | null; durable?: boolean;
-  storage?: { url: string | null }; assets?: Record<string, string>; asset_metadata?: Record<string, Record<string, unknown>>;
+  event_log?: string; assets?: Record<string, string>; asset_metadata?: Record<string, Record<string, unknown>>;
   io_handlers?: Record<string, Field[]>;
 }
 export interface Report {

@@ -494,6 +494,8 @@ def describe_config(worker: Worker, environment: str) -> Document:
         UnknownNameError: The file does not have this environment.
     """
     from rivers.inspection import config_document
+    from rivers.storage.event_log import event_log_folder
+    from rivers_core.authoring import redact
     from rivers_core.config import list_environments, load_config
     from rivers_core.plugins import get_registry
 
@@ -507,7 +509,8 @@ def describe_config(worker: Worker, environment: str) -> Document:
         # in a separate registry, since the policy of the plugins is that of the environment of the page
         config = load_config(config.path, environment=environment, registry=get_registry().with_policy())
     try:
-        document, findings = config_document(config), config.findings()
+        event_log = str(event_log_folder(config) or redact(config.storage_url or ""))
+        document, findings = {**config_document(config), "event_log": event_log}, config.findings()
     except RiversError as error:
         document, findings = {"path": str(config.path), "environment": config.environment}, [str(error)]
     return {**document, "environments": environments, "findings": findings}

@@ -205,16 +205,20 @@ function Graph({ graph, assets, byGroup, color, running }: { graph: Lineage; ass
 
   const isMapped = graph.width * view.scale > screen.width || graph.height * view.scale > screen.height;
   const mapScale = Math.min(180 / Math.max(1, graph.width), 110 / Math.max(1, graph.height));
+  const mapped = useRef<{ target: HTMLCanvasElement; nodes: Node[]; scheme: number; image: ImageData } | null>(null);  // a move of the view draws no assets
   useEffect(() => {
-    const target = map.current, context = target?.getContext("2d");
+    const target = map.current, context = target?.getContext("2d", { willReadFrequently: true });
     if (!target || !context) return;
     const style = getComputedStyle(document.documentElement);
-    target.width = 180 * devicePixelRatio; target.height = 110 * devicePixelRatio;
-    context.scale(devicePixelRatio, devicePixelRatio);
-    for (const node of nodes) {
-      context.fillStyle = style.getPropertyValue(`--${node.fill}-fill`);
-      context.fillRect(node.x * mapScale, node.y * mapScale, Math.max(1, node.width * mapScale), Math.max(1, graph.box_height * mapScale));
-    }
+    if (mapped.current?.target !== target || mapped.current.nodes !== nodes || mapped.current.scheme !== scheme) {
+      target.width = 180 * devicePixelRatio; target.height = 110 * devicePixelRatio;
+      context.scale(devicePixelRatio, devicePixelRatio);
+      for (const fill of new Set(nodes.map((node) => node.fill))) {
+        context.fillStyle = style.getPropertyValue(`--${fill}-fill`);
+        for (const node of nodes) if (node.fill === fill) context.fillRect(node.x * mapScale, node.y * mapScale, Math.max(1, node.width * mapScale), Math.max(1, graph.box_height * mapScale));
+      }
+      mapped.current = { target, nodes, scheme, image: context.getImageData(0, 0, target.width, target.height) };
+    } else context.putImageData(mapped.current.image, 0, 0);
     context.strokeStyle = style.getPropertyValue("--accent");
     context.lineWidth = 1.5;
     context.strokeRect((-view.x / view.scale) * mapScale, (-view.y / view.scale) * mapScale, (screen.width / view.scale) * mapScale, (screen.height / view.scale) * mapScale);
@@ -254,6 +258,9 @@ function Graph({ graph, assets, byGroup, color, running }: { graph: Lineage; ass
     const hit = nodes.find((node) => x >= node.x && x <= node.x + node.width && y >= node.y && y <= node.y + graph.box_height);
     if (hit) reveal(hit); else setSelected(-1);
   };
+  // a move of the view changes neither; comparing hundreds of entries would be most of the time of a frame
+  const legend = useMemo(() => <Legend nodes={nodes} hues={hues} handlers={handlers} color={color} />, [nodes]);
+  const side = useMemo(() => <Side nodes={nodes} chosen={chosen} byGroup={byGroup} onReveal={reveal} onOpen={open} onFocus={(node) => setQuery({ focus: node.name, select: "", view: "assets" })} onClose={() => setSelected(-1)} />, [nodes, chosen, screen]);
   const zoom = (factor: number) => show(zoomAt(next.current, factor, screen.width / 2, screen.height / 2));
   return (
     <div class="lineage">
@@ -279,9 +286,9 @@ function Graph({ graph, assets, byGroup, color, running }: { graph: Lineage; ass
           const { left, top } = event.currentTarget.getBoundingClientRect();
           show(center(next.current, screen, (event.clientX - left) / mapScale, (event.clientY - top) / mapScale));
         }} />}
-        <Legend nodes={nodes} hues={hues} handlers={handlers} color={color} />
+        {legend}
       </div>
-      <Side nodes={nodes} chosen={chosen} byGroup={byGroup} onReveal={reveal} onOpen={open} onFocus={(node) => setQuery({ focus: node.name, select: "", view: "assets" })} onClose={() => setSelected(-1)} />
+      {side}
     </div>
   );
 }

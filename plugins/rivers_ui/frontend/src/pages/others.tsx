@@ -79,7 +79,7 @@ function LogLines({ lines, label, isReversed = false }: { lines: LogLine[]; labe
   <ol class="log card flush" tabIndex={0} aria-label={label}>{(isReversed ? shown.reverse() : shown).map((line, index) => (
     <li key={index} class={levelOf(line)}><time title={new Date(line.at * 1000).toISOString()}>{new Date(line.at * 1000).toLocaleTimeString()}</time>
       {isReversed && <Link to={`/runs/${line.run_id}`} class="note">{line.run_id.slice(0, 8)}</Link>}<b>{line.event}</b>
-      {(line.asset || line.partition || line.message) && <span class="grow">{line.asset && <Link to={assetPath(line.asset)}>{line.asset}</Link>}{" "}{line.partition && <span class="chip">{line.partition.slice(0, 60)}</span>} {line.message}</span>}</li>))}</ol></>;
+      {(line.asset || line.partition || line.message) && <span class="grow">{line.asset && <Link to={assetPath(line.asset)}>{line.asset}</Link>}{line.asset && " "}{line.partition && <span class="chip">{line.partition.slice(0, 60)}</span>} {line.message}</span>}</li>))}</ol></>;
 }
 
 /** What the steps of one run logged, and their events, oldest first; of one step if the address names it. */
@@ -133,7 +133,6 @@ export function Configuration({ live }: { live: Live }) {
     const config = "path" in data ? data as Config : null;
     if (!config) return <p class="empty card">This project has no rivers.toml.</p>;
     const rules = Object.entries(config.assets ?? {}), metadata = Object.entries(config.asset_metadata ?? {});
-    const isOwn = (config.environment ?? "") === own;
     return <>
       {config.environments.length > 0 && <div class="chips" role="group" aria-label="Environment">{[own, ...config.environments.filter((name) => name !== own)].map((name) => (
         <button key={name} type="button" class="chip-button" aria-pressed={name === (config.environment ?? "")} onClick={() => setQuery({ environment: name === own ? "" : name })}>{name || "no environment"}{name === own && <b>this page</b>}</button>))}</div>}
@@ -141,7 +140,7 @@ export function Configuration({ live }: { live: Live }) {
       <section class="card"><dl class="pairs">
         <dt>File</dt><dd><Copy text={config.path} /></dd><dt>Environment</dt><dd>{config.environment ?? <span class="note">none</span>}</dd>
         {config.io_handlers && <><dt>Repository</dt><dd><code>{config.repository}</code></dd>
-          <dt>Event log</dt><dd>{isOwn && project.data ? <Copy text={project.data.event_log} /> : <code>{config.storage?.url ?? ".rivers"}</code>}</dd>
+          <dt>Event log</dt><dd>{config.event_log && <Copy text={config.event_log} />}</dd>
           <dt>Default handler</dt><dd>{config.default_io_handler ? <span class="chip">{config.default_io_handler}</span> : <span class="note">none</span>}</dd>
           <dt>Default executor</dt><dd>{config.default_executor ?? "in_process"}</dd><dt>Durable writes</dt><dd>{config.durable ? "yes" : "no"}</dd></>}</dl></section>
       {rules.length > 0 && <section class="card"><h2>Handlers by pattern</h2><table class="tight"><thead><tr><th>Assets</th><th>Handler</th></tr></thead><tbody>{rules.map(([pattern, handler]) => (
