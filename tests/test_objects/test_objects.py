@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -158,6 +159,25 @@ def test_leftover_of_a_killed_writer_is_removed(tmp_path: Path) -> None:
     assert (Path(leftover.address).name, leftover.size) == (name, 4)
     assert leftover.remove()
     assert list(folder.all_paths("")) == ["x"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="creating links needs a privilege")
+def test_leftovers_behind_links_are_found_once(tmp_path: Path) -> None:
+    disk = tmp_path / "bigger-disk"
+    disk.mkdir()
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "asset").symlink_to(disk, target_is_directory=True)
+    (disk / "loop").symlink_to(tmp_path / "root", target_is_directory=True)
+    folder = Folder(str(tmp_path / "root"))
+    put(folder, "asset/x", b"value")
+    with folder.target("asset/x").stage() as staged:
+        name = Path(staged.path).name
+    (disk / name).write_bytes(b"half")
+    assert [Path(leftover.address).name for leftover in folder.leftovers()] == [name]
+    put(Folder(str(tmp_path / "root")), "asset/y", b"value")
+    assert sorted(folder.all_paths("")) == sorted(folder.paths("")) == ["asset/x", "asset/y"]
+    assert [leftover.remove() for leftover in folder.leftovers()] == [True]
+    assert sorted(path.name for path in disk.iterdir()) == ["loop", "x", "y"]
 
 
 def test_handler_places_objects_by_asset_and_partition(handler: BytesIOHandler) -> None:

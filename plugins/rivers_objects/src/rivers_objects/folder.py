@@ -116,8 +116,7 @@ class Folder:
             offset: Ignored: a file system cannot list from an offset.
         """
         del offset
-        files = (file for file in files_below(self.file(below)) if not is_staging(file))
-        return [os.path.relpath(file, self._root).replace(os.sep, "/") for file in islice(files, _LISTED)]
+        return list(islice(self.all_paths(below), _LISTED))
 
     def all_paths(self, below: str) -> Iterator[str]:
         """Yield the paths of all objects in a folder and its folders, in no order.
@@ -125,17 +124,9 @@ class Folder:
         Args:
             below: Path of a folder in this one; empty for all of it.
         """
-        visited: set[tuple[int, int]] = set()
-        # links to folders are followed, as they are in reading and writing
-        for parent, folders, names in os.walk(self.file(below), followlinks=True):
-            status = os.stat(parent)
-            if (status.st_dev, status.st_ino) in visited:
-                folders.clear()
-                continue
-            visited.add((status.st_dev, status.st_ino))
-            for name in names:
-                if not is_staging(name):
-                    yield os.path.relpath(os.path.join(parent, name), self._root).replace(os.sep, "/")
+        for file in files_below(self.file(below)):
+            if not is_staging(file):
+                yield os.path.relpath(file, self._root).replace(os.sep, "/")
 
     def target(
         self, path: str, condition: Condition | None = None, history: History | None = None

@@ -61,12 +61,23 @@ def is_staging(file: str) -> bool:
 
 
 def files_below(folder: str) -> Iterator[str]:
-    """Yield the paths of all files in a folder and its folders.
+    """Yield the paths of all files in a folder and its folders, in no order.
+
+    Links to folders are followed, as they are in reading and writing; each folder is visited once.
 
     Args:
         folder: The folder.
     """
-    for parent, _, names in os.walk(folder):
+    visited: set[tuple[int, int]] = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        try:
+            status = os.stat(parent)
+        except FileNotFoundError:
+            continue  # removed meanwhile
+        if (status.st_dev, status.st_ino) in visited:
+            folders.clear()
+            continue
+        visited.add((status.st_dev, status.st_ino))
         for name in names:
             yield os.path.join(parent, name)
 
