@@ -153,7 +153,7 @@ def _frame_rows(frame: Any) -> Any:
         convert = getattr(frame, name, None)
         if callable(convert):
             try:
-                rows = convert(*arguments)
+                rows: Any = convert(*arguments)
             except TypeError:
                 continue
             # pandas marks a missing value with NaN where a column cannot hold null, so its own mask decides; NaN of

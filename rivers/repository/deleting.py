@@ -150,7 +150,11 @@ def delete_values(values: Sequence[StoredValue], storage: EventStorage) -> list[
     if not values:
         return []
     run_id = str(uuid.uuid4())
-    storage.start_run(run_id, steps=list(dict.fromkeys(value.step or value.asset for value in values)))
+    storage.start_run(
+        run_id,
+        steps=list(dict.fromkeys(value.step or value.asset for value in values)),
+        selection=tuple(dict.fromkeys(value.asset for value in values)),
+    )
     deleted: list[tuple[str, str | None]] = []
     try:
         for value in values:

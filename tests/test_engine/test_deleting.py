@@ -95,7 +95,8 @@ def test_delete_removes_value_and_records_it(repository, storage, files):
     assert storage.get_asset_record("sales").materialization_count == 1
     event = storage.get_events_for_asset("sales")[0]
     assert (event.event_type, event.partition_key, event.handler) == ("Deletion", "a", "files")
-    assert storage.get_run(event.run_id).status == "Success"
+    run = storage.get_run(event.run_id)
+    assert (run.status, run.selection) == ("Success", ("sales",))
     with pytest.raises(NotMaterializedError):
         repo.load_node("sales", partition_key="a")
     assert repo.materialize(["sales"], partitions="missing").materialized_assets == ["sales"]
