@@ -420,6 +420,15 @@ def test_built_page_is_within_its_budget(built_page):
     assert sum(len(compress(content)) for content in files) <= 200_000  # as the wheel stores them
 
 
+def test_style_has_no_class_that_is_not_used():
+    frontend = Path(rivers_ui.__file__).parents[2] / "frontend/src"
+    style = (frontend / "style.css").read_text(encoding="utf-8")
+    source = "".join(path.read_text(encoding="utf-8") for path in frontend.rglob("*.ts*"))
+    built = ("code-", "json-")  # of a class that the server sends, and of the type of a value
+    names = {name for name in re.findall(r"\.([a-z][a-z0-9-]*)", style) if not name.startswith(built)}
+    assert [name for name in sorted(names) if not re.search(rf"(?<![\w-]){name}(?![\w-])", source)] == []
+
+
 def test_exported_lineage_is_reached_by_keyboard_and_scrolls(browser, shop, tmp_path):
     page_file = tmp_path / "lineage.html"
     page_file.write_text(shop.command("graph", "--html"), encoding="utf-8")
