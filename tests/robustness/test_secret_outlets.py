@@ -14,10 +14,14 @@ import logging
 import pickle
 import sys
 import traceback
+from contextlib import suppress
 from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
+import polars as pl
+import psutil
 import pytest
 import typer
 from starlette.exceptions import HTTPException
@@ -39,7 +43,16 @@ from rivers_ui.answers import JsonText, serialize
 from rivers_ui.app import Page, PageProject, create_routes
 from rivers_ui.client import WorkerError
 from rivers_ui.worker import CALLS, Worker, _describe
-from tests.robustness.planted import DEFINITIONS, DOTENV, PLANTED, SPELLINGS, TOML, leaks
+from tests.robustness.planted import (
+    DEFINITIONS,
+    DOTENV,
+    PLANTED,
+    SPELLINGS,
+    TOML,
+    Api,
+    leaks,
+    spelled,
+)
 from tests.test_cli.conftest import Folder
 
 if TYPE_CHECKING:
@@ -207,16 +220,20 @@ def routes(project: Project | None) -> list[Any]:
     return [route for route in create_routes(page) if route.path.startswith("/api/")]
 
 
-def answer_of(route: Any, run_id: str) -> str:
+def answer_of(route: Any, run_id: str, method: str = "GET", body: object = None) -> str:
     """Return what a route answers about each asset, or about the run."""
     texts = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": json.dumps(body).encode()}
+
     for name in ("people", "logged", "spilled", "kept") if "{name" in route.path else ("",):
         scope = {
-            "type": "http", "method": "GET", "path": route.path, "query_string": b"confirm=1", "headers": [],
+            "type": "http", "method": method, "path": route.path, "query_string": b"confirm=1", "headers": [],
             "path_params": {"name": name, "run_id": run_id},
         }  # fmt: skip
         try:
-            texts.append(bytes(asyncio.run(route.endpoint(Request(scope))).body).decode())
+            texts.append(bytes(asyncio.run(route.endpoint(Request(scope, receive))).body).decode())
         except HTTPException as error:
             texts.append(str(error.detail))
     return "\n".join(texts)
@@ -259,8 +276,16 @@ class Records(logging.Handler):
             self.texts.append(logging.Formatter().format(record))
 
 
+@pytest.fixture
+def shop(recorded):
+    """The planted project after two runs, with the event log that it had then: the page opens it for reading."""
+    yield recorded
+    if recorded.repo.storage is not recorded.storage:
+        recorded.repo.resolve(recorded.storage)
+
+
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory):
+def recorded(tmp_path_factory):
     """Create the planted project, and run it twice with its event log."""
     path, watch, records = tmp_path_factory.mktemp("shop"), Watch(), Records()
     for name, text in (("rivers.toml", TOML), ("definitions.py", DEFINITIONS), (".env", DOTENV)):
@@ -284,6 +309,7 @@ def shop(tmp_path_factory):
                 path=path,
                 project=project,
                 repo=repo,
+                storage=repo.storage,
                 result=result,
                 error=caught.value,
                 watch=watch,
@@ -428,6 +454,62 @@ def test_routes_show_no_secret(shop):
         "assets/{name:path}/preview",
     ):
         assert REDACTED in texts[f"/api/v1/{path}"], path
+
+
+def test_actions_show_no_secret(shop, monkeypatch):
+    started = []
+    monkeypatch.setattr(
+        Actions, "_start", lambda _, *arguments: started.append(arguments) or {"started": arguments}
+    )
+    texts = [
+        answer_of(route, shop.result.run_id, "POST", body)
+        for route in routes(shop.project)
+        if "POST" in route.methods
+        for body in (
+            {"select": "people spilled"},
+            {"select": "peple"},
+            {"select": "kept", "partition": "x"},
+            {},
+            5,
+        )
+    ]
+    assert started
+    assert all(texts)
+    assert_silent(f"{texts} {started}", reached=False)
+
+
+def test_worker_process_has_no_secret_in_its_arguments_and_environment(shop, monkeypatch):
+    monkeypatch.chdir(shop.path)
+    shop.repo.materialize(["people"], executor=rs.Executor.parallel(1), raise_on_error=False)
+    seen = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # of another test
+            seen.append((process.cmdline(), process.environ()))
+    assert any("rivers-worker" in arguments for arguments, _ in seen)
+    assert_silent(repr(seen), reached=False)
+
+
+def test_delta_table_has_no_secret(tmp_path):
+    table = rs.DeltaIOHandler(
+        table_uri=tmp_path / "lake",
+        storage_options={"custom_password": PLANTED[0]},
+        table_config={"delta.appendOnly": "false"},
+    )
+
+    @rs.Asset(io_handler=table, tags=["daily"], metadata={"source": "a"})
+    def orders(context: rs.AssetExecutionContext, api: Api) -> pl.DataFrame:
+        context.add_output_metadata({"from": api.url, "token": spelled(PLANTED[15:20])})
+        return pl.DataFrame({"n": [1]})
+
+    orders_repo = rs.CodeRepository([orders], resources={"api": Api()}, config=False)
+    with orders_repo as repo:
+        repo.resolve(rs.Storage.memory()).materialize(
+            tags={"key": f"https://ada:{quote(PLANTED[17], safe='')}@host"}
+        )
+    files = [path for path in (tmp_path / "lake").rglob("*") if path.is_file()]
+    assert any(path.suffix == ".json" for path in files)
+    for path in files:
+        assert not leaks(f"{path} {path.read_bytes().decode('latin-1')}")
 
 
 def test_inspection_records_show_no_secret(shop):
