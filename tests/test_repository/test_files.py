@@ -6,8 +6,10 @@ import re
 
 from tests.test_repository.checkout import ROOT, tracked_files
 
-# brackets keep this file from matching itself
-MACHINE_SPECIFIC = re.compile(rb"(?<![\w.])/(?:home|root|work)/|files[.]pythonhosted|pypi[.]org/simple")
+# brackets keep this file from matching itself; the folder of "me" stands for that of any reader, as in the pictures
+MACHINE_SPECIFIC = re.compile(
+    rb"(?<![\w.])/(?:home|root|work)/(?!me\b)|files[.]pythonhosted|pypi[.]org/simple"
+)
 
 
 def test_files_name_no_machine() -> None:
