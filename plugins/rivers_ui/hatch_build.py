@@ -9,6 +9,8 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
+MAX_SIZE = 500_000
+
 
 class PageBuildHook(BuildHookInterface):  # type: ignore[type-arg]
     """Builds `src/rivers_ui/static` from `frontend` unless it is newer than its sources."""
@@ -39,3 +41,13 @@ class PageBuildHook(BuildHookInterface):  # type: ignore[type-arg]
             [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"], cwd=frontend, check=True
         )
         subprocess.run([npm, "run", "--silent", "build"], cwd=frontend, check=True)
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Refuse an archive that is much larger than the page, such as one with source maps or fonts.
+
+        Raises:
+            RuntimeError: The archive is too large.
+        """
+        size = Path(artifact_path).stat().st_size
+        if size > MAX_SIZE:
+            raise RuntimeError(f"{artifact_path} has {size:,} bytes; at most {MAX_SIZE:,} are expected.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import shutil
 import sqlite3
@@ -513,6 +514,19 @@ def test_source_archive_carries_the_built_page(built_page, tmp_path, monkeypatch
             name.rpartition("/")[2]: content.read(name) for name in content.namelist() if "/static/" in name
         }
     assert built == read_static()
+
+
+def test_wheel_of_another_size_is_refused(built_page, tmp_path):
+    package = tmp_path / "rivers_ui"
+    shutil.copytree(
+        Path(rivers_ui.__file__).parents[2],
+        package,
+        ignore=shutil.ignore_patterns("node_modules", "frontend"),
+    )
+    build_wheel(package, tmp_path / "small")
+    (package / "src/rivers_ui/static/app.js.map").write_bytes(random.Random(0).randbytes(600_000))
+    with pytest.raises(RuntimeError, match="at most"):
+        build_wheel(package, tmp_path / "large")
 
 
 def test_two_builds_of_page_and_wheel_are_equal(built_page, tmp_path):
