@@ -13,6 +13,7 @@ import rivers_objects
 from rivers_core import InputContext, OutputContext, PartitionContext, PartitionKey
 from rivers_core.exceptions import ConflictError, NotMaterializedError, PartitionValidationError
 from rivers_objects import Bucket, Condition, Folder, History, ObjectIOHandler, ReplacedError
+from rivers_objects.errors import readable, store_failed
 
 
 class BytesIOHandler(ObjectIOHandler):
@@ -231,3 +232,17 @@ def test_handler_locality_follows_the_store(tmp_path: Path) -> None:
 def test_handler_refuses_settings_that_do_not_fit(settings: dict[str, Any], word: str) -> None:
     with pytest.raises(ValueError, match=word):
         BytesIOHandler(**settings)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Unable to extract metadata from headers: ETag Header missing from response",
+        "Got invalid multipart response: missing field `ETag`",
+        "Error performing DELETE http://store/x - HTTP error: error following redirect",
+    ],
+)
+def test_part_answered_by_something_else_is_not_transient(text: str) -> None:
+    error = readable(OSError(text), ())
+    assert not isinstance(error, OSError)
+    assert "sign-in page" in str(store_failed("store", OutputContext("orders"), "s3://bucket/orders", error))

@@ -41,6 +41,7 @@ _BUSY: Final = re.compile(r"<Code>(?:OperationAborted|ConditionalRequestConflict
 _NO_BUCKET: Final = re.compile(r"<Code>(?P<code>NoSuchBucket|ContainerNotFound)</Code>")
 _WEB_PAGE: Final = re.compile(r"<(?:!doctype )?html", re.IGNORECASE)
 _WEB_PAGE_SHOWN: Final = ": a web page"
+_NOT_A_STORE: Final = re.compile(r"ETag Header missing|Got invalid \w+ response: ")
 FOREIGN_ADVICE: Final = "Check the endpoint, and that no proxy or sign-in page answers in place of the store."
 _ADVICE: Final = {
     "PermissionDeniedError": (
@@ -78,7 +79,7 @@ def store_failed(
     advice = _ADVICE.get(type(error).__name__, "")
     if "builder error" in text:
         advice = "An endpoint with http:// instead of https:// needs the storage option `allow_http`."
-    elif text.endswith(_WEB_PAGE_SHOWN):
+    elif text.endswith(_WEB_PAGE_SHOWN) or _NOT_A_STORE.search(text):
         advice = FOREIGN_ADVICE
     elif _REDIRECT.search(text):
         advice = "An object store does not redirect: check endpoint, region, and that no sign-in page is in between."
@@ -193,7 +194,8 @@ def _class_of(error: BaseException) -> type[BaseException]:
     if _TRANSIENT_STATUS.match(status) if status else _CUT_OFF.search(text) or _NO_ANSWER.search(text):
         return ConnectionError
     is_part = type(error) is OSError  # the answer to a part of an upload
-    if status and (is_part or type(error).__name__ == "GenericError"):  # or to a listing
+    is_foreign = is_part and (_NOT_A_STORE.search(text) or _REDIRECT.search(text))
+    if is_foreign or (status and (is_part or type(error).__name__ == "GenericError")):  # or to a listing
         from obstore import exceptions
 
         refusals = {"401": exceptions.UnauthenticatedError, "403": exceptions.PermissionDeniedError}
