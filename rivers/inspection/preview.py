@@ -149,16 +149,20 @@ def _frame_text(frame: Any, width: int | None) -> str:
 
 
 def _frame_rows(frame: Any) -> Any:
-    for name, arguments in (("to_dicts", ()), ("to_dict", ("records",)), ("to_list", ()), ("tolist", ())):
+    # orient as a keyword: that of a pandas Series has none, and pandas 2 warns of a position
+    conversions: tuple[tuple[str, dict[str, str]], ...] = (
+        ("to_dicts", {}), ("to_dict", {"orient": "records"}), ("to_list", {}), ("tolist", {}),
+    )  # fmt: skip
+    for name, arguments in conversions:
         convert = getattr(frame, name, None)
         if callable(convert):
             try:
-                rows: Any = convert(*arguments)
+                rows: Any = convert(**arguments)
             except TypeError:
                 continue
             # pandas marks a missing value with NaN where a column cannot hold null, so its own mask decides; NaN of
             # a library with null stays a number
-            missing = getattr(frame.isna(), name)(*arguments) if hasattr(frame, "isna") else None
+            missing = getattr(frame.isna(), name)(**arguments) if hasattr(frame, "isna") else None
             return _jsonable(rows if missing is None else _without_missing(rows, missing))
     return str(frame)
 
