@@ -278,6 +278,59 @@ def test_hooks_know_outputs_of_earlier_attempts(repository, store, counter, lose
     assert [event.event_type for event in failures["b"]] == ["StepFailure", "StepRetry"]
 
 
+def test_success_hook_gets_each_value_of_a_batch_of_an_earlier_attempt(repository, store, counter):
+    note, count = counter
+
+    @rs.Hook.success
+    def succeeded(context):
+        note("success-" + "-".join(f"{key}{value}" for key, value in context.output.values.items()))
+
+    def function():
+        note("call")
+        if count("call") == 1:
+            yield rs.Output(rs.PartitionedOutput({"x": 1, "y": 2}), output_name="a")
+        raise ConnectionError("no b")
+
+    repo = repository(
+        rs.Asset.from_multi(
+            function,
+            output_defs=[rs.AssetDef(name, io_handler=store) for name in "ab"],
+            partitions_def=rs.PartitionsDefinition.static_(["x", "y"]),
+            partition_batches=True,
+            hooks=[succeeded],
+            retry=rs.RetryPolicy(1),
+        )
+    )
+    repo.materialize(partition_key=rs.PartitionKey.single(["x", "y"]), raise_on_error=False)
+    assert (count("success-*"), count("success-x1-y2")) == (1, 1)
+
+
+def test_success_hook_gets_none_for_a_value_that_cannot_be_loaded_again(repository, store, counter):
+    note, count = counter
+
+    @rs.Hook.success
+    def succeeded(context):
+        note(f"success-{context.asset_name}-{context.output}")
+
+    def function():
+        note("call")
+        if count("call") == 1:
+            yield rs.Output(5, output_name="a")
+        store.delete(rs.InputContext("a", "test"))
+        raise ConnectionError("no b")
+
+    repo = repository(
+        rs.Asset.from_multi(
+            function,
+            output_defs=[rs.AssetDef(name, io_handler=store) for name in "ab"],
+            hooks=[succeeded],
+            retry=rs.RetryPolicy(1),
+        )
+    )
+    repo.materialize(raise_on_error=False)
+    assert (count("success-*"), count("success-a-None")) == (1, 1)
+
+
 def test_observers_of_this_process_see_calls_in_workers(repository, store):
     seen = []
 
