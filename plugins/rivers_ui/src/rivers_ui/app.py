@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import count
@@ -106,9 +107,7 @@ class Page:
 
     def list_assets(self, request: Request) -> Any:
         """Return all assets, in columns."""
-        answer = self._worker.ask("assets")
-        self._next_window = self._worker.call("next_window") or math.inf
-        return answer
+        return self._ask_states("assets")
 
     def select_assets(self, request: Request) -> Any:
         """Return the names of the assets that a selection stands for."""
@@ -128,11 +127,11 @@ class Page:
 
     def describe_asset(self, request: Request) -> Any:
         """Return one asset."""
-        return self._worker.ask("asset", name=request.path_params["name"])
+        return self._ask_states("asset", name=request.path_params["name"])
 
     def list_partitions(self, request: Request) -> Any:
         """Return the keys of an asset and their states, as ranges."""
-        return self._worker.ask("partitions", name=request.path_params["name"])
+        return self._ask_states("partitions", name=request.path_params["name"])
 
     def list_asset_events(self, request: Request) -> Any:
         """Return the newest events of an asset; one without events has to exist in the project."""
@@ -307,6 +306,13 @@ class Page:
             status = path.stat() if path.exists() else None
             state.append("0" if status is None else f"{status.st_mtime_ns:x}.{status.st_size:x}")
         return "-".join(state)
+
+    def _ask_states(self, call: str, **arguments: str) -> Any:
+        """Ask for states of partition keys, which hold until the next time window is complete."""
+        # asked before the states, so that a window that is completed meanwhile makes them outdated
+        with suppress(WorkerError):  # the question for the states gets the same error
+            self._next_window = self._worker.call("next_window") or math.inf
+        return self._worker.ask(call, **arguments)
 
     def _asset_events(self, request: Request, limit: int | None) -> list[Event]:
         """Return the newest events of the asset in the path."""
