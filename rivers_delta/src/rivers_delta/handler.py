@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, TypeVar
 
@@ -34,7 +34,7 @@ from rivers_delta.errors import library_errors
 from rivers_delta.log.flush import flushed
 from rivers_delta.log.location import is_local, normalized, shown, table_address, table_root
 from rivers_delta.log.table_cache import TableCache
-from rivers_objects.staging import sweep_once
+from rivers_objects.staging import sweep_once, writing_below
 from rivers_objects.store_options import store_variables
 
 if TYPE_CHECKING:
@@ -514,10 +514,11 @@ class DeltaIOHandler(BaseIOHandler):
             if not self._is_swept:
                 sweep_once(settings.root)
                 self._is_swept = True
-            if self.fsync and verb != "read":
-                with flushed(settings.address):
-                    return function(settings)
-            return function(settings)
+            if verb == "read":
+                return function(settings)
+            is_flushed = flushed(settings.address) if self.fsync else nullcontext()
+            with writing_below(settings.address, settings.root), is_flushed:
+                return function(settings)
 
     def _tables(self, contexts: Sequence[InputContext]) -> Iterator[TableSettings]:
         """Yield the tables of some assets, each once; without assets all local tables."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import defaultdict
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from rivers_core.authoring import locate_store
@@ -17,6 +18,7 @@ from rivers_delta.log.table import open_table
 from rivers_delta.read.data_files import check_rewrite
 from rivers_delta.write.commit import commit_properties, writer_properties
 from rivers_objects import Folder
+from rivers_objects.staging import writing_below
 from rivers_objects.uploads import stale_uploads
 
 if TYPE_CHECKING:
@@ -70,7 +72,9 @@ def maintain(
                 continue
             if optimize:
                 target = target_file_size or settings.config.target_file_size or _TARGET_BYTES
-                reports.append(_optimize(settings, table, target, columns, dry_run=dry_run))
+                is_marked = settings.is_local and not dry_run
+                with writing_below(settings.address, settings.root) if is_marked else nullcontext():
+                    reports.append(_optimize(settings, table, target, columns, dry_run=dry_run))
             if vacuum:
                 reports.append(_vacuum(settings, table, retention_hours, dry_run=dry_run))
                 reports += _sweep(settings, dry_run=dry_run)

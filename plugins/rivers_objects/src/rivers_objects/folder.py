@@ -9,7 +9,6 @@ import errno
 import os
 import shutil
 from contextlib import contextmanager, suppress
-from functools import partial
 from itertools import islice
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, Final
@@ -21,7 +20,6 @@ from rivers_objects.staging import (
     is_staging,
     leftovers,
     new_staging,
-    remove_leftover,
     sweep_once,
 )
 from rivers_objects.targets import TAIL_SIZE, Leftover, ReplacedError, Staged
@@ -149,8 +147,8 @@ class Folder:
         Args:
             below: Path of a folder in this one; empty for all of it.
         """
-        for file, size in leftovers(self.file(below)):
-            yield Leftover(file, "remove staging file", size, partial(remove_leftover, file))
+        for leftover in leftovers(self.file(below)):
+            yield Leftover(leftover.path, "remove staging file", leftover.size, leftover.remove)
 
     def file(self, path: str) -> str:
         """Return the path of an object's file.

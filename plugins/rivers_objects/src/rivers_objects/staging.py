@@ -7,9 +7,10 @@ import re
 import socket
 import time
 import zlib
+from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ HAS_LOCKS: bool = fcntl is not None
 
 _NEW_FILE: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 _AGE_S: Final = 24 * 3600
+_CLOCK_S: Final = 0.1
+"""By how much the clock of a file system may be behind that of this process."""
 # Bounds the first use of a large folder; `maintain` looks at everything.
 _SWEPT_AT_FIRST_USE: Final = 20_000
 _STAGING: Final = re.compile(r"\.staging#(?P<host>\d{10})\d{18}")
@@ -61,7 +64,7 @@ def is_staging(file: str) -> bool:
 
 
 def files_below(folder: str) -> Iterator[str]:
-    """Yield the paths of all files in a folder and its folders, in no order.
+    """Yield the paths of all files in a folder and its folders, those of a folder before those of its folders.
 
     Links to folders are followed, as they are in reading and writing; each folder is visited once.
 
@@ -78,7 +81,7 @@ def files_below(folder: str) -> Iterator[str]:
             folders.clear()
             continue
         visited.add((status.st_dev, status.st_ino))
-        for name in names:
+        for name in sorted(names):
             yield os.path.join(parent, name)
 
 
@@ -90,33 +93,117 @@ def sweep_once(folder: str) -> None:
     """
     if (os.getpid(), folder) not in _swept:
         _swept.add((os.getpid(), folder))
-        for leftover, _ in leftovers(folder, limit=_SWEPT_AT_FIRST_USE):
-            remove_leftover(leftover)
+        for leftover in leftovers(folder, limit=_SWEPT_AT_FIRST_USE):
+            leftover.remove()
 
 
-def leftovers(folder: str, *, limit: int | None = None) -> Iterator[tuple[str, int]]:
-    """Yield path and size of each staging file whose writer was killed.
+class StagingFile(NamedTuple):
+    """A staging file whose writer was killed.
+
+    Attributes:
+        path: Its path.
+        size: Its size in bytes.
+        is_unlocked: Whether its library does not lock files, and a killed process of rivers wrote it.
+    """
+
+    path: str
+    size: int
+    is_unlocked: bool = False
+
+    def remove(self) -> bool:
+        """Remove the file unless a process is writing it, and return whether it was removed."""
+        if not self.is_unlocked:
+            return _if_abandoned(self.path, os.unlink)
+        try:
+            os.unlink(self.path)
+        except OSError:
+            return False
+        return True
+
+
+def leftovers(folder: str, *, limit: int | None = None) -> Iterator[StagingFile]:
+    """Yield each staging file whose writer was killed.
 
     Args:
         folder: The folder.
         limit: The number of files to examine; all if None.
     """
+    writers = _KilledWriters(folder)
     for file in islice(files_below(folder), limit):
-        if is_staging(file) and _if_abandoned(file, lambda _: None):
-            try:
-                size = os.stat(file).st_size
-            except OSError:
-                continue  # removed meanwhile
-            yield file, size
+        if not is_staging(file):
+            continue
+        try:
+            status = os.stat(file)
+        except OSError:
+            continue  # removed meanwhile
+        if _if_abandoned(file, lambda _: None):
+            writers.add(file, status)
+            yield StagingFile(file, status.st_size)
+        elif _STAGING.fullmatch(os.path.basename(file)):
+            writers.alive.add(os.path.dirname(file))
+        elif writers.wrote(file, status):
+            yield StagingFile(file, status.st_size, is_unlocked=True)
 
 
-def remove_leftover(file: str) -> bool:
-    """Remove a staging file unless a process is writing it, and return whether it was removed.
+class _KilledWriters:
+    """Processes that were killed in `writing_below`, as a sweep finds their empty staging files.
 
     Args:
-        file: Path of the file.
+        folder: The folder that is swept.
+
+    Attributes:
+        alive: Folders in which a process holds a staging file.
     """
-    return _if_abandoned(file, os.unlink)
+
+    def __init__(self, folder: str) -> None:
+        self.alive: set[str] = set()
+        self._top = folder
+        self._since: dict[str, float] = {}
+        # before any of the locks is tried: a process that starts later writes later
+        self._until = time.time() - _CLOCK_S
+
+    def add(self, file: str, status: os.stat_result) -> None:
+        """Note an abandoned staging file."""
+        if status.st_size == 0 and _STAGING.fullmatch(os.path.basename(file)):
+            folder = os.path.dirname(file)
+            self._since[folder] = min(self._since.get(folder, status.st_mtime), status.st_mtime)
+
+    def wrote(self, file: str, status: os.stat_result) -> bool:
+        """Return whether a killed process wrote the staging file of a library: none that is alive writes there."""
+        folder, is_found = os.path.dirname(file), False
+        while folder not in self.alive:
+            is_found |= self._since.get(folder, float("inf")) <= status.st_mtime < self._until
+            if len(folder) <= len(self._top):
+                return is_found
+            folder = os.path.dirname(folder)
+        return False
+
+
+@contextmanager
+def writing_below(folder: str, root: str) -> Iterator[None]:
+    """Let sweeps know that this process writes below a folder with a library that does not lock its staging files.
+
+    An empty staging file of rivers lies there meanwhile. Its lock ends with this process.
+
+    Args:
+        folder: The folder.
+        root: A folder above it, which is used if the folder does not exist, and created if neither does.
+    """
+    try:
+        try:
+            mark, descriptor = new_staging(folder)
+        except FileNotFoundError:
+            os.makedirs(root, exist_ok=True)
+            mark, descriptor = new_staging(root)
+    except OSError:  # the library will report that nothing can be written
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # the folder may have been deleted
+            os.unlink(mark)
+        os.close(descriptor)
 
 
 def _if_abandoned(file: str, action: Callable[[str], None]) -> bool:
