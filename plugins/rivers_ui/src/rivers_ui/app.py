@@ -307,7 +307,7 @@ class Page:
             state.append("0" if status is None else f"{status.st_mtime_ns:x}.{status.st_size:x}")
         return "-".join(state)
 
-    def _ask_states(self, call: str, **arguments: str) -> Any:
+    def _ask_states(self, call: str, **arguments: Any) -> Any:
         """Ask for states of partition keys, which hold until the next time window is complete."""
         # asked before the states, so that a window that is completed meanwhile makes them outdated
         with suppress(WorkerError):  # the question for the states gets the same error
