@@ -12,6 +12,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import distributed
+import psutil
 import pytest
 from pydantic import SecretStr
 
@@ -291,3 +292,33 @@ def test_dask_is_a_value():
     assert rs.Executor.dask("tcp://x:1").reach == "shared"
     assert rs.Executor.dask("tcp://x:1", shared_filesystem=True).reach == "host"
     assert rs.Executor.dask().reach == "host"
+
+
+def test_synchronous_step_over_its_time_ends_with_its_worker(tmp_path, store, monkeypatch):
+    monkeypatch.setattr(channel, "OVERDUE_SECONDS", 0.1)
+    notes = tmp_path / "notes"
+    notes.mkdir()
+
+    def slow() -> int:
+        (notes / f"{os.getpid()}").touch()
+        while not (notes / "late").exists():
+            time.sleep(0.05)
+        return 1
+
+    def quick() -> int:
+        return 2
+
+    assets = [
+        rs.Asset(slow, io_handler=store, timeout=0.5, retry=rs.RetryPolicy(1)),
+        rs.Asset(quick, io_handler=store),
+    ]
+    executor = rs.Executor.dask(n_workers=1)
+    with rs.CodeRepository(assets, config=False, default_executor=executor) as repo:
+        result = repo.resolve(rs.Storage.memory()).materialize(raise_on_error=False)
+        (notes / "late").touch()
+        assert [name for name, _ in result.failed_assets] == ["slow"]
+        assert classify(result.errors["slow"]) is FailureReason.TIMEOUT
+        assert repo.load_node("quick") == 2
+    pids = [int(path.name) for path in notes.iterdir() if path.name.isdigit()]
+    assert len(pids) == 2
+    assert not any(map(psutil.pid_exists, pids))

@@ -19,7 +19,7 @@ class LostStepError(ExecutionError):
 
     Args:
         message: Which process it was, and how it ended.
-        reason: `INFRASTRUCTURE`, or `OUT_OF_MEMORY` where that is known.
+        reason: `INFRASTRUCTURE`, or `OUT_OF_MEMORY` where that is known, or `TIMEOUT` if it was ended for that.
     """
 
     def __init__(self, message: str, reason: FailureReason = FailureReason.INFRASTRUCTURE) -> None:

@@ -14,6 +14,7 @@ from uuid import uuid4
 import cloudpickle
 from distributed import Client, Future, LocalCluster
 
+from rivers.definitions.retry import FailureReason
 from rivers.exceptions import RiversError
 from rivers.execution.retries import NotRunError
 from rivers.executors.remote import Channel, LostStepError
@@ -33,6 +34,11 @@ SUBMIT_SECONDS = 0.01
 """Time between two submissions. A graph of one task costs the scheduler as much as one of ten tasks, and the client
 sends its messages at most this often anyway (distributed 2026.8)."""
 
+OVERDUE_SECONDS = 1.0
+"""Time after its limit for a step to end by itself and to report, before its worker is started again."""
+
+RESTART_SECONDS = 30
+
 RELEASE_SECONDS = 0.2
 """Time after which the scheduler may forget tasks that have ended."""
 
@@ -49,10 +55,12 @@ class _Task:
         call: The pickled `StepCall`.
         resources: Dask resources that it asks for.
         started: See `StepRequest.started`.
+        timeout: See `StepRequest.timeout`.
         future: Its Dask future, when it is submitted.
         report: The encoded report, when it has arrived.
         is_lost: Whether its worker is gone.
         is_withdrawn: Whether it was given up before it started.
+        is_overdue: Whether it took too long, and its worker was ended for that.
     """
 
     key: str
@@ -60,10 +68,12 @@ class _Task:
     call: bytes
     resources: dict[str, float] | None
     started: Callable[[str], None]
+    timeout: float | None
     future: asyncio.Future[Future[None]]
     report: bytes | None = None
     is_lost: bool = False
     is_withdrawn: bool = False
+    is_overdue: bool = False
 
     @property
     def is_submitted(self) -> bool:
@@ -81,9 +91,7 @@ class DaskChannel(Channel):
     """
 
     reports_start = True
-    limits_time = (
-        True  # a task may wait for a free worker; a thread cannot be ended, its late result is refused
-    )
+    limits_time = True  # a task may wait for a free worker
 
     def __init__(self, executor: Dask) -> None:
         self._executor = executor
@@ -96,7 +104,7 @@ class DaskChannel(Channel):
         self._ended: list[Future[None]] = []
         self._bundles: dict[str, asyncio.Task[None]] = {}
         self._withdrawn: set[str] = set()
-        self._cancellations: set[asyncio.Future[None]] = set()
+        self._background: set[asyncio.Future[None]] = set()
         try:
             self._check_versions()
             close_bundle = cloudpickle.dumps(tasks.close_bundle)
@@ -192,7 +200,7 @@ class DaskChannel(Channel):
         )
         encoded = pickle.dumps(call, pickle.HIGHEST_PROTOCOL)
         task = self._running[key] = _Task(
-            key, request.run_id, encoded, resources, request.started, loop.create_future()
+            key, request.run_id, encoded, resources, request.started, request.timeout, loop.create_future()
         )
         try:
             future = await self._submit(task)
@@ -205,6 +213,12 @@ class DaskChannel(Channel):
             del self._running[key]
         if task.is_withdrawn:
             raise NotRunError
+        if task.is_overdue and task.report is None:
+            raise LostStepError(
+                f"{request.subject} timed out: one attempt took longer than {request.timeout:g} s, and its Dask worker "
+                "was started again. Raise timeout=, or make the function faster.",
+                FailureReason.TIMEOUT,
+            )
         if task.is_lost and task.report is None:
             raise self._lost(request)
         if future.status == "cancelled" and task.report is None:
@@ -222,17 +236,42 @@ class DaskChannel(Channel):
             return
         if isinstance(message, str):
             task.started(message)
+            # a thread cannot be ended. On a cluster of others the worker may hold their results, and beside other
+            # threads their steps: there, the late result is refused
+            if (
+                task.timeout is not None
+                and self._cluster is not None
+                and self._executor.threads_per_worker == 1
+            ):
+                asyncio.get_running_loop().call_later(task.timeout + OVERDUE_SECONDS, self._end_overdue, task)
         elif message == tasks.LOST:
             task.is_lost = True
             self._cancel_task(task)
         else:
             task.report = message
 
+    def _end_overdue(self, task: _Task) -> None:
+        """End the worker of a task that still runs after its time limit."""
+        if self._running.get(task.key) is task and task.report is None and not task.is_lost:
+            task.is_overdue = True
+            self._start(self._restart_worker(task))
+
+    async def _restart_worker(self, task: _Task) -> None:
+        address: Any = await self._client.run_on_scheduler(_by_value(tasks.worker_of), task.key)
+        if address is not None:
+            with suppress(
+                OSError, TimeoutError
+            ):  # the cluster is closed, or the machine is busy: it goes on there
+                await self._client.restart_workers([address], timeout=RESTART_SECONDS, raise_for_error=False)
+
     def _cancel_task(self, task: _Task) -> None:
         """Cancel a task that was submitted, so that `_run` goes on."""
-        cancellation = asyncio.ensure_future(self._client.cancel([task.future.result()], force=True))
-        self._cancellations.add(cancellation)
-        cancellation.add_done_callback(self._cancellations.discard)
+        self._start(self._client.cancel([task.future.result()], force=True))
+
+    def _start(self, coroutine: Any) -> None:
+        started = asyncio.ensure_future(coroutine)
+        self._background.add(started)  # the loop keeps only a weak reference
+        started.add_done_callback(self._background.discard)
 
     async def _give_up(self, run_id: str, started: set[str]) -> None:
         """End the tasks of a run that have not started, and for which no worker may come."""

@@ -211,6 +211,12 @@ def withdraw_run(channel: str, run_id: str, dask_scheduler: Any = None) -> list[
     return [task.key for task in state["started"]]
 
 
+def worker_of(key: str, dask_scheduler: Any = None) -> str | None:
+    """Return the address of the worker that runs a task."""
+    task = dask_scheduler.tasks.get(key)
+    return None if task is None or task.processing_on is None else str(task.processing_on.address)
+
+
 def accept_run(channel: str, run_id: str, dask_scheduler: Any = None) -> None:
     """Accept attempts of a run again."""
     state = dask_scheduler.extensions.get("rivers", {}).get(channel)
