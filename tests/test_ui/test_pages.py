@@ -388,6 +388,39 @@ def test_run_with_thousands_of_events_stays_small(open_tab, tmp_path, monkeypatc
         expect(tab.page.locator("main")).to_contain_text("Lines 501 to 750 of 1,000")
 
 
+NOTES = """
+import rivers as rs
+
+@rs.Asset
+def notes(context: rs.AssetExecutionContext) -> int:
+    context.add_output_metadata({
+        "at": rs.MetadataValue.timestamp(1_700_000_000),
+        "see": rs.MetadataValue.md("[the guide](https://docs.example/a/b)"),
+        "deep": rs.MetadataValue.json({"a": list(range(9_000)), "b": list(range(3_000))}),
+    })
+    return 1
+
+repo = rs.CodeRepository([notes])
+"""
+
+
+def test_metadata_shows_utc_hosts_of_links_and_ten_thousand_nodes(
+    open_tab, tmp_path, monkeypatch, program_server
+):
+    folder = write_project(tmp_path / "notes", NOTES)
+    with serve_in(monkeypatch, folder, program_server) as server:
+        server.command("materialize")
+        tab = open_tab(server, timezone_id="Asia/Tokyo")
+        tab.go("/assets/notes?tab=events")
+        main = tab.page.get_by_role("main")
+        expect(main).to_contain_text("2023-11-14 22:13:20 UTC")
+        expect(main).to_contain_text("the guide (docs.example)")
+        for details in main.locator("details.json").all():
+            details.evaluate("(element) => { element.open = true; }")
+        expect(main).to_contain_text("list of 3000")
+        expect(main.locator("details.json li.note")).to_have_text("2,002 more")
+
+
 def test_actions_ask_before_they_start(open_tab, shop):
     tab = open_tab(shop)
     tab.go("/assets/orders")

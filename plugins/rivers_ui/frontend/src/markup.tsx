@@ -12,7 +12,12 @@ export function isWebAddress(text: string): boolean {
 
 export function WebLink({ to, children }: { to: string; children?: ComponentChildren }) {
   if (!isWebAddress(to)) return <span title={to}>{children ?? to}</span>;
-  return <a href={to} rel="noopener noreferrer" target="_blank" title={to}>{children ?? to}</a>;
+  const link = <a href={to} rel="noopener noreferrer" target="_blank" title={to}>{children ?? to}</a>;
+  return children === undefined ? link : <>{link} <span class="note">({hostOf(to)})</span></>;
+}
+
+function hostOf(address: string): string {
+  try { return new URL(address).host; } catch { return address; }
 }
 
 export function Markup({ tree }: { tree: Tree }) {

@@ -15,22 +15,35 @@ function Text({ text }: { text: string }) {
     <button type="button" class="quiet" onClick={() => setOpen(!isOpen)}>{isOpen ? "less" : `all ${formatNumber(text.length)} characters`}</button></span>;
 }
 
-const MAX_NODES = 500;
+const MAX_NODES = 10_000;
+
+type JsonTree = { text: string; kind: string } | { isList: boolean; entries: [string, JsonTree][]; size: number };
+
+/** The first nodes of a JSON value; `budget` counts those that may still be shown. */
+function treeOf(value: unknown, budget: { nodes: number }, depth = 0): JsonTree {
+  if (value === null || typeof value !== "object") {
+    return { text: typeof value === "string" ? JSON.stringify(value) : String(value), kind: value === null ? "null" : typeof value };
+  }
+  if (depth > 12) return { text: JSON.stringify(value).slice(0, LONG), kind: "string" };
+  const all = Object.entries(value);
+  const entries: [string, JsonTree][] = [];
+  for (const [key, item] of all) {
+    if (budget.nodes-- <= 0) break;
+    entries.push([key, treeOf(item, budget, depth + 1)]);
+  }
+  return { isList: Array.isArray(value), entries, size: all.length };
+}
 
 /** A collapsible tree; lists and objects below the second level are closed. */
-function Json({ value, depth = 0 }: { value: unknown; depth?: number }) {
-  if (value === null || typeof value !== "object") {
-    return <span class={`json-${value === null ? "null" : typeof value}`}>{typeof value === "string" ? JSON.stringify(value) : String(value)}</span>;
-  }
-  const isList = Array.isArray(value);
-  const entries = Object.entries(value);
-  if (!entries.length) return <span>{isList ? "[]" : "{}"}</span>;
-  if (depth > 12) return <span>{JSON.stringify(value).slice(0, LONG)}</span>;
+function Json({ tree, depth = 0 }: { tree: JsonTree; depth?: number }) {
+  if ("text" in tree) return <span class={`json-${tree.kind}`}>{tree.text}</span>;
+  const { isList, entries, size } = tree;
+  if (!size) return <span>{isList ? "[]" : "{}"}</span>;
   return (
-    <details class="json" open={depth < 2 && entries.length <= 20}>
-      <summary>{isList ? `list of ${entries.length}` : `${entries.length} ${entries.length === 1 ? "key" : "keys"}`}</summary>
-      <ul>{entries.slice(0, MAX_NODES).map(([key, item]) => <li key={key}><span class="json-key">{key}</span> <Json value={item} depth={depth + 1} /></li>)}
-        {entries.length > MAX_NODES && <li class="note">{entries.length - MAX_NODES} more</li>}</ul>
+    <details class="json" open={depth < 2 && size <= 20}>
+      <summary>{isList ? `list of ${size}` : `${size} ${size === 1 ? "key" : "keys"}`}</summary>
+      <ul>{entries.map(([key, item]) => <li key={key}><span class="json-key">{key}</span> <Json tree={item} depth={depth + 1} /></li>)}
+        {entries.length < size && <li class="note">{formatNumber(size - entries.length)} more</li>}</ul>
     </details>
   );
 }
@@ -59,14 +72,15 @@ const RENDERERS: Record<string, (value: Value) => ComponentChildren> = {
   percentage: (value) => <span class="number">{formatNumber(number(value))} %</span>,
   timestamp: (value) => {
     const date = new Date(number(value) * 1000);
-    return <time dateTime={date.toISOString()} title={date.toISOString()}>{date.toLocaleString()} <span class="note">{formatAge(date.getTime())}</span></time>;
+    const utc = date.toISOString();
+    return <time dateTime={utc}>{date.toLocaleString()} <span class="note">{utc.slice(0, 19).replace("T", " ")} UTC, {formatAge(date.getTime())}</span></time>;
   },
   bool: (value) => <span>{value.value ? "✓ true" : "✕ false"}</span>,
   null: () => <span class="note">null</span>,
   path: (value) => <Copy text={String(value.value)} />,
   data_version: (value) => <Copy text={String(value.value)} label={String(value.value).slice(0, 16)} />,
   url: (value) => <WebLink to={String(value.value)} />,
-  json: (value) => <Json value={parsed(value.value)} />,
+  json: (value) => <Json tree={treeOf(parsed(value.value), { nodes: MAX_NODES })} />,
   md: (value) => <div class="markdown"><Markup tree={value.tree ?? []} /></div>,
   sql: (value) => <Code value={value} />,
   code_block: (value) => <Code value={value} />,
