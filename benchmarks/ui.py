@@ -174,7 +174,7 @@ def measure(folder: Path, count: int, rounds: int) -> dict[str, float]:
                 elements = page.evaluate("document.querySelectorAll('*').length")
                 seconds["elements"][-1] = max(seconds["elements"][-1], elements)
                 page.goto(f"{address}/lineage?view=assets")
-                page.locator(".minimap").wait_for()
+                page.locator(".stage .legend").wait_for()
                 add(MOVING, page.evaluate(MOVED) / 1000)
                 connection.close()  # the server ends one that rests for seconds
                 ask("changes?after=")

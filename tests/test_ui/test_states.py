@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import math
@@ -81,6 +82,25 @@ def test_run_of_killed_process_is_interrupted_when_the_engine_closes_it(server):
     with Storage.embedded(server.folder / ".rivers") as storage:
         storage.get_runs()
     assert server.get("runs/r1")["status"] == "Interrupted"
+
+
+def test_answers_are_sent_without_delay():
+    async def has_no_delay():
+        options = asyncio.Queue()
+
+        def accept(_, writer):
+            options.put_nowait(
+                writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            )
+            writer.close()
+
+        with command._listen("127.0.0.1", None) as listener:
+            async with await asyncio.start_server(accept, sock=listener):
+                _, writer = await asyncio.open_connection(*listener.getsockname())
+                writer.close()
+                return await options.get()
+
+    assert asyncio.run(has_no_delay())
 
 
 def test_command_takes_next_port_and_refuses_the_port_that_is_taken(monkeypatch):
