@@ -516,8 +516,8 @@ class DeltaIOHandler(BaseIOHandler):
                 self._is_swept = True
             if verb == "read":
                 return function(settings)
-            is_flushed = flushed(settings.address) if self.fsync else nullcontext()
-            with writing_below(settings.address, settings.root), is_flushed:
+            flushing = flushed(settings.address) if self.fsync else nullcontext()
+            with writing_below(settings.address, settings.root), flushing:
                 return function(settings)
 
     def _tables(self, contexts: Sequence[InputContext]) -> Iterator[TableSettings]:

@@ -35,7 +35,7 @@ SUBMIT_SECONDS = 0.01
 sends its messages at most this often anyway (distributed 2026.8)."""
 
 OVERDUE_SECONDS = 1.0
-"""Time after its limit for a step to end by itself and to report, before its worker is started again."""
+"""Time after its limit for a step to end by itself and to report, before its worker is restarted."""
 
 RESTART_SECONDS = 30
 
@@ -216,7 +216,7 @@ class DaskChannel(Channel):
         if task.is_overdue and task.report is None:
             raise LostStepError(
                 f"{request.subject} timed out: one attempt took longer than {request.timeout:g} s, and its Dask worker "
-                "was started again. Raise timeout=, or make the function faster.",
+                "was restarted. Raise timeout=, or make the function faster.",
                 FailureReason.TIMEOUT,
             )
         if task.is_lost and task.report is None:

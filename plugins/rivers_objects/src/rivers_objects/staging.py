@@ -183,7 +183,7 @@ class _KilledWriters:
 def writing_below(folder: str, root: str) -> Iterator[None]:
     """Let sweeps know that this process writes below a folder with a library that does not lock its staging files.
 
-    An empty staging file of rivers lies there meanwhile. Its lock ends with this process.
+    While the block runs, the folder has an empty staging file of rivers, whose lock ends with this process.
 
     Args:
         folder: The folder.
